@@ -1,0 +1,51 @@
+"""molrl: reinforcement learning for molecular design in 3D, paid by physics.
+
+``import molrl`` registers the environments; heavy libraries are imported when they are needed.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+if TYPE_CHECKING:
+    from molrl.bags import Bag
+    from molrl.energy import load_energy
+    from molrl.generation import Generated, Generator, load_generator
+    from molrl.molecules import MoleculeBatch
+    from molrl.task import Task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bag",
+    "Generated",
+    "Generator",
+    "MoleculeBatch",
+    "Task",
+    "load_energy",
+    "load_generator",
+]
+
+_HOMES = {
+    "Bag": "molrl.bags",
+    "Generated": "molrl.generation",
+    "Generator": "molrl.generation",
+    "MoleculeBatch": "molrl.molecules",
+    "Task": "molrl.task",
+    "load_energy": "molrl.energy",
+    "load_generator": "molrl.generation",
+}
+
+gymnasium.register(
+    id="MolDesign-v0",
+    entry_point="molrl.envs.design:MolDesignEnv",
+    vector_entry_point="molrl.envs.vector:MolDesignVectorEnv",
+)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name not in _HOMES:
+        raise AttributeError(f"module 'molrl' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

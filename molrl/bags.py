@@ -1,0 +1,97 @@
+"""Bags of atoms: chemical formulas, parsed, counted and written."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from ase.data import atomic_numbers, chemical_symbols
+
+from molrl.errors import InputError
+
+MAX_ATOMS = 1000
+_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)")
+
+
+class Bag(Mapping[int, int]):
+    """An immutable multiset of atoms: atomic number to count.
+
+    Args:
+        atoms: a formula (``"CH4O"``), another bag, a mapping from atomic number to count, or
+            the atomic numbers themselves.
+
+    Raises:
+        InputError: if it is no formula, names no element, or holds no or too many atoms.
+
+    Example:
+        >>> bag = Bag("C2H6O")
+        >>> bag[6], bag.n_atoms, bag.formula
+        (2, 9, 'C2H6O')
+    """
+
+    def __init__(self, atoms: "str | Mapping[int, int] | Iterable[int]") -> None:
+        if isinstance(atoms, str):
+            counts = _parse(atoms)
+        elif isinstance(atoms, Mapping):
+            counts = Counter({int(z): int(n) for z, n in atoms.items()})
+        else:
+            counts = Counter(int(z) for z in atoms)
+        for z, n in counts.items():
+            if not 0 < z < len(chemical_symbols) or n < 0:
+                raise InputError(f"a bag cannot hold {n} atoms of atomic number {z}")
+        self._counts = {z: counts[z] for z in sorted(counts) if counts[z]}
+        if not 0 < self.n_atoms <= MAX_ATOMS:
+            raise InputError(f"a bag holds 1 to {MAX_ATOMS} atoms, not {self.n_atoms}")
+
+    def __getitem__(self, number: int) -> int:
+        return self._counts.get(int(number), 0)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._counts
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._counts.items()))
+
+    def __repr__(self) -> str:
+        return f"Bag({self.formula!r})"
+
+    def __str__(self) -> str:
+        return self.formula
+
+    @property
+    def n_atoms(self) -> int:
+        """How many atoms are in the bag."""
+        return sum(self._counts.values())
+
+    @property
+    def numbers(self) -> list[int]:
+        """The atomic numbers, one entry per atom, ascending."""
+        return [z for z, n in self._counts.items() for _ in range(n)]
+
+    @property
+    def formula(self) -> str:
+        """The formula in Hill order: C, H, then the rest by symbol; by symbol without C."""
+        symbols = {chemical_symbols[z]: n for z, n in self._counts.items()}
+        first = [s for s in ("C", "H") if s in symbols] if "C" in symbols else []
+        order = first + sorted(s for s in symbols if s not in first)
+        return "".join(s + (str(symbols[s]) if symbols[s] > 1 else "") for s in order)
+
+
+def _parse(formula: str) -> Counter[int]:
+    text = formula.strip()
+    tokens = _TOKEN.findall(text)
+    if not text or "".join(symbol + count for symbol, count in tokens) != text:
+        raise InputError(f"{formula!r} is no formula; write element symbols and counts, as in CH4O")
+    counts: Counter[int] = Counter()
+    for symbol, count in tokens:
+        if symbol not in atomic_numbers or symbol == "X":
+            raise InputError(f"{formula!r}: {symbol!r} is no element")
+        if count and (int(count[:5]) == 0 or len(count) > 4):
+            raise InputError(f"{formula!r}: {count!r} is no count; write 1 to {MAX_ATOMS}")
+        counts[atomic_numbers[symbol]] += int(count or 1)
+    return counts

@@ -1,0 +1,1 @@
+"""What RDKit knows of a molecule: bonds, validity, identity, enumeration."""

@@ -1,0 +1,107 @@
+"""The interface of every energy model, with every shape written down."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+from molrl.molecules import MoleculeBatch
+
+
+@dataclass
+class EnergyOutput:
+    """What :meth:`EnergyModel.evaluate` returns. All tensors are detached.
+
+    Attributes:
+        energy: ``(n_molecules,)`` float64, eV, total energy of the model; NaN where it failed.
+        forces: ``(n_atoms_total, 3)`` float64, eV/Å, or None where not asked.
+        descriptors: ``(n_atoms_total, n_features)`` invariant features of each atom, or None.
+        uncertainty: ``(n_molecules,)``, or None where not asked or not to be had.
+        failures: index of each molecule whose energy failed, with the reason.
+    """
+
+    energy: Tensor
+    forces: Tensor | None = None
+    descriptors: Tensor | None = None
+    uncertainty: Tensor | None = None
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+class EnergyModel(ABC):
+    """An energy of molecules, evaluated in one batch.
+
+    A model is a function: it keeps no state that changes an answer. Molecules without atoms have
+    energy 0. A molecule whose energy cannot be had (SCF not converged, not a finite number) gets
+    NaN and a reason in ``failures``; the others are not touched by it.
+
+    Attributes:
+        name: what it is loaded by.
+        elements: the atomic numbers it knows, ascending.
+        device: where it computes.
+        calls: how many times :meth:`evaluate` was called.
+        evaluations: how many molecules were evaluated in all.
+    """
+
+    name: str
+    elements: tuple[int, ...]
+    device: ClassVar[torch.device] | torch.device = torch.device("cpu")
+    calls: int = 0
+    evaluations: int = 0
+
+    def evaluate(
+        self,
+        molecules: MoleculeBatch | Atoms | Iterable[Atoms],
+        *,
+        forces: bool = False,
+        descriptors: bool = False,
+    ) -> EnergyOutput:
+        """Energies of all molecules, and what else is asked for.
+
+        Args:
+            molecules: a batch on any device, or ASE atoms.
+            forces: also return forces.
+            descriptors: also return descriptors.
+
+        Raises:
+            InputError: if a coordinate is not finite, two atoms are in one place, or an element
+                is not known to the model.
+        """
+        if not isinstance(molecules, MoleculeBatch):
+            molecules = MoleculeBatch.from_ase(molecules)
+        molecules = molecules.check(self.elements)
+        self.calls += 1
+        self.evaluations += len(molecules)
+        output = self._evaluate(molecules, forces=forces, descriptors=descriptors)
+        for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
+            output.energy[i] = float("nan")
+            output.failures.setdefault(i, f"the energy of {self.name} is not a finite number")
+        return output
+
+    @abstractmethod
+    def _evaluate(
+        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
+    ) -> EnergyOutput:
+        """Do the work of :meth:`evaluate` on a checked batch, some molecules maybe empty."""
+
+    @property
+    @abstractmethod
+    def hash(self) -> str:
+        """A short hash that names the physics: equal if and only if the energies are."""
+
+    def atom_energies(self) -> dict[int, float]:
+        """The energy of one isolated atom of each known element, eV."""
+        if not hasattr(self, "_atom_energies"):
+            atoms = MoleculeBatch.from_arrays(
+                (np.array([z]), np.zeros((1, 3))) for z in self.elements
+            )
+            energies = self._evaluate(atoms, forces=False, descriptors=False).energy
+            self._atom_energies = dict(zip(self.elements, energies.tolist(), strict=True))
+        return self._atom_energies
+
+    def close(self) -> None:  # noqa: B027 - most models hold nothing
+        """Give back what the model holds (worker processes)."""

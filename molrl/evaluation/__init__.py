@@ -1,0 +1,1 @@
+"""The judge, its figures and its plots."""

@@ -1,0 +1,1 @@
+"""Run folders: configs, checkpoints, logs and progress; knows no chemistry."""
