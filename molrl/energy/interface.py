@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -49,7 +48,7 @@ class EnergyModel(ABC):
 
     name: str
     elements: tuple[int, ...]
-    device: ClassVar[torch.device] | torch.device = torch.device("cpu")
+    device: torch.device = torch.device("cpu")
     calls: int = 0
     evaluations: int = 0
 

@@ -1,0 +1,26 @@
+"""The work of one process of the GFN2-xTB pool; imports NumPy and tblite only."""
+
+import numpy as np
+from tblite.interface import Calculator
+
+
+def work(
+    numbers: np.ndarray, positions: np.ndarray, charge: int, uhf: int, max_iterations: int
+) -> tuple[float, np.ndarray] | str:
+    """Energy in Hartree and gradient ``(n, 3)`` in Hartree/Bohr, or why there is none.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers.
+        positions: ``(n, 3)`` Bohr.
+        charge: total charge, e.
+        uhf: unpaired electrons.
+        max_iterations: of the SCF.
+    """
+    try:
+        calculator = Calculator("GFN2-xTB", numbers, positions, charge=charge, uhf=uhf)
+        calculator.set("verbosity", 0)
+        calculator.set("max-iter", max_iterations)
+        result = calculator.singlepoint()
+        return float(result.get("energy")), np.array(result.get("gradient"))
+    except Exception as error:  # tblite raises its own kinds for bad input and for the SCF
+        return f"GFN2-xTB: {error}".splitlines()[0]
