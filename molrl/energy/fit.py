@@ -1,0 +1,253 @@
+"""Fitting a MACE to labelled structures: flat batches, energies and forces, resumable."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from molrl.energy.data.dataset import Dataset
+from molrl.energy.mace_network import Batcher, MaceConfig, build_mace, interaction
+from molrl.energy.weights import read_weights, write_weights
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import Config
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+class FitConfig(Config):
+    """How a MACE is fitted.
+
+    Attributes:
+        data: datasets made with ``molrl energy data``, joined.
+        output: JSON file of the weights; the safetensors and a checkpoint are put beside it.
+        network: the shape; elements and atomic energies are taken from the data.
+        start: weights to start from, or None to start at random.
+        steps: optimiser steps.
+        batch_size: structures a step.
+        learning_rate: peak, reached after ``warmup`` steps, falling to 0 as a cosine.
+        warmup: steps.
+        ema: decay of the running average of the weights, which is what is written.
+        energy_weight: weight of the energy's part of the loss.
+        force_weight: weight of the forces' part of the loss.
+        max_force: eV/Å; structures with a larger force are left out.
+        checkpoint_every: steps between checkpoints, each with errors on the validation split.
+        seed: of the initial weights and the order of the structures.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    data: tuple[str, ...]
+    output: str
+    network: MaceConfig = MaceConfig()
+    start: str | None = None
+    steps: int = Field(20_000, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(5e-3, gt=0)
+    warmup: int = Field(500, ge=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    energy_weight: float = Field(4.0, ge=0)
+    force_weight: float = Field(1.0, ge=0)
+    max_force: float = Field(400.0, gt=0)
+    checkpoint_every: int = Field(1000, ge=1)
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+
+
+class Fit:
+    """The state of a fit: network, running average, optimiser and step.
+
+    Args:
+        config: what to do.
+        data: the structures.
+        atomic_energies: energy of the isolated atom of each element, eV.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, config: FitConfig, data: Dataset, atomic_energies: dict[int, float], device: str
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.step = 0
+        self.data = data
+        shape = config.network
+        self.shape = shape.model_copy(
+            update={"atomic_energies": tuple(atomic_energies[z] for z in shape.elements)}
+        )
+        torch.manual_seed(config.seed)
+        self.network = build_mace(self.shape).to(self.device)
+        self.batcher = Batcher(self.shape.elements, self.shape.cutoff)
+        table = torch.zeros(max(self.shape.elements) + 1, dtype=torch.float64)
+        table[list(self.shape.elements)] = torch.tensor(
+            self.shape.atomic_energies, dtype=torch.float64
+        )
+        isolated = data.molecules.sum_atoms(table[data.molecules.numbers])
+        self.interaction_energy = (data.energy - isolated).float()
+        largest = torch.zeros(len(data), dtype=torch.float64).index_reduce_(
+            0, data.molecules.molecule, data.forces.double().norm(dim=-1), "amax"
+        )
+        self.largest_force = largest.float()
+        kept = largest <= config.max_force
+        self.train_set = torch.nonzero(kept & (data.split == data.splits.index("train"))).flatten()
+        self.valid_set = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
+        if not len(self.train_set):
+            raise InputError("the data hold no structure of the train split")
+        if config.start:
+            tensors, _ = read_weights(config.start, kind="mace")
+            self.network.load_state_dict(tensors, strict=False)
+        self.parameters = dict(self.network.named_parameters())
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.optimizer = torch.optim.Adam(
+            self.parameters.values(), lr=config.learning_rate, amsgrad=True
+        )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the fit can be taken up again."""
+        return Path(self.config.output).with_suffix(".checkpoint.json")
+
+    def run(self, report: Report) -> None:
+        """Fit to the end; ``report(step, metrics)`` is called at every step."""
+        for chosen in self._batches():
+            metrics = self._update(chosen)
+            if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
+                metrics |= self.errors(self.valid_set[:2000])
+                self.save()
+            report(self.step, metrics)
+
+    def _batches(self) -> Iterator[Tensor]:
+        """The structures of each step still to come; a function of seed and step alone."""
+        size = self.config.batch_size
+        per_epoch = max(1, len(self.train_set) // size)
+        order, epoch = torch.empty(0), -1
+        while self.step < self.config.steps:
+            if self.step // per_epoch != epoch:
+                epoch = self.step // per_epoch
+                generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
+                order = torch.randperm(len(self.train_set), generator=generator)
+            at = self.step % per_epoch * size
+            yield self.train_set[order[at : at + size]]
+
+    def _update(self, chosen: Tensor) -> dict[str, float]:
+        rate = self._learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, energy_error, force_error = self._loss(chosen)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(self.config.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                self.average[name].lerp_(parameter, 1 - decay)
+        return {
+            "loss": float(loss),
+            "energy_error": float(energy_error),
+            "force_error": float(force_error),
+            "learning_rate": rate,
+        }
+
+    def _learning_rate(self) -> float:
+        if self.step < self.config.warmup:
+            return self.config.learning_rate * (self.step + 1) / self.config.warmup
+        done = (self.step - self.config.warmup) / max(1, self.config.steps - self.config.warmup)
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    def _loss(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pseudo-Huber in energy and forces, each relative to how steep the structure is.
+
+        The error of a structure whose largest force is F counts as 1 / (1 + F / 10 eV/Å): a clash
+        must be known to be bad, an equilibrium must be known well.
+        """
+        molecules, energy, forces = self.data.take(chosen)
+        molecules = molecules.to(self.device)
+        target = self.interaction_energy[chosen].to(self.device)
+        softness = 1 / (1 + self.largest_force[chosen].to(self.device) / 10)
+        predicted, force = predict(self.network, self.batcher(molecules, torch.float32))
+        energy_error = (predicted - target).abs() / molecules.n_atoms.clamp(min=1)
+        force_error = (force - forces.to(self.device, torch.float32)).norm(dim=-1)
+        loss = (
+            self.config.energy_weight
+            * _pseudo_huber(
+                energy_error * softness * molecules.n_atoms.clamp(min=1).sqrt(), 0.05
+            ).mean()
+            + self.config.force_weight
+            * _pseudo_huber(force_error * softness[molecules.molecule], 0.2).mean()
+        )
+        return loss, energy_error.detach().mean(), force_error.detach().mean()
+
+    @torch.no_grad()
+    def errors(self, chosen: Tensor) -> dict[str, float]:
+        """Mean absolute errors of the running average: eV/atom and eV/Å, in all and by kind."""
+        live = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.network.load_state_dict(self.average, strict=False)
+        energy_errors, force_errors = [], []
+        for part in chosen.split(128):
+            molecules, _, forces = self.data.take(part)
+            molecules = molecules.to(self.device)
+            with torch.enable_grad():
+                energy, force = predict(self.network, self.batcher(molecules, torch.float32), False)
+            error = energy.cpu() - self.interaction_energy[part]
+            energy_errors.append(error.abs() / molecules.n_atoms.cpu().clamp(min=1))
+            wrong = (force.cpu() - forces).abs().mean(-1).float()
+            force_errors.append(MoleculeBatch.sum_atoms(molecules.to("cpu"), wrong))
+        self.network.load_state_dict(live, strict=False)
+        per_structure = torch.cat(energy_errors)
+        atoms = self.data.molecules.n_atoms[chosen]
+        out = {
+            "valid_energy_mae": float(per_structure.mean()),
+            "valid_force_mae": float(torch.cat(force_errors).sum() / atoms.sum()),
+        }
+        for code, kind in enumerate(self.data.kinds):
+            of_kind = self.data.kind[chosen] == code
+            if of_kind.any():
+                out[f"valid_energy_mae/{kind}"] = float(per_structure[of_kind].mean())
+        return out
+
+    def save(self) -> None:
+        """Write the weights and the checkpoint."""
+        header = {"kind": "mace", "config": self.shape.model_dump(mode="json")}
+        card = {"steps": self.step, "structures": len(self.train_set), "data": self.config.data}
+        write_weights(self.config.output, self.average, header | {"card": card})
+        tensors = {f"average/{name}": value for name, value in self.average.items()}
+        for name, parameter in self.parameters.items():
+            tensors[f"network/{name}"] = parameter.detach()
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"{key}/{name}"] = value
+        state = {"kind": "fit", "step": self.step, "config": self.config.model_dump(mode="json")}
+        write_weights(self.checkpoint, tensors, state)
+
+    def resume(self) -> None:
+        """Take up the fit where its checkpoint was written.
+
+        Raises:
+            InputError: if the checkpoint is damaged.
+        """
+        tensors, state = read_weights(self.checkpoint, kind="fit")
+        self.step = state["step"]
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"network/{name}"])
+                self.average[name].copy_(tensors[f"average/{name}"])
+                self.optimizer.state[parameter] = {
+                    key: tensors[f"{key}/{name}"]
+                    for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+                }
+
+
+def predict(
+    network: torch.nn.Module, data: dict[str, Tensor], training: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Interaction energy ``(n_molecules,)`` eV and forces ``(n_atoms_total, 3)`` eV/Å."""
+    energy = interaction(network, data, training=training)["interaction_energy"]
+    (gradient,) = torch.autograd.grad(energy.sum(), data["positions"], create_graph=training)
+    return energy if training else energy.detach(), -gradient
+
+
+def _pseudo_huber(error: Tensor, width: float) -> Tensor:
+    return width * ((1 + (error / width).square()).sqrt() - 1)

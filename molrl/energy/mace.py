@@ -1,0 +1,97 @@
+"""MACE energies of many molecules in one forward pass."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.mace_network import Batcher, MaceConfig, build_mace, interaction
+from molrl.energy.weights import read_weights
+from molrl.molecules import MoleculeBatch
+
+SHIPPED = Path(__file__).with_name("shipped") / "mace.json"
+ATOMS_PER_CHUNK = {"cpu": 600, "cuda": 200_000}  # past this a CPU's cache no longer holds it
+
+
+class MaceEnergy(EnergyModel):
+    """A MACE fitted with ``molrl energy fit``, in float32 on interaction energies.
+
+    The energies of the isolated atoms are added in float64, so totals are good to float32
+    rounding of the interaction energy alone.
+
+    Args:
+        weights: the JSON file of a pair of files that :func:`molrl.energy.weights.write_weights`
+            wrote; the shipped model if None.
+        device: where to compute.
+
+    Raises:
+        InputError: if the files are missing, damaged or of another kind.
+    """
+
+    name = "mace"
+
+    def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
+        tensors, header = read_weights(Path(weights or SHIPPED), kind="mace")
+        self.config = MaceConfig(**header["config"])
+        self.elements = self.config.elements
+        self.device = torch.device(device)
+        self._hash = header["sha256"][:12]
+        network = build_mace(self.config)
+        network.load_state_dict(tensors, strict=False)
+        self._network = network.to(self.device).eval().requires_grad_(False)
+        self._batcher = Batcher(self.elements, self.config.cutoff)
+        self._chunk = ATOMS_PER_CHUNK[self.device.type]
+        table = torch.zeros(max(self.elements) + 1, dtype=torch.float64)
+        table[list(self.elements)] = torch.tensor(self.config.atomic_energies, dtype=torch.float64)
+        self._atomic_energies = table.to(self.device)
+
+    @property
+    def hash(self) -> str:
+        """The first 12 digits of the SHA-256 of the weights."""
+        return self._hash
+
+    def _evaluate(
+        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
+    ) -> EnergyOutput:
+        molecules = molecules.to(self.device)
+        parts = [
+            self._evaluate_chunk(molecules[chunk], forces)
+            for chunk in _chunks(molecules.n_atoms, self._chunk)
+        ]
+        isolated = molecules.sum_atoms(self._atomic_energies[molecules.numbers])
+        return EnergyOutput(
+            energy=torch.cat([energy for energy, _, _ in parts]).double() + isolated,
+            forces=torch.cat([force for _, force, _ in parts]) if forces else None,
+            descriptors=torch.cat([feats for _, _, feats in parts]) if descriptors else None,
+        )
+
+    def _evaluate_chunk(
+        self, molecules: MoleculeBatch, forces: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        data = self._batcher(molecules, torch.float32)
+        with torch.set_grad_enabled(forces):
+            out = interaction(self._network, data)
+            energy = out["interaction_energy"]
+            force = data["positions"].new_zeros(0, 3)
+            if forces and len(data["positions"]):
+                (gradient,) = torch.autograd.grad(energy.sum(), data["positions"])
+                force = -gradient.double()
+        return energy.detach(), force, out["node_feats"].detach()
+
+
+def _chunks(n_atoms: Tensor, budget: int) -> list[slice]:
+    """Slices of consecutive molecules with at most ``budget`` atoms each (or one molecule)."""
+    ends = n_atoms.cumsum(0).tolist()
+    slices, start, base = [], 0, 0
+    for i, end in enumerate(ends):
+        if end - base > budget and i > start:
+            slices.append(slice(start, i))
+            start, base = i, ends[i - 1]
+    return [*slices, slice(start, len(ends))]
+
+
+def card(weights: str | Path | None = None) -> dict[str, object]:
+    """What is known of a model: its data, its fit and its errors, as its JSON file tells."""
+    return json.loads(Path(weights or SHIPPED).read_text(encoding="utf-8"))["card"]
