@@ -1,0 +1,263 @@
+"""Pictures of molecules: a ball-and-stick renderer in plain NumPy, and grids of its pictures.
+
+Orthographic, with a z-buffer over the fragments of all spheres and sticks at once, so that the
+cost follows the pixels covered. It needs neither bonds that make chemical sense nor a display.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
+
+from molrl.errors import InputError
+from molrl.files import write_atomically
+
+if TYPE_CHECKING:
+    from molrl.molecules import MoleculeBatch
+
+BOND_FACTOR = 1.3  # a stick joins atoms closer than this times the sum of their covalent radii
+MIN_EXTENT = 4.5  # Å across the picture at least, so that one atom does not fill it
+TILT = np.radians([14.0, -12.0])  # about x and y: atoms that eclipse one another come apart
+STICK_RADIUS = 0.105  # Å
+OUTLINE_STEP = 0.35  # Å; an edge is drawn dark where the depth jumps by more
+FAR = 1e6  # Å; where the background stands
+SUPERSAMPLING = 2  # fixed: pictures are averaged over 2 x 2 pixels
+LIGHT = np.array([-0.42, 0.55, 0.72], np.float32)
+LIGHT /= np.linalg.norm(LIGHT)
+HALFWAY = LIGHT + np.array([0, 0, 1], np.float32)  # between the light and the eye
+HALFWAY /= np.linalg.norm(HALFWAY)
+
+
+class _Fragments(NamedTuple):
+    """What may be seen: one column per pixel that a sphere or a stick covers, float32."""
+
+    pixel: np.ndarray  # (n,) index into the flattened supersampled picture
+    depth: np.ndarray  # (n,) Å towards the eye
+    normal: np.ndarray  # (3, n)
+    color: np.ndarray  # (3, n)
+
+
+def draw_molecule(
+    numbers: np.ndarray, positions: np.ndarray, size: tuple[int, int] = (300, 300)
+) -> np.ndarray:
+    """A picture of a molecule or of a half-built one, seen from its broad side.
+
+    The view follows the principal axes of the atoms, so the picture does not depend on how the
+    molecule is turned; it is never mirrored.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers; no atoms give a white picture.
+        positions: ``(n, 3)`` Å, finite.
+        size: height and width, pixels.
+
+    Returns:
+        ``(height, width, 3)`` uint8 RGB on white.
+
+    Raises:
+        InputError: if the shapes do not belong together or a coordinate is not finite.
+    """
+    numbers = np.asarray(numbers, dtype=np.int64).reshape(-1)
+    positions = np.asarray(positions, dtype=np.float64)
+    if positions.shape != (len(numbers), 3) or not np.isfinite(positions).all():
+        raise InputError(f"positions must be ({len(numbers)}, 3) and finite to be drawn")
+    height, width = size
+    if not len(numbers):
+        return np.full((height, width, 3), 255, np.uint8)
+    radii = (0.28 + 0.24 * covalent_radii[numbers]).astype(np.float32)
+    xyz = _view(positions, wide=width >= height)
+    low, high = (xyz - radii[:, None]).min(0), (xyz + radii[:, None]).max(0)
+    shape = (height * SUPERSAMPLING, width * SUPERSAMPLING)
+    extent = np.maximum(1.12 * (high - low)[:2], MIN_EXTENT)
+    scale = min(shape[1] / extent[0], shape[0] / extent[1])
+    xyz = (xyz - (low + high) / 2).astype(np.float32)
+    fragments = [
+        _spheres(xyz, radii, jmol_colors[numbers].astype(np.float32), scale, shape),
+        _sticks(xyz, numbers, scale, shape),
+    ]
+    joined = (np.concatenate(parts, axis=-1) for parts in zip(*fragments, strict=True))
+    return _shade(_Fragments(*joined), shape)
+
+
+def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
+    """Coordinates ``(n, 3)`` with x to the right, y up and z, the thin direction, to the eye."""
+    centred = positions - positions.mean(0)
+    axes = np.linalg.svd(centred, full_matrices=True)[2]
+    skew = ((centred @ axes.T) ** 3).sum(0)
+    axes = axes * np.where(skew < -1e-9, -1.0, 1.0)[:, None]
+    first, second = (0, 1) if wide else (1, 0)
+    frame = np.stack([axes[first], axes[second], np.cross(axes[first], axes[second])])
+    (cx, cy), (sx, sy) = np.cos(TILT), np.sin(TILT)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    return centred @ (about_x @ about_y @ frame).T
+
+
+def _boxes(
+    low: np.ndarray, high: np.ndarray, scale: float, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels of many boxes, flat.
+
+    Args:
+        low: ``(n, 2)`` lower corners, Å from the middle of the picture.
+        high: ``(n, 2)`` upper corners.
+        scale: pixels per Å.
+        shape: height and width of the picture.
+
+    Returns:
+        ``owner (m,)``, the box of each pixel, ``pixel (m,)``, its flat index, and ``x (m,)``
+        and ``y (m,)``, the pixel's middle in Å.
+    """
+    middle = np.array([shape[1], shape[0]]) / 2
+    first = np.maximum(np.floor(low * scale + middle), 0).astype(np.int32)
+    last = np.minimum(np.ceil(high * scale + middle), 2 * middle).astype(np.int32)
+    spans = np.maximum(last - first, 0)
+    counts = spans.prod(1)
+    owner = np.repeat(np.arange(len(low), dtype=np.int32), counts)
+    rank = np.arange(len(owner), dtype=np.int32)
+    rank -= np.repeat((counts.cumsum() - counts).astype(np.int32), counts)
+    row, column = np.divmod(rank, np.repeat(spans[:, 0], counts))
+    column += np.repeat(first[:, 0], counts)
+    row += np.repeat(first[:, 1], counts)
+    x = (column.astype(np.float32) + np.float32(0.5 - middle[0])) * np.float32(1 / scale)
+    y = (row.astype(np.float32) + np.float32(0.5 - middle[1])) * np.float32(1 / scale)
+    return owner, ((shape[0] - 1 - row) * shape[1] + column).astype(np.intp), x, y
+
+
+def _spheres(
+    centers: np.ndarray,
+    radii: np.ndarray,
+    colors: np.ndarray,
+    scale: float,
+    shape: tuple[int, int],
+) -> _Fragments:
+    flat = centers[:, :2]
+    owner, pixel, x, y = _boxes(flat - radii[:, None], flat + radii[:, None], scale, shape)
+    x = (x - centers[owner, 0]) / radii[owner]
+    y = (y - centers[owner, 1]) / radii[owner]
+    height = 1 - x * x - y * y
+    seen = height > 0
+    owner, up = owner[seen], np.sqrt(height[seen])
+    normal = np.stack([x[seen], y[seen], up])
+    return _Fragments(
+        pixel[seen], centers[owner, 2] + radii[owner] * up, normal, colors.T[:, owner]
+    )
+
+
+def _sticks(
+    centers: np.ndarray, numbers: np.ndarray, scale: float, shape: tuple[int, int]
+) -> _Fragments:
+    """Half a cylinder from each bonded atom to the middle of the bond, in the atom's colour."""
+    distance = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
+    covalent = covalent_radii[numbers]
+    bonded = distance < BOND_FACTOR * (covalent[:, None] + covalent[None])
+    begin, other = np.nonzero(bonded & (distance > 1e-6))
+    length = distance[begin, other] / 2
+    start, middle = centers[begin], (centers[begin] + centers[other]) / 2
+    low, high = np.minimum(start, middle), np.maximum(start, middle)
+    owner, pixel, x, y = _boxes(low[:, :2] - STICK_RADIUS, high[:, :2] + STICK_RADIUS, scale, shape)
+    ax, ay, az = ((middle - start) / length[:, None]).T[:, owner]
+    x, y = x - start[owner, 0], y - start[owner, 1]
+    # The ray (x, y, z) meets the cylinder where its part across the axis is as long as the
+    # radius: across z² - 2 b z + c = 0.
+    along = x * ax + y * ay
+    across = np.maximum(ax * ax + ay * ay, 1e-6)
+    b = az * along
+    c = x * x + y * y - along * along - STICK_RADIUS**2
+    root = b * b - across * c
+    z = (b + np.sqrt(np.maximum(root, 0))) / across
+    reach = along + az * z
+    seen = (root > 0) & (reach >= 0) & (reach <= length[owner])
+    owner, z = owner[seen], z[seen]
+    axis = np.stack([ax, ay, az])[:, seen]
+    normal = (np.stack([x[seen], y[seen], z]) - reach[seen] * axis) / STICK_RADIUS
+    color = (0.93 * jmol_colors[numbers[begin]]).astype(np.float32).T[:, owner]
+    return _Fragments(pixel[seen], start[owner, 2] + z, normal, color)
+
+
+def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
+    """The nearest fragment of each pixel, lit, outlined and averaged down to the picture."""
+    nearest = np.full(shape[0] * shape[1], -FAR, np.float32)
+    np.maximum.at(nearest, fragments.pixel, fragments.depth)
+    seen = fragments.depth >= nearest[fragments.pixel]
+    pixel, depth = fragments.pixel[seen], fragments.depth[seen]
+    normal = fragments.normal[:, seen]
+    diffuse = np.maximum(LIGHT @ normal, 0)
+    shine = np.maximum(HALFWAY @ normal, 0)
+    for _ in range(5):
+        shine *= shine
+    rim = 1 - 0.45 * np.square(1 - normal[2])
+    lit = fragments.color[:, seen] * ((0.52 + 0.5 * diffuse) * rim) + 0.35 * shine
+    fog = 0.3 * (depth.max() - depth) / max(np.ptp(depth), 4.0)
+    lit = np.minimum(lit, 1) * (1 - fog) + fog
+    image = np.ones((3, len(nearest)), np.float32)
+    image[:, pixel] = np.where(_outline(nearest.reshape(shape)).ravel()[pixel], 0.35 * lit, lit)
+    image = image.reshape(3, *shape)
+    image = image[:, ::2, ::2] + image[:, 1::2, ::2] + image[:, ::2, 1::2] + image[:, 1::2, 1::2]
+    return np.rint(255 / 4 * image).astype(np.uint8).transpose(1, 2, 0).copy()
+
+
+def _outline(depth: np.ndarray) -> np.ndarray:
+    """``(height, width)`` bool: pixels of a nearer thing beside one that lies well behind it."""
+    edge = np.zeros(depth.shape, dtype=bool)
+    down, right = depth[1:] - depth[:-1], depth[:, 1:] - depth[:, :-1]
+    edge[1:] |= down > OUTLINE_STEP
+    edge[:-1] |= down < -OUTLINE_STEP
+    edge[:, 1:] |= right > OUTLINE_STEP
+    edge[:, :-1] |= right < -OUTLINE_STEP
+    return edge
+
+
+def draw_grid(
+    molecules: "MoleculeBatch",
+    path: Path | str,
+    captions: Sequence[str] | None = None,
+    n_columns: int = 5,
+    title: str = "",
+) -> None:
+    """Write a PNG with a picture of every molecule of a batch.
+
+    Args:
+        molecules: what to draw, in this order; none gives a picture that says so.
+        path: of the PNG.
+        captions: one per molecule, maybe of several lines.
+        n_columns: pictures in a row.
+        title: written above them.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n = len(molecules)
+    columns = max(1, min(n_columns, n))
+    rows = max(1, -(-n // columns))
+    lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
+    figure = Figure(
+        figsize=(2.2 * columns, (2.2 + 0.2 * lines) * rows + 0.5 * bool(title)),
+        dpi=150,
+        layout="constrained",
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for i, (numbers, positions) in enumerate(molecules.arrays() if n else ()):
+        axes[i].imshow(draw_molecule(numbers, positions, (320, 320)), interpolation="antialiased")
+        if captions:
+            axes[i].text(
+                0.5,
+                -0.02,
+                captions[i],
+                transform=axes[i].transAxes,
+                ha="center",
+                va="top",
+                fontsize=9,
+                linespacing=1.35,
+                color="#333333",
+            )
+    if not n:
+        axes[0].text(0.5, 0.5, "no molecules", ha="center", va="center", color="#777777")
+    if title:
+        figure.suptitle(title, fontsize=12, color="#222222")
+    write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
