@@ -1,0 +1,75 @@
+"""A density of distances: a mixture of normals, each truncated to a window and renormalised."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from molrl.agents.sphere import inverse_cdf
+
+_QUADRATURE = 128  # midpoints over the window, for the entropy
+
+
+class DistanceDensity:
+    r"""Densities :math:`p(d) = \sum_k w_k N(d; \mu_k, \sigma_k) / M_k` on ``[low, high]``.
+
+    :math:`M_k` is the mass of the k-th normal inside the window, so that every term integrates
+    to 1 there and a sample never leaves it.
+
+    Args:
+        log_weights: ``(n, k)``, normalised log w.
+        means: ``(n, k)`` Å, inside the window.
+        widths: ``(n, k)`` Å, positive.
+        window: ``(low, high)`` Å.
+    """
+
+    def __init__(
+        self, log_weights: Tensor, means: Tensor, widths: Tensor, window: tuple[float, float]
+    ) -> None:
+        self.log_weights, self.means, self.widths = log_weights, means, widths
+        self.low, self.high = window
+        self._below = _phi((self.low - means) / widths)
+        self._log_mass = (_phi((self.high - means) / widths) - self._below).log()
+
+    def log_prob(self, distances: Tensor) -> Tensor:
+        """Log-density ``(n,)`` in 1/Å; distances ``(n,)`` are taken to be in the window."""
+        return self._log_prob(distances[:, None])[:, 0]
+
+    def _log_prob(self, distances: Tensor) -> Tensor:
+        z = (distances[:, :, None] - self.means[:, None]) / self.widths[:, None]
+        log_normal = -0.5 * z.square() - (self.widths * math.sqrt(2 * math.pi)).log()[:, None]
+        return torch.logsumexp(
+            self.log_weights[:, None] + log_normal - self._log_mass[:, None], dim=-1
+        )
+
+    def entropy(self) -> Tensor:
+        """Differential entropy ``(n,)``, relative to the uniform density: 0 at most."""
+        step = (self.high - self.low) / _QUADRATURE
+        at = self.low + step * (torch.arange(_QUADRATURE, device=self.means.device) + 0.5)
+        log_p = self._log_prob(at.to(self.means).expand(len(self.means), -1))
+        return -(log_p.exp() * log_p).sum(-1) * step - math.log(self.high - self.low)
+
+    @torch.no_grad()
+    def sample(self, noise: Tensor) -> Tensor:
+        """One distance ``(n,)`` of each density, by inversion.
+
+        Args:
+            noise: ``(n, 2)`` uniform in [0, 1): the term, then the place in it.
+        """
+        k = inverse_cdf(self.log_weights.exp(), noise[:, 0])[:, None]
+        mean, width, below, log_mass = (
+            x.gather(1, k)[:, 0].double()
+            for x in (self.means, self.widths, self._below, self._log_mass)
+        )
+        quantile = (below + noise[:, 1].double() * log_mass.exp()).clamp(1e-12, 1 - 1e-12)
+        distance = mean + width * math.sqrt(2) * torch.erfinv(2 * quantile - 1)
+        return distance.clamp(self.low, self.high).to(self.means.dtype)
+
+    def mode(self) -> Tensor:
+        """The mean ``(n,)`` of the term with the highest peak."""
+        peak = self.log_weights - self._log_mass - self.widths.log()
+        return self.means.gather(1, peak.argmax(-1, keepdim=True))[:, 0]
+
+
+def _phi(z: Tensor) -> Tensor:
+    return 0.5 * (1 + torch.erf(z / math.sqrt(2)))

@@ -1,0 +1,192 @@
+"""A rotation-, reflection- and permutation-covariant encoder of molecules."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from molrl.agents.sphere import harmonics, lebedev
+from molrl.molecules import MoleculeBatch
+from molrl.neighbors import neighbor_pairs
+
+MAX_NUMBER = 118
+
+
+def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
+    """Two layers with a SiLU between them."""
+    return nn.Sequential(nn.Linear(n_in, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_out))
+
+
+class Encoder(nn.Module):
+    r"""Message passing on features of even-parity kind: scalars and functions on the sphere.
+
+    An atom holds ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total,
+    (degree + 1)^2, channels)``: per channel the coefficients of a function on the sphere, that is
+    irreps ``channels x (0e + 1o + 2e + ...)``. A layer
+
+    1. sends messages :math:`\phi(s_j) W(r_{ij})` times :math:`Y_{lm}(\hat r_{ij})`, and times the
+       sender's own features, over all pairs within the cutoff;
+    2. multiplies functions pointwise on the sphere (a Gaunt product: Luo, Chen and
+       Krishnapriyan, ICLR 2024), exactly, on a Lebedev grid, which couples degrees as
+       Clebsch-Gordan products of natural parity do;
+    3. updates the scalars from the invariants of the result.
+
+    No term breaks parity, so reflections act as they should, too. The bag enters with the first
+    scalars. Cost follows the pairs of atoms present.
+
+    Args:
+        width: scalars per atom and size of the bag's embedding.
+        channels: features per degree.
+        degree: highest degree l.
+        layers: message-passing layers.
+        cutoff: Å.
+        n_radial: radial basis functions.
+    """
+
+    def __init__(
+        self, width: int, channels: int, degree: int, layers: int, cutoff: float, n_radial: int = 16
+    ) -> None:
+        super().__init__()
+        self.degree, self.cutoff, self.channels = degree, cutoff, channels
+        self.n_radial = n_radial
+        self.element = nn.Embedding(MAX_NUMBER + 1, width)
+        self.bag = nn.Linear(width, width)
+        self.layers = nn.ModuleList(
+            Layer(width, channels, degree, n_radial, first=i == 0) for i in range(layers)
+        )
+
+    def forward(self, molecules: MoleculeBatch, bag: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode molecules, each with an embedding of its bag.
+
+        Args:
+            molecules: positions in float32.
+            bag: ``(n_molecules, width)``.
+
+        Returns:
+            ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total, (degree + 1)^2,
+            channels)``.
+        """
+        positions = molecules.positions
+        edges = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
+        vectors = positions[edges[0]] - positions[edges[1]]
+        lengths = vectors.norm(dim=-1)
+        radial = radial_basis(lengths, self.cutoff, self.n_radial)
+        angular = harmonics(vectors, self.degree)
+        scalars = self.element(molecules.numbers) + self.bag(bag)[molecules.molecule]
+        features = positions.new_zeros(len(positions), (self.degree + 1) ** 2, self.channels)
+        for layer in self.layers:
+            scalars, features = layer(scalars, features, edges, radial, angular)
+        return scalars, features
+
+
+class Layer(nn.Module):
+    """One layer of :class:`Encoder`."""
+
+    def __init__(
+        self, width: int, channels: int, degree: int, n_radial: int, *, first: bool
+    ) -> None:
+        super().__init__()
+        self.width, self.channels, self.degree = width, channels, degree
+        self.first = first
+        per_degree = channels * (degree + 1)
+        self.sizes = [width, per_degree] if first else [width, per_degree, per_degree]
+        self.filter = nn.Linear(n_radial, sum(self.sizes))
+        self.sender = mlp(width, width, sum(self.sizes))
+        self.norm = nn.LayerNorm(width)
+        self.gaunt = Gaunt(channels, degree)
+        self.update = mlp(2 * width + channels * (degree + 2), width, width)
+        self.gate = nn.Linear(width, per_degree)
+        self.register_buffer("degree_of", degree_index(degree), persistent=False)
+
+    def forward(
+        self, scalars: Tensor, features: Tensor, edges: Tensor, radial: Tensor, angular: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The atoms' next scalars and features; see :class:`Encoder`."""
+        sender, receiver = edges
+        message = self.sender(self.norm(scalars))[sender] * self.filter(radial)
+        parts = message.split(self.sizes, dim=-1)
+        moved = angular[:, :, None] * self._by_degree(parts[1])
+        if not self.first:
+            moved = moved + features[sender] * self._by_degree(parts[2])
+        # typical canvases give an atom a handful of neighbours
+        gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0]) * 0.5
+        features = features.index_add(0, receiver, moved * 0.5)
+        product, invariants = self.gaunt(features)
+        scalars = scalars + self.update(
+            torch.cat([scalars, gathered, invariants.flatten(1)], dim=-1)
+        )
+        features = features + product * self._by_degree(self.gate(scalars))
+        return scalars, features
+
+    def _by_degree(self, values: Tensor) -> Tensor:
+        """``(n, (degree + 1) * channels)`` as ``(n, (degree + 1)^2, channels)``."""
+        return values.view(len(values), self.degree + 1, self.channels)[:, self.degree_of]
+
+
+class Gaunt(nn.Module):
+    """The pointwise product of two mixtures of spherical functions, and its invariants.
+
+    Args:
+        channels: functions per atom.
+        degree: highest degree of the factors; the product is cut there.
+    """
+
+    def __init__(self, channels: int, degree: int) -> None:
+        super().__init__()
+        self.left = DegreeLinear(channels, channels, degree)
+        self.right = DegreeLinear(channels, channels, degree)
+        self.out = DegreeLinear(channels, channels, degree)
+        points, weights = lebedev(_order(3 * degree))
+        table = harmonics(points, degree)
+        norms = 2 * degree_index(degree) + 1
+        self.register_buffer("to_grid", table.float(), persistent=False)
+        self.register_buffer(
+            "from_grid", (table * weights[:, None] * norms).T.float().contiguous(), persistent=False
+        )
+        self.register_buffer("degree_of", degree_index(degree), persistent=False)
+        self.degree = degree
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The product, shaped as ``features``, and invariants ``(n, degree + 2, channels)``.
+
+        The invariants are the mean of each function, and the power of each degree between the
+        two factors.
+        """
+        left, right = self.left(features), self.right(features)
+        product = self.from_grid @ ((self.to_grid @ left) * (self.to_grid @ right))
+        power = left.new_zeros(len(left), self.degree + 1, left.shape[-1])
+        power = power.index_add(1, self.degree_of, left * right)
+        return self.out(product), torch.cat([features[:, :1], power], dim=1)
+
+
+class DegreeLinear(nn.Module):
+    """A linear map of channels, one for each degree, as ``e3nn.o3.Linear`` on natural parity."""
+
+    def __init__(self, n_in: int, n_out: int, degree: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(degree + 1, n_in, n_out) / math.sqrt(n_in))
+        self.register_buffer("degree_of", degree_index(degree), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(n, (degree + 1)^2, n_in)`` to ``(n, (degree + 1)^2, n_out)``."""
+        weight = self.weight[self.degree_of]
+        return torch.bmm(features.transpose(0, 1), weight).transpose(0, 1)
+
+
+def degree_index(degree: int) -> Tensor:
+    """The degree l of each of the ``(degree + 1)^2`` coefficients."""
+    ls = torch.arange(degree + 1)
+    return torch.repeat_interleave(ls, 2 * ls + 1)
+
+
+def radial_basis(lengths: Tensor, cutoff: float, n: int) -> Tensor:
+    """Bessel functions ``(n_edges, n)`` that go smoothly to 0 at the cutoff (Gasteiger 2020)."""
+    k = torch.arange(1, n + 1, device=lengths.device) * (math.pi / cutoff)
+    x = lengths / cutoff
+    envelope = 1 - 10 * x**3 + 15 * x**4 - 6 * x**5
+    return torch.sin(k * lengths[:, None]) / lengths[:, None] * envelope[:, None]
+
+
+def _order(degree: int) -> int:
+    """The least Lebedev order that is exact to ``degree`` (all orders to 31 are odd)."""
+    return max(3, degree + 1 - degree % 2)
