@@ -1,0 +1,243 @@
+"""The rules of the game, written once: one transition of many canvases at a time."""
+
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from numpy.typing import NDArray
+
+from molrl.envs.config import Rules
+from molrl.envs.state import CanvasState
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.rewards import Payment, Placements, RewardTerm
+
+ACTION_SIZE = 5
+SOLO = np.isin(
+    np.arange(len(chemical_symbols)), [atomic_numbers[s] for s in ("H", "F", "Cl", "Br")]
+)
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Reason(IntEnum):
+    """Why an episode ended; ``REASON_TEXTS`` has each one's words."""
+
+    GOING_ON = 0
+    ELEMENT_NOT_IN_BAG = 1
+    FOCUS_ON_AN_EMPTY_SLOT = 2
+    OUT_OF_BOUNDS = 3
+    CLASH = 4
+    SOLO_ATOM = 5
+    ENERGY_FAILED = 6
+    ENERGY_RISE_TOO_LARGE = 7
+    ENERGY_DROP_TOO_LARGE = 8
+    COMPLETE = 9
+
+
+REASON_TEXTS = np.array([r.name.lower().replace("_", " ") if r else "" for r in Reason], object)
+
+
+@dataclass(frozen=True)
+class Game:
+    """What a transition needs beside the state.
+
+    Attributes:
+        elements: ``(E,)`` int64, atomic numbers an action chooses among, ascending.
+        rules: what may be placed, and what ends an episode.
+        reward: what pays for a placed atom.
+    """
+
+    elements: Ints
+    rules: Rules
+    reward: RewardTerm
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What B actions led to.
+
+    Attributes:
+        state: the canvases afterwards; one whose action was refused is as it was.
+        reward: ``(B,)`` float64, eV.
+        reason: ``(B,)`` int64, a :class:`Reason`; an episode goes on where it is 0.
+        failures: index of each canvas whose energy failed, with what the model said.
+    """
+
+    state: CanvasState
+    reward: Floats
+    reason: Ints
+    failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def reason_texts(self) -> NDArray[np.object_]:
+        """``(B,)`` str: the reasons in words, "" where an episode goes on."""
+        texts = REASON_TEXTS[self.reason]
+        for i, failure in self.failures.items():
+            texts[i] = f"{texts[i]}: {failure}"
+        return texts
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """Decoded actions: indices are in range also where an action is not (``in_bag``, ...)."""
+
+    element: Ints  # (B,) index into the bag
+    number: Ints  # (B,) atomic number
+    position: NDArray[np.float32]  # (B, 3) Å
+    in_bag: Bools  # (B,)
+    on_atom: Bools  # (B,) the focus is an atom, or the canvas is empty
+    in_bounds: Bools  # (B,) the displacement is within the action space
+
+
+def checked_actions(actions: object, n: int, ignored: Bools | None = None) -> NDArray[np.float32]:
+    """Actions as an array, if they are actions.
+
+    Args:
+        actions: what should be ``(n, 5)`` finite numbers.
+        n: how many environments act.
+        ignored: ``(n,)`` bool, environments whose action is not looked at.
+
+    Returns:
+        ``(n, 5)`` float32; rows that are ignored are 0.
+
+    Raises:
+        InputError: if the shape is wrong or a number is not finite; the environment is named.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(actions, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"actions must be ({n}, {ACTION_SIZE}) numbers") from None
+    if array.shape != (n, ACTION_SIZE):
+        raise InputError(f"actions must have shape ({n}, {ACTION_SIZE}), not {array.shape}")
+    if ignored is not None:
+        array[ignored] = 0
+    finite = np.isfinite(array).all(1)
+    if not finite.all():
+        i = int(np.argmin(finite))
+        raise InputError(f"environment {i}: the action {array[i].tolist()} is not finite")
+    return array
+
+
+def transition(state: CanvasState, actions: NDArray[np.float32], game: Game) -> Transition:
+    """Place one atom on each canvas, as far as the rules allow.
+
+    Args:
+        state: B canvases, none with an empty bag.
+        actions: ``(B, 5)`` float32, finite: focus slot, index into the elements, and dx, dy, dz in
+            Å from the focal atom; indices are rounded to the nearest integer. On an empty canvas
+            the atom goes to the origin, whatever focus and displacement are.
+        game: elements, rules and reward.
+
+    Returns:
+        The transition. What is refused is not evaluated; the others cost one call of the reward.
+    """
+    moves = _decode(state, actions, game)
+    reason = _check(state, moves, game.rules)
+    reward = np.full(len(state), game.rules.min_reward)
+    placed = np.flatnonzero(reason == Reason.GOING_ON)
+    if not len(placed):
+        return Transition(state, reward, reason)
+
+    after = _place(state[placed], moves, placed)
+    payment = game.reward.pay(
+        Placements(
+            MoleculeBatch.from_padded(
+                torch.from_numpy(after.numbers), torch.from_numpy(after.positions).double()
+            ),
+            moves.number[placed],
+            state.energy[placed],
+        )
+    )
+    after = replace(after, energy=payment.energy)
+    verdict = _judge(payment, after, game.rules)
+    reason[placed] = verdict
+    paid = (verdict == Reason.GOING_ON) | (verdict == Reason.COMPLETE)
+    reward[placed[paid]] = payment.reward[paid]
+    kept = paid | (game.rules.keep_rejected & (verdict != Reason.ENERGY_FAILED))
+    failures = {int(placed[i]): text for i, text in payment.failures.items()}
+    return Transition(state.updated(placed[kept], after[kept]), reward, reason, failures)
+
+
+def _decode(state: CanvasState, actions: NDArray[np.float32], game: Game) -> _Moves:
+    rows = np.arange(len(state))
+    focus, element = np.rint(actions[:, 0]), np.rint(actions[:, 1])
+    empty = state.n_atoms == 0
+    on_atom = (focus >= 0) & (focus < state.n_atoms)
+    known = (element >= 0) & (element < len(game.elements))
+    focus = np.where(on_atom, focus, 0).astype(np.int64)
+    element = np.where(known, element, 0).astype(np.int64)
+    position = state.positions[rows, focus] + actions[:, 2:]
+    position[empty] = 0
+    within = (np.abs(actions[:, 2:]) <= np.float32(game.rules.max_displacement)).all(1)
+    return _Moves(
+        element=element,
+        number=game.elements[element],
+        position=position,
+        in_bag=known & (state.bag[rows, element] > 0),
+        on_atom=on_atom | empty,
+        in_bounds=within | empty,
+    )
+
+
+def _check(state: CanvasState, moves: _Moves, rules: Rules) -> Ints:
+    """``(B,)`` int64: the first reason to refuse each move, else ``GOING_ON``."""
+    width = int(state.n_atoms.max(initial=1))
+    numbers = state.numbers[:, :width]
+    vectors = state.positions[:, :width] - moves.position[:, None]
+    squared = np.square(vectors).sum(-1)
+    filled = numbers > 0
+    contact = rules.clash_fraction * (covalent_radii[numbers] + covalent_radii[moves.number, None])
+    contact = np.maximum(contact, rules.clash_distance)
+    clash = (filled & (squared < contact**2)).any(1)
+    if rules.solo_distance is None:
+        solo = np.zeros(len(state), bool)
+    else:
+        partner = filled & ~SOLO[numbers] & (squared < rules.solo_distance**2)
+        solo = SOLO[moves.number] & (state.n_atoms > 0) & ~partner.any(1)
+    return np.select(
+        [~moves.in_bag, ~moves.on_atom, ~moves.in_bounds, clash, solo],
+        [
+            Reason.ELEMENT_NOT_IN_BAG,
+            Reason.FOCUS_ON_AN_EMPTY_SLOT,
+            Reason.OUT_OF_BOUNDS,
+            Reason.CLASH,
+            Reason.SOLO_ATOM,
+        ],
+        Reason.GOING_ON,
+    ).astype(np.int64)
+
+
+def _place(before: CanvasState, moves: _Moves, rows: NDArray[np.intp]) -> CanvasState:
+    """Take the atoms of ``moves[rows]`` out of the bags and put them on the canvases ``before``."""
+    numbers, positions, bag = before.numbers.copy(), before.positions.copy(), before.bag.copy()
+    canvas, slot = np.arange(len(before)), before.n_atoms
+    numbers[canvas, slot] = moves.number[rows]
+    positions[canvas, slot] = moves.position[rows]
+    bag[canvas, moves.element[rows]] -= 1
+    return CanvasState(numbers, positions, bag, before.energy)
+
+
+def _judge(payment: Payment, after: CanvasState, rules: Rules) -> Ints:
+    """``(n,)`` int64: why the episode of each placed atom ends, else ``GOING_ON``."""
+    high = np.inf if rules.max_reward is None else rules.max_reward
+    return np.select(
+        [
+            ~np.isfinite(payment.reward),
+            payment.reward < rules.min_reward,
+            payment.reward > high,
+            ~after.bag.any(1),
+        ],
+        [
+            Reason.ENERGY_FAILED,
+            Reason.ENERGY_RISE_TOO_LARGE,
+            Reason.ENERGY_DROP_TOO_LARGE,
+            Reason.COMPLETE,
+        ],
+        Reason.GOING_ON,
+    ).astype(np.int64)
