@@ -1,0 +1,152 @@
+"""Configs: read from YAML, overridden from the command line, checked by a pydantic schema."""
+
+import json
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from molrl.errors import InputError, did_you_mean
+from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
+
+MAX_COMPLAINTS = 5  # of a bad config in its one line
+
+
+class Config(BaseModel):
+    """The base of every config: no unknown key, no silent conversion, no NaN, no change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT]) -> ConfigT:
+    """Read a YAML config, override it, and check it.
+
+    Args:
+        path: a YAML file that holds a mapping.
+        overrides: ``key.sub=value`` each, the value in YAML.
+        schema: what the config must be.
+
+    Raises:
+        InputError: one line that names the file, the dotted key, what is wrong and what would be
+            right.
+    """
+    data = _read_mapping(Path(path))
+    for override in overrides:
+        _override(data, override)
+    return parse_config(data, schema, where=str(path))
+
+
+def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> ConfigT:
+    """Check plain data against a schema.
+
+    Args:
+        data: what YAML or JSON can hold.
+        schema: what the data must be.
+        where: what the data is called in error messages.
+
+    Raises:
+        InputError: if it is not; one line, as in :func:`load_config`.
+    """
+    try:
+        # JSON, because its strict reading takes a list for a tuple and a string for a path.
+        return schema.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise InputError(f"{where}: {_one_line(error, data, schema)}") from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved config as YAML, every default written out."""
+    return write_yaml(config.model_dump(mode="json"))
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path} is no file; give the path of a YAML config")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} is larger than the {MAX_BYTES} bytes a config may have")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text file; give a YAML config") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    data = read_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no keys; a config is lines of `key: value`")
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    keys = dotted.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(f"{override!r} is no override; write key.sub=value")
+    value = read_yaml(text, f"override {override!r}")
+    section = data
+    for i, key in enumerate(keys[:-1]):
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise InputError(f"override {override!r}: {'.'.join(keys[: i + 1])} is no section")
+    section[keys[-1]] = value
+
+
+def _one_line(error: ValidationError, data: Mapping[str, Any], schema: type[BaseModel]) -> str:
+    lines: dict[str, str] = {}  # by key: the branches of a union complain about the same one
+    for detail in error.errors():
+        keys = list(_keys(detail, data))
+        lines.setdefault(".".join(keys), _describe(detail, keys, schema))
+    more = [f"and {len(lines) - MAX_COMPLAINTS} more"] if len(lines) > MAX_COMPLAINTS else []
+    return "; ".join([*list(lines.values())[:MAX_COMPLAINTS], *more])
+
+
+def _keys(detail: ErrorDetails, data: Any) -> Iterator[str]:  # noqa: ANN401 - plain data
+    """The keys of an error, less the names of union branches that pydantic puts between them."""
+    for i, part in enumerate(detail["loc"]):
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            if detail["type"] != "missing" or i + 1 < len(detail["loc"]):
+                continue
+        yield str(part)
+
+
+def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) -> str:
+    key = ".".join(keys) or "the whole"
+    message = detail["msg"]
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{key} is no key; {did_you_mean(keys[-1], _fields(schema, keys[:-1]))}"
+        case "missing":
+            return f"{key} is missing and must be given"
+        case "value_error":
+            return f"{key}: {message.removeprefix('Value error, ')}"
+        case "model_type":
+            message = "must be a section of keys"
+    wanted = message.replace("Input should be", "must be").replace("to 'inf'", "")
+    given = repr(detail["input"])
+    given = given if len(given) <= 60 else given[:57] + "..."
+    return f"{key} {wanted[0].lower()}{wanted[1:]}, not {given}"
+
+
+def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:
+    """The keys that the section at ``keys`` may have."""
+    models = [schema]
+    for key in keys:
+        inner = [m for model in models for m in _models(model.model_fields.get(key))]
+        models = inner or models  # an index into a list stays with the models of its items
+    return [name for model in models for name in model.model_fields]
+
+
+def _models(field: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a field, a type or a part
+    """The models in an annotation, whatever it wraps them in."""
+    annotation = getattr(field, "annotation", field)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _models(part)

@@ -1,0 +1,154 @@
+"""Checkpoints: whole or not at all, and none is believed that is not what was written."""
+
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from molrl.errors import InputError
+from molrl.runs.checkpoints import Checkpoint, Checkpoints
+
+
+def moment(step):
+    tensors = {"w": torch.full((4,), float(step)), "rng": torch.get_rng_state()}
+    return Checkpoint(step, tensors, {"step": step, "loss": 0.1 * step, "big": 2**80})
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints", keep=3)
+
+
+def test_what_is_saved_is_loaded(checkpoints):
+    saved = moment(7)
+    checkpoints.save(saved)
+    loaded = checkpoints.load(7)
+    assert (loaded.step, loaded.state) == (saved.step, saved.state)
+    for name, tensor in saved.tensors.items():
+        assert torch.equal(loaded.tensors[name], tensor)
+
+
+def test_only_the_last_few_are_kept(checkpoints):
+    for step in (1, 2, 3, 100, 20):
+        checkpoints.save(moment(step))
+    assert checkpoints.steps() == [3, 20, 100]
+    assert checkpoints.load_latest(pytest.fail).step == 100
+
+
+def test_a_run_without_checkpoints_has_none(checkpoints):
+    assert checkpoints.load_latest(pytest.fail) is None
+
+
+def test_the_same_step_can_be_saved_again(checkpoints):
+    checkpoints.save(moment(5))
+    checkpoints.save(Checkpoint(5, {"w": torch.zeros(1)}, {}))
+    assert checkpoints.load(5).tensors["w"].tolist() == [0.0]
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000000000005"]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(checkpoints):
+    for step in (1, 2):
+        checkpoints.save(moment(step))
+    (checkpoints.path(2) / "state.json").write_text("{}")
+    said = []
+    assert checkpoints.load_latest(said.append).step == 1
+    assert len(said) == 1
+    assert str(checkpoints.path(2) / "state.json") in said[0]
+    assert "\n" not in said[0]
+
+
+def test_if_none_is_sound_it_says_so(checkpoints):
+    checkpoints.save(moment(1))
+    (checkpoints.path(1) / "manifest.json").unlink()
+    with pytest.raises(InputError, match="holds no sound checkpoint"):
+        checkpoints.load_latest(lambda line: None)
+
+
+def test_bit_flips_truncations_and_swaps_are_refused(checkpoints):
+    for step in (1, 2):
+        checkpoints.save(moment(step))
+    draw = random.Random(0)
+    for file in sorted(checkpoints.path(2).iterdir()):
+        content = file.read_bytes()
+        other = (checkpoints.path(1) / file.name).read_bytes()
+        flipped = []
+        for _ in range(60):
+            damage = bytearray(content)
+            damage[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+            flipped.append(bytes(damage))
+        cut = [content[: draw.randrange(len(content))] for _ in range(30)]
+        for damage in (*flipped, *cut, other, content + b"\0"):
+            file.write_bytes(damage)
+            with pytest.raises(InputError, match=str(checkpoints.path(2))):
+                checkpoints.load(2)
+        file.write_bytes(content)
+    assert checkpoints.load(2).step == 2
+
+
+def test_a_checkpoint_under_another_step_is_refused(checkpoints):
+    checkpoints.save(moment(1))
+    shutil.copytree(checkpoints.path(1), checkpoints.path(9))
+    with pytest.raises(InputError, match="no manifest of step 9"):
+        checkpoints.load(9)
+
+
+class Bomb:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was executed",)
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
+def test_a_pickle_is_refused_unread(checkpoints, name):
+    checkpoints.save(moment(1))
+    (checkpoints.path(1) / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InputError):
+        checkpoints.load(1)
+
+
+def test_a_save_that_fails_leaves_what_was_there(checkpoints):
+    checkpoints.save(moment(1))
+    with pytest.raises(TypeError):
+        checkpoints.save(Checkpoint(2, {}, {"no": object()}))
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000000000001"]
+    assert checkpoints.load_latest(pytest.fail).step == 1
+
+
+SAVE_FOREVER = """
+import sys
+from pathlib import Path
+import torch
+from molrl.runs.checkpoints import Checkpoint, Checkpoints
+
+checkpoints = Checkpoints(Path(sys.argv[1]), keep=2)
+for step in range(1, 10**9):
+    tensors = {"w": torch.full((200_000,), float(step))}
+    checkpoints.save(Checkpoint(step, tensors, {"step": step}))
+    print(step, flush=True)
+"""
+
+
+def test_kill_at_any_moment_leaves_a_sound_checkpoint_and_no_litter(checkpoints):
+    draw = random.Random(1)
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOREVER, str(checkpoints.folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline() == "1\n"
+        time.sleep(draw.uniform(0, 0.05))
+        os.kill(process.pid, signal.SIGKILL)
+        finished = [1, *map(int, process.communicate()[0].split())]
+        latest = checkpoints.load_latest(pytest.fail)
+        assert latest.step in (finished[-1], finished[-1] + 1)
+        assert latest.tensors["w"].unique().tolist() == [float(latest.step)]
+        checkpoints.save(moment(latest.step + 1))
+        assert all(path.name.startswith("step-") for path in checkpoints.folder.iterdir())
+        shutil.rmtree(checkpoints.folder)

@@ -1,0 +1,171 @@
+"""Configs: what is read is what was written, and what is wrong is named in one line."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from molrl.errors import InputError
+from molrl.runs.config import Config, dump_config, load_config, parse_config
+from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
+
+
+class Section(Config):
+    num_envs: int = Field(8, ge=1)
+    rate: float = Field(1e-3, gt=0)
+    span: tuple[float, float] = (0.7, 2.0)
+    kind: Literal["a", "b"] = "a"
+
+
+class Schema(Config):
+    seed: int
+    path: Path = Path("runs/x")
+    name: str = "x"
+    section: Section = Section()
+    maybe: Section | None = None
+    several: list[Section] = []  # noqa: RUF012 - pydantic copies it
+    either: str | Section = "x"
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        path = tmp_path / "c.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def test_values_are_read_as_yaml_1_2(config):
+    text = "name: NO\nseed: 010\nsection: {rate: 1e-3, span: [1, 2.5]}"
+    read = load_config(config(text), [], Schema)
+    assert (read.name, read.seed) == ("NO", 10)
+    assert (read.section.rate, read.section.span) == (1e-3, (1.0, 2.5))
+
+
+def test_overrides_win_and_reach_into_sections(config):
+    overrides = ["seed=3", "section.rate=2e-4", "maybe.kind=b", "maybe.span=[1, 2]", "name=ON"]
+    read = load_config(config("seed: 1\nsection: {num_envs: 2}"), overrides, Schema)
+    assert (read.seed, read.name) == (3, "ON")
+    assert (read.section.num_envs, read.section.rate) == (2, 2e-4)
+    assert read.maybe == Section(kind="b", span=(1, 2))
+
+
+def test_the_resolved_config_reads_back_to_itself(config):
+    first = load_config(config("seed: 1\nname: '1e5'"), ["several=[{}]", "path=a/b"], Schema)
+    assert load_config(config(dump_config(first)), [], Schema) == first
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.sampled_from(["NO", "on", "1e5", "0x1f", "1:30", "2020-01-01", "~", "null", "=", "<<"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(plain)
+def test_plain_data_survive_yaml(data):
+    assert read_yaml(write_yaml({"key": data}), "test") == {"key": data}
+
+
+BAD = {
+    "an unknown key": ("seed: 1\nnmae: x", [], "nmae is no key; did you mean 'name'?"),
+    "an unknown key of a section": (
+        "seed: 1\nsection: {num_env: 3}",
+        [],
+        "section.num_env is no key; did you mean 'num_envs'?",
+    ),
+    "an unknown key of an optional section": (
+        "seed: 1\nmaybe: {zzz: 3}",
+        [],
+        "maybe.zzz is no key; known are: kind, num_envs, rate, span",
+    ),
+    "an unknown key of an item": (
+        "seed: 1\nseveral: [{num_env: 3}]",
+        [],
+        "several.0.num_env is no key; did you mean 'num_envs'?",
+    ),
+    "an unknown key by override": ("seed: 1", ["secton.rate=1"], "did you mean 'section'?"),
+    "a missing key": ("name: x", [], "seed is missing"),
+    "a string for a number": ("seed: one", [], "seed must be a valid integer, not 'one'"),
+    "a boolean for a number": ("seed: true", [], "seed must be a valid integer, not True"),
+    "a fraction for a count": ("seed: 1.5", [], "seed must be a valid integer, not 1.5"),
+    "out of range": (
+        "seed: 1\nsection: {num_envs: 0}",
+        [],
+        "section.num_envs must be greater than or equal to 1, not 0",
+    ),
+    "NaN": ("seed: 1", ["section.rate=.nan"], "section.rate must be a finite number, not nan"),
+    "infinity": ("seed: 1", ["section.rate=.inf"], "section.rate must be a finite number"),
+    "no choice": ("seed: 1", ["section.kind=c"], "section.kind must be 'a' or 'b', not 'c'"),
+    "a value for a section": ("seed: 1", ["section=5"], "section must be a section of keys, not 5"),
+    "neither of two": ("seed: 1", ["either=5"], "either must be a valid string, not 5"),
+    "an override through a value": ("seed: 1", ["seed.x=5"], "'seed.x=5': seed is no section"),
+    "no override": ("seed: 1", ["seed"], "'seed' is no override; write key.sub=value"),
+    "a nameless override": ("seed: 1", [".x=1"], "write key.sub=value"),
+    "an override that is no YAML": ("seed: 1", ["name=[1"], "override 'name=[1'"),
+    "no YAML": ("seed: [1", [], "line 1: "),
+    "no mapping": ("- 1", [], "holds no keys"),
+    "nothing": ("", [], "holds no keys"),
+    "a key twice": ("seed: 1\nseed: 2", [], "line 2: the key 'seed' is there twice"),
+    "a number for a key": ("1: 2", [], "a key must be a word, not 1"),
+    "an alias bomb": ("a: &a [1, 1]\nb: [*a, *a]", [], "aliases are not allowed"),
+    "a tag that makes an object": (
+        "seed: !!python/object/apply:os.getpid []",
+        [],
+        "os.getpid is not allowed",
+    ),
+    "a tag that makes bytes": ("seed: !!binary aGk=", [], "binary is not allowed"),
+    "nesting": ("[" * 30_000, [], "nested deeper than 20 levels"),
+    "a long number": ("seed: " + "9" * 5000, [], "over 40 digits"),
+    "a control character": ("seed: \x00", [], "is no YAML"),
+    "no text": (b"\xff\xfe\x00seed", [], "is no text file"),
+    "too much": ("#" * (MAX_BYTES + 1), [], "is larger than"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_config_is_refused_in_one_line(name, config):
+    text, overrides, wanted = BAD[name]
+    with pytest.raises(InputError) as refused:
+        load_config(config(text), overrides, Schema)
+    assert wanted in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_config_is_named(tmp_path):
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(InputError, match=f"{path} is no file"):
+            load_config(path, [], Schema)
+
+
+def test_all_complaints_are_made_at_once_but_not_endlessly():
+    with pytest.raises(InputError, match=r"^it: seed .*; name .*") as refused:
+        parse_config({"seed": "x", "name": 5}, Schema, "it")
+    assert str(refused.value).count("must be") == 2
+    with pytest.raises(InputError, match="and 96 more"):
+        parse_config({"seed": 1} | {f"k{i}": i for i in range(101)}, Schema, "it")
+
+
+def test_a_validator_speaks_for_itself():
+    from pydantic import field_validator
+
+    class Strict(Config):
+        bag: str
+
+        @field_validator("bag")
+        @classmethod
+        def refuse(cls, value: str) -> str:
+            raise InputError(f"{value!r} is no formula")
+
+    with pytest.raises(InputError, match=r"^it: bag: 'x' is no formula$"):
+        parse_config({"bag": "x"}, Strict, "it")

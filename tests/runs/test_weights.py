@@ -1,0 +1,114 @@
+"""Weights: two files that carry their own sums; what was not written by us is not read."""
+
+import json
+import pickle
+
+import pytest
+import torch
+
+from molrl.errors import InputError
+from molrl.runs.weights import load_weights, save_weights
+
+TENSORS = {
+    "a": torch.arange(6.0).reshape(2, 3),
+    "b": torch.tensor(2, dtype=torch.int64),
+    "empty": torch.zeros(0, 3, dtype=torch.float64),
+}
+HEADER = {"kind": "test", "config": {"x": 0.1, "widths": [1, 2]}}
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_weights(tmp_path / "w.json", TENSORS, HEADER)
+    return tmp_path / "w.json"
+
+
+def test_what_is_written_is_read(path):
+    tensors, header = load_weights(path, "test")
+    assert {**header, **HEADER} == header
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert torch.equal(tensors[name], tensor)
+        assert tensors[name].dtype == tensor.dtype
+
+
+def test_transposed_and_shared_tensors_are_written_as_they_look(tmp_path):
+    shared = torch.arange(6.0).reshape(2, 3)
+    save_weights(tmp_path / "w.json", {"t": shared.T, "s": shared[0], "r": shared}, HEADER)
+    tensors, _ = load_weights(tmp_path / "w.json", "test")
+    assert torch.equal(tensors["t"], shared.T)
+    assert torch.equal(tensors["s"], shared[0])
+
+
+def test_a_header_with_keys_that_json_makes_strings_is_not_taken_for_damaged(tmp_path):
+    save_weights(tmp_path / "w.json", TENSORS, {"kind": "test", "table": {2: 1.0, 10: (1, 2)}})
+    _, header = load_weights(tmp_path / "w.json", "test")
+    assert header["table"] == {"2": 1.0, "10": [1, 2]}
+
+
+def test_the_same_weights_give_the_same_files(path, tmp_path):
+    save_weights(tmp_path / "again" / "w.json", dict(reversed(TENSORS.items())), HEADER)
+    for ending in (".json", ".safetensors"):
+        again = (tmp_path / "again" / "w").with_suffix(ending)
+        assert again.read_bytes() == path.with_suffix(ending).read_bytes()
+
+
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_every_flipped_bit_and_every_truncation_is_refused(path, ending):
+    broken = path.with_suffix(ending)
+    content = broken.read_bytes()
+    for i in range(len(content)):
+        flipped = bytearray(content)
+        flipped[i] ^= 1 << (i % 8)
+        for damage in (bytes(flipped), content[:i]):
+            broken.write_bytes(damage)
+            if ending == ".json" and _same_json(damage, content):
+                continue  # a blank more or less
+            with pytest.raises(InputError) as refused:
+                load_weights(path, "test")
+            assert "w." in str(refused.value)
+
+
+def _same_json(one, other):
+    try:
+        return json.loads(one) == json.loads(other)
+    except ValueError:
+        return False
+
+
+def test_swapped_tensors_are_refused(path, tmp_path):
+    save_weights(tmp_path / "other.json", {"a": torch.ones(2, 3)}, HEADER)
+    path.with_suffix(".safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes())
+    with pytest.raises(InputError, match=r"w\.safetensors is damaged"):
+        load_weights(path, "test")
+
+
+class Bomb:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was executed",)
+
+
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_a_pickle_is_refused_unread(path, ending):
+    path.with_suffix(ending).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InputError):
+        load_weights(path, "test")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"format": 1}', "\x00"])
+def test_foreign_json_is_refused(path, text):
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"w\.json"):
+        load_weights(path, "test")
+
+
+def test_other_kinds_missing_files_and_other_names_are_refused(path, tmp_path):
+    with pytest.raises(InputError, match="of kind 'test', not 'mace'"):
+        load_weights(path, "mace")
+    with pytest.raises(InputError, match=r"absent\.json does not exist"):
+        load_weights(tmp_path / "absent.json", "test")
+    with pytest.raises(InputError, match=r"give the \.json"):
+        load_weights(path.with_suffix(".safetensors"), "test")
+    path.with_suffix(".safetensors").unlink()
+    with pytest.raises(InputError, match=r"w\.safetensors does not exist"):
+        load_weights(path, "test")
