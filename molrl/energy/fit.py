@@ -10,10 +10,11 @@ from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.mace_network import Batcher, MaceConfig, build_mace, interaction
-from molrl.energy.weights import read_weights, write_weights
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.runs.checkpoints import Checkpoint, Checkpoints
 from molrl.runs.config import Config
+from molrl.runs.weights import load_weights, save_weights
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -23,7 +24,7 @@ class FitConfig(Config):
 
     Attributes:
         data: datasets made with ``molrl energy data``, joined.
-        output: JSON file of the weights; the safetensors and a checkpoint are put beside it.
+        run_dir: folder of the fit: log, checkpoints, and the weights as ``mace.json``.
         network: the shape; elements and atomic energies are taken from the data.
         start: weights to start from, or None to start at random.
         steps: optimiser steps.
@@ -40,7 +41,7 @@ class FitConfig(Config):
     """
 
     data: tuple[str, ...]
-    output: str
+    run_dir: str
     network: MaceConfig = MaceConfig()
     start: str | None = None
     steps: int = Field(20_000, ge=1)
@@ -71,6 +72,7 @@ class Fit:
     ) -> None:
         self.config = config
         self.device = torch.device(device)
+        self.checkpoints = Checkpoints(Path(config.run_dir) / "checkpoints")
         self.step = 0
         self.data = data
         shape = config.network
@@ -96,7 +98,7 @@ class Fit:
         if not len(self.train_set):
             raise InputError("the data hold no structure of the train split")
         if config.start:
-            tensors, _ = read_weights(config.start, kind="mace")
+            tensors, _ = load_weights(config.start, kind="mace")
             self.network.load_state_dict(tensors, strict=False)
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
@@ -105,9 +107,9 @@ class Fit:
         )
 
     @property
-    def checkpoint(self) -> Path:
-        """Where the fit can be taken up again."""
-        return Path(self.config.output).with_suffix(".checkpoint.json")
+    def weights(self) -> Path:
+        """The JSON file of the weights."""
+        return Path(self.config.run_dir) / "mace.json"
 
     def run(self, report: Report) -> None:
         """Fit to the end; ``report(step, metrics)`` is called at every step."""
@@ -210,32 +212,35 @@ class Fit:
         return out
 
     def save(self) -> None:
-        """Write the weights and the checkpoint."""
-        header = {"kind": "mace", "config": self.shape.model_dump(mode="json")}
-        card = {"steps": self.step, "structures": len(self.train_set), "data": self.config.data}
-        write_weights(self.config.output, self.average, header | {"card": card})
+        """Write the weights and a checkpoint."""
+        config = self.shape.model_dump(mode="json")
+        save_weights(self.weights, self.average, {"kind": "mace", "config": config})
         tensors = {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self.parameters.items():
             tensors[f"network/{name}"] = parameter.detach()
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"{key}/{name}"] = value
-        state = {"kind": "fit", "step": self.step, "config": self.config.model_dump(mode="json")}
-        write_weights(self.checkpoint, tensors, state)
+        self.checkpoints.save(Checkpoint(self.step, tensors, {}))
 
-    def resume(self) -> None:
-        """Take up the fit where its checkpoint was written.
+    def resume(self, report: Callable[[str], object]) -> None:
+        """Take up the fit at its latest sound checkpoint, if there is one.
+
+        Args:
+            report: is told of checkpoints that are damaged and left out.
 
         Raises:
-            InputError: if the checkpoint is damaged.
+            InputError: if there are checkpoints and none is sound.
         """
-        tensors, state = read_weights(self.checkpoint, kind="fit")
-        self.step = state["step"]
+        checkpoint = self.checkpoints.load_latest(report)
+        if checkpoint is None:
+            return
+        self.step = checkpoint.step
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[f"network/{name}"])
-                self.average[name].copy_(tensors[f"average/{name}"])
+                parameter.copy_(checkpoint.tensors[f"network/{name}"])
+                self.average[name].copy_(checkpoint.tensors[f"average/{name}"])
                 self.optimizer.state[parameter] = {
-                    key: tensors[f"{key}/{name}"]
+                    key: checkpoint.tensors[f"{key}/{name}"]
                     for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
                 }
 

@@ -1,6 +1,5 @@
 """MACE energies of many molecules in one forward pass."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor
 
 from molrl.energy.interface import EnergyModel, EnergyOutput
 from molrl.energy.mace_network import Batcher, MaceConfig, build_mace, interaction
-from molrl.energy.weights import read_weights
 from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import load_weights
 
 SHIPPED = Path(__file__).with_name("shipped") / "mace.json"
 ATOMS_PER_CHUNK = {"cpu": 600, "cuda": 200_000}  # past this a CPU's cache no longer holds it
@@ -22,7 +21,7 @@ class MaceEnergy(EnergyModel):
     rounding of the interaction energy alone.
 
     Args:
-        weights: the JSON file of a pair of files that :func:`molrl.energy.weights.write_weights`
+        weights: the JSON file of a pair of files that ``molrl energy fit``
             wrote; the shipped model if None.
         device: where to compute.
 
@@ -33,7 +32,7 @@ class MaceEnergy(EnergyModel):
     name = "mace"
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        tensors, header = read_weights(Path(weights or SHIPPED), kind="mace")
+        tensors, header = load_weights(Path(weights or SHIPPED), kind="mace")
         self.config = MaceConfig(**header["config"])
         self.elements = self.config.elements
         self.device = torch.device(device)
@@ -90,8 +89,3 @@ def _chunks(n_atoms: Tensor, budget: int) -> list[slice]:
             slices.append(slice(start, i))
             start, base = i, ends[i - 1]
     return [*slices, slice(start, len(ends))]
-
-
-def card(weights: str | Path | None = None) -> dict[str, object]:
-    """What is known of a model: its data, its fit and its errors, as its JSON file tells."""
-    return json.loads(Path(weights or SHIPPED).read_text(encoding="utf-8"))["card"]
