@@ -1,6 +1,7 @@
 """Configs: read from YAML, overridden from the command line, checked by a pydantic schema."""
 
 import json
+import os
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def dump_config(config: Config) -> str:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path} is no file; give the path of a YAML config")
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path} is larger than the {MAX_BYTES} bytes a config may have")

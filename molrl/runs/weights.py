@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def read_checked(path: Path, expected: object) -> bytes:
     Raises:
         InputError: if they have not, or there is no such file.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path} does not exist")
     content = path.read_bytes()
     if sha256(content) != expected:
@@ -105,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if there is no such file, it is too large, or it is no JSON object.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path} does not exist")
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path} is larger than the {MAX_JSON_BYTES} bytes that are read")

@@ -1,0 +1,232 @@
+"""The folder of a run: what stands in it, how it is begun and how it is found again."""
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from molrl.errors import InputError
+from molrl.files import write_text
+from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.config import Config, ConfigT, dump_config, load_config
+from molrl.runs.weights import read_json
+
+_PACKAGES = (
+    *("molrl", "torch", "numpy", "gymnasium", "stable-baselines3", "mace-torch", "e3nn"),
+    *("ase", "rdkit", "tblite", "safetensors", "pydantic"),
+)
+
+
+class RunFailed(Exception):
+    """A run ended on an error that nobody foresaw, which is the cause of this one.
+
+    Args:
+        log: the file that holds the traceback.
+    """
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(f"the traceback is in {log}")
+        self.log = log
+
+
+class RunFolder:
+    """The folder of a run and the paths in it.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the folder.
+        config_file: the resolved config, YAML.
+        versions_file: what ran and where, JSON.
+        metrics_file: one row a report, CSV.
+        tensorboard: folder of the TensorBoard events.
+        summary_file: the closing table, JSON.
+        curve_file: the learning curve, PNG.
+        picture_file: the best molecules, PNG.
+        molecules_file: the samples the closing table is about, extended XYZ.
+        sdf_file: the same samples, SDF.
+        log_file: the traceback of a run that failed.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.versions_file = self.path / "versions.json"
+        self.metrics_file = self.path / "metrics.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.summary_file = self.path / "summary.json"
+        self.curve_file = self.path / "curve.png"
+        self.picture_file = self.path / "molecules.png"
+        self.molecules_file = self.path / "molecules.extxyz"
+        self.sdf_file = self.path / "molecules.sdf"
+        self.log_file = self.path / "error.log"
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The checkpoints of the run."""
+        return Checkpoints(self.path / "checkpoints")
+
+    @classmethod
+    def create(cls, path: Path | str, config: Config) -> "RunFolder":
+        """Begin a run: make the folder, write the resolved config and the versions.
+
+        Raises:
+            InputError: if something stands there already, or the folder cannot be made.
+        """
+        folder = cls(path)
+        folder.check_free()
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            write_text(folder.config_file, dump_config(config))
+        except (OSError, ValueError) as error:
+            raise InputError(f"run_dir {path} cannot be written: {error}; name another") from None
+        write_text(folder.versions_file, json.dumps(versions(), indent=2) + "\n")
+        return folder
+
+    @classmethod
+    def open(cls, path: Path | str) -> "RunFolder":
+        """Find a run again.
+
+        Raises:
+            InputError: if there is none.
+        """
+        folder = cls(path)
+        if not folder.config_file.is_file():
+            raise InputError(f"{path} is no run folder: it holds no config.yaml")
+        return folder
+
+    def check_free(self) -> None:
+        """Make sure that nothing would be overwritten.
+
+        Raises:
+            InputError: if the path is a file or a folder with something in it; a free name is
+                suggested.
+        """
+        blocked = next(p for p in (self.path, *self.path.parents) if os.path.exists(p))
+        if not blocked.is_dir():
+            raise InputError(f"run_dir {self.path}: {blocked} is a file; name another")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(
+                f"run_dir {self.path} is not empty; go on with `molrl resume {self.path}` or begin "
+                f"anew with run_dir={self._free_name()}"
+            )
+
+    def _free_name(self) -> Path:
+        number = 2
+        while (name := self.path.with_name(f"{self.path.name}-{number}")).exists():
+            number += 1
+        return name
+
+    def load_config(self, schema: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
+        """The config the run was begun with.
+
+        Raises:
+            InputError: if it does not fit the schema.
+        """
+        return load_config(self.config_file, overrides, schema)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the closing table."""
+        write_text(self.summary_file, json.dumps(dict(summary), indent=2) + "\n")
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """The closing table; None while the run is not finished.
+
+        Raises:
+            InputError: if it is broken.
+        """
+        return read_json(self.summary_file) if self.summary_file.is_file() else None
+
+    @contextmanager
+    def logging_failure(self) -> Iterator[None]:
+        """Write the traceback of an error that nobody foresaw to ``error.log``.
+
+        Raises:
+            RunFailed: in place of that error, from it. An :class:`~molrl.errors.InputError` and an
+                interrupt pass as they are.
+        """
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:
+            raise RunFailed(write_traceback(error, self.log_file)) from error
+
+
+def write_traceback(error: BaseException, log: Path) -> Path:
+    """Write the traceback of an error to a file.
+
+    Args:
+        error: what was raised.
+        log: where to; if that cannot be written (the disk is full), a temporary file is.
+
+    Returns:
+        The file that holds the traceback.
+    """
+    text = "".join(traceback.format_exception(error))
+    try:
+        write_text(log, text)
+    except OSError:
+        handle, name = tempfile.mkstemp(prefix="molrl-error-", suffix=".log")
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        log = Path(name)
+    return log
+
+
+def versions() -> dict[str, Any]:
+    """What runs, and where: versions of Python and packages, commit, processor, cores, GPU."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "commit": _commit(),
+        "machine": {
+            "system": f"{platform.system()} {platform.release()}",
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that molrl runs from, ``+`` if it was changed; None if none."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())

@@ -1,0 +1,122 @@
+"""What a run reports on its way: rows in a CSV file and TensorBoard events."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from molrl.errors import InputError
+from molrl.files import write_text
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Figure = float | int | None
+STEPS = "steps"
+
+
+class MetricsLog:
+    """Rows of figures, appended whole and at once to a CSV file, and sent to TensorBoard.
+
+    The first row fixes the columns. A log that is opened again loses what is later than
+    ``steps``, and a row that a crash cut short, so that a resumed run writes what an unbroken one
+    would have written.
+
+    Args:
+        csv_file: where the rows go.
+        tensorboard: folder of the TensorBoard events; none are written if None.
+        steps: the steps after which the run goes on.
+    """
+
+    def __init__(self, csv_file: Path, tensorboard: Path | None = None, steps: int = 0) -> None:
+        kept = [row for row in read_metrics(csv_file) if (row[STEPS] or 0) <= steps]
+        self._columns = list(kept[0]) if kept else []
+        self._path = csv_file
+        self._tensorboard = tensorboard
+        self._steps = steps
+        self._writer: SummaryWriter | None = None
+        lines = [self._columns, *(row.values() for row in kept)] if kept else []
+        write_text(csv_file, "".join(_line(line) for line in lines))
+
+    def append(self, row: Mapping[str, Figure]) -> None:
+        """Add a row.
+
+        Args:
+            row: name to figure, ``steps`` among them; the same names in every row. None leaves
+                the field empty.
+
+        Raises:
+            ValueError: if the names differ from those of the first row.
+        """
+        if not self._columns:
+            self._columns = [STEPS, *(name for name in row if name != STEPS)]
+            self._write(_line(self._columns))
+        if set(row) != set(self._columns):
+            raise ValueError(f"a row holds {sorted(row)}; the columns are {self._columns}")
+        self._write(_line([row[name] for name in self._columns]))
+        self._send(row)
+
+    def close(self) -> None:
+        """Finish the TensorBoard events."""
+        if self._writer:
+            self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, line: str) -> None:
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, line.encode())  # in one call, so that a kill cannot cut it
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _send(self, row: Mapping[str, Figure]) -> None:
+        if not self._tensorboard:
+            return
+        if not self._writer:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._tensorboard), purge_step=self._steps + 1)
+        for name, value in row.items():
+            if name != STEPS and value is not None:
+                self._writer.add_scalar(name, value, int(row[STEPS] or 0))
+        self._writer.flush()
+
+
+def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:
+    """The whole rows of a metrics file, in order; none if there is no such file.
+
+    Raises:
+        InputError: if the file is broken otherwise than by the loss of its end.
+    """
+    if not csv_file.is_file():
+        return []
+    text = csv_file.read_text(encoding="utf-8", errors="replace")
+    header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    rows: list[dict[str, Figure]] = []
+    for number, fields in enumerate(lines, start=2):
+        try:
+            rows.append(dict(zip(header, map(_number, fields), strict=True)))
+            assert rows[-1][STEPS] is not None
+        except (ValueError, KeyError, AssertionError):
+            raise InputError(f"{csv_file} line {number} is no row of figures") from None
+    return rows
+
+
+def _number(field: str) -> Figure:
+    if field == "":
+        return None
+    return int(field) if field.lstrip("-").isdigit() else float(field)
+
+
+def _line(fields: object) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(fields)  # type: ignore[arg-type]  # any iterable
+    return out.getvalue()

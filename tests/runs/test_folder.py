@@ -1,0 +1,74 @@
+"""Run folders: begun in a free place, found again, and what failed is written down."""
+
+import json
+
+import pytest
+
+import molrl
+from molrl.errors import InputError
+from molrl.runs.config import Config
+from molrl.runs.folder import RunFailed, RunFolder
+
+
+class Settings(Config):
+    seed: int = 0
+    rate: float = 1e-3
+
+
+def test_a_run_is_begun_and_found_again(tmp_path):
+    begun = RunFolder.create(tmp_path / "runs" / "a", Settings(seed=3))
+    found = RunFolder.open(tmp_path / "runs" / "a")
+    assert found.load_config(Settings) == Settings(seed=3)
+    assert found.load_config(Settings, ["seed=5"]) == Settings(seed=5)
+    versions = json.loads(begun.versions_file.read_text())
+    assert versions["molrl"] == molrl.__version__
+    assert {"python", "torch", "numpy", "commit"} <= versions.keys()
+    assert versions["machine"].keys() == {"system", "cpu", "cores", "gpu"}
+    assert found.read_summary() is None
+    begun.write_summary({"return_fraction": 0.95})
+    assert found.read_summary() == {"return_fraction": 0.95}
+
+
+def test_an_empty_folder_is_free_and_a_run_is_not(tmp_path):
+    (tmp_path / "a").mkdir()
+    folder = RunFolder.create(tmp_path / "a", Settings())
+    before = folder.config_file.read_bytes()
+    (tmp_path / "a-2").mkdir()
+    with pytest.raises(InputError, match=r"not empty.*molrl resume .*a`.*run_dir=.*a-3$"):
+        RunFolder.create(tmp_path / "a", Settings(seed=1))
+    assert folder.config_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["file", "file/run", "file/run/deeper"])
+def test_a_file_in_the_way_is_named(tmp_path, path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"file is a file; name another"):
+        RunFolder.create(tmp_path / path, Settings())
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        RunFolder.create(tmp_path / ("x" * 300), Settings())
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(InputError, match="is no run folder"):
+            RunFolder.open(path)
+
+
+def test_an_unforeseen_error_is_written_down(tmp_path):
+    folder = RunFolder.create(tmp_path / "a", Settings())
+    with pytest.raises(RunFailed) as failed, folder.logging_failure():
+        raise ZeroDivisionError("no")
+    assert failed.value.log == folder.log_file
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
+    assert "ZeroDivisionError: no" in folder.log_file.read_text()
+
+
+@pytest.mark.parametrize("error", [InputError("bad"), KeyboardInterrupt()])
+def test_bad_input_and_interrupts_pass_as_they_are(tmp_path, error):
+    folder = RunFolder.create(tmp_path / "a", Settings())
+    with pytest.raises(type(error)), folder.logging_failure():
+        raise error
+    assert not folder.log_file.exists()

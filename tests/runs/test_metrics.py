@@ -1,0 +1,70 @@
+"""The metrics log: whole rows, one header, and a resumed log equals an unbroken one."""
+
+import math
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from molrl.errors import InputError
+from molrl.runs.metrics import MetricsLog, read_metrics
+
+
+def rows(*steps):
+    return [{"steps": s, "return_fraction": s / 7, "valid": None if s < 2 else 0.5} for s in steps]
+
+
+def write(path, chosen, steps=0):
+    log = MetricsLog(path, steps=steps)
+    for row in chosen:
+        log.append(row)
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    write(tmp_path / "m.csv", rows(1, 2, 3))
+    assert read_metrics(tmp_path / "m.csv") == rows(1, 2, 3)
+    assert (tmp_path / "m.csv").read_text().startswith("steps,return_fraction,valid\n1,")
+
+
+def test_what_is_not_finite_is_kept(tmp_path):
+    write(tmp_path / "m.csv", [{"steps": 1, "a": math.nan, "b": -math.inf, "c": 1e-300}])
+    (row,) = read_metrics(tmp_path / "m.csv")
+    assert math.isnan(row["a"])
+    assert (row["b"], row["c"]) == (-math.inf, 1e-300)
+
+
+def test_a_row_of_other_columns_is_refused_and_not_written(tmp_path):
+    log = MetricsLog(tmp_path / "m.csv")
+    log.append({"steps": 1, "a": 1.0})
+    for row in ({"steps": 2}, {"steps": 2, "b": 1.0}, {"steps": 2, "a": 1.0, "b": 1.0}):
+        with pytest.raises(ValueError, match="the columns are"):
+            log.append(row)
+    assert len(read_metrics(tmp_path / "m.csv")) == 1
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_resumed_log_equals_an_unbroken_one(tmp_path, cut):
+    write(tmp_path / "whole.csv", rows(1, 2, 3, 4))
+    write(tmp_path / "m.csv", rows(1, 2, 3))
+    content = (tmp_path / "m.csv").read_bytes()
+    (tmp_path / "m.csv").write_bytes(content[:-cut])
+    assert len(read_metrics(tmp_path / "m.csv")) == 2
+    write(tmp_path / "m.csv", rows(2, 3, 4), steps=1)
+    assert (tmp_path / "m.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["steps,a\n1\n", "steps,a\n1,x\n", "a,b\n1,2\n", "steps,a\n,2\n"])
+def test_a_broken_log_is_refused(tmp_path, text):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(InputError, match=r"m\.csv line 2 is no row"):
+        read_metrics(tmp_path / "m.csv")
+
+
+def test_tensorboard_gets_the_same_figures(tmp_path):
+    with MetricsLog(tmp_path / "m.csv", tmp_path / "tensorboard") as log:
+        for row in rows(1, 2, 3):
+            log.append(row)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("return_fraction")] == [
+        (s, pytest.approx(s / 7)) for s in (1, 2, 3)
+    ]
+    assert [e.step for e in events.Scalars("valid")] == [2, 3]
