@@ -110,10 +110,10 @@ class RunFolder:
             InputError: if the path is a file or a folder with something in it; a free name is
                 suggested.
         """
-        blocked = next(p for p in (self.path, *self.path.parents) if os.path.exists(p))
-        if not blocked.is_dir():
-            raise InputError(f"run_dir {self.path}: {blocked} is a file; name another")
-        if self.path.is_dir() and any(self.path.iterdir()):
+        nearest = next(p for p in (self.path, *self.path.parents) if os.path.exists(p))
+        if not nearest.is_dir():
+            raise InputError(f"run_dir {self.path}: {nearest} is a file; name another")
+        if nearest == self.path and any(self.path.iterdir()):
             raise InputError(
                 f"run_dir {self.path} is not empty; go on with `molrl resume {self.path}` or begin "
                 f"anew with run_dir={self._free_name()}"

@@ -119,4 +119,4 @@ def read_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the text
 
 def write_yaml(data: Any) -> str:  # noqa: ANN401 - any plain data
     """Plain data as YAML that :func:`read_yaml` reads back to the same."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False)
