@@ -1,5 +1,7 @@
 """Configs of the agents: the network, and the training by PPO."""
 
+from typing import Any
+
 from pydantic import Field, model_validator
 
 from molrl.errors import InputError
@@ -52,7 +54,9 @@ class PPOConfig(Config):
         gamma: discount; 1, since the return is an energy.
         gae_lambda: of generalised advantage estimation.
         clip_range: of the probability ratio.
-        ent_coef: weight of the entropy bonus over all sub-actions, in nats.
+        ent_coef: weight of the entropy bonus over all sub-actions, in nats, at the start; it
+            changes linearly to ``final_ent_coef``.
+        final_ent_coef: at the end.
         vf_coef: weight of the value loss.
         max_grad_norm: the gradient is scaled down to this norm.
         target_kl: an update ends when the policy has moved by 1.5 times this, in nats.
@@ -64,12 +68,18 @@ class PPOConfig(Config):
     batch_size: int = Field(128, ge=2)
     n_epochs: int = Field(5, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
-    final_learning_rate: float = Field(1e-4, ge=0)
+    final_learning_rate: float = Field(5e-5, ge=0)
     gamma: float = Field(1.0, gt=0, le=1)
     gae_lambda: float = Field(0.97, ge=0, le=1)
     clip_range: float = Field(0.2, gt=0)
     ent_coef: float = Field(0.01, ge=0)
+    final_ent_coef: float = Field(0.001, ge=0)
     vf_coef: float = Field(0.5, ge=0)
     max_grad_norm: float = Field(0.5, gt=0)
-    target_kl: float | None = Field(0.03, gt=0)
+    target_kl: float | None = Field(0.05, gt=0)
     reward_scale: float = Field(27.2, gt=0)
+
+    def sb3_options(self) -> dict[str, Any]:
+        """The fields that ``stable_baselines3.PPO`` takes as they are."""
+        names = "n_steps batch_size n_epochs gamma gae_lambda clip_range ent_coef vf_coef"
+        return self.model_dump(include={*names.split(), "max_grad_norm", "target_kl"})

@@ -14,7 +14,6 @@ from molrl.agents.encoder import DegreeLinear, Encoder, Gaunt, degree_index, mlp
 from molrl.agents.sphere import SphericalDensity, cap_sharpness, inverse_cdf
 from molrl.molecules import MoleculeBatch
 
-N_NOISE = 8  # uniform numbers that one action is drawn with
 _COUNTS = 3  # features of each count in the bag
 
 

@@ -9,7 +9,8 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
 from molrl.agents.config import PolicyConfig
-from molrl.agents.network import N_NOISE, Actor, CovariantNetwork
+from molrl.agents.network import Actor, CovariantNetwork
+from molrl.agents.rollout import N_NOISE
 from molrl.errors import InputError
 
 

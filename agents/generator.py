@@ -1,0 +1,108 @@
+"""A trained agent as a generator of molecules."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from molrl.agents.config import PolicyConfig
+from molrl.agents.network import Actor, CovariantNetwork
+from molrl.agents.rollout import generate
+from molrl.bags import Bag
+from molrl.energy import EnergyModel, load_energy
+from molrl.envs.config import EnvConfig, Rules
+from molrl.envs.spaces import Observation
+from molrl.envs.task import DesignTask
+from molrl.errors import InputError
+from molrl.generation import Generated
+from molrl.runs.config import Config, parse_config
+from molrl.runs.weights import load_weights, save_weights
+from molrl.task import Task
+
+KIND = "covariant"
+FILE = "policy.json"
+
+
+class AgentHeader(Config):
+    """What stands beside a policy's weights.
+
+    Attributes:
+        policy: the network.
+        elements: atomic numbers an action chooses among, ascending.
+        energy: name of the energy model it was trained against.
+        energy_hash: and its hash.
+        bag: formula it was trained on.
+        rules: of the environment.
+    """
+
+    policy: PolicyConfig
+    elements: tuple[int, ...]
+    energy: str
+    energy_hash: str
+    bag: str
+    rules: dict[str, float | bool | None] = Field(default_factory=dict)
+
+
+def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeader) -> str:
+    """Write a policy into a run folder; returns the SHA-256 of its weights."""
+    return save_weights(
+        Path(folder) / FILE, network.state_dict(), {"kind": KIND, **header.model_dump(mode="json")}
+    )
+
+
+class AgentGenerator:
+    """A trained covariant agent: samples its stochastic policy.
+
+    Args:
+        run: a run folder of ``molrl train``, or the JSON file of a policy.
+        energy: an energy model in place of the one it was trained against.
+        device: where the network computes: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: if there is no policy, it is damaged, or the energy model of its name is not
+            the one it was trained against.
+    """
+
+    name = "covariant"
+
+    def __init__(
+        self, run: str | Path, energy: str | EnergyModel | None = None, device: str = "cpu"
+    ) -> None:
+        path = Path(run)
+        path = path if path.suffix == ".json" else path / FILE
+        tensors, head = load_weights(path, kind=KIND)
+        fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
+        self.header = parse_config(fields, AgentHeader, where=str(path))
+        self.energy = load_energy(energy if energy is not None else self.header.energy)
+        if energy is None and self.energy.hash != self.header.energy_hash:
+            raise InputError(
+                f"{path} was trained against {self.header.energy} {self.header.energy_hash}, but "
+                f"{self.header.energy} is now {self.energy.hash}; name the energy model to use"
+            )
+        self.device = torch.device(device)
+        self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
+        self._network.load_state_dict(tensors)
+        self._network.to(self.device).eval()
+
+    def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
+        """Make ``n`` molecules; see :class:`molrl.generation.Generator`."""
+        bag = Task.of(task).bag
+        config = EnvConfig.of(
+            bag=bag.formula,
+            energy=self.energy,
+            elements=list(self.header.elements),
+            canvas_size=bag.n_atoms,
+            rules=Rules.of(self.header.rules),
+        )
+        return generate(DesignTask(config), self._act, n, seed)
+
+    def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
+        tensors = {
+            key: torch.as_tensor(array, device=self.device) for key, array in observation.items()
+        }
+        with torch.no_grad():
+            actor = Actor(self._network, tensors)
+            actions = actor.sample(torch.as_tensor(noise, dtype=torch.float32, device=self.device))
+        return actions.cpu().numpy()

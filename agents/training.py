@@ -1,0 +1,155 @@
+"""Training the covariant agent with stable-baselines3's PPO."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from molrl.agents.config import PolicyConfig, PPOConfig
+from molrl.agents.generator import AgentHeader
+from molrl.agents.network import CovariantNetwork
+from molrl.agents.policy import CovariantPolicy
+from molrl.agents.vec_env import SB3VecEnv, ScaledReward
+from molrl.chemistry.bonds import validity
+from molrl.envs.rules import REASON_TEXTS, Reason
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.molecules import MoleculeBatch
+
+COMPLETE = REASON_TEXTS[Reason.COMPLETE]
+MAX_CHECKED = 64  # molecules of an update whose bonds are perceived for the log
+
+Figures = dict[str, float]
+
+
+class AgentTraining:
+    """A covariant policy, its environments, and the PPO that trains it.
+
+    Args:
+        env: in autoreset mode ``SameStep``.
+        policy: the network.
+        ppo: the training.
+        total_steps: environment steps, over all environments.
+        seed: of the weights, the sampling and the order of the samples.
+        device: where the network computes.
+
+    Attributes:
+        ppo: SB3's ``PPO``, as it is.
+    """
+
+    def __init__(
+        self,
+        env: MolDesignVectorEnv,
+        policy: PolicyConfig,
+        ppo: PPOConfig,
+        total_steps: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.env, self.config, self.policy_config = env, ppo, policy
+        self.total_steps = total_steps
+        self.ppo = PPO(
+            CovariantPolicy,
+            ScaledReward(SB3VecEnv(env), ppo.reward_scale),
+            learning_rate=self._learning_rate,
+            policy_kwargs={"config": policy},
+            seed=seed,
+            device=device,
+            **ppo.sb3_options(),
+        )
+
+    @property
+    def network(self) -> CovariantNetwork:
+        """The network being trained."""
+        policy = self.ppo.policy
+        assert isinstance(policy, CovariantPolicy)
+        return policy.network
+
+    @property
+    def header(self) -> AgentHeader:
+        """What stands beside the policy's weights."""
+        model = self.env.energy_model
+        return AgentHeader(
+            policy=self.policy_config,
+            elements=self.env.elements,
+            energy=model.name,
+            energy_hash=model.hash,
+            bag=self.env.config.bag,
+            rules=self.env.config.rules.model_dump(),
+        )
+
+    def run(self, on_update: Callable[[int, Figures], None]) -> None:
+        """Train to the end.
+
+        Args:
+            on_update: called after every update with the environment steps done and the figures
+                of the episodes that ended since the last call: ``return`` (eV, mean over all
+                episodes), ``complete_fraction``, ``valid_fraction`` (of all episodes; from a
+                sample of the complete ones), and PPO's own.
+        """
+        self.ppo.learn(self.total_steps, callback=_Watch(self.config, on_update))
+
+    def _learning_rate(self, remaining: float) -> float:
+        low, high = self.config.final_learning_rate, self.config.learning_rate
+        return low + (high - low) * remaining
+
+
+class _Watch(BaseCallback):
+    """Gathers the episodes of each rollout, and lowers the entropy bonus along the way."""
+
+    def __init__(self, config: PPOConfig, on_update: Callable[[int, Figures], None]) -> None:
+        super().__init__()
+        self.config, self.on_update = config, on_update
+        self._clear()
+
+    def _clear(self) -> None:
+        self.returns: list[float] = []
+        self.complete: list[dict[str, NDArray[Any]]] = []
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self.returns.append(info["episode"]["r"])
+                if info["episode"]["reason"] == COMPLETE:
+                    self.complete.append(info["terminal_observation"])
+        return True
+
+    def _on_rollout_start(self) -> None:
+        remaining = self.model._current_progress_remaining
+        low, high = self.config.final_ent_coef, self.config.ent_coef
+        assert isinstance(self.model, PPO)
+        self.model.ent_coef = low + (high - low) * remaining
+        self._report()
+
+    def _on_training_end(self) -> None:
+        self._report()
+
+    def _report(self) -> None:
+        if not self.returns:
+            return
+        logged = self.model.logger.name_to_value
+        done = len(self.complete) / len(self.returns)
+        names = {"approx_kl": "kl", "entropy_loss": "entropy", "explained_variance": "explained"}
+        figures = {
+            "return": float(np.mean(self.returns)),
+            "complete_fraction": done,
+            "valid_fraction": done * _valid_fraction(self.complete[:MAX_CHECKED]),
+            "value_loss": float(logged.get("train/value_loss", np.nan)),
+        } | {new: float(logged.get(f"train/{old}", np.nan)) for old, new in names.items()}
+        figures["entropy"] *= -1
+        self._clear()
+        self.on_update(self.num_timesteps, figures)
+
+
+def _valid_fraction(observations: list[dict[str, NDArray[Any]]]) -> float:
+    """The share of valid molecules among the last observations of complete episodes."""
+    if not observations:
+        return 0.0
+    numbers, positions = (
+        torch.from_numpy(np.stack([observation[key] for observation in observations]))
+        for key in ("numbers", "positions")
+    )
+    return float(np.mean(validity(MoleculeBatch.from_padded(numbers, positions)).valid))
