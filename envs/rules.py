@@ -172,13 +172,12 @@ def _decode(state: CanvasState, actions: NDArray[np.float32], game: Game) -> _Mo
     known = (element >= 0) & (element < len(game.elements))
     focus = np.where(on_atom, focus, 0).astype(np.int64)
     element = np.where(known, element, 0).astype(np.int64)
-    position = state.positions[rows, focus] + actions[:, 2:]
-    position[empty] = 0
     within = (np.abs(actions[:, 2:]) <= np.float32(game.rules.max_displacement)).all(1)
+    displacement = np.where((within & ~empty)[:, None], actions[:, 2:], np.float32(0))
     return _Moves(
         element=element,
         number=game.elements[element],
-        position=position,
+        position=state.positions[rows, focus] + displacement,
         in_bag=known & (state.bag[rows, element] > 0),
         on_atom=on_atom | empty,
         in_bounds=within | empty,

@@ -1,0 +1,206 @@
+"""The single environment: what it is told, what it refuses, what it remembers."""
+
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+
+from molrl.bags import Bag
+from molrl.envs.config import EnvConfig, Rules
+from molrl.envs.design import MolDesignEnv
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+
+FIRST = np.array([0, 1, 0, 0, 0], np.float32)
+
+BAD_CONFIGS = [
+    ({"bga": "CH4O"}, "no key 'bga'; did you mean 'bag'"),
+    ({"bag": "H2"}, "bag H2 holds no heavy atom"),
+    ({"bag": "HF"}, "no heavy atom"),
+    ({"bag": "Cl2"}, "no heavy atom"),
+    ({"bag": ""}, "is no formula"),
+    ({"bag": "CH4o"}, "is no formula"),
+    ({"bag": "Qq2"}, "no element"),
+    ({"bag": "C0H4"}, "is no count"),
+    ({"bag": 7}, "a bag is a formula such as CH4O"),
+    ({"bag": None}, "a bag is a formula such as CH4O"),
+    ({"bag": ["C", "O"]}, "a bag is a formula such as CH4O"),
+    ({"bag": "C10H22"}, "bag C10H22 has 32 atoms; the canvas takes 25"),
+    ({"bag": "CH4O", "canvas_size": 5}, "the canvas takes 5"),
+    ({"bag": "CH4O", "elements": ["C", "H"]}, "bag CH4O holds O; elements are H C"),
+    ({"bag": "SiH4"}, "does not know Si; known are: H C N O F"),
+    ({"elements": ["H", "C", "N", "O", "Si"]}, "does not know Si"),
+    ({"elements": "HCNO"}, "elements are a list"),
+    ({"elements": []}, "elements are a list"),
+    ({"elements": ["H", "Xx"]}, "'Xx' among the elements is no element"),
+    ({"elements": ["H", 0]}, "0 among the elements is no element"),
+    ({"elements": ["H", 1.5]}, "1.5 among the elements is no element"),
+    ({"energy": "maze"}, "did you mean 'mace'"),
+    ({"energy": None}, "energy"),
+    ({"canvas_size": 0}, "canvas_size = 0"),
+    ({"canvas_size": "25"}, "canvas_size = '25'"),
+    ({"rules": "molgim"}, "no rules are called 'molgim'; did you mean 'molgym'"),
+    ({"rules": 3}, "rules are a name or a mapping"),
+    ({"rules": {"min_rewrad": -1}}, "did you mean 'min_reward'"),
+    ({"rules": {"min_reward": 1.0}}, "min_reward = 1.0"),
+    ({"rules": {"min_reward": float("nan")}}, "min_reward"),
+    ({"rules": {"max_reward": -1}}, "max_reward = -1"),
+    ({"rules": {"clash_fraction": 0}}, "two atoms be in one place"),
+    ({"rules": {"max_displacement": 0}}, "max_displacement"),
+    ({"render_mode": "rgb"}, "no render mode is called 'rgb'; known are: ansi, rgb_array"),
+]
+
+
+@pytest.mark.parametrize("face", [MolDesignEnv, MolDesignVectorEnv])
+@pytest.mark.parametrize(("config", "message"), BAD_CONFIGS, ids=str)
+def test_bad_configs_are_refused_in_one_line(config, message, face, morse):
+    with pytest.raises(InputError) as error:
+        face(**{"energy": morse()} | config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("num_envs", [0, -1, 1.5, "2", None, True])
+def test_a_bad_number_of_environments_is_refused(num_envs, morse):
+    with pytest.raises(InputError, match="num_envs"):
+        MolDesignVectorEnv(num_envs, energy=morse())
+
+
+def test_a_bad_autoreset_mode_is_refused(morse):
+    with pytest.raises(InputError, match="did you mean 'NextStep'"):
+        MolDesignVectorEnv(1, energy=morse(), autoreset_mode="NextStp")
+
+
+def test_elements_are_the_usual_four_and_those_of_the_bag(morse):
+    assert MolDesignEnv(energy=morse()).elements == (1, 6, 7, 8)
+    assert MolDesignEnv(energy=morse(), bag="CF4").elements == (1, 6, 7, 8, 9)
+    chosen = MolDesignEnv(energy=morse(), bag="CF4", elements=["F", "C"])
+    assert chosen.elements == (6, 9)
+    assert chosen.reset()[0]["bag"].tolist() == [1, 4]
+    assert chosen.action_space.high[1] == 1
+
+
+def test_rules_come_by_name_as_a_mapping_or_as_they_are():
+    assert EnvConfig().rules == Rules() == Rules.named("default")
+    assert EnvConfig.of(rules="molgym").rules == Rules.named("molgym")
+    assert EnvConfig.of(rules={"max_reward": 20}).rules == Rules(max_reward=20)
+    assert EnvConfig.of(rules=Rules(max_reward=20)).rules.max_reward == 20
+    assert EnvConfig.of(bag=Bag("OCH4")).bag == "CH4O"
+
+
+def test_a_configuration_goes_through_json():
+    config = EnvConfig.of(bag="CH4O", elements=["O", "C", "H"], rules="molgym", canvas_size=7)
+    assert EnvConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_the_bag_is_chosen_for_one_episode(morse):
+    env = MolDesignEnv(energy=morse(), bag="CH4O")
+    assert env.reset(options={"bag": "C2H6O"})[0]["bag"].tolist() == [6, 2, 0, 1]
+    assert env.reset()[0]["bag"].tolist() == [4, 1, 0, 1]
+    assert env.reset(options={})[0]["bag"].tolist() == [4, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bags": "CH4"}, "no option 'bags'; did you mean 'bag'"),
+        ({"bag": "H2"}, "no heavy atom"),
+        ({"bag": "CF4"}, "holds F; elements are H C N O"),
+        ({"bag": "C20H20"}, "the canvas takes 25"),
+        ({"bag": 4}, "a bag is a formula"),
+        ({"bag": "c"}, "is no formula"),
+    ],
+)
+def test_bad_options_of_reset_are_refused_and_change_nothing(options, message, morse):
+    for env in (MolDesignEnv(energy=morse()), MolDesignVectorEnv(1, energy=morse())):
+        env.reset()
+        with pytest.raises(InputError, match=message):
+            env.reset(options=options)
+        obs, *_ = env.step(FIRST if isinstance(env, MolDesignEnv) else FIRST[None])
+        assert obs["numbers"].sum() == 6
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        np.full(5, np.nan, np.float32),
+        [0, 1, np.inf, 0, 0],
+        [0, 1, 0, 0],
+        np.zeros((1, 5)),
+        None,
+        "place an atom",
+        {"focus": 0},
+        [0, 1, [0], 0, 0],
+        3,
+    ],
+    ids=str,
+)
+def test_what_is_no_action_is_refused_and_changes_nothing(action, morse):
+    env = MolDesignEnv(energy=morse())
+    env.reset()
+    with pytest.raises(InputError, match="action"):
+        env.step(action)
+    obs, _, terminated, _, _ = env.step(FIRST)
+    assert obs["numbers"].sum() == 6
+    assert not terminated
+
+
+def test_no_step_without_an_episode(morse):
+    env = MolDesignEnv(energy=morse(), bag="CO")
+    with pytest.raises(ResetNeeded):
+        env.step(FIRST)
+    env.reset()
+    env.step([0, 0, 0, 0, 0])
+    with pytest.raises(ResetNeeded):
+        env.step(FIRST)
+    env.reset()
+    env.step(FIRST)
+
+
+def test_positions_stay_in_their_space_however_far_one_goes(morse):
+    env = MolDesignEnv(energy=morse(), bag="C25", rules={"min_reward": -1e6})
+    env.reset()
+    for i in range(25):
+        obs, *_, info = env.step(np.array([i - 1, 1, 2.5, -2.5, 2.5], np.float32))
+        assert env.observation_space.contains(obs)
+    assert info["reason"] == "complete"
+
+
+def test_a_pickle_holds_no_model_that_has_a_name():
+    env = MolDesignEnv(energy="gfn2")
+    twin = pickle.loads(pickle.dumps(env))
+    assert twin.energy_model is env.energy_model
+    assert len(pickle.dumps(env)) < 20_000
+
+
+def test_a_pickle_holds_a_model_that_was_handed_in(morse):
+    env = MolDesignEnv(energy=morse(depth=7.0), bag="CO")
+    twin = pickle.loads(pickle.dumps(env))
+    twin.reset()
+    twin.step(FIRST)
+    assert twin.step([0, 3, 1.2, 0, 0])[1] == pytest.approx(7.0)
+    assert twin.energy_model is not env.energy_model
+
+
+def test_the_table_tells_what_is_there(morse):
+    env = gym.make("MolDesign-v0", bag="CH4O", energy=morse(), render_mode="ansi")
+    env.reset()
+    assert "bag left: H4 C1 O1" in env.render()
+    env.step(FIRST)
+    env.step(np.array([0, 3, 1.2, 0, 0], np.float32))
+    lines = env.render().splitlines()
+    assert lines[1].split() == ["0", "C", "0.000", "0.000", "0.000"]
+    assert lines[2].split() == ["1", "O", "1.200", "0.000", "0.000"]
+    assert "bag left: H4" in lines[3]
+    assert "energy: -194.400 eV   last reward: 4.000 eV" in lines[4]
+    assert MolDesignEnv(energy=morse()).render() is None
+
+
+def test_the_picture_changes_as_atoms_come(morse):
+    env = MolDesignEnv(bag="CO", energy=morse(), render_mode="rgb_array")
+    env.reset()
+    empty = env.render()
+    env.step(FIRST)
+    assert not np.array_equal(env.render(), empty)

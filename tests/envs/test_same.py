@@ -1,0 +1,113 @@
+"""The native vector environment is the synchronous one is the single one, step for step."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from molrl.envs.design import MolDesignEnv
+from molrl.envs.vector import MolDesignVectorEnv
+
+N_ENVS, N_STEPS = 4, 200
+
+
+def assert_same(a, b):
+    """Equal in structure and kind; floats of energies to 1e-4 eV, all else exactly."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, tuple):
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        if a.dtype == object:
+            for x, y in zip(a, b, strict=True):
+                assert_same(x, y)
+        elif a.dtype == np.float64:
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
+        else:
+            np.testing.assert_array_equal(a, b)
+    elif isinstance(a, float):
+        assert a == pytest.approx(b, abs=1e-4)
+    else:
+        assert a == b
+
+
+def rows(obs):
+    return [{key: array[i] for key, array in obs.items()} for i in range(N_ENVS)]
+
+
+def environments(energy, mode, **config):
+    config |= {"bag": "CH3NO", "energy": energy}
+    native = MolDesignVectorEnv(N_ENVS, autoreset_mode=mode, **config)
+    sync = SyncVectorEnv([lambda: MolDesignEnv(**config)] * N_ENVS, autoreset_mode=mode)
+    return native, sync
+
+
+def play(native, sync, mode, actor):
+    """Step both, resetting by mask where nobody else does; return the number of episodes."""
+    rng, episodes = np.random.default_rng(1), 0
+    start = native.reset(seed=5)
+    assert_same(start, sync.reset(seed=5))
+    obs = start[0]
+    for _ in range(N_STEPS):
+        actions = np.stack([actor(rng, row) for row in rows(obs)])
+        ours = native.step(actions)
+        assert_same(ours, sync.step(actions))
+        assert native.observation_space.contains(ours[0])
+        obs, ended = ours[0], ours[2]
+        episodes += int(ended.sum())
+        if mode == AutoresetMode.DISABLED and ended.any():
+            again = native.reset(options={"reset_mask": ended})
+            assert_same(again, sync.reset(options={"reset_mask": ended}))
+            obs = again[0]
+    return episodes
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_native_is_sync_whatever_is_done(mode, morse, meddle):
+    assert play(*environments(morse(), mode), mode, meddle) > 50
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_native_is_sync_when_the_energy_fails(mode, morse, build):
+    energy = morse(max_atoms=4)
+    native, sync = environments(energy, mode)
+    assert play(native, sync, mode, build) > 50
+    assert native.endings["energy failed"] > 20
+
+
+def test_native_is_sync_on_real_physics(build):
+    mode = AutoresetMode.NEXT_STEP
+    native, sync = environments("gfn2", mode)
+    assert play(native, sync, mode, build) > 50
+    assert native.endings["complete"] > 5
+
+
+def test_native_is_the_single_environment(morse, build):
+    config = {"bag": "CH3NO", "energy": morse()}
+    native = gym.make_vec("MolDesign-v0", N_ENVS, autoreset_mode="SameStep", **config)
+    singles = [gym.make("MolDesign-v0", **config) for _ in range(N_ENVS)]
+    rng = np.random.default_rng(2)
+    obs = native.reset(seed=0)[0]
+    for row, env in zip(rows(obs), singles, strict=True):
+        assert_same(row, env.reset(seed=0)[0])
+    for _ in range(N_STEPS):
+        actions = np.stack([build(rng, row) for row in rows(obs)])
+        obs, rewards, terminated, _, infos = native.step(actions)
+        for i, env in enumerate(singles):
+            last, reward, ended, _, info = env.step(actions[i])
+            assert rewards[i] == pytest.approx(reward, abs=1e-4)
+            assert terminated[i] == ended
+            ours, mine = (infos["final_info"], infos["final_obs"][i]) if ended else (infos, None)
+            assert_same(
+                info,
+                {key: ours[key][i].item() if key != "reason" else ours[key][i] for key in info},
+            )
+            assert_same(rows(obs)[i] if mine is None else mine, last)
+            if ended:
+                assert_same(rows(obs)[i], env.reset()[0])

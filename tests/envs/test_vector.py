@@ -1,0 +1,192 @@
+"""The vector environment: one energy call a step, three ways to reset, arrays of one's own."""
+
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
+
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+
+CARBON, OXYGEN = 1, 3  # columns of the default elements
+FIRST, BOND, CLASH = [0, CARBON, 0, 0, 0], [0, OXYGEN, 1.2, 0, 0], [0, OXYGEN, 0.1, 0, 0]
+
+
+def step(envs, *actions):
+    return envs.step(np.array(actions, np.float32))
+
+
+@pytest.fixture
+def envs(morse):
+    envs = MolDesignVectorEnv(3, bag="CO", energy=morse())
+    envs.reset(seed=0)
+    return envs
+
+
+def test_make_vec_makes_the_native_one_and_says_how_it_resets(morse):
+    for mode in AutoresetMode:
+        envs = gym.make_vec("MolDesign-v0", 2, energy=morse(), autoreset_mode=mode.value)
+        assert isinstance(envs, MolDesignVectorEnv)
+        assert envs.autoreset_mode == envs.metadata["autoreset_mode"] == mode
+    assert MolDesignVectorEnv(2, energy=morse()).autoreset_mode == AutoresetMode.NEXT_STEP
+
+
+def test_a_step_costs_one_call_with_only_what_needs_it(envs):
+    model = envs.energy_model
+    step(envs, FIRST, FIRST, FIRST)
+    assert (model.calls, model.evaluations) == (0, 0)
+    _, rewards, *_ = step(envs, BOND, CLASH, BOND)
+    assert (model.calls, model.evaluations) == (1, 2)
+    np.testing.assert_allclose(rewards, [4.0, -16.3, 4.0])
+    step(envs, BOND, BOND, BOND)  # all three reset
+    step(envs, CLASH, FIRST, FIRST)
+    step(envs, CLASH, CLASH, CLASH)
+    assert (model.calls, model.evaluations) == (1, 2)
+
+
+def test_one_episode_that_fails_does_not_touch_the_others(morse):
+    envs = MolDesignVectorEnv(3, bag="CO2", energy=morse(max_atoms=2), autoreset_mode="Disabled")
+    envs.reset()
+    step(envs, FIRST, FIRST, [0, OXYGEN, 0, 0, 0])
+    step(envs, BOND, BOND, [0, OXYGEN, 1.2, 0, 0])
+    envs.reset(options={"reset_mask": np.array([True, False, False])})
+    step(envs, FIRST, [0, OXYGEN, -1.2, 0, 0], [0, CARBON, -1.2, 0, 0])
+    assert envs.endings == {"energy failed": 2}
+    assert np.isfinite(
+        envs.reset(options={"reset_mask": np.array([0, 1, 1], bool)})[1]["energy"]
+    ).all()
+
+
+def test_next_step_resets_on_the_next_step(envs):
+    step(envs, FIRST, FIRST, FIRST)
+    obs, _, terminated, _, infos = step(envs, BOND, CLASH, BOND)
+    assert terminated.all()
+    assert infos["reason"].tolist() == ["complete", "clash", "complete"]
+    assert obs["numbers"][:, :2].tolist() == [[6, 8], [6, 0], [6, 8]]
+    obs, rewards, terminated, _, infos = envs.step(np.full((3, 5), np.nan, np.float32))
+    assert not obs["numbers"].any()
+    assert not rewards.any()
+    assert not terminated.any()
+    assert infos["reason"].tolist() == ["", "", ""]
+
+
+def test_same_step_resets_at_once_and_keeps_what_was_last_seen(morse):
+    envs = MolDesignVectorEnv(3, bag="CO", energy=morse(), autoreset_mode="SameStep")
+    envs.reset()
+    assert not any("final" in key for key in step(envs, FIRST, FIRST, FIRST)[4])
+    envs.reset()
+    infos = step(envs, FIRST, FIRST, [0, 0, 0, 0, 0])[4]
+    assert infos["final_info"]["reason"].tolist() == [None, None, "element not in bag"]
+    obs, _, terminated, _, infos = step(envs, BOND, CLASH, FIRST)
+    assert terminated.tolist() == [True, True, False]
+    assert obs["numbers"][:, 0].tolist() == [0, 0, 6]
+    assert infos["final_obs"][0]["numbers"][:2].tolist() == [6, 8]
+    assert infos["final_obs"][2] is None
+    assert infos["final_info"]["n_atoms"].tolist() == [2, 1, 0]
+    assert infos["n_atoms"].tolist() == [0, 0, 1]
+
+
+def test_disabled_waits_for_a_reset_mask(morse):
+    envs = MolDesignVectorEnv(3, bag="CO", energy=morse(), autoreset_mode="Disabled")
+    with pytest.raises(ResetNeeded):
+        envs.reset(options={"reset_mask": np.array([True, False, False])})
+    envs.reset()
+    step(envs, FIRST, FIRST, [0, 0, 0, 0, 0])
+    with pytest.raises(ResetNeeded, match=r"\[2\]"):
+        step(envs, BOND, BOND, BOND)
+    options = {"reset_mask": np.array([False, False, True]), "bag": "CO2"}
+    obs, infos = envs.reset(options=options)
+    assert set(options) == {"reset_mask", "bag"}
+    assert obs["bag"][:, OXYGEN].tolist() == [1, 1, 2]
+    assert obs["numbers"][:, 0].tolist() == [6, 6, 0]
+    assert infos["_energy"].tolist() == [False, False, True]
+    assert step(envs, BOND, BOND, FIRST)[2].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [[True] * 3, np.ones(2, bool), np.ones(3), np.zeros(3, bool), np.ones((3, 1), bool), "all"],
+)
+def test_a_bad_reset_mask_is_refused(envs, mask):
+    with pytest.raises(InputError, match="reset_mask must be a bool array"):
+        envs.reset(options={"reset_mask": mask})
+
+
+def test_bags_are_chosen_for_one_episode(morse):
+    envs = MolDesignVectorEnv(2, bag="CO", energy=morse())
+    assert envs.reset(options={"bag": "C2H6O"})[0]["bag"].tolist() == [[6, 2, 0, 1]] * 2
+    obs, _ = envs.reset(options={"bag": ["CO", "CH4"]})
+    assert obs["bag"].tolist() == [[0, 1, 0, 1], [4, 1, 0, 0]]
+    step(envs, [0, 2, 0, 0, 0], [0, 2, 0, 0, 0])
+    assert step(envs, FIRST, FIRST)[0]["bag"].tolist() == [[0, 1, 0, 1]] * 2
+    with pytest.raises(InputError, match="3 bags for 2 environments"):
+        envs.reset(options={"bag": ["CO"] * 3})
+
+
+def test_arrays_are_new_at_every_step(envs):
+    kept = [envs.reset(), *(step(envs, FIRST, FIRST, BOND) for _ in range(4))]
+    arrays = [list(leaves(result)) for result in kept]
+    for i, some in enumerate(arrays):
+        for others in arrays[i + 1 :]:
+            assert not any(np.shares_memory(a, b) for a in some for b in others)
+    for array in arrays[-1]:
+        array[...] = 1
+    obs = step(envs, FIRST, FIRST, FIRST)[0]
+    assert envs.observation_space.contains(obs)
+    assert (obs["numbers"] != 1).all()
+
+
+def leaves(item):
+    if isinstance(item, np.ndarray):
+        yield item
+    elif isinstance(item, dict):
+        for value in item.values():
+            yield from leaves(value)
+    elif isinstance(item, tuple):
+        for value in item:
+            yield from leaves(value)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
+def test_an_action_that_is_no_number_is_refused_by_its_index(envs, bad):
+    step(envs, FIRST, FIRST, FIRST)
+    actions = np.array([BOND, BOND, BOND])
+    actions[1, 3] = bad
+    with pytest.raises(InputError, match="environment 1: the action"):
+        envs.step(actions)
+    assert envs.energy_model.calls == 0
+    assert step(envs, BOND, BOND, BOND)[1].tolist() == pytest.approx([4.0] * 3)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 5), (5,), (3, 5, 1), (0, 5)])
+def test_actions_of_another_shape_are_refused(envs, shape):
+    with pytest.raises(InputError, match="actions must have shape"):
+        envs.step(np.zeros(shape, np.float32))
+
+
+def test_no_step_before_the_first_reset(morse):
+    with pytest.raises(ResetNeeded):
+        step(MolDesignVectorEnv(1, energy=morse()), FIRST)
+
+
+def test_a_pickle_goes_on_where_it_was_made(envs):
+    step(envs, FIRST, FIRST, FIRST)
+    twin = pickle.loads(pickle.dumps(envs))
+    actions = np.array([BOND, CLASH, BOND], np.float32)
+    for _ in range(3):
+        assert data_equivalence(envs.step(actions), twin.step(actions), exact=True)
+
+
+def test_it_draws_every_canvas(morse):
+    envs = MolDesignVectorEnv(2, bag="CO", energy=morse(), render_mode="rgb_array")
+    envs.reset()
+    step(envs, FIRST, FIRST)
+    frames = envs.render()
+    assert [frame.shape[2] for frame in frames] == [3, 3]
+    assert np.array_equal(*frames)
+    assert frames[0].dtype == np.uint8
+    assert MolDesignVectorEnv(2, energy=morse()).render() is None
