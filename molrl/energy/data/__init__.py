@@ -1,0 +1,1 @@
+"""Structures with labels to fit an energy model to: how they are made, kept and split."""

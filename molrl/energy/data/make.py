@@ -1,0 +1,211 @@
+"""Making the data an energy model is fitted to, from a config and a seed."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from molrl.bags import Bag
+from molrl.chemistry.enumeration import from_smiles, random_molecules
+from molrl.chemistry.identity import canonical_smiles
+from molrl.energy.data import relax_worker
+from molrl.energy.data.config import DataConfig
+from molrl.energy.data.dataset import Dataset, split_of
+from molrl.energy.data.labels import Dropped, Progress, label
+from molrl.energy.data.structures import (
+    Structure,
+    beside,
+    clash,
+    half_built,
+    pair,
+    placed,
+    pulled_apart,
+    random_walk,
+    rattled,
+)
+from molrl.energy.pool import Pool
+from molrl.energy.registry import load_energy
+from molrl.molecules import MoleculeBatch
+
+_CHUNK = 128
+_RELAXED = 0.05  # eV/Å
+_RELAX_STEPS = 150
+_SETTLE_STEPS = 12
+
+Draw = Callable[[np.random.Generator], Structure | None]
+
+
+def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropped]:
+    """Draw, relax and label structures; nothing is written.
+
+    The same config gives the same structures bit for bit.
+
+    Args:
+        config: what to make.
+        progress: told how far it is.
+
+    Returns:
+        The data, and what was drawn but not kept.
+    """
+    pool = Pool(Path(relax_worker.__file__), len(os.sched_getaffinity(0)))
+    try:
+        molecules, on_the_way = relaxed_molecules(config, pool, progress)
+        structures = [*molecules, *on_the_way]
+        made = list(_off_equilibrium(config, molecules))
+        structures += made
+        rough = [s for s in made if s.kind in ("half-built", "placed", "walk")]
+        rng = _stream(config, "settled", 0)
+        index = rng.choice(len(rough), min(config.counts.settled, len(rough)), replace=False)
+        structures += _settled([rough[i] for i in np.sort(index)], rng, pool, progress)
+    finally:
+        pool.close()
+    return label(structures, load_energy(config.reference), config.max_force, progress)
+
+
+def relaxed_molecules(
+    config: DataConfig, pool: Pool, progress: Progress
+) -> tuple[list[Structure], list[Structure]]:
+    """Enumerated molecules relaxed with GFN2-xTB, and a frame of the way to each.
+
+    Those that do not converge are left out.
+    """
+    extra = [from_smiles(smiles, config.seed) for smiles in config.extra]
+    n = max(1, config.counts.relaxed - len(extra))
+    mols = extra + random_molecules(n, config.seed, config.elements, config.max_heavy)
+    identities = [canonical_smiles(mol) for mol in mols]
+    start = MoleculeBatch.from_rdkit(mols).arrays()
+    relaxed, on_the_way = [], []
+    tasks = [(*arrays, _RELAXED, _RELAX_STEPS) for arrays in start]
+    rng = _stream(config, "relaxed", 0)
+    for (numbers, _), name, result in zip(
+        start, identities, _mapped(pool, tasks, "relaxing", progress), strict=True
+    ):
+        if isinstance(result, str) or not result[1]:
+            continue
+        frames = result[0]
+        relaxed.append(Structure(numbers, frames[-1], "relaxed", name))
+        frame = frames[rng.integers(max(1, len(frames) // 3))]
+        on_the_way.append(Structure(numbers, frame, "distorted", name))
+    return relaxed, on_the_way
+
+
+def _settled(
+    structures: Sequence[Structure], rng: np.random.Generator, pool: Pool, progress: Progress
+) -> list[Structure]:
+    """The structures after 2 to 12 steps of relaxation."""
+    steps = rng.integers(2, _SETTLE_STEPS + 1, size=len(structures)).tolist()
+    tasks = [(s.numbers, s.positions, _RELAXED, n) for s, n in zip(structures, steps, strict=True)]
+    results = _mapped(pool, tasks, "settling", progress)
+    return [
+        s.at(result[0][-1], "settled")
+        for s, result in zip(structures, results, strict=True)
+        if not isinstance(result, str)
+    ]
+
+
+def _mapped(pool: Pool, tasks: Sequence[tuple], what: str, progress: Progress) -> list:
+    results: list = []
+    for i in range(0, len(tasks), _CHUNK):
+        results += pool.map(list(tasks[i : i + _CHUNK]))
+        progress(what, len(results), len(tasks))
+    return results
+
+
+def _stream(config: DataConfig, kind: str, index: int) -> np.random.Generator:
+    """One stream of random numbers for each structure, whatever the counts of other kinds."""
+    return np.random.default_rng([config.seed, *kind.encode(), index])
+
+
+def _drawn(config: DataConfig, kind: str, count: int, draw: Draw) -> Iterator[Structure]:
+    """``count`` structures; a draw that leads nowhere is repeated."""
+    for i in range(count):
+        rng = _stream(config, kind, i)
+        for _ in range(20):
+            structure = draw(rng)
+            if structure is not None:
+                yield structure
+                break
+
+
+def _off_equilibrium(config: DataConfig, molecules: Sequence[Structure]) -> Iterable[Structure]:
+    """All kinds that start from the relaxed molecules, and those that start from nothing."""
+    draws = _Draws(config, molecules)
+    counts = config.counts
+    yield from _drawn(config, "distorted", counts.distorted, draws.distorted)
+    yield from _drawn(config, "half-built", counts.half_built, draws.half_built)
+    yield from _drawn(config, "placed", counts.placed, draws.placed)
+    yield from _drawn(config, "clash", counts.clash, draws.clash)
+    yield from _drawn(config, "frag", counts.frag, draws.frag)
+    yield from _drawn(config, "pair", counts.pair, draws.pair)
+    for i in range(counts.walk):
+        yield draws.walk(_stream(config, "walk", i), i)
+
+
+class _Draws:
+    """One method for each kind, each a function of the stream of random numbers alone."""
+
+    def __init__(self, config: DataConfig, molecules: Sequence[Structure]) -> None:
+        self._config = config
+        self._molecules = molecules
+        self._elements = [1, *(atomic_numbers[symbol] for symbol in config.elements)]
+        self._by_split: dict[str, list[Structure]] = {}
+        for molecule in molecules:
+            self._by_split.setdefault(split_of(molecule.identity), []).append(molecule)
+
+    def _molecule(self, rng: np.random.Generator) -> Structure:
+        return self._molecules[int(rng.integers(len(self._molecules)))]
+
+    def _start(self, rng: np.random.Generator) -> Structure:
+        """A molecule, or three times in four a half-built one."""
+        molecule = self._molecule(rng)
+        prefix = half_built(molecule, rng) if rng.random() < 0.75 else molecule
+        return prefix or molecule
+
+    def distorted(self, rng: np.random.Generator) -> Structure:
+        low, high = (0.04, 0.15) if rng.random() < 0.6 else (0.15, 0.30)
+        return rattled(self._molecule(rng), rng, rng.uniform(low, high), "distorted")
+
+    def half_built(self, rng: np.random.Generator) -> Structure | None:
+        prefix = half_built(self._molecule(rng), rng)
+        if prefix is None or rng.random() < 0.5:
+            return prefix
+        return rattled(prefix, rng, rng.uniform(0.03, 0.2), "half-built")
+
+    def placed(self, rng: np.random.Generator) -> Structure | None:
+        start = self._start(rng)
+        if rng.random() < 0.5:
+            start = rattled(start, rng, rng.uniform(0.03, 0.2), start.kind)
+        guard = self._config.guard if rng.random() < 0.7 else None
+        number = rng.choice(self._elements) if rng.random() < 0.5 else rng.choice(start.numbers)
+        return placed(start, int(number), rng, guard)
+
+    def clash(self, rng: np.random.Generator) -> Structure | None:
+        start = self._start(rng)
+        return clash(start, rng) if len(start) > 1 else None
+
+    def frag(self, rng: np.random.Generator) -> Structure | None:
+        start = self._start(rng)
+        if rng.random() < 0.6:
+            return pulled_apart(start, rng)
+        small = [m for m in self._by_split[split_of(start.identity)] if len(m) <= 9]
+        if not small or len(start) > 12:
+            return None
+        other = small[int(rng.integers(len(small)))]
+        return beside(start, half_built(other, rng) or other, rng)
+
+    def pair(self, rng: np.random.Generator) -> Structure:
+        distance = rng.uniform(0.5, 2.5) if rng.random() < 0.6 else rng.uniform(0.3, 6.0)
+        return pair(rng.choice(self._elements, 2).tolist(), round(float(distance), 4))
+
+    def walk(self, rng: np.random.Generator, index: int) -> Structure:
+        """A prefix of a random walk; long ones are as likely as short ones."""
+        formulas = self._config.bags
+        if rng.random() < 0.6 and formulas:
+            bag = Bag(formulas[int(rng.integers(len(formulas)))])
+        else:
+            bag = Bag(self._molecule(rng).numbers)
+        built = random_walk(bag.numbers, f"walk:{bag.formula}:{index}", rng, self._config.guard)
+        n = int(rng.integers(2, len(built) + 1)) if rng.random() < 0.6 else len(built)
+        return built.only(np.arange(max(n, min(2, len(built)))), "walk")

@@ -1,0 +1,32 @@
+"""The work of one process of the relaxation pool: a GFN2-xTB relaxation that keeps its path."""
+
+import numpy as np
+from ase import Atoms
+from ase.optimize import BFGS
+from tblite.ase import TBLite
+
+
+def work(
+    numbers: np.ndarray, positions: np.ndarray, fmax: float, steps: int
+) -> tuple[np.ndarray, bool] | str:
+    """Frames ``(n_frames, n, 3)`` in Å, first to last, and whether it converged; or a reason.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers of a neutral molecule; its spin is the lowest.
+        positions: ``(n, 3)`` Å.
+        fmax: eV/Å, the largest force at which it counts as relaxed.
+        steps: the most steps.
+    """
+    atoms = Atoms(numbers=numbers, positions=positions)
+    multiplicity = int(numbers.sum()) % 2 + 1
+    atoms.calc = TBLite(
+        method="GFN2-xTB", multiplicity=multiplicity, verbosity=0, max_iterations=120
+    )
+    frames = [atoms.positions.copy()]
+    try:
+        optimizer = BFGS(atoms, logfile=None, maxstep=0.15)
+        optimizer.attach(lambda: frames.append(atoms.positions.copy()))
+        converged = optimizer.run(fmax=fmax, steps=steps)
+    except Exception as error:  # tblite raises its own kinds where the SCF does not converge
+        return f"GFN2-xTB: {error}".splitlines()[0]
+    return np.array(frames), bool(converged)
