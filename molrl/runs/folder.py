@@ -4,8 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -16,24 +14,13 @@ from molrl.errors import InputError
 from molrl.files import write_text
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.config import Config, ConfigT, dump_config, load_config
+from molrl.runs.failures import RunFailed, write_traceback
 from molrl.runs.weights import read_json
 
 _PACKAGES = (
     *("molrl", "torch", "numpy", "gymnasium", "stable-baselines3", "mace-torch", "e3nn"),
     *("ase", "rdkit", "tblite", "safetensors", "pydantic"),
 )
-
-
-class RunFailed(Exception):
-    """A run ended on an error that nobody foresaw, which is the cause of this one.
-
-    Args:
-        log: the file that holds the traceback.
-    """
-
-    def __init__(self, log: Path) -> None:
-        super().__init__(f"the traceback is in {log}")
-        self.log = log
 
 
 class RunFolder:
@@ -159,27 +146,6 @@ class RunFolder:
             raise
         except Exception as error:
             raise RunFailed(write_traceback(error, self.log_file)) from error
-
-
-def write_traceback(error: BaseException, log: Path) -> Path:
-    """Write the traceback of an error to a file.
-
-    Args:
-        error: what was raised.
-        log: where to; if that cannot be written (the disk is full), a temporary file is.
-
-    Returns:
-        The file that holds the traceback.
-    """
-    text = "".join(traceback.format_exception(error))
-    try:
-        write_text(log, text)
-    except OSError:
-        handle, name = tempfile.mkstemp(prefix="molrl-error-", suffix=".log")
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        log = Path(name)
-    return log
 
 
 def versions() -> dict[str, Any]:

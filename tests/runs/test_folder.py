@@ -7,7 +7,8 @@ import pytest
 import molrl
 from molrl.errors import InputError
 from molrl.runs.config import Config
-from molrl.runs.folder import RunFailed, RunFolder
+from molrl.runs.failures import RunFailed
+from molrl.runs.folder import RunFolder
 
 
 class Settings(Config):

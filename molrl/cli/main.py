@@ -1,0 +1,144 @@
+"""The command line. Each command is imported when it is called, so that help costs nothing."""
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import molrl
+from molrl.errors import InputError, did_you_mean
+from molrl.runs.failures import RunFailed, write_traceback
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments after ``molrl``; those of the process if None.
+
+    Returns:
+        The exit code: 0 done; 1 failed, the traceback is in the file named; 2 bad input; 130
+        interrupted. What is not 0 is explained in one line on standard error.
+    """
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except SystemExit as done:  # argparse has printed the help or the version
+        return int(done.code or 0)
+    except InputError as error:
+        return _complain(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except RunFailed as failure:
+        return _complain(f"{_said(failure.__cause__)}; {failure}", FAILED)
+    except Exception as error:
+        log = write_traceback(error)
+        return _complain(f"{_said(error)}; the traceback is in {log}", FAILED)
+
+
+def _run(argv: Sequence[str]) -> int:
+    arguments, unknown = parser().parse_known_args(argv)
+    if unknown:
+        options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
+        raise InputError(
+            f"{arguments.parser.prog} takes no {unknown[0]!r}; {did_you_mean(unknown[0], options)}"
+        )
+    module, _, function = arguments.target.partition(":")
+    return getattr(importlib.import_module(module), function)(arguments)
+
+
+def _complain(line: str, code: int) -> int:
+    print(f"molrl: error: {' '.join(line.split())}", file=sys.stderr)
+    return code
+
+
+def _said(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that raises :class:`InputError` and suggests the near word."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # argparse's own
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            known = re.findall(r"[\w-]+", wrong[2])
+            raise InputError(f"{self.prog} has no {wrong[1]!r}; {did_you_mean(wrong[1], known)}")
+        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    top = _Parser(prog="molrl", description="Molecular design in 3D, paid by physics.")
+    top.add_argument("--version", action="version", version=f"molrl {molrl.__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
+    _add_config(train)
+    resume = _command(commands, "resume", "molrl.cli.train:resume", "go on with a training")
+    resume.add_argument("run", metavar="RUN", help="folder of the run")
+    generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
+    _add_generate(generate)
+    evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "judge molecules")
+    evaluate.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    evaluate.add_argument("--json", metavar="OUT", help="also write the figures to this file")
+
+    energy = commands.add_parser("energy", help="data, fit and errors of energy models")
+    energies = energy.add_subparsers(metavar="COMMAND", required=True)
+    data = _command(energies, "data", "molrl.cli.energy:data", "make and label structures")
+    _add_config(data)
+    fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a MACE to labelled structures")
+    _add_config(fit)
+    errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
+    errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
+    errors.add_argument("--against", metavar="NAME", default="gfn2", help="default: gfn2")
+    return top
+
+
+def _command(
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    target: str,
+    purpose: str,
+) -> _Parser:
+    command = commands.add_parser(name, help=purpose, description=purpose)
+    command.set_defaults(target=target, parser=command)
+    return command
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG", help="YAML file")
+    command.add_argument(
+        "overrides", metavar="key.sub=value", nargs="*", default=[], help="of the config"
+    )
+
+
+def _add_generate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--method", metavar="NAME", required=True, help="who makes them")
+    command.add_argument("--bag", metavar="FORMULA", required=True, help="as in CH4O")
+    command.add_argument("-n", type=_count, default=100, help="how many; default: 100")
+    command.add_argument("--seed", type=_seed, default=0, help="default: 0")
+    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:9]) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000000")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 999999999")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
