@@ -48,7 +48,12 @@ class Pool:
         self._n_workers = n_workers
         self._workers: dict[Connection, subprocess.Popen[bytes]] = {}
         self.deaths = 0
+        self._owner = os.getpid()
         self._finalizer = weakref.finalize(self, _end, self._workers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy or a pickle is a pool with workers of its own."""
+        return Pool, (self._worker, self._n_workers)
 
     def _start(self) -> Connection:
         ours, theirs = Pipe()
@@ -65,6 +70,7 @@ class Pool:
 
     def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
         """``work(*task)`` of every task, in order; a string is the reason of a failure."""
+        self._leave_to_parent()
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
         todo = [(range(i, min(i + size, len(tasks))), 0) for i in range(0, len(tasks), size)]
@@ -91,6 +97,14 @@ class Pool:
                 for i, answer in zip(chunk, answers, strict=True):
                     results[i] = answer
         return results
+
+    def _leave_to_parent(self) -> None:
+        """In a fork, let go of the workers: two processes on one pipe would mix up answers."""
+        if self._owner != os.getpid():
+            for connection in self._workers:
+                connection.close()
+            self._workers.clear()
+            self._owner = os.getpid()
 
     def _bury(self, connection: Connection) -> None:
         self.deaths += 1

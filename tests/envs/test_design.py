@@ -8,6 +8,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from molrl.bags import Bag
+from molrl.energy.gfn2 import GFN2Energy
 from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv
@@ -204,3 +205,18 @@ def test_the_picture_changes_as_atoms_come(morse):
     empty = env.render()
     env.step(FIRST)
     assert not np.array_equal(env.render(), empty)
+
+
+def test_a_model_handed_in_leaves_the_spec_and_the_pickle_whole():
+    energy = GFN2Energy(n_workers=1)
+    env = gym.make("MolDesign-v0", bag="CO", energy=energy)
+    assert env.spec.kwargs["bag"] == "CO"
+    twin = pickle.loads(pickle.dumps(env))
+    bond = np.array([0, 3, 1.2, 0, 0], np.float32)
+    rewards = []
+    for one in (env, twin):
+        one.reset()
+        one.step(FIRST)
+        rewards.append(one.step(bond)[1])
+        one.unwrapped.energy_model.close()
+    assert rewards[0] == rewards[1]

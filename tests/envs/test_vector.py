@@ -190,3 +190,31 @@ def test_it_draws_every_canvas(morse):
     assert np.array_equal(*frames)
     assert frames[0].dtype == np.uint8
     assert MolDesignVectorEnv(2, energy=morse()).render() is None
+
+
+def test_gymnasium_vector_wrappers_work(morse):
+    envs = MolDesignVectorEnv(2, bag="CO", energy=morse())
+    envs = gym.wrappers.vector.RecordEpisodeStatistics(envs)
+    envs.reset(seed=0)
+    step(envs, FIRST, FIRST)
+    infos = step(envs, BOND, CLASH)[4]
+    np.testing.assert_allclose(infos["episode"]["r"], [4.0, -16.3], atol=1e-4)
+    listed = gym.wrappers.vector.DictInfoToList(MolDesignVectorEnv(2, bag="CO", energy=morse()))
+    listed.reset()
+    assert [info["n_atoms"] for info in step(listed, FIRST, FIRST)[4]] == [1, 1]
+
+
+def test_forked_environments_do_not_mix_up_their_energies():
+    config = {"bag": "CO", "energy": "gfn2"}
+    native = gym.make_vec("MolDesign-v0", 3, **config)
+    native.reset()
+    step(native, FIRST, FIRST, FIRST)
+    bonds = [[0, OXYGEN, length, 0, 0] for length in (1.1, 1.2, 1.3)]
+    expected = step(native, *bonds)[1]  # the processes of this model are running when it forks
+    forked = gym.make_vec("MolDesign-v0", 3, vectorization_mode="async", **config)
+    forked.reset()
+    for _ in range(5):
+        step(forked, FIRST, FIRST, FIRST)
+        np.testing.assert_allclose(step(forked, *bonds)[1], expected, atol=1e-4)
+        step(forked, *bonds)  # resets
+    forked.close()

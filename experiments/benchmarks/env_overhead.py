@@ -1,0 +1,101 @@
+"""What the environment costs besides the energy: µs per molecule-step, as JSON.
+
+python experiments/benchmarks/env_overhead.py [--num-envs 256] [--out FILE]
+
+Chains of carbon atoms grow in all environments under an energy that is 0, so that no atom is
+refused; the time spent inside the energy model is taken off. MolGym's environment takes 70 to
+200 µs for the same.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molrl.energy import EnergyModel, EnergyOutput
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.molecules import MoleculeBatch
+
+CHAIN = 24  # atoms of an episode
+ZIGZAG = [np.array([1.25, sign * 0.9, 0.0]) for sign in (1, -1)]  # Å
+
+
+class NoEnergy(EnergyModel):
+    """An energy of 0 that takes note of the time spent in it."""
+
+    name = "none"
+    elements = (1, 6, 7, 8)
+    seconds = 0.0
+
+    @property
+    def hash(self) -> str:
+        """It has no physics to name."""
+        return hashlib.sha256(b"none").hexdigest()[:12]
+
+    def evaluate(self, molecules, **asked) -> EnergyOutput:  # noqa: ANN001, ANN003 - as inherited
+        """Energies of 0; see the base class."""
+        began = time.perf_counter()
+        output = super().evaluate(molecules, **asked)
+        self.seconds += time.perf_counter() - began
+        return output
+
+    def _evaluate(
+        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
+    ) -> EnergyOutput:
+        return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
+
+
+def measure(num_envs: int, canvas_size: int, episodes: int) -> dict[str, float]:
+    """µs per molecule-step: over an episode, and in its first and last third."""
+    model = NoEnergy()
+    envs = MolDesignVectorEnv(
+        num_envs, autoreset_mode="Disabled", bag=f"C{CHAIN}", energy=model, canvas_size=canvas_size
+    )
+    seconds = np.zeros((episodes, CHAIN))
+    for episode in range(episodes):
+        envs.reset()
+        for i in range(CHAIN):
+            action = np.array([i - 1, 1, *ZIGZAG[i % 2]], np.float32)
+            actions = np.tile(action, (num_envs, 1))
+            began, spent = time.perf_counter(), model.seconds
+            envs.step(actions)
+            seconds[episode, i] = time.perf_counter() - began - (model.seconds - spent)
+    assert envs.endings == {"complete": episodes * num_envs}
+    each = np.median(seconds, axis=0) / num_envs * 1e6
+    third = CHAIN // 3
+    return {
+        "episode": float(each.mean()),
+        "first_third": float(each[:third].mean()),
+        "last_third": float(each[-third:].mean()),
+    }
+
+
+def main() -> None:
+    """Measure and print, or write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num-envs", type=int, default=256)
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    result = {
+        "unit": "µs per molecule-step, without the energy, one thread",
+        "num_envs": arguments.num_envs,
+        "atoms_per_episode": CHAIN,
+        "canvas": {
+            str(size): measure(arguments.num_envs, size, arguments.episodes) for size in (25, 100)
+        },
+        "molgym_reference": [70, 200],
+    }
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
