@@ -1,9 +1,7 @@
 """Molecules in files: extended XYZ and SDF, read with care, written whole or not at all."""
 
 import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,36 +10,12 @@ from ase import Atoms
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 MAX_ATOMS_PER_MOLECULE = 10_000
-
-
-def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, sync it, and put it in its place.
-
-    A crash leaves the old file or the new one, never half of one.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path | str, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_molecules(path: Path | str) -> MoleculeBatch:

@@ -13,7 +13,7 @@ from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
 from molrl.errors import InputError
-from molrl.files import write_atomically
+from molrl.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
     from molrl.molecules import MoleculeBatch

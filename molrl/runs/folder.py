@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from molrl.errors import InputError
-from molrl.files import write_text
+from molrl.runs.atomic import write_text
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.config import Config, ConfigT, dump_config, load_config
 from molrl.runs.failures import RunFailed, write_traceback

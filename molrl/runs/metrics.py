@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from molrl.errors import InputError
-from molrl.files import write_text
+from molrl.runs.atomic import write_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -12,7 +12,7 @@ import safetensors.torch
 from torch import Tensor
 
 from molrl.errors import InputError
-from molrl.files import write_atomically, write_text
+from molrl.runs.atomic import write_atomically, write_text
 
 FORMAT = "molrl-weights-1"
 MAX_JSON_BYTES = 50_000_000

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from molrl.errors import InputError
-from molrl.files import write_atomically
 from molrl.molecules import MoleculeBatch
+from molrl.runs.atomic import write_atomically
 
 SPLITS = ("train", "valid", "test")
 _SHARES = (0.90, 0.05, 0.05)
