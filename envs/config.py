@@ -112,12 +112,10 @@ def _numbers(elements: object) -> tuple[int, ...] | None:
     return tuple(sorted(numbers))
 
 
-class EnvConfig(BaseModel):
-    """What a molecular design environment is made of. Everything but a model goes into JSON.
+class EnvOptions(BaseModel):
+    """What an environment can be told besides its bag and its energy.
 
     Attributes:
-        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` names others.
-        energy: what pays: the name of an energy model, or a model.
         elements: atomic numbers that an action chooses among, ascending; given as a list of
             symbols. None: H, C, N, O and what is in the bag.
         canvas_size: slots on the canvas; the largest bag it takes.
@@ -127,11 +125,21 @@ class EnvConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    bag: Annotated[str, BeforeValidator(_formula)] = "CH3NO"
-    energy: str | EnergyModel = "mace"
     elements: Annotated[tuple[int, ...] | None, BeforeValidator(_numbers)] = None
     canvas_size: int = Field(default=25, strict=True, ge=1, le=1000)
     rules: Annotated[Rules, BeforeValidator(Rules.of)] = Rules()
+
+
+class EnvConfig(EnvOptions):
+    """What a molecular design environment is made of. Everything but a model goes into JSON.
+
+    Attributes:
+        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` names others.
+        energy: what pays: the name of an energy model, or a model.
+    """
+
+    bag: Annotated[str, BeforeValidator(_formula)] = "CH3NO"
+    energy: str | EnergyModel = "mace"
 
     @classmethod
     def of(cls, **options: Any) -> "EnvConfig":  # noqa: ANN401 - checked by the schema
