@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from molrl.agents.config import PolicyConfig
+from molrl.agents.network import CovariantNetwork
+
+ELEMENTS = (1, 6, 7, 8)
+
+
+def make_canvas(n_atoms, n_slots=9, batch=16, seed=0):
+    """Random, well-separated canvases as the environment would show them."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.zeros(batch, n_slots, dtype=torch.int64)
+    choice = torch.randint(len(ELEMENTS), (batch, n_atoms), generator=generator)
+    numbers[:, :n_atoms] = torch.tensor(ELEMENTS)[choice]
+    positions = torch.zeros(batch, n_slots, 3)
+    steps = torch.randn(batch, n_atoms, 3, generator=generator)
+    walk = (1.2 * torch.nn.functional.normalize(steps, dim=-1)).cumsum(1)
+    positions[:, :n_atoms] = walk - walk[:, :1] if n_atoms else walk
+    bag = torch.randint(0, 4, (batch, len(ELEMENTS)), generator=generator)
+    bag[:, 1] += 1
+    focus_mask = numbers > 0
+    focus_mask[:, 0] = True
+    return {
+        "numbers": numbers,
+        "positions": positions,
+        "bag": bag,
+        "focus_mask": focus_mask,
+        "element_mask": bag > 0,
+    }
+
+
+@pytest.fixture
+def canvas():
+    return make_canvas
+
+
+@pytest.fixture(scope="session")
+def network():
+    """A network whose heads are not at rest, so that symmetry has something to break."""
+    torch.manual_seed(0)
+    network = CovariantNetwork(PolicyConfig(), len(ELEMENTS))
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if "head" in name or "critic" in name:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return network.eval()

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.utils import obs_as_tensor
+
+from molrl.agents.policy import CovariantPolicy
+from molrl.agents.vec_env import SB3VecEnv, ScaledReward
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+from molrl.safe_e3nn import o3
+
+
+def vec_env(num_envs=8, bag="CH4O"):
+    return SB3VecEnv(
+        MolDesignVectorEnv(num_envs=num_envs, autoreset_mode="SameStep", bag=bag, energy="gfn2")
+    )
+
+
+@pytest.fixture
+def model():
+    return PPO(CovariantPolicy, vec_env(), n_steps=8, batch_size=16, n_epochs=2, seed=0)
+
+
+def some_observation(model, steps=3):
+    env = model.get_env()
+    observation = env.reset()
+    for _ in range(steps):
+        actions, _ = model.predict(observation)
+        observation, _, _, _ = env.step(actions)
+    return observation
+
+
+def test_clip_of_predict_never_acts(model):
+    observation = some_observation(model)
+    policy = model.policy
+    torch.manual_seed(0)
+    with torch.no_grad():
+        raw = policy._predict(obs_as_tensor(observation, "cpu")).numpy()
+    torch.manual_seed(0)
+    clipped, _ = model.predict(observation)
+    assert np.array_equal(raw, clipped)
+    assert model.action_space.high[2:].min() > policy.config.distances[1]
+
+
+def test_predict_turns_with_the_canvas(model):
+    """Through ``predict`` and its clip: the log-probability of a turned action is the same."""
+    observation = some_observation(model)
+    actions, _ = model.predict(observation)
+    torch.manual_seed(3)
+    for turn in (o3.rand_matrix(), -o3.rand_matrix()):
+        turned = observation | {"positions": observation["positions"] @ turn.T.numpy()}
+        moved = actions.copy()
+        moved[:, 2:] = actions[:, 2:] @ turn.T.numpy()
+        clipped = np.clip(moved, model.action_space.low, model.action_space.high)
+        assert np.array_equal(clipped, moved)
+        with torch.no_grad():
+            before = model.policy.evaluate_actions(
+                obs_as_tensor(observation, "cpu"), torch.from_numpy(actions)
+            )
+            after = model.policy.evaluate_actions(
+                obs_as_tensor(turned, "cpu"), torch.from_numpy(moved)
+            )
+        for a, b in zip(before, after, strict=True):
+            assert (a - b).abs().max() < 1e-4
+
+
+def test_log_prob_at_sampling_is_log_prob_on_evaluation(model):
+    observation = obs_as_tensor(some_observation(model), "cpu")
+    with torch.no_grad():
+        actions, value, log_prob = model.policy(observation)
+        again = model.policy.evaluate_actions(observation, actions)
+    assert (log_prob - again[1]).abs().max() < 1e-4
+    assert (value - again[0]).abs().max() < 1e-4
+
+
+def test_same_seed_same_run_bit_for_bit():
+    weights = []
+    for _ in range(2):
+        model = PPO(CovariantPolicy, vec_env(), n_steps=8, batch_size=16, n_epochs=2, seed=5)
+        model.learn(128)
+        weights.append(torch.cat([p.detach().flatten() for p in model.policy.parameters()]))
+    assert torch.equal(*weights)
+    other = PPO(CovariantPolicy, vec_env(), n_steps=8, batch_size=16, n_epochs=2, seed=6)
+    other.learn(128)
+    assert not torch.equal(
+        weights[0], torch.cat([p.detach().flatten() for p in other.policy.parameters()])
+    )
+
+
+def test_saved_policy_is_the_same(model, tmp_path):
+    observation = some_observation(model)
+    model.policy.save(tmp_path / "policy")
+    loaded = CovariantPolicy.load(tmp_path / "policy")
+    actions, _ = model.predict(observation, deterministic=True)
+    again, _ = loaded.predict(observation, deterministic=True)
+    assert np.array_equal(actions, again)
+
+
+def test_foreign_spaces_are_refused():
+    box = spaces.Box(-1, 1, (5,))
+    with pytest.raises(InputError, match="needs observations with"):
+        CovariantPolicy(spaces.Dict({"x": box}), box, lambda _: 1e-3)
+    env = vec_env(1)
+    narrow = spaces.Box(-1.5, 1.5, (5,))
+    with pytest.raises(InputError, match="leave the action space"):
+        CovariantPolicy(env.observation_space, narrow, lambda _: 1e-3)
+    with pytest.raises(InputError, match="Box"):
+        CovariantPolicy(env.observation_space, spaces.Discrete(3), lambda _: 1e-3)
+
+
+def test_scaled_reward_leaves_infos_in_ev():
+    plain, scaled = vec_env(4), ScaledReward(vec_env(4), 27.2)
+    plain.reset(), scaled.reset()
+    rng = np.random.default_rng(0)
+    seen = 0
+    for _ in range(12):
+        actions = rng.uniform(plain.action_space.low, plain.action_space.high, (4, 5))
+        actions = actions.astype(np.float32)
+        _, r, d, i = plain.step(actions)
+        _, rs, ds, js = scaled.step(actions)
+        assert np.allclose(r, 27.2 * rs, atol=1e-5)
+        assert np.array_equal(d, ds)
+        for one, other in zip(i, js, strict=True):
+            assert one.get("episode") == other.get("episode")
+            seen += "episode" in one
+    assert seen
+
+
+def test_adapter_sums_what_the_environment_paid():
+    env = vec_env(4)
+    env.reset()
+    rng = np.random.default_rng(1)
+    total = np.zeros(4)
+    for _ in range(20):
+        actions = rng.uniform(env.action_space.low, env.action_space.high, (4, 5))
+        _, rewards, dones, infos = env.step(actions.astype(np.float32))
+        total += rewards
+        for i in np.flatnonzero(dones):
+            assert infos[i]["episode"]["r"] == pytest.approx(total[i], abs=1e-4)
+            assert infos[i]["terminal_observation"]["numbers"].shape == (25,)
+            total[i] = 0
+
+
+def test_adapter_wants_same_step():
+    with pytest.raises(InputError, match="SameStep"):
+        SB3VecEnv(MolDesignVectorEnv(num_envs=2, bag="CH4O", energy="gfn2"))

@@ -1,0 +1,136 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from molrl.agents.encoder import degree_index
+from molrl.agents.sphere import (
+    SphericalDensity,
+    cap_sharpness,
+    harmonics,
+    inverse_cdf,
+    lebedev,
+)
+from molrl.safe_e3nn import o3
+
+SHARPNESS = 20.0
+DEGREE = 4
+
+
+def densities(sharpness=SHARPNESS, degree=DEGREE):
+    """Random densities and the most extreme ones: zonal functions of single degrees and sums."""
+    generator = torch.Generator().manual_seed(1)
+    n = 20
+    axes = torch.nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=-1)
+    zonal = harmonics(axes.double(), degree)
+    degrees = degree_index(degree)
+    shapes = [(degrees == l).double() for l in range(1, degree + 1)]  # noqa: E741 - l is the degree
+    shapes += [(2 * degrees + 1) * (degrees > 0), (degrees > 0).double()]
+    parts = [sign * zonal * shape for shape in shapes for sign in (1, -1)]
+    parts.append(torch.randn(n, len(degrees), generator=generator, dtype=torch.float64))
+    return cap_sharpness(1e4 * torch.cat(parts), sharpness)
+
+
+def product_grid(n=256):
+    """A Gauss-Legendre grid far finer than the one under test."""
+    z, weights = np.polynomial.legendre.leggauss(n)
+    angle = 2 * np.pi * np.arange(2 * n) / (2 * n)
+    ring = np.sqrt(1 - z**2)[:, None]
+    points = np.stack([ring * np.cos(angle), ring * np.sin(angle), z[:, None] + 0 * angle], -1)
+    weights = np.repeat(weights / 2 / (2 * n), 2 * n)
+    return torch.from_numpy(points.reshape(-1, 3)), torch.from_numpy(weights)
+
+
+@pytest.mark.parametrize("sharpness", [0.01, 1.0, 5.0, 10.0, SHARPNESS])
+def test_density_integrates_to_one(sharpness):
+    points, weights = product_grid()
+    coefficients = densities(sharpness)
+    density = SphericalDensity(coefficients)
+    f = coefficients @ harmonics(points, DEGREE).T
+    mass = ((f - density.log_z[:, None]).exp() * weights).sum(-1)
+    assert (mass - 1).abs().max() < 1e-3
+
+
+def test_cap_is_reached_and_never_passed():
+    points, _ = product_grid(64)
+    f = densities() @ harmonics(points, DEGREE).T
+    assert f.abs().max() <= SHARPNESS * (1 + 1e-6)
+    assert f.abs().max() > 0.99 * SHARPNESS
+
+
+def test_cap_leaves_weak_coefficients_alone():
+    weak = 1e-3 * torch.randn(5, 25, dtype=torch.float64)
+    assert torch.allclose(cap_sharpness(weak, SHARPNESS), weak, rtol=1e-4)
+
+
+@pytest.mark.parametrize("which", [0, 60, -1])
+def test_samples_follow_the_density(which):
+    coefficients = densities(6.0)[which].float()
+    n = 40_000
+    generator = torch.Generator().manual_seed(2)
+    density = SphericalDensity(coefficients.expand(n, -1))
+    samples = density.sample(torch.rand(n, 4, generator=generator)).double()
+    assert torch.allclose(samples.norm(dim=-1), torch.ones(n, dtype=torch.float64), atol=1e-5)
+
+    points, weights = product_grid(96)
+    mass = SphericalDensity(coefficients[None].double().expand(len(points), -1)).log_prob(points)
+    expected = np.zeros(12 * 12)
+    np.add.at(expected, bins(points), (mass.exp() * weights).numpy())
+    observed = np.bincount(bins(samples), minlength=144)
+    common = expected * n > 5
+    counts = np.append(observed[common], observed[~common].sum())
+    wanted = np.append(expected[common], expected[~common].sum()) * n
+    keep = wanted > 0
+    assert chisquare(counts[keep], wanted[keep] * counts.sum() / wanted[keep].sum()).pvalue > 1e-3
+
+
+def bins(points, n=12):
+    """Cells of equal area in z and longitude, turned out of the grids' own symmetry axes."""
+    turned = points @ o3.angles_to_matrix(*torch.tensor([0.3, 0.7, 1.1]).double()).T
+    z = ((turned[:, 2] + 1) / 2 * n).clamp(0, n - 1e-9).long()
+    longitude = torch.atan2(turned[:, 1], turned[:, 0]) / (2 * math.pi) + 0.5
+    return (z * n + (longitude * n).clamp(0, n - 1e-9).long()).numpy()
+
+
+def test_entropy_is_the_mean_of_minus_log_prob():
+    density = SphericalDensity(densities(8.0))
+    points, weights = product_grid()
+    f = density.coefficients @ harmonics(points, DEGREE).T - density.log_z[:, None]
+    assert torch.allclose(density.entropy(), -(f.exp() * f * weights).sum(-1), atol=1e-3)
+    assert density.entropy().max() <= 1e-6
+
+
+def test_turning_the_coefficients_turns_the_density():
+    coefficients = densities()
+    rotation = o3.rand_matrix(dtype=torch.float64)
+    irreps = o3.Irreps.spherical_harmonics(DEGREE)
+    turned = coefficients @ irreps.D_from_matrix(rotation).T
+    points = torch.nn.functional.normalize(torch.randn(len(coefficients), 3).double(), dim=-1)
+    before = SphericalDensity(coefficients).log_prob(points)
+    after = SphericalDensity(turned).log_prob(points @ rotation.T)
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_mode_is_as_dense_as_any_point_nearby():
+    density = SphericalDensity(densities(8.0))
+    mode = density.mode()
+    points, _ = product_grid(24)
+    f = density.coefficients @ harmonics(points, DEGREE).T - density.log_z[:, None]
+    assert (density.log_prob(mode) > f.max(-1).values - 0.1).all()
+
+
+def test_inverse_cdf_never_draws_what_has_no_mass():
+    p = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).expand(4, -1)
+    drawn = inverse_cdf(p, torch.tensor([0.0, 0.4999, 0.5, 1.0]))
+    assert drawn.tolist() == [1, 1, 3, 3]
+
+
+def test_lebedev_integrates_harmonics():
+    points, weights = lebedev(17)
+    assert torch.allclose(
+        (harmonics(points, 8) * weights[:, None]).sum(0)[1:].abs().max(),
+        torch.tensor(0.0, dtype=torch.float64),
+        atol=1e-12,
+    )

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from molrl.agents.config import PolicyConfig, PPOConfig
+from molrl.agents.generator import AgentGenerator, save_agent
+from molrl.agents.random import RandomAgent
+from molrl.agents.training import AgentTraining
+from molrl.bags import Bag
+from molrl.energy import load_energy
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+
+
+def training(bag, total_steps, seed=0):
+    env = MolDesignVectorEnv(num_envs=32, autoreset_mode="SameStep", bag=bag, energy="gfn2")
+    ppo = PPOConfig(num_envs=32, n_steps=8, batch_size=64)
+    return AgentTraining(env, PolicyConfig(width=32, channels=8), ppo, total_steps, seed)
+
+
+@pytest.fixture(scope="module")
+def water():
+    """An agent that has learned to build water."""
+    agent = training("H2O", 6000)
+    rows = []
+    agent.run(lambda step, figures: rows.append({"step": step, **figures}))
+    return agent, rows
+
+
+def test_learns_water(water):
+    _, rows = water
+    first, last = rows[0], rows[-1]
+    water_return = 14.9  # eV, GFN2-xTB, relaxed
+    assert first["return"] < 0.3 * water_return
+    assert last["return"] > 0.85 * water_return
+    assert last["complete_fraction"] > 0.9
+    assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
+
+
+def test_generates_what_is_asked_for(water, tmp_path):
+    agent, _ = water
+    save_agent(tmp_path, agent.network, agent.header)
+    generator = AgentGenerator(tmp_path)
+    made = generator.generate("H2O", n=12, seed=3)
+    assert [bag.formula for bag in made.molecules.bags()] == ["H2O"] * 12
+    assert made.attempts >= 12
+    assert len(made.returns) == made.attempts
+    assert made.network_calls >= 3 * 12
+    atoms = load_energy("gfn2").atom_energies()
+    relaxed = sum(atoms[z] for z in Bag("H2O").numbers)
+    energy = load_energy("gfn2").evaluate(made.molecules).energy
+    paid = sorted(relaxed - energy.numpy())
+    assert np.allclose(paid, sorted(made.returns)[-12:], atol=1e-3)
+
+
+def test_molecule_does_not_depend_on_the_others(water, tmp_path):
+    agent, _ = water
+    save_agent(tmp_path, agent.network, agent.header)
+    generator = AgentGenerator(tmp_path)
+    many, few = generator.generate("H2O", 10, seed=1), generator.generate("H2O", 3, seed=1)
+    assert torch.allclose(many.molecules[:3].positions, few.molecules.positions, atol=1e-3)
+    again = generator.generate("H2O", 10, seed=1)
+    assert torch.equal(many.molecules.positions, again.molecules.positions)
+    other = generator.generate("H2O", 10, seed=2)
+    assert not torch.allclose(many.molecules.positions, other.molecules.positions)
+
+
+def test_agent_names_its_energy_by_hash(water, tmp_path):
+    agent, _ = water
+    header = agent.header.model_copy(update={"energy_hash": "0" * 12})
+    save_agent(tmp_path, agent.network, header)
+    with pytest.raises(InputError, match="was trained against"):
+        AgentGenerator(tmp_path)
+    assert AgentGenerator(tmp_path, energy="gfn2").generate("H2O", 1, seed=0)
+
+
+def test_random_agent_makes_whole_bags():
+    made = RandomAgent("gfn2").generate("CH4", n=5, seed=0)
+    assert [bag.formula for bag in made.molecules.bags()] == ["CH4"] * 5
+    assert made.attempts > 5
+
+
+def test_no_molecules_are_refused():
+    with pytest.raises(InputError, match="at least 1"):
+        RandomAgent("gfn2").generate("CH4", n=0, seed=0)
