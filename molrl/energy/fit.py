@@ -166,7 +166,7 @@ class Fit:
         The error of a structure whose largest force is F counts as 1 / (1 + F / 10 eV/Å): a clash
         must be known to be bad, an equilibrium must be known well.
         """
-        molecules, energy, forces = self.data.take(chosen)
+        molecules, _, forces = self.data.take(chosen)
         molecules = molecules.to(self.device)
         target = self.interaction_energy[chosen].to(self.device)
         softness = 1 / (1 + self.largest_force[chosen].to(self.device) / 10)

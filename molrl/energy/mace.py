@@ -25,6 +25,10 @@ class MaceEnergy(EnergyModel):
             wrote; the shipped model if None.
         device: where to compute.
 
+    Attributes:
+        config: the network's shape.
+        network: mace-torch's module, frozen.
+
     Raises:
         InputError: if the files are missing, damaged or of another kind.
     """
@@ -39,7 +43,7 @@ class MaceEnergy(EnergyModel):
         self._hash = header["sha256"][:12]
         network = build_mace(self.config)
         network.load_state_dict(tensors, strict=False)
-        self._network = network.to(self.device).eval().requires_grad_(False)
+        self.network = network.to(self.device).eval().requires_grad_(False)
         self._batcher = Batcher(self.elements, self.config.cutoff)
         self._chunk = ATOMS_PER_CHUNK[self.device.type]
         table = torch.zeros(max(self.elements) + 1, dtype=torch.float64)
@@ -71,7 +75,7 @@ class MaceEnergy(EnergyModel):
     ) -> tuple[Tensor, Tensor, Tensor]:
         data = self._batcher(molecules, torch.float32)
         with torch.set_grad_enabled(forces):
-            out = interaction(self._network, data)
+            out = interaction(self.network, data)
             energy = out["interaction_energy"]
             force = data["positions"].new_zeros(0, 3)
             if forces and len(data["positions"]):
