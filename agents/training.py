@@ -37,6 +37,8 @@ class AgentTraining:
         device: where the network computes.
 
     Attributes:
+        env: the environments.
+        sb3_env: the same, as SB3 sees them.
         ppo: SB3's ``PPO``, as it is.
     """
 
@@ -51,9 +53,10 @@ class AgentTraining:
     ) -> None:
         self.env, self.config, self.policy_config = env, ppo, policy
         self.total_steps = total_steps
+        self.sb3_env = SB3VecEnv(env)
         self.ppo = PPO(
             CovariantPolicy,
-            ScaledReward(SB3VecEnv(env), ppo.reward_scale),
+            ScaledReward(self.sb3_env, ppo.reward_scale),
             learning_rate=self._learning_rate,
             policy_kwargs={"config": policy},
             seed=seed,
@@ -82,7 +85,7 @@ class AgentTraining:
         )
 
     def run(self, on_update: Callable[[int, Figures], None]) -> None:
-        """Train to the end.
+        """Train to the end, from the start or from where :func:`molrl.agents.resume.restore` went.
 
         Args:
             on_update: called after every update with the environment steps done and the figures
@@ -90,7 +93,12 @@ class AgentTraining:
                 episodes), ``complete_fraction``, ``valid_fraction`` (of all episodes; from a
                 sample of the complete ones), and PPO's own.
         """
-        self.ppo.learn(self.total_steps, callback=_Watch(self.config, on_update))
+        done = self.ppo.num_timesteps
+        self.ppo.learn(
+            self.total_steps - done,
+            callback=_Watch(self.config, on_update),
+            reset_num_timesteps=not done,
+        )
 
     def _learning_rate(self, remaining: float) -> float:
         low, high = self.config.final_learning_rate, self.config.learning_rate

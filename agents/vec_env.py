@@ -1,6 +1,6 @@
 """The native vector environment as stable-baselines3 wants one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ class SB3VecEnv(VecEnv):
     Args:
         env: in autoreset mode ``SameStep``.
 
+    Attributes:
+        returns: ``(num_envs,)`` float64, eV, of the episodes under way, so far.
+        lengths: ``(num_envs,)`` int64, their steps so far.
+
     Raises:
         InputError: if it is in another mode.
     """
@@ -32,12 +36,12 @@ class SB3VecEnv(VecEnv):
         self.env = env
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._actions = np.zeros((env.num_envs, 5), np.float32)
-        self._returns = np.zeros(env.num_envs)
-        self._lengths = np.zeros(env.num_envs, np.int64)
+        self.returns = np.zeros(env.num_envs)
+        self.lengths = np.zeros(env.num_envs, np.int64)
 
     def reset(self) -> VecEnvObs:
         """Start all episodes."""
-        self._returns[:], self._lengths[:] = 0.0, 0
+        self.returns[:], self.lengths[:] = 0.0, 0
         observation, _ = self.env.reset(seed=self._seeds[0])
         self._reset_seeds()
         return dict(observation)
@@ -49,20 +53,20 @@ class SB3VecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Do the step."""
         observation, rewards, terminated, _, info = self.env.step(self._actions)
-        self._returns += rewards
-        self._lengths += 1
+        self.returns += rewards
+        self.lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for i in np.flatnonzero(terminated):
             infos[i] = {
                 "terminal_observation": info["final_obs"][i],
                 "TimeLimit.truncated": False,
                 "episode": {
-                    "r": float(self._returns[i]),
-                    "l": int(self._lengths[i]),
+                    "r": float(self.returns[i]),
+                    "l": int(self.lengths[i]),
                     "reason": info["final_info"]["reason"][i],
                 },
             }
-        self._returns[terminated], self._lengths[terminated] = 0.0, 0
+        self.returns[terminated], self.lengths[terminated] = 0.0, 0
         return dict(observation), rewards.astype(np.float32), terminated, infos
 
     def close(self) -> None:

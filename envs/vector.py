@@ -88,6 +88,16 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
         """What pays."""
         return self._task.energy_model
 
+    @property
+    def state(self) -> CanvasState:
+        """The canvases as they stand, for :meth:`go_on_from`."""
+        return self._state
+
+    def go_on_from(self, state: CanvasState) -> None:
+        """Take up B episodes that are under way, in place of the first reset."""
+        self._state = state
+        self._rewards[:], self._ended[:], self._started = 0.0, False, True
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:

@@ -1,0 +1,65 @@
+"""A training that was stopped and resumed ends as the one that never stopped."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from molrl.agents.config import PolicyConfig, PPOConfig
+from molrl.agents.resume import restore, snapshot
+from molrl.agents.training import AgentTraining
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+from molrl.runs.checkpoints import Checkpoints
+
+PPO = PPOConfig(num_envs=8, n_steps=5, batch_size=20, n_epochs=2)
+POLICY = PolicyConfig(width=16, channels=4, degree=2, layers=1)
+
+
+def training(policy=POLICY, total_steps=400):
+    env = MolDesignVectorEnv(num_envs=8, autoreset_mode="SameStep", bag="CH2O", energy="gfn2")
+    return AgentTraining(env, policy, PPO, total_steps, seed=0)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A whole training, its rows, and a checkpoint of every update."""
+    agent, rows = training(), []
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("run"), keep=100)
+
+    def on_update(step, figures):
+        rows.append((step, figures))
+        checkpoints.save(snapshot(agent))
+
+    agent.run(on_update)
+    return agent, rows, checkpoints
+
+
+@pytest.mark.parametrize("when", [0, 3, -2])
+def test_a_resumed_training_ends_bit_for_bit_as_an_unbroken_one(unbroken, when):
+    whole, rows, checkpoints = unbroken
+    torch.manual_seed(99)
+    agent, again = training(), []
+    step = checkpoints.steps()[when]
+    restore(agent, checkpoints.load(step))
+    agent.run(lambda step, figures: again.append((step, figures)))
+    assert repr(again) == repr([row for row in rows if row[0] > step])
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(agent.network.state_dict()[name], tensor), name
+    assert agent.env.endings == whole.env.endings
+
+
+def test_a_checkpoint_of_another_energy_is_refused(unbroken):
+    _, _, checkpoints = unbroken
+    checkpoint = checkpoints.load(checkpoints.steps()[0])
+    other = replace(checkpoint, state=checkpoint.state | {"energy_hash": "0" * 12})
+    with pytest.raises(InputError, match="was begun against gfn2 000000000000"):
+        restore(training(), other)
+
+
+def test_a_checkpoint_of_another_network_is_refused(unbroken):
+    _, _, checkpoints = unbroken
+    checkpoint = checkpoints.load(checkpoints.steps()[0])
+    wider = POLICY.model_copy(update={"width": 24})
+    with pytest.raises(InputError, match="does not belong to this config"):
+        restore(training(wider), checkpoint)
