@@ -73,12 +73,12 @@ class SB3VecEnv(VecEnv):
         """Close the environment."""
         self.env.close()
 
-    def get_attr(self, attr_name: str, indices: int | Sequence[int] | None = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
         """An attribute of the environment, once for each index."""
         return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(
-        self, attr_name: str, value: object, indices: int | Sequence[int] | None = None
+        self, attr_name: str, value: object, indices: int | Iterable[int] | None = None
     ) -> None:
         """Refused: the environments are one."""
         raise NotImplementedError("the environments of a batch share their attributes")
@@ -87,14 +87,14 @@ class SB3VecEnv(VecEnv):
         self,
         method_name: str,
         *method_args: object,
-        indices: int | Sequence[int] | None = None,
+        indices: int | Iterable[int] | None = None,
         **method_kwargs: object,
     ) -> list[Any]:
         """Refused: the environments are one."""
         raise NotImplementedError("the environments of a batch have no methods of their own")
 
     def env_is_wrapped(
-        self, wrapper_class: type[Any], indices: int | Sequence[int] | None = None
+        self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
         """No wrapper is inside."""
         return [False for _ in self._get_indices(indices)]
