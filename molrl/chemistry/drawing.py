@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from molrl.molecules import MoleculeBatch
 
 BOND_FACTOR = 1.3  # a stick joins atoms closer than this times the sum of their covalent radii
-MIN_EXTENT = 4.5  # Å across the picture at least, so that one atom does not fill it
+MIN_EXTENT = 4.0  # Å across the picture at least, so that one atom does not fill it
 TILT = np.radians([14.0, -12.0])  # about x and y: atoms that eclipse one another come apart
 STICK_RADIUS = 0.105  # Å
 OUTLINE_STEP = 0.35  # Å; an edge is drawn dark where the depth jumps by more
@@ -194,9 +194,9 @@ def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
     lit = np.minimum(lit, 1) * (1 - fog) + fog
     image = np.ones((3, len(nearest)), np.float32)
     image[:, pixel] = np.where(_outline(nearest.reshape(shape)).ravel()[pixel], 0.35 * lit, lit)
-    image = image.reshape(3, *shape)
-    image = image[:, ::2, ::2] + image[:, 1::2, ::2] + image[:, ::2, 1::2] + image[:, 1::2, 1::2]
-    return np.rint(255 / 4 * image).astype(np.uint8).transpose(1, 2, 0).copy()
+    fine = image.reshape(3, *shape)
+    small = fine[:, ::2, ::2] + fine[:, 1::2, ::2] + fine[:, ::2, 1::2] + fine[:, 1::2, 1::2]
+    return np.rint(255 / 4 * small).astype(np.uint8).transpose(1, 2, 0).copy()
 
 
 def _outline(depth: np.ndarray) -> np.ndarray:
@@ -234,7 +234,7 @@ def draw_grid(
     rows = max(1, -(-n // columns))
     lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
     figure = Figure(
-        figsize=(2.2 * columns, (2.2 + 0.2 * lines) * rows + 0.5 * bool(title)),
+        figsize=(max(2.2 * columns, 4.4), (1.9 + 0.2 * lines) * rows + 0.5 * bool(title)),
         dpi=150,
         layout="constrained",
     )
@@ -243,7 +243,7 @@ def draw_grid(
     for ax in axes:
         ax.set_axis_off()
     for i, (numbers, positions) in enumerate(molecules.arrays() if n else ()):
-        axes[i].imshow(draw_molecule(numbers, positions, (320, 320)), interpolation="antialiased")
+        axes[i].imshow(draw_molecule(numbers, positions, (272, 320)), interpolation="antialiased")
         if captions:
             axes[i].text(
                 0.5,

@@ -1,0 +1,40 @@
+"""How far two geometries of the same atoms are from each other."""
+
+import torch
+from torch import Tensor
+
+from molrl.molecules import MoleculeBatch
+
+
+def rmsd(first: MoleculeBatch, second: MoleculeBatch) -> Tensor:
+    """Root-mean-square distance of corresponding atoms after the best rigid motion.
+
+    All atoms count alike, hydrogens too, in the order they have; mirror images are not
+    superposed (Kabsch, Acta Cryst. A 34, 827 (1978)).
+
+    Args:
+        first: n molecules.
+        second: the same atoms elsewhere.
+
+    Returns:
+        ``(n,)`` float64, Å; 0 without atoms.
+
+    Raises:
+        ValueError: if the atoms are not the same.
+    """
+    same = len(first.numbers) == len(second.numbers) and len(first) == len(second)
+    if not same or not bool((first.numbers == second.numbers).all()):
+        raise ValueError("rmsd compares geometries of the same atoms")
+    x, y = _centred(first), _centred(second)
+    overlap = first.sum_atoms(x[:, :, None] * y[:, None, :])
+    values = torch.linalg.svdvals(overlap)
+    mirrored = torch.linalg.det(overlap) < 0
+    best = values[:, 0] + values[:, 1] + torch.where(mirrored, -values[:, 2], values[:, 2])
+    squares = first.sum_atoms((x.square() + y.square()).sum(-1)) - 2 * best
+    return (squares.clamp(min=0) / first.n_atoms.clamp(min=1)).sqrt()
+
+
+def _centred(molecules: MoleculeBatch) -> Tensor:
+    positions = molecules.positions.detach().double()
+    middle = molecules.sum_atoms(positions) / molecules.n_atoms.clamp(min=1)[:, None]
+    return positions - middle[molecules.molecule]
