@@ -2,18 +2,15 @@
 
 import json
 import os
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
-from molrl.errors import InputError, did_you_mean
+from molrl.errors import InputError
 from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
-
-MAX_COMPLAINTS = 5  # of a bad config in its one line
+from molrl.validation import one_line
 
 
 class Config(BaseModel):
@@ -58,7 +55,7 @@ def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> 
         # JSON, because its strict reading takes a list for a tuple and a string for a path.
         return schema.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise InputError(f"{where}: {_one_line(error, data, schema)}") from None
+        raise InputError(f"{where}: {one_line(error, data, schema)}") from None
 
 
 def dump_config(config: Config) -> str:
@@ -95,59 +92,3 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(section, dict):
             raise InputError(f"override {override!r}: {'.'.join(keys[: i + 1])} is no section")
     section[keys[-1]] = value
-
-
-def _one_line(error: ValidationError, data: Mapping[str, Any], schema: type[BaseModel]) -> str:
-    lines: dict[str, str] = {}  # by key: the branches of a union complain about the same one
-    for detail in error.errors():
-        keys = list(_keys(detail, data))
-        lines.setdefault(".".join(keys), _describe(detail, keys, schema))
-    more = [f"and {len(lines) - MAX_COMPLAINTS} more"] if len(lines) > MAX_COMPLAINTS else []
-    return "; ".join([*list(lines.values())[:MAX_COMPLAINTS], *more])
-
-
-def _keys(detail: ErrorDetails, data: Any) -> Iterator[str]:  # noqa: ANN401 - plain data
-    """The keys of an error, less the names of union branches that pydantic puts between them."""
-    for i, part in enumerate(detail["loc"]):
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            if detail["type"] != "missing" or i + 1 < len(detail["loc"]):
-                continue
-        yield str(part)
-
-
-def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) -> str:
-    key = ".".join(keys) or "the whole"
-    message = detail["msg"]
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{key} is no key; {did_you_mean(keys[-1], _fields(schema, keys[:-1]))}"
-        case "missing":
-            return f"{key} is missing and must be given"
-        case "value_error":
-            return f"{key}: {message.removeprefix('Value error, ')}"
-        case "model_type":
-            message = "must be a section of keys"
-    wanted = message.replace("Input should be", "must be").replace("to 'inf'", "")
-    given = repr(detail["input"])
-    given = given if len(given) <= 60 else given[:57] + "..."
-    return f"{key} {wanted[0].lower()}{wanted[1:]}, not {given}"
-
-
-def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:
-    """The keys that the section at ``keys`` may have."""
-    models = [schema]
-    for key in keys:
-        inner = [m for model in models for m in _models(model.model_fields.get(key))]
-        models = inner or models  # an index into a list stays with the models of its items
-    return [name for model in models for name in model.model_fields]
-
-
-def _models(field: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a field, a type or a part
-    """The models in an annotation, whatever it wraps them in."""
-    annotation = getattr(field, "annotation", field)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in typing.get_args(annotation):
-        yield from _models(part)
