@@ -17,7 +17,7 @@ from molrl.errors import InputError
 FIRST = np.array([0, 1, 0, 0, 0], np.float32)
 
 BAD_CONFIGS = [
-    ({"bga": "CH4O"}, "no key 'bga'; did you mean 'bag'"),
+    ({"bga": "CH4O"}, "bga is no key; did you mean 'bag'"),
     ({"bag": "H2"}, "bag H2 holds no heavy atom"),
     ({"bag": "HF"}, "no heavy atom"),
     ({"bag": "Cl2"}, "no heavy atom"),
@@ -40,14 +40,14 @@ BAD_CONFIGS = [
     ({"elements": ["H", 1.5]}, "1.5 among the elements is no element"),
     ({"energy": "maze"}, "did you mean 'mace'"),
     ({"energy": None}, "energy"),
-    ({"canvas_size": 0}, "canvas_size must be .*, not 0"),
-    ({"canvas_size": "25"}, "canvas_size must be .*, not '25'"),
+    ({"canvas_size": 0}, "canvas_size must be greater than or equal to 1, not 0"),
+    ({"canvas_size": "25"}, "canvas_size must be a valid integer, not '25'"),
     ({"rules": "molgim"}, "no rules are called 'molgim'; did you mean 'molgym'"),
     ({"rules": 3}, "rules are a name or a mapping"),
     ({"rules": {"min_rewrad": -1}}, "did you mean 'min_reward'"),
-    ({"rules": {"min_reward": 1.0}}, "min_reward must be .*, not 1.0"),
+    ({"rules": {"min_reward": 1.0}}, "min_reward must be less than 0, not 1.0"),
     ({"rules": {"min_reward": float("nan")}}, "min_reward"),
-    ({"rules": {"max_reward": -1}}, "max_reward must be .*, not -1"),
+    ({"rules": {"max_reward": -1}}, "max_reward must be greater than 0, not -1"),
     ({"rules": {"clash_fraction": 0}}, "two atoms be in one place"),
     ({"rules": {"max_displacement": 0}}, "max_displacement"),
     ({"render_mode": "rgb"}, "no render mode is called 'rgb'; known are: ansi, rgb_array"),
