@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return _complain("; ".join(["interrupted", *map(str, interrupt.args)]), INTERRUPTED)
     except RunFailed as failure:
         return _complain(f"{_said(failure.__cause__)}; {failure}", FAILED)
     except Exception as error:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from molrl.files import write_atomically
+from molrl.runs.atomic import write_atomically
 
 _CURVES = {
     "return_fraction": ("return fraction", "#1f6f8b"),

@@ -137,13 +137,16 @@ class RunFolder:
         """Write the traceback of an error that nobody foresaw to ``error.log``.
 
         Raises:
-            RunFailed: in place of that error, from it. An :class:`~molrl.errors.InputError` and an
-                interrupt pass as they are.
+            RunFailed: in place of that error, from it. An :class:`~molrl.errors.InputError` passes
+                as it is.
+            KeyboardInterrupt: in place of another, saying how to go on.
         """
         try:
             yield
         except InputError:
             raise
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"go on with `molrl resume {self.path}`") from None
         except Exception as error:
             raise RunFailed(write_traceback(error, self.log_file)) from error
 

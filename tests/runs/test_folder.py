@@ -67,9 +67,10 @@ def test_an_unforeseen_error_is_written_down(tmp_path):
     assert "ZeroDivisionError: no" in folder.log_file.read_text()
 
 
-@pytest.mark.parametrize("error", [InputError("bad"), KeyboardInterrupt()])
-def test_bad_input_and_interrupts_pass_as_they_are(tmp_path, error):
+def test_bad_input_passes_as_it_is_and_an_interrupt_says_how_to_go_on(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings())
-    with pytest.raises(type(error)), folder.logging_failure():
-        raise error
+    with pytest.raises(InputError, match=r"^bad$"), folder.logging_failure():
+        raise InputError("bad")
+    with pytest.raises(KeyboardInterrupt, match=r"molrl resume .*a`"), folder.logging_failure():
+        raise KeyboardInterrupt
     assert not folder.log_file.exists()

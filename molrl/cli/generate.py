@@ -1,0 +1,57 @@
+"""``molrl generate``: molecules from any generator into a file."""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from molrl.errors import InputError
+from molrl.evaluation.table import format_table
+from molrl.files import write_extxyz, write_sdf
+from molrl.generation import Generated, load_generator
+from molrl.molecules import MoleculeBatch
+from molrl.task import Task
+
+
+def generate(arguments: Namespace) -> int:
+    """Make molecules, write them, and print what they cost.
+
+    Raises:
+        InputError: if there is no such generator, it cannot make the bag, or the file cannot be
+            written.
+    """
+    output = Path(arguments.output)
+    write = _writer(output)
+    task = Task.of(arguments.bag)
+    made = load_generator(arguments.method).generate(task, arguments.n, arguments.seed)
+    write(output, made.molecules)
+    print(format_table({"bag": task.bag.formula, **_cost(made)}))
+    print(f"molecules: {output}")
+    return 0
+
+
+def _writer(output: Path) -> Callable[[Path, MoleculeBatch], None]:
+    writers = {".extxyz": write_extxyz, ".xyz": write_extxyz, ".sdf": _write_sdf}
+    if output.suffix not in writers:
+        raise InputError(f"-o {output} is of no known kind; name an .extxyz, .xyz or .sdf file")
+    if os.path.isdir(output):
+        raise InputError(f"-o {output} is a folder; name a file")
+    return writers[output.suffix]
+
+
+def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:
+    from molrl.chemistry.bonds import validity
+
+    bonded = validity(molecules).mols
+    bare = molecules.to_rdkit()
+    write_sdf(path, (mol or bare[i] for i, mol in enumerate(bonded)))
+
+
+def _cost(made: Generated) -> dict[str, float]:
+    return {
+        "n_molecules": len(made.molecules),
+        "attempts": made.attempts,
+        "energy_calls": made.energy_calls,
+        "network_calls": made.network_calls,
+        "seconds": made.seconds,
+    }
