@@ -109,6 +109,11 @@ class MoleculeBatch:
             spin=self.spin.to(device),
         )
 
+    def charged(self, charge: Sequence[int] | Tensor) -> Self:
+        """The same molecules with these charges, each of the lowest spin that allows."""
+        charges = torch.as_tensor(charge, dtype=torch.int64, device=self.device)
+        return type(self)(self.numbers, self.positions, self.n_atoms, charges)
+
     @classmethod
     def cat(cls, batches: Sequence[Self]) -> Self:
         """One batch of all the molecules of several."""
@@ -142,8 +147,9 @@ class MoleculeBatch:
         """``numbers (n,)`` int64 and ``positions (n, 3)`` float64 of each molecule, in NumPy."""
         numbers = self.numbers.cpu().numpy()
         positions = self.positions.detach().cpu().double().numpy()
-        cuts = np.cumsum(self.n_atoms.cpu().numpy())[:-1]
-        return list(zip(np.split(numbers, cuts), np.split(positions, cuts), strict=True))
+        ends = np.cumsum(self.n_atoms.cpu().numpy())
+        pairs = zip(np.split(numbers, ends), np.split(positions, ends), strict=True)
+        return list(pairs)[:-1]
 
     @classmethod
     def from_ase(cls, atoms: Atoms | Iterable[Atoms]) -> Self:
@@ -151,7 +157,7 @@ class MoleculeBatch:
         images = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
         charge = [int(image.info.get("charge", 0)) for image in images]
-        batch = replace(batch, charge=torch.tensor(charge, dtype=torch.int64), spin=None)
+        batch = batch.charged(charge)
         spin = [
             image.info.get("spin", lowest) for image, lowest in zip(images, batch.spin, strict=True)
         ]
@@ -159,7 +165,7 @@ class MoleculeBatch:
 
     def to_ase(self) -> list[Atoms]:
         """To ASE; a charge or a spin that is not the default goes to ``info``."""
-        lowest = replace(self, spin=None).spin
+        lowest = self.charged(self.charge).spin
         images = []
         for i, (numbers, positions) in enumerate(self.arrays()):
             info = {"charge": int(self.charge[i])} if self.charge[i] else {}
@@ -189,8 +195,7 @@ class MoleculeBatch:
             )
             for mol in items
         )
-        charge = [GetFormalCharge(mol) for mol in items]
-        return replace(batch, charge=torch.tensor(charge, dtype=torch.int64), spin=None)
+        return batch.charged([GetFormalCharge(mol) for mol in items])
 
     def to_rdkit(self) -> "list[Mol]":
         """To RDKit molecules with atoms and a conformer but no bonds.

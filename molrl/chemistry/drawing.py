@@ -190,7 +190,8 @@ def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
         shine *= shine
     rim = 1 - 0.45 * np.square(1 - normal[2])
     lit = fragments.color[:, seen] * ((0.52 + 0.5 * diffuse) * rim) + 0.35 * shine
-    fog = 0.3 * (depth.max() - depth) / max(np.ptp(depth), 4.0)
+    front, back = depth.max(initial=-FAR), depth.min(initial=FAR)
+    fog = 0.3 * (front - depth) / max(front - back, 4.0)
     lit = np.minimum(lit, 1) * (1 - fog) + fog
     image = np.ones((3, len(nearest)), np.float32)
     image[:, pixel] = np.where(_outline(nearest.reshape(shape)).ravel()[pixel], 0.35 * lit, lit)
@@ -242,7 +243,7 @@ def draw_grid(
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
-    for i, (numbers, positions) in enumerate(molecules.arrays() if n else ()):
+    for i, (numbers, positions) in enumerate(molecules.arrays()):
         axes[i].imshow(draw_molecule(numbers, positions, (272, 320)), interpolation="antialiased")
         if captions:
             axes[i].text(

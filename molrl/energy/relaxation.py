@@ -15,6 +15,7 @@ _STIFFNESS = 70.0  # eV/Å², of the first Hessian
 _RADIUS = 0.12  # Å, the first trust radius: the longest way of an atom in one step
 _MAX_RADIUS = 0.3  # Å
 _MIN_RADIUS = 1e-4  # Å; a molecule whose steps all fail down to here has stalled
+_VIOLENT = 20.0  # eV/Å; the curvature of a clash this hard says nothing about the minimum
 _NOISE = 1e-4  # eV; an energy may rise by so much, which is what SCF and float32 leave
 
 
@@ -100,9 +101,8 @@ class _Search:
         self._filled = torch.arange(width, device=device) < molecules.n_atoms[:, None]
         self.x = torch.zeros(n, width, 3, dtype=torch.float64, device=device)
         self.x[self._filled] = molecules.positions
-        self.hessian = _STIFFNESS * torch.eye(3 * width, dtype=torch.float64, device=device).repeat(
-            n, 1, 1
-        )
+        self._soft = _STIFFNESS * torch.eye(3 * width, dtype=torch.float64, device=device)
+        self.hessian = self._soft.repeat(n, 1, 1)
         self.radius = torch.full((n,), _RADIUS, dtype=torch.float64, device=device)
         self.steps = torch.zeros(n, dtype=torch.int64, device=device)
         output = model.evaluate(molecules, forces=True)
@@ -139,6 +139,8 @@ class _Search:
         went = chosen[taken]
         self.x[went] += move[taken]
         self.energy[went], self.force[went] = energy[taken], new_force[taken]
+        violent = self.max_force()[chosen] > _VIOLENT
+        self.hessian[chosen[violent]] = self._soft
         self.radius[chosen] = torch.where(
             taken, (1.4 * radius).clamp(max=_MAX_RADIUS), 0.35 * torch.minimum(radius, length)
         )

@@ -1,0 +1,191 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from scipy.spatial.transform import Rotation
+
+from molrl.chemistry.bonds import PerceptionError, perceive_bonds, validity
+from molrl.chemistry.identity import canonical_smiles
+from molrl.molecules import MoleculeBatch
+
+KNOWN = {
+    "CH4": "C",
+    "CH3OH": "CO",
+    "CH3CH2OH": "CCO",
+    "CH3OCH3": "COC",
+    "H2O": "O",
+    "NH3": "N",
+    "HCN": "C#N",
+    "H2CO": "C=O",
+    "HCOOH": "O=CO",
+    "CH3CONH2": "CC(N)=O",
+    "CH3CN": "CC#N",
+    "C2H2": "C#C",
+    "C2H4": "C=C",
+    "C3H4_D2d": "C=C=C",
+    "C3H6_D3h": "C1CC1",
+    "C6H6": "c1ccccc1",
+    "C5H5N": "c1ccncc1",
+    "C4H4NH": "c1cc[nH]c1",
+    "C4H4O": "c1ccoc1",
+    "bicyclobutane": "C1C2CC12",
+    "CO2": "O=C=O",
+    "CO": "[C-]#[O+]",
+    "CH3NO2": "C[N+](=O)[O-]",
+    "N2": "N#N",
+    "H2": "[H][H]",
+    "H2O2": "OO",
+    "N2H4": "NN",
+    "CH3SH": "CS",
+    "CH3Cl": "CCl",
+}
+RADICALS = ["CH3", "OH", "NH2", "C2H5", "CH3O", "CCH", "NO", "NO2", "CH2_s1A1d", "H", "O", "C"]
+
+
+def batch(*images):
+    return MoleculeBatch.from_ase(list(images))
+
+
+def embedded(smiles):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert AllChem.EmbedMolecule(mol, randomSeed=1) == 0
+    return MoleculeBatch.from_rdkit(mol)
+
+
+def test_known_molecules_are_valid_and_recognised():
+    found = validity(batch(*map(molecule, KNOWN)))
+    assert dict(zip(KNOWN, found.smiles, strict=True)) == KNOWN
+    assert found.valid.all()
+    assert set(found.reasons) == {""}
+    assert (found.n_fragments == 1).all()
+
+
+def test_radicals_and_lone_atoms_are_not_valid():
+    found = validity(batch(*map(molecule, RADICALS)))
+    assert not found.valid.any()
+    assert all(found.reasons)
+
+
+@pytest.mark.parametrize("name", ["CH4", "CH3OH", "CH3CONH2", "C6H6", "H2O"])
+def test_a_missing_hydrogen_makes_a_molecule_invalid(name):
+    whole = molecule(name)
+    for i in np.flatnonzero(whole.numbers == 1):
+        broken = whole.copy()
+        del broken[i]
+        assert not validity(batch(broken)).valid[0]
+
+
+def test_two_fragments_are_named_and_not_valid():
+    far = molecule("H2O")
+    far.positions += 8
+    found = validity(batch(molecule("CH4") + far))
+    assert not found.valid[0]
+    assert found.n_fragments[0] == 2
+    assert found.reasons[0] == "2 fragments"
+    assert found.smiles == ["C.O"]
+
+
+def test_a_diradical_written_with_charges_is_not_valid():
+    found = validity(embedded("[CH2]C[CH2]"))
+    assert not found.valid[0]
+    assert found.reasons[0] == "charges apart from each other"
+
+
+def test_an_ion_is_perceived_with_its_charge_and_not_valid():
+    ammonium = embedded("[NH4+]")
+    found = validity(ammonium)
+    assert found.smiles == ["[NH4+]"]
+    assert found.reasons == ["charge +1"]
+    assert not found.valid[0]
+    assert not validity(replace(ammonium, charge=torch.zeros(1, dtype=torch.int64))).valid[0]
+
+
+def test_an_empty_canvas_is_not_valid_and_does_no_harm():
+    found = validity(batch(molecule("CH4"), Atoms(), molecule("H2O")))
+    assert found.valid.tolist() == [True, False, True]
+    assert found.n_fragments.tolist() == [1, 0, 1]
+    assert found.reasons[1] == "no atoms"
+    assert len(validity(MoleculeBatch.from_arrays([])).valid) == 0
+
+
+@pytest.mark.parametrize("name", ["CH3NO2", "CH3CONH2", "C4H4NH", "CO", "C6H6", "N2O"])
+@pytest.mark.parametrize("seed", range(3))
+def test_order_and_orientation_do_not_matter(name, seed):
+    atoms = molecule(name)
+    shuffled = atoms[np.random.default_rng(seed).permutation(len(atoms))]
+    shuffled.positions = Rotation.random(random_state=seed).apply(shuffled.positions) + 3
+    first, second = validity(batch(atoms)), validity(batch(shuffled))
+    assert first.smiles == second.smiles
+    assert first.valid[0]
+    assert second.valid[0]
+
+
+def test_bonds_survive_small_noise():
+    quiet = batch(*map(molecule, KNOWN))
+    noise = torch.randn(quiet.positions.shape, generator=torch.Generator().manual_seed(0))
+    noisy = validity(replace(quiet, positions=quiet.positions + 0.03 * noise))
+    assert noisy.smiles == list(KNOWN.values())
+    assert noisy.valid.all()
+
+
+def test_atoms_keep_their_order_and_places():
+    atoms = molecule("CH3CONH2")
+    (bare,) = batch(atoms).to_rdkit()
+    mol = perceive_bonds(bare)
+    assert [atom.GetAtomicNum() for atom in mol.GetAtoms()] == atoms.numbers.tolist()
+    np.testing.assert_allclose(mol.GetConformer().GetPositions(), atoms.positions)
+    lengths = [
+        atoms.get_distance(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()
+    ]
+    assert max(lengths) < 1.7
+    assert bare.GetNumBonds() == 0
+
+
+@pytest.mark.parametrize("name", ["CH3", "H2O"])
+def test_what_has_no_lewis_structure_says_so(name):
+    atoms = molecule(name)
+    (mol,) = batch(atoms[1:] if name == "H2O" else atoms).to_rdkit()
+    with pytest.raises(PerceptionError):
+        perceive_bonds(mol, charge=0 if name == "CH3" else 3)
+
+
+@settings(max_examples=60)
+@given(n=st.integers(1, 25), seed=st.integers(0, 10_000), spread=st.floats(0.3, 3))
+def test_random_clouds_are_judged_without_complaint(n, seed, spread):
+    rng = np.random.default_rng(seed)
+    numbers, positions = rng.choice([1, 6, 7, 8, 16], n), spread * rng.normal(size=(n, 3))
+    found = validity(MoleculeBatch.from_arrays([(numbers, positions)]))
+    assert found.valid[0] == (found.reasons[0] == "")
+    assert found.n_fragments[0] >= 1
+    if found.valid[0]:
+        assert found.n_fragments[0] == 1
+        assert found.smiles[0] is not None
+
+
+def test_a_cloud_of_wide_open_atoms_is_never_valid():
+    rng = np.random.default_rng(0)
+    clouds = [(rng.choice([1, 6, 8], 12), 6 * rng.normal(size=(12, 3))) for _ in range(50)]
+    assert not validity(MoleculeBatch.from_arrays(clouds)).valid.any()
+
+
+def test_identity_is_constitution_unless_stereo_is_asked_for():
+    left, right = embedded("N[C@@H](C)C(=O)O"), embedded("N[C@H](C)C(=O)O")
+    found = validity(MoleculeBatch.cat([left, right, embedded("F/C=C/F"), embedded("F/C=C\\F")]))
+    assert found.valid.all()
+    assert found.smiles[0] == found.smiles[1] == "CC(N)C(=O)O"
+    assert set(found.isomeric_smiles[:2]) == {"C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"}
+    assert found.smiles[2] == found.smiles[3] == "FC=CF"
+    assert found.isomeric_smiles[2:] == ["F/C=C/F", "F/C=C\\F"]
+
+
+def test_a_smiles_does_not_depend_on_how_it_was_written():
+    assert canonical_smiles(Chem.MolFromSmiles("OCC")) == canonical_smiles(
+        Chem.AddHs(Chem.MolFromSmiles("C(C)O"))
+    )

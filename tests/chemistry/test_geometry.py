@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import minimize_rotation_and_translation, molecule
+from scipy.spatial.transform import Rotation
+
+from molrl.chemistry.geometry import rmsd
+from molrl.molecules import MoleculeBatch
+
+
+def of(*images):
+    return MoleculeBatch.from_ase(list(images))
+
+
+def test_a_rigid_motion_is_no_distance_and_an_empty_canvas_has_none():
+    first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CO2", "H2")]
+    second = [image.copy() for image in first]
+    for seed, image in enumerate(second):
+        image.positions = Rotation.random(random_state=seed).apply(image.positions) + 5
+    distances = rmsd(of(*first, Atoms(), Atoms("C")), of(*second, Atoms(), Atoms("C")))
+    torch.testing.assert_close(distances, torch.zeros(6).double(), atol=1e-6, rtol=0)
+
+
+def test_it_agrees_with_ase_for_every_molecule_of_a_batch():
+    rng = np.random.default_rng(0)
+    first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CH3OH", "H2O")] * 3
+    second = [image.copy() for image in first]
+    expected = []
+    for image, target in zip(second, first, strict=True):
+        image.positions += 0.2 * rng.normal(size=image.positions.shape)
+        aligned = image.copy()
+        minimize_rotation_and_translation(target, aligned)
+        expected.append(np.sqrt(((aligned.positions - target.positions) ** 2).sum(1).mean()))
+    np.testing.assert_allclose(rmsd(of(*first), of(*second)), expected, rtol=1e-6)
+
+
+def test_mirror_images_are_apart():
+    chiral = Atoms(
+        "CHFClBr", [[0, 0, 0], [0, 0, 1.1], [1.3, 0, -0.4], [-0.8, 1.5, -0.5], [-1, -1.6, -0.6]]
+    )
+    mirrored = chiral.copy()
+    mirrored.positions[:, 0] *= -1
+    assert rmsd(of(chiral), of(mirrored)) > 0.3
+
+
+def test_other_atoms_are_refused():
+    with pytest.raises(ValueError, match="same atoms"):
+        rmsd(of(molecule("CO")), of(molecule("N2")))

@@ -1,0 +1,142 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from scipy.spatial.transform import Rotation
+
+from molrl.chemistry.geometry import rmsd
+from molrl.energy import EnergyModel, EnergyOutput, load_energy
+from molrl.energy.relaxation import FORCE_TOLERANCE, relax
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.neighbors import all_pairs
+
+NAMES = ["CH3OH", "CH3CH2OH", "H2O", "CH3CONH2"]
+
+
+class LennardJones(EnergyModel):
+    """ε = 1 eV, σ = 1.5 Å between all atoms; molecules with an oxygen have no energy."""
+
+    name = "lj"
+    hash = "lj"
+    elements = (1, 6, 8)
+
+    def _evaluate(self, molecules, *, forces, descriptors):
+        positions = molecules.positions.detach().double().requires_grad_()
+        send, receive = all_pairs(molecules.n_atoms)
+        sixth = (1.5 / (positions[send] - positions[receive]).norm(dim=-1)) ** 6
+        pair = positions.new_zeros(len(positions)).index_add(0, send, 2 * (sixth**2 - sixth))
+        energy = molecules.sum_atoms(pair)
+        (gradient,) = torch.autograd.grad(energy.sum(), positions)
+        energy = energy.detach()
+        energy[molecules.sum_atoms((molecules.numbers == 8).long()) > 0] = torch.nan
+        return EnergyOutput(energy, forces=-gradient)
+
+
+def distorted(names, sigma=0.1, seed=0):
+    batch = MoleculeBatch.from_ase([molecule(name) for name in names])
+    noise = torch.randn(
+        batch.positions.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    return replace(batch, positions=batch.positions + sigma * noise)
+
+
+@pytest.fixture(scope="module")
+def gfn2():
+    return load_energy("gfn2")
+
+
+@pytest.fixture(scope="module")
+def relaxed(gfn2):
+    return relax(distorted(NAMES), gfn2)
+
+
+def test_distorted_molecules_come_back_to_their_minimum(gfn2, relaxed):
+    from_whole = relax(distorted(NAMES, sigma=0), gfn2)
+    assert relaxed.converged.all()
+    assert from_whole.converged.all()
+    torch.testing.assert_close(relaxed.energy, from_whole.energy, atol=2e-3, rtol=0)
+    assert (relaxed.start_energy - relaxed.energy > 0.3).all()
+
+
+def test_what_is_reported_is_what_the_model_says(gfn2, relaxed):
+    output = gfn2.evaluate(relaxed.molecules, forces=True)
+    torch.testing.assert_close(relaxed.energy, output.energy, atol=1e-4, rtol=0)
+    largest = torch.stack(
+        [
+            force.norm(dim=-1).max()
+            for force in output.forces.split(relaxed.molecules.n_atoms.tolist())
+        ]
+    )
+    torch.testing.assert_close(relaxed.max_force, largest, atol=1e-4, rtol=0)
+    assert (largest < FORCE_TOLERANCE + 1e-4).all()
+
+
+def test_what_is_relaxed_stays_where_it_is(gfn2, relaxed):
+    again = relax(relaxed.molecules, gfn2)
+    assert (again.steps == 0).all()
+    assert rmsd(again.molecules, relaxed.molecules).max() < 1e-12
+
+
+def test_turned_molecules_relax_alike(gfn2, relaxed):
+    start = distorted(NAMES)
+    turn = torch.from_numpy(Rotation.random(random_state=1).as_matrix())
+    turned = relax(replace(start, positions=start.positions @ turn.T + 2.0), gfn2)
+    torch.testing.assert_close(turned.energy, relaxed.energy, atol=1e-3, rtol=0)
+    assert rmsd(turned.molecules, relaxed.molecules).max() < 0.05
+
+
+def test_the_company_in_a_batch_does_not_matter(gfn2, relaxed):
+    alone = relax(distorted(NAMES)[[1]], gfn2)
+    torch.testing.assert_close(alone.energy, relaxed.energy[[1]], atol=1e-6, rtol=0)
+    assert alone.steps[0] == relaxed.steps[1]
+
+
+def test_one_energy_call_a_step_for_all_that_move(gfn2):
+    calls, evaluated = gfn2.calls, gfn2.evaluations
+    result = relax(distorted(["CH3OH"] * 5), gfn2)
+    assert gfn2.calls - calls == 1 + result.steps.max()
+    assert gfn2.evaluations - evaluated == 5 + result.steps.sum()
+
+
+def test_energies_never_rise_even_from_a_clash():
+    rng = np.random.default_rng(0)
+    clouds = [(np.full(7, 6), 0.8 * rng.normal(size=(7, 3))) for _ in range(20)]
+    result = relax(MoleculeBatch.from_arrays(clouds), LennardJones(), max_steps=400)
+    assert (result.energy <= result.start_energy + 1e-3).all()
+    assert result.converged.all()
+    assert (result.energy < -10).all()
+
+
+def test_two_atoms_find_their_known_distance():
+    pair = MoleculeBatch.from_ase(Atoms("CC", [[0, 0, 0], [1.4, 0, 0]]))
+    result = relax(pair, LennardJones(), force_tolerance=1e-6)
+    positions = result.molecules.positions
+    assert result.energy[0] == pytest.approx(-1)
+    assert (positions[1] - positions[0]).norm() == pytest.approx(1.5 * 2 ** (1 / 6), abs=1e-6)
+
+
+def test_stopping_early_is_told(gfn2, relaxed):
+    early = relax(distorted(NAMES), gfn2, max_steps=2)
+    assert not early.converged.any()
+    assert (early.steps == 2).all()
+    assert (early.energy > relaxed.energy).all()
+
+
+def test_a_failure_stays_where_it_is_and_harms_no_other():
+    start = MoleculeBatch.from_ase([molecule("CH4"), molecule("H2O"), Atoms(), Atoms("H")])
+    result = relax(start, LennardJones(), max_steps=600)
+    assert list(result.failures) == [1]
+    assert torch.isnan(result.energy).tolist() == [False, True, False, False]
+    assert result.converged.tolist() == [True, False, True, True]
+    assert (result.molecules[1].positions == start[1].positions).all()
+
+
+def test_no_molecules_and_bad_molecules(gfn2):
+    assert len(relax(MoleculeBatch.from_arrays([]), gfn2).energy) == 0
+    twice = Atoms("HH", [[0, 0, 0], [0, 0, 0]])
+    with pytest.raises(InputError, match="in one place"):
+        relax(MoleculeBatch.from_ase(twice), gfn2)
