@@ -96,6 +96,7 @@ class Layer(nn.Module):
         self.gaunt = Gaunt(channels, degree)
         self.update = mlp(2 * width + channels * (degree + 2), width, width)
         self.gate = nn.Linear(width, per_degree)
+        self.degree_of: Tensor
         self.register_buffer("degree_of", degree_index(degree), persistent=False)
 
     def forward(
@@ -139,10 +140,13 @@ class Gaunt(nn.Module):
         points, weights = lebedev(_order(3 * degree))
         table = harmonics(points, degree)
         norms = 2 * degree_index(degree) + 1
+        self.to_grid: Tensor
+        self.from_grid: Tensor
         self.register_buffer("to_grid", table.float(), persistent=False)
         self.register_buffer(
             "from_grid", (table * weights[:, None] * norms).T.float().contiguous(), persistent=False
         )
+        self.degree_of: Tensor
         self.register_buffer("degree_of", degree_index(degree), persistent=False)
         self.degree = degree
 
@@ -165,6 +169,7 @@ class DegreeLinear(nn.Module):
     def __init__(self, n_in: int, n_out: int, degree: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(degree + 1, n_in, n_out) / math.sqrt(n_in))
+        self.degree_of: Tensor
         self.register_buffer("degree_of", degree_index(degree), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:

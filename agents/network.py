@@ -3,6 +3,7 @@
 After Simm, Pinsler, Csányi and Hernández-Lobato, ICLR 2021.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -184,6 +185,7 @@ class DirectionHead(nn.Module):
         self.mix = mlp(n_context + 4, width, 2 * channels * (degree + 1))
         self.gaunt = Gaunt(channels, degree)
         self.out = DegreeLinear(2 * channels, 1, degree)
+        self.degree_of: Tensor
         self.register_buffer("degree_of", degree_index(degree), persistent=False)
 
     def forward(self, context: Tensor, distance: Tensor, features: Tensor) -> Tensor:
@@ -238,7 +240,14 @@ class Actor:
             lambda density: density.mode(),
         )
 
-    def _choose(self, of_focus, of_element, of_distance, of_direction) -> Tensor:  # noqa: ANN001
+    def _choose(
+        self,
+        of_focus: Callable[[Tensor], Tensor],
+        of_element: Callable[[Tensor], Tensor],
+        of_distance: Callable[[DistanceDensity], Tensor],
+        of_direction: Callable[[SphericalDensity], Tensor],
+    ) -> Tensor:
+        """Choose one thing after another, each from its density given the choices before."""
         net, encoded = self.network, self.encoded
         focus = of_focus(net.focus(encoded)) * self.occupied
         scalars, features = net.at_focus(encoded, focus)

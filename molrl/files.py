@@ -73,7 +73,7 @@ def _check_xyz_counts(path: Path, text: str) -> None:
 def _read_sdf(path: Path) -> MoleculeBatch:
     from rdkit import Chem, RDLogger
 
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # not in its stubs
     mols = list(Chem.SDMolSupplier(str(path), removeHs=False, sanitize=False))
     for i, mol in enumerate(mols):
         if mol is None or not mol.GetNumAtoms():

@@ -24,6 +24,7 @@ class FitConfig(Config):
 
     Attributes:
         data: datasets made with ``molrl energy data``, joined.
+        reference: the energy model that labelled them, for the energies of isolated atoms.
         run_dir: folder of the fit: log, checkpoints, and the weights as ``mace.json``.
         network: the shape; elements and atomic energies are taken from the data.
         start: weights to start from, or None to start at random.
@@ -41,6 +42,7 @@ class FitConfig(Config):
     """
 
     data: tuple[str, ...]
+    reference: str = "gfn2"
     run_dir: str
     network: MaceConfig = MaceConfig()
     start: str | None = None
@@ -148,7 +150,7 @@ class Fit:
             for name, parameter in self.parameters.items():
                 self.average[name].lerp_(parameter, 1 - decay)
         return {
-            "loss": float(loss),
+            "loss": float(loss.detach()),
             "energy_error": float(energy_error),
             "force_error": float(force_error),
             "learning_rate": rate,

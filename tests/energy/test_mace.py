@@ -1,0 +1,210 @@
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy import load_energy
+from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace_network import Batcher
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import load_weights, save_weights
+from molrl.safe_e3nn import o3
+
+NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_energy("mace")
+
+
+@pytest.fixture
+def batch():
+    """Molecules off their equilibrium, so that forces are not small."""
+    rng = np.random.default_rng(0)
+    images = [molecule(name) for name in NAMES]
+    for image in images:
+        image.positions += rng.normal(0, 0.05, image.positions.shape)
+    return MoleculeBatch.from_ase(images)
+
+
+@pytest.fixture(scope="module")
+def calculator(model):
+    """The same network behind mace-torch's own ASE calculator, neighbour list and batching."""
+    from mace.calculators import MACECalculator
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return MACECalculator(models=[model.network], device="cpu", default_dtype="float32")
+
+
+def test_agrees_with_the_calculator_of_mace_torch(model, calculator, batch):
+    out = model.evaluate(batch, forces=True)
+    start = 0
+    for i, atoms in enumerate(batch.to_ase()):
+        atoms.calc = calculator
+        assert float(out.energy[i]) == pytest.approx(atoms.get_potential_energy(), abs=1e-3)
+        theirs = torch.from_numpy(atoms.get_forces()).double()
+        assert (out.forces[start : start + len(atoms)] - theirs).abs().max() < 1e-3
+        start += len(atoms)
+
+
+def test_interaction_energy_agrees_to_a_tenth_of_a_mev(model, calculator, batch):
+    """Total energies in float32 are good to 0.1 meV at best; without the atoms', to less."""
+    out = model.evaluate(batch)
+    energies = model.atom_energies()
+    for i, atoms in enumerate(batch.to_ase()):
+        atoms.calc = calculator
+        atoms.get_potential_energy()
+        isolated = sum(energies[z] for z in atoms.numbers)
+        theirs = atoms.calc.results["node_energy"].sum()
+        ours = float(out.energy[i]) - isolated
+        float64_isolated = sum(energies[z] for z in atoms.numbers)
+        assert ours == pytest.approx(theirs - float64_isolated, abs=2e-3) or ours == pytest.approx(
+            theirs, abs=1e-4
+        )
+
+
+def test_batch_is_the_same_as_one_by_one(model, batch):
+    together = model.evaluate(batch, forces=True)
+    for i in range(len(batch)):
+        alone = model.evaluate(batch[i], forces=True)
+        assert abs(float(alone.energy[0] - together.energy[i])) < 1e-4
+        assert (alone.forces - together.forces[batch.molecule == i]).abs().max() < 1e-4
+
+
+def test_chunks_change_nothing(model, batch):
+    many = MoleculeBatch.cat([batch] * 12)
+    assert int(many.n_atoms.sum()) > 600
+    energy = model.evaluate(many).energy.view(12, -1)
+    assert (energy - energy[0]).abs().max() < 1e-4
+
+
+def test_energy_is_invariant_and_forces_turn(model, batch):
+    out = model.evaluate(batch, forces=True)
+    torch.manual_seed(0)
+    turn = -o3.rand_matrix(dtype=torch.float64)
+    moved = MoleculeBatch(
+        batch.numbers, batch.positions @ turn.T + torch.tensor([3.0, -2.0, 1.0]), batch.n_atoms
+    )
+    turned = model.evaluate(moved, forces=True)
+    assert (turned.energy - out.energy).abs().max() < 1e-4
+    assert (turned.forces - out.forces @ turn.T).abs().max() < 1e-3
+
+    order = torch.cat(
+        [torch.arange(int(n)).flip(0) + s for n, s in zip(batch.n_atoms, batch.starts, strict=True)]
+    )
+    shuffled = MoleculeBatch(batch.numbers[order], batch.positions[order], batch.n_atoms)
+    assert (model.evaluate(shuffled).energy - out.energy).abs().max() < 1e-4
+
+
+def test_forces_are_the_negative_gradient(model):
+    atoms = molecule("CH3OH")
+    batch = MoleculeBatch.from_ase(atoms)
+    forces = model.evaluate(batch, forces=True).forces
+    step = 1e-2
+    for i in range(3):
+        for axis in range(3):
+            shifted = [atoms.copy(), atoms.copy()]
+            shifted[0].positions[i, axis] += step
+            shifted[1].positions[i, axis] -= step
+            up, down = model.evaluate(shifted).energy
+            assert float(forces[i, axis]) == pytest.approx(-float(up - down) / (2 * step), abs=0.02)
+
+
+def test_isolated_atoms_and_empty_canvases_are_exact(model):
+    atoms = [(np.array([z]), np.zeros((1, 3))) for z in model.elements]
+    empty = (np.array([], int), np.zeros((0, 3)))
+    out = model.evaluate(MoleculeBatch.from_arrays([empty, *atoms, empty]), forces=True)
+    reference = load_energy("gfn2").atom_energies()
+    assert out.energy.tolist() == [0.0, *(model.config.atomic_energies), 0.0]
+    for z, energy in zip(model.elements, model.config.atomic_energies, strict=True):
+        assert energy == pytest.approx(reference[z], abs=1e-6)
+    assert (out.forces == 0).all()
+
+
+def test_far_fragments_add_up(model):
+    water, methane = molecule("H2O"), molecule("CH4")
+    pair = water.copy()
+    methane.positions += [20, 0, 0]
+    pair += methane
+    single = model.evaluate([water, methane]).energy.sum()
+    assert float(model.evaluate(pair).energy[0] - single) == pytest.approx(0, abs=1e-4)
+
+
+def test_knows_molecules(model):
+    """Against GFN2-xTB at the same geometries: what the shipped model is fitted to."""
+    images = [molecule(name) for name in NAMES]
+    ours = model.evaluate(images).energy
+    theirs = load_energy("gfn2").evaluate(images).energy
+    n = torch.tensor([len(image) for image in images])
+    assert ((ours - theirs).abs() / n).max() < 0.05
+
+
+def test_unknown_elements_are_refused(model):
+    with pytest.raises(InputError, match="molecule 1 holds Au"):
+        model.evaluate(
+            MoleculeBatch.from_arrays(
+                [(np.array([6]), np.zeros((1, 3))), (np.array([79]), np.zeros((1, 3)))]
+            )
+        )
+
+
+def test_safe_loading_is_left_on():
+    code = (
+        "import os, torch, molrl.energy.mace, molrl.agents.network; "
+        "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ; "
+        "import io, pickle; f = io.BytesIO(); torch.save({'x': object}, f); f.seek(0)\n"
+        "try: torch.load(f)\n"
+        "except pickle.UnpicklingError: print('refused')"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH_FORCE")}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert result.stdout == "refused\n"
+    assert result.stderr == ""
+
+
+def test_fitted_weights_load_by_path(model, tmp_path):
+    tensors, header = load_weights_of(model)
+    path = tmp_path / "mine.json"
+    save_weights(path, tensors, {"kind": "mace", "config": header["config"]})
+    mine = load_energy(f"mace:{path}")
+    assert isinstance(mine, MaceEnergy)
+    assert mine.hash == model.hash
+    changed = {k: v + 1e-3 if v.is_floating_point() else v for k, v in tensors.items()}
+    save_weights(tmp_path / "other.json", changed, {"kind": "mace", "config": header["config"]})
+    assert MaceEnergy(tmp_path / "other.json").hash != model.hash
+
+
+def load_weights_of(model):
+    from molrl.energy.mace import SHIPPED
+
+    return load_weights(SHIPPED, kind="mace")
+
+
+def test_batcher_gives_what_atomic_data_gives(model, batch):
+    """Edges, one-hot and pointers against mace-torch's own data pipeline."""
+    from mace import data
+    from mace.tools import AtomicNumberTable, torch_geometric
+
+    cutoff = model.config.cutoff
+    table = AtomicNumberTable(list(model.elements))
+    items = [
+        data.AtomicData.from_config(data.config_from_atoms(a), z_table=table, cutoff=cutoff)
+        for a in batch.to_ase()
+    ]
+    theirs = next(iter(torch_geometric.dataloader.DataLoader(items, batch_size=len(items))))
+    ours = Batcher(model.elements, cutoff)(batch, torch.float32)
+    assert torch.equal(ours["node_attrs"], theirs.node_attrs.float())
+    assert torch.equal(ours["ptr"], theirs.ptr)
+    assert torch.equal(ours["batch"], theirs.batch)
+    pairs = [set(map(tuple, edges.T.tolist())) for edges in (ours["edge_index"], theirs.edge_index)]
+    assert pairs[0] == pairs[1]

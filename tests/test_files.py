@@ -1,0 +1,71 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.errors import InputError
+from molrl.files import read_molecules, write_extxyz, write_sdf
+from molrl.molecules import MoleculeBatch
+
+
+@pytest.fixture
+def batch():
+    return MoleculeBatch.from_ase([molecule("CH3OH"), molecule("H2O")])
+
+
+@pytest.mark.parametrize("kind", ["extxyz", "sdf"])
+def test_what_is_written_is_read(tmp_path, batch, kind):
+    path = tmp_path / f"made.{kind}"
+    if kind == "sdf":
+        write_sdf(path, batch.to_rdkit())
+    else:
+        write_extxyz(path, batch, {"energy_above": np.array([0.1, 0.2]), "smiles": ["CO", "O"]})
+    again = read_molecules(path)
+    assert torch.equal(again.numbers, batch.numbers)
+    assert torch.equal(again.n_atoms, batch.n_atoms)
+    assert (again.positions - batch.positions).abs().max() < 1e-4
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+HOSTILE = {
+    "empty": "",
+    "blank": "\n\n",
+    "words": "methane\n\nC 0 0 0\n",
+    "negative": "-1\n\n",
+    "zero": "0\n\n",
+    "huge": "10000000\n\nC 0 0 0\n",
+    "absurd": "9" * 400 + "\n\nC 0 0 0\n",
+    "short": "3\n\nC 0 0 0\n",
+    "nan": "1\nProperties=species:S:1:pos:R:3\nC 0 0 nan\n",
+    "inf": "1\nProperties=species:S:1:pos:R:3\nC 0 0 inf\n",
+    "coincident": "2\nProperties=species:S:1:pos:R:3\nC 0 0 0\nC 0 0 0\n",
+    "element": "1\nProperties=species:S:1:pos:R:3\nQq 0 0 0\n",
+    "dummy": "1\nProperties=species:S:1:pos:R:3\nX 0 0 0\n",
+    "columns": "1\nProperties=species:S:1:pos:R:3\nC 0 0\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_at_once(tmp_path, name):
+    path = tmp_path / "bad.extxyz"
+    path.write_text(HOSTILE[name])
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"bad\.extxyz") as error:
+        read_molecules(path)
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - start < 5
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_molecules(tmp_path / "none.xyz")
+    with pytest.raises(InputError, match="of no known kind"):
+        read_molecules(tmp_path / "some.pdb")
+    (tmp_path / "binary.xyz").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(InputError, match="no text file"):
+        read_molecules(tmp_path / "binary.xyz")
+    (tmp_path / "broken.sdf").write_text("nothing\n")
+    with pytest.raises(InputError, match="broken"):
+        read_molecules(tmp_path / "broken.sdf")

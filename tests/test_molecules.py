@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from hypothesis import given
+from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+sizes = st.lists(st.integers(0, 6), min_size=1, max_size=6)
+
+
+def batch_of(n_atoms, seed=0):
+    rng = np.random.default_rng(seed)
+    return MoleculeBatch.from_arrays(
+        (rng.integers(1, 9, n), rng.normal(0, 2, (n, 3))) for n in n_atoms
+    )
+
+
+@given(sizes)
+def test_arrays_come_back(n_atoms):
+    batch = batch_of(n_atoms)
+    again = MoleculeBatch.from_arrays(batch.arrays())
+    assert batch.n_atoms.tolist() == n_atoms
+    assert torch.equal(again.numbers, batch.numbers)
+    assert torch.equal(again.positions, batch.positions)
+
+
+@given(sizes, st.randoms(use_true_random=False))
+def test_indexing_is_that_of_a_list(n_atoms, random):
+    batch = batch_of(n_atoms)
+    parts = batch.arrays()
+    chosen = [random.randrange(len(parts)) for _ in range(4)]
+    for index, wanted in (
+        (chosen, [parts[i] for i in chosen]),
+        (slice(1, None), parts[1:]),
+        (np.array([n > 2 for n in n_atoms]), [p for p in parts if len(p[0]) > 2]),
+        (len(parts) - 1, parts[-1:]),
+    ):
+        got = batch[index].arrays()
+        assert len(got) == len(wanted)
+        for (z, x), (zw, xw) in zip(got, wanted, strict=True):
+            assert np.array_equal(z, zw)
+            assert np.array_equal(x, xw)
+
+
+@given(sizes)
+def test_sums_over_atoms(n_atoms):
+    batch = batch_of(n_atoms)
+    assert batch.sum_atoms(batch.numbers).tolist() == [int(z.sum()) for z, _ in batch.arrays()]
+
+
+def test_spin_is_the_lowest_that_parity_allows():
+    images = [molecule("H2O"), molecule("CH3"), molecule("NO")]
+    assert MoleculeBatch.from_ase(images).spin.tolist() == [1, 2, 2]
+    images[0].info["charge"] = 1
+    images[2].info["spin"] = 4
+    batch = MoleculeBatch.from_ase(images)
+    assert batch.charge.tolist() == [1, 0, 0]
+    assert batch.spin.tolist() == [2, 2, 4]
+
+
+def test_ase_comes_back():
+    images = [molecule("CH3OH"), Atoms(), molecule("O2")]
+    images[0].info["charge"] = -1
+    images[2].info["spin"] = 3
+    for atoms, again in zip(images, MoleculeBatch.from_ase(images).to_ase(), strict=True):
+        assert atoms.info == again.info or "spin" not in atoms.info
+        assert np.array_equal(atoms.numbers, again.numbers)
+        assert np.array_equal(atoms.positions, again.positions)
+
+
+def test_rdkit_comes_back():
+    mol = Chem.AddHs(Chem.MolFromSmiles("C[NH3+]"))
+    AllChem.EmbedMolecule(mol, randomSeed=0)
+    batch = MoleculeBatch.from_rdkit([mol, mol])
+    assert batch.charge.tolist() == [1, 1]
+    again = MoleculeBatch.from_rdkit(batch.to_rdkit())
+    assert torch.equal(again.positions, batch.positions)
+    assert torch.equal(again.numbers, batch.numbers)
+    with pytest.raises(InputError, match="no 3D coordinates"):
+        MoleculeBatch.from_rdkit(Chem.MolFromSmiles("C"))
+
+
+def test_padded_slots_are_left_out():
+    numbers = torch.tensor([[6, 1, 0], [0, 0, 0], [8, 0, 0]])
+    positions = torch.arange(27.0).view(3, 3, 3)
+    batch = MoleculeBatch.from_padded(numbers, positions)
+    assert batch.n_atoms.tolist() == [2, 0, 1]
+    assert torch.equal(batch.positions[2], positions[2, 0])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "positions", "message"),
+    [
+        ([1, 1], [[0, 0, 0], [0, 0, np.nan]], "molecule 1 has a coordinate that is no finite"),
+        ([1, 1], [[0, 0, 0], [0, 0, np.inf]], "molecule 1 has a coordinate that is no finite"),
+        ([1, 1], [[0, 0, 0], [0, 0, 0.01]], "molecule 1 has two atoms in one place"),
+        ([1, 9], [[0, 0, 0], [0, 0, 1]], "molecule 1 holds F"),
+        ([1, 0], [[0, 0, 0], [0, 0, 1]], "molecule 1 holds 0"),
+    ],
+)
+def test_bad_molecules_are_named(numbers, positions, message):
+    good = molecule("H2O")
+    batch = MoleculeBatch.from_arrays(
+        [(good.numbers, good.positions), (np.array(numbers), np.array(positions, float))]
+    )
+    with pytest.raises(InputError, match=message):
+        batch.check(elements=(1, 6, 7, 8))
+
+
+def test_shapes_must_belong_together():
+    with pytest.raises(InputError, match="positions must be"):
+        MoleculeBatch(torch.tensor([1]), torch.zeros(2, 3), torch.tensor([1]))
