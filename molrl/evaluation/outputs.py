@@ -17,7 +17,7 @@ def write_molecules(verdict: Verdict, folder: Path | str) -> None:
 
     Both hold the molecules as generated, in their order, each with its SMILES, validity, energy,
     energy above the relaxed geometry (eV), RMSD to it (Å) and whether the relaxation converged;
-    a figure that is not to be had is ``nan``. Nothing in them differs between identical runs.
+    a figure that is not to be had is ``nan``, a SMILES ``-``. Nothing in them differs between identical runs.
     The SDF has the bonds that were perceived.
     """
     folder = Path(folder)
@@ -79,7 +79,7 @@ def _short(smiles: str, width: int = 24) -> str:
 
 def _properties(verdict: Verdict) -> dict[str, list[str] | np.ndarray]:
     return {
-        "smiles": [smiles or "" for smiles in verdict.chemistry.isomeric_smiles],
+        "smiles": [smiles or "-" for smiles in verdict.chemistry.isomeric_smiles],
         "valid": verdict.valid,
         "judge_energy": _rounded(verdict.energy),
         "energy_above_relaxed": _rounded(verdict.energy_above_relaxed),

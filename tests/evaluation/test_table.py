@@ -1,0 +1,39 @@
+import math
+
+from molrl.evaluation.table import format_table
+
+
+def test_figures_are_aligned_and_have_units():
+    lines = format_table(
+        {
+            "valid_fraction": 0.965,
+            "median_energy_above_relaxed": 0.12345,
+            "n_molecules": 100,
+            "lowest_smiles": "CCO",
+            "seconds": 431.26,
+        }
+    ).splitlines()
+    assert lines[0].split() == ["molecules", "100"]
+    assert lines[1].split() == ["valid", "96.5", "%", "of", "molecules"]
+    assert lines[2].split() == ["median", "energy", "above", "relaxed", "0.123", "eV"]
+    assert lines[-1].split() == ["time", "431.3", "s"]
+    texts = ("100", "96.5", "0.123", "CCO", "431.3")
+    ends = {line.index(text) + len(text) for line, text in zip(lines, texts, strict=True)}
+    assert len(ends) == 1
+
+
+def test_what_is_not_to_be_had_is_a_dash():
+    lines = format_table({"lowest_energy": None, "median_rmsd": math.nan}).splitlines()
+    assert [line.split()[-2] for line in lines] == ["-", "-"]
+
+
+def test_unknown_figures_come_last_under_their_own_name():
+    table = format_table({"my_figure": 1.5, "n_molecules": 3, "nested": {"left": "out"}})
+    assert [line.split() for line in table.splitlines()] == [
+        ["molecules", "3"],
+        ["my", "figure", "1.5"],
+    ]
+
+
+def test_no_figures_no_lines():
+    assert format_table({}) == ""
