@@ -1,6 +1,6 @@
 """Molecules drawn as random graphs from a seed: sane, closed-shell, neutral, embedded in 3D."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -71,6 +71,7 @@ def random_molecules(
     elements: Sequence[str] = ("C", "N", "O"),
     max_heavy: int = 9,
     complete_heavy: int = 4,
+    wanted: Callable[[str], bool] = lambda smiles: True,
 ) -> list[Chem.Mol]:
     """Distinct molecules of hydrogen and the given elements, smallest first.
 
@@ -83,6 +84,7 @@ def random_molecules(
         elements: symbols of the heavy elements, out of :data:`VALENCES`.
         max_heavy: the most heavy atoms of a molecule.
         complete_heavy: up to how many heavy atoms the list of small molecules goes.
+        wanted: called with a canonical SMILES; says whether the molecule may be among them.
 
     Returns:
         Neutral closed-shell molecules, distinct in canonical SMILES without stereochemistry, with
@@ -100,16 +102,18 @@ def random_molecules(
     limit = n if max_heavy <= complete_heavy else max(1, int(n * _SMALL_SHARE))
     for mols in small:
         for i in rng.permutation(len(mols)):
-            if len(found) < limit:
+            if len(found) < limit and wanted(canonical_smiles(mols[i])):
                 _embed_into(found, mols[i], seed)
     misses = 0
     while len(found) < n:
         graph = _draw(rng, tuple(elements), max_heavy)
         mol = _molecule(graph) if graph else None
-        new = mol is not None and _embed_into(found, mol, seed)
-        misses = 0 if new else misses + 1
+        if mol is None or not wanted(canonical_smiles(mol)) or not _embed_into(found, mol, seed):
+            misses += 1
+        else:
+            misses = 0
         if misses > 50 * _PATIENCE:
-            raise InputError(f"only {len(found)} molecules of up to {max_heavy} atoms, not {n}")
+            raise InputError(f"only {len(found)} such molecules were found, not {n}")
     return sorted(found.values(), key=lambda mol: mol.GetNumHeavyAtoms())
 
 

@@ -13,7 +13,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.molecules import MoleculeBatch
 
 _CHUNK = 512
-SEPARATED = 3.0  # Å; from here on a pair whose SCF fails is labelled as two atoms
+SEPARATED = 4.0  # Å; from here on a pair whose SCF fails is two atoms to within 0.1 eV
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""

@@ -100,7 +100,7 @@ def half_built(structure: Structure, rng: np.random.Generator) -> Structure | No
     start = int(rng.choice(heavy)) if len(heavy) and rng.random() < 0.85 else int(rng.integers(n))
     chosen = [start]
     for _ in range(int(rng.integers(2, n)) - 1):
-        reach: np.ndarray = bonded[chosen].any(axis=0)
+        reach = np.asarray(bonded[chosen].any(axis=0))
         reach[chosen] = False
         candidates = np.flatnonzero(reach)
         if not len(candidates):

@@ -1,0 +1,179 @@
+"""The placement attack: the placements that an energy model likes best, checked by a reference.
+
+An agent is an adversary that looks for the hole in its reward. The attack does what it would do:
+of many random placements of an atom on a half-built molecule it takes the best paid one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import chemical_symbols, covalent_radii
+
+from molrl.chemistry.enumeration import VALENCES, random_molecules
+from molrl.chemistry.identity import canonical_smiles
+from molrl.energy.data.dataset import split_of
+from molrl.energy.data.structures import Structure, half_built, rattled
+from molrl.energy.interface import EnergyModel
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+_REACH = (0.3, 2.0)  # Å from the focal atom
+_FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
+_OVERBOUND = 1.0  # eV
+_CHUNK = 4096  # structures a call of the model
+_RATTLE = 0.05  # Å
+
+
+@dataclass(frozen=True)
+class AttackReport:
+    """What the attack found.
+
+    Errors are model less reference, in the energy change of the placement. Below zero the
+    placement is overbound, which is what pays an agent.
+
+    Attributes:
+        errors: ``(n,)`` eV, of the best paid placement on each half-built molecule.
+        failed: molecules left out because the reference gave no energy for the placement.
+        structures: of each molecule the best paid placement, the worst paid, and the one
+            furthest from the best among the better half: what to learn from, of kind
+            ``adversarial``.
+    """
+
+    errors: np.ndarray
+    failed: int
+    structures: list[Structure]
+
+    def summary(self) -> dict[str, float]:
+        """The figures by name; energies in eV."""
+        errors = self.errors
+        return {
+            "molecules": len(errors),
+            "failed": self.failed,
+            "mean_error": float(errors.mean()),
+            "mean_absolute_error": float(np.abs(errors).mean()),
+            "worst_error": float(errors[np.abs(errors).argmax()]),
+            "overbinding_99": float(-np.quantile(errors, 0.01)),
+            "overbound_share": float((errors < -_OVERBOUND).mean()),
+        }
+
+
+def placement_attack(
+    model: EnergyModel,
+    reference: EnergyModel,
+    n_molecules: int = 100,
+    n_placements: int = 200,
+    seed: int = 0,
+    guard: float = 0.65,
+    split: str = "test",
+) -> AttackReport:
+    """Take the placement that the model pays best, on each of many half-built molecules.
+
+    Args:
+        model: what is attacked.
+        reference: what is right.
+        n_molecules: half-built molecules to build upon.
+        n_placements: random placements tried on each.
+        seed: of all random choices.
+        guard: placements nearer to any atom than this share of the covalent radii's sum are not
+            tried, as in the environment; nor are any nearer than 0.3 Å.
+        split: of which molecules; ``test`` to judge a model, ``train`` to find what to learn from.
+    """
+    starts = half_built_molecules(n_molecules, seed, split, model.elements)
+    tried = [
+        placements(start, n_placements, np.random.default_rng([seed, i]), guard)
+        for i, start in enumerate(starts)
+    ]
+    paid = _interaction(model, [structure for some in tried for structure in some])
+    ends = np.cumsum([len(some) for some in tried])
+    picks = [
+        _pick(energies, some)
+        for energies, some in zip(np.split(paid, ends[:-1]), tried, strict=True)
+    ]
+    best = [some[pick[0]] for some, pick in zip(tried, picks, strict=True)]
+    errors = _change(model, starts, best) - _change(reference, starts, best)
+    known = np.isfinite(errors)
+    if not known.any():
+        raise InputError("the attack found nothing that the reference has an energy for")
+    return AttackReport(
+        errors=errors[known],
+        failed=int((~known).sum()),
+        structures=[some[i] for some, pick in zip(tried, picks, strict=True) for i in pick],
+    )
+
+
+def half_built_molecules(
+    n: int, seed: int, split: str, elements: Sequence[int] = (1, 6, 7, 8)
+) -> list[Structure]:
+    """Slightly rattled prefixes of random molecules of one split.
+
+    Args:
+        n: how many, each of another molecule.
+        seed: of all random choices.
+        split: ``train``, ``valid`` or ``test``.
+        elements: atomic numbers that may occur; hydrogen always may.
+    """
+    symbols = tuple(s for s in VALENCES if s in {chemical_symbols[z] for z in elements})
+    mols = random_molecules(n, seed, symbols, wanted=lambda smiles: split_of(smiles) == split)
+    out = []
+    for i, (mol, (numbers, positions)) in enumerate(
+        zip(mols, MoleculeBatch.from_rdkit(mols).arrays(), strict=True)
+    ):
+        rng = np.random.default_rng([seed, i])
+        whole = Structure(numbers, positions, "half-built", canonical_smiles(mol))
+        prefix = half_built(whole, rng)
+        out.append(rattled(prefix or whole, rng, _RATTLE, "half-built"))
+    return out
+
+
+def placements(start: Structure, n: int, rng: np.random.Generator, guard: float) -> list[Structure]:
+    """The structure with one atom more, ``n`` times, or fewer where the guard leaves no room.
+
+    The elements are the structure's own and hydrogen; the new atom lies 0.3 to 2.0 Å from a
+    random atom, in any direction.
+    """
+    elements = np.union1d(start.numbers, [1])
+    tries = 20 * n
+    numbers = rng.choice(elements, size=tries)
+    focus = start.positions[rng.integers(len(start), size=tries)]
+    directions = rng.normal(size=(tries, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    where = focus + directions * rng.uniform(*_REACH, size=(tries, 1))
+    gaps = np.linalg.norm(where[:, None] - start.positions, axis=-1)
+    radii = covalent_radii[numbers][:, None] + covalent_radii[start.numbers]
+    allowed = (gaps >= np.maximum(guard * radii, _FLOOR)).all(-1)
+    return [
+        start.plus(numbers[i : i + 1], where[i : i + 1], "adversarial")
+        for i in np.flatnonzero(allowed)[:n]
+    ]
+
+
+def _pick(paid: np.ndarray, tried: Sequence[Structure]) -> list[int]:
+    """The best paid, the worst paid, and the furthest from the best among the better half."""
+    order = np.argsort(paid)
+    last = np.array([structure.positions[-1] for structure in tried])
+    better = order[: max(2, len(order) // 2)]
+    far = np.linalg.norm(last[better] - last[order[0]], axis=-1)
+    return [int(order[0]), int(order[-1]), int(better[far.argmax()])]
+
+
+def _change(
+    model: EnergyModel, starts: Sequence[Structure], ends: Sequence[Structure]
+) -> np.ndarray:
+    """``(n,)`` eV: the energy change of each placement, relative to isolated atoms."""
+    before = _interaction(model, starts)
+    return _interaction(model, ends) - before
+
+
+def _interaction(model: EnergyModel, structures: Sequence[Structure]) -> np.ndarray:
+    """``(n,)`` eV: energies less those of the isolated atoms; NaN where the model failed."""
+    table = np.zeros(max(model.elements) + 1)
+    for number, energy in model.atom_energies().items():
+        table[number] = energy
+    parts = []
+    for i in range(0, len(structures), _CHUNK):
+        chunk = structures[i : i + _CHUNK]
+        batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in chunk)
+        isolated = np.array([table[s.numbers].sum() for s in chunk])
+        parts.append(model.evaluate(batch).energy.cpu().numpy() - isolated)
+    return np.concatenate(parts)
