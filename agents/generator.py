@@ -68,8 +68,13 @@ class AgentGenerator:
     name = "covariant"
 
     def __init__(
-        self, run: str | Path, energy: str | EnergyModel | None = None, device: str = "cpu"
+        self,
+        run: str | Path | None = None,
+        energy: str | EnergyModel | None = None,
+        device: str = "cpu",
     ) -> None:
+        if run is None:
+            raise InputError("a covariant agent is one that was trained; write covariant:RUN")
         path = Path(run)
         path = path if path.suffix == ".json" else path / FILE
         tensors, head = load_weights(path, kind=KIND)

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), BAD_INPUT)
     except KeyboardInterrupt as interrupt:
         return _complain("; ".join(["interrupted", *map(str, interrupt.args)]), INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush
+        return _complain("nobody reads the output any more", FAILED)
     except RunFailed as failure:
         return _complain(f"{_said(failure.__cause__)}; {failure}", FAILED)
     except Exception as error:
@@ -81,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
     train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
     _add_config(train)
-    resume = _command(commands, "resume", "molrl.cli.train:resume", "go on with a training")
+    resume = _command(commands, "resume", "molrl.cli.resume:resume", "go on with a run")
     resume.add_argument("run", metavar="RUN", help="folder of the run")
     generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
     _add_generate(generate)

@@ -1,6 +1,5 @@
-"""``molrl train`` and ``molrl resume``: an agent learns, and what it has learned is judged."""
+"""``molrl train``: an agent learns, and what it has learned is judged."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from time import perf_counter
@@ -23,7 +22,7 @@ from molrl.generation import Generated
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import progress
+from molrl.runs.progress import progress, tell
 
 
 def train(arguments: Namespace) -> int:
@@ -35,36 +34,24 @@ def train(arguments: Namespace) -> int:
     config = load_config(arguments.config, arguments.overrides, ExperimentConfig)
     RunFolder(config.run_dir).check_free()
     run = Run(config)
-    folder = RunFolder.create(config.run_dir, config)
+    folder = RunFolder.create(config.run_dir, config, "train")
     run.finish(folder)
     return 0
 
 
-def resume(arguments: Namespace) -> int:
-    """Go on with a run where its latest sound checkpoint was taken.
-
-    All its checkpoints are checked, also if it is finished.
+def go_on(folder: RunFolder) -> None:
+    """Go on with a training where its latest sound checkpoint was taken.
 
     Raises:
-        InputError: if it is no run, or has checkpoints and none is sound.
+        InputError: if it has checkpoints and none is sound, or what it was begun with is gone.
     """
-    folder = RunFolder.open(arguments.run)
     config = folder.load_config(ExperimentConfig)
-    checkpoint = folder.checkpoints.load_latest(_report)
-    if summary := folder.read_summary():
-        print(f"{folder.path} is finished")
-        print(format_table(summary))
-        return 0
+    checkpoint = folder.checkpoints.load_latest(tell)
     run = Run(config)
     if checkpoint:
         restore(run.training, checkpoint)
         run.seconds = checkpoint.state["seconds"]
     run.finish(folder)
-    return 0
-
-
-def _report(line: str) -> None:
-    print(f"molrl: {line}", file=sys.stderr)
 
 
 class Run:

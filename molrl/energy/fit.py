@@ -90,11 +90,8 @@ class Fit:
         )
         isolated = data.molecules.sum_atoms(table[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
-        largest = torch.zeros(len(data), dtype=torch.float64).index_reduce_(
-            0, data.molecules.molecule, data.forces.double().norm(dim=-1), "amax"
-        )
-        self.largest_force = largest.float()
-        kept = largest <= config.max_force
+        self.largest_force = data.largest_force()
+        kept = self.largest_force <= config.max_force
         self.train_set = torch.nonzero(kept & (data.split == data.splits.index("train"))).flatten()
         self.valid_set = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
         if not len(self.train_set):

@@ -32,7 +32,7 @@ class RunFolder:
     Attributes:
         path: the folder.
         config_file: the resolved config, YAML.
-        versions_file: what ran and where, JSON.
+        versions_file: which command began the run, with which versions, and where, JSON.
         metrics_file: one row a report, CSV.
         tensorboard: folder of the TensorBoard events.
         summary_file: the closing table, JSON.
@@ -62,8 +62,13 @@ class RunFolder:
         return Checkpoints(self.path / "checkpoints")
 
     @classmethod
-    def create(cls, path: Path | str, config: Config) -> "RunFolder":
+    def create(cls, path: Path | str, config: Config, command: str) -> "RunFolder":
         """Begin a run: make the folder, write the resolved config and the versions.
+
+        Args:
+            path: of the folder.
+            config: of the run.
+            command: the command of ``molrl`` that begins it.
 
         Raises:
             InputError: if something stands there already, or the folder cannot be made.
@@ -75,7 +80,9 @@ class RunFolder:
             write_text(folder.config_file, dump_config(config))
         except (OSError, ValueError) as error:
             raise InputError(f"run_dir {path} cannot be written: {error}; name another") from None
-        write_text(folder.versions_file, json.dumps(versions(), indent=2) + "\n")
+        write_text(
+            folder.versions_file, json.dumps({"command": command, **versions()}, indent=2) + "\n"
+        )
         return folder
 
     @classmethod
@@ -89,6 +96,15 @@ class RunFolder:
         if not folder.config_file.is_file():
             raise InputError(f"{path} is no run folder: it holds no config.yaml")
         return folder
+
+    @property
+    def command(self) -> str:
+        """The command of ``molrl`` that began the run.
+
+        Raises:
+            InputError: if ``versions.json`` is broken.
+        """
+        return str(read_json(self.versions_file).get("command"))
 
     def check_free(self) -> None:
         """Make sure that nothing would be overwritten.

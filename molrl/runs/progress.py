@@ -24,6 +24,11 @@ class Progress(Protocol):
         ...
 
 
+def tell(line: str) -> None:
+    """Tell whoever looks on something that does not end the run, on standard error."""
+    print(f"molrl: {line}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress(
     total: int, description: str, done: int = 0, stream: TextIO | None = None

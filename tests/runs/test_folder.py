@@ -17,7 +17,7 @@ class Settings(Config):
 
 
 def test_a_run_is_begun_and_found_again(tmp_path):
-    begun = RunFolder.create(tmp_path / "runs" / "a", Settings(seed=3))
+    begun = RunFolder.create(tmp_path / "runs" / "a", Settings(seed=3), "train")
     found = RunFolder.open(tmp_path / "runs" / "a")
     assert found.load_config(Settings) == Settings(seed=3)
     assert found.load_config(Settings, ["seed=5"]) == Settings(seed=5)
@@ -25,6 +25,7 @@ def test_a_run_is_begun_and_found_again(tmp_path):
     assert versions["molrl"] == molrl.__version__
     assert {"python", "torch", "numpy", "commit"} <= versions.keys()
     assert versions["machine"].keys() == {"system", "cpu", "cores", "gpu"}
+    assert found.command == "train"
     assert found.read_summary() is None
     begun.write_summary({"return_fraction": 0.95})
     assert found.read_summary() == {"return_fraction": 0.95}
@@ -32,11 +33,11 @@ def test_a_run_is_begun_and_found_again(tmp_path):
 
 def test_an_empty_folder_is_free_and_a_run_is_not(tmp_path):
     (tmp_path / "a").mkdir()
-    folder = RunFolder.create(tmp_path / "a", Settings())
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
     before = folder.config_file.read_bytes()
     (tmp_path / "a-2").mkdir()
     with pytest.raises(InputError, match=r"not empty.*molrl resume .*a`.*run_dir=.*a-3$"):
-        RunFolder.create(tmp_path / "a", Settings(seed=1))
+        RunFolder.create(tmp_path / "a", Settings(seed=1), "train")
     assert folder.config_file.read_bytes() == before
 
 
@@ -44,12 +45,12 @@ def test_an_empty_folder_is_free_and_a_run_is_not(tmp_path):
 def test_a_file_in_the_way_is_named(tmp_path, path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"file is a file; name another"):
-        RunFolder.create(tmp_path / path, Settings())
+        RunFolder.create(tmp_path / path, Settings(), "train")
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
-        RunFolder.create(tmp_path / ("x" * 300), Settings())
+        RunFolder.create(tmp_path / ("x" * 300), Settings(), "train")
 
 
 def test_what_is_no_run_is_refused(tmp_path):
@@ -59,7 +60,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 
 def test_an_unforeseen_error_is_written_down(tmp_path):
-    folder = RunFolder.create(tmp_path / "a", Settings())
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
     with pytest.raises(RunFailed) as failed, folder.logging_failure():
         raise ZeroDivisionError("no")
     assert failed.value.log == folder.log_file
@@ -68,7 +69,7 @@ def test_an_unforeseen_error_is_written_down(tmp_path):
 
 
 def test_bad_input_passes_as_it_is_and_an_interrupt_says_how_to_go_on(tmp_path):
-    folder = RunFolder.create(tmp_path / "a", Settings())
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
     with pytest.raises(InputError, match=r"^bad$"), folder.logging_failure():
         raise InputError("bad")
     with pytest.raises(KeyboardInterrupt, match=r"molrl resume .*a`"), folder.logging_failure():

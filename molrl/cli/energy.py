@@ -1,0 +1,160 @@
+"""``molrl energy``: the data, the fit and the errors of energy models."""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import torch
+
+from molrl.energy.data.config import DataConfig
+from molrl.energy.data.dataset import Dataset
+from molrl.energy.data.make import make_dataset
+from molrl.energy.fit import Fit, FitConfig
+from molrl.energy.interface import EnergyOutput
+from molrl.energy.registry import load_energy, resolve_device
+from molrl.errors import InputError
+from molrl.evaluation.table import format_table
+from molrl.files import read_molecules
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import load_config
+from molrl.runs.folder import RunFolder
+from molrl.runs.metrics import MetricsLog
+from molrl.runs.progress import Progress, progress, tell
+
+
+def data(arguments: Namespace) -> int:
+    """Make labelled structures and write them to the config's ``output``.
+
+    Raises:
+        InputError: if the config is bad, or the output would overwrite something; nothing is made
+            then.
+    """
+    config = load_config(arguments.config, arguments.overrides, DataConfig)
+    output = Path(config.output)
+    if output.suffix != ".npz":
+        raise InputError(f"output {output} is no name for a dataset; it must end in .npz")
+    if os.path.exists(output):
+        raise InputError(f"output {output} is there already; name another")
+    with _phases() as report:
+        made, dropped = make_dataset(config, report)
+    made.save(output)
+    figures = {kind: int(made.of_kind(kind).sum()) for kind in made.kinds}
+    lost = {
+        "dropped, no energy": dropped.failed.total(),
+        "dropped, too steep": dropped.too_steep.total(),
+    }
+    print(f"data: {output}")
+    print(format_table({"structures": len(made), **figures, **lost}))
+    return 0
+
+
+def fit(arguments: Namespace) -> int:
+    """Fit a MACE to labelled structures, in a run folder.
+
+    Raises:
+        InputError: if the config or the data are bad, or the run folder is not free; nothing is
+            written then.
+    """
+    config = load_config(arguments.config, arguments.overrides, FitConfig)
+    RunFolder(config.run_dir).check_free()
+    model = _fit(config)
+    _run(model, RunFolder.create(config.run_dir, config, "energy fit"))
+    return 0
+
+
+def go_on(folder: RunFolder) -> None:
+    """Go on with a fit at its latest sound checkpoint.
+
+    Raises:
+        InputError: if its data are gone, or it has checkpoints and none is sound.
+    """
+    config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
+    model = _fit(config)
+    model.resume(tell)
+    _run(model, folder)
+
+
+def _fit(config: FitConfig) -> Fit:
+    structures = Dataset.join([Dataset.load(path) for path in config.data])
+    atoms = load_energy(config.reference).atom_energies()
+    return Fit(config, structures, atoms, resolve_device(config.device))
+
+
+def _run(model: Fit, folder: RunFolder) -> None:
+    last: dict[str, float] = {}
+    with (
+        folder.logging_failure(),
+        MetricsLog(folder.metrics_file, folder.tensorboard, steps=model.step) as log,
+        progress(model.config.steps, "fit", model.step) as bar,
+    ):
+
+        def report(step: int, figures: dict[str, float]) -> None:
+            if "valid_energy_mae" in figures:
+                log.append({"steps": step, **figures})
+                last.update(figures)
+            bar.update(step, loss=figures["loss"], valid=last.get("valid_energy_mae"))
+
+        model.run(report)
+        folder.write_summary({"steps": model.step, "weights": str(model.weights), **last})
+    print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
+    print(format_table({"steps": model.step, **last}))
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Print the errors of one energy model against another on the molecules of a file.
+
+    Raises:
+        InputError: if the file is broken, or a model does not know an element in it.
+    """
+    molecules = read_molecules(arguments.file)
+    model, reference = load_energy(arguments.model), load_energy(arguments.against)
+    found = model.evaluate(molecules, forces=True)
+    wanted = reference.evaluate(molecules, forces=True)
+    names: dict[str, object] = {
+        "model": f"{model.name} {model.hash}",
+        "against": f"{reference.name} {reference.hash}",
+    }
+    print(format_table(names | _errors(molecules, found, wanted)))
+    return 0
+
+
+def _errors(
+    molecules: MoleculeBatch, found: EnergyOutput, wanted: EnergyOutput
+) -> dict[str, object]:
+    """Errors of energies and forces, over the molecules of which both have an energy."""
+    assert found.forces is not None
+    assert wanted.forces is not None
+    error = (found.energy.cpu() - wanted.energy.cpu()).double()
+    sound = torch.isfinite(error)
+    per_atom, error = (error / molecules.n_atoms)[sound], error[sound]
+    force_error = (found.forces.cpu() - wanted.forces.cpu())[sound[molecules.molecule]]
+    return {
+        "molecules": len(molecules),
+        "without an energy": int((~sound).sum()),
+        "mean absolute error, eV": _mean(error.abs()),
+        "mean absolute error, eV per atom": _mean(per_atom.abs()),
+        "mean error, eV": _mean(error),
+        "largest error, eV": float(error.abs().max()) if len(error) else None,
+        "mean absolute force error, eV/Å": _mean(force_error.abs()),
+    }
+
+
+def _mean(values: torch.Tensor) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+@contextmanager
+def _phases() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of work in phases: a bar for each."""
+    with ExitStack() as stack:
+        bars: dict[str, Progress] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                stack.close()
+                bars[what] = stack.enter_context(progress(total, what))
+            bars[what].update(done)
+
+        yield report
