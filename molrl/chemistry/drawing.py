@@ -46,7 +46,7 @@ def draw_molecule(
     """A picture of a molecule or of a half-built one, seen from its broad side.
 
     The view follows the principal axes of the atoms, so the picture does not depend on how the
-    molecule is turned; it is never mirrored.
+    molecule is turned (unless symmetry leaves the axes open); it is never mirrored.
 
     Args:
         numbers: ``(n,)`` atomic numbers; no atoms give a white picture.

@@ -84,16 +84,17 @@ def test_turning_and_moving_a_molecule_does_not_change_its_picture(seed):
     assert np.abs(first.astype(int) - second).mean() < 0.1
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("front", [8, 7])
-def test_the_nearer_atom_hides_the_farther_and_nothing_is_mirrored(front, seed):
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_nearer_atom_hides_the_farther_and_nothing_is_mirrored(order, front, seed):
     """Oxygen above and nitrogen below a plane whose atoms run round it one way."""
     angle = np.radians([0, 100, 220])
     ring = 4 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     numbers = [16, 17, 11, front, 15 - front]
     positions = np.vstack([ring, [[0, 0, 0.25], [0, 0, -0.25]]])
     positions = Rotation.random(random_state=seed).apply(positions)
-    picture = draw_molecule(numbers, positions, (300, 300))
+    picture = draw_molecule(numbers[::order], positions[::order], (300, 300))
     shown = {z: len(place_of(picture, hue)[0]) for z, hue in ((8, 0.0), (7, 0.64))}
     seen, hidden = sorted(shown, key=shown.get, reverse=True)
     assert shown[seen] > 2 * shown[hidden]
