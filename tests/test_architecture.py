@@ -1,0 +1,64 @@
+"""The house stands as designed: floors, lazy imports, guarded rooms, one line in CI and README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.api import read_configuration
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def python(code, folder=ROOT):
+    """Run code in a fresh interpreter; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_imports_run_down_the_floors(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert read_configuration()["contracts_options"]
+    assert lint_imports(no_cache=True) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import molrl", "import molrl.cli.main as m; m.main(['--help'])"],
+    ids=["import", "help"],
+)
+def test_import_and_help_cost_neither_torch_nor_sb3(code):
+    heavy = "{'torch', 'stable_baselines3', 'mace', 'e3nn', 'rdkit', 'ase'}"
+    said = python(f"{code}\nimport sys\nprint(sorted({heavy} & set(sys.modules)))")
+    assert said.splitlines()[-1] == "[]"
+
+
+def test_import_registers_the_environment():
+    code = "import gymnasium, molrl\nprint(gymnasium.spec('MolDesign-v0').to_json())"
+    assert "molrl.envs.design:MolDesignEnv" in python(code)
+
+
+@pytest.mark.parametrize("room", ["envs", "agents"])
+def test_rooms_refuse_a_bare_import(room):
+    code = f"try:\n    import {room}\nexcept ImportError as error:\n    print(error)"
+    assert python(code).startswith(f"import molrl.{room}, not {room}")
+
+
+@pytest.mark.parametrize("room", ["envs", "agents"])
+def test_rooms_are_one_file_each_under_one_name(room):
+    link = ROOT / "molrl" / room
+    assert link.is_symlink()
+    assert link.readlink() == Path("..", room)
+
+
+def test_ci_runs_the_second_command_of_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    setup = {"#!/usr/bin/env bash", "set -euo pipefail", 'cd "$(dirname "$0")/.."', ""}
+    assert next(line for line in script if line not in setup) == commands[1]
