@@ -17,8 +17,8 @@ def write_molecules(verdict: Verdict, folder: Path | str) -> None:
 
     Both hold the molecules as generated, in their order, each with its SMILES, validity, energy,
     energy above the relaxed geometry (eV), RMSD to it (Å) and whether the relaxation converged;
-    a figure that is not to be had is ``nan``, a SMILES ``-``. Nothing in them differs between identical runs.
-    The SDF has the bonds that were perceived.
+    a figure that is not to be had is ``nan``, a SMILES ``-``. Nothing in them differs between
+    identical runs. The SDF has the bonds that were perceived.
     """
     folder = Path(folder)
     properties = _properties(verdict)
