@@ -8,20 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 
 from molrl.chemistry.enumeration import VALENCES, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.energy.data.dataset import split_of
+from molrl.energy.data.placements import interaction_energies, placements
 from molrl.energy.data.structures import Structure, half_built, rattled
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
-_REACH = (0.3, 2.0)  # Å from the focal atom
-_FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
 _OVERBOUND = 1.0  # eV
-_CHUNK = 4096  # structures a call of the model
 _RATTLE = 0.05  # Å
 
 
@@ -79,12 +77,15 @@ def placement_attack(
             tried, as in the environment; nor are any nearer than 0.3 Å.
         split: of which molecules; ``test`` to judge a model, ``train`` to find what to learn from.
     """
-    starts = half_built_molecules(n_molecules, seed, split, model.elements)
-    tried = [
-        placements(start, n_placements, np.random.default_rng([seed, i]), guard)
-        for i, start in enumerate(starts)
-    ]
-    paid = _interaction(model, [structure for some in tried for structure in some])
+    starts, tried = [], []
+    for i, start in enumerate(half_built_molecules(n_molecules, seed, split, model.elements)):
+        elements = np.union1d(start.numbers, [1])
+        rng = np.random.default_rng([seed, i])
+        some = placements(start, elements, n_placements, rng, guard)
+        if some:
+            starts.append(start)
+            tried.append(some)
+    paid = interaction_energies(model, [structure for some in tried for structure in some])
     ends = np.cumsum([len(some) for some in tried])
     picks = [
         _pick(energies, some)
@@ -126,54 +127,18 @@ def half_built_molecules(
     return out
 
 
-def placements(start: Structure, n: int, rng: np.random.Generator, guard: float) -> list[Structure]:
-    """The structure with one atom more, ``n`` times, or fewer where the guard leaves no room.
-
-    The elements are the structure's own and hydrogen; the new atom lies 0.3 to 2.0 Å from a
-    random atom, in any direction.
-    """
-    elements = np.union1d(start.numbers, [1])
-    tries = 20 * n
-    numbers = rng.choice(elements, size=tries)
-    focus = start.positions[rng.integers(len(start), size=tries)]
-    directions = rng.normal(size=(tries, 3))
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    where = focus + directions * rng.uniform(*_REACH, size=(tries, 1))
-    gaps = np.linalg.norm(where[:, None] - start.positions, axis=-1)
-    radii = covalent_radii[numbers][:, None] + covalent_radii[start.numbers]
-    allowed = (gaps >= np.maximum(guard * radii, _FLOOR)).all(-1)
-    return [
-        start.plus(numbers[i : i + 1], where[i : i + 1], "adversarial")
-        for i in np.flatnonzero(allowed)[:n]
-    ]
-
-
 def _pick(paid: np.ndarray, tried: Sequence[Structure]) -> list[int]:
     """The best paid, the worst paid, and the furthest from the best among the better half."""
     order = np.argsort(paid)
     last = np.array([structure.positions[-1] for structure in tried])
     better = order[: max(2, len(order) // 2)]
     far = np.linalg.norm(last[better] - last[order[0]], axis=-1)
-    return [int(order[0]), int(order[-1]), int(better[far.argmax()])]
+    return list(dict.fromkeys([int(order[0]), int(order[-1]), int(better[far.argmax()])]))
 
 
 def _change(
     model: EnergyModel, starts: Sequence[Structure], ends: Sequence[Structure]
 ) -> np.ndarray:
     """``(n,)`` eV: the energy change of each placement, relative to isolated atoms."""
-    before = _interaction(model, starts)
-    return _interaction(model, ends) - before
-
-
-def _interaction(model: EnergyModel, structures: Sequence[Structure]) -> np.ndarray:
-    """``(n,)`` eV: energies less those of the isolated atoms; NaN where the model failed."""
-    table = np.zeros(max(model.elements) + 1)
-    for number, energy in model.atom_energies().items():
-        table[number] = energy
-    parts = []
-    for i in range(0, len(structures), _CHUNK):
-        chunk = structures[i : i + _CHUNK]
-        batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in chunk)
-        isolated = np.array([table[s.numbers].sum() for s in chunk])
-        parts.append(model.evaluate(batch).energy.cpu().numpy() - isolated)
-    return np.concatenate(parts)
+    before = interaction_energies(model, starts)
+    return interaction_energies(model, ends) - before

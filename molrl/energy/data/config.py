@@ -17,10 +17,10 @@ class KindCounts(Config):
     Attributes:
         relaxed: molecules relaxed with GFN2-xTB, the base of most others; each also gives one
             frame of the way there, of kind ``distorted``.
-        distorted: molecules rattled by 0.04 to 0.15 Å or 0.15 to 0.30 Å.
+        distorted: molecules rattled by 0.02 to 0.12 Å or 0.12 to 0.25 Å.
         half_built: connected prefixes of random orders of placing the atoms, half of them rattled.
         placed: an atom at any distance and angle on a half-built or whole molecule.
-        clash: two atoms pressed together to 0.3 to 0.9 Å.
+        clash: two atoms pressed together to a quarter to three quarters of a bond.
         frag: molecules pulled apart at a bond, and two pieces side by side.
         pair: each pair of elements at distances of 0.3 to 6 Å.
         walk: what an agent builds at random from an empty canvas.
@@ -30,13 +30,13 @@ class KindCounts(Config):
 
     relaxed: int = Field(default=3000, ge=1)
     distorted: int = Field(default=7000, ge=0)
-    half_built: int = Field(default=7000, ge=0)
-    placed: int = Field(default=8000, ge=0)
-    clash: int = Field(default=2000, ge=0)
+    half_built: int = Field(default=8000, ge=0)
+    placed: int = Field(default=9000, ge=0)
+    clash: int = Field(default=4000, ge=0)
     frag: int = Field(default=2500, ge=0)
-    pair: int = Field(default=1500, ge=0)
-    walk: int = Field(default=5000, ge=0)
-    settled: int = Field(default=3000, ge=0)
+    pair: int = Field(default=2000, ge=0)
+    walk: int = Field(default=8000, ge=0)
+    settled: int = Field(default=5000, ge=0)
 
 
 class DataConfig(Config):

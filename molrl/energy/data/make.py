@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, covalent_radii
 
 from molrl.bags import Bag
 from molrl.chemistry.enumeration import from_smiles, random_molecules
@@ -33,6 +33,7 @@ _CHUNK = 128
 _RELAXED = 0.05  # eV/Å
 _RELAX_STEPS = 150
 _SETTLE_STEPS = 12
+_SMALLNESS = 1.5  # a molecule is drawn from in proportion to its heavy atoms to minus this power
 
 Draw = Callable[[np.random.Generator], Structure | None]
 
@@ -150,12 +151,14 @@ class _Draws:
         self._config = config
         self._molecules = molecules
         self._elements = [1, *(atomic_numbers[symbol] for symbol in config.elements)]
+        heavy = np.array([(m.numbers > 1).sum().clip(1) for m in molecules])
+        self._shares = heavy**-_SMALLNESS / (heavy**-_SMALLNESS).sum()
         self._by_split: dict[str, list[Structure]] = {}
         for molecule in molecules:
             self._by_split.setdefault(split_of(molecule.identity), []).append(molecule)
 
     def _molecule(self, rng: np.random.Generator) -> Structure:
-        return self._molecules[int(rng.integers(len(self._molecules)))]
+        return self._molecules[int(rng.choice(len(self._molecules), p=self._shares))]
 
     def _start(self, rng: np.random.Generator) -> Structure:
         """A molecule, or three times in four a half-built one."""
@@ -164,7 +167,7 @@ class _Draws:
         return prefix or molecule
 
     def distorted(self, rng: np.random.Generator) -> Structure:
-        low, high = (0.04, 0.15) if rng.random() < 0.6 else (0.15, 0.30)
+        low, high = (0.02, 0.12) if rng.random() < 0.6 else (0.12, 0.25)
         return rattled(self._molecule(rng), rng, rng.uniform(low, high), "distorted")
 
     def half_built(self, rng: np.random.Generator) -> Structure | None:
@@ -196,8 +199,11 @@ class _Draws:
         return beside(start, half_built(other, rng) or other, rng)
 
     def pair(self, rng: np.random.Generator) -> Structure:
-        distance = rng.uniform(0.5, 2.5) if rng.random() < 0.6 else rng.uniform(0.3, 6.0)
-        return pair(rng.choice(self._elements, 2).tolist(), round(float(distance), 4))
+        numbers = rng.choice(self._elements, 2)
+        bond = covalent_radii[numbers].sum()
+        near = rng.random() < 0.6
+        distance = rng.uniform(0.3, 2.0) * bond if near else rng.uniform(0.3, 6.0)
+        return pair(numbers.tolist(), max(0.3, round(float(distance), 4)))
 
     def walk(self, rng: np.random.Generator, index: int) -> Structure:
         """A prefix of a random walk; long ones are as likely as short ones."""

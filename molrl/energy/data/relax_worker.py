@@ -5,6 +5,8 @@ from ase import Atoms
 from ase.optimize import BFGS
 from tblite.ase import TBLite
 
+_STIFFNESS = 40.0  # eV/Å²; a bond's, so that the first steps of BFGS are about right
+
 
 def work(
     numbers: np.ndarray, positions: np.ndarray, fmax: float, steps: int
@@ -24,7 +26,7 @@ def work(
     )
     frames = [atoms.positions.copy()]
     try:
-        optimizer = BFGS(atoms, logfile=None, maxstep=0.15)
+        optimizer = BFGS(atoms, logfile=None, maxstep=0.15, alpha=_STIFFNESS)
         optimizer.attach(lambda: frames.append(atoms.positions.copy()))
         converged = optimizer.run(fmax=fmax, steps=steps)
     except Exception as error:  # tblite raises its own kinds where the SCF does not converge

@@ -138,13 +138,17 @@ def placed(
 
 
 def clash(structure: Structure, rng: np.random.Generator) -> Structure | None:
-    """A random atom pressed towards another, to 0.3 to 0.9 Å, the rest left in place."""
+    """A random atom pressed towards another, the rest left in place.
+
+    They end up at 0.25 to 0.75 of the sum of their covalent radii, 0.3 Å apart at least.
+    """
     n = len(structure)
     mover, target = rng.choice(n, size=2, replace=False)
     gap = structure.positions[mover] - structure.positions[target]
     away = direction(rng) if rng.random() < 0.5 else gap / np.linalg.norm(gap)
     moved = structure.positions.copy()
-    moved[mover] = moved[target] + away * rng.uniform(0.3, 0.9)
+    radii = covalent_radii[structure.numbers[[mover, target]]].sum()
+    moved[mover] = moved[target] + away * max(0.3, rng.uniform(0.25, 0.75) * radii)
     return structure.at(moved, "clash") if distances(moved).min() > NEAREST else None
 
 
