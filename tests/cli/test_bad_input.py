@@ -1,0 +1,249 @@
+"""Bad input is refused in one line that names it, with exit code 2, and nothing is written."""
+
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+import molrl
+from molrl.bags import Bag
+from molrl.cli.main import main
+from molrl.errors import InputError
+from molrl.files import read_molecules
+from molrl.molecules import MoleculeBatch
+
+TRAIN = """
+run_dir: run
+total_steps: 100
+task: {bag: H2O}
+energy: gfn2
+"""
+DATA = "output: data.npz\n"
+FIT = "data: [data.npz]\nrun_dir: fit\n"
+WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+
+
+def train(*overrides, config=TRAIN):
+    return ["train", "config.yaml", *overrides], {"config.yaml": config}
+
+
+def generate(*arguments):
+    return ["generate", *arguments], {}
+
+
+def evaluate(content, name="in.extxyz"):
+    return ["evaluate", name], {name: content}
+
+
+RANDOM = ("--method", "random:gfn2", "--bag", "H2O")
+RUN = {"run/config.yaml": TRAIN, "run/versions.json": '{"command": "train"}'}
+
+COMMANDS = {
+    "no command": (([], {}), "required: COMMAND"),
+    "an unknown command": ((["trian"], {}), "has no 'trian'; did you mean 'train'?"),
+    "an unknown option": ((["evaluate", "x", "--jsn", "y"], {}), "did you mean '--json'?"),
+    "no config": ((["train"], {}), "required: CONFIG"),
+    "an absent config": ((["train", "absent.yaml"], {}), "absent.yaml is no file"),
+    "a folder for a config": ((["train", "."], {}), ". is no file"),
+    "an empty config": (train(config=""), "config.yaml holds no keys"),
+    "a list for a config": (train(config="- 1"), "holds no keys"),
+    "a config that is no YAML": (train(config="a: [1"), "config.yaml line 1"),
+    "a config that is no text": (train(config=b"\xff\xfe\x00"), "is no text file"),
+    "a config of a great many bytes": (train(config="#" * 10**6), "is larger than"),
+    "a key twice": (
+        train(config=TRAIN + "energy: mace"),
+        "line 6: the key 'energy' is there twice",
+    ),
+    "an alias": (train(config=TRAIN + "seed: &a 1\ndevice: *a"), "aliases are not allowed"),
+    "a tag": (train(config=TRAIN + "seed: !!python/name:os.system"), "is not allowed"),
+    "an unknown key": (train("totl_steps=5"), "totl_steps is no key; did you mean 'total_steps'?"),
+    "an unknown key of ppo": (train("ppo.num_env=5"), "ppo.num_env is no key; did you mean"),
+    "an unknown key of the rules": (
+        train("env.rules.clash_fracton=1"),
+        "env.rules: rules: clash_fracton is no key; did you mean 'clash_fraction'?",
+    ),
+    "a missing key": (train(config="run_dir: run\ntask: {bag: H2O}"), "total_steps is missing"),
+    "no task": (train(config="run_dir: run\ntotal_steps: 5"), "task is missing"),
+    "words for a number": (train("total_steps=many"), "total_steps must be a valid integer"),
+    "a boolean for a number": (train("seed=true"), "seed must be a valid integer, not True"),
+    "a fraction for a count": (train("ppo.num_envs=1.5"), "ppo.num_envs must be a valid integer"),
+    "no steps": (train("total_steps=0"), "total_steps must be greater than or equal to 1, not 0"),
+    "a negative seed": (train("seed=-1"), "seed must be"),
+    "NaN": (train("ppo.learning_rate=.nan"), "ppo.learning_rate must be a finite number, not nan"),
+    "infinity": (train("ppo.reward_scale=.inf"), "ppo.reward_scale must be a finite number"),
+    "a window that is none": (train("policy.distances=[2, 1]"), "policy: distances 2.0 to 1.0"),
+    "an override without a value": (train("seed"), "'seed' is no override; write key.sub=value"),
+    "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is no section"),
+    "no formula": (train("task.bag=methanol"), "task.bag: 'methanol' is no formula"),
+    "a number for a bag": (train("task.bag=5"), "task.bag must be a valid string, not 5"),
+    "no element": (train("task.bag=CXx4"), "'Xx' is no element"),
+    "no atoms": (train("task.bag=C0"), "'0' is no count"),
+    "no heavy atom": (train("task.bag=H2"), "no heavy atom"),
+    "a radical": (train("task.bag=CH3"), "CH3"),
+    "more hydrogen than can be bound": (train("task.bag=CH9N"), "CH9N"),
+    "a bag too large for the canvas": (train("env.canvas_size=2"), "the canvas takes 2"),
+    "an element left out": (train("env.elements=[H, C]"), "holds O; elements are H C"),
+    "an element the energy does not know": (train("task.bag=UO2"), "does not know U"),
+    "an unknown energy": (train("energy=gfn3"), "'gfn3'; did you mean 'gfn2'?"),
+    "absent weights": (train("energy=mace:absent.json"), "absent.json"),
+    "foreign weights": (
+        (["train", "config.yaml", "energy=mace:w.json"], {"config.yaml": TRAIN, "w.json": "{}"}),
+        "w.json",
+    ),
+    "an unknown agent": (train("agent=covarient"), "did you mean 'covariant'?"),
+    "unknown rules": (train("env.rules=molgim"), "did you mean 'molgym'?"),
+    "rules that let atoms be in one place": (train("env.rules={clash_fraction: 0}"), "one place"),
+    "an unknown device": (train("device=gpu"), "no device is called 'gpu'"),
+    "a run that is there already": (
+        (["train", "config.yaml"], {"config.yaml": TRAIN, "run/notes.txt": "mine"}),
+        "run_dir=run-2",
+    ),
+    "a file for a run": (train("run_dir=config.yaml"), "config.yaml is a file"),
+    "an unknown generator": (generate("--method", "randon", "--bag", "C", "-o", "x.sdf"), "random"),
+    "a generator without its run": (
+        generate("--method", "covariant", "--bag", "H2O", "-o", "x.sdf"),
+        "covariant:RUN",
+    ),
+    "a generator whose run is none": (
+        generate("--method", "covariant:run", "--bag", "H2O", "-o", "x.sdf"),
+        "policy.json",
+    ),
+    "a bag that is none": (
+        generate("--method", "random", "--bag", "h2o", "-o", "x.sdf"),
+        "'h2o' is no formula",
+    ),
+    "no molecules": (generate(*RANDOM, "-n", "0", "-o", "x.sdf"), "'0' is no number from 1"),
+    "NaN molecules": (generate(*RANDOM, "-n", "nan", "-o", "x.sdf"), "'nan' is no number"),
+    "a seed that is none": (generate(*RANDOM, "--seed", "-1", "-o", "x.sdf"), "'-1' is no number"),
+    "an output of no known kind": (generate(*RANDOM, "-o", "x.pdb"), "x.pdb is of no known kind"),
+    "no output": (generate(*RANDOM), "required: -o"),
+    "an absent file": ((["evaluate", "absent.extxyz"], {}), "absent.extxyz does not exist"),
+    "a file of no known kind": (evaluate(WATER, "in.txt"), "in.txt is of no known kind"),
+    "an empty file": (evaluate(""), "in.extxyz holds no molecule"),
+    "a file that is no text": (evaluate(b"\xff\xfe\x00\x01"), "in.extxyz is no text file"),
+    "a NaN coordinate": (evaluate(WATER.replace("0.96", "nan")), "no finite number"),
+    "an infinite coordinate": (evaluate(WATER.replace("0.96", "inf")), "no finite number"),
+    "two atoms in one place": (evaluate(WATER.replace("0.96", "0.0")), "two atoms in one place"),
+    "a negative number of atoms": (evaluate("-1\n\n"), "'-1' is no number of atoms"),
+    "no atoms at all": (evaluate("0\n\n"), "0 atoms"),
+    "ten million atoms": (evaluate("10000000\n\nH 0 0 0\n"), "10000000 atoms"),
+    "a file cut short": (evaluate(WATER[:-20]), "in.extxyz"),
+    "a dummy element": (evaluate(WATER.replace("O", "X")), "in.extxyz"),
+    "no element in a file": (evaluate(WATER.replace("O", "Qq")), "in.extxyz"),
+    "words for coordinates": (evaluate(WATER.replace("0.96", "far")), "in.extxyz is broken"),
+    "an element the judge does not know": (evaluate(WATER.replace("O", "U")), "holds U"),
+    "a broken SDF": (evaluate("nothing\n\n\n  3  2\n", "in.sdf"), "in.sdf"),
+    "a folder for the figures": (
+        (["evaluate", "in.extxyz", "--json", "."], {"in.extxyz": WATER}),
+        "--json . is a folder",
+    ),
+    "no run": ((["resume", "run"], {}), "run is no run folder"),
+    "a run whose config was spoiled": (
+        (["resume", "run"], RUN | {"run/config.yaml": TRAIN + "sed: 1"}),
+        "sed is no key",
+    ),
+    "a run of no known command": (
+        (["resume", "run"], RUN | {"run/versions.json": '{"command": "brew"}'}),
+        "'brew'",
+    ),
+    "an unknown energy command": ((["energy", "fitt"], {}), "did you mean 'fit'?"),
+    "an unknown key of the data": (
+        (["energy", "data", "c.yaml", "counts.relaxd=1"], {"c.yaml": DATA}),
+        "counts.relaxd is no key; did you mean 'relaxed'?",
+    ),
+    "data of another kind": (
+        (["energy", "data", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),
+        "must end in .npz",
+    ),
+    "data that are there already": (
+        (["energy", "data", "c.yaml"], {"c.yaml": DATA, "data.npz": "mine"}),
+        "data.npz is there already",
+    ),
+    "absent data": ((["energy", "fit", "c.yaml"], {"c.yaml": FIT}), "data.npz does not exist"),
+    "data that are none": (
+        (["energy", "fit", "c.yaml"], {"c.yaml": FIT, "data.npz": "mine"}),
+        "data.npz cannot be read",
+    ),
+    "an unknown energy of two": (
+        (["energy", "evaluate", "in.extxyz", "--model", "gfn"], {"in.extxyz": WATER}),
+        "did you mean 'gfn2'?",
+    ),
+}
+
+
+def step(action):
+    env = gymnasium.make("MolDesign-v0", bag="H2O", energy="gfn2", disable_env_checker=True)
+    env.reset(seed=0)
+    env.step(action)
+
+
+CALLS = {
+    "a NaN action": (lambda: step(np.full(5, np.nan, np.float32)), "action"),
+    "an infinite action": (lambda: step(np.full(5, np.inf, np.float32)), "action"),
+    "an action of another shape": (lambda: step(np.zeros(7, np.float32)), "action"),
+    "an action of words": (lambda: step(np.array(["a"] * 5)), "action"),
+    "no action": (lambda: step(None), "action"),
+    "an empty bag": (lambda: Bag({}), "a bag holds 1 to 1000 atoms"),
+    "a bag of antimatter": (lambda: Bag({6: -1}), "-1 atoms"),
+    "an unknown environment option": (
+        lambda: gymnasium.make("MolDesign-v0", bga="H2O", energy="gfn2"),
+        "bga is no key; did you mean 'bag'?",
+    ),
+    "an energy that is no name": (lambda: molrl.load_energy(5), "named by a string"),
+    "an argument that is not taken": (lambda: molrl.load_energy("gfn2:x"), "takes nothing"),
+    "a generator and a colon": (lambda: molrl.load_generator("covariant:"), "nothing follows"),
+    "a file that is a folder": (lambda: read_molecules("."), "no known kind"),
+    "shapes that do not belong together": (
+        lambda: MoleculeBatch(torch.ones(2), torch.zeros(3, 3), torch.tensor([2])),
+        "positions must be (2, 3)",
+    ),
+}
+
+
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def put(folder, files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *CALLS])
+def test_bad_input_is_refused_in_one_line_and_nothing_is_written(name, here, capfd):
+    if name in CALLS:
+        call, wanted = CALLS[name]
+        with pytest.raises(InputError) as refused:
+            call()
+        line, before = str(refused.value), {}
+    else:
+        (arguments, files), wanted = COMMANDS[name]
+        put(here, files)
+        before = contents(here)
+        assert main(arguments) == 2
+        out, err = capfd.readouterr()
+        assert (out, err.count("\n"), err[:14]) == ("", 1, "molrl: error: ")
+        line = err.strip()
+    assert wanted in line
+    assert "\n" not in line
+    assert "Traceback" not in line
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize("name", ["an unknown key of ppo", "two atoms in one place"])
+def test_a_process_of_its_own_refuses_in_the_same_way(name, here):
+    (arguments, files), wanted = COMMANDS[name]
+    put(here, files)
+    done = subprocess.run(
+        [sys.executable, "-m", "molrl.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert wanted in done.stderr

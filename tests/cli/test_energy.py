@@ -1,0 +1,85 @@
+"""molrl energy: data, then a fit that can be resumed, then its errors, on real physics."""
+
+import shutil
+
+import pytest
+
+from molrl.cli.main import main
+from molrl.energy import load_energy
+from molrl.energy.data.dataset import Dataset
+from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.metrics import read_metrics
+
+DATA = """
+output: data.npz
+max_heavy: 3
+counts: {relaxed: 20, distorted: 40, half_built: 30, placed: 20, clash: 10, frag: 10, pair: 30,
+         walk: 10, settled: 5}
+"""
+FIT = """
+data: [data.npz]
+run_dir: whole
+steps: 40
+warmup: 5
+batch_size: 8
+checkpoint_every: 20
+network: {channels: 8, max_ell: 1, correlation: 2}
+"""
+WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+
+
+@pytest.fixture(scope="module")
+def fits(tmp_path_factory):
+    """A folder with data and the fit ``whole``."""
+    folder = tmp_path_factory.mktemp("fits")
+    for name, text in (("data.yaml", DATA), ("fit.yaml", FIT), ("water.xyz", WATER)):
+        (folder / name).write_text(text)
+    data = folder / "data.npz"
+    assert main(["energy", "data", str(folder / "data.yaml"), f"output={data}"]) == 0
+    paths = [f"data=[{data}]", f"run_dir={folder / 'whole'}"]
+    assert main(["energy", "fit", str(folder / "fit.yaml"), *paths]) == 0
+    return folder
+
+
+def test_the_data_are_of_every_kind(fits):
+    data = Dataset.load(fits / "data.npz")
+    assert set(data.kinds) >= {"relaxed", "distorted", "half-built", "placed", "clash", "pair"}
+
+
+def test_the_fit_is_a_run_with_a_row_a_checkpoint(fits):
+    rows = read_metrics(fits / "whole" / "metrics.csv")
+    assert [row["steps"] for row in rows] == [20, 40]
+    names = {path.name for path in (fits / "whole").iterdir()}
+    assert names >= {"config.yaml", "versions.json", "summary.json", "checkpoints"}
+    weights = fits / "whole" / "mace.json"
+    assert load_energy(f"mace:{weights}").elements == (1, 6, 7, 8)
+
+
+def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
+    run = tmp_path / "moved"
+    shutil.copytree(fits / "whole", run)
+    (run / "summary.json").unlink()
+    (run / "mace.json").unlink()
+    shutil.rmtree(Checkpoints(run / "checkpoints").path(40))
+    assert main(["resume", str(run)]) == 0
+    for name in ("metrics.csv", "mace.safetensors", "mace.json"):
+        assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()
+
+
+def errors(arguments, capsys):
+    """The errors that ``molrl energy evaluate`` prints, by name."""
+    capsys.readouterr()
+    assert main(["energy", "evaluate", *arguments]) == 0
+    rows = (line.rsplit("  ", 1) for line in capsys.readouterr().out.splitlines())
+    return {name.strip(): float(value) for name, value in rows if "error" in name}
+
+
+def test_errors_of_a_model_against_itself_are_none_and_of_another_are_some(fits, capsys):
+    water = str(fits / "water.xyz")
+    none = errors([water, "--model", "gfn2"], capsys)
+    assert list(none.values()) == pytest.approx([0.0] * 5, abs=1e-6)
+    some = errors([water, "--model", f"mace:{fits / 'whole' / 'mace.json'}"], capsys)
+    assert some["mean absolute error, eV"] > 0.01
+    assert some["mean absolute error, eV per atom"] * 3 == pytest.approx(
+        some["mean absolute error, eV"], rel=1e-3
+    )

@@ -1,0 +1,76 @@
+"""The command line itself: help, exit codes, and errors that nobody foresaw."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import molrl
+from molrl.cli import main as module
+from molrl.cli.main import main
+
+COMMANDS = [
+    "train", "resume", "generate", "evaluate", "energy", "energy data", "energy fit",
+    "energy evaluate",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_helps(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"usage: {' '.join(['molrl', *command.split()])}")
+    assert said.err == ""
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"molrl {molrl.__version__}\n"
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A command that raises what it is told to."""
+
+    def install(error):
+        def fail(arguments):
+            raise error
+
+        monkeypatch.setattr("molrl.cli.resume.resume", fail)
+
+    return install
+
+
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(broken, capsys):
+    broken(ZeroDivisionError("no\nway"))
+    assert main(["resume", "run"]) == 1
+    line = capsys.readouterr().err
+    said = re.fullmatch(
+        r"molrl: error: ZeroDivisionError: no way; the traceback is in (.*)\n", line
+    )
+    with open(said[1], encoding="utf-8") as log:
+        assert "Traceback" in log.read()
+
+
+def test_an_interrupt_is_one_line(broken, capsys):
+    broken(KeyboardInterrupt("go on with `molrl resume run`"))
+    assert main(["resume", "run"]) == 130
+    assert capsys.readouterr().err == "molrl: error: interrupted; go on with `molrl resume run`\n"
+
+
+def test_a_reader_that_has_gone_is_no_traceback():
+    code = (
+        "import sys, molrl.cli.main as m\n"
+        "def flood(arguments):\n"
+        "    while True: print('x' * 1000)\n"
+        "import molrl.cli.resume; molrl.cli.resume.resume = flood\n"
+        "sys.exit(m.main(['resume', 'run']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == "molrl: error: nobody reads the output any more\n"
+    process.stderr.close()
+    assert process.wait() == module.FAILED

@@ -1,0 +1,28 @@
+"""The first command of the README does what it says, on a reduced budget."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from molrl.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def command():
+    """The arguments of ``molrl`` in the first command of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = next(line for line in text.splitlines() if line.startswith("python3 -m venv"))
+    return re.search(r"\.venv/bin/molrl (.*)", first)[1].split()
+
+
+def test_the_quickstart_ends_with_its_table(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    budget = [f"run_dir={tmp_path / 'run'}", "total_steps=1500", "evaluation.n_molecules=5"]
+    assert main([*command, *budget]) == 0
+    table = capsys.readouterr().out.splitlines()[-20:]
+    for label in ("return fraction", "valid", "median energy above relaxed", "judge"):
+        assert any(line.startswith(label) for line in table)
+    assert (tmp_path / "run" / "molecules.png").is_file()

@@ -1,0 +1,138 @@
+"""From a config to the closing table, on real physics: train, resume, generate, evaluate."""
+
+import json
+import shutil
+
+import pytest
+from ase.io import read
+from rdkit import Chem
+
+from molrl.cli.main import main
+from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.metrics import read_metrics
+
+CONFIG = """
+run_dir: whole
+total_steps: 1024
+checkpoint_every: 256
+task: {bag: H2O}
+energy: gfn2
+policy: {width: 16, channels: 4, degree: 2, layers: 1}
+ppo: {num_envs: 32, n_steps: 8, batch_size: 64}
+evaluation: {n_molecules: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with the run ``whole``."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "train.yaml").write_text(CONFIG)
+    assert main(["train", str(folder / "train.yaml"), f"run_dir={folder / 'whole'}"]) == 0
+    return folder
+
+
+def test_the_run_folder_holds_what_is_promised(runs):
+    names = {path.name for path in (runs / "whole").iterdir()}
+    assert names >= {
+        *("config.yaml", "versions.json", "metrics.csv", "tensorboard", "checkpoints"),
+        *("summary.json", "molecules.extxyz", "molecules.sdf", "curve.png", "molecules.png"),
+        *("policy.json", "policy.safetensors"),
+    }
+    assert list((runs / "whole" / "tensorboard").iterdir())
+    for name in ("curve.png", "molecules.png"):
+        assert (runs / "whole" / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_metrics_have_a_row_an_update(runs):
+    rows = read_metrics(runs / "whole" / "metrics.csv")
+    assert [row["steps"] for row in rows] == [256, 512, 768, 1024]
+    for row in rows:
+        assert row["return_fraction"] < 1.02
+        assert 0 <= row["valid_fraction"] <= row["complete_fraction"] <= 1
+
+
+def test_the_closing_table_is_about_the_molecules_in_the_folder(runs):
+    summary = json.loads((runs / "whole" / "summary.json").read_text())
+    assert summary["n_molecules"] == 4
+    assert summary["attempts"] >= 4
+    assert summary["return_fraction"] == pytest.approx(
+        summary["mean_return"] / summary["reference_return"]
+    )
+    assert summary["seconds"] > 0
+    images = read(runs / "whole" / "molecules.extxyz", index=":")
+    assert [image.get_chemical_formula() for image in images] == ["H2O"] * 4
+    assert summary["valid_fraction"] == sum(image.info["valid"] for image in images) / 4
+    mols = Chem.SDMolSupplier(str(runs / "whole" / "molecules.sdf"), removeHs=False, sanitize=False)
+    assert [mol.GetNumAtoms() for mol in mols] == [3] * 4
+
+
+def files_that_must_agree(run):
+    names = ("metrics.csv", "policy.safetensors", "molecules.extxyz", "molecules.sdf")
+    return {name: (run / name).read_bytes() for name in names}
+
+
+def test_the_same_seed_gives_the_same_run(runs, tmp_path):
+    arguments = [str(runs / "train.yaml"), f"run_dir={tmp_path / 'again'}"]
+    assert main(["train", *arguments]) == 0
+    assert files_that_must_agree(tmp_path / "again") == files_that_must_agree(runs / "whole")
+    assert main(["train", *arguments, f"run_dir={tmp_path / 'other'}", "seed=1"]) == 0
+    one, other = (
+        read_metrics(path / "metrics.csv") for path in (runs / "whole", tmp_path / "other")
+    )
+    assert one != other
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["sound", "damaged"])
+def test_a_run_that_broke_off_is_resumed_as_if_it_had_not(runs, tmp_path, damaged, capsys):
+    run = tmp_path / "moved"
+    shutil.copytree(runs / "whole", run)
+    whole = files_that_must_agree(run)
+    for name in ("summary.json", "policy.json", "molecules.extxyz"):
+        (run / name).unlink()
+    checkpoints = Checkpoints(run / "checkpoints")
+    shutil.rmtree(checkpoints.path(1024))
+    if damaged:
+        (checkpoints.path(768) / "state.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["resume", str(run)]) == 0
+    assert ("step-000000000768/state.json is damaged" in capsys.readouterr().err) == damaged
+    assert files_that_must_agree(run) == whole
+
+
+def test_a_finished_run_shows_its_table_and_has_its_checkpoints_checked(runs, tmp_path, capsys):
+    run = tmp_path / "finished"
+    shutil.copytree(runs / "whole", run)
+    before = files_that_must_agree(run)
+    assert main(["resume", str(run)]) == 0
+    said = capsys.readouterr()
+    assert "is finished" in said.out
+    assert said.out.splitlines()[-1].startswith("judge")
+    assert files_that_must_agree(run) == before
+    for path in (run / "checkpoints").glob("*/manifest.json"):
+        path.write_text("{}")
+    assert main(["resume", str(run)]) == 2
+    assert "holds no sound checkpoint" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, capsys):
+    output, figures = str(tmp_path / "made.sdf"), str(tmp_path / "figures.json")
+    method = f"covariant:{runs / 'whole'}"
+    asked = ["--method", method, "--bag", "OH2", "-n", "3", "--seed", "5"]
+    assert main(["generate", *asked, "-o", output]) == 0
+    assert main(["evaluate", output, "--json", figures]) == 0
+    summary = json.loads((tmp_path / "figures.json").read_text())
+    assert summary["n_molecules"] == 3
+    assert capsys.readouterr().out.splitlines()[-1].startswith("judge")
+
+
+def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys):
+    def fail(*arguments):
+        raise MemoryError("full")
+
+    monkeypatch.setattr("molrl.cli.train.judge", fail)
+    run = tmp_path / "broken"
+    assert main(["train", str(runs / "train.yaml"), f"run_dir={run}", "total_steps=256"]) == 1
+    line = f"molrl: error: MemoryError: full; the traceback is in {run / 'error.log'}\n"
+    assert capsys.readouterr().err == line
+    assert "in fail" in (run / "error.log").read_text()
