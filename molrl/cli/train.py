@@ -107,7 +107,8 @@ class Run:
         self._saved = done
         print(
             f"training {config.agent} on {config.task.bag} against {config.energy}; "
-            f"the best known isomer is worth {self.reference:.2f} eV"
+            f"the best known isomer is worth {self.reference:.2f} eV",
+            flush=True,
         )
         if done >= config.total_steps:
             return

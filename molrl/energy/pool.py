@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 _LOOP = """
-import importlib.util, sys
+import importlib.util, signal, sys
 from multiprocessing.connection import Connection
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
 connection = Connection(int(sys.argv[1]))
 spec = importlib.util.spec_from_file_location("worker", sys.argv[2])
 worker = importlib.util.module_from_spec(spec)

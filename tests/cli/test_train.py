@@ -1,7 +1,12 @@
 """From a config to the closing table, on real physics: train, resume, generate, evaluate."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from ase.io import read
@@ -136,3 +141,23 @@ def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys)
     line = f"molrl: error: MemoryError: full; the traceback is in {run / 'error.log'}\n"
     assert capsys.readouterr().err == line
     assert "in fail" in (run / "error.log").read_text()
+
+
+def test_ctrl_c_ends_a_run_in_one_line_that_says_how_to_go_on(runs, tmp_path):
+    run = tmp_path / "run"
+    budget = [f"run_dir={run}", "total_steps=1000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "molrl.cli.main", "train", str(runs / "train.yaml"), *budget],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline().startswith("training covariant on H2O")
+    while not Checkpoints(run / "checkpoints").steps():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert said == f"molrl: error: interrupted; go on with `molrl resume {run}`\n"
