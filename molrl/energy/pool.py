@@ -21,9 +21,13 @@ spec.loader.exec_module(worker)
 while True:
     try:
         tasks = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):  # the parent has gone
         break
-    connection.send([worker.work(*task) for task in tasks])
+    answers = [worker.work(*task) for task in tasks]
+    try:
+        connection.send(answers)
+    except OSError:
+        break
 """
 _CHUNK = 16
 
