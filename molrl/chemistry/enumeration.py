@@ -99,21 +99,20 @@ def random_molecules(
     rng = np.random.default_rng(seed)
     found: dict[str, Chem.Mol] = {}
     small = _complete(tuple(elements), min(complete_heavy, max_heavy))
-    limit = n if max_heavy <= complete_heavy else max(1, int(n * _SMALL_SHARE))
+    only_small = max_heavy <= complete_heavy
+    limit = n if only_small else max(1, int(n * _SMALL_SHARE))
     for mols in small:
         for i in rng.permutation(len(mols)):
             if len(found) < limit and wanted(canonical_smiles(mols[i])):
                 _embed_into(found, mols[i], seed)
     misses = 0
     while len(found) < n:
+        if only_small or misses > 50 * _PATIENCE:
+            raise InputError(f"only {len(found)} such molecules were found, not {n}")
         graph = _draw(rng, tuple(elements), max_heavy)
         mol = _molecule(graph) if graph else None
-        if mol is None or not wanted(canonical_smiles(mol)) or not _embed_into(found, mol, seed):
-            misses += 1
-        else:
-            misses = 0
-        if misses > 50 * _PATIENCE:
-            raise InputError(f"only {len(found)} such molecules were found, not {n}")
+        fits = mol is not None and wanted(canonical_smiles(mol))
+        misses = 0 if mol and fits and _embed_into(found, mol, seed) else misses + 1
     return sorted(found.values(), key=lambda mol: mol.GetNumHeavyAtoms())
 
 

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+from molrl.bags import Bag
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.enumeration import from_smiles, isomers, random_molecules
+from molrl.chemistry.identity import canonical_smiles
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    return random_molecules(150, seed=3)
+
+
+def test_molecules_are_distinct_neutral_closed_shell_and_whole(molecules):
+    names = [canonical_smiles(mol) for mol in molecules]
+    assert len(set(names)) == 150
+    for mol in molecules:
+        assert Chem.GetFormalCharge(mol) == 0
+        assert sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) == 0
+        assert sum(atom.GetAtomicNum() for atom in mol.GetAtoms()) % 2 == 0
+        assert len(Chem.GetMolFrags(mol)) == 1
+        assert {atom.GetSymbol() for atom in mol.GetAtoms()} <= {"H", "C", "N", "O"}
+
+
+def test_all_hydrogens_have_a_place(molecules):
+    for mol in molecules:
+        assert mol.GetNumConformers() == 1
+        positions = mol.GetConformer().GetPositions()
+        assert positions.shape == (mol.GetNumAtoms(), 3)
+        assert sum(atom.GetTotalNumHs() for atom in mol.GetAtoms()) == 0
+        gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
+        assert gaps[np.triu_indices(len(gaps), 1)].min() > 0.7
+
+
+def test_the_same_seed_gives_the_same_molecules_bit_for_bit():
+    a, b = random_molecules(40, seed=1), random_molecules(40, seed=1)
+    other = random_molecules(40, seed=2)
+    assert [canonical_smiles(m) for m in a] == [canonical_smiles(m) for m in b]
+    for x, y in zip(a, b, strict=True):
+        assert np.array_equal(x.GetConformer().GetPositions(), y.GetConformer().GetPositions())
+    assert {canonical_smiles(m) for m in a} != {canonical_smiles(m) for m in other}
+
+
+def test_the_small_molecules_are_all_there():
+    small = {canonical_smiles(m) for m in random_molecules(200, seed=0)}
+    wanted = ["C", "N", "O", "C#N", "CO", "C=O", "NC=O", "O=C=O", "C=C", "C#C", "CC", "N#N", "OO"]
+    wanted += ["OC=O", "CCO", "COC", "CC=O", "N=C=O", "C=C=O", "NN", "CN", "CC#N", "C1CO1"]
+    assert {canonical_smiles(Chem.MolFromSmiles(s)) for s in wanted} <= small
+
+
+def test_absurd_molecules_are_not_there():
+    names = [canonical_smiles(m) for m in random_molecules(300, seed=4, max_heavy=4)]
+    mols = [Chem.MolFromSmiles(name) for name in names]
+    for pattern in ("[#8]~[#8]~[#8]", "[*;r]#[*;r]", "O=O", "*=*=*=*", "[a;r3,r4]"):
+        query = Chem.MolFromSmarts(pattern)
+        assert not any(mol.HasSubstructMatch(query) for mol in mols), pattern
+
+
+def test_sizes_and_rings_vary(molecules):
+    sizes = {mol.GetNumHeavyAtoms() for mol in molecules}
+    assert sizes >= set(range(1, 10))
+    rings = {len(r) for mol in molecules for r in mol.GetRingInfo().AtomRings()}
+    assert rings >= {3, 4, 5, 6}
+
+
+def test_other_elements_can_be_asked_for():
+    symbols = {
+        atom.GetSymbol()
+        for mol in random_molecules(80, seed=0, elements=("C", "F", "S"), complete_heavy=2)
+        for atom in mol.GetAtoms()
+    }
+    assert symbols == {"H", "C", "F", "S"}
+    with pytest.raises(InputError, match="Xe"):
+        random_molecules(3, seed=0, elements=("C", "Xe"))
+
+
+def test_more_molecules_than_there_are_is_refused():
+    with pytest.raises(InputError, match="were found"):
+        random_molecules(50, seed=0, elements=("C",), max_heavy=3)
+
+
+def test_only_wanted_molecules_are_drawn():
+    mols = random_molecules(30, seed=0, wanted=lambda smiles: "O" in smiles or "o" in smiles)
+    assert len(mols) == 30
+    assert all("O" in CalcMolFormula(mol) for mol in mols)
+
+
+@pytest.mark.parametrize(
+    ("formula", "smiles"),
+    [
+        ("CH4O", {"CO"}),
+        ("C2H6O", {"CCO", "COC"}),
+        ("C3H8O", {"CCCO", "CC(C)O", "CCOC"}),
+        ("H2O", {"O"}),
+        ("H2", {"[H][H]"}),
+        ("CO", {"[C-]#[O+]"}),
+        ("CHN", {"C#N"}),
+    ],
+)
+def test_small_bags_have_exactly_their_isomers(formula, smiles):
+    assert {canonical_smiles(mol) for mol in isomers(formula, 10, seed=0)} == smiles
+
+
+def test_formamide_is_among_its_isomers():
+    found = {canonical_smiles(mol) for mol in isomers("CH3NO", 10, seed=0)}
+    assert "NC=O" in found
+    assert len(found) >= 3
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(["C3H5NO3", "C4H7N", "C7H10O2", "C5H9NO", "C7H8N2O2"]), st.integers(0, 999))
+def test_isomers_use_up_the_bag_and_are_distinct(formula, seed):
+    mols = isomers(formula, 5, seed)
+    assert len({canonical_smiles(mol) for mol in mols}) == 5
+    for mol in mols:
+        assert Bag(atom.GetAtomicNum() for atom in mol.GetAtoms()) == Bag(formula)
+        assert sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) == 0
+
+
+@pytest.mark.parametrize("formula", ["CH5", "CH6", "C2H", "Ar2", "H4", "H", "NaCl"])
+def test_a_bag_without_a_molecule_is_refused(formula):
+    with pytest.raises(InputError, match=Bag(formula).formula):
+        isomers(formula, 3, seed=0)
+
+
+def test_perception_finds_the_molecules_that_were_embedded(molecules):
+    found = validity(MoleculeBatch.from_rdkit(molecules))
+    same = [a == canonical_smiles(m) for a, m in zip(found.smiles, molecules, strict=True)]
+    assert np.mean(same) > 0.9
+
+
+def test_a_string_that_is_no_smiles_is_refused():
+    with pytest.raises(InputError, match="no SMILES"):
+        from_smiles("C(", seed=0)

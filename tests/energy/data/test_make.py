@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+
+from molrl.energy import load_energy
+from molrl.energy.data.config import DataConfig, KindCounts
+from molrl.energy.data.dataset import SPLITS, split_of
+from molrl.energy.data.labels import label
+from molrl.energy.data.make import make_dataset
+from molrl.energy.data.structures import pair
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import load_config, parse_config
+
+COUNTS = KindCounts(
+    relaxed=40,
+    distorted=30,
+    half_built=30,
+    placed=30,
+    clash=30,
+    frag=20,
+    pair=20,
+    walk=30,
+    settled=15,
+)
+
+
+def quiet(what, done, total):
+    assert 0 < done <= total
+
+
+@pytest.fixture(scope="module")
+def config():
+    return DataConfig(output="unused.npz", seed=1, max_heavy=5, counts=COUNTS)
+
+
+@pytest.fixture(scope="module")
+def made(config):
+    return make_dataset(config, quiet)
+
+
+@pytest.fixture(scope="module")
+def data(made):
+    return made[0]
+
+
+def test_every_kind_is_there(data):
+    kinds = {"relaxed", "distorted", "half-built", "placed", "clash", "frag", "pair", "walk"}
+    assert set(data.kinds) == kinds | {"settled"}
+    for kind in data.kinds:
+        assert data.of_kind(kind).sum() >= 8, kind
+
+
+def test_what_was_dropped_is_counted(made):
+    data, dropped = made
+    drawn = sum(COUNTS.model_dump().values()) + int(data.of_kind("relaxed").sum())
+    lost = dropped.failed.total() + dropped.too_steep.total()
+    assert drawn - 10 <= len(data) + lost <= drawn
+    assert dropped.too_steep["clash"] > 0
+
+
+def test_the_same_config_gives_the_same_data_bit_for_bit(config, data):
+    again, _ = make_dataset(config, quiet)
+    assert torch.equal(again.molecules.positions, data.molecules.positions)
+    assert torch.equal(again.molecules.numbers, data.molecules.numbers)
+    assert torch.allclose(again.energy, data.energy, atol=1e-6)
+    assert again.identities == data.identities
+
+
+def test_splits_are_disjoint_in_identity(data):
+    for i in range(len(data.identities)):
+        assert len(set(data.split[data.identity == i].tolist())) <= 1
+    for identity, split in zip(data.identity.tolist(), data.split.tolist(), strict=True):
+        assert SPLITS[split] == split_of(data.identities[identity])
+
+
+def test_labels_are_the_reference_s_at_the_stored_positions(data):
+    part = data[::7]
+    out = load_energy("gfn2").evaluate(part.molecules, forces=True)
+    known = torch.isfinite(out.energy)
+    assert known.float().mean() > 0.95
+    assert torch.allclose(out.energy[known], part.energy[known], atol=1e-5)
+
+
+def test_forces_are_the_negative_gradient_of_the_energy(data):
+    chosen = torch.nonzero(
+        data.of_kind("distorted") & (data.largest_force() < 30) & (data.molecules.n_atoms > 3)
+    ).flatten()[:4]
+    step = 1e-3
+    for molecules, forces in ((data[[i]].molecules, data[[i]].forces) for i in chosen.tolist()):
+        ((numbers, positions),) = molecules.arrays()
+        moved = []
+        for sign in (1, -1):
+            shifted = positions.copy()
+            shifted[1, 2] += sign * step
+            moved.append((numbers, shifted))
+        up, down = load_energy("gfn2").evaluate(MoleculeBatch.from_arrays(moved)).energy.tolist()
+        assert -(up - down) / (2 * step) == pytest.approx(float(forces[1, 2]), abs=0.02)
+
+
+def test_relaxed_molecules_have_no_forces_left(data):
+    relaxed = data[data.of_kind("relaxed")]
+    assert relaxed.largest_force().max() < 0.06
+    assert len(set(relaxed.identity.tolist())) == len(relaxed)
+
+
+def test_nothing_is_steeper_than_allowed(data, config):
+    assert data.largest_force().max() <= config.max_force
+
+
+def test_walks_keep_the_guard_of_the_environment(data, config):
+    from ase.data import covalent_radii
+
+    walks = data[data.of_kind("walk")]
+    for numbers, positions in walks.molecules.arrays():
+        gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
+        radii = covalent_radii[numbers]
+        shares = gaps / (radii[:, None] + radii)
+        assert shares[np.triu_indices(len(gaps), 1)].min() >= config.guard - 1e-5
+
+
+def test_a_pair_far_apart_is_two_atoms():
+    reference = load_energy("gfn2")
+    isolated = reference.atom_energies()
+    data, dropped = label([pair([1, 6], 5.0)], reference, 400.0, quiet)
+    assert dropped.failed.total() == 0
+    assert float(data.energy[0]) == pytest.approx(isolated[1] + isolated[6], abs=0.1)
+    assert data.forces.abs().max() < 0.1
+
+
+def test_the_shipped_config_is_sound(request):
+    config = load_config(
+        request.config.rootpath / "experiments" / "energy" / "data.yaml", [], DataConfig
+    )
+    assert sum(config.counts.model_dump().values()) >= 40_000
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="walks"):
+        parse_config({"output": "a.npz", "counts": {"walks": 3}}, DataConfig, "config")
