@@ -4,7 +4,6 @@ Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652 (2019).
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from ase.units import Bohr, Hartree
 
 from molrl.energy.interface import EnergyModel, EnergyOutput
-from molrl.energy.pool import Pool
+from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.molecules import MoleculeBatch
 
 MAX_ITERATIONS = 120  # what has not converged by then does not converge at 250
@@ -26,16 +25,19 @@ class GFN2Energy(EnergyModel):
 
     Args:
         device: ``"cpu"``; xTB has no GPU code, other devices only receive the results.
-        n_workers: processes; as many as there are cores, if None.
+        n_workers: processes; as many as there are cores for this process, if None.
+        seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
     """
 
     name = "gfn2"
     elements = tuple(range(1, 87))
 
-    def __init__(self, device: str = "cpu", n_workers: int | None = None) -> None:
-        self._pool = Pool(
-            Path(__file__).with_name("xtb_worker.py"), n_workers or len(os.sched_getaffinity(0))
-        )
+    def __init__(
+        self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
+    ) -> None:
+        n_workers = n_workers or cores_of_this_rank()
+        worker = Path(__file__).with_name("xtb_worker.py")
+        self._pool = Pool(worker, n_workers, seconds, self.faults)
 
     @property
     def hash(self) -> str:
