@@ -86,11 +86,13 @@ class Run:
 
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         device = resolve_device(config.device)
+        energy = load_energy(config.energy, device)
+        self._counted = energy.faults.copy()  # a model may have served another run
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
             bag=config.task.bag,
-            energy=load_energy(config.energy, device),
+            energy=energy,
             **{name: getattr(config.env, name) for name in type(config.env).model_fields},
         )
         self.config, self.ranks = config, ranks
@@ -101,7 +103,6 @@ class Run:
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self._counted = env.energy_model.faults.copy()  # a model may have served another run
         self._began = perf_counter()
         self._saved = 0
 
@@ -135,6 +136,8 @@ class Run:
             save_agent(folder.path, self.training.network, header)
             summary = self._judge(folder)
             folder.write_summary(summary)
+        for what, times in sorted(self.faults.items()):
+            tell(f"the energy on the way: {what}, {times} times")
         print(f"run folder: {folder.path}")
         print(format_table(summary))
 

@@ -171,8 +171,7 @@ def test_a_run_asked_to_stop_saves_says_so_and_goes_on_as_if_it_had_not(
     step = Checkpoints(run / "checkpoints").steps()[-1]
     assert step < 1024
     assert said == (
-        f"molrl: stopped by {number.name}; saved at step {step}; "
-        f"go on with `molrl resume {run}`\n"
+        f"molrl: stopped by {number.name}; saved at step {step}; go on with `molrl resume {run}`\n"
     )
     assert main(["resume", str(run)]) == 0
     assert files_that_must_agree(run) == files_that_must_agree(runs / "whole")
