@@ -12,8 +12,6 @@ from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint
 
-_CANVASES = ("numbers", "positions", "bag", "energy")
-
 
 def snapshot(training: AgentTraining) -> Checkpoint:
     """All that the rest of a training depends on: call it from ``on_update``.
@@ -24,7 +22,7 @@ def snapshot(training: AgentTraining) -> Checkpoint:
     tensors = {f"policy/{name}": tensor for name, tensor in ppo.policy.state_dict().items()}
     for i, moments in ppo.policy.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
-    arrays = {f"canvas/{key}": getattr(training.env.state, key) for key in _CANVASES}
+    arrays = {f"canvas/{key}": array for key, array in training.env.state.arrays().items()}
     arrays |= {"episode/returns": episodes.returns, "episode/lengths": episodes.lengths}
     arrays["episode/starts"] = np.asarray(ppo._last_episode_starts)
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - SB3 shuffles with the global one
@@ -87,12 +85,13 @@ def _restore_network(training: AgentTraining, tensors: dict[str, Tensor]) -> Non
 
 def _restore_episodes(training: AgentTraining, checkpoint: Checkpoint) -> None:
     arrays = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
-    state = CanvasState(**{key: arrays[f"canvas/{key}"] for key in _CANVASES})
+    canvases = [name for name in arrays if name.startswith("canvas/")]
+    state = CanvasState(**{name.removeprefix("canvas/"): arrays[name] for name in canvases})
     env, episodes, ppo = training.env, training.sb3_env, training.ppo
     env.go_on_from(state)
     env.endings.clear()
     env.endings.update(checkpoint.state["endings"])
     episodes.returns[:] = arrays["episode/returns"]
     episodes.lengths[:] = arrays["episode/lengths"]
-    ppo._last_obs = dict(observe(state))
+    ppo._last_obs = dict(observe(state, env.task.layout))
     ppo._last_episode_starts = arrays["episode/starts"]

@@ -45,8 +45,13 @@ def builder(rng, obs):
     if not len(in_bag):  # the episode is over; what is done now is not looked at
         return np.zeros(5, np.float32)
     element = in_bag[-1] if obs["numbers"][0] == 0 else rng.choice(in_bag)
-    direction = rng.normal(size=3)
-    displacement = rng.uniform(1.0, 1.6) * direction / np.linalg.norm(direction)
+    atoms = obs["positions"][obs["numbers"] > 0]
+    for _ in range(20):
+        direction = rng.normal(size=3)
+        displacement = rng.uniform(1.0, 1.6) * direction / np.linalg.norm(direction)
+        away = np.linalg.norm(atoms - obs["positions"][focus] - displacement, axis=1)
+        if (away > 0.95).all():
+            break
     return np.array([focus, element, *displacement], np.float32)
 
 
