@@ -12,6 +12,7 @@ from molrl.agents.network import Actor, CovariantNetwork
 from molrl.agents.rollout import generate
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
+from molrl.energy.registry import resolve_device
 from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.spaces import Observation
 from molrl.envs.task import DesignTask
@@ -86,7 +87,7 @@ class AgentGenerator:
                 f"{path} was trained against {self.header.energy} {self.header.energy_hash}, but "
                 f"{self.header.energy} is now {self.energy.hash}; name the energy model to use"
             )
-        self.device = torch.device(device)
+        self.device = torch.device(resolve_device(device))
         self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
         self._network.load_state_dict(tensors)
         self._network.to(self.device).eval()

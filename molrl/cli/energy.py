@@ -5,12 +5,16 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from molrl.energy.data.config import DataConfig
 from molrl.energy.data.dataset import Dataset
+from molrl.energy.data.labels import Dropped
+from molrl.energy.data.labels import Progress as Report
 from molrl.energy.data.make import make_dataset
+from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.interface import EnergyOutput
 from molrl.energy.registry import load_energy, resolve_device
@@ -23,6 +27,8 @@ from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog
 from molrl.runs.progress import Progress, progress, tell
 
+ConfigT = TypeVar("ConfigT", DataConfig, RoundConfig)
+
 
 def data(arguments: Namespace) -> int:
     """Make labelled structures and write them to the config's ``output``.
@@ -31,14 +37,33 @@ def data(arguments: Namespace) -> int:
         InputError: if the config is bad, or the output would overwrite something; nothing is made
             then.
     """
-    config = load_config(arguments.config, arguments.overrides, DataConfig)
+    _make(arguments, DataConfig, make_dataset)
+    return 0
+
+
+def attack(arguments: Namespace) -> int:
+    """Find what an energy model wrongly likes, label it, and write it to the ``output``.
+
+    Raises:
+        InputError: as for :func:`data`, or if there is no such model.
+    """
+    _make(arguments, RoundConfig, make_round)
+    return 0
+
+
+def _make(
+    arguments: Namespace,
+    schema: type[ConfigT],
+    make: Callable[[ConfigT, Report], tuple[Dataset, Dropped]],
+) -> None:
+    config = load_config(arguments.config, arguments.overrides, schema)
     output = Path(config.output)
     if output.suffix != ".npz":
         raise InputError(f"output {output} is no name for a dataset; it must end in .npz")
     if os.path.exists(output):
         raise InputError(f"output {output} is there already; name another")
     with _phases() as report:
-        made, dropped = make_dataset(config, report)
+        made, dropped = make(config, report)
     made.save(output)
     figures = {kind: int(made.of_kind(kind).sum()) for kind in made.kinds}
     lost = {
@@ -47,7 +72,6 @@ def data(arguments: Namespace) -> int:
     }
     print(f"data: {output}")
     print(format_table({"structures": len(made), **figures, **lost}))
-    return 0
 
 
 def fit(arguments: Namespace) -> int:
@@ -146,7 +170,7 @@ def _mean(values: torch.Tensor) -> float | None:
 
 
 @contextmanager
-def _phases() -> Iterator[Callable[[str, int, int], None]]:
+def _phases() -> Iterator[Report]:
     """Progress of work in phases: a bar for each."""
     with ExitStack() as stack:
         bars: dict[str, Progress] = {}

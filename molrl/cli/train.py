@@ -96,7 +96,9 @@ class Run:
         """
         with folder.logging_failure():
             self._train(folder)
-            save_agent(folder.path, self.training.network, self.training.header)
+            # by the config's name, which for weights of one's own is more than the model's
+            header = self.training.header.model_copy(update={"energy": self.config.energy})
+            save_agent(folder.path, self.training.network, header)
             summary = self._judge(folder)
             folder.write_summary(summary)
         print(f"run folder: {folder.path}")
@@ -155,6 +157,7 @@ class Run:
             **figures,
             "valid_fraction_per_attempt": figures["n_valid"] / made.attempts,
             "seconds": self._elapsed(),
+            "endings": dict(sorted(self.training.env.endings.items())),
         }
 
 

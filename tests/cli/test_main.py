@@ -11,9 +11,9 @@ from molrl.cli import main as module
 from molrl.cli.main import main
 
 COMMANDS = [
-    "train", "resume", "generate", "evaluate", "energy", "energy data", "energy fit",
-    "energy evaluate",
-]  # fmt: skip
+    *("train", "resume", "generate", "evaluate"),
+    *("energy", "energy data", "energy attack", "energy fit", "energy evaluate"),
+]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -13,6 +13,7 @@ from ase.io import read
 from rdkit import Chem
 
 from molrl.cli.main import main
+from molrl.energy.mace import SHIPPED
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 
@@ -65,6 +66,7 @@ def test_the_closing_table_is_about_the_molecules_in_the_folder(runs):
         summary["mean_return"] / summary["reference_return"]
     )
     assert summary["seconds"] > 0
+    assert sum(summary["endings"].values()) > 100
     images = read(runs / "whole" / "molecules.extxyz", index=":")
     assert [image.get_chemical_formula() for image in images] == ["H2O"] * 4
     assert summary["valid_fraction"] == sum(image.info["valid"] for image in images) / 4
@@ -129,6 +131,17 @@ def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, caps
     summary = json.loads((tmp_path / "figures.json").read_text())
     assert summary["n_molecules"] == 3
     assert capsys.readouterr().out.splitlines()[-1].startswith("judge")
+
+
+def test_an_agent_trained_against_weights_of_ones_own_finds_them_again(runs, tmp_path):
+    for ending in (".json", ".safetensors"):
+        shutil.copy(SHIPPED.with_suffix(ending), tmp_path / f"own{ending}")
+    run, output = tmp_path / "run", tmp_path / "made.extxyz"
+    own = [f"energy=mace:{tmp_path / 'own.json'}", f"run_dir={run}", "total_steps=256"]
+    assert main(["train", str(runs / "train.yaml"), *own]) == 0
+    asked = ["--method", f"covariant:{run}", "--bag", "H2O", "-n", "2", "-o", str(output)]
+    assert main(["generate", *asked]) == 0
+    assert len(read(output, index=":")) == 2
 
 
 def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys):
