@@ -144,7 +144,7 @@ class EnvOptions(BaseModel):
     elements: Annotated[tuple[int, ...] | None, BeforeValidator(_numbers)] = None
     canvas_size: int = Field(default=25, strict=True, ge=1, le=1000)
     rules: Annotated[Rules, BeforeValidator(Rules.of)] = Rules()
-    reward: Terms = {"energy": 1.0}
+    reward: Terms = Field(default={"energy": 1.0})
     max_steps: int | None = Field(default=None, strict=True, ge=1)
 
 

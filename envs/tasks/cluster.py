@@ -25,7 +25,7 @@ class ClusterConfig(TaskConfig):
     solute: str = "C=O"
     solvent: Formula = "H2O"
     n_solvent: int = Field(default=5, strict=True, ge=1)
-    reward: Terms = {"energy": 1.0, "distance": 0.272}
+    reward: Terms = Field(default={"energy": 1.0, "distance": 0.272})
 
 
 class Cluster(Task[ClusterConfig]):

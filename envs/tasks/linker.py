@@ -26,7 +26,7 @@ class LinkerConfig(TaskConfig):
     fragments: tuple[str, str] = ("*c1ccccc1", "*C#N")
     gap: float = Field(default=2.5, gt=0, le=20, allow_inf_nan=False)
     bag: Formula = "CH2"
-    reward: Terms = {"energy": 1.0, "valid": 5.0}
+    reward: Terms = Field(default={"energy": 1.0, "valid": 5.0})
 
 
 class Linker(Task[LinkerConfig]):

@@ -26,10 +26,10 @@ class ShapeConfig(TaskConfig):
         reward: as elsewhere; every Å outside costs 1 eV, all points covered are worth 5 eV.
     """
 
-    shape: Any = {"kind": "ring", "radius": 1.4}
+    shape: Any = Field(default={"kind": "ring", "radius": 1.4})
     n_points: int = Field(default=N_POINTS, strict=True, ge=1, le=4096)
     bag: Formula = "C6H6"
-    reward: Terms = {"energy": 1.0, "shape": 1.0, "coverage": 5.0}
+    reward: Terms = Field(default={"energy": 1.0, "shape": 1.0, "coverage": 5.0})
 
 
 class Shape(Task[ShapeConfig]):
