@@ -125,8 +125,8 @@ def is_closed_shell(bag: Bag) -> bool:
     """Whether all atoms of a bag can be one molecule in which every valence is satisfied.
 
     That is, a connected multigraph without loops exists whose degrees are valences of the atoms:
-    their sum is even and at least 2 (n - 1), and none exceeds the sum of the others. Lone pairs
-    open only for ligands that can open them, O, F and Cl, bond by bond.
+    their sum is even and at least 2 (n - 1), and none exceeds the sum of the others, nor three
+    bonds to each of them. Lone pairs open only for ligands that can open them, O, F and Cl, bond by bond.
     """
     choices = [valences(number) for number in bag.numbers]
     degrees = [choice[0] for choice in choices]
@@ -136,4 +136,5 @@ def is_closed_shell(bag: Bag) -> bool:
         while total < needed and degrees[i] < choice[-1] and ligands >= 2:
             degrees[i], total, ligands = degrees[i] + 2, total + 2, ligands - 2
     bound = bag.n_atoms == 1 or min(degrees) > 0
-    return total % 2 == 0 and total >= needed and 2 * max(degrees) <= total and bound
+    most = min(total // 2, 3 * (bag.n_atoms - 1))
+    return total % 2 == 0 and total >= needed and max(degrees) <= most and bound
