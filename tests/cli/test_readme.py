@@ -22,7 +22,8 @@ def test_the_quickstart_ends_with_its_table(command, tmp_path, monkeypatch, caps
     monkeypatch.chdir(ROOT)
     budget = [f"run_dir={tmp_path / 'run'}", "total_steps=1500", "evaluation.n_molecules=5"]
     assert main([*command, *budget]) == 0
-    table = capsys.readouterr().out.splitlines()[-20:]
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("bag ")) :]
     for label in ("return fraction", "valid", "median energy above relaxed", "judge"):
         assert any(line.startswith(label) for line in table)
     assert (tmp_path / "run" / "molecules.png").is_file()

@@ -21,7 +21,7 @@ SHAPE_ADVICE = "unconventional shape"
 
 
 def make(spec, **kwargs):
-    return gym.make(spec, energy="gfn2", **kwargs)
+    return gym.make(spec, **kwargs)
 
 
 def test_something_is_registered():
@@ -78,7 +78,7 @@ def test_two_environments_with_one_seed_are_one(spec):
 
 @each_spec
 def test_every_render_mode_draws(spec):
-    modes = gym.make(spec, energy="gfn2").metadata["render_modes"]
+    modes = gym.make(spec).metadata["render_modes"]
     assert set(modes) == {"rgb_array", "ansi"}
     for mode in [*modes, "rgb_array_list", "ansi_list"]:
         env = make(spec, render_mode=mode)

@@ -81,9 +81,10 @@ def test_native_is_sync_when_the_energy_fails(mode, morse, build):
     assert native.endings["energy failed"] > 20
 
 
-def test_native_is_sync_on_real_physics(build):
+@pytest.mark.parametrize("energy", ["gfn2", "mace"])
+def test_native_is_sync_on_real_physics(energy, build):
     mode = AutoresetMode.NEXT_STEP
-    native, sync = environments("gfn2", mode)
+    native, sync = environments(energy, mode)
     assert play(native, sync, mode, build) > 50
     assert native.endings["complete"] > 5
 

@@ -1,1 +1,0 @@
-"""Generators that are no agents."""
