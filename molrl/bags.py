@@ -126,7 +126,8 @@ def is_closed_shell(bag: Bag) -> bool:
 
     That is, a connected multigraph without loops exists whose degrees are valences of the atoms:
     their sum is even and at least 2 (n - 1), and none exceeds the sum of the others, nor three
-    bonds to each of them. Lone pairs open only for ligands that can open them, O, F and Cl, bond by bond.
+    bonds to each of them. Lone pairs open only for ligands that can open them, O, F and Cl, bond
+    by bond.
     """
     choices = [valences(number) for number in bag.numbers]
     degrees = [choice[0] for choice in choices]

@@ -1,12 +1,51 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from molrl.energy import EnergyModel, EnergyOutput
+from molrl.neighbors import all_pairs
+
 # Time is no property of the code on a shared machine, and a failure must come again.
 settings.register_profile("molrl", deadline=None, derandomize=True)
 settings.load_profile("molrl")
 torch.set_num_threads(1)
+
+
+class MorseEnergy(EnergyModel):
+    """Atoms of -13.6 Z eV that attract one another by one Morse curve for all pairs.
+
+    Args:
+        depth: eV, of the well, at 1.2 Å.
+        max_atoms: no energy can be had of more atoms than this.
+    """
+
+    name = "morse"
+    elements = (1, 6, 7, 8, 9)
+
+    def __init__(self, depth: float = 4.0, max_atoms: int = 1000) -> None:
+        self.depth, self.max_atoms = depth, max_atoms
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(f"morse {self.depth} {self.max_atoms}".encode()).hexdigest()[:12]
+
+    def _evaluate(self, molecules, *, forces, descriptors):
+        pairs = all_pairs(molecules.n_atoms)
+        r = (molecules.positions[pairs[0]] - molecules.positions[pairs[1]]).double().norm(dim=-1)
+        well = self.depth * ((1 - torch.exp(-2 * (r - 1.2))) ** 2 - 1) / 2
+        atoms = -13.6 * molecules.numbers.double()
+        energy = molecules.sum_atoms(atoms.index_add(0, pairs[1], well))
+        energy[molecules.n_atoms > self.max_atoms] = torch.nan
+        return EnergyOutput(energy)
+
+
+@pytest.fixture(scope="session")
+def morse():
+    """A real energy model that answers at once."""
+    return MorseEnergy
 
 
 def _rebuild(env, numbers, positions, options=None):

@@ -101,7 +101,9 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
     factory = REWARD_TERMS.load(name)
     try:
         term: RewardTerm = factory(model, **options)
-    except TypeError as error:
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
         told = str(error).partition(") ")[2] or error
         raise InputError(f"reward term {name!r}: {told}") from None
     return term

@@ -215,11 +215,11 @@ class TestScaffoldAndLinker:
         obs, _ = env.reset()
         first, second = obs["positions"][[0, 4]].astype(float)
         carbon = (first + second) / 2 + [0, 0.9, 0]
-        atoms = [carbon, carbon + [0, 0.62, 0.89], carbon + [0, 0.62, -0.89]]
+        atoms = [carbon, np.add(carbon, [0, 0.62, 0.89]), np.add(carbon, [0, 0.62, -0.89])]
         rewards, reason = rebuild(env, [6, 1, 1], atoms)
         assert reason == "complete"
         assert 4.5 < rewards[-1] < 7
-        apart = [carbon, carbon + [0, 1.9, 0.2], carbon + [0, 0.62, -0.89]]
+        apart = [carbon, np.add(carbon, [0, 1.9, 0.2]), np.add(carbon, [0, 0.62, -0.89])]
         rewards, reason = rebuild(env, [6, 1, 1], apart)
         assert reason == "complete"
         assert rewards[-1] < 2
