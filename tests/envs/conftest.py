@@ -42,3 +42,21 @@ def build():
 @pytest.fixture(scope="session")
 def meddle():
     return meddler
+
+
+TASKS = {
+    "bag": {},
+    "bags": {"order": "cycled"},
+    "stochastic": {"reference": "C2H3NF"},
+    "cluster": {"n_solvent": 3},
+    "scaffold": {"scaffold": "*C"},
+    "linker": {},
+    "shape": {"n_points": 16, "bag": "C2H4O"},
+    "complex": {"bag": "CF4", "elements": ["C", "F"]},
+}
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    """The name and options of each task, of elements that the Morse energy knows."""
+    return {"task": request.param, **TASKS[request.param]}
