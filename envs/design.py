@@ -14,6 +14,7 @@ from molrl.envs.spaces import Observation, action_masks, action_space, observati
 from molrl.envs.state import CanvasState
 from molrl.envs.task import TASKS, Chosen, Task
 from molrl.envs.viewer import RENDER_FPS, RENDER_MODES, Draw, Viewer
+from molrl.errors import UnexpectedArgument, did_you_mean
 
 
 class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -192,4 +193,8 @@ def make_task(task: str | type[Task[Any]], config: dict[str, Any]) -> Task[Any]:
         InputError: if there is no such task, or an argument is not known or does not fit.
     """
     kind: type[Task[Any]] = TASKS.load(task) if isinstance(task, str) else task
+    for key in config:
+        if key not in kind.Config.model_fields:
+            hint = did_you_mean(key, kind.Config.model_fields)
+            raise UnexpectedArgument(f"unexpected keyword argument {key!r}; {hint}")
     return kind(kind.Config.of(**config))

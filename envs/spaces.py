@@ -47,7 +47,7 @@ def observation_space(layout: Layout) -> spaces.Dict:
         "element_mask": spaces.Box(0, 1, (e,), np.int8),
     }
     if p:
-        keys["shape"] = spaces.Box(-reach, reach, (p, 3), np.float32)
+        keys["points"] = spaces.Box(-reach, reach, (p, 3), np.float32)
     if layout.max_refills:
         keys["refills"] = spaces.Box(0, layout.max_refills, (1,), np.int64)
     return spaces.Dict(keys)
@@ -69,7 +69,7 @@ def observe(state: CanvasState, layout: Layout) -> Observation:
         ``focus_mask (B, N)`` int8: 1 for the slots that hold an atom, and for slot 0 of an empty
         canvas, where the focus does not matter, so that a masked choice is always possible;
         ``element_mask (B, E)`` int8: 1 for the elements still in the bag; where the task has
-        them, ``shape (B, P, 3)`` float32 Å and ``refills (B, 1)`` int64.
+        them, ``points (B, P, 3)`` float32 Å and ``refills (B, 1)`` int64.
     """
     focus_mask = (state.numbers > 0).view(np.int8)
     focus_mask[:, 0] = 1
@@ -81,7 +81,7 @@ def observe(state: CanvasState, layout: Layout) -> Observation:
         "element_mask": (state.bag > 0).view(np.int8),
     }
     if layout.n_points:
-        seen["shape"] = state.shape.copy()
+        seen["points"] = state.shape.copy()
     if layout.max_refills:
         seen["refills"] = state.refills[:, None].copy()
     return seen

@@ -35,7 +35,7 @@ class ShapeConfig(TaskConfig):
 class Shape(Task[ShapeConfig]):
     """Placing the atoms of a bag so that they fill a region.
 
-    Observation: as in :class:`molrl.envs.design.MolDesignEnv`, and ``shape (P, 3)`` float32 Å, the
+    Observation: as in :class:`molrl.envs.design.MolDesignEnv`, and ``points (P, 3)`` float32 Å, the
         points to fill, in the frame of the positions. The point nearest their middle is at the
         origin, where the first atom goes.
 

@@ -250,18 +250,18 @@ class TestShape:
     def test_the_points_are_seen_and_the_first_atom_is_on_one(self, morse):
         env = make("shape", morse(), n_points=32)
         obs, _ = env.reset()
-        assert obs["shape"].shape == (32, 3)
-        assert np.linalg.norm(obs["shape"], axis=1).min() == 0.0
+        assert obs["points"].shape == (32, 3)
+        assert np.linalg.norm(obs["points"], axis=1).min() == 0.0
         obs, _, _, _, info = env.step(np.array([0, 1, 0, 0, 0], np.float32))
         assert info["reward_shape"] == 0.0
 
     def test_another_shape_for_one_episode(self, morse):
         env = make("shape", morse(), n_points=32)
-        ring = env.reset()[0]["shape"]
-        line = env.reset(options={"shape": {"kind": "line", "length": 6.0}})[0]["shape"]
+        ring = env.reset()[0]["points"]
+        line = env.reset(options={"shape": {"kind": "line", "length": 6.0}})[0]["points"]
         assert np.ptp(line[:, 0]) == pytest.approx(6.0)
         assert not line[:, 1:].any()
-        np.testing.assert_array_equal(env.reset()[0]["shape"], ring)
+        np.testing.assert_array_equal(env.reset()[0]["points"], ring)
 
     def test_who_fills_a_ring_is_paid_more(self, rebuild, morse):
         reward = {"shape": 1.0, "coverage": 5.0}
