@@ -52,22 +52,23 @@ class SB3VecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Do the step."""
-        observation, rewards, terminated, _, info = self.env.step(self._actions)
+        observation, rewards, terminated, truncated, info = self.env.step(self._actions)
+        ended = terminated | truncated
         self.returns += rewards
         self.lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(terminated):
+        for i in np.flatnonzero(ended):
             infos[i] = {
                 "terminal_observation": info["final_obs"][i],
-                "TimeLimit.truncated": False,
+                "TimeLimit.truncated": bool(truncated[i]),
                 "episode": {
                     "r": float(self.returns[i]),
                     "l": int(self.lengths[i]),
                     "reason": info["final_info"]["reason"][i],
                 },
             }
-        self.returns[terminated], self.lengths[terminated] = 0.0, 0
-        return dict(observation), rewards.astype(np.float32), terminated, infos
+        self.returns[ended], self.lengths[ended] = 0.0, 0
+        return dict(observation), rewards.astype(np.float32), ended, infos
 
     def close(self) -> None:
         """Close the environment."""
