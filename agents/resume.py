@@ -129,5 +129,5 @@ def _restore_own(
     version, gauss = state["python"]
     random.setstate((version, tuple(arrays["random/python"].tolist()), gauss))
     torch.set_rng_state(tensors["random/torch"])
-    if ppo.device.type == "cuda":
+    if ppo.device.type == "cuda" and "random/cuda" in tensors:  # it may have begun on a CPU
         torch.cuda.set_rng_state(tensors["random/cuda"], ppo.device)

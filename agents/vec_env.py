@@ -42,6 +42,8 @@ class SB3VecEnv(VecEnv):
     def reset(self) -> VecEnvObs:
         """Start all episodes."""
         self.returns[:], self.lengths[:] = 0.0, 0
+        if any(self._options):
+            raise InputError("the environments of a batch share their options; name them in config")
         observation, _ = self.env.reset(seed=self._seeds[0])
         self._reset_seeds()
         return dict(observation)

@@ -4,6 +4,7 @@ Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652 (2019).
 """
 
 import hashlib
+from importlib.metadata import version
 
 from molrl.energy.semiempirical import SemiempiricalEnergy
 
@@ -20,9 +21,7 @@ class GFN2Energy(SemiempiricalEnergy):
     @property
     def hash(self) -> str:
         """Names the method, its settings and the library's version."""
-        import tblite
-
-        text = f"GFN2-xTB tblite {getattr(tblite, '__version__', '')} {MAX_ITERATIONS}"
+        text = f"GFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _rest(self, spin: int) -> tuple[int, int]:

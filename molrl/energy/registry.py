@@ -56,6 +56,11 @@ def resolve_device(device: str) -> str:
         return "cuda" if available else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise InputError(f"no device is called {device!r}; known are: auto, cpu, cuda")
-    if device != "cpu" and not available:
+    name, _, index = device.partition(":")
+    if index and not (index.isdecimal() and int(index) < max(1, torch.cuda.device_count())):
+        raise InputError(
+            f"device {device!r} is not here; there are {torch.cuda.device_count()} GPUs"
+        )
+    if name != "cpu" and not available:
         raise InputError(f"device {device!r} is not here; use cpu or auto")
     return device
