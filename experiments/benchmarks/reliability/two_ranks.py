@@ -6,8 +6,6 @@ python experiments/benchmarks/reliability/two_ranks.py
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -51,14 +49,16 @@ def together(size: int, updates: int, small: bool) -> list[list[list[object]]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = []
+    children = []
     for number in range(size):
         names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": size}
         names |= {"LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = os.environ | {name: str(value) for name, value in names.items()}
-        command = [sys.executable, __file__, "rank", str(updates), str(int(small))]
-        processes.append(subprocess.Popen(command, env=environment))
-    assert [process.wait() for process in processes] == [0] * size
+        children.append(os.fork())
+        if not children[-1]:
+            os.environ.update({name: str(value) for name, value in names.items()})
+            rank(updates, small)
+            os._exit(0)
+    assert [tiny.finish(child) for child in children] == [0] * size
     return [json.loads(Path(f"rank-{number}.json").read_text()) for number in range(size)]
 
 
@@ -88,7 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["rank"]:
-        rank(int(sys.argv[2]), bool(int(sys.argv[3])))
-    else:
-        main()
+    main()
