@@ -80,14 +80,15 @@ def start(*command: object, log: Path, before: Callable[[], object] = lambda: No
     pid = os.fork()
     if pid:
         return pid
+    before()
+    os._exit(in_silence(*command, log=log))
+
+
+def in_silence(*command: object, log: Path = Path(os.devnull)) -> int:
+    """Run a command of ``molrl`` in this process, which says nothing more; its exit code."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    before()
-    os._exit(_exit_code(*command))
-
-
-def _exit_code(*command: object) -> int:
     code = main([str(word) for word in command])
     sys.stdout.flush()
     return code
