@@ -132,9 +132,9 @@ def hostile_extxyz(draw: random.Random) -> bytes:
         [*whole, draw.choice(NOT_COUNTS), *whole[1:]],
         ["3", header, *[f"H {i} 0 0" for i in (0, 0, 1)]],
         [text[: draw.randrange(len(text) - 6)]],
-        [draw.randbytes(draw.randrange(3000)).decode("latin-1")],
+        [draw.randbytes(draw.randrange(3000)).decode("utf-8", "surrogateescape")],
     ]
-    return ("\n".join(draw.choice(wrong)) + "\n").encode("latin-1")
+    return ("\n".join(draw.choice(wrong)) + "\n").encode("utf-8", "surrogateescape")
 
 
 HEADERS = (
