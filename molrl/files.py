@@ -73,9 +73,8 @@ def _check_xyz_counts(path: Path, text: str) -> None:
             raise InputError(f"{path} line {i + 1}: {count[:40]!r} is no number of atoms")
         if not 0 < int(count[:9]) <= MAX_ATOMS_PER_MOLECULE or len(count) > 9:
             raise InputError(f"{path} line {i + 1}: {count[:40]} atoms; 1 to 10000 can be read")
-        for columns in re.findall(
-            r":[A-Za-z]:\s*(\d+)", lines[i + 1] if i + 1 < len(lines) else ""
-        ):
+        header = lines[i + 1] if i + 1 < len(lines) else ""
+        for columns in re.findall(r":[A-Za-z]:\s*(\d+)", header):
             if len(columns) > 9 or int(columns) > MAX_COLUMNS:
                 raise InputError(f"{path} line {i + 2}: a property of {columns[:40]} columns")
         i += 2 + int(count)

@@ -162,13 +162,12 @@ class MoleculeBatch:
         """
         images = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
-        charge = [
-            _whole(image.info.get("charge", 0), "charge", i) for i, image in enumerate(images)
-        ]
+        infos = [image.info for image in images]
+        charge = [_whole(info.get("charge", 0), "charge", i) for i, info in enumerate(infos)]
         batch = batch.charged(charge)
         spin = [
-            _whole(image.info.get("spin", int(lowest)), "spin", i)
-            for i, (image, lowest) in enumerate(zip(images, batch.spin, strict=True))
+            _whole(info.get("spin", lowest), "spin", i)
+            for i, (info, lowest) in enumerate(zip(infos, batch.spin.tolist(), strict=True))
         ]
         electrons = batch.sum_atoms(batch.numbers) - batch.charge
         for i, (n, multiplicity) in enumerate(zip(electrons.tolist(), spin, strict=True)):
@@ -274,6 +273,8 @@ class MoleculeBatch:
 
 def _whole(value: object, what: str, i: int) -> int:
     """A whole number from a file; no other is one silently."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and abs(value) < 10_000:
-        return int(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        number = int(value)
+        if abs(number) < 1_000_000:
+            return number
     raise InputError(f"molecule {i} has the {what} {str(value)[:40]!r}, which is no whole number")

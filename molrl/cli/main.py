@@ -96,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     _add_config(train)
     resume = _command(commands, "resume", "molrl.cli.resume:resume", "go on with a run")
     resume.add_argument("run", metavar="RUN", help="folder of the run")
+    launch = _command(commands, "launch", "molrl.cli.launch:launch", "write jobs for a cluster")
+    _add_launch(launch)
     generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
     _add_generate(generate)
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "judge molecules")
@@ -133,6 +135,23 @@ def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "overrides", metavar="key.sub=value", nargs="*", default=[], help="of the config"
     )
+
+
+def _add_launch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG", nargs="+", help="YAML files, as for train")
+    command.add_argument(
+        "--slurm", action="store_true", required=True, help="as an array of jobs for SLURM"
+    )
+    command.add_argument(
+        "--sbatch",
+        metavar="OPTION",
+        action="append",
+        default=[],
+        help="an option of sbatch, as in --sbatch=--partition=gpu; may be repeated",
+    )
+    command.add_argument("--seeds", type=_count, default=1, help="runs of each; default: 1")
+    command.add_argument("--ranks", type=_count, default=1, help="processes of each; default: 1")
+    command.add_argument("-o", "--output", metavar="OUT", default="molrl.sbatch", help="the script")
 
 
 def _add_generate(command: argparse.ArgumentParser) -> None:

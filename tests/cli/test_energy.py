@@ -1,6 +1,8 @@
 """molrl energy: data, then a fit that can be resumed, then its errors, on real physics."""
 
+import os
 import shutil
+import signal
 
 import pytest
 
@@ -72,6 +74,19 @@ def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
     (run / "summary.json").unlink()
     (run / "mace.json").unlink()
     shutil.rmtree(Checkpoints(run / "checkpoints").path(40))
+    assert main(["resume", str(run)]) == 0
+    for name in ("metrics.csv", "mace.safetensors", "mace.json"):
+        assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()
+
+
+def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, capsys, once):
+    run = tmp_path / "run"
+    paths = [f"data=[{fits / 'data.npz'}]", f"run_dir={run}"]
+    checkpoints = Checkpoints(run / "checkpoints")
+    with once(checkpoints.steps, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        assert main(["energy", "fit", str(fits / "fit.yaml"), *paths]) == 143
+    step = checkpoints.steps()[-1]
+    assert f"stopped by SIGTERM; saved at step {step}; go on with" in capsys.readouterr().err
     assert main(["resume", str(run)]) == 0
     for name in ("metrics.csv", "mace.safetensors", "mace.json"):
         assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()

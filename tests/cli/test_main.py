@@ -13,7 +13,7 @@ from molrl.cli.main import main
 from molrl.runs.signals import Stopped
 
 COMMANDS = [
-    *("train", "resume", "generate", "evaluate"),
+    *("train", "resume", "launch", "generate", "evaluate"),
     *("energy", "energy data", "energy attack", "energy fit", "energy evaluate"),
 ]
 

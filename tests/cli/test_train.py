@@ -6,9 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from ase.io import read
@@ -162,7 +160,7 @@ def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys)
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)]
 )
 def test_a_run_asked_to_stop_saves_says_so_and_goes_on_as_if_it_had_not(
-    runs, tmp_path, capsys, number, code
+    runs, tmp_path, capsys, once, number, code
 ):
     run = tmp_path / "run"
     with once(lambda: read_metrics(run / "metrics.csv"), lambda: os.kill(os.getpid(), number)):
@@ -195,18 +193,3 @@ def test_ctrl_c_ends_a_run_and_its_workers_and_a_second_one_at_once(runs, tmp_pa
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
     assert (process.returncode, said) == (-signal.SIGINT, "")
-
-
-@contextmanager
-def once(condition, act):
-    """In the meantime, act as soon as a condition holds."""
-
-    def wait():
-        while not condition():
-            time.sleep(0.001)
-        act()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    yield
-    thread.join()

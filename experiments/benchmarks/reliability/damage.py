@@ -233,7 +233,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = folder / "train.yaml"
-        config.write_text(tiny.TRAIN)
+        config.write_text(tiny.SMALL_TRAIN if small else tiny.TRAIN)
         run = folder / "whole"
         log = folder / "log"
         assert tiny.molrl_command("train", config, f"run_dir={run}", log=log) == 0, log.read_text()

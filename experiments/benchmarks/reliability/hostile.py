@@ -118,35 +118,30 @@ def with_wrong_value(draw: random.Random) -> str:
 
 def hostile_extxyz(draw: random.Random) -> bytes:
     """An extended XYZ file that is wrong in one way."""
-    lines = [draw.choice(NOT_COUNTS), *WATER.splitlines()]
-    atom, column = draw.randrange(2, 5), draw.randrange(1, 4)
-    match draw.randrange(10):
-        case 0:
-            pass  # the count
-        case 1:
-            lines = ["3", *edited(lines[1:], atom - 1, column, draw.choice(NOT_NUMBERS))]
-        case 2:
-            lines = ["3", *edited(lines[1:], atom - 1, 0, draw.choice(NOT_ELEMENTS))]
-        case 3:
-            lines = ["3", lines[1], *[lines[2]] * 3]
-        case 4:
-            text = "3\n" + WATER
-            return text[: draw.randrange(len(text) - 6)].encode()
-        case 5:
-            lines = ["3", f"{lines[1]} {draw.choice(HEADERS)}", *lines[2:]]
-        case 6:
-            lines = ["3", draw.choice(COLUMNS), *lines[2:]]
-        case 7:
-            return draw.randbytes(draw.randrange(3000))
-        case 8:
-            lines = ["3", *lines[1:], *lines]
-        case 9:
-            lines = ["3", lines[1], *[f"H {i} 0 0" for i in (0, 0, 1)]]
-    return ("\n".join(lines) + "\n").encode()
+    header, *atoms = WATER.splitlines()
+    atom, column = draw.randrange(3), draw.randrange(1, 4)
+    text = "3\n" + WATER
+    whole = text.splitlines()
+    wrong: list[list[str]] = [
+        [draw.choice(NOT_COUNTS), *whole[1:]],
+        ["3", header, *edited(atoms, atom, column, draw.choice(NOT_NUMBERS))],
+        ["3", header, *edited(atoms, atom, 0, draw.choice(NOT_ELEMENTS))],
+        ["3", header, *[atoms[atom]] * 3],
+        ["3", f"{header} {draw.choice(HEADERS)}", *atoms],
+        ["3", draw.choice(COLUMNS), *atoms],
+        [*whole, draw.choice(NOT_COUNTS), *whole[1:]],
+        ["3", header, *[f"H {i} 0 0" for i in (0, 0, 1)]],
+        [text[: draw.randrange(len(text) - 6)]],
+        [draw.randbytes(draw.randrange(3000)).decode("utf-8", "surrogateescape")],
+    ]
+    return ("\n".join(draw.choice(wrong)) + "\n").encode("utf-8", "surrogateescape")
 
 
-HEADERS = ("charge=many", "charge=nan", "charge=1e300", "charge=0.5", "spin=two", "spin=-1", "spin=0",
-           "charge=99999999999999999999", "spin=1e99", "charge=[1,2]", "spin=[[1]]", "charge=True")  # fmt: skip
+HEADERS = (
+    *("charge=many", "charge=nan", "charge=1e300", "charge=0.5", "charge=[1,2]", "charge=True"),
+    *("charge=99999999999999999999", "charge=11", "spin=two", "spin=-1", "spin=0", "spin=2"),
+    *("spin=1e99", "spin=[[1]]"),
+)
 COLUMNS = (
     "Properties=species:S:1:pos:R:99999999", "Properties=pos:R:3:species:S:1", "Properties=",
     "Properties=species:S:1:pos:R:-3", "Properties=species:S:1", "Properties=species:R:1:pos:S:3",
@@ -199,7 +194,7 @@ def refusals(
         Path(name).write_bytes(content)
         said = io.StringIO()
         began = time.monotonic()
-        faulthandler.dump_traceback_later(20, exit=True)
+        faulthandler.dump_traceback_later(20, exit=True)  # where it hangs, if it does
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             code = molrl(command)
         faulthandler.cancel_dump_traceback_later()
@@ -229,11 +224,9 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
         train, judge = ["train", "train.yaml"], ["evaluate"]
         rows = [
-            refusals("fuzzed configs, refused", n, hostile_config, train, "train.yaml"),
-            refusals(
-                "hostile extxyz files", n // 2, hostile_extxyz, [*judge, "a.extxyz"], "a.extxyz"
-            ),
-            refusals("hostile SDF files", n // 2, hostile_sdf, [*judge, "a.sdf"], "a.sdf"),
+            refusals("fuzzed configs", n, hostile_config, train, "train.yaml"),
+            refusals("hostile extxyz files", n, hostile_extxyz, [*judge, "a.extxyz"], "a.extxyz"),
+            refusals("hostile SDF files", n, hostile_sdf, [*judge, "a.sdf"], "a.sdf"),
         ]
     tiny.close(
         "hostile", "Hostile configs and files: exit code 2, one line, < 1 s each", rows, small

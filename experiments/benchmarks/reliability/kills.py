@@ -81,7 +81,8 @@ def main() -> None:
     small = tiny.arguments(__doc__).small
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for name, text in (("train", tiny.TRAIN), ("data", tiny.DATA), ("fit", tiny.FIT)):
+        train = tiny.SMALL_TRAIN if small else tiny.TRAIN
+        for name, text in (("train", train), ("data", tiny.DATA), ("fit", tiny.FIT)):
             (folder / f"{name}.yaml").write_text(text.replace("data.npz", f"{folder}/data.npz"))
         rows = [killed_saves(folder, 5 if small else 100)]
         (folder / "agent").mkdir()

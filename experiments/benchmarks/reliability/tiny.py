@@ -37,6 +37,7 @@ policy: {width: 16, channels: 4, degree: 2, layers: 1}
 ppo: {num_envs: 32, n_steps: 8, batch_size: 64}
 evaluation: {n_molecules: 4}
 """
+SMALL_TRAIN = TRAIN.replace("2048", "768").replace("CH4O", "H2O")
 DATA = """
 output: data.npz
 max_heavy: 3
@@ -79,14 +80,15 @@ def start(*command: object, log: Path, before: Callable[[], object] = lambda: No
     pid = os.fork()
     if pid:
         return pid
+    before()
+    os._exit(in_silence(*command, log=log))
+
+
+def in_silence(*command: object, log: Path = Path(os.devnull)) -> int:
+    """Run a command of ``molrl`` in this process, which says nothing more; its exit code."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    before()
-    os._exit(_exit_code(*command))
-
-
-def _exit_code(*command: object) -> int:
     code = main([str(word) for word in command])
     sys.stdout.flush()
     return code

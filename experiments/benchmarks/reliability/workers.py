@@ -58,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config, log, whole = folder / "train.yaml", folder / "log", folder / "whole"
-        config.write_text(tiny.TRAIN)
+        config.write_text(tiny.SMALL_TRAIN if small else tiny.TRAIN)
         assert tiny.molrl_command("train", config, f"run_dir={whole}", log=log) == 0
         wanted = tiny.outcome(whole)
         for deed in DEEDS:

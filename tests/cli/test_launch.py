@@ -1,0 +1,84 @@
+"""molrl launch: the script is one that bash takes, and each job resumes what it began."""
+
+import os
+import subprocess
+
+import pytest
+
+from molrl.cli.main import main
+
+CONFIG = "run_dir: runs/{name}\ntotal_steps: 100\ntask: {{bag: H2O}}\nenergy: gfn2\n"
+STUBS = {  # what SLURM would do: srun runs the command as rank 0, scontrol tells and is told
+    "srun": 'shift; SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NTASKS=1 exec "$@"',
+    "scontrol": '[ "$1" = show ] && echo localhost || echo "$@"',
+    "python": 'echo "$@"; exit "$CODE"',
+}
+
+
+@pytest.fixture
+def script(here, capsys):
+    for name in ("one", "it's two"):
+        (here / f"{name}.yaml").write_text(CONFIG.format(name=name.replace("'", "")))
+    options = ["--sbatch=--partition=gpu", "--sbatch=--time=4:00:00", "--seeds=3", "--ranks=2"]
+    assert main(["launch", "--slurm", "one.yaml", "it's two.yaml", *options]) == 0
+    assert capsys.readouterr().out == "6 jobs; submit them with: sbatch molrl.sbatch\n"
+    return here / "molrl.sbatch"
+
+
+def test_the_script_asks_for_what_it_should_and_bash_takes_it(script):
+    lines = script.read_text().splitlines()
+    asked = {line for line in lines if line.startswith("#SBATCH")}
+    assert asked >= {
+        *("#SBATCH --array=0-5", "#SBATCH --requeue", "#SBATCH --signal=USR1@120"),
+        *("#SBATCH --partition=gpu", "#SBATCH --time=4:00:00", "#SBATCH --ntasks=2"),
+    }
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def job(script, number, code):
+    """What one job does, with stubs for the commands of SLURM and for Python."""
+    folder = script.parent / "stubs"
+    folder.mkdir(exist_ok=True)
+    for name, text in STUBS.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    lines = [
+        "' python " + line.split(maxsplit=2)[2] if line.startswith("' ") else line
+        for line in script.read_text().splitlines()
+    ]
+    names = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "CODE": code,
+        "SLURM_ARRAY_TASK_ID": number,
+        "SLURM_ARRAY_JOB_ID": 7,
+        "SLURM_JOB_ID": 9,
+        "SLURM_JOB_NODELIST": "localhost",
+    }
+    return subprocess.run(
+        ["bash", "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {name: str(value) for name, value in names.items()},
+    )
+
+
+def test_a_job_trains_resumes_and_goes_back_into_the_queue(script):
+    done = job(script, 4, 0)
+    train = "-m molrl.cli.main train it's two.yaml run_dir=runs/its two-seed1 seed=1\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, train, "")
+    run = script.parent / "runs" / "its two-seed1"
+    run.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    resume = "-m molrl.cli.main resume runs/its two-seed1\n"
+    assert job(script, 4, 0).stdout == resume
+    asked = job(script, 4, 75)
+    assert (asked.returncode, asked.stdout) == (0, resume + "requeue 7_4\n")
+    assert job(script, 4, 1).returncode == 1
+
+
+def test_runs_that_would_share_a_folder_are_refused(script, capsys):
+    assert main(["launch", "one.yaml", "one.yaml", "--slurm", "-o", "x"]) == 2
+    assert "have the same run_dir" in capsys.readouterr().err
+    assert main(["launch", "one.yaml", "--slurm"]) == 2
+    assert "molrl.sbatch is there already" in capsys.readouterr().err
