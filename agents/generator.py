@@ -85,7 +85,8 @@ class AgentGenerator:
         if energy is None and self.energy.hash != self.header.energy_hash:
             raise InputError(
                 f"{path} was trained against {self.header.energy} {self.header.energy_hash}, but "
-                f"{self.header.energy} is now {self.energy.hash}; name the energy model to use"
+                f"{self.header.energy} is now {self.energy.hash}; name the energy model to use "
+                "instead (--energy)"
             )
         self.device = torch.device(resolve_device(device))
         self._network = CovariantNetwork(self.header.policy, len(self.header.elements))

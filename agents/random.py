@@ -1,5 +1,7 @@
 """An agent that places atoms at random: the floor of every comparison."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +39,8 @@ class RandomAgent:
         """Make ``n`` molecules; see :class:`molrl.generation.Generator`."""
         bag = Task.of(task).bag
         config = EnvConfig.of(bag=bag.formula, canvas_size=bag.n_atoms, **self._options)
-        return generate(DesignTask(config), self._act, n, seed)
+        made = generate(DesignTask(config), self._act, n, seed)
+        return replace(made, network_calls=0)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
         focus = _choose(observation["focus_mask"], noise[:, 0])

@@ -1,5 +1,6 @@
 """One interface for whoever makes molecules, and what it returns."""
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,4 +76,9 @@ def load_generator(name: str, **options: object) -> Generator:
     factory = GENERATORS.load(kind)
     if colon and not argument:
         raise InputError(f"{name!r}: nothing follows the colon; write {kind}:RUN")
-    return factory(argument, **options) if argument else factory(**options)
+    arguments = [argument] if argument else []
+    try:
+        inspect.signature(factory).bind(*arguments, **options)
+    except TypeError as error:
+        raise InputError(f"{name!r}: {error}; after a colon comes the first argument") from None
+    return factory(*arguments, **options)

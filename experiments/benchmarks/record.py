@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 
 from molrl.runs.folder import versions
 
@@ -20,17 +20,6 @@ def cpu_ms(work: Callable[[], object], repeats: int) -> float:
         work()
         times.append(process_time() - start)
     return 1e3 * min(times)
-
-
-def wall_s(work: Callable[[], object], repeats: int) -> float:
-    """Least wall time of one call in s, over ``repeats`` calls after one that warms up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = perf_counter()
-        work()
-        times.append(perf_counter() - start)
-    return min(times)
 
 
 def record(name: str, title: str, rows: list[dict[str, object]]) -> None:

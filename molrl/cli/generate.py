@@ -23,7 +23,8 @@ def generate(arguments: Namespace) -> int:
     output = Path(arguments.output)
     write = _writer(output)
     task = Task.of(arguments.bag)
-    made = load_generator(arguments.method).generate(task, arguments.n, arguments.seed)
+    options = {"energy": arguments.energy} if arguments.energy else {}
+    made = load_generator(arguments.method, **options).generate(task, arguments.n, arguments.seed)
     write(output, made.molecules)
     print(format_table({"bag": task.bag.formula, **_cost(made)}))
     print(f"molecules: {output}")

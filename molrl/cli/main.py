@@ -131,6 +131,9 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 def _add_generate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", metavar="NAME", required=True, help="who makes them")
     command.add_argument("--bag", metavar="FORMULA", required=True, help="as in CH4O")
+    command.add_argument(
+        "--energy", metavar="NAME", help="what pays; default: what the agent was trained against"
+    )
     command.add_argument("-n", type=_count, default=100, help="how many; default: 100")
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")

@@ -78,6 +78,7 @@ def test_random_agent_makes_whole_bags():
     made = RandomAgent("gfn2").generate("CH4", n=5, seed=0)
     assert [bag.formula for bag in made.molecules.bags()] == ["CH4"] * 5
     assert made.attempts > 5
+    assert made.network_calls == 0
 
 
 def test_no_molecules_are_refused():

@@ -115,6 +115,10 @@ COMMANDS = {
         generate("--method", "random", "--bag", "h2o", "-o", "x.sdf"),
         "'h2o' is no formula",
     ),
+    "two energies": (
+        generate(*RANDOM, "--energy", "gfn2", "-o", "x.sdf"),
+        "multiple values for argument 'energy'",
+    ),
     "no molecules": (generate(*RANDOM, "-n", "0", "-o", "x.sdf"), "'0' is no number from 1"),
     "NaN molecules": (generate(*RANDOM, "-n", "nan", "-o", "x.sdf"), "'nan' is no number"),
     "a seed that is none": (generate(*RANDOM, "--seed", "-1", "-o", "x.sdf"), "'-1' is no number"),

@@ -1,0 +1,35 @@
+"""The configs that ship are configs."""
+
+from pathlib import Path
+
+import pytest
+
+from molrl.cli.experiment import ExperimentConfig
+from molrl.energy.data.config import DataConfig
+from molrl.energy.data.rounds import RoundConfig
+from molrl.energy.fit import FitConfig
+from molrl.runs.config import load_config
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+SCHEMAS = {
+    "quickstart.yaml": ExperimentConfig,
+    "energy/data.yaml": DataConfig,
+    "energy/small.yaml": DataConfig,
+    "energy/attack-1.yaml": RoundConfig,
+    "energy/attack-2.yaml": RoundConfig,
+    "energy/fit-1.yaml": FitConfig,
+    "energy/fit-2.yaml": FitConfig,
+    "energy/fit-3.yaml": FitConfig,
+}
+
+
+def test_every_config_is_tested():
+    found = {str(path.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.rglob("*.yaml")}
+    assert found == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_config_is_read_and_says_its_command(name):
+    path = EXPERIMENTS / name
+    assert load_config(path, [], SCHEMAS[name])
+    assert f"experiments/{name}" in path.read_text(encoding="utf-8").split("\n\n")[0]
