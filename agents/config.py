@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from molrl.errors import InputError
 from molrl.runs.config import Config
 
+MAX_SAMPLES = 10_000_000  # of one update, held in memory
+
 
 class PolicyConfig(Config):
     """The covariant network.
@@ -23,13 +25,13 @@ class PolicyConfig(Config):
         sharpness: cap of the direction's log-density above and below its mean.
     """
 
-    width: int = Field(64, ge=4)
-    channels: int = Field(16, ge=1)
+    width: int = Field(64, ge=4, le=4096)
+    channels: int = Field(16, ge=1, le=1024)
     degree: int = Field(4, ge=1, le=6)
-    layers: int = Field(2, ge=1)
-    cutoff: float = Field(6.0, gt=0)
+    layers: int = Field(2, ge=1, le=20)
+    cutoff: float = Field(6.0, gt=0, le=100)
     distances: tuple[float, float] = (0.7, 2.0)
-    distance_terms: int = Field(3, ge=1)
+    distance_terms: int = Field(3, ge=1, le=100)
     min_width: float = Field(0.02, gt=0)
     sharpness: float = Field(20.0, gt=0, le=20)
 
@@ -63,21 +65,30 @@ class PPOConfig(Config):
         reward_scale: eV; rewards are divided by it for the optimiser, nowhere else.
     """
 
-    num_envs: int = Field(64, ge=1)
-    n_steps: int = Field(12, ge=1)
-    batch_size: int = Field(128, ge=2)
-    n_epochs: int = Field(5, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    final_learning_rate: float = Field(5e-5, ge=0)
+    num_envs: int = Field(64, ge=1, le=MAX_SAMPLES)
+    n_steps: int = Field(12, ge=1, le=MAX_SAMPLES)
+    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
+    n_epochs: int = Field(5, ge=1, le=1000)
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    final_learning_rate: float = Field(5e-5, ge=0, le=1)
     gamma: float = Field(1.0, gt=0, le=1)
     gae_lambda: float = Field(0.97, ge=0, le=1)
-    clip_range: float = Field(0.2, gt=0)
+    clip_range: float = Field(0.2, gt=0, le=10)
     ent_coef: float = Field(0.01, ge=0)
     final_ent_coef: float = Field(0.001, ge=0)
     vf_coef: float = Field(0.5, ge=0)
     max_grad_norm: float = Field(0.5, gt=0)
     target_kl: float | None = Field(0.05, gt=0)
     reward_scale: float = Field(27.2, gt=0)
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> "PPOConfig":
+        if self.num_envs * self.n_steps > MAX_SAMPLES:
+            raise InputError(
+                f"num_envs {self.num_envs} times n_steps {self.n_steps} are more than the "
+                f"{MAX_SAMPLES} samples an update may have"
+            )
+        return self
 
     def sb3_options(self) -> dict[str, Any]:
         """The fields that ``stable_baselines3.PPO`` takes as they are."""

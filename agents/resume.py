@@ -1,5 +1,6 @@
 """A training at rest between two updates: taken down, and taken up again as if nothing had been."""
 
+import random
 from typing import Any
 
 import numpy as np
@@ -14,30 +15,24 @@ from molrl.runs.checkpoints import Checkpoint
 
 
 def snapshot(training: AgentTraining) -> Checkpoint:
-    """All that the rest of a training depends on: call it from ``on_update``.
+    """All that the rest of a training depends on: call it from ``on_update``, on every rank.
 
-    Weights, optimiser, random generators, the canvases under way, and the counters.
+    Weights, optimiser and counters, which are one; and of each rank its random generators and the
+    episodes under way.
     """
-    ppo, episodes = training.ppo, training.sb3_env
+    ppo = training.ppo
     tensors = {f"policy/{name}": tensor for name, tensor in ppo.policy.state_dict().items()}
     for i, moments in ppo.policy.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
-    arrays = {f"canvas/{key}": array for key, array in training.env.state.arrays().items()}
-    arrays |= {"episode/returns": episodes.returns, "episode/lengths": episodes.lengths}
-    arrays["episode/starts"] = np.asarray(ppo._last_episode_starts)
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - SB3 shuffles with the global one
-    arrays["random/numpy"] = np.asarray(keys, np.int64)
-    tensors |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    tensors["random/torch"] = torch.get_rng_state()
-    if ppo.device.type == "cuda":
-        tensors["random/cuda"] = torch.cuda.get_rng_state(ppo.device)
+    own = training.ranks.gather((_own_tensors(training), _own_state(training)))
+    for rank, (of_rank, _) in enumerate(own):
+        tensors |= {f"rank{rank}/{name}": tensor for name, tensor in of_rank.items()}
     state: dict[str, Any] = {
         "n_updates": ppo._n_updates,
         "energy_hash": training.env.energy_model.hash,
-        "endings": dict(training.env.endings),
-        "random": [kind, *rest],
+        "ranks": [state for _, state in own],
     }
-    return Checkpoint(ppo.num_timesteps, tensors, state)
+    return Checkpoint(training.steps, tensors, state)
 
 
 def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
@@ -46,29 +41,61 @@ def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
     What :meth:`AgentTraining.run` does then is, bit for bit on a CPU, what it would have done.
 
     Raises:
-        InputError: if the checkpoint is of another energy model or of other sizes.
+        InputError: if the checkpoint is of another energy model, of another number of ranks, or
+            of other sizes.
     """
-    model = training.env.energy_model
+    model, ranks = training.env.energy_model, training.ranks
     if checkpoint.state["energy_hash"] != model.hash:
         raise InputError(
             f"the run was begun against {model.name} {checkpoint.state['energy_hash']}, but "
             f"{model.name} is now {model.hash}; go on with the molrl it was begun with"
         )
+    if (size := len(checkpoint.state["ranks"])) != ranks.size:
+        raise InputError(f"the run was begun on {size} ranks, not {ranks.size}; go on with {size}")
+    ppo = training.ppo
     try:
         _restore_network(training, checkpoint.tensors)
     except (RuntimeError, KeyError) as error:
         raise InputError(f"the checkpoint does not belong to this config: {error}") from None
-    _restore_episodes(training, checkpoint)
-    ppo = training.ppo
-    ppo.num_timesteps = checkpoint.step
+    ppo.num_timesteps = checkpoint.step // ranks.size
     ppo._n_updates = checkpoint.state["n_updates"]
-    ppo._update_current_progress_remaining(checkpoint.step, training.total_steps)
-    kind, *rest = checkpoint.state["random"]
-    keys = checkpoint.tensors["random/numpy"].numpy().astype(np.uint32)
-    np.random.set_state((kind, keys, *rest))  # noqa: NPY002 - SB3 shuffles with the global one
-    torch.set_rng_state(checkpoint.tensors["random/torch"])
+    ppo._update_current_progress_remaining(ppo.num_timesteps, training.own_steps)
+    prefix = f"rank{ranks.rank}/"
+    own = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(prefix)
+    }
+    _restore_own(training, own, checkpoint.state["ranks"][ranks.rank])
+
+
+def _own_tensors(training: AgentTraining) -> dict[str, Tensor]:
+    """The episodes under way and the random generators of this rank."""
+    ppo, episodes = training.ppo, training.sb3_env
+    arrays = {f"canvas/{key}": array for key, array in training.env.state.arrays().items()}
+    arrays |= {"episode/returns": episodes.returns, "episode/lengths": episodes.lengths}
+    arrays["episode/starts"] = np.asarray(ppo._last_episode_starts)
+    arrays["random/numpy"] = np.asarray(_numpy_random()[1], np.int64)
+    arrays["random/python"] = np.asarray(random.getstate()[1], np.int64)
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    tensors["random/torch"] = torch.get_rng_state()
     if ppo.device.type == "cuda":
-        torch.cuda.set_rng_state(checkpoint.tensors["random/cuda"], ppo.device)
+        tensors["random/cuda"] = torch.cuda.get_rng_state(ppo.device)
+    return tensors
+
+
+def _own_state(training: AgentTraining) -> dict[str, Any]:
+    kind, _, *rest = _numpy_random()
+    version, _, gauss = random.getstate()
+    return {
+        "endings": dict(training.env.endings),
+        "numpy": [kind, *rest],
+        "python": [version, gauss],
+    }
+
+
+def _numpy_random() -> tuple[Any, ...]:
+    return np.random.get_state()  # type: ignore[return-value]  # noqa: NPY002 - SB3 shuffles with it
 
 
 def _restore_network(training: AgentTraining, tensors: dict[str, Tensor]) -> None:
@@ -83,15 +110,24 @@ def _restore_network(training: AgentTraining, tensors: dict[str, Tensor]) -> Non
     policy.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _restore_episodes(training: AgentTraining, checkpoint: Checkpoint) -> None:
-    arrays = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
-    canvases = [name for name in arrays if name.startswith("canvas/")]
-    state = CanvasState(**{name.removeprefix("canvas/"): arrays[name] for name in canvases})
+def _restore_own(
+    training: AgentTraining, tensors: dict[str, Tensor], state: dict[str, Any]
+) -> None:
     env, episodes, ppo = training.env, training.sb3_env, training.ppo
-    env.go_on_from(state)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    names = [name for name in arrays if name.startswith("canvas/")]
+    canvases = CanvasState(**{name.removeprefix("canvas/"): arrays[name] for name in names})
+    env.go_on_from(canvases)
     env.endings.clear()
-    env.endings.update(checkpoint.state["endings"])
+    env.endings.update(state["endings"])
     episodes.returns[:] = arrays["episode/returns"]
     episodes.lengths[:] = arrays["episode/lengths"]
-    ppo._last_obs = dict(observe(state, env.task.layout))
+    ppo._last_obs = dict(observe(canvases, env.task.layout))
     ppo._last_episode_starts = arrays["episode/starts"]
+    kind, *rest = state["numpy"]
+    np.random.set_state((kind, arrays["random/numpy"].astype(np.uint32), *rest))  # noqa: NPY002 - SB3 shuffles with it
+    version, gauss = state["python"]
+    random.setstate((version, tuple(arrays["random/python"].tolist()), gauss))
+    torch.set_rng_state(tensors["random/torch"])
+    if ppo.device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random/cuda"], ppo.device)

@@ -12,12 +12,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.generator import AgentHeader
 from molrl.agents.network import CovariantNetwork
+from molrl.agents.parallel import keep_in_step, parallel_options
 from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.molecules import MoleculeBatch
+from molrl.runs.ranks import Ranks
 
 COMPLETE = REASON_TEXTS[Reason.COMPLETE]
 MAX_CHECKED = 64  # molecules of an update whose bonds are perceived for the log
@@ -32,14 +34,16 @@ class AgentTraining:
         env: in autoreset mode ``SameStep``.
         policy: the network.
         ppo: the training.
-        total_steps: environment steps, over all environments.
-        seed: of the weights, the sampling and the order of the samples.
+        total_steps: environment steps, over all environments of all ranks.
+        seed: of the weights, the sampling and the order of the samples; each rank adds its number.
         device: where the network computes.
+        ranks: those that train together.
 
     Attributes:
-        env: the environments.
+        env: the environments of this rank.
         sb3_env: the same, as SB3 sees them.
         ppo: SB3's ``PPO``, as it is.
+        own_steps: environment steps of this rank until the end.
     """
 
     def __init__(
@@ -50,19 +54,27 @@ class AgentTraining:
         total_steps: int,
         seed: int,
         device: str = "cpu",
+        ranks: Ranks | None = None,
     ) -> None:
         self.env, self.config, self.policy_config = env, ppo, policy
-        self.total_steps = total_steps
+        self.ranks = ranks or Ranks()
+        self.own_steps = -(-total_steps // self.ranks.size)
         self.sb3_env = SB3VecEnv(env)
         self.ppo = PPO(
             CovariantPolicy,
             ScaledReward(self.sb3_env, ppo.reward_scale),
             learning_rate=self._learning_rate,
             policy_kwargs={"config": policy},
-            seed=seed,
+            seed=seed + self.ranks.rank,
             device=device,
-            **ppo.sb3_options(),
+            **ppo.sb3_options() | parallel_options(ppo, self.ranks),
         )
+        keep_in_step(self.ppo, ppo, self.ranks)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps done, over all ranks."""
+        return self.ppo.num_timesteps * self.ranks.size
 
     @property
     def network(self) -> CovariantNetwork:
@@ -88,15 +100,15 @@ class AgentTraining:
         """Train to the end, from the start or from where :func:`molrl.agents.resume.restore` went.
 
         Args:
-            on_update: called after every update with the environment steps done and the figures
-                of the episodes that ended since the last call: ``return`` (eV, mean over all
-                episodes), ``complete_fraction``, ``valid_fraction`` (of all episodes; from a
-                sample of the complete ones), and PPO's own.
+            on_update: called on every rank after every update, with the environment steps done and
+                the figures of the episodes that ended since the last call, over all ranks:
+                ``return`` (eV, mean over all episodes), ``complete_fraction``, ``valid_fraction``
+                (of all episodes; from a sample of the complete ones), and PPO's own.
         """
         done = self.ppo.num_timesteps
         self.ppo.learn(
-            self.total_steps - done,
-            callback=_Watch(self.config, on_update),
+            self.own_steps - done,
+            callback=_Watch(self, on_update),
             reset_num_timesteps=not done,
         )
 
@@ -108,9 +120,9 @@ class AgentTraining:
 class _Watch(BaseCallback):
     """Gathers the episodes of each rollout, and lowers the entropy bonus along the way."""
 
-    def __init__(self, config: PPOConfig, on_update: Callable[[int, Figures], None]) -> None:
+    def __init__(self, training: AgentTraining, on_update: Callable[[int, Figures], None]) -> None:
         super().__init__()
-        self.config, self.on_update = config, on_update
+        self.of, self.on_update = training, on_update
         self._clear()
 
     def _clear(self) -> None:
@@ -127,7 +139,7 @@ class _Watch(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         remaining = self.model._current_progress_remaining
-        low, high = self.config.final_ent_coef, self.config.ent_coef
+        low, high = self.of.config.final_ent_coef, self.of.config.ent_coef
         assert isinstance(self.model, PPO)
         self.model.ent_coef = low + (high - low) * remaining
         self._report()
@@ -136,20 +148,28 @@ class _Watch(BaseCallback):
         self._report()
 
     def _report(self) -> None:
-        if not self.returns:
+        returns = [value for of_rank in self.of.ranks.gather(self.returns) for value in of_rank]
+        if not returns:
             return
         logged = self.model.logger.name_to_value
-        done = len(self.complete) / len(self.returns)
         names = {"approx_kl": "kl", "entropy_loss": "entropy", "explained_variance": "explained"}
-        figures = {
-            "return": float(np.mean(self.returns)),
-            "complete_fraction": done,
-            "valid_fraction": done * _valid_fraction(self.complete[:MAX_CHECKED]),
+        own = {
+            "complete": float(len(self.complete)),
+            "valid": len(self.complete) * _valid_fraction(self.complete[:MAX_CHECKED]),
             "value_loss": float(logged.get("train/value_loss", np.nan)),
         } | {new: float(logged.get(f"train/{old}", np.nan)) for old, new in names.items()}
-        figures["entropy"] *= -1
+        every = self.of.ranks.gather(own)
+        mean = {name: float(np.mean([of_rank[name] for of_rank in every])) for name in own}
+        episodes = len(returns) / len(every)
+        figures = {
+            "return": float(np.mean(returns)),
+            "complete_fraction": mean.pop("complete") / episodes,
+            "valid_fraction": mean.pop("valid") / episodes,
+            **mean,
+            "entropy": -mean["entropy"],
+        }
         self._clear()
-        self.on_update(self.num_timesteps, figures)
+        self.on_update(self.of.steps, figures)
 
 
 def _valid_fraction(observations: list[dict[str, NDArray[Any]]]) -> float:

@@ -1,6 +1,7 @@
 """Molecules in files: extended XYZ and SDF, read with care, written whole or not at all."""
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 MAX_ATOMS_PER_MOLECULE = 10_000
+MAX_COLUMNS = 100  # of one property of an extended XYZ file
+MAX_BYTES = 500_000_000
 
 
 def read_molecules(path: Path | str) -> MoleculeBatch:
@@ -31,6 +34,8 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
         raise InputError(f"{path} is of no known kind; give an .extxyz, .xyz or .sdf file")
     if not path.is_file():
         raise InputError(f"{path} does not exist")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} is larger than the {MAX_BYTES} bytes that are read; split it")
     batch = readers[path.suffix](path)
     if not len(batch):
         raise InputError(f"{path} holds no molecule")
@@ -52,7 +57,10 @@ def _read_xyz(path: Path) -> MoleculeBatch:
         images = read(io.StringIO(text), index=":", format="extxyz")
     except Exception as error:  # ASE raises whatever its parser stumbles over
         raise InputError(f"{path} is broken: {error}") from None
-    return MoleculeBatch.from_ase(images)
+    try:
+        return MoleculeBatch.from_ase(images)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _check_xyz_counts(path: Path, text: str) -> None:
@@ -65,6 +73,11 @@ def _check_xyz_counts(path: Path, text: str) -> None:
             raise InputError(f"{path} line {i + 1}: {count[:40]!r} is no number of atoms")
         if not 0 < int(count[:9]) <= MAX_ATOMS_PER_MOLECULE or len(count) > 9:
             raise InputError(f"{path} line {i + 1}: {count[:40]} atoms; 1 to 10000 can be read")
+        for columns in re.findall(
+            r":[A-Za-z]:\s*(\d+)", lines[i + 1] if i + 1 < len(lines) else ""
+        ):
+            if len(columns) > 9 or int(columns) > MAX_COLUMNS:
+                raise InputError(f"{path} line {i + 2}: a property of {columns[:40]} columns")
         i += 2 + int(count)
         if i > len(lines):
             raise InputError(f"{path} ends within a molecule of {count} atoms")

@@ -153,14 +153,27 @@ class MoleculeBatch:
 
     @classmethod
     def from_ase(cls, atoms: Atoms | Iterable[Atoms]) -> Self:
-        """From ASE; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are taken over."""
+        """From ASE; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are taken over.
+
+        Raises:
+            InputError: if one of them is no number that the molecule can have.
+        """
         images = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
-        charge = [int(image.info.get("charge", 0)) for image in images]
+        charge = [
+            _whole(image.info.get("charge", 0), "charge", i) for i, image in enumerate(images)
+        ]
         batch = batch.charged(charge)
         spin = [
-            image.info.get("spin", lowest) for image, lowest in zip(images, batch.spin, strict=True)
+            _whole(image.info.get("spin", int(lowest)), "spin", i)
+            for i, (image, lowest) in enumerate(zip(images, batch.spin, strict=True))
         ]
+        electrons = batch.sum_atoms(batch.numbers) - batch.charge
+        for i, (n, multiplicity) in enumerate(zip(electrons.tolist(), spin, strict=True)):
+            if n < 0 or not 1 <= multiplicity <= n + 1 or (n - multiplicity) % 2 == 0:
+                raise InputError(
+                    f"molecule {i} cannot have charge {charge[i]} and multiplicity {multiplicity}"
+                )
         return replace(batch, spin=torch.tensor(spin, dtype=torch.int64))
 
     def to_ase(self) -> list[Atoms]:
@@ -255,3 +268,10 @@ class MoleculeBatch:
                 f"molecule {int(self.molecule[pairs[0, 0]])} has two atoms in one place"
             )
         return self
+
+
+def _whole(value: object, what: str, i: int) -> int:
+    """A whole number from a file; no other is one silently."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and abs(value) < 10_000:
+        return int(value)
+    raise InputError(f"molecule {i} has the {what} {str(value)[:40]!r}, which is no whole number")

@@ -8,7 +8,7 @@ from time import process_time
 
 from molrl.runs.folder import versions
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 def cpu_ms(work: Callable[[], object], repeats: int) -> float:
@@ -30,9 +30,8 @@ def record(name: str, title: str, rows: list[dict[str, object]]) -> None:
         title: one line that says what was measured.
         rows: one dict a line of the table, all with the same keys.
     """
-    command = "python " + " ".join(
-        ["experiments/benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]
-    )
+    script = Path(sys.argv[0]).resolve().relative_to(RESULTS.parents[1])
+    command = " ".join(["python", str(script), *sys.argv[1:]])
     environment = versions()
     data = {"title": title, "command": command, "environment": environment, "rows": rows}
     RESULTS.mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ from molrl.energy.data.labels import Progress as Report
 from molrl.energy.data.make import make_dataset
 from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.fit import Fit, FitConfig
+from molrl.energy.fit import Report as StepReport
 from molrl.energy.interface import EnergyOutput
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
@@ -24,8 +25,10 @@ from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
-from molrl.runs.metrics import MetricsLog
+from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import Progress, progress, tell
+from molrl.runs.ranks import Ranks, joined
+from molrl.runs.signals import Stopped, stopping_when_saved
 
 ConfigT = TypeVar("ConfigT", DataConfig, RoundConfig)
 
@@ -82,9 +85,14 @@ def fit(arguments: Namespace) -> int:
             written then.
     """
     config = load_config(arguments.config, arguments.overrides, FitConfig)
-    RunFolder(config.run_dir).check_free()
-    model = _fit(config)
-    _run(model, RunFolder.create(config.run_dir, config, "energy fit"))
+    with joined() as ranks:
+        folder = RunFolder(config.run_dir)
+        if ranks.first:
+            folder.check_free()
+        model = _fit(config, ranks)
+        if ranks.first:
+            folder = RunFolder.create(config.run_dir, config, "energy fit")
+        _run(model, folder)
     return 0
 
 
@@ -95,35 +103,54 @@ def go_on(folder: RunFolder) -> None:
         InputError: if its data are gone, or it has checkpoints and none is sound.
     """
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
-    model = _fit(config)
-    model.resume(tell)
-    _run(model, folder)
+    with joined() as ranks:
+        model = _fit(config, ranks)
+        model.resume(tell)
+        _run(model, folder)
 
 
-def _fit(config: FitConfig) -> Fit:
+def _fit(config: FitConfig, ranks: Ranks) -> Fit:
     structures = Dataset.join([Dataset.load(path) for path in config.data])
     atoms = load_energy(config.reference).atom_energies()
-    return Fit(config, structures, atoms, resolve_device(config.device))
+    return Fit(config, structures, atoms, resolve_device(config.device), ranks)
 
 
 def _run(model: Fit, folder: RunFolder) -> None:
+    """Fit to the end, on every rank; the first logs, and prints the closing table."""
+    if not model.ranks.first:
+        _run_to_end(model, lambda step, figures: None)
+        return
     last: dict[str, float] = {}
     with (
-        folder.logging_failure(),
+        folder.at_work(),
         MetricsLog(folder.metrics_file, folder.tensorboard, steps=model.step) as log,
         progress(model.config.steps, "fit", model.step) as bar,
     ):
 
-        def report(step: int, figures: dict[str, float]) -> None:
+        def show(step: int, figures: dict[str, float]) -> None:
             if "valid_energy_mae" in figures:
                 log.append({"steps": step, **figures})
                 last.update(figures)
             bar.update(step, loss=figures["loss"], valid=last.get("valid_energy_mae"))
 
-        model.run(report)
-        folder.write_summary({"steps": model.step, "weights": str(model.weights), **last})
+        _run_to_end(model, show)
+        closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
+        folder.write_summary({**closing, "weights": str(model.weights)})
     print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
-    print(format_table({"steps": model.step, **last}))
+    print(format_table(closing))
+
+
+def _run_to_end(model: Fit, show: StepReport) -> None:
+    with stopping_when_saved() as stop:
+
+        def report(step: int, figures: dict[str, float]) -> None:
+            show(step, figures)
+            number = model.ranks.most(stop.number)
+            if number:
+                model.save()
+                raise Stopped(number, f"saved at step {step}")
+
+        model.run(report)
 
 
 def evaluate(arguments: Namespace) -> int:

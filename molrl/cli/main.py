@@ -11,8 +11,9 @@ from typing import NoReturn
 import molrl
 from molrl.errors import InputError, did_you_mean
 from molrl.runs.failures import RunFailed, write_traceback
+from molrl.runs.signals import Stopped, stopping_at_once
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILED = 2, 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,17 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after ``molrl``; those of the process if None.
 
     Returns:
-        The exit code: 0 done; 1 failed, the traceback is in the file named; 2 bad input; 130
-        interrupted. What is not 0 is explained in one line on standard error.
+        The exit code: 0 done; 1 failed, the traceback is in the file named; 2 bad input; stopped
+        by SIGINT 130, by SIGTERM 143, by SIGUSR1 75, which asks a scheduler to requeue the run.
+        What is not 0 is explained in one line on standard error.
     """
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
+        with stopping_at_once():
+            return _run(sys.argv[1:] if argv is None else argv)
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
-    except KeyboardInterrupt as interrupt:
-        return _complain("; ".join(["interrupted", *map(str, interrupt.args)]), INTERRUPTED)
+    except Stopped as stopped:
+        return _say(str(stopped), stopped.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush
         return _complain("nobody reads the output any more", FAILED)
@@ -57,7 +60,11 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"molrl: error: {' '.join(line.split())}", file=sys.stderr)
+    return _say(f"error: {line}", code)
+
+
+def _say(line: str, code: int) -> int:
+    print(f"molrl: {' '.join(line.split())}", file=sys.stderr)
     return code
 
 

@@ -1,7 +1,9 @@
 """``molrl train``: an agent learns, and what it has learned is judged."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -19,10 +21,15 @@ from molrl.evaluation.plots import plot_learning_curve
 from molrl.evaluation.reference import reference_return
 from molrl.evaluation.table import format_table
 from molrl.generation import Generated
+from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import progress, tell
+from molrl.runs.ranks import Ranks, joined
+from molrl.runs.signals import Stopped, stopping_when_saved
+
+OnUpdate = Callable[[int, Mapping[str, float]], None]
 
 
 def train(arguments: Namespace) -> int:
@@ -32,10 +39,14 @@ def train(arguments: Namespace) -> int:
         InputError: if anything that can be checked beforehand is wrong; nothing is written then.
     """
     config = load_config(arguments.config, arguments.overrides, ExperimentConfig)
-    RunFolder(config.run_dir).check_free()
-    run = Run(config)
-    folder = RunFolder.create(config.run_dir, config, "train")
-    run.finish(folder)
+    with joined() as ranks:
+        if ranks.first:
+            RunFolder(config.run_dir).check_free()
+        run = Run(config, ranks)
+        folder = RunFolder(config.run_dir)
+        if ranks.first:
+            folder = RunFolder.create(config.run_dir, config, "train")
+        run.finish(folder)
     return 0
 
 
@@ -46,12 +57,12 @@ def go_on(folder: RunFolder) -> None:
         InputError: if it has checkpoints and none is sound, or what it was begun with is gone.
     """
     config = folder.load_config(ExperimentConfig)
-    checkpoint = folder.checkpoints.load_latest(tell)
-    run = Run(config)
-    if checkpoint:
-        restore(run.training, checkpoint)
-        run.seconds = checkpoint.state["seconds"]
-    run.finish(folder)
+    with joined() as ranks:
+        checkpoint = folder.checkpoints.load_latest(tell)
+        run = Run(config, ranks)
+        if checkpoint:
+            run.restore(checkpoint)
+        run.finish(folder)
 
 
 class Run:
@@ -59,84 +70,129 @@ class Run:
 
     Args:
         config: what was asked for.
+        ranks: the processes that train together; the first of them writes and judges.
 
     Attributes:
         config: the same.
         training: the agent, its environments and its optimiser.
         reference: eV, the return of the best known isomer.
         seconds: how long the run took before this process.
+        endings: how many episodes of the finished training ended for which reason.
+        faults: how often what went wrong with the energy, as last gathered from the ranks.
 
     Raises:
         InputError: if the energy model, the bag, the rules and the network do not go together.
     """
 
-    def __init__(self, config: ExperimentConfig) -> None:
+    def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         device = resolve_device(config.device)
+        energy = load_energy(config.energy, device)
+        self._counted = energy.faults.copy()  # a model may have served another run
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
             bag=config.task.bag,
-            energy=load_energy(config.energy, device),
+            energy=energy,
             **{name: getattr(config.env, name) for name in type(config.env).model_fields},
         )
-        self.config = config
+        self.config, self.ranks = config, ranks
         self.training: AgentTraining = AGENTS.load(config.agent)(
-            env, config.policy, config.ppo, config.total_steps, config.seed, device
+            env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
         )
         self.reference = reference_return(config.task.bag, env.energy_model)
         self.seconds = 0.0
+        self.endings: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
         self._began = perf_counter()
         self._saved = 0
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go to where a checkpoint was taken."""
+        restore(self.training, checkpoint)
+        self.seconds = checkpoint.state["seconds"]
+        self.faults = Counter(checkpoint.state["faults"])
+        self._saved = checkpoint.step
 
     def finish(self, folder: RunFolder) -> None:
         """Train to the end, judge the final policy, and print the closing table last.
 
         Raises:
             RunFailed: on an error that nobody foresaw; the folder holds its traceback.
+            Stopped: by a signal, after what was done was saved.
         """
-        with folder.logging_failure():
-            self._train(folder)
+        if not self.ranks.first:
+            self._train(folder, lambda step, figures: None)
+            return
+        with folder.at_work():
+            print(
+                f"training {self.config.agent} on {self.config.task.bag} against "
+                f"{self.config.energy}; the best known isomer is worth {self.reference:.2f} eV",
+                flush=True,
+            )
+            with self._showing(folder) as show:
+                self._train(folder, show)
             # by the config's name, which for weights of one's own is more than the model's
             header = self.training.header.model_copy(update={"energy": self.config.energy})
             save_agent(folder.path, self.training.network, header)
             summary = self._judge(folder)
             folder.write_summary(summary)
+        for what, times in sorted(self.faults.items()):
+            tell(f"the energy on the way: {what}, {times} times")
         print(f"run folder: {folder.path}")
         print(format_table(summary))
 
-    def _train(self, folder: RunFolder) -> None:
-        config, done = self.config, self.training.ppo.num_timesteps
-        self._saved = done
-        print(
-            f"training {config.agent} on {config.task.bag} against {config.energy}; "
-            f"the best known isomer is worth {self.reference:.2f} eV",
-            flush=True,
-        )
-        if done >= config.total_steps:
-            return
+    @contextmanager
+    def _showing(self, folder: RunFolder) -> Iterator[OnUpdate]:
+        """What logs and shows the figures of an update."""
+        done = self.training.steps
         with (
             MetricsLog(folder.metrics_file, folder.tensorboard, steps=done) as log,
-            progress(config.total_steps, "train", done) as bar,
+            progress(self.config.total_steps, "train", done) as bar,
         ):
 
-            def on_update(step: int, figures: Mapping[str, float]) -> None:
-                row = {"steps": step, "return_fraction": figures["return"] / self.reference}
-                row |= figures
-                log.append(row)
-                shown = {"return_fraction": row["return_fraction"]}
-                bar.update(step, **shown, valid=figures["valid_fraction"])
-                self._save(folder, step)
+            def show(step: int, figures: Mapping[str, float]) -> None:
+                fraction = figures["return"] / self.reference
+                log.append({"steps": step, "return_fraction": fraction, **figures})
+                bar.update(step, return_fraction=fraction, valid=figures["valid_fraction"])
 
-            self.training.run(on_update)
+            yield show
+
+    def _train(self, folder: RunFolder, show: OnUpdate) -> None:
+        """Train to the end, on every rank; then :attr:`endings` and faults are those of all."""
+        if self.training.steps < self.config.total_steps:
+            with stopping_when_saved() as stop:
+
+                def on_update(step: int, figures: Mapping[str, float]) -> None:
+                    show(step, figures)
+                    number = self.ranks.most(stop.number)
+                    if number or self._due(step):
+                        self._save(folder, step)
+                    if number:
+                        raise Stopped(number, f"saved at step {step}")
+
+                self.training.run(on_update)
+        for endings in self.ranks.gather(self.training.env.endings):
+            self.endings += endings
+        self._gather_faults()
+
+    def _due(self, step: int) -> bool:
+        every = self.config.checkpoint_every
+        return step // every != self._saved // every or step >= self.config.total_steps
 
     def _save(self, folder: RunFolder, step: int) -> None:
-        every = self.config.checkpoint_every
-        if step // every == self._saved // every:
-            return
+        self._gather_faults()
         checkpoint = snapshot(self.training)
-        checkpoint.state["seconds"] = self._elapsed()
-        folder.checkpoints.save(checkpoint)
+        checkpoint.state.update(seconds=self._elapsed(), faults=dict(self.faults))
+        if self.ranks.first:
+            folder.checkpoints.save(checkpoint)
         self._saved = step
+
+    def _gather_faults(self) -> None:
+        """Add to the faults, on the first rank, what came since the last time, on any rank."""
+        model = self.training.env.energy_model
+        for new in self.ranks.gather(model.faults - self._counted):
+            self.faults += new
+        self._counted = model.faults.copy()
 
     def _elapsed(self) -> float:
         return self.seconds + perf_counter() - self._began
@@ -151,13 +207,15 @@ class Run:
         rows, title = read_metrics(folder.metrics_file), f"{bag}, {self.config.energy}"
         plot_learning_curve(rows, folder.curve_file, title)
         figures = verdict.summary()
+        self.faults += energy.faults - self._counted
         return {
             "bag": bag,
             **_returns(made, self.reference),
             **figures,
             "valid_fraction_per_attempt": figures["n_valid"] / made.attempts,
             "seconds": self._elapsed(),
-            "endings": dict(sorted(self.training.env.endings.items())),
+            "endings": dict(sorted(self.endings.items())),
+            "energy_faults": dict(sorted(self.faults.items())),
         }
 
 

@@ -14,6 +14,7 @@ from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
 from molrl.runs.config import Config
+from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
 
 Report = Callable[[int, dict[str, float]], None]
@@ -29,7 +30,7 @@ class FitConfig(Config):
         network: the shape; elements and atomic energies are taken from the data.
         start: weights to start from, or None to start at random.
         steps: optimiser steps.
-        batch_size: structures a step.
+        batch_size: structures a step, on each rank.
         learning_rate: peak, reached after ``warmup`` steps, falling to 0 as a cosine.
         warmup: steps.
         ema: decay of the running average of the weights, which is what is written.
@@ -67,12 +68,19 @@ class Fit:
         data: the structures.
         atomic_energies: energy of the isolated atom of each element, eV.
         device: where to compute.
+        ranks: those that fit together, each to its own part of every batch.
     """
 
     def __init__(
-        self, config: FitConfig, data: Dataset, atomic_energies: dict[int, float], device: str
+        self,
+        config: FitConfig,
+        data: Dataset,
+        atomic_energies: dict[int, float],
+        device: str,
+        ranks: Ranks | None = None,
     ) -> None:
         self.config = config
+        self.ranks = ranks or Ranks()
         self.device = torch.device(device)
         self.checkpoints = Checkpoints(Path(config.run_dir) / "checkpoints")
         self.step = 0
@@ -94,8 +102,11 @@ class Fit:
         kept = self.largest_force <= config.max_force
         self.train_set = torch.nonzero(kept & (data.split == data.splits.index("train"))).flatten()
         self.valid_set = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
-        if not len(self.train_set):
-            raise InputError("the data hold no structure of the train split")
+        if len(self.train_set) < self.ranks.size:
+            raise InputError(
+                f"the data hold {len(self.train_set)} structures of the train split; each of "
+                f"{self.ranks.size} ranks needs one"
+            )
         if config.start:
             tensors, _ = load_weights(config.start, kind="mace")
             self.network.load_state_dict(tensors, strict=False)
@@ -111,17 +122,19 @@ class Fit:
         return Path(self.config.run_dir) / "mace.json"
 
     def run(self, report: Report) -> None:
-        """Fit to the end; ``report(step, metrics)`` is called at every step."""
+        """Fit to the end; ``report(step, metrics)`` is called at every step, before it is saved."""
         for chosen in self._batches():
             metrics = self._update(chosen)
-            if self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
+            due = self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps
+            if due and self.ranks.first:
                 metrics |= self.errors(self.valid_set[:2000])
-                self.save()
             report(self.step, metrics)
+            if due:
+                self.save()
 
     def _batches(self) -> Iterator[Tensor]:
-        """The structures of each step still to come; a function of seed and step alone."""
-        size = self.config.batch_size
+        """This rank's structures of each step to come; a function of seed and step alone."""
+        size = self.config.batch_size * self.ranks.size
         per_epoch = max(1, len(self.train_set) // size)
         order, epoch = torch.empty(0), -1
         while self.step < self.config.steps:
@@ -130,7 +143,7 @@ class Fit:
                 generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
                 order = torch.randperm(len(self.train_set), generator=generator)
             at = self.step % per_epoch * size
-            yield self.train_set[order[at : at + size]]
+            yield self.train_set[order[at : at + size][self.ranks.rank :: self.ranks.size]]
 
     def _update(self, chosen: Tensor) -> dict[str, float]:
         rate = self._learning_rate()
@@ -139,6 +152,7 @@ class Fit:
         self.optimizer.zero_grad(set_to_none=True)
         loss, energy_error, force_error = self._loss(chosen)
         loss.backward()
+        self.ranks.average_gradients(list(self.parameters.values()))
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
         self.optimizer.step()
         self.step += 1
@@ -211,7 +225,9 @@ class Fit:
         return out
 
     def save(self) -> None:
-        """Write the weights and a checkpoint."""
+        """Write the weights and a checkpoint; of several ranks, the first does."""
+        if not self.ranks.first:
+            return
         config = self.shape.model_dump(mode="json")
         save_weights(self.weights, self.average, {"kind": "mace", "config": config})
         tensors = {f"average/{name}": value for name, value in self.average.items()}

@@ -1,8 +1,10 @@
 """The interface of every energy model, with every shape written down."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,6 +12,8 @@ from ase import Atoms
 from torch import Tensor
 
 from molrl.molecules import MoleculeBatch
+
+NO_ENERGY = "molecule without an energy"  # among the faults
 
 
 @dataclass
@@ -52,6 +56,11 @@ class EnergyModel(ABC):
     calls: int = 0
     evaluations: int = 0
 
+    @cached_property
+    def faults(self) -> Counter[str]:
+        """How often what went wrong, by what it was; a run goes on, and says so at its end."""
+        return Counter()
+
     def evaluate(
         self,
         molecules: MoleculeBatch | Atoms | Iterable[Atoms],
@@ -79,6 +88,7 @@ class EnergyModel(ABC):
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
             output.energy[i] = float("nan")
             output.failures.setdefault(i, f"the energy of {self.name} is not a finite number")
+        self.faults.update({NO_ENERGY: len(output.failures)} if output.failures else {})
         return output
 
     @abstractmethod

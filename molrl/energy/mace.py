@@ -11,6 +11,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights
 
 SHIPPED = Path(__file__).with_name("shipped") / "mace.json"
+OUT_OF_MEMORY = "batch halved, out of memory"
 ATOMS_PER_CHUNK = {"cpu": 600, "cuda": 200_000}  # past this a CPU's cache no longer holds it
 
 
@@ -60,8 +61,9 @@ class MaceEnergy(EnergyModel):
     ) -> EnergyOutput:
         molecules = molecules.to(self.device)
         parts = [
-            self._evaluate_chunk(molecules[chunk], forces)
+            part
             for chunk in _chunks(molecules.n_atoms, self._chunk)
+            for part in self._evaluate_within_memory(molecules[chunk], forces)
         ]
         isolated = molecules.sum_atoms(self._atomic_energies[molecules.numbers])
         return EnergyOutput(
@@ -70,15 +72,48 @@ class MaceEnergy(EnergyModel):
             descriptors=torch.cat([feats for _, _, feats in parts]) if descriptors else None,
         )
 
+    def _evaluate_within_memory(
+        self, molecules: MoleculeBatch, forces: bool
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """A chunk, in halves if the device has no memory for the whole, and from then on.
+
+        A molecule that is too large by itself has no energy.
+        """
+        n = len(molecules)
+        try:
+            return [self._evaluate_chunk(molecules, forces)]
+        except torch.OutOfMemoryError:
+            self.faults[OUT_OF_MEMORY] += 1
+            if n == 1:
+                return [self._nothing(molecules)]
+        # Outside of the handler, which would hold on to the tensors of the attempt.
+        torch.cuda.empty_cache()
+        self._chunk = max(1, int(molecules.n_atoms.sum()) // 2)
+        halves = (molecules[: n // 2], molecules[n // 2 :])
+        return [part for half in halves for part in self._evaluate_within_memory(half, forces)]
+
+    def _nothing(self, molecules: MoleculeBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """NaN in the shapes of :meth:`_evaluate_chunk`, for one molecule."""
+        atom = MoleculeBatch(
+            molecules.numbers[:1], molecules.positions[:1], torch.ones_like(molecules.n_atoms)
+        )
+        n_atoms = len(molecules.numbers)
+        energy, force, features = self._evaluate_chunk(atom, True)
+        force, features = force.expand(n_atoms, -1), features.expand(n_atoms, -1)
+        return energy * torch.nan, force * torch.nan, features * torch.nan
+
     def _evaluate_chunk(
         self, molecules: MoleculeBatch, forces: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
+        if not len(molecules.numbers):  # mace-torch cannot reshape nothing
+            nothing = torch.zeros(len(molecules), device=self.device)
+            return nothing, nothing.new_zeros(0, 3, dtype=torch.float64), nothing.new_zeros(0)
         data = self._batcher(molecules, torch.float32)
         with torch.set_grad_enabled(forces):
             out = interaction(self.network, data)
             energy = out["interaction_energy"]
             force = data["positions"].new_zeros(0, 3)
-            if forces and len(data["positions"]):
+            if forces:
                 (gradient,) = torch.autograd.grad(energy.sum(), data["positions"])
                 force = -gradient.double()
         return energy.detach(), force, out["node_feats"].detach()

@@ -1,107 +1,156 @@
-"""A pool of worker processes that start once, work in chunks, and end with their parent."""
+"""A pool of worker processes that start once, are replaced when they fail, and end with us."""
 
 import contextlib
 import os
 import subprocess
 import sys
+import time
 import weakref
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 _LOOP = """
-import importlib.util, signal, sys
+import ctypes, importlib.util, os, signal, sys
 from multiprocessing.connection import Connection
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)  # they are the parent's to answer
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should the parent die, even if we hang
+if os.getppid() != int(sys.argv[3]):
+    sys.exit()
 connection = Connection(int(sys.argv[1]))
 spec = importlib.util.spec_from_file_location("worker", sys.argv[2])
 worker = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(worker)
-while True:
-    try:
-        tasks = connection.recv()
-    except (EOFError, OSError):  # the parent has gone
-        break
-    answers = [worker.work(*task) for task in tasks]
-    try:
-        connection.send(answers)
-    except OSError:
-        break
+try:
+    spec.loader.exec_module(worker)
+    connection.send(("ready", None))
+    while True:
+        for task in connection.recv():
+            try:
+                answer = ("done", worker.work(*task))
+            except Exception as error:
+                answer = ("worker raised", " ".join(f"{type(error).__name__}: {error}".split()))
+            connection.send(answer)
+except (EOFError, OSError):  # the parent has gone
+    pass
 """
 _CHUNK = 16
+_START = 60.0  # s that a worker may take to load, beyond the time of its first task
+DIED, HUNG, RAISED = "worker died", "worker hung", "worker raised"  # the last is in the loop too
+
+
+@dataclass
+class _Worker:
+    """A process, and what it is busy with.
+
+    Attributes:
+        process: the process.
+        tasks: indices of the tasks it was given and has not answered, in their order.
+        deadline: monotonic seconds by which the next answer must be here.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    tasks: deque[int] = field(default_factory=deque)
+    deadline: float = 0.0
 
 
 class Pool:
     """Processes that apply the function ``work`` of one module to tasks.
 
     The module is loaded from its file, so that a worker imports what the module imports and no
-    more. A worker that dies is started again and its chunk is tried once more; a chunk that
-    kills two workers fails, task by task, with a reason. A worker ends when its parent does,
-    because its pipe closes.
+    more. A task whose worker dies, raises or hangs is tried once more, by itself, in a new worker;
+    if it fails again its result is the reason. A worker dies with its parent, even when it hangs.
 
     Args:
         worker: file of the module that holds ``work(*task)``.
         n_workers: how many processes.
-
-    Attributes:
-        deaths: workers that died so far.
+        seconds: a worker that takes longer for one task hangs.
+        faults: counts how often workers died, hung or raised.
     """
 
-    def __init__(self, worker: Path, n_workers: int) -> None:
+    def __init__(
+        self, worker: Path, n_workers: int, seconds: float, faults: Counter[str] | None = None
+    ) -> None:
         self._worker = worker
         self._n_workers = n_workers
-        self._workers: dict[Connection, subprocess.Popen[bytes]] = {}
-        self.deaths = 0
+        self._seconds = seconds
+        self.faults = Counter() if faults is None else faults
+        self._workers: dict[Connection, _Worker] = {}
         self._owner = os.getpid()
         self._finalizer = weakref.finalize(self, _end, self._workers)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy or a pickle is a pool with workers of its own."""
-        return Pool, (self._worker, self._n_workers)
-
-    def _start(self) -> Connection:
-        ours, theirs = Pipe()
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", _LOOP, str(theirs.fileno()), str(self._worker)],
-            pass_fds=[theirs.fileno()],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
-        self._workers[ours] = process
-        return ours
+        return Pool, (self._worker, self._n_workers, self._seconds, self.faults)
 
     def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
         """``work(*task)`` of every task, in order; a string is the reason of a failure."""
         self._leave_to_parent()
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
-        todo = [(range(i, min(i + size, len(tasks))), 0) for i in range(0, len(tasks), size)]
-        todo.reverse()
-        busy: dict[Connection, tuple[range, int]] = {}
-        while todo or busy:
-            while todo and len(busy) < self._n_workers:
-                idle = next((c for c in self._workers if c not in busy), None) or self._start()
-                chunk, tries = todo.pop()
-                busy[idle] = (chunk, tries)
-                with contextlib.suppress(OSError):  # it died idle; the wait below finds out
-                    idle.send([tasks[i] for i in chunk])
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
-                chunk, tries = busy.pop(connection)
-                try:
-                    answers = connection.recv()
-                except (EOFError, OSError):
-                    self._bury(connection)
-                    if tries == 0:
-                        todo.append((chunk, 1))
-                        continue
-                    answers = ["the worker process died twice on this batch"] * len(chunk)
-                for i, answer in zip(chunk, answers, strict=True):
-                    results[i] = answer
+        todo = deque(list(range(i, min(i + size, len(tasks)))) for i in range(0, len(tasks), size))
+        failed: set[int] = set()
+        while todo or any(worker.tasks for worker in self._workers.values()):
+            self._hand_out(todo, tasks)
+            for connection, worker in self._answering():
+                kind, answer = _answer(connection, worker)
+                worker.deadline = time.monotonic() + self._seconds
+                if kind == "ready":
+                    continue
+                first = worker.tasks.popleft()
+                if kind == "done":
+                    results[first] = answer
+                    continue
+                self.faults[kind] += 1
+                if first in failed:
+                    results[first] = f"{kind} twice: {answer}"
+                else:
+                    failed.add(first)
+                    todo.appendleft([first])
+                if worker.tasks:
+                    todo.append(list(worker.tasks))
+                self._bury(connection)
         return results
+
+    def _hand_out(self, todo: deque[list[int]], tasks: list[tuple[Any, ...]]) -> None:
+        """Give chunks to idle workers, and to new ones as long as there are too few."""
+        while todo:
+            idle = next((c for c, worker in self._workers.items() if not worker.tasks), None)
+            if idle is None:
+                if len(self._workers) == self._n_workers:
+                    return
+                idle = self._start()
+            worker = self._workers[idle]
+            worker.tasks.extend(todo.popleft())
+            worker.deadline = max(worker.deadline, time.monotonic() + self._seconds)
+            with contextlib.suppress(OSError):  # it died idle, and its pipe says so
+                idle.send([tasks[i] for i in worker.tasks])
+
+    def _answering(self) -> list[tuple[Connection, _Worker]]:
+        """The busy workers that have said something, died, or hang; waits for the first."""
+        busy = {c: worker for c, worker in self._workers.items() if worker.tasks}
+        earliest = min(worker.deadline for worker in busy.values())
+        said = wait(list(busy), max(0.0, earliest - time.monotonic()))
+        now = time.monotonic()
+        return [(c, w) for c, w in busy.items() if c in said or now > w.deadline]
+
+    def _start(self) -> Connection:
+        ours, theirs = Pipe()
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        arguments = [str(theirs.fileno()), str(self._worker), str(os.getpid())]
+        process = subprocess.Popen(
+            [sys.executable, "-c", _LOOP, *arguments],
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self._workers[ours] = _Worker(process, deadline=time.monotonic() + _START + self._seconds)
+        return ours
 
     def _leave_to_parent(self) -> None:
         """In a fork, let go of the workers: two processes on one pipe would mix up answers."""
@@ -112,23 +161,40 @@ class Pool:
             self._owner = os.getpid()
 
     def _bury(self, connection: Connection) -> None:
-        self.deaths += 1
-        process = self._workers.pop(connection)
+        worker = self._workers.pop(connection)
         connection.close()
-        process.kill()
-        process.wait()
+        worker.process.kill()
+        worker.process.wait()
 
     def close(self) -> None:
         """End all workers."""
         _end(self._workers)
 
 
-def _end(workers: dict[Connection, "subprocess.Popen[bytes]"]) -> None:
+def cores_of_this_rank() -> int:
+    """How many cores each of the ranks on this machine may take, at least 1."""
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return max(1, len(os.sched_getaffinity(0)) // ranks)
+
+
+def _answer(connection: Connection, worker: _Worker) -> tuple[str, Any]:
+    """What a worker says, or what became of it."""
+    if not connection.poll():
+        return HUNG, "no answer in time"
+    try:
+        return connection.recv()
+    except (EOFError, OSError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.process.wait(timeout=1)
+        return DIED, f"exit code {worker.process.returncode}"
+
+
+def _end(workers: dict[Connection, _Worker]) -> None:
     while workers:
-        connection, process = workers.popitem()
+        connection, worker = workers.popitem()
         connection.close()
         try:
-            process.wait(timeout=2)
+            worker.process.wait(timeout=2)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            worker.process.kill()
+            worker.process.wait()

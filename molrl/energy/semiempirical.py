@@ -1,6 +1,5 @@
 """What the semiempirical models have in common: a pool of processes that lives as long as they."""
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +8,7 @@ import torch
 from ase.units import Bohr, Hartree
 
 from molrl.energy.interface import EnergyModel, EnergyOutput
-from molrl.energy.pool import Pool
+from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.molecules import MoleculeBatch
 
 
@@ -21,15 +20,18 @@ class SemiempiricalEnergy(EnergyModel):
 
     Args:
         device: ``"cpu"``; there is no GPU code, other devices only receive the results.
-        n_workers: processes; as many as there are cores, if None.
+        n_workers: processes; as many as there are cores for this process, if None.
+        seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
     """
 
     worker: ClassVar[str]  # file beside this one, with work(numbers, positions, charge, *rest)
 
-    def __init__(self, device: str = "cpu", n_workers: int | None = None) -> None:
-        self._pool = Pool(
-            Path(__file__).with_name(self.worker), n_workers or len(os.sched_getaffinity(0))
-        )
+    def __init__(
+        self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
+    ) -> None:
+        n_workers = n_workers or cores_of_this_rank()
+        worker = Path(__file__).with_name(self.worker)
+        self._pool = Pool(worker, n_workers, seconds, self.faults)
 
     def _rest(self, spin: int) -> tuple[Any, ...]:
         """What the worker is told besides the molecule and its charge, of the multiplicity."""

@@ -1,7 +1,10 @@
 """The work of one process of the GFN2-xTB pool; imports NumPy and tblite only."""
 
 import numpy as np
+from tblite.exceptions import TBLiteRuntimeError, TBLiteTypeError, TBLiteValueError
 from tblite.interface import Calculator
+
+TBLITE_ERRORS = (TBLiteRuntimeError, TBLiteTypeError, TBLiteValueError)
 
 
 def work(
@@ -22,5 +25,5 @@ def work(
         calculator.set("max-iter", max_iterations)
         result = calculator.singlepoint()
         return float(result.get("energy")), np.array(result.get("gradient"))
-    except Exception as error:  # tblite raises its own kinds for bad input and for the SCF
+    except TBLITE_ERRORS as error:  # bad input, or an SCF that does not converge
         return f"GFN2-xTB: {error}".splitlines()[0]

@@ -1,9 +1,12 @@
 """Files that are written whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # names of what a kill leaves half written
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:

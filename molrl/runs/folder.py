@@ -1,8 +1,10 @@
 """The folder of a run: what stands in it, how it is begun and how it is found again."""
 
+import fcntl
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,16 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from molrl.errors import InputError
-from molrl.runs.atomic import write_text
+from molrl.runs.atomic import TEMPORARY, write_text
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.config import Config, ConfigT, dump_config, load_config
 from molrl.runs.failures import RunFailed, write_traceback
+from molrl.runs.signals import Stopped
 from molrl.runs.weights import read_json
 
 _PACKAGES = (
     *("molrl", "torch", "numpy", "gymnasium", "stable-baselines3", "mace-torch", "e3nn"),
     *("ase", "rdkit", "tblite", "safetensors", "pydantic"),
 )
+
+
+_UNBEGUN = re.compile(
+    r"versions\.json|\.(versions|config)\."
+)  # left by a kill before the run began
 
 
 class RunFolder:
@@ -77,12 +85,11 @@ class RunFolder:
         folder.check_free()
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-            write_text(folder.config_file, dump_config(config))
+            origin = {"command": command, **versions()}
+            write_text(folder.versions_file, json.dumps(origin, indent=2) + "\n")
+            write_text(folder.config_file, dump_config(config))  # with it, the run has begun
         except (OSError, ValueError) as error:
             raise InputError(f"run_dir {path} cannot be written: {error}; name another") from None
-        write_text(
-            folder.versions_file, json.dumps({"command": command, **versions()}, indent=2) + "\n"
-        )
         return folder
 
     @classmethod
@@ -116,7 +123,7 @@ class RunFolder:
         nearest = next(p for p in (self.path, *self.path.parents) if os.path.exists(p))
         if not nearest.is_dir():
             raise InputError(f"run_dir {self.path}: {nearest} is a file; name another")
-        if nearest == self.path and any(self.path.iterdir()):
+        if nearest == self.path and any(not _UNBEGUN.match(p.name) for p in self.path.iterdir()):
             raise InputError(
                 f"run_dir {self.path} is not empty; go on with `molrl resume {self.path}` or begin "
                 f"anew with run_dir={self._free_name()}"
@@ -149,20 +156,37 @@ class RunFolder:
         return read_json(self.summary_file) if self.summary_file.is_file() else None
 
     @contextmanager
-    def logging_failure(self) -> Iterator[None]:
-        """Write the traceback of an error that nobody foresaw to ``error.log``.
+    def at_work(self) -> Iterator[None]:
+        """Work in the folder: alone, and with the traceback of what goes wrong in ``error.log``.
+
+        Files that a killed process left half written are removed first.
 
         Raises:
-            RunFailed: in place of that error, from it. An :class:`~molrl.errors.InputError` passes
-                as it is.
-            KeyboardInterrupt: in place of another, saying how to go on.
+            InputError: if another process works in it.
+            RunFailed: in place of an error that nobody foresaw, from it. An
+                :class:`~molrl.errors.InputError` passes as it is.
+            Stopped: in place of another, saying how to go on.
         """
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"another process works in {self.path}; wait for it") from None
+            for path in self.path.iterdir():
+                if TEMPORARY.fullmatch(path.name):
+                    path.unlink()
+            with self._logging_failure():
+                yield
+
+    @contextmanager
+    def _logging_failure(self) -> Iterator[None]:
         try:
             yield
         except InputError:
             raise
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"go on with `molrl resume {self.path}`") from None
+        except Stopped as stopped:
+            how = f"go on with `molrl resume {self.path}`"
+            raise Stopped(stopped.number, "; ".join(filter(None, [stopped.said, how]))) from None
         except Exception as error:
             raise RunFailed(write_traceback(error, self.log_file)) from error
 

@@ -34,7 +34,7 @@ def save_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Mappin
     write_atomically(tensor_path, lambda temporary: write_tensors(temporary, tensors))
     head = dict(header) | {"format": FORMAT, "sha256": sha256(tensor_path.read_bytes())}
     head["header_sha256"] = sha256(to_json(head))
-    write_text(path, json.dumps(head, indent=1) + "\n")
+    write_text(path, _written(head))
     return head["sha256"]
 
 
@@ -53,11 +53,16 @@ def load_weights(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[s
     if header.get("format") != FORMAT:
         raise InputError(f"{path} is no weights file of molrl ({FORMAT})")
     rest = {key: value for key, value in header.items() if key != "header_sha256"}
-    if header.get("header_sha256") != sha256(to_json(rest)):
+    intact = header.get("header_sha256") == sha256(to_json(rest))
+    if not intact or path.read_bytes() != _written(header).encode():
         raise InputError(f"{path} is damaged: it is not what was written (SHA-256 differs)")
     if header.get("kind") != kind:
         raise InputError(f"{path} holds weights of kind {header.get('kind')!r}, not {kind!r}")
     return read_tensors(tensor_path, header["sha256"]), header
+
+
+def _written(header: Mapping[str, Any]) -> str:
+    return json.dumps(header, indent=1) + "\n"
 
 
 def _paths(path: Path | str) -> tuple[Path, Path]:

@@ -1,6 +1,7 @@
 """The command line itself: help, exit codes, and errors that nobody foresaw."""
 
 import re
+import signal
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import molrl
 from molrl.cli import main as module
 from molrl.cli.main import main
+from molrl.runs.signals import Stopped
 
 COMMANDS = [
     *("train", "resume", "generate", "evaluate"),
@@ -54,9 +56,10 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(broken, 
 
 
 def test_an_interrupt_is_one_line(broken, capsys):
-    broken(KeyboardInterrupt("go on with `molrl resume run`"))
-    assert main(["resume", "run"]) == 130
-    assert capsys.readouterr().err == "molrl: error: interrupted; go on with `molrl resume run`\n"
+    broken(Stopped(signal.SIGTERM, "go on with `molrl resume run`"))
+    assert main(["resume", "run"]) == 143
+    said = "molrl: stopped by SIGTERM; go on with `molrl resume run`\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_reader_that_has_gone_is_no_traceback():

@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from ase.io import read
@@ -156,9 +158,28 @@ def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys)
     assert "in fail" in (run / "error.log").read_text()
 
 
-def test_ctrl_c_ends_a_run_in_one_line_that_says_how_to_go_on(runs, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)]
+)
+def test_a_run_asked_to_stop_saves_says_so_and_goes_on_as_if_it_had_not(
+    runs, tmp_path, capsys, number, code
+):
     run = tmp_path / "run"
-    budget = [f"run_dir={run}", "total_steps=1000000"]
+    with once(lambda: read_metrics(run / "metrics.csv"), lambda: os.kill(os.getpid(), number)):
+        assert main(["train", str(runs / "train.yaml"), f"run_dir={run}"]) == code
+    said = capsys.readouterr().err
+    step = Checkpoints(run / "checkpoints").steps()[-1]
+    assert step < 1024
+    assert said == (
+        f"molrl: stopped by {number.name}; saved at step {step}; go on with `molrl resume {run}`\n"
+    )
+    assert main(["resume", str(run)]) == 0
+    assert files_that_must_agree(run) == files_that_must_agree(runs / "whole")
+
+
+def test_ctrl_c_ends_a_run_and_its_workers_and_a_second_one_at_once(runs, tmp_path):
+    run = tmp_path / "run"
+    budget = [f"run_dir={run}", "total_steps=1000000", "ppo.n_steps=1000", "task.bag=C7H16"]
     process = subprocess.Popen(
         [sys.executable, "-m", "molrl.cli.main", "train", str(runs / "train.yaml"), *budget],
         stdout=subprocess.PIPE,
@@ -166,11 +187,26 @@ def test_ctrl_c_ends_a_run_in_one_line_that_says_how_to_go_on(runs, tmp_path):
         text=True,
         start_new_session=True,
     )
-    assert process.stdout.readline().startswith("training covariant on H2O")
-    while not Checkpoints(run / "checkpoints").steps():
-        assert process.poll() is None
-        time.sleep(0.05)
+    assert process.stdout.readline().startswith("training covariant on C7H16")
+    time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    time.sleep(1.5)
+    assert process.poll() is None  # the first update takes minutes
+    os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
-    assert process.returncode == 130
-    assert said == f"molrl: error: interrupted; go on with `molrl resume {run}`\n"
+    assert (process.returncode, said) == (-signal.SIGINT, "")
+
+
+@contextmanager
+def once(condition, act):
+    """In the meantime, act as soon as a condition holds."""
+
+    def wait():
+        while not condition():
+            time.sleep(0.001)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    yield
+    thread.join()

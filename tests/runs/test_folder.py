@@ -1,6 +1,7 @@
 """Run folders: begun in a free place, found again, and what failed is written down."""
 
 import json
+import signal
 
 import pytest
 
@@ -9,6 +10,7 @@ from molrl.errors import InputError
 from molrl.runs.config import Config
 from molrl.runs.failures import RunFailed
 from molrl.runs.folder import RunFolder
+from molrl.runs.signals import Stopped
 
 
 class Settings(Config):
@@ -61,7 +63,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_an_unforeseen_error_is_written_down(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
-    with pytest.raises(RunFailed) as failed, folder.logging_failure():
+    with pytest.raises(RunFailed) as failed, folder.at_work():
         raise ZeroDivisionError("no")
     assert failed.value.log == folder.log_file
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
@@ -70,8 +72,8 @@ def test_an_unforeseen_error_is_written_down(tmp_path):
 
 def test_bad_input_passes_as_it_is_and_an_interrupt_says_how_to_go_on(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
-    with pytest.raises(InputError, match=r"^bad$"), folder.logging_failure():
+    with pytest.raises(InputError, match=r"^bad$"), folder.at_work():
         raise InputError("bad")
-    with pytest.raises(KeyboardInterrupt, match=r"molrl resume .*a`"), folder.logging_failure():
-        raise KeyboardInterrupt
+    with pytest.raises(Stopped, match=r"SIGINT; saved; go on .*a`"), folder.at_work():
+        raise Stopped(signal.SIGINT, "saved")
     assert not folder.log_file.exists()

@@ -1,6 +1,5 @@
 """Making the data an energy model is fitted to, from a config and a seed."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,13 +24,14 @@ from molrl.energy.data.structures import (
     random_walk,
     rattled,
 )
-from molrl.energy.pool import Pool
+from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.energy.registry import load_energy
 from molrl.molecules import MoleculeBatch
 
 _CHUNK = 128
 _RELAXED = 0.05  # eV/Å
 _RELAX_STEPS = 150
+_RELAXATION = 600.0  # s; one that takes longer hangs
 _SETTLE_STEPS = 12
 _SMALLNESS = 1.5  # a molecule is drawn from in proportion to its heavy atoms to minus this power
 
@@ -50,7 +50,7 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     Returns:
         The data, and what was drawn but not kept.
     """
-    pool = Pool(Path(relax_worker.__file__), len(os.sched_getaffinity(0)))
+    pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _RELAXATION)
     try:
         molecules, on_the_way = relaxed_molecules(config, pool, progress)
         structures = [*molecules, *on_the_way]

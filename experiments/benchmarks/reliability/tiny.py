@@ -1,0 +1,137 @@
+"""What the reliability figures are measured on: a small training and a small fit, on real physics.
+
+Commands run in forks of this process, which has everything imported and computes nothing itself:
+so they begin at once, and can be killed like any other process.
+"""
+
+import argparse
+import contextlib
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from record import markdown, record
+
+import molrl.cli.energy
+import molrl.cli.resume
+import molrl.cli.train  # noqa: F401 - for the forks
+from molrl.cli.main import main
+from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.weights import sha256
+
+TRAIN = """
+run_dir: run
+total_steps: 2048
+checkpoint_every: 256
+task: {bag: CH4O}
+energy: gfn2
+policy: {width: 16, channels: 4, degree: 2, layers: 1}
+ppo: {num_envs: 32, n_steps: 8, batch_size: 64}
+evaluation: {n_molecules: 4}
+"""
+DATA = """
+output: data.npz
+max_heavy: 3
+counts: {relaxed: 20, distorted: 40, half_built: 30, placed: 20, clash: 10, frag: 10, pair: 30,
+         walk: 10, settled: 5}
+"""
+FIT = """
+run_dir: fit
+data: [data.npz]
+steps: 100
+warmup: 5
+batch_size: 8
+checkpoint_every: 10
+network: {channels: 8, max_ell: 1, correlation: 2}
+"""
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The command line of every script here: ``--small`` for the form that the tests run."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--small", action="store_true", help="few of each, nothing is written")
+    return parser.parse_args()
+
+
+def close(name: str, title: str, rows: list[dict[str, object]], small: bool) -> None:
+    """Show the rows, write them unless small, and exit with 1 if something was not as it should be.
+
+    Rows that count have ``tried`` and ``as it should be``.
+    """
+    if small:
+        print(markdown(rows))
+    else:
+        record(f"reliability_{name}", title, rows)
+    wrong = [row for row in rows if row.get("tried") != row.get("as it should be")]
+    sys.exit(1 if wrong else 0)
+
+
+def start(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
+    """Begin a command of ``molrl`` in a fork; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    before()
+    os._exit(_exit_code(*command))
+
+
+def _exit_code(*command: object) -> int:
+    code = main([str(word) for word in command])
+    sys.stdout.flush()
+    return code
+
+
+def finish(pid: int) -> int:
+    """Wait for a command to end; its exit code, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def molrl_command(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
+    """Run a command of ``molrl``; its exit code."""
+    return finish(start(*command, log=log, before=before))
+
+
+def kill_after(pid: int, seconds: float) -> bool:
+    """Kill -9 a command after some time; whether it was still running."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return False
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+    return finish(pid) == -signal.SIGKILL
+
+
+def outcome(run: Path) -> dict[str, str]:
+    """The sums of all that two runs of one config must have in common.
+
+    The last checkpoint among it: weights, optimiser, random generators, episodes under way.
+    """
+    checkpoints = Checkpoints(run / "checkpoints")
+    last = checkpoints.path(checkpoints.steps()[-1]) / "tensors.safetensors"
+    names = ("metrics.csv", "policy.safetensors", "molecules.extxyz", "molecules.sdf")
+    files = [run / name for name in (*names, "mace.json", "mace.safetensors")]
+    return {path.name: sha256(path.read_bytes()) for path in (last, *files) if path.exists()}
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[None]:
+    """Work in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        yield
+
+
+def largest_mb() -> float:
+    """The most memory this process has had, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

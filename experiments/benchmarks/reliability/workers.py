@@ -1,0 +1,86 @@
+"""Workers of the GFN2-xTB pool that die, hang or raise: the run ends as the one without.
+
+python experiments/benchmarks/reliability/workers.py
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import tiny
+
+from molrl.energy.gfn2 import GFN2Energy
+from molrl.energy.pool import DIED, HUNG, RAISED, Pool
+from molrl.energy.registry import load_energy
+
+# The real worker, which does a deed at one task in 25, never twice at the same.
+FAULTY = """
+import hashlib, importlib.util, os, random, signal, time
+from pathlib import Path
+
+spec = importlib.util.spec_from_file_location("xtb", {xtb!r})
+xtb = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(xtb)
+deeds, draw = Path({deeds!r}), random.Random()
+
+def work(numbers, positions, *rest):
+    name = hashlib.sha256(numbers.tobytes() + positions.tobytes()).hexdigest()
+    fresh = not (deeds / name).exists()
+    if fresh and draw.random() < 0.04 and len(list(deeds.iterdir())) < {times}:
+        (deeds / name).touch()
+        {deed}
+    return xtb.work(numbers, positions, *rest)
+"""
+DEEDS = {
+    DIED: "os.kill(os.getpid(), signal.SIGKILL)",
+    HUNG: "time.sleep(10**6)",
+    RAISED: "raise RuntimeError('no way')",
+}
+
+
+def spoil(folder: Path, deed: str, times: int) -> None:
+    """Give this process's GFN2-xTB a pool of faulty workers."""
+    model = load_energy("gfn2", "cpu")
+    assert isinstance(model, GFN2Energy)
+    xtb = str(Path(tiny.molrl.__file__).with_name("energy") / "xtb_worker.py")
+    deeds = folder / "deeds"
+    deeds.mkdir()
+    worker = folder / "faulty.py"
+    worker.write_text(FAULTY.format(xtb=xtb, deeds=str(deeds), times=times, deed=DEEDS[deed]))
+    model._pool = Pool(worker, len(os.sched_getaffinity(0)), 2.0, model.faults)
+
+
+def main() -> None:
+    small = tiny.arguments(__doc__).small
+    times = 3 if small else 30
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        config, log, whole = folder / "train.yaml", folder / "log", folder / "whole"
+        config.write_text(tiny.TRAIN)
+        assert tiny.molrl_command("train", config, f"run_dir={whole}", log=log) == 0
+        wanted = tiny.outcome(whole)
+        for deed in DEEDS:
+            run, place = folder / deed.replace(" ", "-"), folder / f"{deed}-worker"
+            place.mkdir()
+            code = tiny.molrl_command(
+                *("train", config, f"run_dir={run}"),
+                log=log,
+                before=lambda p=place, d=deed: spoil(p, d, times),
+            )
+            faults = json.loads((run / "summary.json").read_text())["energy_faults"]
+            same = code == 0 and tiny.outcome(run) == wanted
+            told = faults.get(deed, 0)
+            rows.append(
+                {
+                    "what": f"{deed}: counted by the run, whose outcome is that without",
+                    "tried": times,
+                    "as it should be": told if same else 0,
+                }
+            )
+    tiny.close("workers", "Faulty workers in a training, and what came of it", rows, small)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The processes that do one training together, each with its own share of the work.
+
+They are started by ``torchrun``, or by anything that sets ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``,
+``MASTER_ADDR`` and ``MASTER_PORT``. A process by itself is the one rank of one.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """This process among those that do the same training.
+
+    Every method but :attr:`first` must be called by all ranks, in the same order.
+
+    Args:
+        rank: which one this is, from 0.
+        size: how many there are.
+
+    Attributes:
+        rank: the same.
+        size: the same.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one rank that writes and prints."""
+        return self.rank == 0
+
+    def gather(self, value: T) -> list[T]:
+        """What each rank gives, by rank; any Python object."""
+        if self.size == 1:
+            return [value]
+        values: list[T | None] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values  # type: ignore[return-value]  # all were filled in
+
+    def most(self, value: int) -> int:
+        """The largest of what the ranks give."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor([value])
+        distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
+        return int(tensor)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Put the mean over the ranks into each tensor, in one exchange."""
+        if self.size == 1:
+            return
+        flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+        distributed.all_reduce(flat)
+        flat /= self.size
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.detach().copy_(part.view_as(tensor))
+
+    def average_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Put the mean of the gradient over the ranks into each ``grad``; none counts as 0."""
+        if self.size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.average([p.grad for p in parameters if p.grad is not None])
+
+    def share_first(self, tensors: Sequence[Tensor]) -> None:
+        """Put what the first rank has into each tensor."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor.detach(), src=0)
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """Meet the other ranks, if there are any, and part from them when the work is done."""
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    if size == 1:
+        yield Ranks()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend)
+    yield Ranks(distributed.get_rank(), size)
+    distributed.destroy_process_group()  # not after an error: the others may wait for this one
