@@ -111,6 +111,13 @@ class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
         """What pays."""
         return self.task.energy_model
 
+    @property
+    def state(self) -> CanvasState:
+        """The canvas as it stands, as a batch of one."""
+        if self._state is None:
+            raise ResetNeeded("there is no episode going on; call reset() first")
+        return self._state
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
@@ -142,7 +149,7 @@ class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
         if self._ended:
             raise ResetNeeded("there is no episode going on; call reset() first")
         actions = checked_actions([action], 1)
-        outcome = transition(self._started(), actions, self.task.game)
+        outcome = transition(self.state, actions, self.task.game)
         reason = int(outcome.reason[0])
         self._state, self._reward = outcome.state, float(outcome.reward[0])
         self._terms = {name: float(values[0]) for name, values in outcome.terms.items()}
@@ -155,18 +162,13 @@ class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """``(N + E,)`` bool: the focus slots, then the elements, that are allowed now."""
-        return action_masks(self._started())[0]
+        return action_masks(self.state)[0]
 
     def render(self) -> NDArray[np.uint8] | str | None:
         """The canvas as an image ``(height, width, 3)`` uint8 or a table; None without a mode."""
         if self.render_mode is None:
             return None
-        return self._viewer.render(self._started(), 0, self._reward)
-
-    def _started(self) -> CanvasState:
-        if self._state is None:
-            raise ResetNeeded("there is no episode going on; call reset() first")
-        return self._state
+        return self._viewer.render(self.state, 0, self._reward)
 
     def _begin(self, chosen: Chosen) -> None:
         self._state = self.task.state([self.task.begin(self.np_random, self._source, chosen)])
@@ -174,13 +176,12 @@ class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._reward, self._ended = 0.0, False
 
     def _observe(self) -> Observation:
-        return {key: array[0] for key, array in observe(self._started(), self.task.layout).items()}
+        return {key: array[0] for key, array in observe(self.state, self.task.layout).items()}
 
     def _info(self, reason: str) -> dict[str, Any]:
-        state = self._started()
         return {
-            "energy": float(state.energy[0]),
-            "n_atoms": int(state.n_atoms[0]),
+            "energy": float(self.state.energy[0]),
+            "n_atoms": int(self.state.n_atoms[0]),
             "reason": reason,
             **{f"reward_{name}": value for name, value in self._terms.items()},
         }
