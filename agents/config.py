@@ -83,17 +83,11 @@ class PPOConfig(Config):
 
     @model_validator(mode="after")
     def _check_samples(self) -> "PPOConfig":
-        if self.num_envs * self.n_steps > MAX_SAMPLES:
+        if not 2 <= self.num_envs * self.n_steps <= MAX_SAMPLES:
             raise InputError(
-                f"num_envs {self.num_envs} times n_steps {self.n_steps} are more than the "
-                f"{MAX_SAMPLES} samples an update may have"
+                f"num_envs {self.num_envs} times n_steps {self.n_steps} must be the 2 to "
+                f"{MAX_SAMPLES} samples of an update"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_samples(self) -> "PPOConfig":
-        if self.num_envs * self.n_steps < 2:
-            raise InputError("num_envs times n_steps is one sample; an update needs at least 2")
         return self
 
     def sb3_options(self) -> dict[str, Any]:
