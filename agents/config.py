@@ -27,12 +27,12 @@ class PolicyConfig(Config):
 
     width: int = Field(64, ge=4, le=4096)
     channels: int = Field(16, ge=1, le=1024)
-    degree: int = Field(4, ge=1, le=6)
+    degree: int = Field(4, ge=1, le=5)
     layers: int = Field(2, ge=1, le=20)
     cutoff: float = Field(6.0, gt=0, le=100)
     distances: tuple[float, float] = (0.7, 2.0)
     distance_terms: int = Field(3, ge=1, le=100)
-    min_width: float = Field(0.02, gt=0)
+    min_width: float = Field(0.02, ge=0.01)
     sharpness: float = Field(20.0, gt=0, le=20)
 
     @model_validator(mode="after")
@@ -88,6 +88,12 @@ class PPOConfig(Config):
                 f"num_envs {self.num_envs} times n_steps {self.n_steps} are more than the "
                 f"{MAX_SAMPLES} samples an update may have"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> "PPOConfig":
+        if self.num_envs * self.n_steps < 2:
+            raise InputError("num_envs times n_steps is one sample; an update needs at least 2")
         return self
 
     def sb3_options(self) -> dict[str, Any]:

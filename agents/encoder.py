@@ -18,7 +18,7 @@ def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    r"""Message passing on features of even-parity kind: scalars and functions on the sphere.
+    r"""Message passing on features of natural parity: scalars and functions on the sphere.
 
     An atom holds ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total,
     (degree + 1)^2, channels)``: per channel the coefficients of a function on the sphere, that is

@@ -72,7 +72,7 @@ class AgentGenerator:
         self,
         run: str | Path | None = None,
         energy: str | EnergyModel | None = None,
-        device: str = "cpu",
+        device: str = "auto",
     ) -> None:
         if run is None:
             raise InputError("a covariant agent is one that was trained; write covariant:RUN")
@@ -81,7 +81,7 @@ class AgentGenerator:
         tensors, head = load_weights(path, kind=KIND)
         fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
-        self.energy = load_energy(energy if energy is not None else self.header.energy)
+        self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
             raise InputError(
                 f"{path} was trained against {self.header.energy} {self.header.energy_hash}, but "

@@ -27,7 +27,7 @@ class CovariantPolicy(ActorCriticPolicy):
         action_space: ``Box(5)`` of the same.
         lr_schedule: SB3's.
         config: of the network: a :class:`PolicyConfig` or its fields.
-        **kwargs: what SB3 hands to every policy and this one has no use for is refused.
+        use_sde: must be False; SB3 hands it to every policy.
 
     Raises:
         InputError: if the spaces are not those of a MolDesign environment, or the window of

@@ -13,8 +13,6 @@ from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint
 
-_CANVASES = ("numbers", "positions", "bag", "energy")
-
 
 def snapshot(training: AgentTraining) -> Checkpoint:
     """All that the rest of a training depends on: call it from ``on_update``, on every rank.
@@ -74,7 +72,7 @@ def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
 def _own_tensors(training: AgentTraining) -> dict[str, Tensor]:
     """The episodes under way and the random generators of this rank."""
     ppo, episodes = training.ppo, training.sb3_env
-    arrays = {f"canvas/{key}": getattr(training.env.state, key) for key in _CANVASES}
+    arrays = {f"canvas/{key}": array for key, array in training.env.state.arrays().items()}
     arrays |= {"episode/returns": episodes.returns, "episode/lengths": episodes.lengths}
     arrays["episode/starts"] = np.asarray(ppo._last_episode_starts)
     arrays["random/numpy"] = np.asarray(_numpy_random()[1], np.int64)
@@ -117,18 +115,19 @@ def _restore_own(
 ) -> None:
     env, episodes, ppo = training.env, training.sb3_env, training.ppo
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    canvases = CanvasState(**{key: arrays[f"canvas/{key}"] for key in _CANVASES})
+    names = [name for name in arrays if name.startswith("canvas/")]
+    canvases = CanvasState(**{name.removeprefix("canvas/"): arrays[name] for name in names})
     env.go_on_from(canvases)
     env.endings.clear()
     env.endings.update(state["endings"])
     episodes.returns[:] = arrays["episode/returns"]
     episodes.lengths[:] = arrays["episode/lengths"]
-    ppo._last_obs = dict(observe(canvases))
+    ppo._last_obs = dict(observe(canvases, env.task.layout))
     ppo._last_episode_starts = arrays["episode/starts"]
     kind, *rest = state["numpy"]
     np.random.set_state((kind, arrays["random/numpy"].astype(np.uint32), *rest))  # noqa: NPY002 - SB3 shuffles with it
     version, gauss = state["python"]
     random.setstate((version, tuple(arrays["random/python"].tolist()), gauss))
     torch.set_rng_state(tensors["random/torch"])
-    if ppo.device.type == "cuda":
+    if ppo.device.type == "cuda" and "random/cuda" in tensors:  # it may have begun on a CPU
         torch.cuda.set_rng_state(tensors["random/cuda"], ppo.device)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
-from molrl.envs.task import DesignTask
+from molrl.envs.task import Chosen, DesignTask
 from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.molecules import MoleculeBatch
@@ -71,14 +71,16 @@ def _build(
 ) -> tuple[MoleculeBatch, list[float]]:
     """One whole molecule from each stream, and the return of every attempt in order of its end."""
     n = len(streams)
-    state = task.start(np.tile(task.bag, (n, 1)))
+    source = task.new_source()
+    starts = [task.begin(stream, source, Chosen()) for stream in streams]
+    state = task.state(starts)
     total, returns = np.zeros(n), []
     active = np.arange(n)
     limit = progress.attempts + MAX_ATTEMPTS * n
     progress.attempts += n
     while len(active):
         noise = np.stack([streams[i].random(N_NOISE) for i in active])
-        actions = act(observe(state[active]), noise)
+        actions = act(observe(state[active], task.layout), noise)
         outcome = transition(state[active], actions, task.game)
         progress.network_calls += len(active)
         state = state.updated(active, outcome.state)
@@ -87,7 +89,7 @@ def _build(
         returns += total[active[over]].tolist()
         broken = active[over & (outcome.reason != Reason.COMPLETE)]
         if len(broken):
-            state = state.updated(broken, task.start(np.tile(task.bag, (len(broken), 1))))
+            state = state.updated(broken, task.state([starts[i] for i in broken]))
             total[broken] = 0.0
             progress.attempts += len(broken)
         if progress.attempts > limit:

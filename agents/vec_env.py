@@ -42,6 +42,8 @@ class SB3VecEnv(VecEnv):
     def reset(self) -> VecEnvObs:
         """Start all episodes."""
         self.returns[:], self.lengths[:] = 0.0, 0
+        if any(self._options):
+            raise InputError("the environments of a batch share their options; name them in config")
         observation, _ = self.env.reset(seed=self._seeds[0])
         self._reset_seeds()
         return dict(observation)
@@ -52,22 +54,23 @@ class SB3VecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Do the step."""
-        observation, rewards, terminated, _, info = self.env.step(self._actions)
+        observation, rewards, terminated, truncated, info = self.env.step(self._actions)
+        ended = terminated | truncated
         self.returns += rewards
         self.lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(terminated):
+        for i in np.flatnonzero(ended):
             infos[i] = {
                 "terminal_observation": info["final_obs"][i],
-                "TimeLimit.truncated": False,
+                "TimeLimit.truncated": bool(truncated[i]),
                 "episode": {
                     "r": float(self.returns[i]),
                     "l": int(self.lengths[i]),
                     "reason": info["final_info"]["reason"][i],
                 },
             }
-        self.returns[terminated], self.lengths[terminated] = 0.0, 0
-        return dict(observation), rewards.astype(np.float32), terminated, infos
+        self.returns[ended], self.lengths[ended] = 0.0, 0
+        return dict(observation), rewards.astype(np.float32), ended, infos
 
     def close(self) -> None:
         """Close the environment."""

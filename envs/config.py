@@ -112,15 +112,31 @@ def _numbers(elements: object) -> tuple[int, ...] | None:
     return tuple(sorted(numbers))
 
 
+def _terms(reward: object) -> dict[str, Any]:
+    if not isinstance(reward, Mapping) or not reward:
+        raise InputError(f'a reward is a mapping such as {{"energy": 1.0}}, not {reward!r}')
+    for name in reward:
+        if not isinstance(name, str):
+            raise InputError(f"a reward term has a name, not {name!r}")
+    return dict(reward)
+
+
+Formula = Annotated[str, BeforeValidator(_formula)]
+Terms = Annotated[dict[str, Any], BeforeValidator(_terms)]
+
+
 class EnvOptions(BaseModel):
-    """What an environment can be told besides its bag and its energy.
+    """What an environment can be told besides its task and its energy.
 
     Attributes:
         elements: atomic numbers that an action chooses among, ascending; given as a list of
-            symbols. None: H, C, N, O and what is in the bag.
-        canvas_size: slots on the canvas; the largest bag it takes.
+            symbols. None: H, C, N, O and what can be in a bag.
+        canvas_size: slots on the canvas; the most atoms it takes.
         rules: :class:`Rules`, ``"default"``, ``"molgym"``, or a mapping of what differs from the
             default.
+        reward: the terms that pay, each with its weight; see
+            :func:`molrl.rewards.build_reward`.
+        max_steps: atoms placed in an episode at most; it is truncated then. None: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -128,24 +144,34 @@ class EnvOptions(BaseModel):
     elements: Annotated[tuple[int, ...] | None, BeforeValidator(_numbers)] = None
     canvas_size: int = Field(default=25, strict=True, ge=1, le=1000)
     rules: Annotated[Rules, BeforeValidator(Rules.of)] = Rules()
+    reward: Terms = Field(default={"energy": 1.0})
+    max_steps: int | None = Field(default=None, strict=True, ge=1)
 
 
-class EnvConfig(EnvOptions):
-    """What a molecular design environment is made of. Everything but a model goes into JSON.
+class TaskConfig(EnvOptions):
+    """What every task is told. Everything but a model and a function goes into JSON.
 
     Attributes:
-        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` names others.
         energy: what pays: the name of an energy model, or a model.
     """
 
-    bag: Annotated[str, BeforeValidator(_formula)] = "CH3NO"
     energy: str | EnergyModel = "mace"
 
     @classmethod
-    def of(cls, **options: Any) -> "EnvConfig":  # noqa: ANN401 - checked by the schema
+    def of(cls, **options: Any) -> Self:  # noqa: ANN401 - checked by the schema
         """The configuration that keyword arguments describe.
 
         Raises:
             InputError: if one is not known or does not fit.
         """
         return validated(cls, options, "the environment")
+
+
+class EnvConfig(TaskConfig):
+    """What a single bag is told.
+
+    Attributes:
+        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` names others.
+    """
+
+    bag: Formula = "CH3NO"

@@ -12,7 +12,7 @@ from molrl.envs.config import Rules
 from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.rewards import Payment, Placements, RewardTerm
+from molrl.rewards import EnergyDifference, Payment, Placed, Placements, Reward
 
 ACTION_SIZE = 5
 SOLO = np.isin(
@@ -36,10 +36,14 @@ class Reason(IntEnum):
     ENERGY_FAILED = 6
     ENERGY_RISE_TOO_LARGE = 7
     ENERGY_DROP_TOO_LARGE = 8
-    COMPLETE = 9
+    REWARD_FAILED = 9
+    COMPLETE = 10
+    STEP_LIMIT = 11
 
 
 REASON_TEXTS = np.array([r.name.lower().replace("_", " ") if r else "" for r in Reason], object)
+_ACCEPTED = np.isin(list(Reason), [Reason.GOING_ON, Reason.COMPLETE, Reason.STEP_LIMIT])
+_FAILED = np.isin(list(Reason), [Reason.ENERGY_FAILED, Reason.REWARD_FAILED])
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,16 @@ class Game:
     Attributes:
         elements: ``(E,)`` int64, atomic numbers an action chooses among, ascending.
         rules: what may be placed, and what ends an episode.
-        reward: what pays for a placed atom.
+        binding: the energy that a placed atom is judged by.
+        reward: what pays for an atom that is accepted.
+        max_steps: atoms placed in an episode at most, or None.
     """
 
     elements: Ints
     rules: Rules
-    reward: RewardTerm
+    binding: EnergyDifference
+    reward: Reward
+    max_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,26 @@ class Transition:
         state: the canvases afterwards; one whose action was refused is as it was.
         reward: ``(B,)`` float64, eV.
         reason: ``(B,)`` int64, a :class:`Reason`; an episode goes on where it is 0.
-        failures: index of each canvas whose energy failed, with what the model said.
+        terms: name of each reward term to ``(B,)`` float64, what it paid, eV; 0 where the action
+            was refused or the atom rejected.
+        failures: index of each canvas whose energy or reward failed, with what is told of it.
     """
 
     state: CanvasState
     reward: Floats
     reason: Ints
+    terms: dict[str, Floats]
     failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def truncated(self) -> Bools:
+        """``(B,)`` bool: the episode was cut off at the limit of steps."""
+        return self.reason == Reason.STEP_LIMIT
+
+    @property
+    def terminated(self) -> Bools:
+        """``(B,)`` bool: the episode ended of itself."""
+        return (self.reason != Reason.GOING_ON) & ~self.truncated
 
     @property
     def reason_texts(self) -> NDArray[np.object_]:
@@ -132,7 +153,7 @@ def transition(state: CanvasState, actions: NDArray[np.float32], game: Game) -> 
         actions: ``(B, 5)`` float32, finite: focus slot, index into the elements, and dx, dy, dz in
             Å from the focal atom; indices are rounded to the nearest integer. On an empty canvas
             the atom goes to the origin, whatever focus and displacement are.
-        game: elements, rules and reward.
+        game: elements, rules and rewards.
 
     Returns:
         The transition. What is refused is not evaluated; the others cost one call of the reward.
@@ -140,28 +161,55 @@ def transition(state: CanvasState, actions: NDArray[np.float32], game: Game) -> 
     moves = _decode(state, actions, game)
     reason = _check(state, moves, game.rules)
     reward = np.full(len(state), game.rules.min_reward)
+    terms = {name: np.zeros(len(state)) for name in game.reward.terms}
     placed = np.flatnonzero(reason == Reason.GOING_ON)
     if not len(placed):
-        return Transition(state, reward, reason)
+        return Transition(state, reward, reason, terms)
 
     after = _place(state[placed], moves, placed)
-    payment = game.reward.pay(
-        Placements(
-            MoleculeBatch.from_padded(
-                torch.from_numpy(after.numbers), torch.from_numpy(after.positions).double()
-            ),
-            moves.number[placed],
-            state.energy[placed],
-        )
+    outcome = _evaluate(after, moves.number[placed], state.energy[placed], game)
+    reason[placed], reward[placed] = outcome.reason, outcome.reward
+    for name, values in outcome.terms.items():
+        terms[name][placed] = values
+    kept = _ACCEPTED[outcome.reason] | (game.rules.keep_rejected & ~_FAILED[outcome.reason])
+    failures = {int(placed[i]): text for i, text in outcome.failures.items()}
+    state = state.updated(placed[kept], outcome.state[kept])
+    return Transition(state, reward, reason, terms, failures)
+
+
+def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> Transition:
+    """What placed atoms lead to, if they stay where they are.
+
+    Args:
+        after: n canvases, each with its new atom.
+        numbers: ``(n,)`` int64, atomic numbers of the new atoms.
+        energy: ``(n,)`` float64, eV, of the canvases before.
+        game: rules and reward.
+    """
+    molecules = MoleculeBatch.from_padded(
+        torch.from_numpy(after.numbers), torch.from_numpy(after.positions).double()
     )
+    payment = game.binding.pay(Placements(molecules, numbers, energy))
     after = replace(after, energy=payment.energy)
-    verdict = _judge(payment, after, game.rules)
-    reason[placed] = verdict
-    paid = (verdict == Reason.GOING_ON) | (verdict == Reason.COMPLETE)
-    reward[placed[paid]] = payment.reward[paid]
-    kept = paid | (game.rules.keep_rejected & (verdict != Reason.ENERGY_FAILED))
-    failures = {int(placed[i]): text for i, text in payment.failures.items()}
-    return Transition(state.updated(placed[kept], after[kept]), reward, reason, failures)
+    reason, failures = _judge(payment, after, game), dict(payment.failures)
+    terms = {name: np.zeros(len(after)) for name in game.reward.terms}
+    accepted = np.flatnonzero(_ACCEPTED[reason])
+    if len(accepted):
+        placed = Placed(
+            molecules, after.n_fixed, after.shape, payment.reward, after.energy, game.binding.model
+        )
+        if len(accepted) < len(after):
+            placed = placed[accepted]
+        for name, values in game.reward.pay(placed, reason[accepted] == Reason.COMPLETE).items():
+            terms[name][accepted] = values
+            failed = accepted[~np.isfinite(values)]
+            reason[failed] = Reason.REWARD_FAILED
+            failures |= {int(i): f"{name} is not a finite number" for i in failed}
+    stands = _ACCEPTED[reason]
+    for values in terms.values():
+        values[~stands] = 0.0
+    reward = np.where(stands, sum(terms.values()), game.rules.min_reward)
+    return Transition(after, reward, reason, terms, failures)
 
 
 def _decode(state: CanvasState, actions: NDArray[np.float32], game: Game) -> _Moves:
@@ -213,30 +261,40 @@ def _check(state: CanvasState, moves: _Moves, rules: Rules) -> Ints:
 
 
 def _place(before: CanvasState, moves: _Moves, rows: NDArray[np.intp]) -> CanvasState:
-    """Take the atoms of ``moves[rows]`` out of the bags and put them on the canvases ``before``."""
+    """Take the atoms of ``moves[rows]`` out of the bags and put them on the canvases ``before``.
+
+    A bag that is empty then is filled again, if it has a refill left.
+    """
     numbers, positions, bag = before.numbers.copy(), before.positions.copy(), before.bag.copy()
     canvas, slot = np.arange(len(before)), before.n_atoms
     numbers[canvas, slot] = moves.number[rows]
     positions[canvas, slot] = moves.position[rows]
     bag[canvas, moves.element[rows]] -= 1
-    return CanvasState(numbers, positions, bag, before.energy)
+    refilled = ~bag.any(1) & (before.refills > 0)
+    bag[refilled] = before.refill[refilled]
+    refills = before.refills - refilled
+    return replace(before, numbers=numbers, positions=positions, bag=bag, refills=refills)
 
 
-def _judge(payment: Payment, after: CanvasState, rules: Rules) -> Ints:
+def _judge(payment: Payment, after: CanvasState, game: Game) -> Ints:
     """``(n,)`` int64: why the episode of each placed atom ends, else ``GOING_ON``."""
+    rules = game.rules
     high = np.inf if rules.max_reward is None else rules.max_reward
+    limit = np.inf if game.max_steps is None else game.max_steps
     return np.select(
         [
             ~np.isfinite(payment.reward),
             payment.reward < rules.min_reward,
             payment.reward > high,
             ~after.bag.any(1),
+            after.n_atoms - after.n_fixed >= limit,
         ],
         [
             Reason.ENERGY_FAILED,
             Reason.ENERGY_RISE_TOO_LARGE,
             Reason.ENERGY_DROP_TOO_LARGE,
             Reason.COMPLETE,
+            Reason.STEP_LIMIT,
         ],
         Reason.GOING_ON,
     ).astype(np.int64)

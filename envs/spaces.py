@@ -1,5 +1,7 @@
 """What agents see and do: the spaces of one environment, and observations of a state."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -9,49 +11,87 @@ from molrl.envs.state import CanvasState
 Observation = dict[str, NDArray[np.generic]]
 
 
-def observation_space(n_elements: int, canvas_size: int, max_displacement: float) -> spaces.Dict:
-    """The space of the observation of one canvas; see :func:`observe`.
+@dataclass(frozen=True)
+class Layout:
+    """The sizes that the spaces of an environment follow from.
 
-    Args:
+    Attributes:
         n_elements: how many elements an action chooses among, E.
         canvas_size: slots of the canvas, N.
         max_displacement: Å along each axis, of a new atom from the focal one.
+        n_points: of the shape, P; 0 in tasks without one.
+        max_refills: of the bag; 0 in tasks that have none.
     """
-    reach = np.float32(max_displacement * max(1, canvas_size - 1))
-    return spaces.Dict(
-        {
-            "numbers": spaces.Box(0, 118, (canvas_size,), np.int64),
-            "positions": spaces.Box(-reach, reach, (canvas_size, 3), np.float32),
-            "bag": spaces.Box(0, canvas_size, (n_elements,), np.int64),
-            "focus_mask": spaces.Box(0, 1, (canvas_size,), np.int8),
-            "element_mask": spaces.Box(0, 1, (n_elements,), np.int8),
-        }
-    )
+
+    n_elements: int
+    canvas_size: int
+    max_displacement: float
+    n_points: int = 0
+    max_refills: int = 0
+
+    @property
+    def reach(self) -> float:
+        """Å along each axis: how far from the origin an atom can be."""
+        return self.max_displacement * max(1, self.canvas_size - 1)
 
 
-def action_space(n_elements: int, canvas_size: int, max_displacement: float) -> spaces.Box:
+def observation_space(layout: Layout) -> spaces.Dict:
+    """The space of the observation of one canvas; see :func:`observe`."""
+    n, e, p = layout.canvas_size, layout.n_elements, layout.n_points
+    reach = np.float32(layout.reach)
+    keys: dict[str, spaces.Space[NDArray[np.generic]]] = {
+        "numbers": spaces.Box(0, 118, (n,), np.int64),
+        "positions": spaces.Box(-reach, reach, (n, 3), np.float32),
+        "bag": spaces.Box(0, n, (e,), np.int64),
+        "focus_mask": spaces.Box(0, 1, (n,), np.int8),
+        "element_mask": spaces.Box(0, 1, (e,), np.int8),
+    }
+    if p:
+        keys["points"] = spaces.Box(-reach, reach, (p, 3), np.float32)
+    if layout.max_refills:
+        keys["refills"] = spaces.Box(0, layout.max_refills, (1,), np.int64)
+    return spaces.Dict(keys)
+
+
+def action_space(layout: Layout) -> spaces.Box:
     """The space of an action, ``(5,)`` float32: focus slot, element index, dx, dy, dz in Å."""
-    reach = [max_displacement] * 3
+    reach = [layout.max_displacement] * 3
     low = np.array([0, 0, *(-r for r in reach)], np.float32)
-    high = np.array([canvas_size - 1, n_elements - 1, *reach], np.float32)
+    high = np.array([layout.canvas_size - 1, layout.n_elements - 1, *reach], np.float32)
     return spaces.Box(low, high, dtype=np.float32)
 
 
-def observe(state: CanvasState) -> Observation:
+def observe(state: CanvasState, layout: Layout) -> Observation:
     """What agents see of B canvases, in arrays of its own.
 
     Returns:
         ``numbers (B, N)`` int64, ``positions (B, N, 3)`` float32 Å, ``bag (B, E)`` int64,
         ``focus_mask (B, N)`` int8: 1 for the slots that hold an atom, and for slot 0 of an empty
         canvas, where the focus does not matter, so that a masked choice is always possible;
-        ``element_mask (B, E)`` int8: 1 for the elements still in the bag.
+        ``element_mask (B, E)`` int8: 1 for the elements still in the bag; where the task has
+        them, ``points (B, P, 3)`` float32 Å and ``refills (B, 1)`` int64.
     """
     focus_mask = (state.numbers > 0).view(np.int8)
     focus_mask[:, 0] = 1
-    return {
+    seen: Observation = {
         "numbers": state.numbers.copy(),
         "positions": state.positions.copy(),
         "bag": state.bag.copy(),
         "focus_mask": focus_mask,
         "element_mask": (state.bag > 0).view(np.int8),
     }
+    if layout.n_points:
+        seen["points"] = state.shape.copy()
+    if layout.max_refills:
+        seen["refills"] = state.refills[:, None].copy()
+    return seen
+
+
+def action_masks(state: CanvasState) -> NDArray[np.bool_]:
+    """``(B, N + E)`` bool: the allowed focus slots, then the allowed elements.
+
+    The convention of sb3-contrib for the first two numbers of an action, were they discrete.
+    """
+    focus = state.numbers > 0
+    focus[:, 0] = True
+    return np.concatenate([focus, state.bag > 0], axis=1)

@@ -1,27 +1,67 @@
-"""A configuration of an environment, resolved: checked bags, loaded energy, rules and spaces."""
+"""A task: a configuration resolved, and what each of its episodes begins with."""
 
-from typing import Any
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from ase.data import chemical_symbols
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from molrl.bags import Bag
+from molrl.chemistry.fragments import Fragment
 from molrl.energy import EnergyModel, load_energy
-from molrl.envs.config import EnvConfig
+from molrl.envs.config import EnvConfig, TaskConfig
 from molrl.envs.rules import SOLO, Game
-from molrl.envs.spaces import action_space, observation_space
-from molrl.envs.state import CanvasState
-from molrl.errors import InputError
-from molrl.rewards import EnergyDifference
+from molrl.envs.sources import BagSource, OneBag
+from molrl.envs.spaces import Layout
+from molrl.envs.state import CanvasState, Start
+from molrl.errors import InputError, did_you_mean
+from molrl.molecules import MoleculeBatch
+from molrl.registry import Registry
+from molrl.rewards import EnergyDifference, build_reward
+
+TASKS = Registry(
+    "design task",
+    {
+        "bag": "molrl.envs.task:DesignTask",
+        "bags": "molrl.envs.tasks.bags:Bags",
+        "stochastic": "molrl.envs.tasks.stochastic:StochasticBag",
+        "cluster": "molrl.envs.tasks.cluster:Cluster",
+        "scaffold": "molrl.envs.tasks.scaffold:Scaffold",
+        "linker": "molrl.envs.tasks.linker:Linker",
+        "shape": "molrl.envs.tasks.shape:Shape",
+        "complex": "molrl.envs.tasks.complex:SymmetricComplex",
+    },
+)
+NOTHING = Fragment(np.zeros(0, np.int64), np.zeros((0, 3)))
+NO_POINTS = np.zeros((0, 3), np.float32)
+
+ConfigT = TypeVar("ConfigT", bound=TaskConfig)
 
 
-class DesignTask:
-    """Placing all atoms of a bag. What the single and the vector environment share.
+@dataclass(frozen=True)
+class Chosen:
+    """What the options of a reset choose in place of what the task has.
 
-    It is pickled as its configuration: an energy model named by a string is loaded again where it
-    is unpickled, once per process.
+    Attributes:
+        bags: who draws the bag.
+        fixed: atoms that stand there already.
+        shape: ``(P, 3)`` float32, Å.
+    """
+
+    bags: BagSource | None = None
+    fixed: Fragment | None = None
+    shape: NDArray[np.float32] | None = None
+
+
+class Task(Generic[ConfigT]):
+    """What every task is: who draws the bag, what stands there already, what is to be filled.
+
+    A task of one's own overrides :meth:`bag_source`, :meth:`fixed_atoms`, :meth:`points` or
+    ``refills``. It is pickled as its configuration: an energy model named by a string is loaded
+    again where it is unpickled, once per process.
 
     Args:
         config: the configuration.
@@ -30,72 +70,226 @@ class DesignTask:
         config: the same.
         game: elements, rules and reward, for :func:`molrl.envs.rules.transition`.
         energy_model: what pays.
-        bag: ``(E,)`` int64, the atoms to place unless others are asked for.
+        layout: the sizes that the spaces follow from.
 
     Raises:
-        InputError: if the energy model or one of its elements is not known, or the bag cannot be
+        InputError: if the energy model or one of its elements is not known, or a bag cannot be
             built.
     """
 
-    def __init__(self, config: EnvConfig) -> None:
+    Config: ClassVar[type[TaskConfig]]
+    OPTIONS: ClassVar[tuple[str, ...]] = ("bag",)
+    OFFERS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: ConfigT) -> None:
         self.config = config
-        bag = Bag(config.bag)
-        numbers = config.elements or tuple(sorted({1, 6, 7, 8} | set(bag)))
-        self._elements = np.array(numbers, np.int64)
-        self.bag = self.counts(bag)
+        self._source = self.bag_source()
+        self._fixed = self.fixed_atoms({})
+        self._shape = self.points({})
+        self._elements = np.array(config.elements or sorted(self.default_elements), np.int64)
+        for bag in self.representatives():
+            self.counts(bag)
+        self._energies: dict[bytes, float] = {}
         self.energy_model: EnergyModel = load_energy(config.energy)
-        reward = EnergyDifference(self.energy_model, numbers)
-        self.game = Game(self._elements, config.rules, reward)
+        self.layout = Layout(
+            n_elements=len(self._elements),
+            canvas_size=config.canvas_size,
+            max_displacement=config.rules.max_displacement,
+            n_points=len(self._shape),
+            max_refills=self.refills,
+        )
+        self.check(self._fixed, self._shape)
+        self.game = Game(
+            self._elements,
+            config.rules,
+            EnergyDifference(self.energy_model, self._elements.tolist()),
+            build_reward(config.reward, self.energy_model, self.OFFERS),
+            config.max_steps,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return DesignTask, (self.config,)
+        return type(self), (self.config,)
+
+    def bag_source(self) -> BagSource:
+        """Who draws the bags; each environment gets a copy."""
+        raise NotImplementedError
+
+    def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
+        """What stands on the canvas already, as the options of a reset choose."""
+        return NOTHING
+
+    def points(self, options: Mapping[str, Any]) -> NDArray[np.float32]:
+        """``(P, 3)`` Å, the points to fill, as the options of a reset choose."""
+        return NO_POINTS
+
+    @property
+    def refills(self) -> int:
+        """How often the bag is filled again when it is empty."""
+        return 0
+
+    @property
+    def default_elements(self) -> set[int]:
+        """Atomic numbers an action chooses among, unless the configuration names them."""
+        return {1, 6, 7, 8} | self._source.elements
+
+    def representatives(self) -> Sequence[Bag]:
+        """Bags that the constructor checks."""
+        return [self._source.draw(np.random.default_rng(0))]
 
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers an action chooses among, ascending."""
         return tuple(self._elements.tolist())
 
-    @property
-    def observation_space(self) -> spaces.Dict:
-        """The space of the observation of one canvas."""
-        return observation_space(*self._sizes)
+    def new_source(self) -> BagSource:
+        """A source of bags for one environment, at its beginning."""
+        return copy.copy(self._source)
 
-    @property
-    def action_space(self) -> spaces.Box:
-        """The space of an action on one canvas."""
-        return action_space(*self._sizes)
-
-    @property
-    def _sizes(self) -> tuple[int, int, float]:
-        return len(self._elements), self.config.canvas_size, self.config.rules.max_displacement
-
-    def counts(self, bag: object) -> NDArray[np.int64]:
-        """``(E,)`` int64: how many atoms of each element are in the bag.
+    def choose(self, options: Mapping[str, Any]) -> Chosen:
+        """What the options of a reset choose.
 
         Raises:
-            InputError: if it is no bag, cannot be built under the rules, or does not fit the
-                canvas or the elements.
+            InputError: if one is not known or does not fit.
         """
-        if not isinstance(bag, str | Bag):
-            raise InputError(f"a bag is a formula such as CH4O, not {bag!r}")
-        bag = Bag(bag)
+        for key in options:
+            if key not in self.OPTIONS:
+                raise InputError(
+                    f"reset has no option {key!r}; {did_you_mean(str(key), self.OPTIONS)}"
+                )
+        if not options:
+            return Chosen()
+        fixed, shape = self.fixed_atoms(options), self.points(options)
+        self.check(fixed, shape)
+        bags = self.chosen_bags(options)
+        if isinstance(bags, OneBag):
+            self.counts(bags.bag, fixed)
+        return Chosen(bags, fixed, shape)
+
+    def chosen_bags(self, options: Mapping[str, Any]) -> BagSource | None:
+        """Who draws the bag instead, as the options of a reset choose."""
+        bag = options.get("bag")
+        return None if bag is None else OneBag(as_bag(bag))
+
+    def begin(self, rng: np.random.Generator, source: BagSource, chosen: Chosen) -> Start:
+        """What the next episode of one environment begins with.
+
+        Args:
+            rng: the environment's generator.
+            source: the environment's source of bags.
+            chosen: what is chosen for this episode.
+
+        Raises:
+            InputError: if the energy of what stands there cannot be had.
+        """
+        bag = (chosen.bags or source).draw(rng)
+        fixed = self._fixed if chosen.fixed is None else chosen.fixed
+        return Start(
+            bag=self.counts(bag, fixed),
+            numbers=fixed.numbers,
+            positions=fixed.positions,
+            energy=self._energy(fixed),
+            refills=self.refills,
+            shape=self._shape if chosen.shape is None else chosen.shape,
+        )
+
+    def state(self, starts: Sequence[Start]) -> CanvasState:
+        """Canvases as their episodes begin."""
+        return CanvasState.begin(starts, self.config.canvas_size)
+
+    def counts(self, bag: Bag, fixed: Fragment | None = None) -> NDArray[np.int64]:
+        """``(E,)`` int64: how many atoms of each element are in the bag.
+
+        Args:
+            bag: atoms to place.
+            fixed: atoms that stand there already; the task's, if None.
+
+        Raises:
+            InputError: if it cannot be built under the rules, or does not fit the canvas or the
+                elements.
+        """
+        fixed = self._fixed if fixed is None else fixed
         for number in bag:
             if number not in self._elements:
                 known = " ".join(chemical_symbols[z] for z in self._elements)
                 raise InputError(
                     f"bag {bag} holds {chemical_symbols[number]}; elements are {known}"
                 )
-        if bag.n_atoms > self.config.canvas_size:
-            raise InputError(
-                f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {self.config.canvas_size}"
-            )
-        if self.config.rules.solo_distance is not None and SOLO[list(bag)].all():
+        room = (self.config.canvas_size - len(fixed)) // (1 + self.refills)
+        if bag.n_atoms > room:
+            raise InputError(f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}")
+        heavy = ~SOLO[[*bag, *fixed.numbers]]
+        if self.config.rules.solo_distance is not None and not heavy.any():
             raise InputError(
                 f"bag {bag} holds no heavy atom, so it cannot be built: H, F, Cl and Br are placed "
                 "next to an atom of another kind"
             )
         return np.array([bag[z] for z in self._elements], np.int64)
 
-    def start(self, bags: NDArray[np.int64]) -> CanvasState:
-        """Empty canvases with the bags ``(B, E)``."""
-        return CanvasState.empty(bags, self.config.canvas_size)
+    def check(self, fixed: Fragment, shape: NDArray[np.float32]) -> None:
+        """Check what stands there already and what is to be filled.
+
+        Raises:
+            InputError: if it does not fit the canvas, its space, or the energy model.
+        """
+        for number in fixed.numbers.tolist():
+            if number not in self.energy_model.elements:
+                raise InputError(
+                    f"energy model {self.energy_model.name!r} does not know "
+                    f"{chemical_symbols[number]}, which stands on the canvas already"
+                )
+        extent = float(np.abs(fixed.positions).max(initial=0.0))
+        if extent > self.layout.max_displacement * max(0, len(fixed) - 1) + 1e-6:
+            raise InputError(f"{len(fixed)} atoms that reach {extent:.1f} Å are too far apart")
+        if np.abs(shape).max(initial=0.0) > self.layout.reach:
+            raise InputError(f"the shape reaches farther than a canvas of {self.layout.reach} Å")
+
+    def _energy(self, fixed: Fragment) -> float:
+        if not len(fixed):
+            return 0.0
+        key = fixed.numbers.tobytes() + fixed.positions.tobytes()
+        if key not in self._energies:
+            positions = fixed.positions.astype(np.float32)
+            output = self.energy_model.evaluate(
+                MoleculeBatch.from_arrays([(fixed.numbers, positions)])
+            )
+            for failure in output.failures.values():
+                raise InputError(f"what stands on the canvas has no energy: {failure}")
+            self._energies[key] = output.energy.item()
+        return self._energies[key]
+
+
+class DesignTask(Task[EnvConfig]):
+    """Placing all atoms of one bag on an empty canvas.
+
+    Options of ``reset``: ``{"bag": "C2H6O"}`` chooses the bag of this one episode.
+
+    Config: the fields of :class:`molrl.envs.config.EnvConfig`: ``bag``.
+    """
+
+    Config = EnvConfig
+
+    def bag_source(self) -> OneBag:
+        """The one bag."""
+        return OneBag(Bag(self.config.bag))
+
+
+def as_bag(bag: object) -> Bag:
+    """A bag, given as one or as a formula.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if not isinstance(bag, str | Bag):
+        raise InputError(f"a bag is a formula such as CH4O, not {bag!r}")
+    return Bag(bag)
+
+
+def as_source(source: object) -> str:
+    """Where a fragment comes from, if it is a string.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if not isinstance(source, str) or not source:
+        raise InputError(f"a fragment is a SMILES or the name of a file, not {source!r}")
+    return source

@@ -1,23 +1,23 @@
-"""MolDesign-v0 for many molecules at once: one batched energy evaluation a step."""
+"""The environments for many molecules at once: one batched energy evaluation a step."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from molrl.energy import EnergyModel
-from molrl.envs.config import EnvConfig
-from molrl.envs.design import MolDesignEnv, checked_options
-from molrl.envs.rules import REASON_TEXTS, Reason, checked_actions, transition
-from molrl.envs.spaces import Observation, observe
+from molrl.envs.design import MolDesignEnv, make_task
+from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
+from molrl.envs.spaces import Observation, action_masks, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
-from molrl.envs.task import DesignTask
-from molrl.envs.viewer import checked_mode, render
+from molrl.envs.task import Chosen, Task
+from molrl.envs.viewer import Draw, Viewer
 from molrl.errors import InputError, did_you_mean
 
 Bools = NDArray[np.bool_]
@@ -37,16 +37,23 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
         ``info["final_obs"]`` and ``info["final_info"]``), ``"Disabled"`` (reset what has ended
         with ``reset(options={"reset_mask": mask})``, mask ``(B,)`` bool).
 
-    Options of ``reset``: ``{"bag": "C2H6O"}``, or a list of B formulas, for this one episode.
+    Options of ``reset``: ``{"bag": "C2H6O"}``, or a list of B formulas, for this one episode; what
+        else the task lets one choose, for all environments.
+
+    Random: each environment draws from a generator of its own; a seed s gives them s, s + 1, ...
 
     Args:
         num_envs: B.
         autoreset_mode: an ``AutoresetMode`` or its value.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
-        config: the fields of :class:`molrl.envs.config.EnvConfig`.
+        max_episode_steps: the same as ``max_steps``; Gymnasium's name for it.
+        task: as for the single environment, and so are ``draw`` and ``config``.
+        draw: draws the pictures, in place of molrl's renderer.
+        config: the fields of the task's ``Config``.
 
     Attributes:
         config: the resolved configuration.
+        task: what they are environments of.
         endings: how many episodes ended for each :class:`molrl.envs.rules.Reason`, by its text.
 
     Raises:
@@ -58,6 +65,9 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
         num_envs: int = 1,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        task: str | type[Task[Any]] = "bag",
+        draw: Draw | None = None,
         **config: Any,  # noqa: ANN401 - see Args
     ) -> None:
         if type(num_envs) is not int or num_envs < 1:
@@ -65,62 +75,72 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
         self.num_envs = num_envs
         self.autoreset_mode = _checked_autoreset(autoreset_mode)
         self.metadata = {**MolDesignEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = checked_mode(render_mode)
-        self.config = EnvConfig.of(**config)
-        self._task = DesignTask(self.config)
-        self.single_observation_space = self._task.observation_space
-        self.single_action_space = self._task.action_space
+        limit = {} if max_episode_steps is None else {"max_steps": max_episode_steps}
+        self.task = make_task(task, config | limit)
+        self.config = self.task.config
+        self.render_mode = render_mode
+        self._viewer = Viewer(render_mode, self.task.elements, draw)
+        self.single_observation_space = observation_space(self.task.layout)
+        self.single_action_space = action_space(self.task.layout)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.endings: Counter[str] = Counter()
-        self._state = self._start(num_envs)
+        self._generators: list[np.random.Generator | None] = [None] * num_envs
+        self._sources = [self.task.new_source() for _ in range(num_envs)]
+        self._state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
         self._ended = np.ones(num_envs, bool)
-        self._started = False
 
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers an action chooses among, ascending."""
-        return self._task.elements
+        return self.task.elements
 
     @property
     def energy_model(self) -> EnergyModel:
         """What pays."""
-        return self._task.energy_model
+        return self.task.energy_model
 
     @property
     def state(self) -> CanvasState:
         """The canvases as they stand, for :meth:`go_on_from`."""
+        if self._state is None:
+            raise ResetNeeded("there is no episode going on; call reset() first")
         return self._state
 
     def go_on_from(self, state: CanvasState) -> None:
         """Take up B episodes that are under way, in place of the first reset."""
         self._state = state
-        self._rewards[:], self._ended[:], self._started = 0.0, False, True
+        self._rewards[:], self._ended[:] = 0.0, False
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
         """Clear all canvases, or those of a mask, and fill their bags.
 
         Args:
-            seed: of ``np_random``.
+            seed: of the environments' generators, s + i for environment i; or B of them.
             options: ``"bag"``, a formula or B of them, for this episode; ``"reset_mask"``, ``(B,)``
-                bool with at least one True: reset only these.
+                bool with at least one True: reset only these; what else the task lets one choose.
 
         Raises:
             InputError: if an option is not known, does not fit, or a bag cannot be built.
             ResetNeeded: if a mask leaves out environments that were never reset.
         """
-        given = checked_options(options, ("bag", "reset_mask"))
-        mask = self._checked_mask(given.get("reset_mask"))
-        if not (self._started or mask.all()):
+        given = dict(options or {})
+        mask = self._checked_mask(given.pop("reset_mask", None))
+        if self._state is None and not mask.all():
             raise ResetNeeded("the first reset must be of all environments")
-        bags = self._bags(given.get("bag"))
-        super().reset(seed=seed)
-        self._state = self._state.updated(mask, self._task.start(bags[mask]))
-        self._rewards[mask], self._ended[mask], self._started = 0.0, False, True
-        return observe(self._state), _infos(self._state, _no_reasons(self.num_envs), mask)
+        chosen = self._choose(given)
+        rows = np.flatnonzero(mask)
+        self._seed(seed, rows)
+        fresh = self._begin(rows, chosen)
+        self._state = fresh if self._state is None else self._state.updated(rows, fresh)
+        self._rewards[mask], self._ended[mask] = 0.0, False
+        return self._observe(), self._infos(self._state, _no_reasons(self.num_envs), {}, mask)
 
     def step(
         self, actions: NDArray[np.float32]
@@ -134,46 +154,91 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
             InputError: if the actions are not ``(B, 5)`` finite numbers; nothing has changed then.
             ResetNeeded: before the first reset, and in mode ``"Disabled"`` if one has ended.
         """
-        self._check_started()
+        before = self.state
+        self._check_going_on()
         array = checked_actions(actions, self.num_envs, ignored=self._ended)
         acting, waiting = np.flatnonzero(~self._ended), np.flatnonzero(self._ended)
-        outcome = transition(self._state[acting], array[acting], self._task.game)
-        state = self._state.updated(acting, outcome.state)
+        outcome = self._spread(transition(before[acting], array[acting], self.task.game), acting)
+        state, reasons = outcome.state, outcome.reason_texts
         if len(waiting):
-            state = state.updated(waiting, self._start(len(waiting)))
-        reasons = _no_reasons(self.num_envs)
-        reasons[acting] = outcome.reason_texts
-        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
-        rewards[acting] = outcome.reward
-        terminated[acting] = outcome.reason != Reason.GOING_ON
-        self.endings.update(REASON_TEXTS[outcome.reason[outcome.reason != Reason.GOING_ON]])
+            state = state.updated(waiting, self._begin(waiting))
+        ended = outcome.reason != Reason.GOING_ON
+        self.endings.update(REASON_TEXTS[outcome.reason[ended]])
         infos: dict[str, Any] = {}
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and terminated.any():
-            infos = _final(state, reasons, terminated)
-            ended = np.flatnonzero(terminated)
-            state = state.updated(ended, self._start(len(ended)))
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
+            infos = self._final(state, reasons, outcome.terms, ended)
+            state = state.updated(np.flatnonzero(ended), self._begin(np.flatnonzero(ended)))
             reasons[ended] = ""
-        self._state, self._rewards = state, rewards
+            for values in outcome.terms.values():
+                values[ended] = 0.0
+        self._state, self._rewards = state, outcome.reward
         if self.autoreset_mode != AutoresetMode.SAME_STEP:
-            self._ended = terminated
-        infos |= _infos(state, reasons, np.ones(self.num_envs, bool))
-        return observe(state), rewards.copy(), terminated.copy(), np.zeros_like(terminated), infos
+            self._ended = ended
+        infos |= self._infos(state, reasons, outcome.terms, np.ones(self.num_envs, bool))
+        rewards = outcome.reward.copy()
+        return self._observe(), rewards, outcome.terminated, outcome.truncated, infos
+
+    def action_masks(self) -> Bools:
+        """``(B, N + E)`` bool: the focus slots, then the elements, that are allowed now."""
+        return action_masks(self.state)
 
     def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:
         """Each canvas as an image or a table, as in the single one; None without a mode."""
         if self.render_mode is None:
             return None
         return tuple(
-            render(self.render_mode, self._state, i, self.elements, float(reward))
+            self._viewer.render(self.state, i, float(reward))
             for i, reward in enumerate(self._rewards)
         )
 
-    def _start(self, n: int) -> CanvasState:
-        return self._task.start(np.tile(self._task.bag, (n, 1)))
+    def _observe(self) -> Observation:
+        return observe(self.state, self.task.layout)
 
-    def _check_started(self) -> None:
-        if not self._started:
-            raise ResetNeeded("there is no episode going on; call reset() first")
+    def _seed(self, seed: int | Sequence[int | None] | None, rows: NDArray[np.intp]) -> None:
+        if seed is None:
+            return
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise InputError(f"{len(seeds)} seeds for {self.num_envs} environments")
+        for i in rows:
+            if seeds[i] is not None:
+                self._generators[i] = seeding.np_random(seeds[i])[0]
+                self._sources[i] = self.task.new_source()
+
+    def _begin(self, rows: NDArray[np.intp], chosen: Sequence[Chosen] | None = None) -> CanvasState:
+        """The next episodes of environments ``rows``."""
+        starts = []
+        for i in rows:
+            generator = self._generators[i] or seeding.np_random()[0]
+            self._generators[i] = generator
+            choice = Chosen() if chosen is None else chosen[i]
+            starts.append(self.task.begin(generator, self._sources[i], choice))
+        return self.task.state(starts)
+
+    def _choose(self, options: Mapping[str, Any]) -> list[Chosen] | None:
+        if not options:
+            return None
+        bags = options.get("bag")
+        if isinstance(bags, str) or not isinstance(bags, Sequence):
+            return [self.task.choose(options)] * self.num_envs
+        if len(bags) != self.num_envs:
+            raise InputError(f"{len(bags)} bags for {self.num_envs} environments")
+        return [self.task.choose({**options, "bag": bag}) for bag in bags]
+
+    def _spread(self, outcome: Transition, acting: NDArray[np.intp]) -> Transition:
+        """The transition of some environments as one of all, in which the others did nothing."""
+        if len(acting) == self.num_envs:
+            return outcome
+        reward, reason = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
+        reward[acting], reason[acting] = outcome.reward, outcome.reason
+        terms = {name: np.zeros(self.num_envs) for name in outcome.terms}
+        for name, values in outcome.terms.items():
+            terms[name][acting] = values
+        failures = {int(acting[i]): text for i, text in outcome.failures.items()}
+        state = self.state.updated(acting, outcome.state)
+        return Transition(state, reward, reason, terms, failures)
+
+    def _check_going_on(self) -> None:
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
             ended = np.flatnonzero(self._ended).tolist()
             raise ResetNeeded(f"environments {ended} have ended; reset them with a reset_mask")
@@ -192,14 +257,49 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
             )
         return mask.copy()
 
-    def _bags(self, bag: object) -> NDArray[np.int64]:
-        if bag is None:
-            return np.tile(self._task.bag, (self.num_envs, 1))
-        if isinstance(bag, Sequence) and not isinstance(bag, str):
-            if len(bag) != self.num_envs:
-                raise InputError(f"{len(bag)} bags for {self.num_envs} environments")
-            return np.stack([self._task.counts(one) for one in bag])
-        return np.tile(self._task.counts(bag), (self.num_envs, 1))
+    def _infos(
+        self,
+        state: CanvasState,
+        reasons: NDArray[np.object_],
+        terms: Mapping[str, NDArray[np.float64]],
+        mask: Bools,
+    ) -> dict[str, Any]:
+        """Info arrays as ``VectorEnv`` defines them: each with a mask, nothing where it is False.
+
+        Terms that are not given are 0.
+        """
+        texts = np.full(len(mask), None, object)
+        texts[mask] = reasons[mask]
+        arrays = {
+            "energy": np.where(mask, state.energy, 0.0),
+            "n_atoms": np.where(mask, state.n_atoms, 0),
+            "reason": texts,
+        }
+        for name in self.task.game.reward.terms:
+            arrays[f"reward_{name}"] = np.where(mask, terms.get(name, 0.0), 0.0)
+        infos: dict[str, Any] = {}
+        for key, array in arrays.items():
+            infos |= {key: array, f"_{key}": mask.copy()}
+        return infos
+
+    def _final(
+        self,
+        state: CanvasState,
+        reasons: NDArray[np.object_],
+        terms: Mapping[str, NDArray[np.float64]],
+        ended: Bools,
+    ) -> dict[str, Any]:
+        """The last observation and info of what has ended, as ``VectorEnv`` defines them."""
+        last = observe(state[ended], self.task.layout)
+        final_obs = np.full(len(ended), None, object)
+        for row, i in enumerate(np.flatnonzero(ended)):
+            final_obs[i] = {key: array[row].copy() for key, array in last.items()}
+        return {
+            "final_obs": final_obs,
+            "_final_obs": ended.copy(),
+            "final_info": self._infos(state, reasons, terms, ended),
+            "_final_info": ended.copy(),
+        }
 
 
 def _checked_autoreset(mode: str | AutoresetMode) -> AutoresetMode:
@@ -211,31 +311,3 @@ def _checked_autoreset(mode: str | AutoresetMode) -> AutoresetMode:
 
 def _no_reasons(n: int) -> NDArray[np.object_]:
     return np.full(n, "", object)
-
-
-def _infos(state: CanvasState, reasons: NDArray[np.object_], mask: Bools) -> dict[str, Any]:
-    """Info arrays as ``VectorEnv`` defines them: each with a mask, nothing where that is False."""
-    texts = np.full(len(mask), None, object)
-    texts[mask] = reasons[mask]
-    return {
-        "energy": np.where(mask, state.energy, 0.0),
-        "_energy": mask.copy(),
-        "n_atoms": np.where(mask, state.n_atoms, 0),
-        "_n_atoms": mask.copy(),
-        "reason": texts,
-        "_reason": mask.copy(),
-    }
-
-
-def _final(state: CanvasState, reasons: NDArray[np.object_], ended: Bools) -> dict[str, Any]:
-    """The last observation and info of what has ended, as ``VectorEnv`` defines them."""
-    last = observe(state[ended])
-    final_obs = np.full(len(ended), None, object)
-    for row, i in enumerate(np.flatnonzero(ended)):
-        final_obs[i] = {key: array[row].copy() for key, array in last.items()}
-    return {
-        "final_obs": final_obs,
-        "_final_obs": ended.copy(),
-        "final_info": _infos(state, reasons, ended),
-        "_final_info": ended.copy(),
-    }

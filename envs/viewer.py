@@ -1,5 +1,7 @@
 """Who draws the pictures: a canvas as an image or as a table."""
 
+from collections.abc import Callable
+
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
@@ -11,55 +13,63 @@ RENDER_MODES = ("rgb_array", "ansi")
 RENDER_FPS = 4
 IMAGE_SIZE = (400, 400)  # pixels: height, width
 
-
-def checked_mode(render_mode: str | None) -> str | None:
-    """The mode, if it is one.
-
-    Raises:
-        InputError: if it is not.
-    """
-    if render_mode is not None and render_mode not in RENDER_MODES:
-        hint = did_you_mean(str(render_mode), RENDER_MODES)
-        raise InputError(f"no render mode is called {render_mode!r}; {hint}")
-    return render_mode
+Image = NDArray[np.uint8]
+Draw = Callable[[NDArray[np.int64], NDArray[np.float32]], Image]  # numbers (n,), positions (n, 3)
 
 
-def render(
-    mode: str, state: CanvasState, i: int, elements: tuple[int, ...], reward: float
-) -> NDArray[np.uint8] | str:
-    """Draw canvas ``i`` of a state.
+class Viewer:
+    """Draws canvases in one way.
 
     Args:
-        mode: ``"rgb_array"`` or ``"ansi"``.
-        state: B canvases.
-        i: which.
+        mode: ``"rgb_array"``, ``"ansi"`` or None.
         elements: atomic numbers of the bag's columns.
-        reward: eV, of the last atom.
+        draw: draws the images, ``(height, width, 3)`` uint8; molrl's renderer, if None.
 
-    Returns:
-        ``(height, width, 3)`` uint8, or the text of a table.
+    Raises:
+        InputError: if there is no such mode.
     """
-    n = int(state.n_atoms[i])
-    numbers, positions = state.numbers[i, :n], state.positions[i, :n]
-    if mode == "rgb_array":
-        from molrl.chemistry.drawing import draw_molecule
 
-        return draw_molecule(numbers, positions, size=IMAGE_SIZE)
-    left = [
-        f"{chemical_symbols[z]}{count}"
-        for z, count in zip(elements, state.bag[i].tolist(), strict=True)
-        if count
-    ]
-    rows = [
-        f"{slot:4d}  {chemical_symbols[z]:<2} " + " ".join(f"{x:9.3f}" for x in xyz)
-        for slot, (z, xyz) in enumerate(zip(numbers, positions, strict=True))
-    ]
-    return "\n".join(
-        [
-            "slot  atom     x/Å       y/Å       z/Å",
-            *rows,
-            f"bag left: {' '.join(left) or 'nothing'}",
-            f"energy: {state.energy[i]:.3f} eV   last reward: {reward:.3f} eV",
-            "",
+    def __init__(self, mode: str | None, elements: tuple[int, ...], draw: Draw | None) -> None:
+        if mode is not None and mode not in RENDER_MODES:
+            hint = did_you_mean(str(mode), RENDER_MODES)
+            raise InputError(f"no render mode is called {mode!r}; {hint}")
+        self._mode, self._elements, self._draw = mode, elements, draw or draw_canvas
+
+    def render(self, state: CanvasState, i: int, reward: float) -> Image | str:
+        """Canvas ``i`` of a state as an image or a table.
+
+        Args:
+            state: B canvases.
+            i: which.
+            reward: eV, of the last atom.
+        """
+        n = int(state.n_atoms[i])
+        numbers, positions = state.numbers[i, :n], state.positions[i, :n]
+        if self._mode == "rgb_array":
+            return self._draw(numbers, positions)
+        left = [
+            f"{chemical_symbols[z]}{count}"
+            for z, count in zip(self._elements, state.bag[i].tolist(), strict=True)
+            if count
         ]
-    )
+        rows = [
+            f"{slot:4d}  {chemical_symbols[z]:<2} " + " ".join(f"{x:9.3f}" for x in xyz)
+            for slot, (z, xyz) in enumerate(zip(numbers, positions, strict=True))
+        ]
+        again = f", filled {state.refills[i]} more times" if state.refills[i] else ""
+        return "\n".join(
+            [
+                "slot  atom     x/Å       y/Å       z/Å",
+                *rows,
+                f"bag left: {' '.join(left) or 'nothing'}{again}",
+                f"energy: {state.energy[i]:.3f} eV   last reward: {reward:.3f} eV",
+                "",
+            ]
+        )
+
+
+def draw_canvas(numbers: NDArray[np.int64], positions: NDArray[np.float32]) -> Image:
+    """Balls and sticks; see :func:`molrl.chemistry.drawing.draw_molecule`."""
+    from molrl.chemistry.drawing import draw_molecule
+
+    return draw_molecule(numbers, positions, size=IMAGE_SIZE)

@@ -36,11 +36,24 @@ _HOMES = {
     "load_generator": "molrl.generation",
 }
 
-gymnasium.register(
-    id="MolDesign-v0",
-    entry_point="molrl.envs.design:MolDesignEnv",
-    vector_entry_point="molrl.envs.vector:MolDesignVectorEnv",
-)
+_TASKS = {
+    "MolDesign-v0": "bag",
+    "MolDesignBags-v0": "bags",
+    "MolDesignStochastic-v0": "stochastic",
+    "MolDesignCluster-v0": "cluster",
+    "MolDesignScaffold-v0": "scaffold",
+    "MolDesignLinker-v0": "linker",
+    "MolDesignShape-v0": "shape",
+    "MolDesignComplex-v0": "complex",
+}
+
+for _id, _task in _TASKS.items():
+    gymnasium.register(
+        id=_id,
+        entry_point="molrl.envs.design:MolDesignEnv",
+        vector_entry_point="molrl.envs.vector:MolDesignVectorEnv",
+        kwargs={"task": _task},
+    )
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name

@@ -9,6 +9,9 @@ from ase.data import atomic_numbers, chemical_symbols
 from molrl.errors import InputError
 
 MAX_ATOMS = 1000
+# Bonds of an atom in an ordinary closed-shell molecule, by group; as odd as the atomic number.
+_VALENCE_OF_GROUP = (1, 2, 3, 4, 5, 6, 7, 2, 3, 2, 1, 2, 3, 4, 3, 2, 1, 0)
+_PERIODS = (0, 2, 10, 18, 36, 54, 86, 118)  # atomic numbers of the noble gases, after a 0
 _TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
@@ -95,3 +98,44 @@ def _parse(formula: str) -> Counter[int]:
             raise InputError(f"{formula!r}: {count!r} is no count; write 1 to {MAX_ATOMS}")
         counts[atomic_numbers[symbol]] += int(count or 1)
     return counts
+
+
+def valences(number: int) -> tuple[int, ...]:
+    """The bonds that an atom can have in a closed-shell molecule, fewest first.
+
+    By group of the periodic table: H 1, C 4, N 3, O 2, F 1; from the third period on (krypton on,
+    for noble gases) also as many more by twos as there are lone pairs to open (S 2, 4, 6).
+    Lanthanides and actinides have 2 or 3, whichever has the parity of their electrons.
+
+    Args:
+        number: atomic number.
+    """
+    period = next(p for p, last in enumerate(_PERIODS) if number <= last)
+    place = number - _PERIODS[period - 1]  # 1 for an alkali metal
+    length = _PERIODS[period] - _PERIODS[period - 1]
+    if length == 32 and 3 <= place <= 16:
+        return (2 + number % 2,)
+    group = 18 if place == length else place if place <= 2 else place - length + 18
+    fewest = 1 if number == 1 else _VALENCE_OF_GROUP[group - 1]
+    most = group - 10 if period > 2 + (group == 18) and group > 14 else fewest
+    return tuple(range(fewest, most + 1, 2))
+
+
+def is_closed_shell(bag: Bag) -> bool:
+    """Whether all atoms of a bag can be one molecule in which every valence is satisfied.
+
+    That is, a connected multigraph without loops exists whose degrees are valences of the atoms:
+    their sum is even and at least 2 (n - 1), and none exceeds the sum of the others, nor three
+    bonds to each of them. Lone pairs open only for ligands that can open them, O, F and Cl, bond
+    by bond.
+    """
+    choices = [valences(number) for number in bag.numbers]
+    degrees = [choice[0] for choice in choices]
+    total, needed = sum(degrees), 2 * (bag.n_atoms - 1)
+    ligands = 2 * bag[8] + bag[9] + bag[17]
+    for i, choice in enumerate(choices):
+        while total < needed and degrees[i] < choice[-1] and ligands >= 2:
+            degrees[i], total, ligands = degrees[i] + 2, total + 2, ligands - 2
+    bound = bag.n_atoms == 1 or min(degrees) > 0
+    most = min(total // 2, 3 * (bag.n_atoms - 1))
+    return total % 2 == 0 and total >= needed and max(degrees) <= most and bound

@@ -14,6 +14,10 @@ class InputError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+class UnexpectedArgument(InputError, TypeError):
+    """A keyword argument that is not known: a ``TypeError``, as Python raises and others expect."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that ends an error message: the nearest known word, else all of them.
 

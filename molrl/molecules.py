@@ -45,6 +45,8 @@ class MoleculeBatch:
         total = len(self.numbers)
         if self.positions.shape != (total, 3):
             raise InputError(f"positions must be ({total}, 3), not {tuple(self.positions.shape)}")
+        if int(self.n_atoms.sum()) != total or bool((self.n_atoms < 0).any()):
+            raise InputError(f"n_atoms must add up to the {total} atoms there are")
         if self.charge is None:
             object.__setattr__(self, "charge", torch.zeros_like(self.n_atoms))
         if self.spin is None:

@@ -1,8 +1,10 @@
 import pytest
+from ase.data import atomic_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molrl.bags import Bag
+from molrl.bags import Bag, is_closed_shell, valences
+from molrl.chemistry.enumeration import random_molecules
 from molrl.errors import InputError
 from molrl.task import Task
 
@@ -53,3 +55,45 @@ def test_absent_elements_count_zero():
     assert Bag("CH4")[8] == 0
     assert 8 not in Bag("CH4")
     assert hash(Bag("CH4")) == hash(Bag("H4C"))
+
+
+@pytest.mark.parametrize("number", range(1, 119))
+def test_valences_have_the_parity_of_the_electrons(number):
+    assert {v % 2 for v in valences(number)} == {number % 2}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "bonds"),
+    [
+        ("H", (1,)),
+        ("C", (4,)),
+        ("N", (3,)),
+        ("O", (2,)),
+        ("F", (1,)),
+        ("Ne", (0,)),
+        ("Na", (1,)),
+        ("Al", (3,)),
+        ("P", (3, 5)),
+        ("S", (2, 4, 6)),
+        ("I", (1, 3, 5, 7)),
+        ("Zn", (2,)),
+        ("Ti", (4,)),
+        ("Eu", (3,)),
+        ("Bi", (3, 5)),
+    ],
+)
+def test_valences_are_those_of_the_group(symbol, bonds):
+    assert valences(atomic_numbers[symbol]) == bonds
+
+
+def test_closed_shells_are_what_can_be_one_molecule():
+    yes = "H2 N2 CH4 H2O NH3 CHN C2H2 CH2O CH3NO C2N2 N4O C6H6 SF6 SF4 SOF4 IF5 SOF6 PCl5 XeF2 He"
+    no = "CH3 CH2 NO OH CO C2 CH6 C2H10 SF5 SF8 HeH2 NH4 ClH3 H C F"
+    assert [bag for bag in yes.split() if not is_closed_shell(Bag(bag))] == []
+    assert [bag for bag in no.split() if is_closed_shell(Bag(bag))] == []
+
+
+def test_enumerated_molecules_are_closed_shells():
+    mols = random_molecules(80, seed=0, elements=("C", "N", "O", "F"), max_heavy=6)
+    bags = {Bag([atom.GetAtomicNum() for atom in mol.GetAtoms()]) for mol in mols}
+    assert [bag for bag in bags if not is_closed_shell(bag)] == []

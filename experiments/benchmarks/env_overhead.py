@@ -1,6 +1,6 @@
-"""What the environment costs besides the energy: µs per molecule-step, as JSON.
+"""What the environment costs besides the energy: µs per molecule-step.
 
-python experiments/benchmarks/env_overhead.py [--num-envs 256] [--out FILE]
+python experiments/benchmarks/env_overhead.py [--num-envs 256]
 
 Chains of carbon atoms grow in all environments under an energy that is 0, so that no atom is
 refused; the time spent inside the energy model is taken off. MolGym's environment takes 70 to
@@ -9,12 +9,11 @@ refused; the time spent inside the energy model is taken off. MolGym's environme
 
 import argparse
 import hashlib
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
+from record import record
 
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.envs.vector import MolDesignVectorEnv
@@ -49,11 +48,16 @@ class NoEnergy(EnergyModel):
         return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
 
 
-def measure(num_envs: int, canvas_size: int, episodes: int) -> dict[str, float]:
+def measure(num_envs: int, canvas_size: int, episodes: int, **task: object) -> dict[str, object]:
     """µs per molecule-step: over an episode, and in its first and last third."""
     model = NoEnergy()
     envs = MolDesignVectorEnv(
-        num_envs, autoreset_mode="Disabled", bag=f"C{CHAIN}", energy=model, canvas_size=canvas_size
+        num_envs,
+        autoreset_mode="Disabled",
+        bag=f"C{CHAIN}",
+        energy=model,
+        canvas_size=canvas_size,
+        **task,
     )
     seconds = np.zeros((episodes, CHAIN))
     for episode in range(episodes):
@@ -68,33 +72,27 @@ def measure(num_envs: int, canvas_size: int, episodes: int) -> dict[str, float]:
     each = np.median(seconds, axis=0) / num_envs * 1e6
     third = CHAIN // 3
     return {
-        "episode": float(each.mean()),
-        "first_third": float(each[:third].mean()),
-        "last_third": float(each[-third:].mean()),
+        "task": task.get("task", "bag"),
+        "environments": num_envs,
+        "canvas": canvas_size,
+        "episode µs": float(each.mean()),
+        "first third µs": float(each[:third].mean()),
+        "last third µs": float(each[-third:].mean()),
+        "MolGym µs": "70 to 200",
     }
 
 
 def main() -> None:
-    """Measure and print, or write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num-envs", type=int, default=256)
     parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    result = {
-        "unit": "µs per molecule-step, without the energy, one thread",
-        "num_envs": arguments.num_envs,
-        "atoms_per_episode": CHAIN,
-        "canvas": {
-            str(size): measure(arguments.num_envs, size, arguments.episodes) for size in (25, 100)
-        },
-        "molgym_reference": [70, 200],
-    }
-    text = json.dumps(result, indent=2, ensure_ascii=False)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    sizes = arguments.num_envs, arguments.episodes
+    rows = [measure(sizes[0], canvas, sizes[1]) for canvas in (25, 100)]
+    rows.append(measure(sizes[0], 25, sizes[1], task="shape"))
+    title = f"Environment without the energy, episodes of {CHAIN} atoms, one thread"
+    record("env_overhead", title, rows)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,21 @@ from pydantic import Field
 from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
-from molrl.energy.mace_network import Batcher, MaceConfig, build_mace, interaction
+from molrl.energy.mace_network import (
+    Batcher,
+    MaceConfig,
+    build_mace,
+    interaction,
+    load_parameters,
+)
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
 from molrl.runs.config import Config
 from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
+
+MAX_VALID = 2000  # structures of the validation split that errors are logged on
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -27,7 +35,7 @@ class FitConfig(Config):
         data: datasets made with ``molrl energy data``, joined.
         reference: the energy model that labelled them, for the energies of isolated atoms.
         run_dir: folder of the fit: log, checkpoints, and the weights as ``mace.json``.
-        network: the shape; elements and atomic energies are taken from the data.
+        network: the shape and the elements; atomic energies are those of ``reference``.
         start: weights to start from, or None to start at random.
         steps: optimiser steps.
         batch_size: structures a step, on each rank.
@@ -86,6 +94,7 @@ class Fit:
         self.step = 0
         self.data = data
         shape = config.network
+        data.molecules.check(shape.elements)
         self.shape = shape.model_copy(
             update={"atomic_energies": tuple(atomic_energies[z] for z in shape.elements)}
         )
@@ -101,7 +110,9 @@ class Fit:
         self.largest_force = data.largest_force()
         kept = self.largest_force <= config.max_force
         self.train_set = torch.nonzero(kept & (data.split == data.splits.index("train"))).flatten()
-        self.valid_set = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
+        valid = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
+        shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))
+        self.valid_set = valid[shuffled[:MAX_VALID]]
         if len(self.train_set) < self.ranks.size:
             raise InputError(
                 f"the data hold {len(self.train_set)} structures of the train split; each of "
@@ -109,7 +120,7 @@ class Fit:
             )
         if config.start:
             tensors, _ = load_weights(config.start, kind="mace")
-            self.network.load_state_dict(tensors, strict=False)
+            load_parameters(self.network, tensors, config.start)
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer = torch.optim.Adam(
@@ -127,7 +138,7 @@ class Fit:
             metrics = self._update(chosen)
             due = self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps
             if due and self.ranks.first:
-                metrics |= self.errors(self.valid_set[:2000])
+                metrics |= self.errors(self.valid_set)
             report(self.step, metrics)
             if due:
                 self.save()
@@ -199,6 +210,8 @@ class Fit:
     @torch.no_grad()
     def errors(self, chosen: Tensor) -> dict[str, float]:
         """Mean absolute errors of the running average: eV/atom and eV/Å, in all and by kind."""
+        if not len(chosen):
+            return {}
         live = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.network.load_state_dict(self.average, strict=False)
         energy_errors, force_errors = [], []
@@ -254,9 +267,10 @@ class Fit:
             for name, parameter in self.parameters.items():
                 parameter.copy_(checkpoint.tensors[f"network/{name}"])
                 self.average[name].copy_(checkpoint.tensors[f"average/{name}"])
+                moments = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
                 self.optimizer.state[parameter] = {
-                    key: checkpoint.tensors[f"{key}/{name}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+                    "step": checkpoint.tensors[f"step/{name}"],
+                    **{key: checkpoint.tensors[f"{key}/{name}"].to(self.device) for key in moments},
                 }
 
 

@@ -1,78 +1,28 @@
-"""GFN2-xTB energies through tblite, in a pool of processes that lives as long as the model.
+"""GFN2-xTB energies through tblite.
 
 Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652 (2019).
 """
 
 import hashlib
-from pathlib import Path
+from importlib.metadata import version
 
-import numpy as np
-import torch
-from ase.units import Bohr, Hartree
-
-from molrl.energy.interface import EnergyModel, EnergyOutput
-from molrl.energy.pool import Pool, cores_of_this_rank
-from molrl.molecules import MoleculeBatch
+from molrl.energy.semiempirical import SemiempiricalEnergy
 
 MAX_ITERATIONS = 120  # what has not converged by then does not converge at 250
 
 
-class GFN2Energy(EnergyModel):
-    """GFN2-xTB at 300 K electronic temperature.
-
-    Charge and multiplicity are the batch's: neutral and lowest spin by electron parity unless it
-    says otherwise. A molecule whose SCF does not converge is a failure, never a guess.
-
-    Args:
-        device: ``"cpu"``; xTB has no GPU code, other devices only receive the results.
-        n_workers: processes; as many as there are cores for this process, if None.
-        seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
-    """
+class GFN2Energy(SemiempiricalEnergy):
+    """GFN2-xTB at 300 K electronic temperature; see :class:`SemiempiricalEnergy`."""
 
     name = "gfn2"
     elements = tuple(range(1, 87))
-
-    def __init__(
-        self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
-    ) -> None:
-        n_workers = n_workers or cores_of_this_rank()
-        worker = Path(__file__).with_name("xtb_worker.py")
-        self._pool = Pool(worker, n_workers, seconds, self.faults)
+    worker = "xtb_worker.py"
 
     @property
     def hash(self) -> str:
         """Names the method, its settings and the library's version."""
-        import tblite
-
-        text = f"GFN2-xTB tblite {getattr(tblite, '__version__', '')} {MAX_ITERATIONS}"
+        text = f"GFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
-        tasks = [
-            (numbers, positions / Bohr, int(charge), int(spin) - 1, MAX_ITERATIONS)
-            for (numbers, positions), charge, spin in zip(
-                molecules.arrays(), molecules.charge.tolist(), molecules.spin.tolist(), strict=True
-            )
-        ]
-        filled = [i for i, task in enumerate(tasks) if len(task[0])]
-        results = self._pool.map([tasks[i] for i in filled])
-        energy = np.zeros(len(tasks))
-        gradients = [np.full((len(task[0]), 3), np.nan) for task in tasks]
-        failures = {}
-        for i, result in zip(filled, results, strict=True):
-            if isinstance(result, str):
-                energy[i], failures[i] = np.nan, result
-            else:
-                energy[i], gradients[i] = result
-        force = None
-        if forces:
-            flat = np.concatenate(gradients) if gradients else np.zeros((0, 3))
-            force = torch.from_numpy(-flat * Hartree / Bohr).to(molecules.device)
-        energies = torch.from_numpy(energy * Hartree).to(molecules.device)
-        return EnergyOutput(energies, forces=force, failures=failures)
-
-    def close(self) -> None:
-        """End the worker processes; they start again when they are needed."""
-        self._pool.close()
+    def _rest(self, spin: int) -> tuple[int, int]:
+        return spin - 1, MAX_ITERATIONS

@@ -6,8 +6,15 @@ import torch
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel, EnergyOutput
-from molrl.energy.mace_network import Batcher, MaceConfig, build_mace, interaction
+from molrl.energy.mace_network import (
+    Batcher,
+    MaceConfig,
+    build_mace,
+    interaction,
+    load_parameters,
+)
 from molrl.molecules import MoleculeBatch
+from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights
 
 SHIPPED = Path(__file__).with_name("shipped") / "mace.json"
@@ -37,13 +44,14 @@ class MaceEnergy(EnergyModel):
     name = "mace"
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        tensors, header = load_weights(Path(weights or SHIPPED), kind="mace")
-        self.config = MaceConfig(**header["config"])
+        path = Path(weights or SHIPPED)
+        tensors, header = load_weights(path, kind="mace")
+        self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         self.elements = self.config.elements
         self.device = torch.device(device)
-        self._hash = header["sha256"][:12]
+        self._hash = header["header_sha256"][:12]
         network = build_mace(self.config)
-        network.load_state_dict(tensors, strict=False)
+        load_parameters(network, tensors, str(path))
         self.network = network.to(self.device).eval().requires_grad_(False)
         self._batcher = Batcher(self.elements, self.config.cutoff)
         self._chunk = ATOMS_PER_CHUNK[self.device.type]
@@ -53,7 +61,7 @@ class MaceEnergy(EnergyModel):
 
     @property
     def hash(self) -> str:
-        """The first 12 digits of the SHA-256 of the weights."""
+        """The first 12 digits of the SHA-256 of the header, which holds that of the weights."""
         return self._hash
 
     def _evaluate(

@@ -3,18 +3,20 @@
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
+from molrl.runs.config import Config
 from molrl.safe_e3nn import contained, o3
 
 with contained():
     from mace.modules import ScaleShiftMACE, interaction_classes
 
 
-class MaceConfig(BaseModel):
+class MaceConfig(Config):
     """The shape of a MACE (Batatia et al., NeurIPS 2022).
 
     Attributes:
@@ -34,8 +36,6 @@ class MaceConfig(BaseModel):
         scale: eV, multiplies the learned part of the energy.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     elements: tuple[int, ...] = (1, 6, 7, 8)
     atomic_energies: tuple[float, ...] = ()
     channels: int = Field(32, ge=1)
@@ -50,6 +50,20 @@ class MaceConfig(BaseModel):
     readout: int = Field(16, ge=1)
     avg_neighbors: float = Field(8.0, gt=0)
     scale: float = Field(1.0, gt=0)
+
+
+def load_parameters(network: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:
+    """Put weights into a network that was built for them.
+
+    Raises:
+        InputError: if they are of another network; ``where`` is named.
+    """
+    wanted = {name: parameter.shape for name, parameter in network.named_parameters()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise InputError(f"weights {where} do not fit the network: {name} differs")
+    network.load_state_dict(tensors, strict=False)
 
 
 def build_mace(config: MaceConfig) -> ScaleShiftMACE:

@@ -90,6 +90,14 @@ class Pool:
     def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
         """``work(*task)`` of every task, in order; a string is the reason of a failure."""
         self._leave_to_parent()
+        try:
+            return self._map(tasks)
+        except BaseException:  # an interrupt: what is still to come answers no later question
+            for connection in [c for c, worker in self._workers.items() if worker.tasks]:
+                self._bury(connection)
+            raise
+
+    def _map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
         todo = deque(list(range(i, min(i + size, len(tasks)))) for i in range(0, len(tasks), size))

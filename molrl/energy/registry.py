@@ -9,6 +9,7 @@ ENERGY_MODELS = Registry(
     {
         "mace": "molrl.energy.mace:MaceEnergy",
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
+        "pm6": "molrl.energy.pm6:PM6Energy",
     },
 )
 
@@ -19,8 +20,8 @@ def load_energy(name: str | EnergyModel = "mace", device: str = "auto") -> Energ
     """The energy model called ``name``. A process holds one of each.
 
     Args:
-        name: ``"mace"``, ``"gfn2"``, ``"mace:WEIGHTS.json"`` for weights fitted with
-            ``molrl energy fit``, or a model, which is returned as it is.
+        name: ``"mace"``, ``"gfn2"``, ``"pm6"`` (with scine-sparrow), ``"mace:WEIGHTS.json"`` for
+            weights fitted with ``molrl energy fit``, or a model, which is returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
 
     Raises:
@@ -55,6 +56,11 @@ def resolve_device(device: str) -> str:
         return "cuda" if available else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise InputError(f"no device is called {device!r}; known are: auto, cpu, cuda")
-    if device != "cpu" and not available:
+    name, _, index = device.partition(":")
+    if index and not (index.isdecimal() and int(index) < max(1, torch.cuda.device_count())):
+        raise InputError(
+            f"device {device!r} is not here; there are {torch.cuda.device_count()} GPUs"
+        )
+    if name != "cpu" and not available:
         raise InputError(f"device {device!r} is not here; use cpu or auto")
     return device

@@ -200,7 +200,7 @@ def versions() -> dict[str, Any]:
         **{name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
         "machine": {
-            "system": f"{platform.system()} {platform.release()}",
+            "system": platform.system(),
             "cpu": _cpu(),
             "cores": os.cpu_count(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -194,7 +194,7 @@ CALLS = {
     "a bag of antimatter": (lambda: Bag({6: -1}), "-1 atoms"),
     "an unknown environment option": (
         lambda: gymnasium.make("MolDesign-v0", bga="H2O", energy="gfn2"),
-        "bga is no key; did you mean 'bag'?",
+        "unexpected keyword argument 'bga'; did you mean 'bag'?",
     ),
     "an energy that is no name": (lambda: molrl.load_energy(5), "named by a string"),
     "an argument that is not taken": (lambda: molrl.load_energy("gfn2:x"), "takes nothing"),

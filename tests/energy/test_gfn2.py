@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -68,4 +70,24 @@ def test_calls_and_molecules_are_counted():
     model.evaluate([molecule("H2O"), molecule("CH4")])
     model.evaluate(molecule("H2O"))
     assert (model.calls, model.evaluations) == (2, 3)
+    model.close()
+
+
+def test_an_interrupt_leaves_no_answers_behind():
+    """The answers of a call that was broken off must not be taken for those of the next."""
+    model = GFN2Energy(n_workers=1)
+    water, methane = molecule("H2O"), molecule("CH4")
+    expected = float(model.evaluate(methane).energy[0])
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(KeyboardInterrupt):
+            model.evaluate([water] * 5000)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert float(model.evaluate(methane).energy[0]) == pytest.approx(expected, abs=1e-8)
     model.close()

@@ -1,41 +1,7 @@
-"""A real energy model that answers at once, and actors that play well or badly."""
-
-import hashlib
+"""Actors that play well or badly."""
 
 import numpy as np
 import pytest
-import torch
-
-from molrl.energy import EnergyModel, EnergyOutput
-from molrl.neighbors import all_pairs
-
-
-class MorseEnergy(EnergyModel):
-    """Atoms of -13.6 Z eV that attract one another by one Morse curve for all pairs.
-
-    Args:
-        depth: eV, of the well, at 1.2 Å.
-        max_atoms: no energy can be had of more atoms than this.
-    """
-
-    name = "morse"
-    elements = (1, 6, 7, 8, 9)
-
-    def __init__(self, depth: float = 4.0, max_atoms: int = 1000) -> None:
-        self.depth, self.max_atoms = depth, max_atoms
-
-    @property
-    def hash(self) -> str:
-        return hashlib.sha256(f"morse {self.depth} {self.max_atoms}".encode()).hexdigest()[:12]
-
-    def _evaluate(self, molecules, *, forces, descriptors):
-        pairs = all_pairs(molecules.n_atoms)
-        r = (molecules.positions[pairs[0]] - molecules.positions[pairs[1]]).double().norm(dim=-1)
-        well = self.depth * ((1 - torch.exp(-2 * (r - 1.2))) ** 2 - 1) / 2
-        atoms = -13.6 * molecules.numbers.double()
-        energy = molecules.sum_atoms(atoms.index_add(0, pairs[1], well))
-        energy[molecules.n_atoms > self.max_atoms] = torch.nan
-        return EnergyOutput(energy)
 
 
 def builder(rng, obs):
@@ -45,8 +11,13 @@ def builder(rng, obs):
     if not len(in_bag):  # the episode is over; what is done now is not looked at
         return np.zeros(5, np.float32)
     element = in_bag[-1] if obs["numbers"][0] == 0 else rng.choice(in_bag)
-    direction = rng.normal(size=3)
-    displacement = rng.uniform(1.0, 1.6) * direction / np.linalg.norm(direction)
+    atoms = obs["positions"][obs["numbers"] > 0]
+    for _ in range(20):
+        direction = rng.normal(size=3)
+        displacement = rng.uniform(1.0, 1.6) * direction / np.linalg.norm(direction)
+        away = np.linalg.norm(atoms - obs["positions"][focus] - displacement, axis=1)
+        if (away > 0.95).all():
+            break
     return np.array([focus, element, *displacement], np.float32)
 
 
@@ -64,11 +35,6 @@ def meddler(rng, obs):
 
 
 @pytest.fixture(scope="session")
-def morse():
-    return MorseEnergy
-
-
-@pytest.fixture(scope="session")
 def build():
     return builder
 
@@ -76,3 +42,21 @@ def build():
 @pytest.fixture(scope="session")
 def meddle():
     return meddler
+
+
+TASKS = {
+    "bag": {},
+    "bags": {"order": "cycled"},
+    "stochastic": {"reference": "C2H3NF"},
+    "cluster": {"n_solvent": 3},
+    "scaffold": {"scaffold": "*C"},
+    "linker": {},
+    "shape": {"n_points": 16, "bag": "C2H4O"},
+    "complex": {"bag": "CF4", "elements": ["C", "F"]},
+}
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    """The name and options of each task, of elements that the Morse energy knows."""
+    return {"task": request.param, **TASKS[request.param]}

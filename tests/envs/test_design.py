@@ -17,7 +17,7 @@ from molrl.errors import InputError
 FIRST = np.array([0, 1, 0, 0, 0], np.float32)
 
 BAD_CONFIGS = [
-    ({"bga": "CH4O"}, "bga is no key; did you mean 'bag'"),
+    ({"bga": "CH4O"}, "unexpected keyword argument 'bga'; did you mean 'bag'"),
     ({"bag": "H2"}, "bag H2 holds no heavy atom"),
     ({"bag": "HF"}, "no heavy atom"),
     ({"bag": "Cl2"}, "no heavy atom"),

@@ -118,7 +118,7 @@ def test_a_pickled_environment_goes_on_as_the_one_it_was_made_of(spec, build):
 
 @each_spec
 def test_the_spec_goes_through_json(spec):
-    env = make(spec, bag="CH4O", rules="molgym", elements=["H", "C", "O"])
+    env = make(spec, rules="molgym", canvas_size=30, reward={"energy": 1.0, "valid": 2.0})
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
     assert again.unwrapped.config == env.unwrapped.config
     assert json.loads(env.spec.to_json())["kwargs"]["rules"] == "molgym"

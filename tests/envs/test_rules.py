@@ -33,7 +33,7 @@ def test_the_first_atom_goes_to_the_origin_whatever_focus_and_displacement_are(m
     assert (reward, terminated, truncated) == (0.0, False, False)
     assert obs["numbers"].tolist() == [6] + 24 * [0]
     assert not obs["positions"].any()
-    assert info == {"energy": -13.6 * 6, "n_atoms": 1, "reason": ""}
+    assert info == {"energy": -13.6 * 6, "n_atoms": 1, "reason": "", "reward_energy": 0.0}
 
 
 def test_indices_are_rounded_to_the_nearest(morse):

@@ -42,24 +42,24 @@ def rows(obs):
 
 
 def environments(energy, mode, **config):
-    config |= {"bag": "CH3NO", "energy": energy}
+    config = ({} if "task" in config else {"bag": "CH3NO"}) | config | {"energy": energy}
     native = MolDesignVectorEnv(N_ENVS, autoreset_mode=mode, **config)
     sync = SyncVectorEnv([lambda: MolDesignEnv(**config)] * N_ENVS, autoreset_mode=mode)
     return native, sync
 
 
-def play(native, sync, mode, actor):
+def play(native, sync, mode, actor, n_steps=N_STEPS):
     """Step both, resetting by mask where nobody else does; return the number of episodes."""
     rng, episodes = np.random.default_rng(1), 0
     start = native.reset(seed=5)
     assert_same(start, sync.reset(seed=5))
     obs = start[0]
-    for _ in range(N_STEPS):
+    for _ in range(n_steps):
         actions = np.stack([actor(rng, row) for row in rows(obs)])
         ours = native.step(actions)
         assert_same(ours, sync.step(actions))
         assert native.observation_space.contains(ours[0])
-        obs, ended = ours[0], ours[2]
+        obs, ended = ours[0], ours[2] | ours[3]
         episodes += int(ended.sum())
         if mode == AutoresetMode.DISABLED and ended.any():
             again = native.reset(options={"reset_mask": ended})
@@ -71,6 +71,24 @@ def play(native, sync, mode, actor):
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_native_is_sync_whatever_is_done(mode, morse, meddle):
     assert play(*environments(morse(), mode), mode, meddle) > 50
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("actor", ["build", "meddle"])
+def test_native_is_sync_in_every_task(mode, actor, task, morse, request):
+    limited = {"max_steps": 3} if actor == "build" else {}
+    native, sync = environments(morse(depth=1.0), mode, **task, **limited)
+    assert play(native, sync, mode, request.getfixturevalue(actor), n_steps=60) > 20
+
+
+def test_native_is_sync_with_seeds_and_options(morse):
+    native, sync = environments(morse(), AutoresetMode.NEXT_STEP, task="bags")
+    seeds = [7, 3, 7, 11]
+    start = native.reset(seed=seeds)
+    assert_same(start, sync.reset(seed=seeds))
+    assert_same({key: array[0] for key, array in start[0].items()}, rows(start[0])[2])
+    for options in ({"held_out": True}, {"bag": "C2H6"}, None):
+        assert_same(native.reset(options=options), sync.reset(options=options))
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)

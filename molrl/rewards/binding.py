@@ -1,8 +1,7 @@
-"""What the placement of an atom is paid: reward terms over an energy model."""
+"""What each new atom binds: the energy that every step is judged by, and most are paid by."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -41,14 +40,6 @@ class Payment:
     reward: NDArray[np.float64]
     energy: NDArray[np.float64]
     failures: dict[int, str] = field(default_factory=dict)
-
-
-class RewardTerm(Protocol):
-    """Whatever pays for placements."""
-
-    def pay(self, placements: Placements) -> Payment:
-        """Pay for ``placements``, with at most one call of an energy model."""
-        ...
 
 
 class EnergyDifference:

@@ -1,0 +1,63 @@
+"""MolDesignLinker-v0: connect two fixed fragments."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from molrl.bags import Bag
+from molrl.chemistry.fragments import Fragment, face_to_face, load_fragment
+from molrl.envs.config import Formula, TaskConfig, Terms
+from molrl.envs.sources import OneBag
+from molrl.envs.task import Task, as_source
+from molrl.errors import InputError
+
+
+class LinkerConfig(TaskConfig):
+    """What a linker is told.
+
+    Attributes:
+        fragments: two SMILES, each with an open end ``*``.
+        gap: Å, between the atoms of the two open ends, which face each other.
+        bag: formula of what is to be placed.
+        reward: as elsewhere; a valid molecule, all in one piece, is worth 5 eV more.
+    """
+
+    fragments: tuple[str, str] = ("*c1ccccc1", "*C#N")
+    gap: float = Field(default=2.5, gt=0, le=20, allow_inf_nan=False)
+    bag: Formula = "CH2"
+    reward: Terms = Field(default={"energy": 1.0, "valid": 5.0})
+
+
+class Linker(Task[LinkerConfig]):
+    """Placing the atoms of a bag so that they connect two fragments that do not move.
+
+    Observation, action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`. The
+        fragments fill the first slots, one after the other, their middle at the origin.
+
+    Reward: the energy difference, and 5 eV at the end for one fragment, neutral, with all
+        valences satisfied.
+
+    Options of ``reset``: ``{"fragments": ["*C", "*C"], "bag": "CH2"}``.
+
+    Config: the fields of :class:`LinkerConfig`: ``fragments``, ``gap``, ``bag``.
+
+    Raises:
+        InputError: if a fragment cannot be read or has no open end, or all do not fit the canvas.
+    """
+
+    Config = LinkerConfig
+    OPTIONS = ("bag", "fragments")
+    OFFERS = ("fixed",)
+
+    def bag_source(self) -> OneBag:
+        """The one bag."""
+        return OneBag(Bag(self.config.bag))
+
+    def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
+        """Both fragments."""
+        given = options.get("fragments", self.config.fragments)
+        if isinstance(given, str) or not isinstance(given, list | tuple) or len(given) != 2:
+            raise InputError(f"fragments are two SMILES such as ['*C', '*C'], not {given!r}")
+        first, second = (load_fragment(as_source(source)) for source in given)
+        return face_to_face(first, second, self.config.gap)

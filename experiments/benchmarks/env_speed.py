@@ -1,0 +1,158 @@
+"""Environments paid by `mace`: steps a second, where the time goes, and against one by one.
+
+python experiments/benchmarks/env_speed.py [--device auto] [--num-envs 256 1024 4096] [--steps 60]
+
+A random agent plays; its time is not counted. The reference is a single environment whose energy
+is mace-torch's ASE calculator, with the same weights on the same device, playing the same episodes.
+"""
+
+import argparse
+import warnings
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+import torch
+from ase import Atoms
+from mace.calculators import MACECalculator
+from record import record
+
+from molrl.agents.random import RandomAgent
+from molrl.energy import EnergyModel, EnergyOutput
+from molrl.energy.mace import MaceEnergy
+from molrl.energy.registry import resolve_device
+from molrl.envs.design import MolDesignEnv
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.molecules import MoleculeBatch
+
+BAG = "C2H6O"
+Row = dict[str, object]
+
+
+class Timed:
+    """Calls a function and adds up the seconds it took, the device's included."""
+
+    def __init__(self, work: Callable[..., object], device: torch.device) -> None:
+        self._work, self._device = work, device
+        self.seconds = 0.0
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """What the function returns."""
+        began = self._now()
+        result = self._work(*args, **kwargs)
+        self.seconds += self._now() - began
+        return result
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return perf_counter()
+
+
+class OneByOne(EnergyModel):
+    """The same network through mace-torch's ASE calculator, one molecule at a time."""
+
+    name = "ase"
+
+    def __init__(self, model: MaceEnergy) -> None:
+        self.elements = model.elements
+        self._atomic = model.atom_energies()
+        self._calculator = MACECalculator(
+            models=[model.network], device=str(model.device), default_dtype="float32"
+        )
+
+    @property
+    def hash(self) -> str:
+        """It is not stored."""
+        return "ase"
+
+    def _evaluate(
+        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
+    ) -> EnergyOutput:
+        energies = []
+        for numbers, positions in molecules.arrays():
+            atoms = Atoms(numbers, positions)
+            atoms.calc = self._calculator
+            energies.append(atoms.get_potential_energy())
+        return EnergyOutput(torch.tensor(energies, dtype=torch.float64))
+
+
+def play(envs: MolDesignVectorEnv, steps: int) -> list[np.ndarray]:
+    """The actions ``(B, 5)`` of a random agent, as it plays."""
+    agent, rng = RandomAgent(envs.energy_model, distances=(1.0, 1.5)), np.random.default_rng(0)
+    actions = []
+    observation, _ = envs.reset(seed=0)
+    for _ in range(steps):
+        actions.append(agent._act(observation, rng.random((envs.num_envs, 8))))
+        observation, *_ = envs.step(actions[-1])
+    return actions
+
+
+def vector_row(model: MaceEnergy, num_envs: int, steps: int) -> tuple[Row, list[np.ndarray]]:
+    """How fast environments are, and where the time goes, µs per molecule-step."""
+    envs = MolDesignVectorEnv(num_envs, autoreset_mode="SameStep", bag=BAG, energy=model)
+    actions = play(envs, steps)  # and warms up
+    step, energy = Timed(envs.step, model.device), Timed(model.evaluate, model.device)
+    neighbors = Timed(model._batcher, model.device)
+    model.evaluate, model._batcher = energy, neighbors  # type: ignore[method-assign, assignment]
+    envs.reset(seed=0)
+    for action in actions:
+        step(action)
+    del model.evaluate  # type: ignore[method-assign]
+    model._batcher = neighbors._work  # type: ignore[assignment]
+    each = 1e6 / (num_envs * steps)
+    row: Row = {
+        "environments": num_envs,
+        "molecule-steps/s": 1e6 / (step.seconds * each),
+        "µs": step.seconds * each,
+        "rules µs": (step.seconds - energy.seconds) * each,
+        "neighbour list µs": neighbors.seconds * each,
+        "model µs": (energy.seconds - neighbors.seconds) * each,
+    }
+    return row, actions
+
+
+def single_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
+    """µs per step of one environment after another, over 256 steps and more."""
+    env = MolDesignEnv(bag=BAG, energy=model)
+    step, steps = Timed(env.step, device), 0
+    for i in range(actions[0].shape[0]):
+        env.reset()
+        for action in actions:
+            _, _, ended, _, _ = step(action[i])
+            steps += 1
+            if ended:
+                env.reset()
+        if steps >= 256:
+            break
+    return 1e6 * step.seconds / steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--num-envs", type=int, nargs="+", default=[256])
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    warnings.filterwarnings("ignore")
+    device = resolve_device(arguments.device)
+    model = MaceEnergy(device=device)
+    rows = []
+    for num_envs in arguments.num_envs:
+        row, actions = vector_row(model, num_envs, arguments.steps)
+        rows.append(row)
+    reference = single_us(OneByOne(model), actions, model.device)
+    for row in rows:
+        row["one by one, ASE, µs"] = reference
+        row["ratio"] = reference / float(str(row["µs"]))
+    record(
+        f"env_speed_{model.device.type}",
+        f"Environments paid by mace on {model.device.type}, bag {BAG}, µs per molecule-step",
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()

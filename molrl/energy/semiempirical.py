@@ -1,0 +1,68 @@
+"""What the semiempirical models have in common: a pool of processes that lives as long as they."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from ase.units import Bohr, Hartree
+
+from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.pool import Pool, cores_of_this_rank
+from molrl.molecules import MoleculeBatch
+
+
+class SemiempiricalEnergy(EnergyModel):
+    """Energies and gradients of molecules one by one, in a pool of processes.
+
+    Charge and multiplicity are the batch's: neutral and lowest spin by electron parity unless it
+    says otherwise. A molecule whose SCF does not converge is a failure, never a guess.
+
+    Args:
+        device: ``"cpu"``; there is no GPU code, other devices only receive the results.
+        n_workers: processes; as many as there are cores for this process, if None.
+        seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
+    """
+
+    worker: ClassVar[str]  # file beside this one, with work(numbers, positions, charge, *rest)
+
+    def __init__(
+        self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
+    ) -> None:
+        n_workers = n_workers or cores_of_this_rank()
+        worker = Path(__file__).with_name(self.worker)
+        self._pool = Pool(worker, n_workers, seconds, self.faults)
+
+    def _rest(self, spin: int) -> tuple[Any, ...]:
+        """What the worker is told besides the molecule and its charge, of the multiplicity."""
+        raise NotImplementedError
+
+    def _evaluate(
+        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
+    ) -> EnergyOutput:
+        tasks = [
+            (numbers, positions / Bohr, int(charge), *self._rest(int(spin)))
+            for (numbers, positions), charge, spin in zip(
+                molecules.arrays(), molecules.charge.tolist(), molecules.spin.tolist(), strict=True
+            )
+        ]
+        filled = [i for i, task in enumerate(tasks) if len(task[0])]
+        results = self._pool.map([tasks[i] for i in filled])
+        energy = np.zeros(len(tasks))
+        gradients = [np.full((len(task[0]), 3), np.nan) for task in tasks]
+        failures = {}
+        for i, result in zip(filled, results, strict=True):
+            if isinstance(result, str):
+                energy[i], failures[i] = np.nan, result
+            else:
+                energy[i], gradients[i] = result
+        force = None
+        if forces:
+            flat = np.concatenate(gradients) if gradients else np.zeros((0, 3))
+            force = torch.from_numpy(-flat * Hartree / Bohr).to(molecules.device)
+        energies = torch.from_numpy(energy * Hartree).to(molecules.device)
+        return EnergyOutput(energies, forces=force, failures=failures)
+
+    def close(self) -> None:
+        """End the worker processes; they start again when they are needed."""
+        self._pool.close()

@@ -1,0 +1,16 @@
+"""Rewards: terms over an energy model and the chemistry, that compose with weights."""
+
+from molrl.rewards.binding import EnergyDifference, Payment, Placements
+from molrl.rewards.interface import Placed, RewardTerm
+from molrl.rewards.registry import REWARD_TERMS, Reward, build_reward
+
+__all__ = [
+    "REWARD_TERMS",
+    "EnergyDifference",
+    "Payment",
+    "Placed",
+    "Placements",
+    "Reward",
+    "RewardTerm",
+    "build_reward",
+]

@@ -1,0 +1,159 @@
+"""Reward terms that are energies."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from molrl.bags import Bag
+from molrl.energy import EnergyModel
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.rewards.interface import Floats, Placed
+
+
+class Binding:
+    """What each new atom binds, eV; adds up to the atomisation energy (Simm et al. 2020)."""
+
+    at_end: ClassVar[bool] = False
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel) -> None:
+        self._model = model
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` eV."""
+        return placed.binding
+
+
+class Atomisation:
+    """At the end: the atomisation energy of all atoms on the canvas, eV per atom."""
+
+    at_end: ClassVar[bool] = True
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel) -> None:
+        self._model = model
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` eV per atom."""
+        atoms = isolated_atoms(self._model, placed.molecules)
+        return (atoms - placed.energy) / placed.molecules.n_atoms.numpy()
+
+
+class RelativeEnergy:
+    """At the end: the energy of a reference less that of the molecule, eV.
+
+    Args:
+        model: the energy.
+        references: formula to the total energy of the reference, eV.
+
+    Raises:
+        InputError: if there is none, or one is no formula.
+    """
+
+    at_end: ClassVar[bool] = True
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel, references: Mapping[str, float]) -> None:
+        if not isinstance(references, Mapping) or not references:
+            raise InputError('references are a mapping such as {"CH4O": -231.3}, eV')
+        self._references = {Bag(formula): float(e) for formula, e in references.items()}
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` eV.
+
+        Raises:
+            InputError: if a formula has no reference.
+        """
+        bags = placed.molecules.bags()
+        for bag in bags:
+            if bag not in self._references:
+                known = ", ".join(map(str, self._references))
+                raise InputError(f"no reference energy for {bag}; there is one for {known}")
+        return np.array([self._references[bag] for bag in bags]) - placed.energy
+
+
+class RelaxedEnergy:
+    """At the end: the atomisation energy after relaxation under the model, eV.
+
+    All atoms relax, those that were fixed during the episode too.
+    """
+
+    at_end: ClassVar[bool] = True
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel) -> None:
+        self._model = model
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` eV."""
+        energy = placed.relaxed.energy.cpu().numpy()
+        return isolated_atoms(self._model, placed.molecules) - energy
+
+
+class RelaxationMove:
+    """At the end: less the root-mean-square way of the atoms in relaxation, Å."""
+
+    at_end: ClassVar[bool] = True
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel) -> None:
+        self._model = model
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` Å, never positive."""
+        from molrl.chemistry.geometry import rmsd
+
+        return -rmsd(placed.molecules, placed.relaxed.molecules).numpy()
+
+
+class Uncertainty:
+    """At the end: less the energy model's own uncertainty, charged once.
+
+    Raises:
+        InputError: if the model offers none.
+    """
+
+    at_end: ClassVar[bool] = True
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel) -> None:
+        self._model = model
+        atom = MoleculeBatch.from_arrays([(np.array(model.elements[:1]), np.zeros((1, 3)))])
+        if model.evaluate(atom).uncertainty is None:
+            raise InputError(f"energy model {model.name!r} offers no uncertainty yet")
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` in the model's unit, never positive."""
+        uncertainty = self._model.evaluate(placed.molecules).uncertainty
+        assert uncertainty is not None  # the constructor asked
+        return -uncertainty.cpu().double().numpy()
+
+
+class Similarity:
+    """At the end: the likeness of the atoms' surroundings to a reference set.
+
+    Raises:
+        InputError: always; no energy model offers the kernel yet.
+    """
+
+    at_end: ClassVar[bool] = True
+    needs: ClassVar[str] = ""
+
+    def __init__(self, model: EnergyModel, references: object = None) -> None:
+        raise InputError(f"energy model {model.name!r} offers no descriptor similarity yet")
+
+    def __call__(self, placed: Placed) -> Floats:
+        """Nothing yet."""
+        raise NotImplementedError
+
+
+def isolated_atoms(model: EnergyModel, molecules: MoleculeBatch) -> Floats:
+    """``(n,)`` eV: the sums of the energies of the isolated atoms."""
+    known = model.atom_energies()
+    table = np.zeros(max(known) + 1)
+    table[list(known)] = list(known.values())
+    atoms = table[molecules.numbers.cpu().numpy()]
+    owner = molecules.molecule.cpu().numpy()
+    return np.bincount(owner, atoms, minlength=len(molecules)).astype(np.float64)

@@ -1,0 +1,126 @@
+"""Reward terms by name, and the sum of some of them."""
+
+import importlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from molrl.energy import EnergyModel
+from molrl.errors import InputError, did_you_mean
+from molrl.registry import Registry
+from molrl.rewards.chemistry import Own
+from molrl.rewards.interface import Floats, Placed, RewardTerm
+
+REWARD_TERMS = Registry(
+    "reward term",
+    {
+        "energy": "molrl.rewards.energy:Binding",
+        "atomisation": "molrl.rewards.energy:Atomisation",
+        "relative_energy": "molrl.rewards.energy:RelativeEnergy",
+        "relaxed_energy": "molrl.rewards.energy:RelaxedEnergy",
+        "relaxation_move": "molrl.rewards.energy:RelaxationMove",
+        "uncertainty": "molrl.rewards.energy:Uncertainty",
+        "similarity": "molrl.rewards.energy:Similarity",
+        "valid": "molrl.rewards.chemistry:Valid",
+        "distance": "molrl.rewards.geometry:FromFixed",
+        "shape": "molrl.rewards.geometry:OutOfShape",
+        "coverage": "molrl.rewards.geometry:Coverage",
+        "within": "molrl.rewards.geometry:Within",
+    },
+)
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A weighted sum of terms.
+
+    Attributes:
+        terms: name to weight, eV per unit of the term, and the term.
+    """
+
+    terms: dict[str, tuple[float, RewardTerm]]
+
+    def pay(self, placed: Placed, finished: np.ndarray) -> dict[str, Floats]:
+        """What each term pays, eV.
+
+        Args:
+            placed: n placements.
+            finished: ``(n,)`` bool, those that end their episode with the whole bag placed.
+
+        Returns:
+            Name of each term to ``(n,)`` float64, weights included; 0 where nothing is due.
+        """
+        last = np.flatnonzero(finished)
+        done = placed[last] if len(last) and any(t.at_end for _, t in self.terms.values()) else None
+        paid = {}
+        for name, (weight, term) in self.terms.items():
+            if not term.at_end:
+                paid[name] = weight * term(placed)
+                continue
+            paid[name] = np.zeros(len(placed))
+            if done is not None:
+                paid[name][last] = weight * term(done)
+        return paid
+
+
+def build_reward(
+    spec: Mapping[str, object], model: EnergyModel, offers: Collection[str] = ()
+) -> Reward:
+    """The reward that a mapping describes.
+
+    Args:
+        spec: name to weight (eV per unit of the term), or to a mapping of ``weight`` (1 unless
+            given) and the term's own options. A name that is no term's is one's own: a function,
+            or a mapping whose ``call`` is a function or ``"package.module:function"``; see
+            :class:`molrl.rewards.chemistry.Own`.
+        model: the energy.
+        offers: what the task has: ``"fixed"`` atoms, a ``"shape"``.
+
+    Raises:
+        InputError: if a term is not known, does not fit the task or the model, or a weight is no
+            number.
+    """
+    terms = {}
+    for name, given in spec.items():
+        options = dict(given) if isinstance(given, Mapping) else {"weight": given}
+        if callable(given):
+            options = {"call": given}
+        weight = options.pop("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not isfinite(weight):
+            raise InputError(f"reward term {name!r}: a weight is a number, not {weight!r}")
+        term = _own(name, options) if "call" in options else _named(name, model, options)
+        if term.needs and term.needs not in offers:
+            raise InputError(f"reward term {name!r} needs a task with a {term.needs} part")
+        terms[name] = (float(weight), term)
+    return Reward(terms)
+
+
+def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardTerm:
+    factory = REWARD_TERMS.load(name)
+    try:
+        term: RewardTerm = factory(model, **options)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        told = str(error).partition(") ")[2] or error
+        raise InputError(f"reward term {name!r}: {told}") from None
+    return term
+
+
+def _own(name: str, options: dict[str, object]) -> RewardTerm:
+    call = options.pop("call")
+    if name in REWARD_TERMS:
+        raise InputError(f"reward term {name!r} is there already; give yours another name")
+    if options:
+        raise InputError(f"reward term {name!r}: {did_you_mean(next(iter(options)), ['weight'])}")
+    if isinstance(call, str):
+        module, _, attribute = call.partition(":")
+        try:
+            call = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InputError(f"reward term {name!r}: {call!r} cannot be had: {error}") from None
+    if not callable(call):
+        raise InputError(f"reward term {name!r}: {call!r} cannot be called")
+    return Own(call)

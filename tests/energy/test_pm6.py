@@ -1,0 +1,120 @@
+"""PM6 pays what MolGym's own tests say, and what its reference structures are worth."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from ase.units import Hartree
+
+import molrl
+from molrl.chemistry.fragments import load_fragment
+from molrl.energy.relaxation import relax
+from molrl.envs.config import Rules
+from molrl.envs.design import MolDesignEnv
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+needs_sparrow = pytest.mark.skipif(
+    find_spec("scine_sparrow") is None, reason="scine-sparrow is not installed"
+)
+MOLGYM = Rules.named("molgym")
+
+# Hartree: returns of one relaxed isomer each, with MolGym's minimiser and multiplicity rule.
+RETURNS = {
+    "O": 0.5285,
+    "N": 0.5808,
+    "C": 0.6953,
+    "C#N": 0.7003,
+    "C#C": 0.7817,
+    "C=O": 0.8186,
+    "FC(F)(F)F": 0.8129,
+    "N#CC#N": 1.2222,
+    "CO": 1.0286,
+    "C(=O)N": 1.2600,
+    "O=CC=O": 1.4781,
+    "CC(N)=O": 1.7926,
+    "c1ccccc1": 2.5206,
+    "SF6": 0.8149,
+    "IF5": 0.5249,
+    "SOF4": 0.9201,
+}
+AXES = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
+COMPLEXES = {
+    "SF6": ([16, *[9] * 6], np.vstack([np.zeros(3), 1.56 * AXES])),
+    "IF5": ([53, *[9] * 5], np.vstack([np.zeros(3), 1.86 * AXES[:5]])),
+    "SOF4": (
+        [16, 8, 9, 9, 9, 9],
+        [[0, 0, 0], [1.42, 0, 0], [-0.7, 1.4, 0], [-0.7, -1.4, 0], [0, 0, 1.6], [0, 0, -1.6]],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def pm6():
+    model = molrl.load_energy("pm6")
+    yield model
+    model.close()
+
+
+@pytest.mark.skipif(find_spec("scine_sparrow") is not None, reason="scine-sparrow is installed")
+def test_without_sparrow_one_line_says_what_to_install():
+    with pytest.raises(InputError, match=r"pip install 'molrl\[pm6\]'"):
+        molrl.load_energy("pm6")
+
+
+def line_of_hydrogens(energy, n):
+    """Rewards in Hartree of n hydrogen atoms 1 Å apart, placed in a row."""
+    rules = MOLGYM.model_copy(update={"solo_distance": None})
+    env = MolDesignEnv(bag=f"H{n}", elements=["H"], energy=energy, rules=rules)
+    env.reset()
+    return [
+        env.step(np.array([max(0, i - 1), 0, 1.0, 0, 0], np.float32))[1] / Hartree for i in range(n)
+    ]
+
+
+@needs_sparrow
+def test_hydrogen_pays_what_molgym_says(pm6):
+    assert line_of_hydrogens(pm6, 2) == pytest.approx([0.0, 0.1696435], abs=1e-6)
+    assert sum(line_of_hydrogens(pm6, 3)) == pytest.approx(0.2141968, abs=1e-6)
+
+
+@needs_sparrow
+def test_energies_are_molgyms(pm6):
+    atoms = {z: pm6.atom_energies()[z] / Hartree for z in (1, 6, 8)}
+    assert atoms == pytest.approx({1: -0.4133180865, 6: -4.162353543, 8: -10.37062419}, abs=1e-6)
+    h2 = MoleculeBatch.from_arrays([(np.array([1, 1]), np.array([[0, 0, 0], [1.2, 0, 0]]))])
+    assert pm6.evaluate(h2).energy.item() / Hartree == pytest.approx(-0.9379853016, abs=1e-7)
+
+
+def geometry(name):
+    if name in COMPLEXES:
+        numbers, positions = COMPLEXES[name]
+        return np.array(numbers), np.array(positions)
+    fragment = load_fragment(name)
+    return fragment.numbers, fragment.positions
+
+
+@needs_sparrow
+def test_reference_structures_are_worth_what_they_are_in_molgym(pm6, rebuild):
+    start = MoleculeBatch.from_arrays(geometry(name) for name in RETURNS)
+    relaxed = relax(start, pm6, force_tolerance=0.01)
+    returns = {}
+    for name, (numbers, positions) in zip(RETURNS, relaxed.molecules.arrays(), strict=True):
+        order = np.argsort(np.isin(numbers, [1, 9]), kind="stable")
+        bag = molrl.Bag(numbers).formula
+        env = MolDesignEnv(bag=bag, energy=pm6, rules=MOLGYM)
+        rewards, reason = rebuild(env, numbers[order], positions[order])
+        assert reason == "complete"
+        returns[name] = sum(rewards) / Hartree
+    assert returns == pytest.approx(RETURNS, abs=1e-3)
+
+
+@needs_sparrow
+def test_forces_are_the_gradient(pm6):
+    numbers, positions = np.array([8, 1, 1]), np.array([[0, 0, 0], [1, 0, 0], [-0.3, 0.9, 0.1]])
+    forces = pm6.evaluate(MoleculeBatch.from_arrays([(numbers, positions)]), forces=True).forces
+    step = 1e-3 * torch.eye(9).reshape(9, 3, 3).numpy()
+    moved = [(numbers, positions + sign * d) for sign in (1, -1) for d in step]
+    energy = pm6.evaluate(MoleculeBatch.from_arrays(moved)).energy.numpy()
+    np.testing.assert_allclose(forces.numpy().ravel(), -(energy[:9] - energy[9:]) / 2e-3, atol=2e-3)

@@ -1,0 +1,221 @@
+"""Reward terms: each pays what it says, they add up, and the order of placement does not matter."""
+
+import itertools
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import molrl
+from molrl.chemistry.fragments import load_fragment
+from molrl.chemistry.geometry import rmsd
+from molrl.energy import EnergyModel, EnergyOutput
+from molrl.energy.gfn2 import GFN2Energy
+from molrl.energy.relaxation import relax
+from molrl.envs.design import MolDesignEnv
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.rewards import REWARD_TERMS, build_reward
+
+METHANOL = load_fragment("CO")  # C, O, three H of C, H of O
+
+
+@pytest.fixture(scope="module")
+def gfn2():
+    return molrl.load_energy("gfn2")
+
+
+def carbon_to_oxygen(molecules):
+    """Å between the first carbon and the first oxygen of each molecule."""
+    return [
+        np.linalg.norm(x[np.argmax(z == 6)] - x[np.argmax(z == 8)]) for z, x in molecules.arrays()
+    ]
+
+
+def built(rebuild, energy, reward, order=range(6), **config):
+    """Rewards and what each term paid, of methanol built in an order."""
+    env = MolDesignEnv(bag="CH4O", energy=energy, reward=reward, **config)
+    infos, step = [], env.step
+    env.step = lambda action: infos.append(step(action)) or infos[-1]
+    order = list(order)
+    rewards, reason = rebuild(env, METHANOL.numbers[order], METHANOL.positions[order])
+    assert reason == "complete"
+    return rewards, [info for *_, info in infos]
+
+
+@pytest.fixture(scope="module")
+def whole(gfn2):
+    molecules = MoleculeBatch.from_arrays([(METHANOL.numbers, METHANOL.positions)])
+    atoms = sum(gfn2.atom_energies()[z] for z in METHANOL.numbers)
+    return molecules, gfn2.evaluate(molecules).energy.item(), atoms
+
+
+def test_terms_at_the_end_pay_what_they_say(rebuild, gfn2, whole):
+    molecules, energy, atoms = whole
+    relaxed = relax(molecules, gfn2)
+    expected = {
+        "atomisation": (atoms - energy) / 6,
+        "relative_energy": -700.0 - energy,
+        "relaxed_energy": atoms - relaxed.energy.item(),
+        "relaxation_move": -rmsd(molecules, relaxed.molecules).item(),
+        "valid": 1.0,
+    }
+    options = {"relative_energy": {"weight": 1.0, "references": {"CH4O": -700.0}}}
+    reward = {name: options.get(name, 1.0) for name in expected}
+    rewards, infos = built(rebuild, gfn2, reward)
+    assert rewards[:-1] == [0.0] * 5
+    for name, value in expected.items():
+        assert infos[-1][f"reward_{name}"] == pytest.approx(value, abs=2e-2), name
+        assert all(info[f"reward_{name}"] == 0.0 for info in infos[:-1])
+    assert rewards[-1] == pytest.approx(sum(infos[-1][f"reward_{n}"] for n in reward))
+
+
+def test_weights_multiply_and_terms_add(rebuild, gfn2, whole):
+    _, energy, atoms = whole
+    rewards, infos = built(rebuild, gfn2, {"energy": 0.5, "valid": {"weight": 3.0}})
+    assert sum(rewards) == pytest.approx(0.5 * (atoms - energy) + 3.0, abs=1e-3)
+    for reward, info in zip(rewards, infos, strict=True):
+        assert reward == pytest.approx(info["reward_energy"] + info["reward_valid"])
+
+
+ORDERS = [*itertools.islice(itertools.permutations(range(6)), 0, None, 90), (5, 1, 0, 4, 3, 2)]
+
+
+def test_the_return_does_not_depend_on_the_order_of_placement(rebuild, gfn2):
+    reward = {
+        "energy": 1.0,
+        "atomisation": 2.0,
+        "valid": 3.0,
+        "relaxed_energy": 0.1,
+        "relaxation_move": 1.0,
+        "length": carbon_to_oxygen,
+    }
+    loose = {"solo_distance": None, "max_displacement": 4.0}
+    returns = [
+        sum(built(rebuild, gfn2, reward, order, rules=loose)[0])
+        for order in ORDERS
+        if order[0] not in (3, 4)
+    ]
+    assert len(returns) > 5
+    assert np.ptp(returns) < 5e-3
+
+
+def test_distances_do_not_depend_on_the_order_either(rebuild, morse):
+    reward = {"energy": 1.0, "distance": 0.3, "within": {"weight": 0.5, "radius": 1.0}}
+    env = MolDesignEnv(task="scaffold", scaffold="*C", bag="CO2", energy=morse(), reward=reward)
+    atoms = [(6, [1.6, 0.2, 0.1]), (8, [2.7, 1.0, 0.0]), (8, [1.9, -1.2, 0.4])]
+    returns = []
+    for order in itertools.permutations(atoms):
+        rewards, reason = rebuild(env, *zip(*order, strict=True))
+        assert reason == "complete"
+        returns.append(sum(rewards))
+    assert np.ptp(returns) < 1e-6
+
+
+def test_a_function_of_ones_own_pays(rebuild, gfn2):
+    reward = {"length": {"call": carbon_to_oxygen, "weight": -2.0}}
+    rewards, infos = built(rebuild, gfn2, reward)
+    distance = np.linalg.norm(METHANOL.positions[0] - METHANOL.positions[1])
+    assert sum(rewards) == infos[-1]["reward_length"] == pytest.approx(-2.0 * distance, abs=1e-5)
+
+
+def test_a_function_named_by_a_string_goes_through_json(gfn2):
+    reward = {"size": {"call": "molrl.molecules:MoleculeBatch.__len__", "weight": 1.0}}
+    with pytest.raises(InputError, match=r"'size'.*cannot be had"):
+        build_reward(reward, gfn2)
+    reward = {"size": {"call": "molrl.chemistry.bonds:validity", "weight": 1.0}}
+    env = gym.make("MolDesign-v0", energy="gfn2", reward=reward)
+    assert json.loads(env.spec.to_json())["kwargs"]["reward"] == reward
+
+
+def test_a_function_that_returns_something_else_is_refused(rebuild, gfn2):
+    with pytest.raises(InputError, match="returns 1 numbers for as many molecules"):
+        built(rebuild, gfn2, {"mine": lambda molecules: [1.0, 2.0]})
+
+
+def test_a_term_that_is_no_number_fails_the_episode(rebuild, gfn2):
+    env = MolDesignEnv(bag="CH4O", energy=gfn2, reward={"mine": lambda m: [np.nan] * len(m)})
+    rewards, reason = rebuild(env, METHANOL.numbers, METHANOL.positions)
+    assert reason == "reward failed: mine is not a finite number"
+    assert rewards[-1] == env.config.rules.min_reward
+    assert env.endings == {"reward failed": 1}
+
+
+def test_the_energy_difference_judges_whatever_pays(morse):
+    loose = {"clash_fraction": 0, "clash_distance": 0.1}
+    env = MolDesignEnv(bag="CO", energy=morse(), reward={"valid": 1.0}, rules=loose)
+    env.reset()
+    env.step(np.array([0, 1, 0, 0, 0], np.float32))
+    *_, info = env.step(np.array([0, 3, 0.2, 0, 0], np.float32))
+    assert info["reason"] == "energy rise too large"
+
+
+def test_two_terms_that_relax_share_one_relaxation(rebuild):
+    model = GFN2Energy(n_workers=1)
+    both = {"relaxed_energy": 1.0, "relaxation_move": 1.0}
+    calls = []
+    for reward in ({"relaxed_energy": 1.0}, both):
+        before = model.calls
+        built(rebuild, model, reward)
+        calls.append(model.calls - before)
+    model.close()
+    assert calls[0] == calls[1] > 7
+
+
+class Unsure(EnergyModel):
+    """No physics, but it says how unsure it is."""
+
+    name = "unsure"
+    elements = (1, 6, 7, 8)
+    hash = "unsure"
+
+    def _evaluate(self, molecules, *, forces, descriptors):
+        n = molecules.n_atoms.double()
+        return EnergyOutput(torch.zeros_like(n), uncertainty=n / 100)
+
+
+def test_uncertainty_is_charged_once_where_the_model_offers_it(rebuild):
+    rewards, _ = built(rebuild, Unsure(), {"energy": 1.0, "uncertainty": 10.0})
+    assert rewards == pytest.approx([0.0] * 5 + [-0.6])
+
+
+@pytest.mark.parametrize(
+    ("reward", "message"),
+    [
+        ({"enrgy": 1.0}, "did you mean 'energy'"),
+        ({}, "a reward is a mapping"),
+        ("energy", "a reward is a mapping"),
+        ({1: 1.0}, "a reward term has a name"),
+        ({"energy": "much"}, "a weight is a number"),
+        ({"energy": True}, "a weight is a number"),
+        ({"energy": float("nan")}, "a weight is a number"),
+        ({"energy": {"wieght": 1.0}}, "'energy'"),
+        ({"within": {"radius": "big"}}, "could not convert"),
+        ({"within": {"center": [0, 0]}}, "three coordinates"),
+        ({"relative_energy": 1.0}, "references"),
+        ({"relative_energy": {"references": {}}}, "references are a mapping"),
+        ({"relative_energy": {"references": {"Xx": 1.0}}}, "no element"),
+        ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty yet"),
+        ({"similarity": 1.0}, "'gfn2' offers no descriptor similarity yet"),
+        ({"distance": 1.0}, "needs a task with a fixed part"),
+        ({"coverage": 1.0}, "needs a task with a shape part"),
+        ({"mine": {"call": "nowhere:f"}}, "cannot be had"),
+        ({"mine": {"call": 3}}, "cannot be called"),
+        ({"mine": {"call": len, "wieght": 1.0}}, "did you mean 'weight'"),
+        ({"valid": len}, "is there already"),
+    ],
+    ids=str,
+)
+def test_bad_rewards_are_refused_in_one_line(reward, message, gfn2):
+    with pytest.raises(InputError, match=message) as error:
+        MolDesignEnv(energy=gfn2, reward=reward)
+    assert "\n" not in str(error.value)
+
+
+def test_every_name_is_a_term():
+    for name in REWARD_TERMS:
+        term = REWARD_TERMS.load(name)
+        assert term.at_end in (True, False)
+        assert term.needs in ("", "fixed", "shape")

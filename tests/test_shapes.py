@@ -1,0 +1,88 @@
+"""Shapes are where they say, in as many points as asked for, and what is no shape is refused."""
+
+import numpy as np
+import pytest
+
+from molrl.errors import InputError
+from molrl.files import write_extxyz
+from molrl.molecules import MoleculeBatch
+from molrl.shapes import SHAPES, line, load_shape, ring, sphere, surface
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("n", [1, 2, 17, 64, 500])
+def test_a_shape_has_n_points_one_of_them_at_the_origin(name, n):
+    points = load_shape(name, n)
+    assert points.shape == (n, 3)
+    assert np.isfinite(points).all()
+    assert (np.linalg.norm(points, axis=1) == 0.0).any()
+
+
+def test_shapes_are_what_they_are_called():
+    assert np.linalg.norm(ring(3.0, 50), axis=1) == pytest.approx(3.0)
+    assert not ring(3.0, 50)[:, 2].any()
+    assert np.ptp(line(7.0, 20)[:, 0]) == pytest.approx(7.0)
+    flat = surface(4.0, 8.0, 400)
+    assert np.abs(flat).max(0) == pytest.approx([2.0, 4.0, 0.0], abs=0.1)
+    ball = sphere(2.0, 4000)
+    r = np.linalg.norm(ball, axis=1)
+    assert r.max() == pytest.approx(2.0)
+    assert (r < 1.0).mean() == pytest.approx(1 / 8, abs=0.01)  # evenly: as the volume
+    np.testing.assert_allclose(ball.mean(0), 0.0, atol=0.02)
+    octants = np.unique(ball > 0, axis=0, return_counts=True)[1]
+    assert len(octants) >= 8
+    assert (octants[octants > 10] > 450).all()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "extxyz"])
+def test_points_come_from_a_file(suffix, tmp_path):
+    points = np.random.default_rng(0).normal(0, 3, (30, 3))
+    path = tmp_path / f"cloud.{suffix}"
+    if suffix == "csv":
+        np.savetxt(path, points, delimiter=",")
+    else:
+        write_extxyz(path, MoleculeBatch.from_arrays([(np.ones(30, int), points)]))
+    loaded = load_shape(str(path), 30)
+    shift = points[0] - loaded[0]
+    np.testing.assert_allclose(loaded + shift, points, atol=1e-6)
+
+
+def test_a_large_cloud_is_thinned_evenly_a_small_one_repeated():
+    cloud = np.random.default_rng(0).uniform(-5, 5, (2000, 3))
+    few = load_shape(cloud, 40)
+    gaps = np.linalg.norm(few[:, None] - few, axis=-1) + 1e3 * np.eye(40)
+    assert gaps.min() > 1.5
+    three = load_shape([[0, 0, 0], [1, 0, 0], [2, 0, 0]], 6)
+    assert sorted(three[:, 0].tolist()) == [-1, -1, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ("spere", "did you mean 'sphere'"),
+        ({"kind": "cube"}, "no shape is of kind 'cube'"),
+        ({"radius": 1.0}, "no shape is of kind None"),
+        ({"kind": "ring", "radius": -1.0}, "a length above 0"),
+        ({"kind": "ring", "radius": "big"}, "a length above 0"),
+        ({"kind": "ring", "radius": float("nan")}, "a length above 0"),
+        ({"kind": "ring", "width": 1.0}, "is not told by width"),
+        ("nowhere.csv", "does not exist"),
+        ("nowhere.extxyz", "does not exist"),
+        ([], "three coordinates"),
+        ([[0, 0]], "three coordinates"),
+        ([[0, 0, float("nan")]], "not within"),
+        ([[0, 0, 1e9]], "not within"),
+        (None, "three coordinates"),
+        (3, "three coordinates"),
+    ],
+    ids=str,
+)
+def test_what_is_no_shape_is_refused(shape, message):
+    with pytest.raises(InputError, match=message):
+        load_shape(shape)
+
+
+def test_a_broken_file_is_refused(tmp_path):
+    (tmp_path / "cloud.csv").write_text("1,2\nx,y\n")
+    with pytest.raises(InputError, match="three numbers a line"):
+        load_shape(str(tmp_path / "cloud.csv"))
