@@ -47,9 +47,9 @@ class PPOConfig(Config):
     """Training by stable-baselines3's PPO; the defaults were found by measurement.
 
     Attributes:
-        num_envs: molecules built side by side.
+        num_envs: molecules built side by side, on each rank.
         n_steps: steps of each between updates.
-        batch_size: samples of an optimiser step.
+        batch_size: samples of an optimiser step, on each rank.
         n_epochs: passes over the samples at most.
         learning_rate: of Adam, at the start; it falls linearly to ``final_learning_rate``.
         final_learning_rate: at the end.
@@ -83,17 +83,13 @@ class PPOConfig(Config):
 
     @model_validator(mode="after")
     def _check_samples(self) -> "PPOConfig":
-        if self.num_envs * self.n_steps > MAX_SAMPLES:
-            raise InputError(
-                f"num_envs {self.num_envs} times n_steps {self.n_steps} are more than the "
-                f"{MAX_SAMPLES} samples an update may have"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_samples(self) -> "PPOConfig":
-        if self.num_envs * self.n_steps < 2:
+        samples = self.num_envs * self.n_steps
+        if samples < 2:
             raise InputError("num_envs times n_steps is one sample; an update needs at least 2")
+        if samples > MAX_SAMPLES:
+            raise InputError(
+                f"num_envs times n_steps are {samples} samples; an update may have {MAX_SAMPLES}"
+            )
         return self
 
     def sb3_options(self) -> dict[str, Any]:
