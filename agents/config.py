@@ -47,9 +47,9 @@ class PPOConfig(Config):
     """Training by stable-baselines3's PPO; the defaults were found by measurement.
 
     Attributes:
-        num_envs: molecules built side by side, on each rank.
+        num_envs: molecules built side by side.
         n_steps: steps of each between updates.
-        batch_size: samples of an optimiser step, on each rank.
+        batch_size: samples of an optimiser step.
         n_epochs: passes over the samples at most.
         learning_rate: of Adam, at the start; it falls linearly to ``final_learning_rate``.
         final_learning_rate: at the end.
@@ -83,12 +83,10 @@ class PPOConfig(Config):
 
     @model_validator(mode="after")
     def _check_samples(self) -> "PPOConfig":
-        samples = self.num_envs * self.n_steps
-        if samples < 2:
-            raise InputError("num_envs times n_steps is one sample; an update needs at least 2")
-        if samples > MAX_SAMPLES:
+        if not 2 <= self.num_envs * self.n_steps <= MAX_SAMPLES:
             raise InputError(
-                f"num_envs times n_steps are {samples} samples; an update may have {MAX_SAMPLES}"
+                f"num_envs {self.num_envs} times n_steps {self.n_steps} must be the 2 to "
+                f"{MAX_SAMPLES} samples of an update"
             )
         return self
 
