@@ -19,7 +19,7 @@ def model(tmp_path):
     torch.manual_seed(0)
     config = MaceConfig(channels=8, max_ell=1, correlation=2, atomic_energies=(-1, -2, -3, -4))
     header = {"kind": "mace", "config": config.model_dump(mode="json")}
-    save_weights(tmp_path / "mace.json", build_mace(config).state_dict(), header)
+    save_weights(tmp_path / "mace.json", dict(build_mace(config).named_parameters()), header)
     return MaceEnergy(tmp_path / "mace.json")
 
 
