@@ -27,3 +27,16 @@ def test_the_quickstart_ends_with_its_table(command, tmp_path, monkeypatch, caps
     for label in ("return fraction", "valid", "median energy above relaxed", "judge"):
         assert any(line.startswith(label) for line in table)
     assert (tmp_path / "run" / "molecules.png").is_file()
+
+
+def blocks():
+    """The Python of the README, each block as a new user would paste it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", [block for block in blocks() if "gym.make" in block])
+def test_the_python_of_the_readme_runs(code):
+    names = {}
+    exec(code, names)
+    assert names["env"].observation_space.contains(names["obs"])
