@@ -31,10 +31,12 @@ try:
     while True:
         for task in connection.recv():
             try:
-                answer = ("done", worker.work(*task))
+                answer = worker.work(*task)
             except Exception as error:
-                answer = ("worker raised", " ".join(f"{type(error).__name__}: {error}".split()))
-            connection.send(answer)
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                connection.send(("worker raised", reason))
+                sys.exit()  # nobody knows what state it is in
+            connection.send(("done", answer))
 except (EOFError, OSError):  # the parent has gone
     pass
 """
