@@ -191,5 +191,5 @@ def test_ctrl_c_ends_a_run_and_its_workers_and_a_second_one_at_once(runs, tmp_pa
     time.sleep(1.5)
     assert process.poll() is None  # the first update takes minutes
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (-signal.SIGINT, "")
