@@ -24,10 +24,6 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
-    def register(self, name: str, target: str) -> None:
-        """Add ``name``, standing for the import string ``target``."""
-        self._entries[name] = target
-
     def check(self, name: str) -> str:
         """Return ``name`` if it is known.
 

@@ -84,10 +84,6 @@ class Dataset:
         atoms = first + torch.arange(len(molecules.numbers))
         return molecules, self.energy[index], self.forces[atoms]
 
-    def batch(self, index: Tensor) -> MoleculeBatch:
-        """The structures at ``index``, without their labels."""
-        return self.molecules[index]
-
     def of_kind(self, name: str) -> Tensor:
         """``(n_structures,)`` bool: which are of the kind.
 

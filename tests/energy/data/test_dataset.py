@@ -56,7 +56,6 @@ def test_taking_keeps_the_order_asked_for(data):
     assert energy.tolist() == [-4.0, -1.0]
     assert torch.equal(forces, torch.cat([data.forces[6:10], data.forces[:2]]))
     assert molecules.n_atoms.tolist() == [4, 2]
-    assert torch.equal(data.batch(torch.tensor([3, 0])).positions, molecules.positions)
 
 
 def test_joining_keeps_kinds_and_identities_apart(data):
