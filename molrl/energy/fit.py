@@ -101,11 +101,7 @@ class Fit:
         torch.manual_seed(config.seed)
         self.network = build_mace(self.shape).to(self.device)
         self.batcher = Batcher(self.shape.elements, self.shape.cutoff)
-        table = torch.zeros(max(self.shape.elements) + 1, dtype=torch.float64)
-        table[list(self.shape.elements)] = torch.tensor(
-            self.shape.atomic_energies, dtype=torch.float64
-        )
-        isolated = data.molecules.sum_atoms(table[data.molecules.numbers])
+        isolated = data.molecules.sum_atoms(self.shape.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
         self.largest_force = data.largest_force()
         kept = self.largest_force <= config.max_force

@@ -55,9 +55,7 @@ class MaceEnergy(EnergyModel):
         self.network = network.to(self.device).eval().requires_grad_(False)
         self._batcher = Batcher(self.elements, self.config.cutoff)
         self._chunk = ATOMS_PER_CHUNK[self.device.type]
-        table = torch.zeros(max(self.elements) + 1, dtype=torch.float64)
-        table[list(self.elements)] = torch.tensor(self.config.atomic_energies, dtype=torch.float64)
-        self._atomic_energies = table.to(self.device)
+        self._atomic_energies = self.config.energy_table().to(self.device)
 
     @property
     def hash(self) -> str:

@@ -51,6 +51,12 @@ class MaceConfig(Config):
     avg_neighbors: float = Field(8.0, gt=0)
     scale: float = Field(1.0, gt=0)
 
+    def energy_table(self) -> Tensor:
+        """Energy of each isolated atom by atomic number, float64, eV; 0 for elements not known."""
+        table = torch.zeros(max(self.elements) + 1, dtype=torch.float64)
+        table[list(self.elements)] = torch.tensor(self.atomic_energies, dtype=torch.float64)
+        return table
+
 
 def load_parameters(network: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:
     """Put weights into a network that was built for them.
