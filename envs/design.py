@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from molrl.energy import EnergyModel
+from molrl.envs.face import OnTask
 from molrl.envs.rules import REASON_TEXTS, Reason, checked_actions, transition
 from molrl.envs.spaces import Observation, action_masks, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
@@ -17,7 +17,7 @@ from molrl.envs.viewer import RENDER_FPS, RENDER_MODES, Draw, Viewer
 from molrl.errors import UnexpectedArgument, did_you_mean
 
 
-class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
+class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
     """Take the atoms of a bag one by one and place them in space; physics pays.
 
     N is ``canvas_size``, E the number of ``elements``. Lengths in Å, energies in eV. What differs
@@ -100,23 +100,6 @@ class MolDesignEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._terms = dict.fromkeys(self.task.game.reward.terms, 0.0)
         self._reward = 0.0
         self._ended = True
-
-    @property
-    def elements(self) -> tuple[int, ...]:
-        """Atomic numbers an action chooses among, ascending."""
-        return self.task.elements
-
-    @property
-    def energy_model(self) -> EnergyModel:
-        """What pays."""
-        return self.task.energy_model
-
-    @property
-    def state(self) -> CanvasState:
-        """The canvas as it stands, as a batch of one."""
-        if self._state is None:
-            raise ResetNeeded("there is no episode going on; call reset() first")
-        return self._state
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

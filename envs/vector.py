@@ -11,8 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from molrl.energy import EnergyModel
 from molrl.envs.design import MolDesignEnv, make_task
+from molrl.envs.face import OnTask
 from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
 from molrl.envs.spaces import Observation, action_masks, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
@@ -23,7 +23,7 @@ from molrl.errors import InputError, did_you_mean
 Bools = NDArray[np.bool_]
 
 
-class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """B environments of :class:`molrl.envs.design.MolDesignEnv` in one transition.
 
     Step for step the same as ``SyncVectorEnv`` over single ones, but a step costs one batched
@@ -90,23 +90,6 @@ class MolDesignVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any
         self._state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
         self._ended = np.ones(num_envs, bool)
-
-    @property
-    def elements(self) -> tuple[int, ...]:
-        """Atomic numbers an action chooses among, ascending."""
-        return self.task.elements
-
-    @property
-    def energy_model(self) -> EnergyModel:
-        """What pays."""
-        return self.task.energy_model
-
-    @property
-    def state(self) -> CanvasState:
-        """The canvases as they stand, for :meth:`go_on_from`."""
-        if self._state is None:
-            raise ResetNeeded("there is no episode going on; call reset() first")
-        return self._state
 
     def go_on_from(self, state: CanvasState) -> None:
         """Take up B episodes that are under way, in place of the first reset."""
