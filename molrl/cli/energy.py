@@ -14,6 +14,7 @@ from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.labels import Dropped
 from molrl.energy.data.labels import Progress as Report
 from molrl.energy.data.make import make_dataset
+from molrl.energy.data.molecule_set import MoleculeSetConfig, make_molecule_set
 from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.fit import Report as StepReport
@@ -44,6 +45,24 @@ def data(arguments: Namespace) -> int:
     return 0
 
 
+def molecules(arguments: Namespace) -> int:
+    """Enumerate and relax molecules and write them to the config's ``output``.
+
+    Raises:
+        InputError: as for :func:`data`.
+    """
+    config = load_config(arguments.config, arguments.overrides, MoleculeSetConfig)
+    output = _free_output(config.output)
+    with _phases() as report:
+        made, lost = make_molecule_set(config, report)
+    made.save(output)
+    splits = {name: len(made.of_split(name)) for name in made.splits}
+    left_out = {f"left out, {reason}": count for reason, count in lost.items()}
+    print(f"molecules: {output}")
+    print(format_table({"molecules": len(made), **splits, **left_out}))
+    return 0
+
+
 def attack(arguments: Namespace) -> int:
     """Find what an energy model wrongly likes, label it, and write it to the ``output``.
 
@@ -60,11 +79,7 @@ def _make(
     make: Callable[[ConfigT, Report], tuple[Dataset, Dropped]],
 ) -> None:
     config = load_config(arguments.config, arguments.overrides, schema)
-    output = Path(config.output)
-    if output.suffix != ".npz":
-        raise InputError(f"output {output} is no name for a dataset; it must end in .npz")
-    if os.path.exists(output):
-        raise InputError(f"output {output} is there already; name another")
+    output = _free_output(config.output)
     with _phases() as report:
         made, dropped = make(config, report)
     made.save(output)
@@ -75,6 +90,15 @@ def _make(
     }
     print(f"data: {output}")
     print(format_table({"structures": len(made), **figures, **lost}))
+
+
+def _free_output(name: str) -> Path:
+    output = Path(name)
+    if output.suffix != ".npz":
+        raise InputError(f"output {output} is no name for a dataset; it must end in .npz")
+    if os.path.exists(output):
+        raise InputError(f"output {output} is there already; name another")
+    return output
 
 
 def fit(arguments: Namespace) -> int:

@@ -108,6 +108,10 @@ def parser() -> argparse.ArgumentParser:
     energies = energy.add_subparsers(metavar="COMMAND", required=True)
     data = _command(energies, "data", "molrl.cli.energy:data", "make and label structures")
     _add_config(data)
+    molecules = _command(
+        energies, "molecules", "molrl.cli.energy:molecules", "enumerate and relax molecules"
+    )
+    _add_config(molecules)
     attack = _command(energies, "attack", "molrl.cli.energy:attack", "label a model's mistakes")
     _add_config(attack)
     fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a MACE to labelled structures")

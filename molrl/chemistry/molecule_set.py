@@ -1,0 +1,123 @@
+"""The molecules that ship with molrl: relaxed with GFN2-xTB, with identity, energy and split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molrl.bags import Bag
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.atomic import write_atomically
+
+SPLITS = ("train", "valid", "test")
+SHIPPED = Path(__file__).with_name("shipped") / "molecules.npz"
+
+
+@dataclass(frozen=True)
+class MoleculeSet:
+    """Distinct molecules, each at a minimum of GFN2-xTB.
+
+    Attributes:
+        molecules: the geometries, positions float32, Å.
+        energy: ``(n_molecules,)`` float64, total GFN2-xTB energy, eV.
+        identities: canonical SMILES without stereochemistry.
+        split: ``(n_molecules,)`` int64, index into :data:`SPLITS`, a function of the identity.
+    """
+
+    molecules: MoleculeBatch
+    energy: Tensor
+    identities: tuple[str, ...]
+    split: Tensor
+
+    splits = SPLITS
+
+    def __len__(self) -> int:
+        return len(self.molecules)
+
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray | Tensor) -> Self:
+        """The chosen molecules: a slice, indices or a mask."""
+        chosen = torch.arange(len(self))[index]
+        return type(self)(
+            molecules=self.molecules[chosen],
+            energy=self.energy[chosen],
+            identities=tuple(self.identities[i] for i in chosen.tolist()),
+            split=self.split[chosen],
+        )
+
+    def of_split(self, name: str) -> Self:
+        """The molecules of one split.
+
+        Raises:
+            InputError: if there is no such split.
+        """
+        if name not in SPLITS:
+            raise InputError(f"no split is called {name!r}; splits are {', '.join(SPLITS)}")
+        return self[self.split == SPLITS.index(name)]
+
+    def isomers(self, bag: Bag | str) -> Self:
+        """The molecules made of exactly the atoms of a bag, lowest energy first."""
+        formula = Bag(bag).formula
+        here = [i for i, b in enumerate(self.molecules.bags()) if b.formula == formula]
+        return self[sorted(here, key=lambda i: float(self.energy[i]))]
+
+    def save(self, path: Path | str) -> None:
+        """Write an ``.npz`` file, whole or not at all.
+
+        Raises:
+            InputError: if the name does not end in ``.npz``.
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise InputError(f"{path} is no name for a molecule set; it must end in .npz")
+        arrays: dict[str, np.ndarray] = {
+            "numbers": self.molecules.numbers.numpy().astype(np.uint8),
+            "positions": self.molecules.positions.numpy().astype(np.float32),
+            "n_atoms": self.molecules.n_atoms.numpy().astype(np.uint8),
+            "energy": self.energy.numpy(),
+            "identities": np.array("\n".join(self.identities)),
+            "split": self.split.numpy().astype(np.uint8),
+        }
+        write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "MoleculeSet":
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            InputError: if it is missing or no molecule set.
+        """
+        path = Path(path)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            out = cls(
+                molecules=MoleculeBatch(
+                    numbers=torch.from_numpy(arrays["numbers"].astype(np.int64)),
+                    positions=torch.from_numpy(arrays["positions"].astype(np.float32)),
+                    n_atoms=torch.from_numpy(arrays["n_atoms"].astype(np.int64)),
+                ),
+                energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
+                identities=tuple(str(arrays["identities"]).split("\n")),
+                split=torch.from_numpy(arrays["split"].astype(np.int64)),
+            )
+        except Exception as error:  # NumPy and zipfile raise whatever a broken file trips them into
+            raise InputError(f"molecule set {path} cannot be read: {error}") from None
+        lengths = {len(out.energy), len(out.identities), len(out.split), len(out)}
+        if len(lengths) > 1:
+            raise InputError(f"molecule set {path} is damaged: its arrays differ in length")
+        return out
+
+
+@cache
+def shipped_molecules() -> MoleculeSet:
+    """The molecule set that comes with the package: H, C, N, O, F, S, up to 9 heavy atoms.
+
+    It is made with ``molrl energy molecules experiments/energy/molecules.yaml``.
+    """
+    return MoleculeSet.load(SHIPPED)
