@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -75,7 +75,7 @@ class MoleculeSet:
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"{path} is no name for a molecule set; it must end in .npz")
-        arrays: dict[str, np.ndarray] = {
+        arrays: dict[str, Any] = {
             "numbers": self.molecules.numbers.numpy().astype(np.uint8),
             "positions": self.molecules.positions.numpy().astype(np.float32),
             "n_atoms": self.molecules.n_atoms.numpy().astype(np.uint8),
