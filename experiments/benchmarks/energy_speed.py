@@ -8,6 +8,7 @@ from ase.build import molecule
 from record import cpu_ms, record
 
 from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace_torch import build_mace_torch
 from molrl.molecules import MoleculeBatch
 
 NAMES = ["CH3CH2OH", "CH3CONH2", "CH3CH2NH2", "CH3OCH3", "HCOOCH3", "C2H6CHOH", "CH3CHO", "CH3COOH"]
@@ -21,7 +22,9 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     model = MaceEnergy()
-    calculator = MACECalculator(models=[model.network], device="cpu", default_dtype="float32")
+    calculator = MACECalculator(
+        models=[build_mace_torch(model.config)], device="cpu", default_dtype="float32"
+    )
     images = [molecule(name) for name in NAMES] * 8
 
     def one_by_one() -> None:

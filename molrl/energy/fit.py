@@ -5,17 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from ase.data import chemical_symbols
 from pydantic import Field
 from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
-from molrl.energy.mace_network import (
-    Batcher,
-    MaceConfig,
-    build_mace,
-    interaction,
-    load_parameters,
-)
+from molrl.energy.graph import Batcher, Graph
+from molrl.energy.mace_network import Mace, MaceConfig, load_parameters
+from molrl.energy.repulsion import GFN2_REPULSION
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
@@ -24,6 +21,7 @@ from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
+_POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -35,7 +33,8 @@ class FitConfig(Config):
         data: datasets made with ``molrl energy data``, joined.
         reference: the energy model that labelled them, for the energies of isolated atoms.
         run_dir: folder of the fit: log, checkpoints, and the weights as ``mace.json``.
-        network: the shape and the elements; atomic energies are those of ``reference``.
+        network: the shape and the elements; atomic energies are those of ``reference``, and the
+            repulsion is that of GFN2-xTB.
         start: weights to start from, or None to start at random.
         steps: optimiser steps.
         batch_size: structures a step, on each rank.
@@ -96,10 +95,13 @@ class Fit:
         shape = config.network
         data.molecules.check(shape.elements)
         self.shape = shape.model_copy(
-            update={"atomic_energies": tuple(atomic_energies[z] for z in shape.elements)}
+            update={
+                "atomic_energies": tuple(atomic_energies[z] for z in shape.elements),
+                "repulsion": tuple(_repulsion_of(z) for z in shape.elements),
+            }
         )
         torch.manual_seed(config.seed)
-        self.network = build_mace(self.shape).to(self.device)
+        self.network = Mace(self.shape).to(self.device)
         self.batcher = Batcher(self.shape.elements, self.shape.cutoff)
         isolated = data.molecules.sum_atoms(self.shape.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
@@ -148,7 +150,7 @@ class Fit:
             if self.step // per_epoch != epoch:
                 epoch = self.step // per_epoch
                 generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-                order = torch.randperm(len(self.train_set), generator=generator)
+                order = _pooled(self.data.molecules.n_atoms[self.train_set], size, generator)
             at = self.step % per_epoch * size
             yield self.train_set[order[at : at + size][self.ranks.rank :: self.ranks.size]]
 
@@ -214,8 +216,9 @@ class Fit:
         for part in chosen.split(128):
             molecules, _, forces = self.data.take(part)
             molecules = molecules.to(self.device)
+            graph = self.batcher(molecules, torch.float32)
             with torch.enable_grad():
-                energy, force = predict(self.network, self.batcher(molecules, torch.float32), False)
+                energy, force = predict(self.network, graph, training=False)
             error = energy.cpu() - self.interaction_energy[part]
             energy_errors.append(error.abs() / molecules.n_atoms.cpu().clamp(min=1))
             wrong = (force.cpu() - forces).abs().mean(-1).float()
@@ -270,13 +273,34 @@ class Fit:
                 }
 
 
-def predict(
-    network: torch.nn.Module, data: dict[str, Tensor], training: bool = True
-) -> tuple[Tensor, Tensor]:
+def predict(network: Mace, graph: Graph, training: bool = True) -> tuple[Tensor, Tensor]:
     """Interaction energy ``(n_molecules,)`` eV and forces ``(n_atoms_total, 3)`` eV/Å."""
-    energy = interaction(network, data, training=training)["interaction_energy"]
-    (gradient,) = torch.autograd.grad(energy.sum(), data["positions"], create_graph=training)
+    graph.positions.requires_grad_()
+    energy, _ = network(graph)
+    (gradient,) = torch.autograd.grad(energy.sum(), graph.positions, create_graph=training)
     return energy if training else energy.detach(), -gradient
+
+
+def _pooled(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """A random order in which the structures of each ``size`` in a row have about as many atoms.
+
+    Structures are shuffled, sorted by size within pools, and the batches of a pool shuffled.
+    """
+    order = torch.randperm(len(n_atoms), generator=generator)
+    pools = []
+    for pool in order[: len(order) // size * size or None].split(_POOL * size):
+        batches = pool[torch.argsort(n_atoms[pool], stable=True)].split(size)
+        pools += [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+    return torch.cat(pools)
+
+
+def _repulsion_of(number: int) -> tuple[float, float]:
+    if number not in GFN2_REPULSION:
+        raise InputError(
+            f"no pair repulsion is known for {chemical_symbols[number]}; "
+            f"known are {', '.join(chemical_symbols[z] for z in GFN2_REPULSION)}"
+        )
+    return GFN2_REPULSION[number]
 
 
 def _pseudo_huber(error: Tensor, width: float) -> Tensor:

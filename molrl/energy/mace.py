@@ -5,14 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from molrl.energy.graph import Batcher
 from molrl.energy.interface import EnergyModel, EnergyOutput
-from molrl.energy.mace_network import (
-    Batcher,
-    MaceConfig,
-    build_mace,
-    interaction,
-    load_parameters,
-)
+from molrl.energy.mace_network import Mace, MaceConfig, load_parameters
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights
@@ -35,7 +30,7 @@ class MaceEnergy(EnergyModel):
 
     Attributes:
         config: the network's shape.
-        network: mace-torch's module, frozen.
+        network: the module, frozen.
 
     Raises:
         InputError: if the files are missing, damaged or of another kind.
@@ -50,7 +45,7 @@ class MaceEnergy(EnergyModel):
         self.elements = self.config.elements
         self.device = torch.device(device)
         self._hash = header["header_sha256"][:12]
-        network = build_mace(self.config)
+        network = Mace(self.config)
         load_parameters(network, tensors, str(path))
         self.network = network.to(self.device).eval().requires_grad_(False)
         self._batcher = Batcher(self.elements, self.config.cutoff)
@@ -114,15 +109,15 @@ class MaceEnergy(EnergyModel):
         if not len(molecules.numbers):  # mace-torch cannot reshape nothing
             nothing = torch.zeros(len(molecules), device=self.device)
             return nothing, nothing.new_zeros(0, 3, dtype=torch.float64), nothing.new_zeros(0)
-        data = self._batcher(molecules, torch.float32)
+        graph = self._batcher(molecules, torch.float32)
         with torch.set_grad_enabled(forces):
-            out = interaction(self.network, data)
-            energy = out["interaction_energy"]
-            force = data["positions"].new_zeros(0, 3)
+            graph.positions.requires_grad_(forces)
+            energy, features = self.network(graph)
+            force = graph.positions.new_zeros(0, 3)
             if forces:
-                (gradient,) = torch.autograd.grad(energy.sum(), data["positions"])
+                (gradient,) = torch.autograd.grad(energy.sum(), graph.positions)
                 force = -gradient.double()
-        return energy.detach(), force, out["node_feats"].detach()
+        return energy.detach(), force, features.detach()
 
 
 def _chunks(n_atoms: Tensor, budget: int) -> list[slice]:

@@ -6,7 +6,7 @@ import torch
 from ase.build import molecule
 
 from molrl.energy.mace import OUT_OF_MEMORY, MaceEnergy
-from molrl.energy.mace_network import MaceConfig, build_mace
+from molrl.energy.mace_network import Mace, MaceConfig
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import save_weights
 
@@ -17,9 +17,9 @@ NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "C6H6", "CO2", "CH3CH2OH"]
 def model(tmp_path):
     """A small MACE with weights as they come."""
     torch.manual_seed(0)
-    config = MaceConfig(channels=8, max_ell=1, correlation=2, atomic_energies=(-1, -2, -3, -4))
+    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4))
     header = {"kind": "mace", "config": config.model_dump(mode="json")}
-    save_weights(tmp_path / "mace.json", dict(build_mace(config).named_parameters()), header)
+    save_weights(tmp_path / "mace.json", dict(Mace(config).named_parameters()), header)
     return MaceEnergy(tmp_path / "mace.json")
 
 
@@ -33,8 +33,8 @@ def allow(model, n_atoms):
     """From here on the network finds memory for no more than so many atoms."""
 
     def allocate(_, inputs):
-        if len(inputs[0]["positions"]) > n_atoms:
-            raise torch.OutOfMemoryError(f"tried to allocate {len(inputs[0]['positions'])} atoms")
+        if len(inputs[0].positions) > n_atoms:
+            raise torch.OutOfMemoryError(f"tried to allocate {len(inputs[0].positions)} atoms")
 
     model.network.register_forward_pre_hook(allocate)
 

@@ -51,7 +51,7 @@ steps: 100
 warmup: 5
 batch_size: 8
 checkpoint_every: 10
-network: {channels: 8, max_ell: 1, correlation: 2}
+network: {channels: 8, radial_mlp: [16]}
 """
 
 

@@ -57,7 +57,7 @@ def fit(steps: int) -> None:
             run_dir="fit",
             steps=steps,
             batch_size=4,
-            network=MaceConfig(channels=8, max_ell=1, correlation=2),
+            network=MaceConfig(channels=8, radial_mlp=(16,)),
         )
         atoms = load_energy("gfn2").atom_energies()
         model, said = Fit(config, Dataset.load("data.npz"), atoms, "cpu", ranks), []
