@@ -6,6 +6,7 @@ import pytest
 
 from molrl.cli.experiment import ExperimentConfig
 from molrl.energy.data.config import DataConfig
+from molrl.energy.data.molecule_set import MoleculeSetConfig
 from molrl.energy.data.rounds import RoundConfig
 from molrl.energy.fit import FitConfig
 from molrl.runs.config import load_config
@@ -15,6 +16,7 @@ SCHEMAS = {
     "quickstart.yaml": ExperimentConfig,
     "energy/data.yaml": DataConfig,
     "energy/small.yaml": DataConfig,
+    "energy/molecules.yaml": MoleculeSetConfig,
     "energy/attack-1.yaml": RoundConfig,
     "energy/attack-2.yaml": RoundConfig,
     "energy/fit-1.yaml": FitConfig,

@@ -25,7 +25,11 @@ steps: 40
 warmup: 5
 batch_size: 8
 checkpoint_every: 20
+<<<<<<< HEAD
 network: {channels: 8, radial_mlp: [16]}
+=======
+network: {elements: [1, 6, 7, 8, 9, 16], channels: 8, max_ell: 1, correlation: 2}
+>>>>>>> data
 """
 WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 
@@ -65,7 +69,7 @@ def test_the_fit_is_a_run_with_a_row_a_checkpoint(fits):
     names = {path.name for path in (fits / "whole").iterdir()}
     assert names >= {"config.yaml", "versions.json", "summary.json", "checkpoints"}
     weights = fits / "whole" / "mace.json"
-    assert load_energy(f"mace:{weights}").elements == (1, 6, 7, 8)
+    assert load_energy(f"mace:{weights}").elements == (1, 6, 7, 8, 9, 16)
 
 
 def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):

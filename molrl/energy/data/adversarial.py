@@ -4,15 +4,16 @@ An agent is an adversary that looks for the hole in its reward. The attack does 
 of many random placements of an atom on a half-built molecule it takes the best paid one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase.data import chemical_symbols
+from rdkit import Chem
 
 from molrl.chemistry.enumeration import VALENCES, random_molecules
 from molrl.chemistry.identity import canonical_smiles
-from molrl.energy.data.dataset import split_of
+from molrl.chemistry.molecule_set import split_of
 from molrl.energy.data.placements import interaction_energies, placements
 from molrl.energy.data.structures import Structure, half_built, rattled
 from molrl.energy.interface import EnergyModel
@@ -64,6 +65,7 @@ def placement_attack(
     seed: int = 0,
     guard: float = 0.65,
     split: str = "test",
+    held_out: Collection[str] = frozenset(),
 ) -> AttackReport:
     """Take the placement that the model pays best, on each of many half-built molecules.
 
@@ -76,9 +78,11 @@ def placement_attack(
         guard: placements nearer to any atom than this share of the covalent radii's sum are not
             tried, as in the environment; nor are any nearer than 0.3 Å.
         split: of which molecules; ``test`` to judge a model, ``train`` to find what to learn from.
+        held_out: identities of molecules that are not built upon.
     """
     starts, tried = [], []
-    for i, start in enumerate(half_built_molecules(n_molecules, seed, split, model.elements)):
+    halves = half_built_molecules(n_molecules, seed, split, model.elements, held_out)
+    for i, start in enumerate(halves):
         elements = np.union1d(start.numbers, [1])
         rng = np.random.default_rng([seed, i])
         some = placements(start, elements, n_placements, rng, guard)
@@ -103,19 +107,36 @@ def placement_attack(
     )
 
 
-def half_built_molecules(
-    n: int, seed: int, split: str, elements: Sequence[int] = (1, 6, 7, 8)
-) -> list[Structure]:
-    """Slightly rattled prefixes of random molecules of one split.
+def molecules_of_split(
+    n: int, seed: int, split: str, elements: Sequence[int], held_out: Collection[str]
+) -> list[Chem.Mol]:
+    """Random molecules of one split, less those that are held out.
 
     Args:
-        n: how many, each of another molecule.
+        n: how many, all distinct.
         seed: of all random choices.
         split: ``train``, ``valid`` or ``test``.
         elements: atomic numbers that may occur; hydrogen always may.
+        held_out: identities that may not occur.
     """
     symbols = tuple(s for s in VALENCES if s in {chemical_symbols[z] for z in elements})
-    mols = random_molecules(n, seed, symbols, wanted=lambda smiles: split_of(smiles) == split)
+    return random_molecules(
+        n,
+        seed,
+        symbols,
+        wanted=lambda smiles: split_of(smiles) == split and smiles not in held_out,
+    )
+
+
+def half_built_molecules(
+    n: int,
+    seed: int,
+    split: str,
+    elements: Sequence[int] = (1, 6, 7, 8),
+    held_out: Collection[str] = frozenset(),
+) -> list[Structure]:
+    """Slightly rattled prefixes of :func:`molecules_of_split`, each of another molecule."""
+    mols = molecules_of_split(n, seed, split, elements, held_out)
     out = []
     for i, (mol, (numbers, positions)) in enumerate(
         zip(mols, MoleculeBatch.from_rdkit(mols).arrays(), strict=True)

@@ -1,13 +1,17 @@
 """What data to make."""
 
-from pydantic import Field
+from ase.data import atomic_numbers, chemical_symbols
+from pydantic import Field, model_validator
 
+from molrl.bags import Bag
+from molrl.errors import InputError
 from molrl.runs.config import Config
 
 SMALL_BAGS = (
     *("H2", "CH4", "NH3", "H2O", "CO", "CHN", "CH2O", "CO2", "H2O2", "N2H4", "CH5N", "CH2O2"),
     *("C2H2", "C2H4", "C2H6", "C2H4O", "C2H6O", "C2H5NO", "C3H8O"),
     *("CH4O", "CH3NO"),
+    *("HF", "H2S", "CH3F", "CH2F2", "CHFO", "C2H3F", "CH4S", "CH2S", "CHNS", "COS", "C2H4S", "SO2"),
 )
 
 
@@ -15,9 +19,8 @@ class KindCounts(Config):
     """How many structures of each kind are drawn; what fails its label is dropped and counted.
 
     Attributes:
-        relaxed: molecules relaxed with GFN2-xTB, the base of most others; each also gives one
-            frame of the way there, of kind ``distorted``.
-        distorted: molecules rattled by 0.02 to 0.12 Å or 0.12 to 0.25 Å.
+        relaxed: molecules of the molecule set, the base of most others; all if it has fewer.
+        distorted: molecules rattled by 0.01 to 0.25 Å, half of them strained by up to 4 % too.
         half_built: connected prefixes of random orders of placing the atoms, half of them rattled.
         placed: an atom at any distance and angle on a half-built or whole molecule.
         clash: two atoms pressed together to a quarter to three quarters of a bond.
@@ -47,10 +50,13 @@ class DataConfig(Config):
         seed: of all random choices.
         elements: symbols of the heavy elements; hydrogen is always there.
         max_heavy: the most heavy atoms of a molecule.
-        extra: SMILES of molecules that random graphs do not give.
+        molecules: a molecule set, the one that ships if None; what in it has no other elements
+            and is not too large is drawn from.
+        held_out: a file of molecules (``.extxyz``, ``.xyz`` or ``.sdf``) to keep out, by identity,
+            so that the model can be judged on them; those of one or two heavy atoms stay.
         counts: structures of each kind.
-        bags: formulas that random walks are done with; the others are done with the bags of the
-            molecules.
+        bags: formulas that random walks are done with, of the elements above; the other walks
+            are done with the bags of the molecules.
         guard: the clash guard of the environment, as a share of the covalent radii's sum.
         max_force: eV/Å; structures with a larger force are dropped.
         reference: the energy model that labels.
@@ -58,11 +64,25 @@ class DataConfig(Config):
 
     output: str
     seed: int = Field(default=0, ge=0)
-    elements: tuple[str, ...] = ("C", "N", "O")
+    elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
     max_heavy: int = Field(default=9, ge=3)
-    extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "[N-]=[N+]=O")
+    molecules: str | None = None
+    held_out: str | None = None
     counts: KindCounts = KindCounts()
     bags: tuple[str, ...] = SMALL_BAGS
     guard: float = Field(default=0.65, ge=0, lt=1)
     max_force: float = Field(default=400.0, gt=0)
     reference: str = "gfn2"
+
+    @model_validator(mode="after")
+    def _check_elements(self) -> "DataConfig":
+        for symbol in self.elements:
+            if symbol not in atomic_numbers:
+                raise InputError(f"elements: {symbol!r} is no symbol of an element")
+        known = {"H", *self.elements}
+        for formula in self.bags:
+            if not {chemical_symbols[z] for z in Bag(formula)} <= known:
+                raise InputError(
+                    f"bags: {formula} has other elements than H, {', '.join(self.elements)}"
+                )
+        return self

@@ -1,6 +1,5 @@
 """Labelled structures in one file."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molrl.chemistry.molecule_set import SPLITS
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_atomically
 
-SPLITS = ("train", "valid", "test")
-_SHARES = (0.90, 0.05, 0.05)
 _ARRAYS = {
     "numbers": np.integer,
     "positions": np.floating,
@@ -40,7 +38,8 @@ class Dataset:
         forces: ``(n_atoms_total, 3)`` float32, eV/Å.
         kind: ``(n_structures,)`` int64, index into ``kinds``.
         kinds: names of the kinds.
-        split: ``(n_structures,)`` int64, index into :data:`SPLITS`.
+        split: ``(n_structures,)`` int64, index into
+            :data:`molrl.chemistry.molecule_set.SPLITS`.
         identity: ``(n_structures,)`` int64, index into ``identities``.
         identities: canonical SMILES of the molecule that a structure came from, or, where it came
             from none, a name of its own that begins with ``walk:`` or ``pair:``.
@@ -161,18 +160,6 @@ class Dataset:
             identity=torch.from_numpy(arrays["identity"].astype(np.int64)),
             identities=tuple(arrays["identities"].tolist()),
         )
-
-
-def split_of(identity: str) -> str:
-    """The split that a molecule belongs to: a function of its canonical SMILES alone.
-
-    Molecules of one or two heavy atoms are always ``train``: they are the pieces of all others.
-    """
-    if sum(c.isalpha() and c not in "Hh" for c in identity) <= 2:
-        return SPLITS[0]
-    digest = hashlib.sha256(identity.encode()).digest()
-    at = int.from_bytes(digest[:8]) / 2**64
-    return SPLITS[int(np.searchsorted(np.cumsum(_SHARES)[:-1], at, side="right"))]
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

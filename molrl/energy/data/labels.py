@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from molrl.energy.data.dataset import SPLITS, Dataset, split_of
+from molrl.chemistry.molecule_set import SPLITS, split_of
+from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.structures import Structure
 from molrl.energy.interface import EnergyModel
 from molrl.molecules import MoleculeBatch

@@ -1,17 +1,17 @@
 """Making the data an energy model is fitted to, from a config and a seed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
 from molrl.bags import Bag
-from molrl.chemistry.enumeration import from_smiles, random_molecules
-from molrl.chemistry.identity import canonical_smiles
+from molrl.chemistry.molecule_set import MoleculeSet, shipped_molecules, split_of
 from molrl.energy.data import relax_worker
 from molrl.energy.data.config import DataConfig
-from molrl.energy.data.dataset import Dataset, split_of
+from molrl.energy.data.dataset import Dataset
+from molrl.energy.data.held_out import read_identities
 from molrl.energy.data.labels import Dropped, Progress, label
 from molrl.energy.data.structures import (
     Structure,
@@ -23,23 +23,27 @@ from molrl.energy.data.structures import (
     pulled_apart,
     random_walk,
     rattled,
+    strained,
 )
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.energy.registry import load_energy
-from molrl.molecules import MoleculeBatch
+from molrl.errors import InputError
 
 _CHUNK = 128
-_RELAXED = 0.05  # eV/Å
-_RELAX_STEPS = 150
+_RELAXED = 0.05  # eV/Å; settling ends there
 _RELAXATION = 600.0  # s; one that takes longer hangs
 _SETTLE_STEPS = 12
+_SMALL = 4  # heavy atoms; half of the molecules at most are as small
+_WIDTHS = ((0.01, 0.06), (0.02, 0.12), (0.12, 0.25))  # Å, of distorted molecules
+_WIDTH_SHARES = (0.4, 0.35, 0.25)
+_STRAIN = 0.04
 _SMALLNESS = 1.5  # a molecule is drawn from in proportion to its heavy atoms to minus this power
 
 Draw = Callable[[np.random.Generator], Structure | None]
 
 
 def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropped]:
-    """Draw, relax and label structures; nothing is written.
+    """Draw and label structures; nothing is written.
 
     The same config gives the same structures bit for bit.
 
@@ -49,47 +53,60 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
 
     Returns:
         The data, and what was drawn but not kept.
+
+    Raises:
+        InputError: if the molecule set or the file of held-out molecules is broken, or no molecule
+            of the set is left.
     """
+    molecules = starting_molecules(config, read_identities(config.held_out, progress))
+    structures = list(molecules)
+    made = list(_off_equilibrium(config, molecules))
+    structures += made
+    rough = [s for s in made if s.kind in ("half-built", "placed", "walk")]
+    rng = _stream(config, "settled", 0)
+    index = rng.choice(len(rough), min(config.counts.settled, len(rough)), replace=False)
     pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _RELAXATION)
     try:
-        molecules, on_the_way = relaxed_molecules(config, pool, progress)
-        structures = [*molecules, *on_the_way]
-        made = list(_off_equilibrium(config, molecules))
-        structures += made
-        rough = [s for s in made if s.kind in ("half-built", "placed", "walk")]
-        rng = _stream(config, "settled", 0)
-        index = rng.choice(len(rough), min(config.counts.settled, len(rough)), replace=False)
         structures += _settled([rough[i] for i in np.sort(index)], rng, pool, progress)
     finally:
         pool.close()
     return label(structures, load_energy(config.reference), config.max_force, progress)
 
 
-def relaxed_molecules(
-    config: DataConfig, pool: Pool, progress: Progress
-) -> tuple[list[Structure], list[Structure]]:
-    """Enumerated molecules relaxed with GFN2-xTB, and a frame of the way to each.
+def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[Structure]:
+    """The molecules of the set that all kinds start from, of kind ``relaxed``.
 
-    Those that do not converge are left out.
+    Up to half of them are small, the smallest first; which others is up to the seed.
+
+    Raises:
+        InputError: if there is no such set, or nothing is left of it.
     """
-    extra = [from_smiles(smiles, config.seed) for smiles in config.extra]
-    n = max(1, config.counts.relaxed - len(extra))
-    mols = extra + random_molecules(n, config.seed, config.elements, config.max_heavy)
-    identities = [canonical_smiles(mol) for mol in mols]
-    start = MoleculeBatch.from_rdkit(mols).arrays()
-    relaxed, on_the_way = [], []
-    tasks = [(*arrays, _RELAXED, _RELAX_STEPS) for arrays in start]
-    rng = _stream(config, "relaxed", 0)
-    for (numbers, _), name, result in zip(
-        start, identities, _mapped(pool, tasks, "relaxing", progress), strict=True
-    ):
-        if isinstance(result, str) or not result[1]:
-            continue
-        frames = result[0]
-        relaxed.append(Structure(numbers, frames[-1], "relaxed", name))
-        frame = frames[rng.integers(max(1, len(frames) // 3))]
-        on_the_way.append(Structure(numbers, frame, "distorted", name))
-    return relaxed, on_the_way
+    given = config.molecules
+    molecules = shipped_molecules() if given is None else MoleculeSet.load(given)
+    known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
+    found = [
+        Structure(numbers, positions, "relaxed", identity)
+        for (numbers, positions), identity in zip(
+            molecules.molecules.arrays(), molecules.identities, strict=True
+        )
+        if known.issuperset(numbers.tolist())
+        and (numbers > 1).sum() <= config.max_heavy
+        and identity not in held_out
+    ]
+    if not found:
+        raise InputError(
+            f"molecules: nothing in {given or 'the shipped set'} has {', '.join(config.elements)} "
+            f"only, up to {config.max_heavy} heavy atoms, and is not held out"
+        )
+    found = [found[i] for i in _stream(config, "relaxed", 0).permutation(len(found))]
+    heavy = [int((s.numbers > 1).sum()) for s in found]
+    small = sorted((i for i, n in enumerate(heavy) if n <= _SMALL), key=lambda i: heavy[i])
+    large = [i for i, n in enumerate(heavy) if n > _SMALL]
+    n = config.counts.relaxed
+    n_small = max(n // 2, n - len(large))
+    chosen = small[:n_small]
+    chosen += large[: n - len(chosen)]
+    return [found[i] for i in chosen]
 
 
 def _settled(
@@ -167,8 +184,11 @@ class _Draws:
         return prefix or molecule
 
     def distorted(self, rng: np.random.Generator) -> Structure:
-        low, high = (0.02, 0.12) if rng.random() < 0.6 else (0.12, 0.25)
-        return rattled(self._molecule(rng), rng, rng.uniform(low, high), "distorted")
+        molecule = self._molecule(rng)
+        if rng.random() < 0.5:
+            molecule = strained(molecule, rng, rng.uniform(0, _STRAIN), "distorted")
+        low, high = rng.choice(_WIDTHS, p=_WIDTH_SHARES)
+        return rattled(molecule, rng, rng.uniform(low, high), "distorted")
 
     def half_built(self, rng: np.random.Generator) -> Structure | None:
         prefix = half_built(self._molecule(rng), rng)

@@ -11,9 +11,8 @@ from rdkit import Chem
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.enumeration import from_smiles, isomers, random_molecules
 from molrl.chemistry.identity import canonical_smiles
-from molrl.chemistry.molecule_set import SPLITS, MoleculeSet
+from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, split_of
 from molrl.energy.data import relax_worker
-from molrl.energy.data.dataset import split_of
 from molrl.energy.data.labels import Progress
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.energy.registry import load_energy

@@ -84,6 +84,14 @@ def rattled(structure: Structure, rng: np.random.Generator, width: float, kind: 
     return structure.at(moved, kind)
 
 
+def strained(structure: Structure, rng: np.random.Generator, size: float, kind: str) -> Structure:
+    """All positions stretched by 1 + ε, ε a random symmetric matrix of spectral norm ``size``."""
+    matrix = rng.normal(size=(3, 3))
+    strain = matrix + matrix.T
+    strain *= size / np.linalg.norm(strain, ord=2)
+    return structure.at(structure.positions @ (np.eye(3) + strain), kind)
+
+
 def half_built(structure: Structure, rng: np.random.Generator) -> Structure | None:
     """A connected prefix, of 2 atoms or more, of a random order of placing the atoms.
 

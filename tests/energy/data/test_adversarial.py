@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from molrl.bags import Bag
+from molrl.chemistry.molecule_set import split_of
 from molrl.energy import load_energy
 from molrl.energy.data.adversarial import half_built_molecules, placement_attack
-from molrl.energy.data.dataset import split_of
 from molrl.energy.data.episodes import greedy_episodes
 from molrl.energy.data.placements import interaction_energies
 from molrl.energy.data.rounds import RoundConfig, make_round

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.energy.data.dataset import SPLITS, Dataset, split_of
+from molrl.chemistry.molecule_set import SPLITS, split_of
+from molrl.energy.data.dataset import Dataset
 from molrl.errors import InputError
 from molrl.files import write_atomically
 from molrl.molecules import MoleculeBatch
