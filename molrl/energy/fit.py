@@ -38,8 +38,9 @@ class FitConfig(Config):
         start: weights to start from, or None to start at random.
         steps: optimiser steps.
         batch_size: structures a step, on each rank.
-        learning_rate: peak, reached after ``warmup`` steps, falling to 0 as a cosine.
+        learning_rate: peak, reached after ``warmup`` steps.
         warmup: steps.
+        decay: share of the steps, the last ones, over which the rate falls to 0 as a cosine.
         ema: decay of the running average of the weights, which is what is written.
         energy_weight: weight of the energy's part of the loss.
         force_weight: weight of the forces' part of the loss.
@@ -58,6 +59,7 @@ class FitConfig(Config):
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(5e-3, gt=0)
     warmup: int = Field(500, ge=0)
+    decay: float = Field(1.0, ge=0, le=1)
     ema: float = Field(0.999, ge=0, lt=1)
     energy_weight: float = Field(4.0, ge=0)
     force_weight: float = Field(1.0, ge=0)
@@ -179,8 +181,9 @@ class Fit:
     def _learning_rate(self) -> float:
         if self.step < self.config.warmup:
             return self.config.learning_rate * (self.step + 1) / self.config.warmup
-        done = (self.step - self.config.warmup) / max(1, self.config.steps - self.config.warmup)
-        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        falling = self.config.decay * max(1, self.config.steps - self.config.warmup)
+        done = 1 - (self.config.steps - self.step) / falling if falling else 0.0
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0.0, done)))
 
     def _loss(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pseudo-Huber in energy and forces, each relative to how steep the structure is.
