@@ -45,8 +45,9 @@ def test_every_committed_file_of_the_package_is_in_it_and_nothing_else(wheel, tr
     assert {name for name in wheel if name.startswith("molrl/")} == tracked
 
 
-def test_the_rooms_and_the_shipped_weights_are_in_it(wheel):
+def test_the_rooms_and_what_ships_are_in_it(wheel):
     for name in ("envs/design.py", "agents/policy.py", "cli/main.py", "py.typed"):
         assert f"molrl/{name}" in wheel
     for ending in ("json", "safetensors"):
         assert f"molrl/energy/shipped/mace.{ending}" in wheel
+    assert "molrl/chemistry/shipped/molecules.npz" in wheel

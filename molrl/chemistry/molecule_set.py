@@ -130,6 +130,8 @@ class MoleculeSet:
         lengths = {len(out.energy), len(out.identities), len(out.split), len(out)}
         if len(lengths) > 1:
             raise InputError(f"molecule set {path} is damaged: its arrays differ in length")
+        if not set(out.split.tolist()) <= set(range(len(SPLITS))):
+            raise InputError(f"molecule set {path} is damaged: split must be 0, 1 or 2")
         return out
 
 

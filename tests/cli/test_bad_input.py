@@ -166,6 +166,38 @@ COMMANDS = {
         (["energy", "data", "c.yaml"], {"c.yaml": DATA, "data.npz": "mine"}),
         "data.npz is there already",
     ),
+    "an absent molecule set": (
+        (["energy", "data", "c.yaml", "molecules=m.npz"], {"c.yaml": DATA}),
+        "molecule set m.npz cannot be read",
+    ),
+    "absent held-out molecules": (
+        (["energy", "data", "c.yaml", "held_out=x.sdf"], {"c.yaml": DATA}),
+        "x.sdf does not exist",
+    ),
+    "held-out molecules of no known kind": (
+        (["energy", "data", "c.yaml", "held_out=x.csv"], {"c.yaml": DATA}),
+        "give an .extxyz, .xyz or .sdf file",
+    ),
+    "bags of other elements than the data": (
+        (["energy", "data", "c.yaml", "elements=[C]"], {"c.yaml": DATA}),
+        "has other elements than H, C",
+    ),
+    "data of an element that is none": (
+        (["energy", "data", "c.yaml", "elements=[C, Xx]"], {"c.yaml": DATA}),
+        "'Xx' is no symbol of an element",
+    ),
+    "an attack with a bag of an element the model does not know": (
+        (["energy", "attack", "c.yaml", "model=gfn2", "bags=[UO2]"], {"c.yaml": DATA}),
+        "UO2 has an element that gfn2 does not know",
+    ),
+    "molecules of another kind": (
+        (["energy", "molecules", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),
+        "must end in .npz",
+    ),
+    "molecules that are there already": (
+        (["energy", "molecules", "c.yaml"], {"c.yaml": DATA, "data.npz": "mine"}),
+        "data.npz is there already",
+    ),
     "absent data": ((["energy", "fit", "c.yaml"], {"c.yaml": FIT}), "data.npz does not exist"),
     "data that are none": (
         (["energy", "fit", "c.yaml"], {"c.yaml": FIT, "data.npz": "mine"}),

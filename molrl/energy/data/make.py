@@ -117,7 +117,7 @@ def _settled(
     tasks = [(s.numbers, s.positions, _RELAXED, n) for s, n in zip(structures, steps, strict=True)]
     results = _mapped(pool, tasks, "settling", progress)
     return [
-        s.at(result[0][-1], "settled")
+        s.at(result[0], "settled")
         for s, result in zip(structures, results, strict=True)
         if not isinstance(result, str)
     ]

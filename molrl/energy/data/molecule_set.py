@@ -35,7 +35,8 @@ class MoleculeSetConfig(Config):
         n: molecules drawn; those that do not keep their bonds are left out.
         bags: formulas of which isomers are made too.
         isomers: of each of the bags.
-        extra: SMILES of molecules that random graphs do not give.
+        extra: SMILES of molecules that random graphs do not give, drawn as bond perception draws
+            them.
         force_tolerance: eV/Å, the largest force on an atom of a relaxed molecule.
     """
 
@@ -46,7 +47,7 @@ class MoleculeSetConfig(Config):
     n: int = Field(default=8000, ge=1)
     bags: tuple[str, ...] = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
     isomers: int = Field(default=60, ge=0)
-    extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "[N-]=[N+]=O", "O=S=O")
+    extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "N#[N+][O-]", "O=[S+][O-]")
     force_tolerance: float = Field(default=0.02, gt=0)
 
 
@@ -81,7 +82,7 @@ def make_molecule_set(
                 if isinstance(result, str) or not result[1]:
                     lost["not relaxed"] += 1
                     continue
-                kept.append((task[0], result[0][-1]))
+                kept.append((task[0], result[0]))
                 names.append(name)
             progress("relaxing", min(i + _CHUNK, len(tasks)), len(tasks))
     finally:

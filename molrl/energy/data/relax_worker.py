@@ -1,4 +1,4 @@
-"""The work of one process of the relaxation pool: a GFN2-xTB relaxation that keeps its path."""
+"""The work of one process of the relaxation pool: a GFN2-xTB relaxation."""
 
 import numpy as np
 from ase import Atoms
@@ -11,7 +11,7 @@ _STIFFNESS = 40.0  # eV/Å²; a bond's, so that the first steps of BFGS are abou
 def work(
     numbers: np.ndarray, positions: np.ndarray, fmax: float, steps: int
 ) -> tuple[np.ndarray, bool] | str:
-    """Frames ``(n_frames, n, 3)`` in Å, first to last, and whether it converged; or a reason.
+    """Positions ``(n, 3)`` in Å where it ended, and whether it converged; or a reason.
 
     Args:
         numbers: ``(n,)`` atomic numbers of a neutral molecule; its spin is the lowest.
@@ -24,11 +24,9 @@ def work(
     atoms.calc = TBLite(
         method="GFN2-xTB", multiplicity=multiplicity, verbosity=0, max_iterations=120
     )
-    frames = [atoms.positions.copy()]
     try:
         optimizer = BFGS(atoms, logfile=None, maxstep=0.15, alpha=_STIFFNESS)
-        optimizer.attach(lambda: frames.append(atoms.positions.copy()))
         converged = optimizer.run(fmax=fmax, steps=steps)
     except Exception as error:  # tblite raises its own kinds where the SCF does not converge
         return f"GFN2-xTB: {error}".splitlines()[0]
-    return np.array(frames), bool(converged)
+    return atoms.positions, bool(converged)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.chemistry.molecule_set import SPLITS, split_of
 from molrl.energy.data.dataset import Dataset
 from molrl.errors import InputError
 from molrl.files import write_atomically
@@ -71,19 +70,6 @@ def test_joining_keeps_kinds_and_identities_apart(data):
 def test_the_largest_force_is_the_longest_vector(data):
     by_hand = [float(f.norm(dim=1).max()) for f in data.forces.split([2, 3, 1, 4])]
     assert data.largest_force().tolist() == pytest.approx(by_hand)
-
-
-def test_the_split_depends_on_the_identity_alone():
-    names = [f"C{'C' * (i % 40)}O{'N' * (i // 40)}" for i in range(1600)]
-    splits = [split_of(name) for name in names]
-    assert splits == [split_of(name) for name in names]
-    shares = [splits.count(name) / len(splits) for name in SPLITS]
-    assert shares == pytest.approx([0.90, 0.05, 0.05], abs=0.02)
-
-
-@pytest.mark.parametrize("smiles", ["C", "O", "CO", "C#N", "[H][H]", "[C-]#[O+]"])
-def test_the_pieces_of_all_others_are_for_training(smiles):
-    assert split_of(smiles) == "train"
 
 
 def test_a_kind_that_is_not_there_is_refused(data):

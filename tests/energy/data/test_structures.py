@@ -21,6 +21,7 @@ from molrl.energy.data.structures import (
     pulled_apart,
     random_walk,
     rattled,
+    strained,
 )
 from molrl.molecules import MoleculeBatch
 
@@ -146,6 +147,16 @@ def test_two_pieces_side_by_side_do_not_overlap(a, b, rng):
 def test_rattling_moves_by_about_the_width(structure, rng, width):
     moved = rattled(structure, rng, width, "distorted").positions - structure.positions
     assert 0.3 * width < moved.std() < 2 * width
+
+
+@fast
+@given(whole, streams, st.floats(0.001, 0.1))
+def test_a_strain_stretches_by_its_size_at_most(structure, rng, size):
+    moved = strained(structure, rng, size, "distorted")
+    pairs = np.triu_indices(len(structure), 1)
+    shares = distances(moved.positions)[pairs] / distances(structure.positions)[pairs]
+    assert np.abs(shares - 1).max() <= size + 1e-9
+    assert not np.allclose(shares, 1, rtol=1e-5)
 
 
 def test_a_pair_is_called_by_its_elements_and_distance():

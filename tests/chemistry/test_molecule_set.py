@@ -1,0 +1,134 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, shipped_molecules, split_of
+from molrl.energy import load_energy
+from molrl.errors import InputError
+
+BAGS = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return shipped_molecules()
+
+
+@pytest.fixture(scope="module")
+def some(shipped):
+    """Molecules of all sizes."""
+    return shipped[np.random.default_rng(0).choice(len(shipped), 150, replace=False)]
+
+
+def test_the_split_depends_on_the_identity_alone():
+    names = [f"C{'C' * (i % 40)}O{'N' * (i // 40)}" for i in range(1600)]
+    splits = [split_of(name) for name in names]
+    assert splits == [split_of(name) for name in names]
+    shares = [splits.count(name) / len(splits) for name in SPLITS]
+    assert shares == pytest.approx([0.90, 0.05, 0.05], abs=0.02)
+
+
+@pytest.mark.parametrize("smiles", ["C", "O", "CO", "C#N", "[H][H]", "[C-]#[O+]"])
+def test_the_pieces_of_all_others_are_for_training(smiles):
+    assert split_of(smiles) == "train"
+
+
+def test_a_file_gives_back_what_was_written(some, tmp_path):
+    some.save(tmp_path / "a.npz")
+    back = MoleculeSet.load(tmp_path / "a.npz")
+    assert back.identities == some.identities
+    for name in ("energy", "split"):
+        assert torch.equal(getattr(back, name), getattr(some, name)), name
+    for name in ("numbers", "positions", "n_atoms"):
+        assert torch.equal(getattr(back.molecules, name), getattr(some.molecules, name)), name
+    assert back.energy.dtype == torch.float64
+    assert back.molecules.positions.dtype == torch.float32
+
+
+def test_another_suffix_is_refused(some, tmp_path):
+    with pytest.raises(InputError, match=r"must end in \.npz"):
+        some.save(tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("energy", np.zeros(3)),
+        ("energy", None),
+        ("split", np.full(150, 9)),
+        ("n_atoms", np.array([2, 3])),
+        ("positions", np.zeros((2, 3))),
+        ("identities", np.array("C")),
+        ("identities", np.array([{"a": 1}], dtype=object)),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(some, tmp_path, name, value):
+    some.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    arrays[name] = value
+    if value is None:
+        del arrays[name]
+    np.savez(tmp_path / "b.npz", **arrays)
+    with pytest.raises(InputError, match=r"^molecule set .*b\.npz .+$"):
+        MoleculeSet.load(tmp_path / "b.npz")
+
+
+def test_a_file_that_is_no_archive_or_not_there_is_refused(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"not an archive")
+    for name in ("a.npz", "none.npz"):
+        with pytest.raises(InputError, match=f"^molecule set .*{name} cannot be read: .+$"):
+            MoleculeSet.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("formula", BAGS)
+def test_isomers_of_a_bag_are_several_and_sorted_by_energy(shipped, formula):
+    found = shipped.isomers(formula)
+    assert len(found) >= 3
+    assert {bag.formula for bag in found.molecules.bags()} == {formula}
+    assert len(set(found.identities)) == len(found)
+    assert (found.energy.diff() >= 0).all()
+
+
+def test_a_bag_without_molecules_has_no_isomers(shipped):
+    assert len(shipped.isomers("C40H82")) == 0
+
+
+def test_splits_share_no_identity_and_are_a_function_of_it(shipped):
+    parts = [shipped.of_split(name) for name in SPLITS]
+    assert sum(map(len, parts)) == len(shipped)
+    assert not Counter(name for part in parts for name in part.identities) - Counter(
+        shipped.identities
+    )
+    for name, part in zip(SPLITS, parts, strict=True):
+        assert {split_of(identity) for identity in part.identities} == {name}
+
+
+def test_a_split_that_is_none_is_refused(shipped):
+    with pytest.raises(InputError, match="train, valid, test"):
+        shipped.of_split("tset")
+
+
+def test_identities_are_distinct_and_what_bond_perception_says(shipped, some):
+    assert len(set(shipped.identities)) == len(shipped)
+    found = validity(some.molecules)
+    assert tuple(found.smiles) == some.identities
+    assert found.valid.all()
+
+
+def test_all_elements_and_sizes_are_there(shipped):
+    numbers = shipped.molecules.numbers
+    assert set(numbers.tolist()) == {1, 6, 7, 8, 9, 16}
+    heavy = shipped.molecules.sum_atoms((numbers > 1).long())
+    assert set(range(10)) <= set(heavy.tolist())
+
+
+def test_molecules_are_minima_of_gfn2_with_its_energy(some):
+    few = some[:20]
+    output = load_energy("gfn2").evaluate(few.molecules, forces=True)
+    assert torch.allclose(output.energy, few.energy, atol=1e-5)
+    assert output.forces.norm(dim=-1).max() < 0.021
