@@ -14,9 +14,11 @@ from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.held_out import read_identities
 from molrl.energy.data.labels import Dropped, Progress, label
 from molrl.energy.data.structures import (
+    NEAREST,
     Structure,
     beside,
     clash,
+    distances,
     half_built,
     pair,
     placed,
@@ -142,7 +144,7 @@ def _drawn(config: DataConfig, kind: str, count: int, draw: Draw) -> Iterator[St
         rng = _stream(config, kind, i)
         for _ in range(20):
             structure = draw(rng)
-            if structure is not None:
+            if structure is not None and distances(structure.positions).min() > NEAREST:
                 yield structure
                 break
 
