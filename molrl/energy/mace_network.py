@@ -44,7 +44,7 @@ class MaceConfig(Config):
         scale: eV, multiplies the learned part of the energy.
     """
 
-    elements: tuple[int, ...] = (1, 6, 7, 8)
+    elements: tuple[int, ...] = (1, 6, 7, 8, 9, 16)
     atomic_energies: tuple[float, ...] = ()
     repulsion: tuple[tuple[float, float], ...] = ()
     channels: int = Field(32, ge=1)

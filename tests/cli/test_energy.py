@@ -25,7 +25,7 @@ steps: 40
 warmup: 5
 batch_size: 8
 checkpoint_every: 20
-network: {elements: [1, 6, 7, 8, 9, 16], channels: 8, radial_mlp: [16]}
+network: {channels: 8, radial_mlp: [16]}
 """
 WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 

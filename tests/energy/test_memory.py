@@ -17,7 +17,7 @@ NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "C6H6", "CO2", "CH3CH2OH"]
 def model(tmp_path):
     """A small MACE with weights as they come."""
     torch.manual_seed(0)
-    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4))
+    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4, -5, -6))
     header = {"kind": "mace", "config": config.model_dump(mode="json")}
     save_weights(tmp_path / "mace.json", dict(Mace(config).named_parameters()), header)
     return MaceEnergy(tmp_path / "mace.json")
