@@ -152,7 +152,7 @@ class Fit:
             if self.step // per_epoch != epoch:
                 epoch = self.step // per_epoch
                 generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-                order = _pooled(self.data.molecules.n_atoms[self.train_set], size, generator)
+                order = pooled_order(self.data.molecules.n_atoms[self.train_set], size, generator)
             at = self.step % per_epoch * size
             yield self.train_set[order[at : at + size][self.ranks.rank :: self.ranks.size]]
 
@@ -284,7 +284,7 @@ def predict(network: Mace, graph: Graph, training: bool = True) -> tuple[Tensor,
     return energy if training else energy.detach(), -gradient
 
 
-def _pooled(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tensor:
+def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """A random order in which the structures of each ``size`` in a row have about as many atoms.
 
     Structures are shuffled, sorted by size within pools, and the batches of a pool shuffled.
