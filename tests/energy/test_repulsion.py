@@ -11,7 +11,8 @@ HEAVY = list(combinations_with_replacement([6, 7, 8, 9, 16], 2))
 
 
 def of_pairs(pairs, length):
-    parameters = torch.tensor([[GFN2_REPULSION[z] for z in side] for side in zip(*pairs, strict=True)])
+    sides = zip(*pairs, strict=True)
+    parameters = torch.tensor([[GFN2_REPULSION[z] for z in side] for side in sides])
     return repulsion(torch.full((len(pairs),), length, dtype=torch.float64), parameters.double())
 
 
