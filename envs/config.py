@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
+from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Hartree
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -152,10 +153,10 @@ class TaskConfig(EnvOptions):
     """What every task is told. Everything but a model and a function goes into JSON.
 
     Attributes:
-        energy: what pays: the name of an energy model, or a model.
+        energy: what pays: the name of an energy model, an ASE calculator, or a model.
     """
 
-    energy: str | EnergyModel = "mace"
+    energy: str | EnergyModel | BaseCalculator = "mace"
 
     @classmethod
     def of(cls, **options: Any) -> Self:  # noqa: ANN401 - checked by the schema

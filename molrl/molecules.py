@@ -158,9 +158,15 @@ class MoleculeBatch:
         """From ASE; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are taken over.
 
         Raises:
-            InputError: if one of them is no number that the molecule can have.
+            InputError: if one of them is no number that the molecule can have, or one is periodic.
         """
         images = [atoms] if isinstance(atoms, Atoms) else list(atoms)
+        for i, image in enumerate(images):
+            if image.pbc.any():
+                raise InputError(
+                    f"molecule {i} is periodic, and cells are not known; for a molecule in a box "
+                    "set its pbc to False"
+                )
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
         infos = [image.info for image in images]
         charge = [_whole(info.get("charge", 0), "charge", i) for i, info in enumerate(infos)]

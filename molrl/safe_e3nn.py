@@ -13,13 +13,13 @@ from contextlib import contextmanager, redirect_stdout
 
 import torch
 
-_SWITCH = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+NO_WEIGHTS_ONLY = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 @contextmanager
 def contained() -> Iterator[None]:
     """Import e3nn or mace inside; safe loading is as it was afterwards."""
-    before = os.environ.get(_SWITCH)
+    before = os.environ.get(NO_WEIGHTS_ONLY)
     with (
         torch.serialization.safe_globals([slice]),
         redirect_stdout(io.StringIO()),  # mace prints which accelerations are missing
@@ -30,12 +30,12 @@ def contained() -> Iterator[None]:
             yield
         finally:
             if before is None:
-                os.environ.pop(_SWITCH, None)
+                os.environ.pop(NO_WEIGHTS_ONLY, None)
             else:
-                os.environ[_SWITCH] = before
+                os.environ[NO_WEIGHTS_ONLY] = before
 
 
 with contained():
     from e3nn import o3
 
-__all__ = ["contained", "o3"]
+__all__ = ["NO_WEIGHTS_ONLY", "contained", "o3"]

@@ -116,3 +116,9 @@ def test_bad_molecules_are_named(numbers, positions, message):
 def test_shapes_must_belong_together():
     with pytest.raises(InputError, match="positions must be"):
         MoleculeBatch(torch.tensor([1]), torch.zeros(2, 3), torch.tensor([1]))
+
+
+def test_periodic_atoms_are_refused_rather_than_cut_out():
+    boxed = molecule("H2O", vacuum=3.0, pbc=(True, False, False))
+    with pytest.raises(InputError, match="molecule 1 is periodic"):
+        MoleculeBatch.from_ase([molecule("H2O"), boxed])

@@ -135,7 +135,7 @@ def go_on(folder: RunFolder) -> None:
 
 def _fit(config: FitConfig, ranks: Ranks) -> Fit:
     structures = Dataset.join([Dataset.load(path) for path in config.data])
-    atoms = load_energy(config.reference).atom_energies()
+    atoms = dict(load_energy(config.reference).atom_energies())
     return Fit(config, structures, atoms, resolve_device(config.device), ranks)
 
 
@@ -175,6 +175,19 @@ def _run_to_end(model: Fit, show: StepReport) -> None:
                 raise Stopped(number, f"saved at step {step}")
 
         model.run(report)
+
+
+def convert(arguments: Namespace) -> int:
+    """Turn a network that was pickled by mace-torch into weights that run no code.
+
+    Raises:
+        InputError: if it is not trusted or cannot be converted; nothing is written then.
+    """
+    from molrl.energy.mace_files import convert as write  # much of mace-torch
+
+    write(arguments.source, arguments.output, arguments.trust)
+    print(f"weights: {arguments.output}; use them as energy mace:{arguments.output}")
+    return 0
 
 
 def evaluate(arguments: Namespace) -> int:

@@ -116,6 +116,14 @@ def parser() -> argparse.ArgumentParser:
     _add_config(attack)
     fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a MACE to labelled structures")
     _add_config(fit)
+    convert = _command(
+        energies, "convert", "molrl.cli.energy:convert", "make a pickled MACE safe to load"
+    )
+    convert.add_argument("source", metavar="IN.model", help="network pickled by mace-torch")
+    convert.add_argument("output", metavar="OUT.json", help="weights go to OUT.safetensors")
+    convert.add_argument(
+        "--trust", action="store_true", help="load the pickle, which can run any code"
+    )
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
     errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")

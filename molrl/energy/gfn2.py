@@ -14,6 +14,7 @@ MAX_ITERATIONS = 120  # what has not converged by then does not converge at 250
 class GFN2Energy(SemiempiricalEnergy):
     """GFN2-xTB at 300 K electronic temperature; see :class:`SemiempiricalEnergy`."""
 
+    implemented_properties = ("energy", "forces", "dipole")
     name = "gfn2"
     elements = tuple(range(1, 87))
     worker = "xtb_worker.py"

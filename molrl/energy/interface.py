@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,7 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
 NO_ENERGY = "molecule without an energy"  # among the faults
@@ -25,6 +26,9 @@ class EnergyOutput:
         forces: ``(n_atoms_total, 3)`` float64, eV/Å, or None where not asked.
         descriptors: ``(n_atoms_total, n_features)`` invariant features of each atom, or None.
         uncertainty: ``(n_molecules,)``, or None where not asked or not to be had.
+        properties: name to tensor of each further property that was asked for, under ASE's names
+            and in ASE's units ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``
+            or, of a property of atoms, ``(n_atoms_total, ...)``; NaN where it failed.
         failures: index of each molecule whose energy failed, with the reason.
     """
 
@@ -32,6 +36,7 @@ class EnergyOutput:
     forces: Tensor | None = None
     descriptors: Tensor | None = None
     uncertainty: Tensor | None = None
+    properties: dict[str, Tensor] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
 
 
@@ -42,7 +47,12 @@ class EnergyModel(ABC):
     energy 0. A molecule whose energy cannot be had (SCF not converged, not a finite number) gets
     NaN and a reason in ``failures``; the others are not touched by it.
 
+    Molecules have no cell. Where periodic cells come, they are ``cell (n_molecules, 3, 3)`` of the
+    batch, in Å, zeros for a molecule, and a model that knows none refuses the others; a stress or
+    a stiffness tensor is then one more of the properties.
+
     Attributes:
+        implemented_properties: what :meth:`evaluate` gives, under ASE's names.
         name: what it is loaded by.
         elements: the atomic numbers it knows, ascending.
         device: where it computes.
@@ -50,6 +60,7 @@ class EnergyModel(ABC):
         evaluations: how many molecules were evaluated in all.
     """
 
+    implemented_properties: tuple[str, ...] = ("energy", "forces")
     name: str
     elements: tuple[int, ...]
     device: torch.device = torch.device("cpu")
@@ -67,6 +78,7 @@ class EnergyModel(ABC):
         *,
         forces: bool = False,
         descriptors: bool = False,
+        properties: Sequence[str] = (),
     ) -> EnergyOutput:
         """Energies of all molecules, and what else is asked for.
 
@@ -74,17 +86,19 @@ class EnergyModel(ABC):
             molecules: a batch on any device, or ASE atoms.
             forces: also return forces.
             descriptors: also return descriptors.
+            properties: what else to return, of ``implemented_properties``.
 
         Raises:
             InputError: if a coordinate is not finite, two atoms are in one place, or an element
-                is not known to the model.
+                or a property is not known to the model.
         """
+        self._check_properties(properties)
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
         molecules = molecules.check(self.elements)
         self.calls += 1
         self.evaluations += len(molecules)
-        output = self._evaluate(molecules, forces=forces, descriptors=descriptors)
+        output = self._evaluate_with(molecules, properties, forces=forces, descriptors=descriptors)
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
             output.energy[i] = float("nan")
             output.failures.setdefault(i, f"the energy of {self.name} is not a finite number")
@@ -97,20 +111,47 @@ class EnergyModel(ABC):
     ) -> EnergyOutput:
         """Do the work of :meth:`evaluate` on a checked batch, some molecules maybe empty."""
 
+    def _evaluate_with(
+        self,
+        molecules: MoleculeBatch,
+        properties: Sequence[str],
+        *,
+        forces: bool,
+        descriptors: bool,
+    ) -> EnergyOutput:
+        """:meth:`_evaluate`, with ``properties``; overridden where a model has any."""
+        return self._evaluate(molecules, forces=forces, descriptors=descriptors)
+
+    def _check_properties(self, properties: Sequence[str]) -> None:
+        further = [p for p in self.implemented_properties if p not in ("energy", "forces")]
+        if isinstance(properties, str):
+            raise InputError(f"properties are a list such as ['dipole'], not {properties!r}")
+        for name in properties:
+            if not further:
+                raise InputError(
+                    f"{self.name} has no property {name!r}; it has none but its energy"
+                )
+            if name not in further:
+                raise InputError(
+                    f"{self.name} has no property {name!r}; {did_you_mean(name, further)}"
+                )
+
     @property
     @abstractmethod
     def hash(self) -> str:
         """A short hash that names the physics: equal if and only if the energies are."""
 
-    def atom_energies(self) -> dict[int, float]:
+    def atom_energies(self) -> Mapping[int, float]:
         """The energy of one isolated atom of each known element, eV."""
         if not hasattr(self, "_atom_energies"):
-            atoms = MoleculeBatch.from_arrays(
-                (np.array([z]), np.zeros((1, 3))) for z in self.elements
-            )
-            energies = self._evaluate(atoms, forces=False, descriptors=False).energy
-            self._atom_energies = dict(zip(self.elements, energies.tolist(), strict=True))
+            output = self._evaluate(self._isolated_atoms(), forces=False, descriptors=False)
+            energies = output.energy.tolist()
+            self._atom_energies = dict(zip(self.elements, energies, strict=True))
         return self._atom_energies
+
+    def _isolated_atoms(self) -> MoleculeBatch:
+        """One atom of each known element, of the lowest spin, as molecules are by default."""
+        return MoleculeBatch.from_arrays((np.array([z]), np.zeros((1, 3))) for z in self.elements)
 
     def close(self) -> None:  # noqa: B027 - most models hold nothing
         """Give back what the model holds (worker processes)."""

@@ -1,5 +1,7 @@
 """Energy models by name."""
 
+from ase.calculators.calculator import BaseCalculator
+
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
 from molrl.registry import Registry
@@ -7,7 +9,11 @@ from molrl.registry import Registry
 ENERGY_MODELS = Registry(
     "energy model",
     {
-        "mace": "molrl.energy.mace:MaceEnergy",
+        "mace": "molrl.energy.mace:load_mace",
+        "mace-mp": "molrl.energy.foundations:MACE_MP",
+        "mace-off": "molrl.energy.foundations:MACE_OFF",
+        "mace-omol": "molrl.energy.foundations:MACE_OMOL",
+        "mace-anicc": "molrl.energy.foundations:MACE_ANI",
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
         "pm6": "molrl.energy.pm6:PM6Energy",
     },
@@ -16,30 +22,45 @@ ENERGY_MODELS = Registry(
 _LOADED: dict[tuple[str, str], EnergyModel] = {}
 
 
-def load_energy(name: str | EnergyModel = "mace", device: str = "auto") -> EnergyModel:
+def load_energy(
+    name: str | EnergyModel | BaseCalculator = "mace", device: str = "auto", trust: bool = False
+) -> EnergyModel:
     """The energy model called ``name``. A process holds one of each.
 
     Args:
-        name: ``"mace"``, ``"gfn2"``, ``"pm6"`` (with scine-sparrow), ``"mace:WEIGHTS.json"`` for
-            weights fitted with ``molrl energy fit``, or a model, which is returned as it is.
+        name: ``"mace"``, ``"gfn2"``, ``"pm6"`` (with scine-sparrow); ``"mace:WEIGHTS.json"`` for
+            weights that ``molrl energy fit`` or ``molrl energy convert`` wrote,
+            ``"mace:ANY.model"`` for a network that mace-torch pickled; ``"mace-mp"``,
+            ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a colon, one of their
+            variants, for a foundation model (:mod:`molrl.energy.foundations`, with their
+            licences); an ASE calculator; or a model, which is returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
+        trust: whether a pickle that ``name`` is the path of may be loaded. It can run any code.
 
     Raises:
-        InputError: if there is no such model, device or weights file.
+        InputError: if there is no such model, device or weights file, or it is a pickle that is
+            not trusted.
     """
     if isinstance(name, EnergyModel):
         return name
+    if isinstance(name, BaseCalculator):
+        from molrl.energy.ase_calculator import ASEEnergy
+
+        return ASEEnergy(name)
     if not isinstance(name, str):
-        raise InputError(f"an energy model is named by a string, not by {name!r}")
+        raise InputError(
+            f"an energy model is named by a string, or is an ASE calculator, not {name!r}"
+        )
     device = resolve_device(device)
     key = (name, device)
     if key not in _LOADED:
         kind, colon, argument = name.partition(":")
         factory = ENERGY_MODELS.load(kind)
-        if colon and kind != "mace":
+        if colon and not kind.startswith("mace"):
             raise InputError(f"{name!r}: {kind} takes nothing after a colon")
         arguments = [argument] if argument else []
-        _LOADED[key] = factory(*arguments, device=device)
+        options = {"trust": trust} if kind == "mace" else {}
+        _LOADED[key] = factory(*arguments, device=device, **options)
     return _LOADED[key]
 
 

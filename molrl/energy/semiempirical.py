@@ -1,5 +1,6 @@
 """What the semiempirical models have in common: a pool of processes that lives as long as they."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,9 @@ class SemiempiricalEnergy(EnergyModel):
         seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
     """
 
-    worker: ClassVar[str]  # file beside this one, with work(numbers, positions, charge, *rest)
+    # A file beside this one, with work(numbers, positions, charge, *rest): energy and gradient, and
+    # the dipole where ``implemented_properties`` has one, in atomic units; or why there are none.
+    worker: ClassVar[str]
 
     def __init__(
         self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
@@ -40,6 +43,16 @@ class SemiempiricalEnergy(EnergyModel):
     def _evaluate(
         self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
     ) -> EnergyOutput:
+        return self._evaluate_with(molecules, (), forces=forces, descriptors=descriptors)
+
+    def _evaluate_with(
+        self,
+        molecules: MoleculeBatch,
+        properties: Sequence[str],
+        *,
+        forces: bool,
+        descriptors: bool,
+    ) -> EnergyOutput:
         tasks = [
             (numbers, positions / Bohr, int(charge), *self._rest(int(spin)))
             for (numbers, positions), charge, spin in zip(
@@ -50,18 +63,23 @@ class SemiempiricalEnergy(EnergyModel):
         results = self._pool.map([tasks[i] for i in filled])
         energy = np.zeros(len(tasks))
         gradients = [np.full((len(task[0]), 3), np.nan) for task in tasks]
+        dipole = np.zeros((len(tasks), 3))
         failures = {}
         for i, result in zip(filled, results, strict=True):
             if isinstance(result, str):
-                energy[i], failures[i] = np.nan, result
+                energy[i], dipole[i], failures[i] = np.nan, np.nan, result
             else:
-                energy[i], gradients[i] = result
+                energy[i], gradients[i] = result[:2]
+                dipole[i] = result[2] if "dipole" in self.implemented_properties else np.nan
         force = None
         if forces:
             flat = np.concatenate(gradients) if gradients else np.zeros((0, 3))
             force = torch.from_numpy(-flat * Hartree / Bohr).to(molecules.device)
         energies = torch.from_numpy(energy * Hartree).to(molecules.device)
-        return EnergyOutput(energies, forces=force, failures=failures)
+        dipoles = torch.from_numpy(dipole * Bohr).to(molecules.device)
+        return EnergyOutput(
+            energies, forces=force, properties=dict.fromkeys(properties, dipoles), failures=failures
+        )
 
     def close(self) -> None:
         """End the worker processes; they start again when they are needed."""

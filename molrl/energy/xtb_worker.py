@@ -9,8 +9,10 @@ TBLITE_ERRORS = (TBLiteRuntimeError, TBLiteTypeError, TBLiteValueError)
 
 def work(
     numbers: np.ndarray, positions: np.ndarray, charge: int, uhf: int, max_iterations: int
-) -> tuple[float, np.ndarray] | str:
-    """Energy in Hartree and gradient ``(n, 3)`` in Hartree/Bohr, or why there is none.
+) -> tuple[float, np.ndarray, np.ndarray] | str:
+    """Energy in Hartree, gradient ``(n, 3)`` in Hartree/Bohr and dipole ``(3,)`` in e Bohr.
+
+    Or, in a line, why there are none.
 
     Args:
         numbers: ``(n,)`` atomic numbers.
@@ -24,6 +26,7 @@ def work(
         calculator.set("verbosity", 0)
         calculator.set("max-iter", max_iterations)
         result = calculator.singlepoint()
-        return float(result.get("energy")), np.array(result.get("gradient"))
+        energy, gradient = float(result.get("energy")), np.array(result.get("gradient"))
+        return energy, gradient, np.array(result.get("dipole"))
     except TBLITE_ERRORS as error:  # bad input, or an SCF that does not converge
         return f"GFN2-xTB: {error}".splitlines()[0]

@@ -5,7 +5,8 @@ import pytest
 import torch
 from ase.build import molecule
 
-from molrl.energy.mace import OUT_OF_MEMORY, MaceEnergy
+from molrl.energy.batched_network import OUT_OF_MEMORY
+from molrl.energy.mace import MaceEnergy
 from molrl.energy.mace_network import Mace, MaceConfig
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import save_weights

@@ -1,0 +1,118 @@
+"""Any ASE calculator pays: the same numbers, failures one by one, and what else it can say."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from tblite.ase import TBLite
+
+import molrl  # noqa: F401 - registers the environments
+from molrl.energy import load_energy
+from molrl.energy.ase_calculator import ASEEnergy
+from molrl.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def xtb():
+    return load_energy(TBLite(method="GFN2-xTB", verbosity=0))
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Molecules, of which one is an ion, one is of high spin, and one is empty."""
+    hydroxide, methylene = molecule("OH"), molecule("CH2_s3B1d")
+    hydroxide.info = {"charge": -1}
+    methylene.info = {"spin": 3}
+    return [molecule("H2O"), hydroxide, Atoms(), methylene, molecule("CH3")]
+
+
+def test_agrees_with_our_own_of_the_same_method(xtb, images):
+    ours = load_energy("gfn2").evaluate(images, forces=True, properties=["dipole"])
+    theirs = xtb.evaluate(images, forces=True, properties=["dipole", "charges"])
+    assert theirs.energy.numpy() == pytest.approx(ours.energy.numpy(), abs=1e-5)
+    assert theirs.forces.numpy() == pytest.approx(ours.forces.numpy(), abs=1e-4)
+    dipoles = [out.properties["dipole"].numpy() for out in (theirs, ours)]
+    assert dipoles[0].shape == (5, 3)
+    assert dipoles[0] == pytest.approx(dipoles[1], abs=1e-4)
+    charges = theirs.properties["charges"]
+    assert charges.shape == (sum(map(len, images)),)
+    assert charges[3:5].sum() == pytest.approx(-1, abs=1e-6)
+
+
+def test_the_dipole_of_water_is_a_debye_or_two_and_turns(xtb):
+    water = molecule("H2O")
+    turned = water.copy()
+    turned.rotate(90, "x")
+    for model in (load_energy("gfn2"), xtb):
+        dipole = model.evaluate([water, turned], properties=["dipole"]).properties["dipole"]
+        assert 0.3 < float(dipole[0].norm()) < 0.6  # e Å; 1.85 D is 0.39
+        wanted = dipole[0] @ torch.tensor([[1, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=dipole.dtype)
+        assert torch.allclose(dipole[1], wanted, atol=1e-4)
+
+
+def test_properties_that_a_model_has_not_are_refused():
+    water = molecule("H2O")
+    with pytest.raises(InputError, match="gfn2 has no property 'dipoles'; did you mean 'dipole'"):
+        load_energy("gfn2").evaluate(water, properties=["dipoles"])
+    with pytest.raises(InputError, match="mace has no property 'dipole'; it has none but"):
+        load_energy("mace").evaluate(water, properties=["dipole"])
+    with pytest.raises(InputError, match=r"a list such as \['dipole'\], not 'dipole'"):
+        load_energy("gfn2").evaluate(water, properties="dipole")
+
+
+def test_a_molecule_that_fails_touches_no_other():
+    model = load_energy(EMT())
+    images = [molecule("CO"), molecule("SiH4"), molecule("N2")]
+    out = model.evaluate(images, forces=True, properties=["energies"])
+    assert list(out.failures) == [1]
+    assert out.failures[1].startswith("EMT: NotImplementedError: ")
+    assert torch.isnan(out.energy).tolist() == [False, True, False]
+    assert torch.isnan(out.forces).all(-1).tolist() == [False] * 2 + [True] * 5 + [False] * 2
+    assert torch.isfinite(out.properties["energies"]).sum() == 4
+    assert model.evaluate(images[2]).energy[0] == out.energy[2]
+
+
+def test_isolated_atoms_are_computed_when_they_are_needed(xtb):
+    class Counting(LennardJones):
+        calls = 0
+
+        def calculate(self, *arguments, **options):
+            self.calls += 1
+            super().calculate(*arguments, **options)
+
+    calculator = Counting()
+    atoms = load_energy(calculator).atom_energies()
+    assert (atoms[6], atoms[6], calculator.calls) == (0.0, 0.0, 1)
+    assert 6 not in ASEEnergy(calculator, elements=[1, 8]).atom_energies()
+    assert np.isnan(load_energy(EMT()).atom_energies()[26])
+    quintet = Atoms("C", info={"spin": 3})
+    assert xtb.atom_energies()[6] == float(xtb.evaluate(quintet).energy[0])
+
+
+def test_the_hash_names_class_and_parameters():
+    hashes = [
+        load_energy(calculator).hash
+        for calculator in (LennardJones(), LennardJones(), LennardJones(epsilon=2.0), EMT())
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+def test_an_environment_is_paid_by_a_calculator(rebuild):
+    env = gym.make("MolDesign-v0", bag="H2O", energy=TBLite(method="GFN2-xTB", verbosity=0))
+    water = molecule("H2O")
+    rewards, reason = rebuild(env.unwrapped, water.numbers, water.positions)
+    same, _ = rebuild(
+        gym.make("MolDesign-v0", bag="H2O", energy="gfn2").unwrapped, water.numbers, water.positions
+    )
+    assert reason == "complete"
+    # The oxygen atom is a triplet for a calculator, and in GFN2-xTB 0.05 eV above the singlet.
+    assert sum(rewards) == pytest.approx(sum(same), abs=0.1)
+    envs = gym.make_vec("MolDesign-v0", num_envs=2, bag="H2O", energy=LennardJones())
+    envs.reset(seed=0)
+    _, _, terminated, _, _ = envs.step(envs.action_space.sample())
+    assert terminated.shape == (2,)
