@@ -31,7 +31,9 @@ def record(name: str, title: str, rows: list[dict[str, object]]) -> None:
         rows: one dict a line of the table, all with the same keys.
     """
     script = Path(sys.argv[0]).resolve().relative_to(RESULTS.parents[1])
-    command = " ".join(["python", str(script), *sys.argv[1:]])
+    # Where a user's own file lies says nothing to anybody else; its name does.
+    given = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = " ".join(["python", str(script), *given])
     environment = versions()
     data = {"title": title, "command": command, "environment": environment, "rows": rows}
     RESULTS.mkdir(exist_ok=True)

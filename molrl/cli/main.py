@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import math
 import os
 import re
 import sys
@@ -124,6 +125,8 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--trust", action="store_true", help="load the pickle, which can run any code"
     )
+    relax = _command(energies, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
+    _add_relax(relax)
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
     errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
@@ -175,6 +178,36 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-n", type=_count, default=100, help="how many; default: 100")
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
+
+
+def _add_relax(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
+    command.add_argument(
+        "--force-tolerance",
+        metavar="FORCE",
+        type=_force,
+        default=0.02,
+        help="the most that an atom of a relaxed molecule feels, eV/Å; default: 0.02",
+    )
+    command.add_argument(
+        "--max-steps",
+        metavar="N",
+        type=_count,
+        default=250,
+        help="energy evaluations of a molecule after the first; default: 250",
+    )
+    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz")
+
+
+def _force(text: str) -> float:
+    try:
+        force = float(text)
+    except ValueError:
+        force = math.nan
+    if not 1e-6 <= force <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no force from 1e-6 to 100 eV/Å")
+    return force
 
 
 def _count(text: str) -> int:

@@ -1,5 +1,6 @@
 """Relaxation of many molecules at once under one energy model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,6 +18,8 @@ _MAX_RADIUS = 0.3  # Å
 _MIN_RADIUS = 1e-4  # Å; a molecule whose steps all fail down to here has stalled
 _VIOLENT = 20.0  # eV/Å; the curvature of a clash this hard says nothing about the minimum
 _NOISE = 1e-4  # eV; an energy may rise by so much, which is what SCF and float32 leave
+
+Report = Callable[[int, int], None]  # told how many molecules are at rest, of how many
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def relax(
     model: EnergyModel,
     force_tolerance: float = FORCE_TOLERANCE,
     max_steps: int = MAX_STEPS,
+    report: Report = lambda done, total: None,
 ) -> Relaxed:
     """Relax each molecule to a local minimum of its energy.
 
@@ -61,6 +65,8 @@ def relax(
         model: the energy.
         force_tolerance: eV/Å; a molecule has converged when no atom feels more.
         max_steps: energy calls after the first.
+        report: told after every energy call how many molecules are at rest (converged, stalled
+            or without an energy), of how many.
 
     Raises:
         InputError: if the model cannot take the molecules.
@@ -69,6 +75,7 @@ def relax(
     for _ in range(max_steps):
         moving = (search.max_force() > force_tolerance) & (search.radius > _MIN_RADIUS)
         moving &= torch.isfinite(search.energy)
+        report(int((~moving).sum()), len(molecules))
         if not moving.any():
             break
         search.step(moving.nonzero().flatten())

@@ -38,6 +38,10 @@ def evaluate(content, name="in.extxyz"):
     return ["evaluate", name], {name: content}
 
 
+def relax(*arguments, content=WATER):
+    return ["energy", "relax", "in.extxyz", *arguments], {"in.extxyz": content}
+
+
 RANDOM = ("--method", "random:gfn2", "--bag", "H2O")
 RUN = {"run/config.yaml": TRAIN, "run/versions.json": '{"command": "train"}'}
 
@@ -202,6 +206,17 @@ COMMANDS = {
     "data that are none": (
         (["energy", "fit", "c.yaml"], {"c.yaml": FIT, "data.npz": "mine"}),
         "data.npz cannot be read",
+    ),
+    "nowhere to relax to": (relax(), "required: -o"),
+    "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz is there already"),
+    "relaxed molecules of no known kind": (relax("-o", "x.sdf"), "x.sdf is of no known kind"),
+    "a force that is none": (relax("--force-tolerance", "nan", "-o", "x.extxyz"), "no force from"),
+    "no force at all": (relax("--force-tolerance", "0", "-o", "x.extxyz"), "'0' is no force"),
+    "no steps to relax in": (relax("--max-steps", "0", "-o", "x.extxyz"), "'0' is no number"),
+    "an unknown energy to relax": (relax("--model", "gfn", "-o", "x.extxyz"), "mean 'gfn2'?"),
+    "an element the model does not know": (
+        relax("-o", "x.extxyz", content=WATER.replace("O", "U")),
+        "holds U",
     ),
     "an unknown energy of two": (
         (["energy", "evaluate", "in.extxyz", "--model", "gfn"], {"in.extxyz": WATER}),

@@ -138,6 +138,14 @@ def test_stopping_early_is_told(gfn2, relaxed):
     assert (early.energy > relaxed.energy).all()
 
 
+def test_progress_is_reported_until_all_are_at_rest():
+    start = MoleculeBatch.from_ase([molecule("CH4"), molecule("H2O"), Atoms("H")])
+    seen = []
+    relax(start, LennardJones(), max_steps=600, report=lambda *counts: seen.append(counts))
+    assert seen[0] == (2, 3)  # one has no energy, one has nowhere to go
+    assert seen[-1] == (3, 3)
+
+
 def test_a_failure_stays_where_it_is_and_harms_no_other():
     start = MoleculeBatch.from_ase([molecule("CH4"), molecule("H2O"), Atoms(), Atoms("H")])
     result = relax(start, LennardJones(), max_steps=600)

@@ -1,0 +1,190 @@
+"""`mace` against GFN2-xTB on real molecules: QM7, single points at the given geometries.
+
+python experiments/benchmarks/energy_qm7.py qm7.extxyz [--data fitted.npz ...] [-n 500]
+
+Molecules whose identity is in the data that the model was fitted to are left out and counted, and
+so are those with elements that it does not know. The offset of a formula is the mean error of its
+molecules; formulas of one molecule have no error after removing it, and are left out of that
+figure. The force error is the mean over all Cartesian components (`component`), and over all atoms
+of the length of the error (`vector`). Ranks are Spearman's correlation of the energies of the
+molecules of a formula, its mean over the 20 most frequent formulas.
+"""
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from qm7 import Molecules, blank_figure, evaluate, identities, known_molecules
+from record import RESULTS, record
+from scipy.stats import spearmanr
+
+from molrl.energy import EnergyModel, load_energy
+
+FREQUENT = 20  # formulas
+SULFUR = 16
+AIM: dict[str, object] = {
+    "molecules": "aim",
+    "count": "",
+    "energy MAE meV/atom": "<= 12",
+    "after offset": "<= 6",
+    "of": "",
+    "force MAE meV/Å, component": "<= 80",
+    "vector": "",
+    "rank correlation": ">= 0.95",
+    "formulas": "",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two models on the same molecules, those that both have an energy for.
+
+    Attributes:
+        formulas: ``(n_molecules,)`` str.
+        n_atoms: ``(n_molecules,)`` int64.
+        energy: ``(2, n_molecules)`` eV: predicted, reference.
+        forces: ``(2, n_atoms_total, 3)`` eV/Å, likewise.
+    """
+
+    formulas: np.ndarray
+    n_atoms: np.ndarray
+    energy: np.ndarray
+    forces: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "Compared":
+        """Those of ``chosen (n_molecules,)`` bool."""
+        atoms = np.repeat(chosen, self.n_atoms)
+        return Compared(
+            self.formulas[chosen],
+            self.n_atoms[chosen],
+            self.energy[:, chosen],
+            self.forces[:, atoms],
+        )
+
+    def relative(self) -> tuple[np.ndarray, np.ndarray]:
+        """Energies less their mean over the formula, eV, and which formulas have more than one.
+
+        Returns:
+            ``(2, n_molecules)`` eV, and ``(n_molecules,)`` bool.
+        """
+        _, index, counts = np.unique(self.formulas, return_inverse=True, return_counts=True)
+        means = np.stack([np.bincount(index, weights=e) / counts for e in self.energy])
+        return self.energy - means[:, index], counts[index] > 1
+
+    def rank_correlation(self) -> tuple[float, int]:
+        """Mean over the most frequent formulas, and how many formulas that were."""
+        counts = Counter(self.formulas.tolist()).most_common(FREQUENT)
+        values = [
+            spearmanr(*self.energy[:, self.formulas == formula]).statistic
+            for formula, count in counts
+            if count > 2
+        ]
+        return (float(np.mean(values)) if values else np.nan), len(values)
+
+    def row(self, name: str) -> dict[str, object]:
+        """A line of the table."""
+        error = np.abs(self.energy[0] - self.energy[1]) / self.n_atoms
+        relative, several = self.relative()
+        after = (np.abs(relative[0] - relative[1]) / self.n_atoms)[several]
+        force = self.forces[0] - self.forces[1]
+        correlation, n_formulas = self.rank_correlation()
+        values = (
+            name,
+            len(error),
+            1e3 * _mean(error),
+            1e3 * _mean(after),
+            len(after),
+            1e3 * _mean(np.abs(force)),
+            1e3 * _mean(np.linalg.norm(force, axis=-1)),
+            correlation,
+            n_formulas,
+        )
+        return dict(zip(AIM, values, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", help="QM7 as .extxyz")
+    parser.add_argument("--data", nargs="*", default=[], help="what the model was fitted to, .npz")
+    parser.add_argument("-n", type=int, help="take so many at random, for a quick look")
+    options = parser.parse_args()
+    model, reference = load_energy("mace"), load_energy("gfn2")
+    found = known_molecules(options.file, model)
+    if options.n:
+        order = np.random.default_rng(0).permutation(len(found))
+        found = found.without(order >= options.n, "places above -n in a random order")
+    found = unfitted(found, options.data)
+    compared, sulfurous, left_out = compare(found, model, reference)
+    rows = [compared.row("all"), compared.of(~sulfurous).row("without S")]
+    if sulfurous.any():
+        rows.append(compared.of(sulfurous).row("with S"))
+    draw(compared)
+    title = f"mace {model.hash} against GFN2-xTB, {left_out.describe()}"
+    record("energy_qm7", title, [*rows, AIM])
+
+
+def unfitted(found: Molecules, data: list[str]) -> Molecules:
+    """Without the molecules whose identity is in one of the data sets."""
+    fitted: set[str] = set()
+    for path in data:
+        with np.load(path, allow_pickle=False) as arrays:
+            fitted.update(arrays["identities"].tolist())
+    if not fitted:
+        return found
+    names = identities(found.molecules, "as given")
+    return found.without(np.isin(names, list(fitted)), "identities that were fitted to")
+
+
+def compare(
+    found: Molecules, model: EnergyModel, reference: EnergyModel
+) -> tuple[Compared, np.ndarray, Molecules]:
+    """Both models on the molecules; which hold sulfur; and the molecules both have energies for."""
+    results = [evaluate(one, found.molecules) for one in (model, reference)]
+    energy = np.stack([energy for energy, _ in results])
+    failed = ~np.isfinite(energy).all(0)
+    compared = Compared(
+        formulas=found.formulas(),
+        n_atoms=found.molecules.n_atoms.numpy(),
+        energy=energy,
+        forces=np.stack([forces for _, forces in results]),
+    ).of(~failed)
+    left = found.without(failed, "no energy of one of the models")
+    return compared, left.having(SULFUR), left
+
+
+def draw(compared: Compared) -> None:
+    """Isomer energies and forces of one model against those of the other."""
+    figure = blank_figure(9.6, 4.6)
+    left, right = figure.subplots(1, 2)
+    relative, several = compared.relative()
+    relative, forces = relative[:, several], compared.forces.reshape(2, -1)
+    error, force_error = np.ptp(relative, axis=0), np.abs(forces[0] - forces[1])
+    parity(left, relative, f"energy within the formula, eV; MAE {1e3 * _mean(error):.0f} meV")
+    parity(right, forces, f"force components, eV/Å; MAE {1e3 * _mean(force_error):.0f} meV/Å")
+    figure.savefig(RESULTS / "energy_qm7.png", metadata={"Software": None})
+
+
+def parity(axes: Axes, pair: np.ndarray, title: str) -> None:
+    """Density of ``pair (2, n)``, predicted against reference, with the line where they agree."""
+    reach = 1.05 * float(np.abs(pair).max(initial=1e-3))
+    axes.plot([-reach, reach], [-reach, reach], color="#bbbbbb", lw=0.8, zorder=0)
+    cells = axes.hexbin(
+        pair[1], pair[0], gridsize=100, bins="log", mincnt=1, cmap="viridis", linewidths=0.1,
+        extent=(-reach, reach, -reach, reach),
+    )  # fmt: skip
+    axes.figure.colorbar(cells, ax=axes, label="count", shrink=0.8)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set_xlabel("gfn2")
+    axes.set_ylabel("mace")
+    axes.set_title(title, fontsize=10, loc="left", color="#333333")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else np.nan
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""QM7 molecules relaxed with `mace` and with GFN2-xTB: do both come to the same place?
+
+python experiments/benchmarks/relaxation_qm7.py qm7.extxyz [-n 300]
+
+The molecules are chosen at random from a fixed seed, one of each formula, then another of each,
+until there are enough; both relaxations start from the given geometry. A molecule without an energy
+counts as infinitely far away. One that did not converge counts as it was left.
+"""
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+from qm7 import BLUE, RED, Molecules, blank_figure, identities, known_molecules
+from record import RESULTS, record
+
+from molrl.chemistry.geometry import rmsd
+from molrl.energy import EnergyModel, load_energy
+from molrl.energy.relaxation import Relaxed, relax
+from molrl.molecules import MoleculeBatch
+from molrl.runs.progress import progress
+
+SEED = 0
+NEAR, TYPICAL = 0.1, 0.05  # Å: 90 % of the molecules and half of them are to be within
+FORCE_TOLERANCE = 0.01  # eV/Å; half the default, since floppy molecules move far under small forces
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the relaxations, ``(n_molecules,)`` each.
+
+    Attributes:
+        distance: RMSD of the two minima, Å; infinite where one has no energy.
+        kept: the same identity at the start and in both minima.
+        kept_by: the same identity at the start and in the minimum of each of the two.
+        unconverged: how many were not, with each of the two.
+    """
+
+    distance: np.ndarray
+    kept: np.ndarray
+    kept_by: tuple[np.ndarray, np.ndarray]
+    unconverged: tuple[int, int]
+
+    def row(self) -> dict[str, object]:
+        """The line of the table."""
+        percent = [100 * float(kept.mean()) for kept in (self.kept, *self.kept_by)]
+        return {
+            "molecules": len(self.distance),
+            "median RMSD Å": float(np.median(self.distance)),
+            "within 0.1 Å, %": 100 * float((self.distance <= NEAR).mean()),
+            "identity kept by both, %": percent[0],
+            "by mace": percent[1],
+            "by gfn2": percent[2],
+            "not converged, mace": self.unconverged[0],
+            "gfn2": self.unconverged[1],
+        }
+
+
+AIM: dict[str, object] = {
+    "molecules": "aim",
+    "median RMSD Å": f"<= {TYPICAL}",
+    "within 0.1 Å, %": ">= 90",
+    "identity kept by both, %": ">= 99",
+    "by mace": "",
+    "by gfn2": "",
+    "not converged, mace": "",
+    "gfn2": "",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", help="QM7 as .extxyz")
+    parser.add_argument("-n", type=int, default=300, help="how many; default: 300")
+    options = parser.parse_args()
+    model, reference = load_energy("mace"), load_energy("gfn2")
+    found = known_molecules(options.file, model)
+    start = found.molecules[spread(found, options.n)]
+    outcome = compare(start, model, reference)
+    draw(outcome)
+    title = f"Relaxed with mace {model.hash} and with GFN2-xTB, out of {found.describe()}"
+    record("relaxation_qm7", title, [outcome.row(), AIM])
+
+
+def spread(found: Molecules, n: int) -> np.ndarray:
+    """Indices of ``n`` molecules: one of each formula, then a second of each, and so on."""
+    order = np.random.default_rng(SEED).permutation(len(found))
+    seen: dict[str, int] = {}
+    turn = np.zeros(len(found), dtype=int)  # how many of its formula came before it
+    for i, formula in zip(order, found.formulas()[order], strict=True):
+        turn[i] = seen[formula] = seen.get(formula, -1) + 1
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:n])
+
+
+def compare(start: MoleculeBatch, model: EnergyModel, reference: EnergyModel) -> Outcome:
+    """Relax the molecules with both models, and compare where they came to."""
+    first, second = relaxed(start, model), relaxed(start, reference)
+    distance = rmsd(first.molecules, second.molecules).cpu().numpy()
+    sound = np.isfinite((first.energy.cpu() + second.energy.cpu()).numpy())
+    names = identities(start, "as given")
+    kept_by = tuple(
+        (identities(done.molecules, by.name) == names) & (names != "")
+        for done, by in ((first, model), (second, reference))
+    )
+    return Outcome(
+        distance=np.where(sound, distance, np.inf),
+        kept=kept_by[0] & kept_by[1],
+        kept_by=(kept_by[0], kept_by[1]),
+        unconverged=(int((~first.converged).sum()), int((~second.converged).sum())),
+    )
+
+
+def relaxed(start: MoleculeBatch, model: EnergyModel) -> Relaxed:
+    """The molecules at the minima of a model."""
+    with progress(len(start), f"relaxed with {model.name}") as bar:
+        return relax(start, model, FORCE_TOLERANCE, report=lambda done, total: bar.update(done))
+
+
+def draw(outcome: Outcome) -> None:
+    """How far the two minima are from one another."""
+    figure = blank_figure(6.4, 3.8)
+    axes = figure.subplots()
+    bins = np.geomspace(1e-3, 3, 61)
+    axes.hist(np.clip(outcome.distance, bins[0], bins[-1]), bins=bins, color=BLUE)
+    axes.set_xscale("log")
+    axes.axvline(NEAR, color=RED, lw=1, ls=(0, (4, 3)))
+    row = outcome.row()
+    axes.set_title(
+        f"{row['molecules']} molecules, median {row['median RMSD Å']:.3f} Å, "
+        f"{row['within 0.1 Å, %']:.1f} % within {NEAR} Å",
+        fontsize=10,
+        loc="left",
+        color="#333333",
+    )
+    axes.set_xlabel("RMSD of the minima of mace and gfn2, Å")
+    axes.set_ylabel("molecules")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(RESULTS / "relaxation_qm7.png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

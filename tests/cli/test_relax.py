@@ -1,0 +1,82 @@
+"""molrl energy relax: molecules at their minima, and what did not get there is named."""
+
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.io import read, write
+
+from molrl.cli.main import main, parser
+from molrl.energy import load_energy
+from molrl.energy.relaxation import FORCE_TOLERANCE, MAX_STEPS
+from molrl.files import read_molecules
+
+NAMES = ["CH3OH", "CH3CONH2", "H2O", "HCOOH"]
+
+
+@pytest.fixture
+def start(here):
+    images = [molecule(name) for name in NAMES]
+    for image in images:
+        image.rattle(0.08, seed=1)
+    write("start.extxyz", images)
+    return images
+
+
+def relax(capsys, *arguments):
+    """The table that is printed, by name, and what is said on standard error."""
+    assert main(["energy", "relax", "start.extxyz", "-o", "out.extxyz", *arguments]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.rsplit("  ", 1) for line in out.splitlines() if "  " in line]
+    return {name.strip(): value.strip() for name, value in rows}, err
+
+
+@pytest.mark.parametrize("model", ["mace", "gfn2"])
+def test_molecules_come_to_the_minima_of_the_model(model, start, capsys):
+    table, err = relax(capsys, "--model", model, "--force-tolerance", "0.01")
+    counts = ("molecules", "converged", "not converged", "without an energy", "identity kept")
+    assert [table[name] for name in counts] == ["4", "4", "0", "0", "4 of 4"]
+    assert float(table["median energy gained, eV"]) > 0.1
+    assert 0.01 < float(table["median RMSD to the start, Å"]) < 0.5
+    assert err == ""
+    forces = load_energy(model).evaluate(read_molecules("out.extxyz"), forces=True).forces
+    assert forces.norm(dim=-1).max() < 0.011
+
+
+def test_what_is_written_is_what_the_model_says(start, capsys):
+    relax(capsys)
+    images = read("out.extxyz", ":")
+    model = load_energy("mace")
+    after, before = model.evaluate(images).energy, model.evaluate(start).energy
+    assert [image.get_potential_energy() for image in images] == pytest.approx(after, abs=1e-3)
+    assert [image.info["start_energy"] for image in images] == pytest.approx(before, abs=1e-3)
+    assert all(image.info["converged"] for image in images)
+    assert all(0 < image.info["max_force"] <= 0.02 for image in images)
+    assert all(image.info["steps"] > 1 for image in images)
+    assert [image.symbols.get_chemical_formula() for image in images] == [
+        image.symbols.get_chemical_formula() for image in start
+    ]
+
+
+def test_what_does_not_converge_is_named(start, capsys):
+    table, err = relax(capsys, "--max-steps", "1")
+    assert (table["converged"], table["not converged"]) == ("0", "4")
+    assert err == "molrl: not converged, by index from 0: 0, 1, 2, 3\n"
+    assert not any(image.info["converged"] for image in read("out.extxyz", ":"))
+
+
+def test_what_has_no_energy_is_named_and_written_as_it_came(here, capsys):
+    stretched = Atoms("CF", [[0, 0, 0], [0, 0, 4.0]])  # its SCF does not converge
+    write("start.extxyz", [stretched, molecule("H2O")])
+    table, err = relax(capsys, "--model", "gfn2")
+    counts = ("converged", "not converged", "without an energy")
+    assert [table[name] for name in counts] == ["1", "0", "1"]
+    assert err.startswith("molrl: no energy, by index from 0: 0 (GFN2-xTB: ")
+    assert err.count("\n") == 1
+    written = read_molecules("out.extxyz")
+    assert written.positions[:2].numpy() == pytest.approx(stretched.positions, abs=1e-7)
+
+
+def test_the_defaults_are_those_of_the_function():
+    arguments = parser().parse_args(["energy", "relax", "in.extxyz", "-o", "out.extxyz"])
+    assert arguments.force_tolerance == FORCE_TOLERANCE
+    assert arguments.max_steps == MAX_STEPS
