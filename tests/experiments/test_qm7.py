@@ -21,7 +21,7 @@ def compared(formulas, predicted, reference):
     """Molecules of two atoms, without an error in the forces."""
     n = len(formulas)
     return Compared(
-        formulas=np.array(formulas),
+        formulas=np.array(list(formulas)),
         n_atoms=np.full(n, 2),
         energy=np.array([predicted, reference], dtype=float),
         forces=np.zeros((2, 2 * n, 3)),
