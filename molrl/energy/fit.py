@@ -21,6 +21,8 @@ from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
+_ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count as squares
+_FORCE_WIDTH = 0.05  # eV/Å; likewise
 _POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
 Report = Callable[[int, dict[str, float]], None]
@@ -201,10 +203,10 @@ class Fit:
         loss = (
             self.config.energy_weight
             * _pseudo_huber(
-                energy_error * softness * molecules.n_atoms.clamp(min=1).sqrt(), 0.05
+                energy_error * softness * molecules.n_atoms.clamp(min=1).sqrt(), _ENERGY_WIDTH
             ).mean()
             + self.config.force_weight
-            * _pseudo_huber(force_error * softness[molecules.molecule], 0.2).mean()
+            * _pseudo_huber(force_error * softness[molecules.molecule], _FORCE_WIDTH).mean()
         )
         return loss, energy_error.detach().mean(), force_error.detach().mean()
 

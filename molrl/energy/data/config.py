@@ -21,18 +21,20 @@ class KindCounts(Config):
     Attributes:
         relaxed: molecules of the molecule set, the base of most others; all if it has fewer.
         distorted: molecules rattled by 0.01 to 0.25 Å, half of them strained by up to 4 % too.
+        twisted: molecules with one to three bonds turned by any angle, and slightly rattled.
         half_built: connected prefixes of random orders of placing the atoms, half of them rattled.
         placed: an atom at any distance and angle on a half-built or whole molecule.
         clash: two atoms pressed together to a quarter to three quarters of a bond.
         frag: molecules pulled apart at a bond, and two pieces side by side.
         pair: each pair of elements at distances of 0.3 to 6 Å.
         walk: what an agent builds at random from an empty canvas.
-        settled: half-built, placed and walk structures after a few steps downhill: what an agent
-            builds that has learned to find low energies.
+        settled: half-built, placed, walk and twisted structures after a few steps downhill: what
+            an agent builds that has learned to find low energies.
     """
 
     relaxed: int = Field(default=3000, ge=1)
     distorted: int = Field(default=7000, ge=0)
+    twisted: int = Field(default=4000, ge=0)
     half_built: int = Field(default=8000, ge=0)
     placed: int = Field(default=9000, ge=0)
     clash: int = Field(default=4000, ge=0)

@@ -26,6 +26,7 @@ from molrl.energy.data.structures import (
     random_walk,
     rattled,
     strained,
+    twisted,
 )
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.energy.registry import load_energy
@@ -64,7 +65,7 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     structures = list(molecules)
     made = list(_off_equilibrium(config, molecules))
     structures += made
-    rough = [s for s in made if s.kind in ("half-built", "placed", "walk")]
+    rough = [s for s in made if s.kind in ("half-built", "placed", "walk", "twisted")]
     rng = _stream(config, "settled", 0)
     index = rng.choice(len(rough), min(config.counts.settled, len(rough)), replace=False)
     pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _RELAXATION)
@@ -154,6 +155,7 @@ def _off_equilibrium(config: DataConfig, molecules: Sequence[Structure]) -> Iter
     draws = _Draws(config, molecules)
     counts = config.counts
     yield from _drawn(config, "distorted", counts.distorted, draws.distorted)
+    yield from _drawn(config, "twisted", counts.twisted, draws.twisted)
     yield from _drawn(config, "half-built", counts.half_built, draws.half_built)
     yield from _drawn(config, "placed", counts.placed, draws.placed)
     yield from _drawn(config, "clash", counts.clash, draws.clash)
@@ -191,6 +193,12 @@ class _Draws:
             molecule = strained(molecule, rng, rng.uniform(0, _STRAIN), "distorted")
         low, high = rng.choice(_WIDTHS, p=_WIDTH_SHARES)
         return rattled(molecule, rng, rng.uniform(low, high), "distorted")
+
+    def twisted(self, rng: np.random.Generator) -> Structure | None:
+        structure: Structure | None = self._molecule(rng)
+        for _ in range(int(rng.integers(1, 4))):
+            structure = structure and twisted(structure, rng)
+        return structure and rattled(structure, rng, rng.uniform(0.0, 0.06), "twisted")
 
     def half_built(self, rng: np.random.Generator) -> Structure | None:
         prefix = half_built(self._molecule(rng), rng)

@@ -162,6 +162,36 @@ def clash(structure: Structure, rng: np.random.Generator) -> Structure | None:
 
 def pulled_apart(structure: Structure, rng: np.random.Generator) -> Structure | None:
     """The two sides of a random bond that is in no ring, 0.2 to 4 Å further apart."""
+    split = _split(structure, rng)
+    if split is None:
+        return None
+    _, axis, side = split
+    shift = axis * rng.uniform(0.2, 4.0) + rng.normal(size=3) * 0.2
+    moved = structure.positions + np.where(side[:, None], 0.0, shift)
+    return structure.at(moved, "frag") if distances(moved).min() > NEAREST else None
+
+
+def twisted(structure: Structure, rng: np.random.Generator) -> Structure | None:
+    """One side of a random bond that is in no ring turned about it, by any angle."""
+    from scipy.spatial.transform import Rotation
+
+    split = _split(structure, rng)
+    if split is None:
+        return None
+    origin, axis, side = split
+    turn = Rotation.from_rotvec(axis * rng.uniform(0, 2 * np.pi))
+    turned = turn.apply(structure.positions - origin) + origin
+    moved = np.where(side[:, None], structure.positions, turned)
+    return structure.at(moved, "twisted")
+
+
+def _split(
+    structure: Structure, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """A point on a random bond, its direction, and ``(n,)`` bool the atoms on the near side.
+
+    None if there is no bond, or the bond is in a ring.
+    """
     bonded = bonds(structure)
     pairs = np.argwhere(np.triu(bonded))
     if not len(pairs):
@@ -176,9 +206,7 @@ def pulled_apart(structure: Structure, rng: np.random.Generator) -> Structure | 
     if side[j]:
         return None
     axis = structure.positions[j] - structure.positions[i]
-    shift = axis / np.linalg.norm(axis) * rng.uniform(0.2, 4.0) + rng.normal(size=3) * 0.2
-    moved = structure.positions + np.where(side[:, None], 0.0, shift)
-    return structure.at(moved, "frag") if distances(moved).min() > NEAREST else None
+    return structure.positions[i], axis / np.linalg.norm(axis), side
 
 
 def beside(a: Structure, b: Structure, rng: np.random.Generator) -> Structure:

@@ -22,6 +22,7 @@ from molrl.energy.data.structures import (
     random_walk,
     rattled,
     strained,
+    twisted,
 )
 from molrl.molecules import MoleculeBatch
 
@@ -131,6 +132,18 @@ def test_what_is_pulled_apart_keeps_the_shape_of_its_pieces(structure, rng):
     sides = np.unique(same, axis=0)
     assert len(sides) == 2
     assert (sides.sum(0) == 1).all()
+
+
+@fast
+@given(whole, streams)
+def test_what_is_twisted_keeps_its_bonds(structure, rng):
+    turned = twisted(structure, rng)
+    if turned is None:
+        return
+    bonded = bonds(structure)
+    before, after = distances(structure.positions), distances(turned.positions)
+    assert np.allclose(before[bonded], after[bonded])
+    assert (np.isclose(before, after) | np.isinf(before)).mean() > 0.3  # the sides keep their shape
 
 
 @fast
