@@ -1,52 +1,140 @@
-"""Batched MACE energies on one CPU thread against mace-torch's ASE calculator one by one."""
+"""Batched MACE energies of molecules of 10 atoms, against mace-torch's ASE calculator one by one.
 
+python experiments/benchmarks/energy_speed.py [--device cpu|cuda]
+
+On the CPU one thread, CPU time; on a GPU wall time. Two models: the shipped one, and one of
+MACE-OFF-medium's size with random weights. ``overhead`` is what ``evaluate`` takes beyond the
+network's own forward on prepared batches. Roofline: the time in which the device, at the bandwidth
+of a large copy measured in this run, moves the least that the network must (see roofline.py); the
+share is that time over the time of ``evaluate``. Bandwidth used: what the operators of the forward
+read and write, over the time it takes and that bandwidth.
+"""
+
+import argparse
 import warnings
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle, islice
 
 import torch
 from ase import Atoms
 from ase.build import molecule
-from record import cpu_ms, record
+from ase.collections import g2
+from record import record, seconds
+from roofline import Shape, bandwidth, bytes_moved
 
+from molrl.energy import mace_torch
+from molrl.energy.batched_network import NetworkEnergy, _chunks
 from molrl.energy.mace import MaceEnergy
-from molrl.energy.mace_torch import build_mace_torch
+from molrl.energy.mace_module import MaceModuleEnergy
+from molrl.energy.mace_network import MaceConfig
 from molrl.molecules import MoleculeBatch
+from molrl.neighbors import neighbor_pairs
+from molrl.runs.progress import progress
 
-NAMES = ["CH3CH2OH", "CH3CONH2", "CH3CH2NH2", "CH3OCH3", "HCOOCH3", "C2H6CHOH", "CH3CHO", "CH3COOH"]
-BATCHES = (1, 8, 64, 256)
+N_ATOMS = 10
+CUTOFF = 5.0  # Å, of both
+BATCHES = {"cpu": (1, 8, 64, 256), "cuda": (64, 256, 1024, 4096, 16384)}
+LARGE = Shape(channels=128, hidden_l=1, max_ell=3)  # as MACE-OFF-medium
 
 
 def main() -> None:
     # after molrl, which keeps mace-torch from switching safe loading off for the process
     from mace.calculators import MACECalculator
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=BATCHES, default="cpu")
+    device = parser.parse_args().device
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    model = MaceEnergy()
-    calculator = MACECalculator(
-        models=[build_mace_torch(model.config)], device="cpu", default_dtype="float32"
-    )
-    images = [molecule(name) for name in NAMES] * 8
-
-    def one_by_one() -> None:
-        for image in images:
-            atoms = Atoms(image.numbers, image.positions)
-            atoms.calc = calculator
-            atoms.get_potential_energy()
-
-    reference = 1e3 * len(images) / cpu_ms(one_by_one, 5)
-    rows: list[dict[str, object]] = [
-        {"what": "ASE calculator, one by one", "batch": 1, "molecules/s": reference, "ratio": 1.0}
-    ]
-    for forces in (False, True):
-        for size in BATCHES:
-            batch = MoleculeBatch.from_ase((images * 4)[:size])
-            ms = cpu_ms(lambda b=batch, f=forces: model.evaluate(b, forces=f), 10)
-            rate = 1e3 * size / ms
-            what = "molrl, energy and forces" if forces else "molrl, energy"
-            rows.append(
-                {"what": what, "batch": size, "molecules/s": rate, "ratio": rate / reference}
+    images = ten_atoms()
+    peak = bandwidth(device)
+    shipped = MaceEnergy(device=device)
+    own = Shape(channels=shipped.config.channels, layers=shipped.config.layers)
+    models: dict[str, tuple[NetworkEnergy, Shape]] = {
+        "shipped": (shipped, own),
+        "128x0e+128x1o, l 3": (large(shipped.config, device), LARGE),
+    }
+    rows: list[dict[str, object]] = []
+    with progress(len(models) * len(BATCHES[device]), "measure") as bar:
+        for name, (model, shape) in models.items():
+            calculator = MACECalculator(
+                models=[reference_network(model)], device=device, default_dtype="float32"
             )
-    record("energy_speed", "MACE on one CPU thread, molecules of 7 to 12 atoms", rows)
+            alone = len(images) / seconds(partial(one_by_one, calculator, images), device)
+            for size in BATCHES[device]:
+                batch = MoleculeBatch.from_ase(list(islice(cycle(images), size))).to(device)
+                rows.append(
+                    {"model": name, "batch": size, **measure(model, shape, batch, peak, alone)}
+                )
+                bar.update(len(rows))
+    what = f"MACE energies of molecules of {N_ATOMS} atoms, shipped: mace {shipped.hash}"
+    title = f"{what}; a large copy moves {peak / 1e9:.0f} GB/s"
+    record(f"energy_speed_{'gpu' if device == 'cuda' else 'cpu'}", title, rows)
+
+
+def ten_atoms() -> list[Atoms]:
+    """All molecules of 10 atoms among ASE's G2 set that the models know."""
+    images = [molecule(name) for name in g2.names]
+    known = {1, 6, 7, 8}
+    return [i for i in images if len(i) == N_ATOMS and known.issuperset(i.numbers.tolist())]
+
+
+def large(like: MaceConfig, device: str) -> MaceModuleEnergy:
+    """A model of MACE-OFF-medium's size with random weights, for the elements of another."""
+    torch.manual_seed(0)
+    config = like.model_copy(update={"channels": LARGE.channels})
+    network = mace_torch.build_mace_torch(config, "128x0e + 128x1o", LARGE.max_ell)
+    return MaceModuleEnergy(network, "large", "0" * 12, device=device)
+
+
+def reference_network(model: NetworkEnergy) -> torch.nn.Module:
+    """The network that mace-torch's calculator runs: of the same shape as the model's."""
+    if isinstance(model, MaceEnergy):
+        return mace_torch.build_mace_torch(model.config)
+    return model.network
+
+
+def own_forward(model: NetworkEnergy, batch: MoleculeBatch) -> Callable[[], object]:
+    """The network alone, on the batches that ``evaluate`` would give it, prepared beforehand."""
+    chunks = [batch[chunk] for chunk in _chunks(batch.n_atoms, model._chunk)]
+    if isinstance(model, MaceEnergy):
+        graphs = [model._batcher(chunk, torch.float32) for chunk in chunks]
+        return torch.no_grad()(lambda: [model.network(graph) for graph in graphs])
+    batcher = mace_torch.Batcher(model.elements, CUTOFF)
+    parts = [batcher(chunk, torch.float32) for chunk in chunks]
+    return torch.no_grad()(lambda: [model.network(part, compute_force=False) for part in parts])
+
+
+def measure(
+    model: NetworkEnergy, shape: Shape, batch: MoleculeBatch, peak: float, alone: float
+) -> dict[str, object]:
+    device, n = model.device.type, len(batch)
+    forward = own_forward(model, batch)
+    energy = seconds(lambda: model.evaluate(batch), device)
+    own = seconds(forward, device)
+    forces = seconds(lambda: model.evaluate(batch, forces=True), device)
+    n_pairs = neighbor_pairs(batch.positions, batch.n_atoms, CUTOFF).shape[1] // 2
+    least = shape.least_bytes(N_ATOMS * n, n_pairs)
+    moved = bytes_moved(forward)
+    return {
+        "energies/s": n / energy,
+        "x ASE": n / energy / alone,
+        "with forces/s": n / forces,
+        "own forward/s": n / own,
+        "overhead %": 100 * (energy / own - 1),
+        "least kB/molecule": least / n / 1e3,
+        "share of roofline %": 100 * least / peak / energy,
+        "moved kB/molecule": moved / n / 1e3,
+        "bandwidth used %": 100 * moved / peak / own,
+    }
+
+
+def one_by_one(calculator: object, images: list[Atoms]) -> None:
+    for image in images:
+        atoms = Atoms(image.numbers, image.positions)
+        atoms.calc = calculator
+        atoms.get_potential_energy()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ and batch 8, and 105 ms per sample and epoch of PPO.
 
 import numpy as np
 import torch
-from record import cpu_ms, record
+from record import record, seconds
 from stable_baselines3 import PPO
 
 from molrl.agents.config import PolicyConfig, PPOConfig
@@ -65,7 +65,7 @@ def update_ms(agent: PPO, canvas_size: int) -> float:
         rewards = np.random.default_rng(1).normal(size=BATCH).astype(np.float32)
         buffer.add(shown, actions.numpy(), rewards, np.ones(BATCH), values, log_prob)
     buffer.compute_returns_and_advantage(torch.zeros(BATCH), np.ones(BATCH))
-    return cpu_ms(agent.train, 5) / SAMPLES
+    return 1e3 * seconds(agent.train, "cpu") / SAMPLES
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
     for canvas_size, reference in MOLGYM_FORWARD.items():
         agent = model(canvas_size)
         shown = observation(canvas_size)
-        forward = cpu_ms(lambda a=agent, s=shown: a.predict(s), 10) / BATCH
+        forward = 1e3 * seconds(lambda a=agent, s=shown: a.predict(s), "cpu") / BATCH
         rows.append(row(f"act, batch {BATCH}, canvas {canvas_size}", forward, reference))
         update = update_ms(agent, canvas_size)
         rows.append(row(f"PPO, per sample and epoch, canvas {canvas_size}", update, MOLGYM_UPDATE))

@@ -4,22 +4,30 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
+import torch
+
+from molrl.evaluation.table import markdown_table
 from molrl.runs.folder import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+MEASURED = 1.0  # seconds for which a speed is measured, two calls at least
 
 
-def cpu_ms(work: Callable[[], object], repeats: int) -> float:
-    """Least CPU time of one call in ms, over ``repeats`` calls after one that warms up."""
+def seconds(work: Callable[[], object], device: str) -> float:
+    """Least time of one call after one that warms up: CPU time, or wall time on a GPU."""
+    clock = perf_counter if device == "cuda" else process_time
+    wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
     work()
-    times = []
-    for _ in range(repeats):
-        start = process_time()
+    wait()
+    times: list[float] = []
+    while len(times) < 2 or sum(times) < MEASURED:
+        start = clock()
         work()
-        times.append(process_time() - start)
-    return 1e3 * min(times)
+        wait()
+        times.append(clock() - start)
+    return min(times)
 
 
 def record(name: str, title: str, rows: list[dict[str, object]]) -> None:
@@ -38,19 +46,8 @@ def record(name: str, title: str, rows: list[dict[str, object]]) -> None:
     data = {"title": title, "command": command, "environment": environment, "rows": rows}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    table = markdown(rows)
+    table = markdown_table(rows)
     about = ", ".join(f"{key} {value}" for key, value in environment.items())
     text = f"# {title}\n\n{table}\n\n`{command}`\n\n{about}\n"
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     sys.stdout.write(f"{title}\n{table}\n")
-
-
-def markdown(rows: list[dict[str, object]]) -> str:
-    """Rows as a Markdown table."""
-    keys = list(rows[0])
-    lines = [keys, ["---"] * len(keys), *([_cell(row[key]) for key in keys] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

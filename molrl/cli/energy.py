@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import TypeVar
 
 import torch
@@ -19,8 +20,10 @@ from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.fit import Report as StepReport
 from molrl.energy.interface import EnergyOutput
+from molrl.energy.mace import MaceEnergy
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
+from molrl.evaluation.card import write_card
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
@@ -140,13 +143,26 @@ def _fit(config: FitConfig, ranks: Ranks) -> Fit:
 
 
 def _run(model: Fit, folder: RunFolder) -> None:
-    """Fit to the end, on every rank; the first logs, and prints the closing table."""
+    """Fit to the end, on every rank; the first logs, judges, and prints the closing table."""
     if not model.ranks.first:
         _run_to_end(model, lambda step, figures: None)
         return
+    with folder.at_work():
+        per_second = _run_logged(model, folder)
+        fitted = MaceEnergy(model.weights, str(model.device))
+        write_card(folder, fitted, model.weights, model.config, per_second)
+        closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
+        folder.write_summary({**closing, "weights": str(model.weights)})
+    print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
+    print(f"model card: {folder.path / 'card.md'}")
+    print(format_table(closing))
+
+
+def _run_logged(model: Fit, folder: RunFolder) -> float | None:
+    """Fit to the end and log; structures a second, errors and all, or None if no step was left."""
     last: dict[str, float] = {}
+    first, began = model.step, perf_counter()
     with (
-        folder.at_work(),
         MetricsLog(folder.metrics_file, folder.tensorboard, steps=model.step) as log,
         progress(model.config.steps, "fit", model.step) as bar,
     ):
@@ -158,10 +174,8 @@ def _run(model: Fit, folder: RunFolder) -> None:
             bar.update(step, loss=figures["loss"], valid=last.get("valid_energy_mae"))
 
         _run_to_end(model, show)
-        closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
-        folder.write_summary({**closing, "weights": str(model.weights)})
-    print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
-    print(format_table(closing))
+    structures = (model.step - first) * model.config.batch_size * model.ranks.size
+    return structures / (perf_counter() - began) or None
 
 
 def _run_to_end(model: Fit, show: StepReport) -> None:

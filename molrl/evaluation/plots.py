@@ -30,14 +30,25 @@ def plot_learning_curve(
         path: of the PNG.
         title: written above, such as the bag and the energy model.
     """
-    figure = Figure(figsize=(7.2, 4.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(7.2, 4.2)
     ax = figure.subplots()
     for name, (label, color) in _CURVES.items():
         points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
         _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
     _decorate(ax)
     ax.set_title(title, fontsize=11, loc="left", color="#333333")
+    save_figure(figure, path)
+
+
+def blank_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches at 150 dots an inch, without a window."""
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
+    """Write a PNG, whole or not at all, with nothing in it that differs between identical runs."""
     write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
 
 

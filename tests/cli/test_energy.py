@@ -1,5 +1,6 @@
 """molrl energy: data, then a fit that can be resumed, then its errors, on real physics."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,8 +10,10 @@ import pytest
 from molrl.cli.main import main
 from molrl.energy import load_energy
 from molrl.energy.data.dataset import Dataset
+from molrl.energy.errors import errors_of
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
+from molrl.runs.weights import sha256
 
 DATA = """
 output: data.npz
@@ -68,15 +71,41 @@ def test_the_fit_is_a_run_with_a_row_a_checkpoint(fits):
     assert load_energy(f"mace:{weights}").elements == (1, 6, 7, 8, 9, 16)
 
 
+def test_the_fit_ends_with_a_card_of_what_it_is(fits):
+    run = fits / "whole"
+    card = json.loads((run / "card.json").read_text())
+    model = load_energy(f"mace:{run / 'mace.json'}")
+    assert card["model"] == f"mace {model.hash}"
+    assert card["weights"]["sha256"] == sha256((run / "mace.safetensors").read_bytes())
+    data = Dataset.load(fits / "data.npz")
+    (file,) = card["files"]
+    assert file["SHA-256"] == sha256((fits / "data.npz").read_bytes())
+    assert file["structures"] == len(data) == sum(card["structures"][-1][s] for s in data.splits)
+    assert card["config"]["seed"] == 0
+    assert card["versions"]["torch"]
+    assert card["speed"]["fitted_per_second"] > 0
+    assert card["speed"]["energies_per_second"] > 0
+    wanted = errors_of(model, data[data.split == data.splits.index("valid")])
+    assert card["errors"]["valid"] == wanted.by_kind()
+    text = (run / "card.md").read_text()
+    for picture in ("parity.png", "curve.png"):
+        assert f"]({picture})" in text
+        assert (run / picture).read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
     run = tmp_path / "moved"
     shutil.copytree(fits / "whole", run)
     (run / "summary.json").unlink()
     (run / "mace.json").unlink()
+    (run / "card.json").unlink()
     shutil.rmtree(Checkpoints(run / "checkpoints").path(40))
     assert main(["resume", str(run)]) == 0
     for name in ("metrics.csv", "mace.safetensors", "mace.json"):
         assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()
+    cards = [json.loads((folder / "card.json").read_text()) for folder in (run, fits / "whole")]
+    assert cards[0]["errors"] == cards[1]["errors"]
+    assert cards[0]["model"] == cards[1]["model"]
 
 
 def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, capsys, once):

@@ -1,13 +1,38 @@
 """The short form of the gate; the whole is experiments/benchmarks/placement_gate.py."""
 
 import numpy as np
+import pytest
 
 from molrl.energy import load_energy
-from molrl.energy.data.adversarial import placement_attack
+from molrl.energy.data.adversarial import AttackReport, placement_attack
+from molrl.energy.gate import GATES, Gate
 
 
-def test_shipped_model_is_not_fooled():
-    report = placement_attack(load_energy("mace"), load_energy("gfn2"), 30, 200, seed=7)
+@pytest.mark.parametrize("guard", GATES)
+def test_shipped_model_is_not_fooled(guard):
+    report = placement_attack(load_energy("mace"), load_energy("gfn2"), 30, 200, 7, guard)
     assert len(report.errors) >= 25
-    assert abs(report.errors.mean()) <= 0.3
-    assert np.abs(report.errors).max() <= 5.0
+    assert GATES[guard].failures(report) == []
+
+
+def test_the_guard_of_the_environment_halves_what_is_allowed():
+    free, guarded = GATES[0.0], GATES[0.65]
+    assert (free.mean, free.overbinding_99, free.overbinding_max) == (0.1, 0.5, 2.0)
+    assert guarded == Gate(free.mean / 2, free.overbinding_99 / 2, free.overbinding_max / 2)
+
+
+@pytest.mark.parametrize(
+    ("errors", "over"),
+    [
+        (np.zeros(200), []),
+        (np.full(200, 0.11), ["size"]),
+        (np.full(200, -0.11), ["size"]),
+        (np.r_[np.zeros(195), np.full(5, -0.6)], ["99th"]),  # 5 of 200 are 2.5 %
+        (np.r_[np.zeros(199), -2.1], ["largest"]),
+        (np.r_[np.zeros(199), 2.1], []),  # underbound: costs an agent, pays it nothing
+        (np.full(200, np.nan), ["size", "99th", "largest"]),
+    ],
+)
+def test_each_limit_is_held(errors, over):
+    lines = GATES[0.0].failures(AttackReport(errors, failed=0, structures=[]))
+    assert [line.split()[0] for line in lines] == over

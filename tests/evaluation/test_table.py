@@ -1,6 +1,6 @@
 import math
 
-from molrl.evaluation.table import format_table
+from molrl.evaluation.table import format_table, markdown_table
 
 
 def test_figures_are_aligned_and_have_units():
@@ -37,3 +37,15 @@ def test_unknown_figures_come_last_under_their_own_name():
 
 def test_no_figures_no_lines():
     assert format_table({}) == ""
+
+
+def test_rows_become_a_markdown_table():
+    rows = [{"kind": "relaxed", "n": 7, "error": 0.012345}, {"kind": "walk", "n": 1, "error": None}]
+    assert markdown_table([*rows, {"kind": "far", "n": 2, "error": 1234.5}]).splitlines() == [
+        "| kind | n | error |",
+        "| --- | --- | --- |",
+        "| relaxed | 7 | 0.0123 |",
+        "| walk | 1 | - |",
+        "| far | 2 | 1234 |",
+    ]
+    assert markdown_table([]) == ""

@@ -18,12 +18,13 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from record import markdown, record
+from record import record
 
 import molrl.cli.energy
 import molrl.cli.resume
 import molrl.cli.train  # noqa: F401 - for the forks
 from molrl.cli.main import main
+from molrl.evaluation.table import markdown_table
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.weights import sha256
 
@@ -68,7 +69,7 @@ def close(name: str, title: str, rows: list[dict[str, object]], small: bool) -> 
     Rows that count have ``tried`` and ``as it should be``.
     """
     if small:
-        print(markdown(rows))
+        print(markdown_table(rows))
     else:
         record(f"reliability_{name}", title, rows)
     wrong = [row for row in rows if row.get("tried") != row.get("as it should be")]

@@ -53,6 +53,7 @@ class AttackReport:
             "mean_absolute_error": float(np.abs(errors).mean()),
             "worst_error": float(errors[np.abs(errors).argmax()]),
             "overbinding_99": float(-np.quantile(errors, 0.01)),
+            "overbinding_max": float(-errors.min()),
             "overbound_share": float((errors < -_OVERBOUND).mean()),
         }
 

@@ -1,0 +1,50 @@
+"""How long a fresh process takes to its first energy, and how large the shipped weights are.
+
+Exits with 1 if the first energy takes more than 4 s, or the weights more than 5 MB.
+"""
+
+import subprocess
+import sys
+from time import perf_counter
+
+from record import record
+
+from molrl.energy.mace import SHIPPED
+
+SECONDS, MEGABYTES = 4.0, 5.0
+PROCESSES = 3
+FIRST_ENERGY = """
+from time import perf_counter
+from ase.build import molecule
+import molrl
+start = perf_counter()
+energy = float(molrl.load_energy("mace", device="cpu").evaluate(molecule("CH3OH")).energy[0])
+print(perf_counter() - start)
+"""
+
+
+def main() -> int:
+    inside, whole = [], []
+    for _ in range(PROCESSES):
+        start = perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_ENERGY], check=True, capture_output=True, text=True
+        )
+        whole.append(perf_counter() - start)
+        inside.append(float(done.stdout))
+    size = sum(path.stat().st_size for path in SHIPPED.parent.iterdir() if path.is_file()) / 1e6
+    rows: list[dict[str, object]] = [
+        row('load_energy("mace") to the first energy', min(inside), "s", SECONDS),
+        row("the whole process, Python's start and imports with it", min(whole), "s", None),
+        row("shipped weights", size, "MB", MEGABYTES),
+    ]
+    record("energy_load", f"A fresh process, least of {PROCESSES}, CPU", rows)
+    return 0 if min(inside) <= SECONDS and size <= MEGABYTES else 1
+
+
+def row(what: str, figure: float, unit: str, at_most: float | None) -> dict[str, object]:
+    return {"what": what, "figure": figure, "unit": unit, "at most": at_most}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
