@@ -25,7 +25,9 @@ class Rules(BaseModel):
     Br) must have an atom of another kind nearer than ``solo_distance``, unless it is the first.
     An action that breaks a rule is refused: the canvas stays as it is and the episode ends at
     ``min_reward``. An atom that pays less than ``min_reward`` or more than ``max_reward`` ends the
-    episode at ``min_reward`` too; real bonds never do, holes in a learned energy may.
+    episode at ``min_reward`` too; real bonds never do, holes in a learned energy may. So does an
+    atom that leaves the energy model more uncertain of the canvas than ``max_uncertainty``; 0 is as
+    uncertain as the 99 % quantile of what it was fitted to and learnt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -39,6 +41,9 @@ class Rules(BaseModel):
     solo_distance: float | None = Field(default=2.0, gt=0, description="Å; None: no solo rule")
     min_reward: float = Field(default=-16.3, lt=0, description="eV")
     max_reward: float | None = Field(default=30.0, gt=0, description="eV; None: no upper limit")
+    max_uncertainty: float | None = Field(
+        default=None, description="of the energy model, on its own scale; None: no limit"
+    )
     keep_rejected: bool = Field(
         default=False, description="whether an atom rejected for what it pays stays on the canvas"
     )

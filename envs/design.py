@@ -42,8 +42,8 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
     Termination: the bag is empty ("complete"); the action is refused ("element not in bag", "focus
         on an empty slot", "out of bounds", "clash", "solo atom"), which leaves the canvas as it
         was; the atom is rejected for its energy difference ("energy rise too large", "energy drop
-        too large"); the energy or a reward term cannot be had ("energy failed: ...", "reward
-        failed: ...").
+        too large") or because the energy model is not certain of it ("uncertain"); the energy or a
+        reward term cannot be had ("energy failed: ...", "reward failed: ...").
 
     Truncation: ``max_steps`` atoms are placed and the bag is not empty ("step limit").
 

@@ -39,6 +39,7 @@ class Reason(IntEnum):
     REWARD_FAILED = 9
     COMPLETE = 10
     STEP_LIMIT = 11
+    UNCERTAIN = 12
 
 
 REASON_TEXTS = np.array([r.name.lower().replace("_", " ") if r else "" for r in Reason], object)
@@ -196,7 +197,13 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
     accepted = np.flatnonzero(_ACCEPTED[reason])
     if len(accepted):
         placed = Placed(
-            molecules, after.n_fixed, after.shape, payment.reward, after.energy, game.binding.model
+            molecules,
+            after.n_fixed,
+            after.shape,
+            payment.reward,
+            after.energy,
+            payment.uncertainty,
+            game.binding.model,
         )
         if len(accepted) < len(after):
             placed = placed[accepted]
@@ -280,12 +287,14 @@ def _judge(payment: Payment, after: CanvasState, game: Game) -> Ints:
     """``(n,)`` int64: why the episode of each placed atom ends, else ``GOING_ON``."""
     rules = game.rules
     high = np.inf if rules.max_reward is None else rules.max_reward
+    unsure = np.inf if rules.max_uncertainty is None else rules.max_uncertainty
     limit = np.inf if game.max_steps is None else game.max_steps
     return np.select(
         [
             ~np.isfinite(payment.reward),
             payment.reward < rules.min_reward,
             payment.reward > high,
+            payment.uncertainty > unsure,
             ~after.bag.any(1),
             after.n_atoms - after.n_fixed >= limit,
         ],
@@ -293,6 +302,7 @@ def _judge(payment: Payment, after: CanvasState, game: Game) -> Ints:
             Reason.ENERGY_FAILED,
             Reason.ENERGY_RISE_TOO_LARGE,
             Reason.ENERGY_DROP_TOO_LARGE,
+            Reason.UNCERTAIN,
             Reason.COMPLETE,
             Reason.STEP_LIMIT,
         ],

@@ -102,7 +102,12 @@ class Task(Generic[ConfigT]):
         self.game = Game(
             self._elements,
             config.rules,
-            EnergyDifference(self.energy_model, self._elements.tolist()),
+            EnergyDifference(
+                self.energy_model,
+                self._elements.tolist(),
+                uncertainty=config.rules.max_uncertainty is not None
+                or "uncertainty" in config.reward,
+            ),
             build_reward(config.reward, self.energy_model, self.OFFERS),
             config.max_steps,
         )

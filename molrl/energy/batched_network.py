@@ -38,7 +38,7 @@ class NetworkEnergy(EnergyModel):
         molecules = molecules.to(self.device)
         parts = [
             part
-            for chunk in _chunks(molecules.n_atoms, self._chunk)
+            for chunk in chunks(molecules.n_atoms, self._chunk)
             for part in self._evaluate_within_memory(molecules[chunk], forces)
         ]
         isolated = molecules.sum_atoms(self._atomic_energies[molecules.numbers])
@@ -90,7 +90,7 @@ class NetworkEnergy(EnergyModel):
         return energy * torch.nan, force * torch.nan, features * torch.nan
 
 
-def _chunks(n_atoms: Tensor, budget: int) -> list[slice]:
+def chunks(n_atoms: Tensor, budget: int) -> list[slice]:
     """Slices of consecutive molecules with at most ``budget`` atoms each (or one molecule)."""
     ends = n_atoms.cumsum(0).tolist()
     slices, start, base = [], 0, 0

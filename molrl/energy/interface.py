@@ -25,7 +25,10 @@ class EnergyOutput:
         energy: ``(n_molecules,)`` float64, eV, total energy of the model; NaN where it failed.
         forces: ``(n_atoms_total, 3)`` float64, eV/Å, or None where not asked.
         descriptors: ``(n_atoms_total, n_features)`` invariant features of each atom, or None.
-        uncertainty: ``(n_molecules,)``, or None where not asked or not to be had.
+        uncertainty: ``(n_molecules,)`` float64, how unusual each molecule is to the model, or None
+            where not asked or not to be had; for MACE on the scale of
+            :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`.
+        atom_uncertainty: ``(n_atoms_total,)`` float64, the same of each atom, or None.
         properties: name to tensor of each further property that was asked for, under ASE's names
             and in ASE's units ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``
             or, of a property of atoms, ``(n_atoms_total, ...)``; NaN where it failed.
@@ -36,6 +39,7 @@ class EnergyOutput:
     forces: Tensor | None = None
     descriptors: Tensor | None = None
     uncertainty: Tensor | None = None
+    atom_uncertainty: Tensor | None = None
     properties: dict[str, Tensor] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
 
@@ -56,6 +60,7 @@ class EnergyModel(ABC):
         name: what it is loaded by.
         elements: the atomic numbers it knows, ascending.
         device: where it computes.
+        offers_uncertainty: whether :meth:`evaluate` can say how unsure it is.
         calls: how many times :meth:`evaluate` was called.
         evaluations: how many molecules were evaluated in all.
     """
@@ -64,6 +69,7 @@ class EnergyModel(ABC):
     name: str
     elements: tuple[int, ...]
     device: torch.device = torch.device("cpu")
+    offers_uncertainty: bool = False
     calls: int = 0
     evaluations: int = 0
 
@@ -78,6 +84,7 @@ class EnergyModel(ABC):
         *,
         forces: bool = False,
         descriptors: bool = False,
+        uncertainty: bool = False,
         properties: Sequence[str] = (),
     ) -> EnergyOutput:
         """Energies of all molecules, and what else is asked for.
@@ -86,6 +93,7 @@ class EnergyModel(ABC):
             molecules: a batch on any device, or ASE atoms.
             forces: also return forces.
             descriptors: also return descriptors.
+            uncertainty: also return uncertainties, where the model offers them.
             properties: what else to return, of ``implemented_properties``.
 
         Raises:
@@ -98,7 +106,16 @@ class EnergyModel(ABC):
         molecules = molecules.check(self.elements)
         self.calls += 1
         self.evaluations += len(molecules)
-        output = self._evaluate_with(molecules, properties, forces=forces, descriptors=descriptors)
+        output = self._evaluate_with(
+            molecules,
+            properties,
+            forces=forces,
+            descriptors=descriptors or (uncertainty and self.offers_uncertainty),
+        )
+        if uncertainty and self.offers_uncertainty:
+            self._add_uncertainty(molecules, output)
+        if not descriptors:
+            output.descriptors = None
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
             output.energy[i] = float("nan")
             output.failures.setdefault(i, f"the energy of {self.name} is not a finite number")
@@ -135,6 +152,11 @@ class EnergyModel(ABC):
                 raise InputError(
                     f"{self.name} has no property {name!r}; {did_you_mean(name, further)}"
                 )
+
+    def _add_uncertainty(  # noqa: B027 - most offer none
+        self, molecules: MoleculeBatch, output: EnergyOutput
+    ) -> None:
+        """Put the uncertainties into an output with descriptors, if the model offers them."""
 
     @property
     @abstractmethod

@@ -6,9 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from molrl.energy.batched_network import NetworkEnergy
+from molrl.energy.batched_network import NetworkEnergy, chunks
 from molrl.energy.graph import Batcher
+from molrl.energy.interface import EnergyOutput
 from molrl.energy.mace_network import Mace, MaceConfig, load_parameters
+from molrl.energy.uncertainty import EXACT, BiasedOutput, GaussianMixture, average
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights, read_json
@@ -60,6 +63,7 @@ class MaceEnergy(NetworkEnergy):
     Attributes:
         config: the network's shape.
         network: the module, frozen.
+        mixture: what tells how unusual an atom is, if it stands beside the weights.
 
     Raises:
         InputError: if the files are missing, damaged or of another kind.
@@ -73,6 +77,8 @@ class MaceEnergy(NetworkEnergy):
         self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         super().__init__(self.config.elements, self.config.energy_table(), device)
         self._hash = header["header_sha256"][:12]
+        self.mixture = GaussianMixture.load(path, header["header_sha256"], self.device)
+        self.offers_uncertainty = self.mixture is not None
         network = Mace(self.config)
         load_parameters(network, tensors, str(path))
         self.network = network.to(self.device).eval().requires_grad_(False)
@@ -82,6 +88,56 @@ class MaceEnergy(NetworkEnergy):
     def hash(self) -> str:
         """The first 12 digits of the SHA-256 of the header, which holds that of the weights."""
         return self._hash
+
+    def final_features(self, descriptors: Tensor) -> Tensor:
+        """``(n_atoms_total, channels)``: the last layer's part of the descriptors."""
+        if not len(descriptors):
+            return descriptors.reshape(0, self.config.channels)
+        return descriptors[:, -self.config.channels :]
+
+    def _add_uncertainty(self, molecules: MoleculeBatch, output: EnergyOutput) -> None:
+        assert self.mixture is not None
+        assert output.descriptors is not None
+        molecules = molecules.to(self.device)
+        features = self.final_features(output.descriptors)
+        output.atom_uncertainty = self.mixture.atom_uncertainty(features, molecules.numbers)
+        output.uncertainty = average(output.atom_uncertainty, molecules)
+
+    def evaluate_biased(self, molecules: MoleculeBatch) -> BiasedOutput:
+        """Energies, forces and the gradient of the uncertainty, for biased dynamics.
+
+        Raises:
+            InputError: if no mixture stands beside the weights, or as for :meth:`evaluate`.
+        """
+        if self.mixture is None:
+            raise InputError(f"energy model {self.name!r} offers no uncertainty")
+        molecules = molecules.check(self.elements).to(self.device)
+        self.calls += 1
+        self.evaluations += len(molecules)
+        parts = [
+            self._biased_chunk(molecules[chunk], self.mixture)
+            for chunk in chunks(molecules.n_atoms, self._chunk)
+        ]
+        energy, forces, bias, unsure, atoms = map(torch.cat, zip(*parts, strict=True))
+        isolated = molecules.sum_atoms(self._atomic_energies[molecules.numbers])
+        return BiasedOutput(energy.double() + isolated, forces, bias, unsure, atoms)
+
+    def _biased_chunk(
+        self, molecules: MoleculeBatch, mixture: GaussianMixture
+    ) -> tuple[Tensor, ...]:
+        if not len(molecules.numbers):
+            nothing = torch.zeros(len(molecules), dtype=torch.float64, device=self.device)
+            vectors = nothing.new_zeros(0, 3)
+            return nothing, vectors, vectors, nothing + EXACT, nothing.new_zeros(0)
+        graph = self._batcher(molecules, torch.float32)
+        x = graph.positions.requires_grad_()
+        energy, features = self.network(graph)
+        atoms = mixture.atom_uncertainty(self.final_features(features), molecules.numbers)
+        unsure = average(atoms, molecules)
+        (gradient,) = torch.autograd.grad(energy.sum(), x, retain_graph=True)
+        (uphill,) = torch.autograd.grad(unsure.sum(), x)
+        force, bias = -gradient.double(), uphill.double()
+        return energy.detach(), force, bias, unsure.detach(), atoms.detach()
 
     def _evaluate_chunk(
         self, molecules: MoleculeBatch, forces: bool

@@ -8,6 +8,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from molrl.energy import EnergyModel
+from molrl.energy.uncertainty import EXACT
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -34,11 +35,13 @@ class Payment:
     Attributes:
         reward: ``(n,)`` float64, eV; NaN where the energy failed.
         energy: ``(n,)`` float64, eV, of each canvas with its new atom; NaN where it failed.
+        uncertainty: ``(n,)`` float64, of the same; NaN where it was not asked for.
         failures: index of each placement whose energy failed, with the reason.
     """
 
     reward: NDArray[np.float64]
     energy: NDArray[np.float64]
+    uncertainty: NDArray[np.float64]
     failures: dict[int, str] = field(default_factory=dict)
 
 
@@ -51,13 +54,20 @@ class EnergyDifference:
     Args:
         model: the energy.
         elements: atomic numbers that may be placed.
+        uncertainty: whether the model is asked for its uncertainty too, in the same call.
 
     Raises:
-        InputError: if the model does not know an element, or has no energy for its atom.
+        InputError: if the model does not know an element, has no energy for its atom, or offers
+            no uncertainty and is asked for it.
     """
 
-    def __init__(self, model: EnergyModel, elements: Iterable[int]) -> None:
+    def __init__(
+        self, model: EnergyModel, elements: Iterable[int], uncertainty: bool = False
+    ) -> None:
+        if uncertainty and not model.offers_uncertainty:
+            raise InputError(f"energy model {model.name!r} offers no uncertainty")
         self.model = model
+        self._uncertainty = uncertainty
         known = model.atom_energies()
         self._atoms = np.full(len(chemical_symbols), np.nan)
         for number in elements:
@@ -72,10 +82,15 @@ class EnergyDifference:
         """Pay for ``placements``: one batched evaluation of those that are no first atom."""
         atoms = self._atoms[placements.numbers]
         energy = atoms.copy()
+        uncertainty = np.full(len(atoms), EXACT if self._uncertainty else np.nan)
         failures: dict[int, str] = {}
         bonded = np.flatnonzero(placements.molecules.n_atoms.numpy() > 1)
         if len(bonded):
-            output = self.model.evaluate(placements.molecules[bonded])
+            output = self.model.evaluate(
+                placements.molecules[bonded], uncertainty=self._uncertainty
+            )
             energy[bonded] = output.energy.cpu().numpy()
+            if output.uncertainty is not None:
+                uncertainty[bonded] = output.uncertainty.cpu().numpy()
             failures = {int(bonded[i]): reason for i, reason in output.failures.items()}
-        return Payment(placements.energy + atoms - energy, energy, failures)
+        return Payment(placements.energy + atoms - energy, energy, uncertainty, failures)

@@ -109,7 +109,10 @@ class RelaxationMove:
 
 
 class Uncertainty:
-    """At the end: less the energy model's own uncertainty, charged once.
+    """At the end: less the energy model's own uncertainty, as far as it is above 0, charged once.
+
+    0 is as uncertain as the 99 % quantile of what the model was fitted to and learnt; see
+    :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`.
 
     Raises:
         InputError: if the model offers none.
@@ -119,16 +122,12 @@ class Uncertainty:
     needs: ClassVar[str] = ""
 
     def __init__(self, model: EnergyModel) -> None:
-        self._model = model
-        atom = MoleculeBatch.from_arrays([(np.array(model.elements[:1]), np.zeros((1, 3)))])
-        if model.evaluate(atom).uncertainty is None:
-            raise InputError(f"energy model {model.name!r} offers no uncertainty yet")
+        if not model.offers_uncertainty:
+            raise InputError(f"energy model {model.name!r} offers no uncertainty")
 
     def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` in the model's unit, never positive."""
-        uncertainty = self._model.evaluate(placed.molecules).uncertainty
-        assert uncertainty is not None  # the constructor asked
-        return -uncertainty.cpu().double().numpy()
+        """``(n,)``, never positive."""
+        return -np.maximum(placed.uncertainty, 0.0)
 
 
 class Similarity:

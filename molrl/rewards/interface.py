@@ -24,6 +24,7 @@ class Placed:
         shape: ``(n, P, 3)`` float32, Å, the points to fill; P is 0 where there is no shape.
         binding: ``(n,)`` float64, eV, E(canvas before) + E(atom) - E(canvas).
         energy: ``(n,)`` float64, eV, of the canvas.
+        uncertainty: ``(n,)`` float64, the model's, of the canvas; NaN where it was not asked for.
         model: what they are the energies of.
     """
 
@@ -32,6 +33,7 @@ class Placed:
     shape: NDArray[np.float32]
     binding: Floats
     energy: Floats
+    uncertainty: Floats
     model: EnergyModel
 
     def __len__(self) -> int:
@@ -45,6 +47,7 @@ class Placed:
             self.shape[rows],
             self.binding[rows],
             self.energy[rows],
+            self.uncertainty[rows],
             self.model,
         )
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from molrl.envs.config import Rules
 from molrl.envs.design import MolDesignEnv
+from molrl.errors import InputError
 
 MIN_REWARD = -16.3
 HYDROGEN, CARBON, NITROGEN, OXYGEN = range(4)  # columns of the default elements
@@ -133,6 +134,41 @@ def test_a_failed_energy_ends_the_episode_and_is_counted(morse):
     assert same_canvas(obs, before)
     assert np.isfinite(info["energy"])
     assert env.endings == {"energy failed": 1}
+
+
+class TestUncertain:
+    @pytest.fixture
+    def unsure(self, morse):
+        class Unsure(morse):
+            """The more uncertain, the larger the molecule."""
+
+            offers_uncertainty = True
+
+            def _add_uncertainty(self, molecules, output):
+                output.uncertainty = molecules.n_atoms.double() - 2
+
+        return Unsure()
+
+    def test_what_the_energy_model_is_not_certain_of_is_rejected(self, unsure):
+        env = environment(unsure, bag="CO2", rules={"max_uncertainty": 0.5})
+        act(env, 0, CARBON)
+        before, _, terminated, _, _ = act(env, 0, OXYGEN, 1.2)
+        assert not terminated
+        obs, reward, terminated, _, info = act(env, 0, OXYGEN, -1.2)
+        assert info["reason"] == "uncertain"
+        assert (reward, terminated) == (MIN_REWARD, True)
+        assert same_canvas(obs, before)
+        assert env.endings == {"uncertain": 1}
+        assert unsure.calls == 2  # in the call that the energy comes from
+
+    def test_without_a_limit_it_is_not_asked_for(self, unsure):
+        env = environment(unsure, bag="CO")
+        act(env, 0, CARBON)
+        assert act(env, 0, OXYGEN, 1.2)[4]["reason"] == "complete"
+
+    def test_a_model_that_offers_none_is_refused(self, morse):
+        with pytest.raises(InputError, match="'morse' offers no uncertainty"):
+            environment(morse(), rules={"max_uncertainty": 0.5})
 
 
 class TestMolGymRules:

@@ -170,15 +170,25 @@ class Unsure(EnergyModel):
     name = "unsure"
     elements = (1, 6, 7, 8)
     hash = "unsure"
+    offers_uncertainty = True
+
+    def __init__(self, sure=0):
+        self.sure = sure
 
     def _evaluate(self, molecules, *, forces, descriptors):
-        n = molecules.n_atoms.double()
-        return EnergyOutput(torch.zeros_like(n), uncertainty=n / 100)
+        return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
+
+    def _add_uncertainty(self, molecules, output):
+        output.uncertainty = (molecules.n_atoms - self.sure).double() / 100
 
 
 def test_uncertainty_is_charged_once_where_the_model_offers_it(rebuild):
-    rewards, _ = built(rebuild, Unsure(), {"energy": 1.0, "uncertainty": 10.0})
+    model = Unsure()
+    rewards, _ = built(rebuild, model, {"energy": 1.0, "uncertainty": 10.0})
     assert rewards == pytest.approx([0.0] * 5 + [-0.6])
+    assert model.calls == 5  # of six atoms, the first costs none
+    rewards, _ = built(rebuild, Unsure(sure=8), {"energy": 1.0, "uncertainty": 10.0})
+    assert rewards == [0.0] * 6  # being certain is not paid
 
 
 @pytest.mark.parametrize(
@@ -197,7 +207,7 @@ def test_uncertainty_is_charged_once_where_the_model_offers_it(rebuild):
         ({"relative_energy": 1.0}, "references"),
         ({"relative_energy": {"references": {}}}, "references are a mapping"),
         ({"relative_energy": {"references": {"Xx": 1.0}}}, "no element"),
-        ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty yet"),
+        ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),
         ({"similarity": 1.0}, "'gfn2' offers no descriptor similarity yet"),
         ({"distance": 1.0}, "needs a task with a fixed part"),
         ({"coverage": 1.0}, "needs a task with a shape part"),

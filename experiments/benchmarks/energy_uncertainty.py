@@ -1,0 +1,155 @@
+"""Whether an energy model's uncertainty tells where it is wrong, on a fixed mixture of structures.
+
+python experiments/benchmarks/energy_uncertainty.py runs/energy/data.npz [more.npz] [--model NAME]
+
+The mixture: of the test split of the data up to 300 structures of each kind, and four kinds that
+are in no data, built on 150 half-built molecules of the test split and labelled by GFN2-xTB:
+*adversarial*, of 100 random placements with the clash guard on the one that the model pays best,
+the one it pays worst, and one between; *pressed*, two random atoms pressed to a quarter to three
+quarters of a bond; *scaled*, all distances times 0.7 to 1.6; *random*, the same atoms anywhere in a
+box, 0.6 Å apart at least.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from record import RESULTS, cpu_ms, record
+from scipy.stats import mannwhitneyu, spearmanr
+
+from molrl.energy import EnergyModel, load_energy
+from molrl.energy.data.adversarial import half_built_molecules, placement_attack
+from molrl.energy.data.dataset import Dataset
+from molrl.energy.data.labels import label
+from molrl.energy.data.structures import Structure, clash, distances
+from molrl.errors import InputError
+from molrl.runs.progress import progress
+
+PER_KIND, MOLECULES, PLACEMENTS, SEED = 300, 150, 100, 2023
+LARGE = (0.1, 0.3)  # eV/atom
+MAX_FORCE = 400.0  # eV/Å
+BATCH = 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--model", default="mace")
+    arguments = parser.parse_args()
+    model = load_energy(arguments.model)
+    if not model.offers_uncertainty:
+        raise InputError(f"energy model {arguments.model!r} offers no uncertainty")
+    test = from_data(Dataset.join([Dataset.load(path) for path in arguments.data]))
+    mixture = Dataset.join([test, out_of_distribution(model)])
+    output = model.evaluate(mixture.molecules, uncertainty=True)
+    assert output.uncertainty is not None
+    error = ((output.energy.cpu() - mixture.energy).abs() / mixture.molecules.n_atoms).numpy()
+    uncertainty = output.uncertainty.cpu().numpy()
+    inside = np.arange(len(mixture)) < len(test)
+    groups = {"the mixture": inside | ~inside, "its test split": inside, "the rest": ~inside}
+    groups |= {kind: mixture.of_kind(kind).numpy() for kind in mixture.kinds}
+    rows = [row(name, error[of], uncertainty[of]) for name, of in groups.items()]
+    draw(mixture, error, uncertainty, RESULTS / "energy_uncertainty.png")
+    title = (
+        f"The uncertainty of mace {model.hash} against its error; {cost(model, mixture)} on one "
+        f"CPU thread in batches of {BATCH}"
+    )
+    record("energy_uncertainty", title, rows)
+
+
+def from_data(data: Dataset) -> Dataset:
+    """Up to ``PER_KIND`` structures of each kind in the test split."""
+    test = data[data.split == data.splits.index("test")]
+    rng = np.random.default_rng(SEED)
+    shuffled = rng.permutation(len(test))
+    kind = test.kind.numpy()[shuffled]
+    chosen = [shuffled[kind == code][:PER_KIND] for code in range(len(test.kinds))]
+    return test[np.sort(np.concatenate(chosen))]
+
+
+def out_of_distribution(model: EnergyModel) -> Dataset:
+    """The kinds that are in no data, labelled."""
+    reference = load_energy("gfn2")
+    with progress(2, "structures out of distribution") as bar:
+        attack = placement_attack(model, reference, MOLECULES, PLACEMENTS, seed=SEED, split="test")
+        bar.update(1)
+        structures = attack.structures + list(distortions(model))
+        labelled, _ = label(structures, reference, MAX_FORCE, lambda *_: None)
+        bar.update(2)
+    return labelled
+
+
+def distortions(model: EnergyModel) -> Iterator[Structure]:
+    starts = half_built_molecules(MOLECULES, SEED + 1, "test", model.elements)
+    for i, start in enumerate(starts):
+        rng = np.random.default_rng([SEED, i])
+        pressed = clash(start, rng)
+        if pressed is not None:
+            yield pressed.at(pressed.positions, "pressed")
+        yield start.at(start.positions * rng.uniform(0.7, 1.6), "scaled")
+        side = 2 * len(start) ** (1 / 3) * rng.uniform(0.8, 1.5)
+        anywhere = rng.uniform(0, side, size=(len(start), 3))
+        if distances(anywhere).min() > 0.6:
+            yield start.at(anywhere, "random")
+
+
+def row(kind: str, error: np.ndarray, uncertainty: np.ndarray) -> dict[str, object]:
+    tenth = uncertainty >= np.quantile(uncertainty, 0.9)
+    figures: dict[str, object] = {"structures": len(error), "kind": kind}
+    for limit in LARGE:
+        figures[f"errors above {limit} eV/atom"] = int((error > limit).sum())
+        figures[f"area under ROC, {limit} eV/atom"] = roc_area(error > limit, uncertainty)
+    return figures | {
+        "rank correlation": float(spearmanr(uncertainty, error).statistic),
+        "mean error of the most uncertain tenth, meV/atom": 1e3 * float(error[tenth].mean()),
+        "of the rest": 1e3 * float(error[~tenth].mean()),
+    }
+
+
+def roc_area(large: np.ndarray, uncertainty: np.ndarray) -> float | str:
+    """The share of pairs of a large and a small error in which the large is more uncertain."""
+    n_pairs = int(large.sum()) * int((~large).sum())
+    if not n_pairs:
+        return "-"
+    return float(mannwhitneyu(uncertainty[large], uncertainty[~large]).statistic / n_pairs)
+
+
+def cost(model: EnergyModel, mixture: Dataset) -> str:
+    """What the uncertainty costs beside the energy."""
+    torch.set_num_threads(1)
+    batch = mixture.molecules[:BATCH]
+    plain, unsure = np.inf, np.inf
+    for _ in range(10):  # by turns, so that both see the machine at its best
+        plain = min(plain, cpu_ms(lambda: model.evaluate(batch), 5))
+        unsure = min(unsure, cpu_ms(lambda: model.evaluate(batch, uncertainty=True), 5))
+    per_molecule = 1e3 * (unsure - plain) / len(batch)
+    return f"{per_molecule:.0f} µs a molecule, {(unsure - plain) / plain:.1%} of the energy's,"
+
+
+def draw(mixture: Dataset, error: np.ndarray, uncertainty: np.ndarray, path: Path) -> None:
+    """Error against uncertainty, coloured by kind."""
+    figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
+    ax = figure.subplots()
+    for code, kind in enumerate(mixture.kinds):
+        of = mixture.of_kind(kind).numpy()
+        style = {"s": 9, "alpha": 0.6, "lw": 0, "color": f"C{code % 10}"}
+        ax.scatter(
+            uncertainty[of],
+            1e3 * error[of].clip(1e-4),
+            marker="o^"[code // 10],
+            label=kind,
+            **style,
+        )
+    ax.axhline(1e3 * LARGE[0], color="#333333", lw=0.8, ls="--")
+    ax.axvline(0, color="#333333", lw=0.8, ls=":")
+    # The uncertainty is a logarithm already.
+    ax.set(yscale="log", ylabel="error, meV/atom", xlabel="uncertainty")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+    figure.savefig(path, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""The uncertainty of one network: the mixture, its scale, its files, and what is made of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from molrl.energy import load_energy
+from molrl.energy.data.dataset import Dataset
+from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace_network import Mace, MaceConfig
+from molrl.energy.mixture_fit import fit_mixture, fit_uncertainty, maximised
+from molrl.energy.uncertainty import EXACT, GaussianMixture, average, beside
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import load_weights, save_weights
+
+NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "CH3CH2OH", "H2CO", "HCOOH"]
+ELEMENTS = (1, 6, 7, 8)
+
+
+def rattled(width, copies, seed):
+    rng = np.random.default_rng(seed)
+    images = [molecule(name) for name in NAMES for _ in range(copies)]
+    for image in images:
+        image.positions += rng.normal(0, width, image.positions.shape)
+    return MoleculeBatch.from_ase(images)
+
+
+def _generator():
+    return torch.Generator().manual_seed(0)
+
+
+def dataset(model, molecules):
+    """Labelled with the model's own energies and an error that each has at random."""
+    n = len(molecules)
+    error = molecules.n_atoms * torch.rand(n, dtype=torch.float64, generator=_generator())
+    none = torch.zeros(n, dtype=torch.int64)
+    return Dataset(
+        molecules=molecules.to(dtype=torch.float32),
+        energy=model.evaluate(molecules).energy + error,
+        forces=torch.zeros(len(molecules.numbers), 3),
+        kind=none,
+        kinds=("distorted",),
+        split=none,
+        identity=none,
+        identities=("C",),
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A small MACE with weights as they come, and its mixture beside them."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "mace.json"
+    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4, -5, -6))
+    header = {"kind": "mace", "config": config.model_dump(mode="json")}
+    save_weights(path, dict(Mace(config).named_parameters()), header)
+    model = MaceEnergy(path)
+    mixture = fit_uncertainty(model, dataset(model, rattled(0.05, 12, 0)), seed=0)
+    mixture.save(path, load_weights(path, "mace")[1]["header_sha256"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    return MaceEnergy(weights)
+
+
+@pytest.fixture
+def copied(weights, tmp_path):
+    for file in weights.parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path / "mace.json"
+
+
+def cloud(n, seed):
+    """Two clouds of features, of elements 1 and 6, in three dimensions."""
+    rng = np.random.default_rng(seed)
+    numbers = torch.from_numpy(rng.choice([1, 6], n))
+    far = rng.choice([0.0, 4.0], n)[:, None] * [1, -1, 0.5]
+    shear = np.array([[1, 0.5, 0], [0, 0.3, 0.2], [0, 0, 0.1]])
+    return torch.from_numpy(rng.normal(size=(n, 3)) @ shear + far), numbers
+
+
+def test_the_likelihood_is_that_of_scipy():
+    x, numbers = cloud(400, 0)
+    mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=2)
+    nll = mixture.nll(x, numbers)
+    for i, number in enumerate((1, 6)):
+        mine = numbers == number
+        terms = [
+            log_weight
+            + multivariate_normal(mean, np.linalg.inv(factor @ factor.T)).logpdf(x[mine].numpy())
+            for log_weight, mean, factor in zip(
+                mixture.log_weights[i].numpy(),
+                mixture.means[i].numpy(),
+                mixture.factors[i].numpy(),
+                strict=True,
+            )
+        ]
+        assert nll[mine].numpy() == pytest.approx(-logsumexp(terms, axis=0), abs=1e-8)
+    assert nll.isfinite().all()
+    assert mixture.nll(x, numbers + 1).isinf().all()
+
+
+def test_each_round_of_fitting_makes_the_features_likelier():
+    x, _ = cloud(400, 1)
+    share = torch.nn.functional.one_hot(x[:, 2].argsort().argsort() * 3 // len(x), 3).double()
+    ridge = 1e-9 * torch.eye(3, dtype=x.dtype)
+    likelihoods = []
+    for _ in range(20):
+        log_p = maximised(x, share, ridge).log_likelihoods(x, 0)
+        likelihoods.append(float(log_p.logsumexp(-1).mean()))
+        share = log_p.softmax(-1)
+    assert (np.diff(likelihoods) > -1e-9).all()
+    assert likelihoods[-1] > likelihoods[0] + 0.1
+
+
+def test_the_clouds_are_found():
+    x, numbers = cloud(4000, 2)
+    mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=2)
+    for means, log_weights in zip(mixture.means, mixture.log_weights, strict=True):
+        ordered = means[means[:, 0].argsort()]
+        truth = torch.tensor([[0.0, 0, 0], [4, -4, 2]], dtype=x.dtype)
+        assert (ordered - truth).abs().max() < 0.15
+        assert (log_weights.exp() - 0.5).abs().max() < 0.05
+
+
+def test_few_atoms_get_fewer_gaussians_and_too_few_are_infinitely_unusual():
+    x, numbers = cloud(40, 3)
+    mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=8)
+    assert mixture.log_weights.isinf().any()
+    assert mixture.nll(x, numbers).isfinite().all()
+    rare = numbers.clone()
+    rare[:5] = 7
+    assert fit_mixture(x, rare, (1, 6, 7), seed=0).nll(x, rare)[:5].isinf().all()
+    with pytest.raises(InputError, match="no element has 10 environments"):
+        fit_mixture(x, numbers, (9,), seed=0)
+
+
+def test_the_scale_is_set_by_the_fitted_structures(model):
+    """0 at the 99 % quantile and -1 at the median of the half that is best known."""
+    data = dataset(model, rattled(0.05, 12, 0))
+    error = (data.energy - model.evaluate(data.molecules).energy) / data.molecules.n_atoms
+    learnt = data.molecules[error <= error.median()]
+    u = model.evaluate(learnt, uncertainty=True).uncertainty
+    assert np.quantile(u, [0.5, 0.99]) == pytest.approx([-1, 0], abs=0.05)
+
+
+def test_a_batch_is_the_same_as_one_by_one(model):
+    batch = rattled(0.05, 1, 5)
+    out = model.evaluate(batch, uncertainty=True)
+    alone = [model.evaluate(batch[i], uncertainty=True) for i in range(len(batch))]
+    assert torch.allclose(out.uncertainty, torch.cat([a.uncertainty for a in alone]), atol=1e-3)
+    assert torch.allclose(
+        out.atom_uncertainty, torch.cat([a.atom_uncertainty for a in alone]), atol=1e-3
+    )
+    assert torch.allclose(out.uncertainty, average(out.atom_uncertainty, batch))
+
+
+def test_it_does_not_change_when_molecules_are_turned_or_reordered(model):
+    batch = rattled(0.05, 1, 6)
+    out = model.evaluate(batch, uncertainty=True)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=_generator()))
+    turned = dataclasses.replace(batch, positions=batch.positions @ turn.T + 1.5)
+    again = model.evaluate(turned, uncertainty=True).atom_uncertainty
+    assert torch.allclose(again, out.atom_uncertainty, atol=5e-3)
+    order = torch.arange(len(batch.numbers)).flip(0)
+    flipped = MoleculeBatch(batch.numbers[order], batch.positions[order], batch.n_atoms.flip(0))
+    again = model.evaluate(flipped, uncertainty=True).atom_uncertainty
+    assert torch.allclose(again.flip(0), out.atom_uncertainty, atol=5e-3)
+
+
+def test_what_was_never_seen_is_more_uncertain_than_what_was(model):
+    seen = model.evaluate(rattled(0.05, 1, 7), uncertainty=True).uncertainty
+    batch = rattled(0.0, 1, 8)
+    for factor in (0.7, 1.4):
+        stretched = dataclasses.replace(batch, positions=batch.positions * factor)
+        unseen = model.evaluate(stretched, uncertainty=True).uncertainty
+        assert (unseen > seen).all()
+        assert unseen.mean() > 0 > seen.mean()
+
+
+def test_lone_atoms_and_empty_canvases_are_exact(model):
+    atoms = [(np.array([z]), np.zeros((1, 3))) for z in model.elements]
+    apart = (np.array([6, 8]), np.array([[0.0, 0, 0], [0, 0, 9]]))
+    empty = (np.array([], int), np.zeros((0, 3)))
+    batch = MoleculeBatch.from_arrays([empty, *atoms, apart, empty])
+    for some in (batch, batch[[0]], batch[[0, -1]], batch[[1]]):
+        out, biased = model.evaluate(some, uncertainty=True), model.evaluate_biased(some)
+        for found in (out, biased):
+            assert found.uncertainty.tolist() == [EXACT] * len(some)
+            assert found.atom_uncertainty.tolist() == [EXACT] * len(some.numbers)
+        assert biased.bias_forces.shape == (len(some.numbers), 3)
+        assert not biased.bias_forces.any()
+
+
+def test_uncertainty_comes_only_when_asked_for(model):
+    out = model.evaluate(rattled(0.05, 1, 5))
+    assert (out.uncertainty, out.atom_uncertainty, out.descriptors) == (None, None, None)
+    out = model.evaluate(rattled(0.05, 1, 5), uncertainty=True)
+    assert out.descriptors is None
+    assert load_energy("gfn2").evaluate(molecule("H2"), uncertainty=True).uncertainty is None
+
+
+def test_biased_output_is_that_of_evaluate(model):
+    batch = rattled(0.1, 2, 9)
+    out = model.evaluate(batch, forces=True, uncertainty=True)
+    biased = model.evaluate_biased(batch)
+    for name in ("energy", "forces", "uncertainty", "atom_uncertainty"):
+        assert torch.allclose(getattr(biased, name), getattr(out, name), atol=1e-4), name
+        assert not getattr(biased, name).requires_grad
+
+
+def test_bias_forces_are_the_gradient_of_the_uncertainty(model):
+    batch = rattled(0.1, 1, 10)[[0]]
+    forces = model.evaluate_biased(batch).bias_forces
+    step = 2e-3
+    for i in range(3):
+        for axis in range(3):
+            shift = torch.zeros_like(batch.positions)
+            shift[i, axis] = step
+            moved = [
+                dataclasses.replace(batch, positions=batch.positions + sign * shift)
+                for sign in (1, -1)
+            ]
+            up, down = model.evaluate(MoleculeBatch.cat(moved), uncertainty=True).uncertainty
+            assert float(up - down) / (2 * step) == pytest.approx(float(forces[i, axis]), abs=0.02)
+
+
+def test_a_mixture_is_read_as_it_was_written(weights, model):
+    written = model.mixture
+    again = GaussianMixture.load(weights, load_weights(weights, "mace")[1]["header_sha256"])
+    assert again.scale == written.scale
+    assert again.elements == written.elements == ELEMENTS
+    assert torch.equal(again.factors, written.factors)
+
+
+def test_the_same_seed_fits_the_same_mixture(model):
+    data = dataset(model, rattled(0.05, 12, 0))
+    one, other = (fit_uncertainty(model, data, seed=3) for _ in range(2))
+    assert torch.equal(one.factors, other.factors)
+    assert one.scale == other.scale
+
+
+def test_the_mixture_is_no_part_of_the_hash_and_may_be_absent(copied, model):
+    for ending in (".json", ".safetensors"):
+        beside(copied).with_suffix(ending).unlink()
+    without = MaceEnergy(copied)
+    assert without.hash == model.hash
+    assert not without.offers_uncertainty
+    assert without.evaluate(molecule("H2O"), uncertainty=True).uncertainty is None
+    with pytest.raises(InputError, match="'mace' offers no uncertainty"):
+        without.evaluate_biased(rattled(0.05, 1, 5))
+
+
+def test_a_mixture_of_other_weights_is_refused(copied):
+    tensors, header = load_weights(copied, "mace")
+    tensors = {name: tensor * 1.01 for name, tensor in tensors.items()}
+    save_weights(copied, tensors, {"kind": "mace", "config": header["config"]})
+    with pytest.raises(
+        InputError, match=r"mace\.uncertainty\.json belongs to other weights"
+    ) as error:
+        MaceEnergy(copied)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_a_damaged_mixture_is_refused(copied, ending):
+    path = beside(copied).with_suffix(ending)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"mace\.uncertainty\..* is damaged"):
+        MaceEnergy(copied)
