@@ -21,6 +21,7 @@ from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.fit import Report as StepReport
 from molrl.energy.interface import EnergyOutput
 from molrl.energy.mace import MaceEnergy
+from molrl.energy.mixture_fit import fit_uncertainty
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
 from molrl.evaluation.card import write_card
@@ -33,6 +34,7 @@ from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import Progress, progress, tell
 from molrl.runs.ranks import Ranks, joined
 from molrl.runs.signals import Stopped, stopping_when_saved
+from molrl.runs.weights import load_weights
 
 ConfigT = TypeVar("ConfigT", DataConfig, RoundConfig)
 
@@ -149,6 +151,7 @@ def _run(model: Fit, folder: RunFolder) -> None:
         return
     with folder.at_work():
         per_second = _run_logged(model, folder)
+        _fit_uncertainty(model)
         fitted = MaceEnergy(model.weights, str(model.device))
         write_card(folder, fitted, model.weights, model.config, per_second)
         closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
@@ -156,6 +159,15 @@ def _run(model: Fit, folder: RunFolder) -> None:
     print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
     print(f"model card: {folder.path / 'card.md'}")
     print(format_table(closing))
+
+
+def _fit_uncertainty(model: Fit) -> None:
+    """Put the mixture that tells what is unusual beside the weights."""
+    fitted = MaceEnergy(model.weights, str(model.device))
+    with _phases() as report:
+        mixture = fit_uncertainty(fitted, model.data, model.config.seed, report)
+    header = load_weights(model.weights, kind="mace")[1]
+    mixture.save(model.weights, header["header_sha256"])
 
 
 def _run_logged(model: Fit, folder: RunFolder) -> float | None:

@@ -106,12 +106,11 @@ class EnergyModel(ABC):
         molecules = molecules.check(self.elements)
         self.calls += 1
         self.evaluations += len(molecules)
-        output = self._evaluate_with(
-            molecules,
-            properties,
-            forces=forces,
-            descriptors=descriptors or (uncertainty and self.offers_uncertainty),
-        )
+        features = descriptors or (uncertainty and self.offers_uncertainty)
+        if properties:
+            output = self._evaluate_with(molecules, properties, forces=forces, descriptors=features)
+        else:
+            output = self._evaluate(molecules, forces=forces, descriptors=features)
         if uncertainty and self.offers_uncertainty:
             self._add_uncertainty(molecules, output)
         if not descriptors:
