@@ -91,8 +91,6 @@ class MaceEnergy(NetworkEnergy):
 
     def final_features(self, descriptors: Tensor) -> Tensor:
         """``(n_atoms_total, channels)``: the last layer's part of the descriptors."""
-        if not len(descriptors):
-            return descriptors.reshape(0, self.config.channels)
         return descriptors[:, -self.config.channels :]
 
     def _add_uncertainty(self, molecules: MoleculeBatch, output: EnergyOutput) -> None:
@@ -125,7 +123,7 @@ class MaceEnergy(NetworkEnergy):
     def _biased_chunk(
         self, molecules: MoleculeBatch, mixture: GaussianMixture
     ) -> tuple[Tensor, ...]:
-        if not len(molecules.numbers):
+        if not len(molecules.numbers):  # nothing to differentiate
             nothing = torch.zeros(len(molecules), dtype=torch.float64, device=self.device)
             vectors = nothing.new_zeros(0, 3)
             return nothing, vectors, vectors, nothing + EXACT, nothing.new_zeros(0)
@@ -142,9 +140,6 @@ class MaceEnergy(NetworkEnergy):
     def _evaluate_chunk(
         self, molecules: MoleculeBatch, forces: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        if not len(molecules.numbers):  # mace-torch cannot reshape nothing
-            nothing = torch.zeros(len(molecules), device=self.device)
-            return nothing, nothing.new_zeros(0, 3, dtype=torch.float64), nothing.new_zeros(0)
         graph = self._batcher(molecules, torch.float32)
         with torch.set_grad_enabled(forces):
             graph.positions.requires_grad_(forces)
