@@ -9,6 +9,7 @@ from molrl.energy.data.config import DataConfig
 from molrl.energy.data.molecule_set import MoleculeSetConfig
 from molrl.energy.data.rounds import RoundConfig
 from molrl.energy.fit import FitConfig
+from molrl.energy.learning.config import LearnConfig
 from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
@@ -22,6 +23,7 @@ SCHEMAS = {
     "energy/fit-1.yaml": FitConfig,
     "energy/fit-2.yaml": FitConfig,
     "energy/fit-3.yaml": FitConfig,
+    "energy/learn.yaml": LearnConfig,
 }
 
 

@@ -2,8 +2,7 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -20,8 +19,7 @@ from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.fit import Report as StepReport
 from molrl.energy.interface import EnergyOutput
-from molrl.energy.mace import MaceEnergy
-from molrl.energy.mixture_fit import fit_uncertainty
+from molrl.energy.mixture_fit import with_uncertainty
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
 from molrl.evaluation.card import write_card
@@ -31,10 +29,9 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import Progress, progress, tell
+from molrl.runs.progress import phases, progress, tell
 from molrl.runs.ranks import Ranks, joined
 from molrl.runs.signals import Stopped, stopping_when_saved
-from molrl.runs.weights import load_weights
 
 ConfigT = TypeVar("ConfigT", DataConfig, RoundConfig)
 
@@ -58,7 +55,7 @@ def molecules(arguments: Namespace) -> int:
     """
     config = load_config(arguments.config, arguments.overrides, MoleculeSetConfig)
     output = _free_output(config.output)
-    with _phases() as report:
+    with phases() as report:
         made, lost = make_molecule_set(config, report)
     made.save(output)
     splits = {name: len(made.of_split(name)) for name in made.splits}
@@ -85,7 +82,7 @@ def _make(
 ) -> None:
     config = load_config(arguments.config, arguments.overrides, schema)
     output = _free_output(config.output)
-    with _phases() as report:
+    with phases() as report:
         made, dropped = make(config, report)
     made.save(output)
     figures = {kind: int(made.of_kind(kind).sum()) for kind in made.kinds}
@@ -151,23 +148,15 @@ def _run(model: Fit, folder: RunFolder) -> None:
         return
     with folder.at_work():
         per_second = _run_logged(model, folder)
-        _fit_uncertainty(model)
-        fitted = MaceEnergy(model.weights, str(model.device))
+        config, device = model.config, str(model.device)
+        with phases() as report:
+            fitted = with_uncertainty(model.weights, model.data, config.seed, device, report)
         write_card(folder, fitted, model.weights, model.config, per_second)
         closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
         folder.write_summary({**closing, "weights": str(model.weights)})
     print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
     print(f"model card: {folder.path / 'card.md'}")
     print(format_table(closing))
-
-
-def _fit_uncertainty(model: Fit) -> None:
-    """Put the mixture that tells what is unusual beside the weights."""
-    fitted = MaceEnergy(model.weights, str(model.device))
-    with _phases() as report:
-        mixture = fit_uncertainty(fitted, model.data, model.config.seed, report)
-    header = load_weights(model.weights, kind="mace")[1]
-    mixture.save(model.weights, header["header_sha256"])
 
 
 def _run_logged(model: Fit, folder: RunFolder) -> float | None:
@@ -257,18 +246,3 @@ def _errors(
 
 def _mean(values: torch.Tensor) -> float | None:
     return float(values.mean()) if len(values) else None
-
-
-@contextmanager
-def _phases() -> Iterator[Report]:
-    """Progress of work in phases: a bar for each."""
-    with ExitStack() as stack:
-        bars: dict[str, Progress] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                stack.close()
-                bars[what] = stack.enter_context(progress(total, what))
-            bars[what].update(done)
-
-        yield report

@@ -127,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
     )
     relax = _command(energies, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
     _add_relax(relax)
+    learn = _command(energies, "learn", "molrl.cli.learn:learn", "let a MACE find its own data")
+    _add_config(learn)
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
     errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")

@@ -8,7 +8,12 @@ from molrl.runs.folder import RunFolder
 from molrl.runs.progress import tell
 
 COMMANDS = Registry(
-    "resumable command", {"train": "molrl.cli.train:go_on", "energy fit": "molrl.cli.energy:go_on"}
+    "resumable command",
+    {
+        "train": "molrl.cli.train:go_on",
+        "energy fit": "molrl.cli.energy:go_on",
+        "energy learn": "molrl.cli.learn:go_on",
+    },
 )
 
 

@@ -1,7 +1,7 @@
 """Fitting a mixture of Gaussians to the features of a training set, by expectation maximisation."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,12 +10,11 @@ from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.labels import Progress
-from molrl.energy.uncertainty import GaussianMixture, Scale, average
+from molrl.energy.mace import MaceEnergy
+from molrl.energy.uncertainty import GaussianMixture, Scale, average, beside
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-
-if TYPE_CHECKING:
-    from molrl.energy.mace import MaceEnergy
+from molrl.runs.weights import load_weights
 
 N_GAUSSIANS = 2
 MAX_STRUCTURES = 20_000
@@ -28,8 +27,30 @@ _MAX_ITERATIONS = 100
 _CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
 
 
+def with_uncertainty(
+    weights: Path, data: Dataset, seed: int, device: str, progress: Progress = lambda *_: None
+) -> MaceEnergy:
+    """The model of some weights, with a mixture fitted to its data and written beside them.
+
+    Args:
+        weights: the JSON file; a mixture that stands beside it is replaced.
+        data: what the weights were fitted to.
+        seed: as for :func:`fit_uncertainty`.
+        device: where to compute.
+        progress: told how far it is.
+
+    Raises:
+        InputError: as for :func:`fit_uncertainty`.
+    """
+    beside(weights).unlink(missing_ok=True)  # it may belong to other weights
+    mixture = fit_uncertainty(MaceEnergy(weights, device), data, seed, progress)
+    _, header = load_weights(weights, kind="mace")
+    mixture.save(weights, header["header_sha256"])
+    return MaceEnergy(weights, device)
+
+
 def fit_uncertainty(
-    model: "MaceEnergy", data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
+    model: MaceEnergy, data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
 ) -> GaussianMixture:
     """The mixture of a model's final-layer features over the structures that it has learnt.
 

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NoReturn, Protocol, TextIO
 
 from tqdm import tqdm
@@ -48,6 +48,26 @@ def progress(
             yield _Bar(bar)
     else:
         yield _Lines(total, description, done, stream)
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str, int, int], None]]:
+    """Show work in phases, one after the other, a bar for each.
+
+    Yields:
+        What to call with what is being done, how much of it is done, and how much there is.
+    """
+    with ExitStack() as stack:
+        bar: dict[str, Progress] = {}  # that of the present phase, by its name
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in bar:
+                stack.close()
+                bar.clear()
+                bar[what] = stack.enter_context(progress(total, what))
+            bar[what].update(done)
+
+        yield report
 
 
 class _Bar:

@@ -58,6 +58,55 @@ class AttackReport:
         }
 
 
+@dataclass(frozen=True)
+class Search:
+    """Placements that a model pays well, one list for each half-built molecule.
+
+    Attributes:
+        starts: the half-built molecules.
+        picks: of each the best paid placement, the worst paid, and the one furthest from the best
+            among the better half.
+    """
+
+    starts: list[Structure]
+    picks: list[list[Structure]]
+
+    @property
+    def structures(self) -> list[Structure]:
+        """All picks, molecule after molecule."""
+        return [structure for some in self.picks for structure in some]
+
+    @classmethod
+    def of(
+        cls,
+        model: EnergyModel,
+        starts: Sequence[Structure],
+        tried: Sequence[Sequence[Structure]],
+    ) -> "Search":
+        """Pick among the placements tried on each start, none of them empty, by what is paid."""
+        paid = interaction_energies(model, [structure for some in tried for structure in some])
+        ends = np.cumsum([len(some) for some in tried])
+        energies = np.split(paid, ends[:-1])
+        picks = [
+            [some[i] for i in _pick(energy, some)]
+            for energy, some in zip(energies, tried, strict=True)
+        ]
+        return cls(list(starts), picks)
+
+    def check(self, model: EnergyModel, reference: EnergyModel) -> AttackReport:
+        """Compare model and reference on the best paid placement of each molecule.
+
+        Raises:
+            InputError: if the reference has an energy for none.
+        """
+        best = [some[0] for some in self.picks]
+        errors = _change(model, self.starts, best) - _change(reference, self.starts, best)
+        known = np.isfinite(errors)
+        if not known.any():
+            raise InputError("the attack found nothing that the reference has an energy for")
+        return AttackReport(errors[known], int((~known).sum()), self.structures)
+
+
 def placement_attack(
     model: EnergyModel,
     reference: EnergyModel,
@@ -81,31 +130,28 @@ def placement_attack(
         split: of which molecules; ``test`` to judge a model, ``train`` to find what to learn from.
         held_out: identities of molecules that are not built upon.
     """
+    molecules = half_built_molecules(n_molecules, seed, split, model.elements, held_out)
+    starts, tried = random_placements(molecules, n_placements, seed, guard)
+    return Search.of(model, starts, tried).check(model, reference)
+
+
+def random_placements(
+    molecules: Sequence[Structure], n_placements: int, seed: int, guard: float
+) -> tuple[list[Structure], list[list[Structure]]]:
+    """Random placements on each molecule; molecules where the guard leaves no room are left out.
+
+    Returns:
+        The molecules that have room, and the placements on each.
+    """
     starts, tried = [], []
-    halves = half_built_molecules(n_molecules, seed, split, model.elements, held_out)
-    for i, start in enumerate(halves):
+    for i, start in enumerate(molecules):
         elements = np.union1d(start.numbers, [1])
         rng = np.random.default_rng([seed, i])
         some = placements(start, elements, n_placements, rng, guard)
         if some:
             starts.append(start)
             tried.append(some)
-    paid = interaction_energies(model, [structure for some in tried for structure in some])
-    ends = np.cumsum([len(some) for some in tried])
-    picks = [
-        _pick(energies, some)
-        for energies, some in zip(np.split(paid, ends[:-1]), tried, strict=True)
-    ]
-    best = [some[pick[0]] for some, pick in zip(tried, picks, strict=True)]
-    errors = _change(model, starts, best) - _change(reference, starts, best)
-    known = np.isfinite(errors)
-    if not known.any():
-        raise InputError("the attack found nothing that the reference has an energy for")
-    return AttackReport(
-        errors=errors[known],
-        failed=int((~known).sum()),
-        structures=[some[i] for some, pick in zip(tried, picks, strict=True) for i in pick],
-    )
+    return starts, tried
 
 
 def molecules_of_split(

@@ -10,7 +10,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.molecules import MoleculeBatch
 
 _REACH = (0.3, 2.0)  # Å from the focal atom
-_FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
+FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
 _CHUNK = 4096  # structures a call of the model
 
 
@@ -29,7 +29,7 @@ def placements(
     where = focus + directions * rng.uniform(*_REACH, size=(tries, 1))
     gaps = np.linalg.norm(where[:, None] - start.positions, axis=-1)
     radii = covalent_radii[numbers][:, None] + covalent_radii[start.numbers]
-    allowed = (gaps >= np.maximum(guard * radii, _FLOOR)).all(-1)
+    allowed = (gaps >= np.maximum(guard * radii, FLOOR)).all(-1)
     return [
         start.plus(numbers[i : i + 1], where[i : i + 1], "adversarial")
         for i in np.flatnonzero(allowed)[:n]

@@ -1,0 +1,59 @@
+"""``molrl energy learn``: rounds of active learning, with any generators as visitors."""
+
+from argparse import Namespace
+
+from molrl.energy.learning.config import LearnConfig
+from molrl.energy.learning.learn import Learning
+from molrl.energy.learning.plots import plot_rounds
+from molrl.evaluation.table import format_table
+from molrl.generation import Generator, load_generator
+from molrl.runs.config import load_config
+from molrl.runs.folder import RunFolder
+from molrl.runs.metrics import read_metrics
+from molrl.runs.progress import phases
+
+
+def learn(arguments: Namespace) -> int:
+    """Learn in rounds, in a run folder; see :class:`molrl.energy.learning.config.LearnConfig`.
+
+    Raises:
+        InputError: if the config, the weights or the data are bad, a visitor is not known or cannot
+            make a bag, or the run folder is not free; nothing is written then.
+    """
+    config = load_config(arguments.config, arguments.overrides, LearnConfig)
+    folder = RunFolder(config.run_dir)
+    folder.check_free()
+    visitors = _visitors(config)
+    for visitor in visitors:
+        for bag in config.visitor_bags:
+            visitor.generate(bag, 1, config.seed)  # refuses what it cannot make
+    with phases() as report:
+        learning = Learning(config, visitors, report)
+        _run(learning, RunFolder.create(config.run_dir, config, "energy learn"))
+    return 0
+
+
+def go_on(folder: RunFolder) -> None:
+    """Go on with the round that was under way.
+
+    Raises:
+        InputError: if its data or its start are gone or broken.
+    """
+    config = folder.load_config(LearnConfig).model_copy(update={"run_dir": str(folder.path)})
+    with phases() as report:
+        _run(Learning(config, _visitors(config), report), folder)
+
+
+def _visitors(config: LearnConfig) -> list[Generator]:
+    return [load_generator(name) for name in config.visitors]
+
+
+def _run(learning: Learning, folder: RunFolder) -> None:
+    with folder.at_work():
+        learning.run()
+        rows = read_metrics(folder.metrics_file)
+        plot_rounds(rows, learning.plot_file)
+        folder.write_summary({**rows[-1], "weights": str(learning.weights(-1))})
+    print(f"rounds: {learning.plot_file}")
+    print(f"weights: {learning.weights(-1)}; use them as energy mace:{learning.weights(-1)}")
+    print(format_table(rows[-1]))

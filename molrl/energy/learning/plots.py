@@ -1,0 +1,51 @@
+"""Rounds of learning as a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from molrl.energy.learning.measure import ATTACKS, GUARDS
+from molrl.runs.atomic import write_atomically
+
+_COLORS = {"placements": "#1f6f8b", "gradient": "#c8553d"}
+_LABELS = {"placements": "best of random", "gradient": "downhill"}
+_DASHES = {"guarded": "-", "open": (0, (4, 2))}
+_PANELS = {"worst_error": "worst error, eV", "mean_absolute_error": "mean absolute error, eV"}
+
+
+def plot_rounds(rows: Sequence[Mapping[str, float | int | None]], path: Path | str) -> None:
+    """Write a PNG of the errors of adversarial placements against the round.
+
+    Args:
+        rows: of ``metrics.csv``, one a round.
+        path: of the PNG.
+    """
+    figure = Figure(figsize=(8.4, 3.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    for ax, (name, label) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):
+        _panel(ax, rows, name, label)
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
+
+
+def _panel(
+    ax: Axes, rows: Sequence[Mapping[str, float | int | None]], name: str, label: str
+) -> None:
+    rounds = [row["round"] or 0 for row in rows]
+    for attack in ATTACKS:
+        for guard in GUARDS:
+            values = [abs(row[f"{attack}_{guard}_{name}"] or 0.0) for row in rows]
+            ax.plot(
+                rounds, values, color=_COLORS[attack], ls=_DASHES[guard], marker="o", ms=4,
+                label=f"{_LABELS[attack]}, {'clash guard' if guard == 'guarded' else 'from 0.3 Å'}",
+            )  # fmt: skip
+    ax.set_yscale("log")
+    ax.set_xlabel("round")
+    ax.set_ylabel(label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25, lw=0.6, which="both")

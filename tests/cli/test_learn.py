@@ -1,0 +1,78 @@
+"""molrl energy learn: a round on real physics, and resumed; bad input is refused at once."""
+
+import pytest
+
+from molrl.cli.main import main
+from molrl.energy import load_energy
+from molrl.energy.data.config import DataConfig, KindCounts
+from molrl.energy.data.make import make_dataset
+from molrl.runs.metrics import read_metrics
+
+LEARN = """
+run_dir: run
+data: [data.npz]
+rounds: 1
+labels: 10
+shares: {hyperactive: 1, placements: 1, gradient: 0, episodes: 0, visits: 1}
+bags: [CH2O]
+visitors: [random]
+visitor_bags: [CH2O]
+guards: [0.65]
+placements: 4
+dynamics: {steps: 2}
+fit: {steps: 2, batch_size: 4, checkpoint_every: 1}
+attacks: {molecules: 2, placements: 4}
+"""
+
+
+@pytest.fixture
+def config(here):
+    (here / "learn.yaml").write_text(LEARN)
+    return here / "learn.yaml"
+
+
+@pytest.fixture
+def data(here):
+    counts = KindCounts(
+        relaxed=60, distorted=0, half_built=60, placed=0, clash=0, frag=0, pair=0, walk=60,
+        settled=0,
+    )  # fmt: skip
+    settings = DataConfig(
+        output="", elements=("C", "N", "O"), max_heavy=3, bags=("CH2O",), counts=counts
+    )
+    make_dataset(settings, lambda *_: None)[0].save(here / "data.npz")
+
+
+def test_a_run_learns_is_drawn_and_goes_on_where_it_was_left(config, data, here, capsys):
+    assert main(["energy", "learn", "learn.yaml"]) == 0
+    rows = read_metrics(here / "run" / "metrics.csv")
+    assert [row["round"] for row in rows] == [0, 1]
+    weights = here / "run" / "round-1" / "mace.json"
+    assert f"mace:{weights.relative_to(here)}" in capsys.readouterr().out
+    assert load_energy(f"mace:{weights}").offers_uncertainty
+    names = ["summary.json", "rounds.png", "round-1/mace.safetensors", "metrics.csv"]
+    before = [(here / "run" / name).read_bytes() for name in names]
+    (here / "run" / "summary.json").unlink()
+    (here / "run" / "rounds.png").unlink()
+    assert main(["resume", "run"]) == 0
+    assert [(here / "run" / name).read_bytes() for name in names] == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["rounds=0"], "rounds must be greater than or equal to 1"),
+        (["lables=5"], "lables is no key; did you mean 'labels'?"),
+        (["shares.visits=0"], "shares.visits must be above 0 if and only if visitors"),
+        (["bags=[methane]"], "'methane' is no formula"),
+        (["visitors=[randm]"], "no generator is called 'randm'; did you mean 'random'?"),
+        (["visitor_bags=[H2]"], "no heavy atom"),
+        (["start=absent.json"], "absent.json"),
+        ([], "dataset data.npz does not exist"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(config, here, capsys, overrides, said):
+    assert main(["energy", "learn", "learn.yaml", *overrides]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert [path.name for path in here.iterdir()] == ["learn.yaml"]
