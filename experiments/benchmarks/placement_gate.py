@@ -12,6 +12,7 @@ from record import RESULTS, record
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.data.adversarial import AttackReport, placement_attack
 from molrl.energy.gate import GATES
+from molrl.energy.learning.gradient_attack import gradient_attack
 from molrl.evaluation.energy_plots import plot_attack_errors
 from molrl.runs.progress import progress
 
@@ -24,9 +25,16 @@ def random_placements(
     return placement_attack(model, reference, 200, 200, seed, guard)
 
 
+def gradient_driven(
+    model: EnergyModel, reference: EnergyModel, seed: int, guard: float
+) -> AttackReport:
+    return gradient_attack(model, reference, 1000, seed=seed, guard=guard)
+
+
 # name: the attack and its seeds
 ATTACKS: dict[str, tuple[Attack, tuple[int, ...]]] = {
     "best of 200 random placements": (random_placements, (0, 1, 2)),
+    "1,000 gradient-driven": (gradient_driven, (0,)),
 }
 DISTANCES = {0.0: "from 0.3 Å", 0.65: "environment's guard"}
 
