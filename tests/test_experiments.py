@@ -17,6 +17,7 @@ SCHEMAS = {
     "quickstart.yaml": ExperimentConfig,
     "energy/data.yaml": DataConfig,
     "energy/small.yaml": DataConfig,
+    "energy/soft.yaml": DataConfig,
     "energy/molecules.yaml": MoleculeSetConfig,
     "energy/attack-1.yaml": RoundConfig,
     "energy/attack-2.yaml": RoundConfig,
