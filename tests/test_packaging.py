@@ -49,5 +49,5 @@ def test_the_rooms_and_what_ships_are_in_it(wheel):
     for name in ("envs/design.py", "agents/policy.py", "cli/main.py", "py.typed"):
         assert f"molrl/{name}" in wheel
     for ending in ("json", "safetensors"):
-        assert f"molrl/energy/shipped/mace.{ending}" in wheel
+        assert f"molrl/energy/mace/shipped/mace.{ending}" in wheel
     assert "molrl/chemistry/shipped/molecules.npz" in wheel

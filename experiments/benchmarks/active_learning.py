@@ -29,8 +29,8 @@ from molrl.energy.learning.config import LearnConfig, RefitConfig
 from molrl.energy.learning.gradient_attack import N_STARTS, gradient_search
 from molrl.energy.learning.measure import GUARDS, validation_errors
 from molrl.energy.learning.sources import Sources
-from molrl.energy.mace import MaceEnergy
-from molrl.energy.mace_network import MaceConfig
+from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.mace.network import MaceConfig
 from molrl.energy.mixture_fit import with_uncertainty
 from molrl.runs.progress import phases
 

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from record import record
 
-from molrl.energy.mace import SHIPPED
+from molrl.energy.mace.model import SHIPPED
 
 SECONDS, MEGABYTES = 4.0, 5.0
 PROCESSES = 3

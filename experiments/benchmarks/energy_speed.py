@@ -24,10 +24,10 @@ from record import record, seconds
 from roofline import Shape, bandwidth, bytes_moved
 
 from molrl.energy import mace_torch
-from molrl.energy.batched_network import NetworkEnergy, _chunks
-from molrl.energy.mace import MaceEnergy
-from molrl.energy.mace_module import MaceModuleEnergy
-from molrl.energy.mace_network import MaceConfig
+from molrl.energy.mace.batched import NetworkEnergy, _chunks
+from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.mace.module import MaceModuleEnergy
+from molrl.energy.mace.network import MaceConfig
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
 from molrl.runs.progress import progress

@@ -19,7 +19,7 @@ from record import record
 
 from molrl.agents.random import RandomAgent
 from molrl.energy import EnergyModel, EnergyOutput
-from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace.model import MaceEnergy
 from molrl.energy.registry import resolve_device
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv

@@ -198,7 +198,7 @@ def convert(arguments: Namespace) -> int:
     Raises:
         InputError: if it is not trusted or cannot be converted; nothing is written then.
     """
-    from molrl.energy.mace_files import convert as write  # much of mace-torch
+    from molrl.energy.mace.files import convert as write  # much of mace-torch
 
     write(arguments.source, arguments.output, arguments.trust)
     print(f"weights: {arguments.output}; use them as energy mace:{arguments.output}")

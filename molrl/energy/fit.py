@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
-from molrl.energy.graph import Batcher, Graph
-from molrl.energy.mace_network import Mace, MaceConfig, load_parameters
-from molrl.energy.repulsion import GFN2_REPULSION
+from molrl.energy.mace import WEIGHTS
+from molrl.energy.mace.graph import Batcher, Graph
+from molrl.energy.mace.network import Mace, MaceConfig, load_parameters
+from molrl.energy.mace.repulsion import GFN2_REPULSION
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
@@ -121,7 +122,7 @@ class Fit:
                 f"{self.ranks.size} ranks needs one"
             )
         if config.start:
-            tensors, _ = load_weights(config.start, kind="mace")
+            tensors, _ = load_weights(config.start, kind=WEIGHTS)
             load_parameters(self.network, tensors, config.start)
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
@@ -246,7 +247,7 @@ class Fit:
         if not self.ranks.first:
             return
         config = self.shape.model_dump(mode="json")
-        save_weights(self.weights, self.average, {"kind": "mace", "config": config})
+        save_weights(self.weights, self.average, {"kind": WEIGHTS, "config": config})
         tensors = {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self.parameters.items():
             tensors[f"network/{name}"] = parameter.detach()

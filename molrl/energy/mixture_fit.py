@@ -10,7 +10,8 @@ from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.labels import Progress
-from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace import WEIGHTS
+from molrl.energy.mace.model import MaceEnergy
 from molrl.energy.uncertainty import GaussianMixture, Scale, average, beside
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -44,7 +45,7 @@ def with_uncertainty(
     """
     beside(weights).unlink(missing_ok=True)  # it may belong to other weights
     mixture = fit_uncertainty(MaceEnergy(weights, device), data, seed, progress)
-    _, header = load_weights(weights, kind="mace")
+    _, header = load_weights(weights, kind=WEIGHTS)
     mixture.save(weights, header["header_sha256"])
     return MaceEnergy(weights, device)
 

@@ -9,11 +9,11 @@ from molrl.registry import Registry
 ENERGY_MODELS = Registry(
     "energy model",
     {
-        "mace": "molrl.energy.mace:load_mace",
-        "mace-mp": "molrl.energy.foundations:MACE_MP",
-        "mace-off": "molrl.energy.foundations:MACE_OFF",
-        "mace-omol": "molrl.energy.foundations:MACE_OMOL",
-        "mace-anicc": "molrl.energy.foundations:MACE_ANI",
+        "mace": "molrl.energy.mace.load:load_mace",
+        "mace-mp": "molrl.energy.mace.foundations:MACE_MP",
+        "mace-off": "molrl.energy.mace.foundations:MACE_OFF",
+        "mace-omol": "molrl.energy.mace.foundations:MACE_OMOL",
+        "mace-anicc": "molrl.energy.mace.foundations:MACE_ANI",
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
         "pm6": "molrl.energy.pm6:PM6Energy",
     },
@@ -32,7 +32,7 @@ def load_energy(
             weights that ``molrl energy fit`` or ``molrl energy convert`` wrote,
             ``"mace:ANY.model"`` for a network that mace-torch pickled; ``"mace-mp"``,
             ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a colon, one of their
-            variants, for a foundation model (:mod:`molrl.energy.foundations`, with their
+            variants, for a foundation model (:mod:`molrl.energy.mace.foundations`, with their
             licences); an ASE calculator; or a model, which is returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
         trust: whether a pickle that ``name`` is the path of may be loaded. It can run any code.

@@ -13,7 +13,7 @@ from ase.io import read
 from rdkit import Chem
 
 from molrl.cli.main import main
-from molrl.energy.mace import SHIPPED
+from molrl.energy.mace.model import SHIPPED
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 

@@ -11,8 +11,8 @@ from scipy.stats import multivariate_normal
 
 from molrl.energy import load_energy
 from molrl.energy.data.dataset import Dataset
-from molrl.energy.mace import MaceEnergy
-from molrl.energy.mace_network import Mace, MaceConfig
+from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.mace.network import Mace, MaceConfig
 from molrl.energy.mixture_fit import fit_mixture, fit_uncertainty, maximised
 from molrl.energy.uncertainty import EXACT, GaussianMixture, average, beside
 from molrl.errors import InputError

@@ -20,7 +20,7 @@ from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.training import AgentTraining
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.fit import Fit, FitConfig
-from molrl.energy.mace_network import MaceConfig
+from molrl.energy.mace.network import MaceConfig
 from molrl.energy.registry import load_energy
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.runs.checkpoints import Checkpoints

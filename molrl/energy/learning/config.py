@@ -8,7 +8,7 @@ from molrl.bags import Bag
 from molrl.energy.data.config import SMALL_BAGS
 from molrl.energy.fit import FitConfig
 from molrl.energy.learning.dynamics import DynamicsConfig
-from molrl.energy.mace_network import MaceConfig
+from molrl.energy.mace.network import MaceConfig
 from molrl.runs.config import Config
 
 

@@ -10,7 +10,7 @@ from ase.data import atomic_masses
 from pydantic import Field
 from torch import Tensor
 
-from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace.model import MaceEnergy
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
 from molrl.runs.config import Config

@@ -11,7 +11,8 @@ from molrl.energy.fit import Fit
 from molrl.energy.learning.config import LearnConfig
 from molrl.energy.learning.measure import Attacks, validation_errors
 from molrl.energy.learning.sources import Sources
-from molrl.energy.mace import SHIPPED, MaceEnergy
+from molrl.energy.mace import WEIGHTS
+from molrl.energy.mace.model import SHIPPED, MaceEnergy
 from molrl.energy.mixture_fit import with_uncertainty
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
@@ -115,8 +116,8 @@ class Learning:
         if number:
             self._fit(number, data)
         else:
-            tensors, _ = load_weights(self._start, kind="mace")
-            header = {"kind": "mace", "config": self._shape.model_dump(mode="json")}
+            tensors, _ = load_weights(self._start, kind=WEIGHTS)
+            header = {"kind": WEIGHTS, "config": self._shape.model_dump(mode="json")}
             save_weights(weights, tensors, header)
         return with_uncertainty(weights, data, self._config.seed, self._device, self._report)
 

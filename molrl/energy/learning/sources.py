@@ -16,7 +16,7 @@ from molrl.energy.data.structures import Structure
 from molrl.energy.learning.config import LearnConfig
 from molrl.energy.learning.dynamics import hyperactive
 from molrl.energy.learning.gradient_attack import N_STARTS, gradient_search
-from molrl.energy.mace import MaceEnergy
+from molrl.energy.mace.model import MaceEnergy
 from molrl.generation import Generator
 from molrl.molecules import MoleculeBatch
 

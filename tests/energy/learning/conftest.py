@@ -4,7 +4,7 @@ from molrl.energy import load_energy
 from molrl.energy.data.config import DataConfig, KindCounts
 from molrl.energy.data.make import make_dataset
 from molrl.energy.fit import Fit, FitConfig
-from molrl.energy.mace_network import MaceConfig
+from molrl.energy.mace.network import MaceConfig
 from molrl.energy.mixture_fit import with_uncertainty
 
 COUNTS = KindCounts(

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molrl.energy.batched_network import NetworkEnergy
 from molrl.energy.isolated import ground_state_atoms
-from molrl.energy.mace_torch import Batcher
+from molrl.energy.mace.batched import NetworkEnergy
+from molrl.energy.mace.mace_torch import Batcher
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 from molrl.safe_e3nn import contained

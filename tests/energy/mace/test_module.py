@@ -12,7 +12,7 @@ from ase.build import molecule
 
 from molrl.cli.main import main
 from molrl.energy import load_energy
-from molrl.energy.mace_module import MaceModuleEnergy
+from molrl.energy.mace.module import MaceModuleEnergy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, save_weights

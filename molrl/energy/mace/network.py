@@ -14,8 +14,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from molrl.energy.graph import Graph
-from molrl.energy.repulsion import repulsion
+from molrl.energy.mace.graph import Graph
+from molrl.energy.mace.repulsion import repulsion
 from molrl.errors import InputError
 from molrl.runs.config import Config
 
@@ -30,9 +30,8 @@ class MaceConfig(Config):
     Attributes:
         elements: atomic numbers it knows, ascending.
         atomic_energies: energy of each isolated atom, eV, in the order of ``elements``.
-        repulsion: for each element the exponent and the charge of the pair repulsion
-            (:func:`molrl.energy.repulsion.repulsion`) that is added to the network's energy; empty
-            for none.
+        repulsion: for each element the exponent and the charge of the pair repulsion that is added
+            to the network's energy (:mod:`molrl.energy.mace.repulsion`); empty for none.
         channels: scalar features of an atom.
         layers: message-passing layers.
         cutoff: Å.

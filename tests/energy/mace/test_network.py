@@ -7,10 +7,10 @@ from ase.build import molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molrl.energy.graph import Batcher
-from molrl.energy.mace_network import Mace, MaceConfig
-from molrl.energy.mace_torch import build_mace_torch, from_mace_torch
-from molrl.energy.repulsion import GFN2_REPULSION
+from molrl.energy.mace.graph import Batcher
+from molrl.energy.mace.mace_torch import build_mace_torch, from_mace_torch
+from molrl.energy.mace.network import Mace, MaceConfig
+from molrl.energy.mace.repulsion import GFN2_REPULSION
 from molrl.molecules import MoleculeBatch
 
 NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH", "CH3SH"]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molrl.energy.mace_network import Mace, MaceConfig, invariants
+from molrl.energy.mace.network import Mace, MaceConfig, invariants
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
 from molrl.safe_e3nn import contained, o3

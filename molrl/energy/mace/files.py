@@ -6,21 +6,22 @@ from typing import Any
 
 import torch
 
-from molrl.energy.mace import MODULE, split_head
-from molrl.energy.mace_module import MaceModuleEnergy
-from molrl.energy.mace_module_config import MaceModuleConfig, build, check_same, describe
+from molrl.energy.mace import MODULE_WEIGHTS
+from molrl.energy.mace.module import MaceModuleEnergy
+from molrl.energy.mace.module_config import MaceModuleConfig, build, check_same, describe
 from molrl.errors import InputError
 from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights, save_weights, sha256
 from molrl.safe_e3nn import contained
 
 
-def load_module(path: str, device: str = "cpu", trust: bool = False) -> MaceModuleEnergy:
+def load_module(file: str, head: str | None, device: str, trust: bool) -> MaceModuleEnergy:
     """A network of mace-torch from a file.
 
     Args:
-        path: what ``molrl energy convert`` wrote (``.json``), or a network that was pickled by
-            mace-torch; ``PATH@HEAD`` for one of several heads.
+        file: what ``molrl energy convert`` wrote (``.json``), or a network that was pickled by
+            mace-torch.
+        head: which of several heads.
         device: where to compute.
         trust: whether a pickle may be loaded. It can run any code.
 
@@ -28,14 +29,14 @@ def load_module(path: str, device: str = "cpu", trust: bool = False) -> MaceModu
         InputError: if there is no such file, it is damaged or of another kind, or it is a pickle
             that is not trusted.
     """
-    file, head = split_head(path)
     if file.endswith(".json"):
-        tensors, header = load_weights(file, MODULE)
+        tensors, header = load_weights(file, MODULE_WEIGHTS)
         config = parse_config(header.get("config", {}), MaceModuleConfig, where=file)
         network, digest = build(config, tensors, file), header["header_sha256"]
     else:
         network, digest = read_pickle(file, trust), sha256(Path(file).read_bytes())
-    return MaceModuleEnergy(network, f"mace:{path}", digest, head, device)
+    name = f"mace:{file}@{head}" if head else f"mace:{file}"
+    return MaceModuleEnergy(network, name, digest, head, device)
 
 
 def convert(source: str, output: str, trust: bool = False) -> None:
@@ -60,7 +61,9 @@ def convert(source: str, output: str, trust: bool = False) -> None:
     config, tensors = describe(network, source), network.state_dict()
     check_same(network, build(config, tensors, source), source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(target, tensors, {"kind": MODULE, "config": config.model_dump(mode="json")})
+    save_weights(
+        target, tensors, {"kind": MODULE_WEIGHTS, "config": config.model_dump(mode="json")}
+    )
 
 
 def read_pickle(path: str, trust: bool) -> Any:  # noqa: ANN401 - mace-torch has no types

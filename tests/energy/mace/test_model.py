@@ -8,7 +8,7 @@ import torch
 from ase.build import molecule
 
 from molrl.energy import load_energy
-from molrl.energy.mace import SHIPPED, MaceEnergy
+from molrl.energy.mace.model import SHIPPED, MaceEnergy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, save_weights
@@ -147,7 +147,7 @@ def test_unknown_elements_are_refused(model):
 
 def test_safe_loading_is_left_on():
     code = (
-        "import os, torch, molrl.energy.mace, molrl.agents.network; "
+        "import os, torch, molrl.energy.mace.model, molrl.agents.network; "
         "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ; "
         "import io, pickle; f = io.BytesIO(); torch.save({'x': object}, f); f.seek(0)\n"
         "try: torch.load(f)\n"

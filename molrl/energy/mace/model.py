@@ -1,52 +1,22 @@
 """MACE energies of many molecules in one forward pass."""
 
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from molrl.energy.batched_network import NetworkEnergy, chunks
-from molrl.energy.graph import Batcher
 from molrl.energy.interface import EnergyOutput
-from molrl.energy.mace_network import Mace, MaceConfig, load_parameters
+from molrl.energy.mace import WEIGHTS
+from molrl.energy.mace.batched import NetworkEnergy, chunks
+from molrl.energy.mace.graph import Batcher
+from molrl.energy.mace.network import Mace, MaceConfig, load_parameters
 from molrl.energy.uncertainty import EXACT, BiasedOutput, GaussianMixture, average
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
-from molrl.runs.weights import load_weights, read_json
+from molrl.runs.weights import load_weights
 
 SHIPPED = Path(__file__).with_name("shipped") / "mace.json"
-MODULE = "mace-module"  # the kind of weights that are any network of mace-torch, converted
-
-
-def load_mace(path: str = "", device: str = "cpu", trust: bool = False) -> NetworkEnergy:
-    """The shipped MACE, or one from a file.
-
-    Args:
-        path: nothing for the shipped one; else as for
-            :func:`molrl.energy.mace_files.load_module`, or what ``molrl energy fit`` wrote.
-        device: where to compute.
-        trust: whether a pickle may be loaded. It can run any code.
-
-    Raises:
-        InputError: if there is no such file, it is damaged or of another kind, or it is a pickle
-            that is not trusted.
-    """
-    file, head = split_head(path)
-    if not path or (
-        file.endswith(".json") and not head and read_json(Path(file)).get("kind") != MODULE
-    ):
-        return MaceEnergy(file or None, device)
-    from molrl.energy.mace_files import load_module  # much to import, for others' networks only
-
-    return load_module(path, device, trust)
-
-
-def split_head(path: str) -> tuple[str, str | None]:
-    """A path, and what stands behind its last @ unless there is such a file."""
-    file, at, head = path.rpartition("@")
-    return (file, head) if at and not os.path.exists(path) else (path, None)
 
 
 class MaceEnergy(NetworkEnergy):
@@ -73,7 +43,7 @@ class MaceEnergy(NetworkEnergy):
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
         path = Path(weights or SHIPPED)
-        tensors, header = load_weights(path, kind="mace")
+        tensors, header = load_weights(path, kind=WEIGHTS)
         self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         super().__init__(self.config.elements, self.config.energy_table(), device)
         self._hash = header["header_sha256"][:12]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from molrl.energy import load_energy
-from molrl.energy.repulsion import GFN2_REPULSION, repulsion
+from molrl.energy.mace.repulsion import GFN2_REPULSION, repulsion
 from molrl.molecules import MoleculeBatch
 
 HEAVY = list(combinations_with_replacement([6, 7, 8, 9, 16], 2))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from molrl.energy.mace_module import MaceModuleEnergy
+from molrl.energy.mace.module import MaceModuleEnergy
 from molrl.errors import InputError, did_you_mean
 from molrl.runs.weights import sha256
 from molrl.safe_e3nn import NO_WEIGHTS_ONLY, contained

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from molrl.energy import load_energy, registry
-from molrl.energy.mace_network import MaceConfig
-from molrl.energy.mace_torch import build_mace_torch
+from molrl.energy.mace.mace_torch import build_mace_torch
+from molrl.energy.mace.network import MaceConfig
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from ase.build import molecule
 
-from molrl.energy.batched_network import OUT_OF_MEMORY
-from molrl.energy.mace import MaceEnergy
-from molrl.energy.mace_network import Mace, MaceConfig
+from molrl.energy.mace.batched import OUT_OF_MEMORY
+from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.mace.network import Mace, MaceConfig
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import save_weights
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from molrl.energy.mace_module import elements, heads, run
+from molrl.energy.mace.module import elements, heads, run
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import Config, parse_config

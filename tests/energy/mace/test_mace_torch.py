@@ -3,7 +3,7 @@ import pytest
 import torch
 from ase.build import molecule
 
-from molrl.energy.mace_torch import Batcher
+from molrl.energy.mace.mace_torch import Batcher
 from molrl.molecules import MoleculeBatch
 
 NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH"]
