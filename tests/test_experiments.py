@@ -7,7 +7,6 @@ import pytest
 from molrl.cli.experiment import ExperimentConfig
 from molrl.energy.data.config import DataConfig
 from molrl.energy.data.molecule_set import MoleculeSetConfig
-from molrl.energy.data.rounds import RoundConfig
 from molrl.energy.fit import FitConfig
 from molrl.energy.learning.config import LearnConfig
 from molrl.runs.config import load_config
@@ -19,11 +18,7 @@ SCHEMAS = {
     "energy/small.yaml": DataConfig,
     "energy/soft.yaml": DataConfig,
     "energy/molecules.yaml": MoleculeSetConfig,
-    "energy/attack-1.yaml": RoundConfig,
-    "energy/attack-2.yaml": RoundConfig,
-    "energy/fit-1.yaml": FitConfig,
-    "energy/fit-2.yaml": FitConfig,
-    "energy/fit-3.yaml": FitConfig,
+    "energy/fit.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,
 }
 

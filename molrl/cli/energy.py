@@ -2,20 +2,15 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
 
 import torch
 
 from molrl.energy.data.config import DataConfig
 from molrl.energy.data.dataset import Dataset
-from molrl.energy.data.labels import Dropped
-from molrl.energy.data.labels import Progress as Report
 from molrl.energy.data.make import make_dataset
 from molrl.energy.data.molecule_set import MoleculeSetConfig, make_molecule_set
-from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.fit import Report as StepReport
 from molrl.energy.interface import EnergyOutput
@@ -33,8 +28,6 @@ from molrl.runs.progress import phases, progress, tell
 from molrl.runs.ranks import Ranks, joined
 from molrl.runs.signals import Stopped, stopping_when_saved
 
-ConfigT = TypeVar("ConfigT", DataConfig, RoundConfig)
-
 
 def data(arguments: Namespace) -> int:
     """Make labelled structures and write them to the config's ``output``.
@@ -43,7 +36,18 @@ def data(arguments: Namespace) -> int:
         InputError: if the config is bad, or the output would overwrite something; nothing is made
             then.
     """
-    _make(arguments, DataConfig, make_dataset)
+    config = load_config(arguments.config, arguments.overrides, DataConfig)
+    output = _free_output(config.output)
+    with phases() as report:
+        made, dropped = make_dataset(config, report)
+    made.save(output)
+    figures = {kind: int(made.of_kind(kind).sum()) for kind in made.kinds}
+    lost = {
+        "dropped, no energy": dropped.failed.total(),
+        "dropped, too steep": dropped.too_steep.total(),
+    }
+    print(f"data: {output}")
+    print(format_table({"structures": len(made), **figures, **lost}))
     return 0
 
 
@@ -63,35 +67,6 @@ def molecules(arguments: Namespace) -> int:
     print(f"molecules: {output}")
     print(format_table({"molecules": len(made), **splits, **left_out}))
     return 0
-
-
-def attack(arguments: Namespace) -> int:
-    """Find what an energy model wrongly likes, label it, and write it to the ``output``.
-
-    Raises:
-        InputError: as for :func:`data`, or if there is no such model.
-    """
-    _make(arguments, RoundConfig, make_round)
-    return 0
-
-
-def _make(
-    arguments: Namespace,
-    schema: type[ConfigT],
-    make: Callable[[ConfigT, Report], tuple[Dataset, Dropped]],
-) -> None:
-    config = load_config(arguments.config, arguments.overrides, schema)
-    output = _free_output(config.output)
-    with phases() as report:
-        made, dropped = make(config, report)
-    made.save(output)
-    figures = {kind: int(made.of_kind(kind).sum()) for kind in made.kinds}
-    lost = {
-        "dropped, no energy": dropped.failed.total(),
-        "dropped, too steep": dropped.too_steep.total(),
-    }
-    print(f"data: {output}")
-    print(format_table({"structures": len(made), **figures, **lost}))
 
 
 def _free_output(name: str) -> Path:

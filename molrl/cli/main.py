@@ -113,8 +113,6 @@ def parser() -> argparse.ArgumentParser:
         energies, "molecules", "molrl.cli.energy:molecules", "enumerate and relax molecules"
     )
     _add_config(molecules)
-    attack = _command(energies, "attack", "molrl.cli.energy:attack", "label a model's mistakes")
-    _add_config(attack)
     fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a MACE to labelled structures")
     _add_config(fit)
     convert = _command(

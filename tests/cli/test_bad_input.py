@@ -190,10 +190,6 @@ COMMANDS = {
         (["energy", "data", "c.yaml", "elements=[C, Xx]"], {"c.yaml": DATA}),
         "'Xx' is no symbol of an element",
     ),
-    "an attack with a bag of an element the model does not know": (
-        (["energy", "attack", "c.yaml", "model=gfn2", "bags=[UO2]"], {"c.yaml": DATA}),
-        "UO2 has an element that gfn2 does not know",
-    ),
     "molecules of another kind": (
         (["energy", "molecules", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),
         "must end in .npz",

@@ -51,17 +51,6 @@ def test_the_data_are_of_every_kind(fits):
     assert set(data.kinds) >= {"relaxed", "distorted", "half-built", "placed", "clash", "pair"}
 
 
-def test_an_attack_adds_the_mistakes_of_the_fit(fits, tmp_path):
-    text = "molecules: 4\nplacements: 10\nguards: [0.65]\nepisodes: 2\nbags: [H2O]\n"
-    (tmp_path / "attack.yaml").write_text(text)
-    output, model = tmp_path / "found.npz", f"mace:{fits / 'whole' / 'mace.json'}"
-    config = [str(tmp_path / "attack.yaml"), f"output={output}", f"model={model}"]
-    assert main(["energy", "attack", *config]) == 0
-    found = Dataset.load(output)
-    assert "adversarial" in found.kinds
-    assert len(Dataset.join([Dataset.load(fits / "data.npz"), found])) > len(found)
-
-
 def test_the_fit_is_a_run_with_a_row_a_checkpoint(fits):
     rows = read_metrics(fits / "whole" / "metrics.csv")
     assert [row["steps"] for row in rows] == [20, 40]

@@ -14,7 +14,8 @@ from molrl.runs.signals import Stopped
 
 COMMANDS = [
     *("train", "resume", "launch", "generate", "evaluate"),
-    *("energy", "energy data", "energy attack", "energy fit", "energy evaluate"),
+    *("energy", "energy data", "energy molecules", "energy fit", "energy learn"),
+    *("energy evaluate", "energy relax", "energy convert"),
 ]
 
 

@@ -10,7 +10,6 @@ from molrl.energy import load_energy
 from molrl.energy.data.adversarial import half_built_molecules, placement_attack
 from molrl.energy.data.episodes import greedy_episodes
 from molrl.energy.data.placements import interaction_energies
-from molrl.energy.data.rounds import RoundConfig, make_round
 from molrl.energy.interface import EnergyModel
 from molrl.neighbors import neighbor_pairs
 
@@ -85,21 +84,3 @@ def test_greedy_episodes_build_the_bag_and_get_paid(reference):
         assert Bag(own[-1].numbers) == bag
         for before, after in pairwise(own):
             assert np.array_equal(after.positions[:-1], before.positions)
-
-
-def test_a_round_labels_what_was_found_in_the_train_split():
-    config = RoundConfig(
-        output="unused.npz",
-        model="gfn2",
-        molecules=5,
-        placements=20,
-        guards=(0.65, 0.3),
-        episodes=4,
-    )
-    data, dropped = make_round(config, lambda what, done, total: None)
-    assert set(data.kinds) == {"adversarial", "greedy"}
-    adversarial = data[data.of_kind("adversarial")]
-    assert (adversarial.split == 0).all()
-    lost = dropped.failed["adversarial"] + dropped.too_steep["adversarial"]
-    assert 20 <= len(adversarial) + lost <= 30
-    assert data.largest_force().max() <= config.max_force
