@@ -9,6 +9,7 @@ ENERGY_MODELS = Registry(
     {
         "mace": "molrl.energy.mace:MaceEnergy",
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
+        "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
         "pm6": "molrl.energy.pm6:PM6Energy",
     },
 )
@@ -20,8 +21,9 @@ def load_energy(name: str | EnergyModel = "mace", device: str = "auto") -> Energ
     """The energy model called ``name``. A process holds one of each.
 
     Args:
-        name: ``"mace"``, ``"gfn2"``, ``"pm6"`` (with scine-sparrow), ``"mace:WEIGHTS.json"`` for
-            weights fitted with ``molrl energy fit``, or a model, which is returned as it is.
+        name: ``"mace"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with scine-sparrow),
+            ``"mace:WEIGHTS.json"`` for weights fitted with ``molrl energy fit``, or a model, which
+            is returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
 
     Raises:
