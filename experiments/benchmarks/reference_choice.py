@@ -93,8 +93,10 @@ def outcome(reference: str, fitted: bool, seed: int, run: RunFolder) -> dict[str
         steps, values = curve(rows, name)
         reached = np.flatnonzero(values >= REACHED)
         row[f"steps to {REACHED} {label}"] = int(steps[reached[0]]) if len(reached) else None
-    for name in ("return_fraction", "valid_fraction", "median_energy_above_relaxed", "seconds"):
+    for name in ("return_fraction", "valid_fraction", "median_energy_above_relaxed"):
         row[name.replace("_", " ")] = summary[name]
+    endings = summary["endings"]
+    row["episodes whose energy failed"] = endings.get("energy failed", 0) / sum(endings.values())
     return row
 
 
@@ -120,6 +122,8 @@ def errors(folder: Path) -> list[dict[str, object]]:
         groups = {"all": torch.ones(len(test), dtype=torch.bool)}
         groups |= {kind: test.of_kind(kind) for kind in test.kinds}
         for kind, chosen in groups.items():
+            if not chosen.any():
+                continue
             row = rows.setdefault(kind, {"kind": kind})
             row[f"{reference} structures"] = int(chosen.sum())
             row[f"{reference} MAE meV/atom"] = float(error[chosen].mean())
@@ -128,7 +132,7 @@ def errors(folder: Path) -> list[dict[str, object]]:
 
 
 def draw(runs: Runs, path: Path) -> None:
-    """A PNG of how all runs learned: direct on the left, paid by a fitted MACE on the right."""
+    """A PNG of how all runs learned; the first seed solid, the second dashed."""
     figure = Figure(figsize=(9.6, 6.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
