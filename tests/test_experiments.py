@@ -20,6 +20,8 @@ SCHEMAS = {
     "energy/molecules.yaml": MoleculeSetConfig,
     "energy/fit.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,
+    "energy/reference-data.yaml": DataConfig,
+    "energy/reference-fit.yaml": FitConfig,
 }
 
 
