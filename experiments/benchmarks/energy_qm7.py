@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from qm7 import Molecules, blank_figure, evaluate, identities, known_molecules
+from qm7 import Molecules, evaluate, identities, known_molecules
 from record import RESULTS, record
 from scipy.stats import spearmanr
 
 from molrl.energy import EnergyModel, load_energy
+from molrl.evaluation.plots import blank_figure
 
 FREQUENT = 20  # formulas
 SULFUR = 16

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from molrl.chemistry.bonds import validity
 from molrl.energy import EnergyModel
@@ -92,10 +90,3 @@ def evaluate(model: EnergyModel, molecules: MoleculeBatch) -> tuple[np.ndarray, 
             done, atoms = done + len(chunk), atoms + len(chunk.numbers)
             bar.update(done)
     return energy, forces
-
-
-def blank_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, without a window."""
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure

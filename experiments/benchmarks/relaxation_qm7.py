@@ -11,12 +11,13 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
-from qm7 import BLUE, RED, Molecules, blank_figure, identities, known_molecules
+from qm7 import BLUE, RED, Molecules, identities, known_molecules
 from record import RESULTS, record
 
 from molrl.chemistry.geometry import rmsd
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.relaxation import Relaxed, relax
+from molrl.evaluation.plots import blank_figure
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 
