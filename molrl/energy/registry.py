@@ -15,6 +15,7 @@ ENERGY_MODELS = Registry(
         "mace-omol": "molrl.energy.foundations:MACE_OMOL",
         "mace-anicc": "molrl.energy.foundations:MACE_ANI",
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
+        "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
         "pm6": "molrl.energy.pm6:PM6Energy",
     },
 )
@@ -28,9 +29,9 @@ def load_energy(
     """The energy model called ``name``. A process holds one of each.
 
     Args:
-        name: ``"mace"``, ``"gfn2"``, ``"pm6"`` (with scine-sparrow); ``"mace:WEIGHTS.json"`` for
-            weights that ``molrl energy fit`` or ``molrl energy convert`` wrote,
-            ``"mace:ANY.model"`` for a network that mace-torch pickled; ``"mace-mp"``,
+        name: ``"mace"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with scine-sparrow);
+            ``"mace:WEIGHTS.json"`` for weights that ``molrl energy fit`` or ``molrl energy
+            convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch pickled; ``"mace-mp"``,
             ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a colon, one of their
             variants, for a foundation model (:mod:`molrl.energy.foundations`, with their
             licences); an ASE calculator; or a model, which is returned as it is.

@@ -8,7 +8,12 @@ TBLITE_ERRORS = (TBLiteRuntimeError, TBLiteTypeError, TBLiteValueError)
 
 
 def work(
-    numbers: np.ndarray, positions: np.ndarray, charge: int, uhf: int, max_iterations: int
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int,
+    uhf: int,
+    max_iterations: int,
+    spin_polarization: float = 0.0,
 ) -> tuple[float, np.ndarray, np.ndarray] | str:
     """Energy in Hartree, gradient ``(n, 3)`` in Hartree/Bohr and dipole ``(3,)`` in e Bohr.
 
@@ -20,11 +25,14 @@ def work(
         charge: total charge, e.
         uhf: unpaired electrons.
         max_iterations: of the SCF.
+        spin_polarization: factor of the spin-dependent energy, which GFN2-xTB itself has not.
     """
     try:
         calculator = Calculator("GFN2-xTB", numbers, positions, charge=charge, uhf=uhf)
         calculator.set("verbosity", 0)
         calculator.set("max-iter", max_iterations)
+        if spin_polarization:
+            calculator.add("spin-polarization", spin_polarization)
         result = calculator.singlepoint()
         energy, gradient = float(result.get("energy")), np.array(result.get("gradient"))
         return energy, gradient, np.array(result.get("dipole"))
