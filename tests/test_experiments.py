@@ -19,6 +19,8 @@ SCHEMAS = {
     "energy/small.yaml": DataConfig,
     "energy/soft.yaml": DataConfig,
     "energy/molecules.yaml": MoleculeSetConfig,
+    "energy/reference-data.yaml": DataConfig,
+    "energy/reference-fit.yaml": FitConfig,
     "energy/attack-1.yaml": RoundConfig,
     "energy/attack-2.yaml": RoundConfig,
     "energy/fit-1.yaml": FitConfig,

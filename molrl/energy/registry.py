@@ -31,10 +31,10 @@ def load_energy(
     Args:
         name: ``"mace"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with scine-sparrow);
             ``"mace:WEIGHTS.json"`` for weights that ``molrl energy fit`` or ``molrl energy
-            convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch pickled; ``"mace-mp"``,
-            ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a colon, one of their
-            variants, for a foundation model (:mod:`molrl.energy.foundations`, with their
-            licences); an ASE calculator; or a model, which is returned as it is.
+            convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch pickled;
+            ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a colon,
+            one of their variants, for a foundation model (:mod:`molrl.energy.foundations`, with
+            their licences); an ASE calculator; or a model, which is returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
         trust: whether a pickle that ``name`` is the path of may be loaded. It can run any code.
 
