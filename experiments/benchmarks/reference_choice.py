@@ -46,7 +46,7 @@ def main() -> None:
             for fitted, energy in enumerate((reference, f"mace:{weights}")):
                 run = folder / reference / f"{('direct', 'fitted')[fitted]}-{seed}"
                 runs[reference, bool(fitted), seed] = train(run, energy, seed)
-    title = "The quickstart, paid by GFN2-xTB, plain and spin-polarised, and by a MACE fitted to it"
+    title = f"{STEPS} steps of the quickstart, paid by GFN2-xTB, plain (gfn2) or spin-polarised"
     record("reference_choice", title, [outcome(*key, run) for key, run in runs.items()])
     title = f"Errors of the fits on test molecules, forces up to {MAX_FORCE:.0f} eV/Å"
     record("reference_choice_errors", title, errors(folder))
@@ -139,7 +139,7 @@ def draw(runs: Runs, path: Path) -> None:
     for (reference, fitted, seed), run in runs.items():
         rows = read_metrics(run.metrics_file)
         for ax, name in zip(axes[:, int(fitted)], CURVES, strict=True):
-            label = reference if seed == SEEDS[0] else None
+            label = f"{reference}, seed {seed}"
             style = "-" if seed == SEEDS[0] else "--"
             ax.plot(*curve(rows, name), style, color=REFERENCES[reference], lw=1.5, label=label)
     for ax, title in zip(axes[0], ("paid directly", "paid by a fitted MACE"), strict=True):

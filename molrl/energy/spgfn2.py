@@ -7,6 +7,7 @@ J. Comput. Chem. 44, 2120 (2023), added to Bannwarth, Ehlert and Grimme, J. Chem
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -25,16 +26,17 @@ class SpinGFN2Energy(SemiempiricalEnergy):
     """The lower of two spin states in spin-polarised GFN2-xTB; see :class:`SemiempiricalEnergy`.
 
     The two are the batch's multiplicity, which is the lowest that there is unless it says
-    otherwise, and the next higher one. Forces are those of the state that is lower; where the two
-    cross, the energy has a kink. Isolated atoms follow the same rule, which gives every element
-    of the main groups its ground state by Hund's rules, but for boron, where the method itself
-    puts the quartet lower. Pieces with more than two unpaired electrons together, such as two
-    nitrogen atoms 8 Å apart, are up to 5 eV above what they are alone.
+    otherwise, and the next higher one. Forces and dipole are those of the state that is lower;
+    where the two cross, the energy has a kink. Isolated atoms follow the same rule, which gives
+    every element of the main groups its ground state by Hund's rules, but for boron, where the
+    method itself puts the quartet lower. Pieces with more than two unpaired electrons together,
+    such as two nitrogen atoms 8 Å apart, are up to 5 eV above what they are alone.
 
     A molecule of which the lower multiplicity does not converge is a failure. One of which only
     the higher does not keeps the lower multiplicity's energy, and is counted in ``faults``.
     """
 
+    implemented_properties = ("energy", "forces", "dipole")
     name = "spgfn2"
     elements = (*range(1, 58), *range(72, 87))  # lanthanides: f electrons are not counted
     worker = "xtb_worker.py"
@@ -48,13 +50,21 @@ class SpinGFN2Energy(SemiempiricalEnergy):
     def _rest(self, spin: int) -> tuple[int, int, float]:
         return spin - 1, MAX_ITERATIONS, SPIN_POLARIZATION
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
+    def _evaluate_with(
+        self,
+        molecules: MoleculeBatch,
+        properties: Sequence[str],
+        *,
+        forces: bool,
+        descriptors: bool,
     ) -> EnergyOutput:
         n = len(molecules)
         higher = replace(molecules, spin=molecules.spin + 2)
-        both = super()._evaluate(
-            MoleculeBatch.cat([molecules, higher]), forces=forces, descriptors=descriptors
+        both = super()._evaluate_with(
+            MoleculeBatch.cat([molecules, higher]),
+            properties,
+            forces=forces,
+            descriptors=descriptors,
         )
         low, high = both.energy[:n], both.energy[n:]
         lost = int((low.isfinite() & ~high.isfinite()).sum())
@@ -64,5 +74,10 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         if both.forces is not None:
             of_low, of_high = both.forces.chunk(2)
             force = torch.where(crossed[molecules.molecule, None], of_high, of_low)
+        further = {
+            name: torch.where(crossed[:, None], values[n:], values[:n])
+            for name, values in both.properties.items()
+        }
         failures = {i: reason for i, reason in both.failures.items() if i < n}
-        return EnergyOutput(torch.where(crossed, high, low), forces=force, failures=failures)
+        energy = torch.where(crossed, high, low)
+        return EnergyOutput(energy, forces=force, properties=further, failures=failures)

@@ -38,11 +38,15 @@ def batch(*names, multiplicity=None):
 
 
 def by_tblite(atoms, multiplicity):
+    return solved(atoms, multiplicity).get_potential_energy()
+
+
+def solved(atoms, multiplicity):
     atoms = atoms.copy()
     atoms.calc = TBLite(
         method="GFN2-xTB", verbosity=0, multiplicity=multiplicity, spin_polarization=1.0
     )
-    return atoms.get_potential_energy()
+    return atoms
 
 
 def test_closed_shells_are_those_of_plain_gfn2(model, plain):
@@ -122,6 +126,17 @@ def test_the_company_in_a_batch_does_not_matter(model):
     alone = [model.evaluate(batch(name), forces=True) for name in names]
     assert torch.allclose(together.energy, torch.cat([o.energy for o in alone]), atol=1e-8)
     assert torch.allclose(together.forces, torch.cat([o.forces for o in alone]), atol=1e-6)
+
+
+def test_the_dipole_is_that_of_the_state_that_is_lower(model):
+    names = ("CH3OH", "CH3O", "CH2_s3B1d")
+    found = model.evaluate(batch(*names), properties=["dipole"]).properties["dipole"]
+    for name, multiplicity, dipole in zip(names, (1, 2, 3), found.numpy(), strict=True):
+        atoms = molecule(name)
+        assert np.linalg.norm(dipole) > 0.1
+        np.testing.assert_allclose(
+            dipole, solved(atoms, multiplicity).get_dipole_moment(), atol=1e-4
+        )
 
 
 def test_an_empty_canvas_has_no_energy(model):
