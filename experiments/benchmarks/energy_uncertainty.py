@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from record import RESULTS, cpu_ms, record
+from record import RESULTS, record, seconds
 from scipy.stats import mannwhitneyu, spearmanr
 
 from molrl.energy import EnergyModel, load_energy
@@ -122,10 +122,10 @@ def cost(model: EnergyModel, mixture: Dataset) -> str:
     torch.set_num_threads(1)
     batch = mixture.molecules[:BATCH]
     plain, unsure = np.inf, np.inf
-    for _ in range(10):  # by turns, so that both see the machine at its best
-        plain = min(plain, cpu_ms(lambda: model.evaluate(batch), 5))
-        unsure = min(unsure, cpu_ms(lambda: model.evaluate(batch, uncertainty=True), 5))
-    per_molecule = 1e3 * (unsure - plain) / len(batch)
+    for _ in range(3):  # by turns, so that both see the machine at its best
+        plain = min(plain, seconds(lambda: model.evaluate(batch), "cpu"))
+        unsure = min(unsure, seconds(lambda: model.evaluate(batch, uncertainty=True), "cpu"))
+    per_molecule = 1e6 * (unsure - plain) / len(batch)
     return f"{per_molecule:.0f} µs a molecule, {(unsure - plain) / plain:.1%} of the energy's,"
 
 
