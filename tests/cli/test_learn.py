@@ -34,7 +34,7 @@ def config(here):
 @pytest.fixture
 def data(here):
     counts = KindCounts(
-        relaxed=60, distorted=0, half_built=60, placed=0, clash=0, frag=0, pair=0, walk=60,
+        relaxed=60, distorted=0, twisted=0, half_built=60, placed=0, clash=0, frag=0, pair=0, walk=60,
         settled=0,
     )  # fmt: skip
     settings = DataConfig(

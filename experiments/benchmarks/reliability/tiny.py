@@ -42,7 +42,7 @@ SMALL_TRAIN = TRAIN.replace("2048", "768").replace("CH4O", "H2O")
 DATA = """
 output: data.npz
 max_heavy: 3
-counts: {relaxed: 20, distorted: 40, half_built: 30, placed: 20, clash: 10, frag: 10, pair: 30,
+counts: {relaxed: 20, distorted: 40, twisted: 5, half_built: 30, placed: 20, clash: 10, frag: 10, pair: 30,
          walk: 10, settled: 5}
 """
 FIT = """

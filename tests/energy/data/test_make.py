@@ -15,6 +15,7 @@ from molrl.runs.config import load_config, parse_config
 COUNTS = KindCounts(
     relaxed=40,
     distorted=30,
+    twisted=20,
     half_built=30,
     placed=30,
     clash=30,
@@ -45,7 +46,7 @@ def data(made):
 
 
 def test_every_kind_is_there(data):
-    kinds = {"relaxed", "distorted", "half-built", "placed", "clash", "frag", "pair", "walk"}
+    kinds = {"relaxed", "distorted", "twisted", "half-built", "placed", "clash", "frag", "pair", "walk"}
     assert set(data.kinds) == kinds | {"settled"}
     for kind in data.kinds:
         assert data.of_kind(kind).sum() >= 8, kind
