@@ -23,8 +23,8 @@ from ase.collections import g2
 from record import record, seconds
 from roofline import Shape, bandwidth, bytes_moved
 
-from molrl.energy import mace_torch
-from molrl.energy.mace.batched import NetworkEnergy, _chunks
+from molrl.energy.mace import mace_torch
+from molrl.energy.mace.batched import NetworkEnergy, chunks
 from molrl.energy.mace.model import MaceEnergy
 from molrl.energy.mace.module import MaceModuleEnergy
 from molrl.energy.mace.network import MaceConfig
@@ -97,13 +97,13 @@ def reference_network(model: NetworkEnergy) -> torch.nn.Module:
 
 def own_forward(model: NetworkEnergy, batch: MoleculeBatch) -> Callable[[], object]:
     """The network alone, on the batches that ``evaluate`` would give it, prepared beforehand."""
-    chunks = [batch[chunk] for chunk in _chunks(batch.n_atoms, model._chunk)]
+    parts = [batch[chunk] for chunk in chunks(batch.n_atoms, model._chunk)]
     if isinstance(model, MaceEnergy):
-        graphs = [model._batcher(chunk, torch.float32) for chunk in chunks]
+        graphs = [model._batcher(part, torch.float32) for part in parts]
         return torch.no_grad()(lambda: [model.network(graph) for graph in graphs])
     batcher = mace_torch.Batcher(model.elements, CUTOFF)
-    parts = [batcher(chunk, torch.float32) for chunk in chunks]
-    return torch.no_grad()(lambda: [model.network(part, compute_force=False) for part in parts])
+    batches = [batcher(part, torch.float32) for part in parts]
+    return torch.no_grad()(lambda: [model.network(b, compute_force=False) for b in batches])
 
 
 def measure(

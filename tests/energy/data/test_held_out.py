@@ -12,7 +12,16 @@ from molrl.files import write_extxyz
 from molrl.molecules import MoleculeBatch
 
 COUNTS = KindCounts(
-    relaxed=60, distorted=20, twisted=10, half_built=20, placed=20, clash=10, frag=20, pair=5, walk=5, settled=5
+    relaxed=60,
+    distorted=20,
+    twisted=10,
+    half_built=20,
+    placed=20,
+    clash=10,
+    frag=20,
+    pair=5,
+    walk=5,
+    settled=5,
 )
 
 

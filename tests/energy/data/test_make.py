@@ -46,7 +46,17 @@ def data(made):
 
 
 def test_every_kind_is_there(data):
-    kinds = {"relaxed", "distorted", "twisted", "half-built", "placed", "clash", "frag", "pair", "walk"}
+    kinds = {
+        "relaxed",
+        "distorted",
+        "twisted",
+        "half-built",
+        "placed",
+        "clash",
+        "frag",
+        "pair",
+        "walk",
+    }
     assert set(data.kinds) == kinds | {"settled"}
     for kind in data.kinds:
         assert data.of_kind(kind).sum() >= 8, kind

@@ -8,8 +8,8 @@ from molrl.energy.mace.network import MaceConfig
 from molrl.energy.mixture_fit import with_uncertainty
 
 COUNTS = KindCounts(
-    relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, frag=0, pair=20, walk=20,
-    settled=0,
+    relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, frag=0, pair=20,
+    walk=20, settled=0,
 )  # fmt: skip
 
 
