@@ -43,7 +43,10 @@ def _panel(
                 rounds, values, color=_COLORS[attack], ls=_DASHES[guard], marker="o", ms=4,
                 label=f"{_LABELS[attack]}, {'clash guard' if guard == 'guarded' else 'from 0.3 Å'}",
             )  # fmt: skip
-    ax.set_yscale("log")
+    if ax.dataLim.ymax > 10 * ax.dataLim.ymin > 0:
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0)
     ax.set_xlabel("round")
     ax.set_ylabel(label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
