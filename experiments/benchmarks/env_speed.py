@@ -19,6 +19,7 @@ from record import record
 
 from molrl.agents.random import RandomAgent
 from molrl.energy import EnergyModel, EnergyOutput
+from molrl.energy.mace.mace_torch import build_mace_torch
 from molrl.energy.mace.model import MaceEnergy
 from molrl.energy.registry import resolve_device
 from molrl.envs.design import MolDesignEnv
@@ -57,8 +58,11 @@ class OneByOne(EnergyModel):
     def __init__(self, model: MaceEnergy) -> None:
         self.elements = model.elements
         self._atomic = model.atom_energies()
+        # Of the same shape and so of the same cost; without an interaction energy to speak of, for
+        # with random weights it would end episodes.
+        network = build_mace_torch(model.config.model_copy(update={"scale": 1e-6}))
         self._calculator = MACECalculator(
-            models=[model.network], device=str(model.device), default_dtype="float32"
+            models=[network], device=str(model.device), default_dtype="float32"
         )
 
     @property

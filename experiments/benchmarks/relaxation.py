@@ -6,11 +6,14 @@ start where a force field left them.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import process_time
+from typing import ClassVar
 
 import numpy as np
 import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize import BFGS, FIRE
 from ase.optimize.optimize import Optimizer
 from record import record
@@ -65,20 +68,42 @@ def row(
     }
 
 
+class OneByOne(Calculator):
+    """An energy model as an ASE calculator, a molecule at a time.
+
+    Args:
+        model: the model.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def __init__(self, model: MaceEnergy) -> None:
+        super().__init__()
+        self._model = model
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Energy and forces of the atoms."""
+        super().calculate(atoms, properties, system_changes)
+        output = self._model.evaluate(self.atoms, forces=True)
+        assert output.forces is not None
+        self.results = {"energy": float(output.energy[0]), "forces": output.forces.numpy()}
+
+
 def one_by_one(
     name: str, optimizer: Callable[..., Optimizer], start: MoleculeBatch, model: MaceEnergy
 ) -> dict[str, object]:
-    """ASE's optimizer at its defaults, with mace-torch's ASE calculator."""
-    # after molrl, which keeps mace-torch from switching safe loading off for the process
-    from mace.calculators import MACECalculator
-
-    calculator = MACECalculator(models=[model.network], device="cpu", default_dtype="float32")
+    """ASE's optimizer at its defaults, on the same model."""
     images = start.to_ase()
     steps, converged = [], []
     began = process_time()
     with progress(N, name) as bar:
         for image in images:
-            image.calc = calculator
+            image.calc = OneByOne(model)
             search = optimizer(image, logfile=None)
             converged.append(bool(search.run(fmax=FORCE_TOLERANCE, steps=MOST)))
             steps.append(1 + search.nsteps)
