@@ -1,5 +1,6 @@
 """Molecules drawn as random graphs from a seed: sane, closed-shell, neutral, embedded in 3D."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,12 @@ from molrl.errors import InputError
 
 VALENCES = {"C": 4, "N": 3, "O": 2, "F": 1, "S": 2}
 _SHARES = {"C": 0.62, "N": 0.17, "O": 0.17, "F": 0.02, "S": 0.04}
-_NITRO = "[N+](=O)[O-]"
-_NITRO_SHARE = 0.03  # of the random molecules that are large enough
+
+# Groups that no drawing of bonds without charges and with the valences above gives: SMILES, whose
+# first atom bonds to the rest, and the valence it has left for that.
+_GROUPS = {"[N+](=O)[O-]": 1, "S(=O)=O": 2, "[S+][O-]": 2}
+_GROUP_SHARE = 0.03  # for each group, of the random molecules that are large enough
+_GROUP_SHARE_OF_BAG = 0.1  # likewise where all atoms of a bag are to be used
 _RAISES = (0.20, 0.27, 0.22, 0.14, 0.11, 0.06)  # share of molecules with 0, 1, ... unsaturations
 _RING_WEIGHTS = {3: 0.25, 4: 0.2, 5: 0.6, 6: 0.8}  # against 1 for a bond made double or triple
 _SMALL_SHARE = 0.5  # at most this share of the molecules is the complete list of small ones
@@ -47,7 +52,7 @@ _INSANE = tuple(
 
 @dataclass(frozen=True)
 class _Graph:
-    """Units (element symbols, or a nitro group) and the orders of the bonds between them."""
+    """Units (element symbols, or groups) and the orders of the bonds between them."""
 
     units: tuple[str, ...]
     orders: np.ndarray
@@ -171,7 +176,18 @@ def _parse(smiles: str) -> Chem.Mol:
 
 
 def _valence(unit: str) -> int:
-    return 1 if unit == _NITRO else VALENCES[unit]
+    return _GROUPS[unit] if unit in _GROUPS else VALENCES[unit]
+
+
+def _atoms(group: str) -> list[str]:
+    """Symbols of the atoms of a group, the one that bonds first."""
+    return [atom.GetSymbol() for atom in _unit(group).GetAtoms()]
+
+
+@cache
+def _unit(smiles: str) -> Chem.Mol:
+    """An element or a group as it is drawn, not sanitised: its valences are not full yet."""
+    return Chem.MolFromSmiles(smiles, sanitize=False)
 
 
 def _draw(rng: np.random.Generator, elements: tuple[str, ...], max_heavy: int) -> _Graph | None:
@@ -181,8 +197,11 @@ def _draw(rng: np.random.Generator, elements: tuple[str, ...], max_heavy: int) -
     size = int(rng.choice(sizes, p=weights / weights.sum()))
     shares = np.array([_SHARES[symbol] for symbol in elements])
     units = [str(u) for u in rng.choice(elements, size=size, p=shares / shares.sum())]
-    if {"N", "O"} <= set(elements) and size > 3 and rng.random() < _NITRO_SHARE:
-        units = [*units[3:], _NITRO]
+    for group in _GROUPS:
+        atoms = _atoms(group)
+        if set(atoms) <= set(elements) and size > len(atoms) and rng.random() < _GROUP_SHARE:
+            units = [*units[len(atoms) :], group]
+            break
     return _grow(tuple(units), int(rng.choice(len(_RAISES), p=_RAISES)), rng)
 
 
@@ -192,9 +211,12 @@ def _random_isomers(bag: Bag, rng: np.random.Generator) -> Iterator[_Graph]:
     n_hydrogen = symbols.pop("H", 0)
     if not symbols or set(symbols) - set(VALENCES):
         return
-    if symbols.get("N", 0) and symbols.get("O", 0) >= 2 and rng.random() < 0.1:
-        symbols = symbols | {"N": symbols["N"] - 1, "O": symbols["O"] - 2, _NITRO: 1}
-    units = [unit for unit, count in symbols.items() for _ in range(count)]
+    bag_units = Counter(symbols)
+    for group in _GROUPS:
+        atoms = Counter(_atoms(group))
+        if atoms <= bag_units and rng.random() < _GROUP_SHARE_OF_BAG:
+            bag_units = bag_units - atoms + Counter([group])
+    units = list(bag_units.elements())
     twice_bonds = sum(_valence(unit) for unit in units) - n_hydrogen
     raises = twice_bonds // 2 - (len(units) - 1)
     if twice_bonds % 2 or raises < 0:
@@ -310,17 +332,12 @@ def _drawing(graph: _Graph) -> Chem.Mol:
     mol = Chem.RWMol()
     places = []
     for unit in graph.units:
-        if unit == _NITRO:
-            n, o, o_minus = (mol.AddAtom(Chem.Atom(symbol)) for symbol in "NOO")
-            mol.GetAtomWithIdx(n).SetFormalCharge(1)
-            mol.GetAtomWithIdx(o_minus).SetFormalCharge(-1)
-            mol.AddBond(n, o, Chem.BondType.DOUBLE)
-            mol.AddBond(n, o_minus, Chem.BondType.SINGLE)
-            places.append(n)
-        else:
-            places.append(mol.AddAtom(Chem.Atom(unit)))
+        places.append(mol.GetNumAtoms())
+        mol.InsertMol(_unit(unit))
     for i, j in zip(*np.nonzero(np.triu(graph.orders)), strict=True):
         mol.AddBond(places[i], places[j], bond_types[int(graph.orders[i, j])])
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(False)  # what valence is left goes to hydrogens
     return mol
 
 

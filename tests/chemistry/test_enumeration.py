@@ -139,3 +139,19 @@ def test_perception_finds_the_molecules_that_were_embedded(molecules):
 def test_a_string_that_is_no_smiles_is_refused():
     with pytest.raises(InputError, match="no SMILES"):
         from_smiles("C(", seed=0)
+
+
+def test_nitro_groups_and_sulfur_of_higher_valence_are_drawn_as_bond_perception_draws_them():
+    found = random_molecules(400, seed=1, elements=("C", "N", "O", "S"), complete_heavy=2)
+    for smarts in ("[N+](=O)[O-]", "S(=O)=O", "[S+][O-]"):
+        group = Chem.MolFromSmarts(smarts)
+        mols = [mol for mol in found if mol.HasSubstructMatch(group)]
+        assert len(mols) >= 3, smarts
+        perceived = validity(MoleculeBatch.from_rdkit(mols)).smiles
+        same = [a == canonical_smiles(b) for a, b in zip(perceived, mols, strict=True)]
+        assert np.mean(same) >= 0.8, smarts
+
+
+def test_isomers_of_a_bag_may_hold_a_sulfonyl_group():
+    names = {canonical_smiles(mol) for mol in isomers("C2H6O2S", 60, seed=0)}
+    assert canonical_smiles(Chem.MolFromSmiles("CS(C)(=O)=O")) in names
