@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from molrl.agents.sphere import harmonics, lebedev
 from molrl.molecules import MoleculeBatch
-from molrl.neighbors import neighbor_pairs
+from molrl.neighbors import both_ways, neighbor_pairs
 
 MAX_NUMBER = 118
 
@@ -67,7 +67,7 @@ class Encoder(nn.Module):
             channels)``.
         """
         positions = molecules.positions
-        edges = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
+        edges = both_ways(neighbor_pairs(positions, molecules.n_atoms, self.cutoff))
         vectors = positions[edges[0]] - positions[edges[1]]
         lengths = vectors.norm(dim=-1)
         radial = radial_basis(lengths, self.cutoff, self.n_radial)

@@ -39,7 +39,7 @@ class MorseEnergy(EnergyModel):
     def _evaluate(self, molecules, *, forces, descriptors):
         pairs = all_pairs(molecules.n_atoms)
         r = (molecules.positions[pairs[0]] - molecules.positions[pairs[1]]).double().norm(dim=-1)
-        well = self.depth * ((1 - torch.exp(-2 * (r - 1.2))) ** 2 - 1) / 2
+        well = self.depth * ((1 - torch.exp(-2 * (r - 1.2))) ** 2 - 1)
         atoms = -13.6 * molecules.numbers.double()
         energy = molecules.sum_atoms(atoms.index_add(0, pairs[1], well))
         energy[molecules.n_atoms > self.max_atoms] = torch.nan

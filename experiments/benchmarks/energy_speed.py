@@ -114,7 +114,7 @@ def measure(
     energy = seconds(lambda: model.evaluate(batch), device)
     own = seconds(forward, device)
     forces = seconds(lambda: model.evaluate(batch, forces=True), device)
-    n_pairs = neighbor_pairs(batch.positions, batch.n_atoms, CUTOFF).shape[1] // 2
+    n_pairs = neighbor_pairs(batch.positions, batch.n_atoms, CUTOFF).shape[1]
     least = shape.least_bytes(N_ATOMS * n, n_pairs)
     moved = bytes_moved(forward)
     return {

@@ -26,9 +26,9 @@ class LennardJones(EnergyModel):
 
     def _evaluate(self, molecules, *, forces, descriptors):
         positions = molecules.positions.detach().double().requires_grad_()
-        send, receive = all_pairs(molecules.n_atoms)
-        sixth = (1.5 / (positions[send] - positions[receive]).norm(dim=-1)) ** 6
-        pair = positions.new_zeros(len(positions)).index_add(0, send, 2 * (sixth**2 - sixth))
+        one, other = all_pairs(molecules.n_atoms)
+        sixth = (1.5 / (positions[one] - positions[other]).norm(dim=-1)) ** 6
+        pair = positions.new_zeros(len(positions)).index_add(0, one, 4 * (sixth**2 - sixth))
         energy = molecules.sum_atoms(pair)
         (gradient,) = torch.autograd.grad(energy.sum(), positions)
         energy = energy.detach()

@@ -24,6 +24,7 @@ class Shares(Config):
         placements: random placements that the model pays best.
         gradient: placements that follow the model downhill.
         episodes: states of greedy episodes.
+        minima: where structures of the data come to rest under the model.
         visits: molecules that visitors make, and what they looked like half-built.
     """
 
@@ -31,6 +32,7 @@ class Shares(Config):
     placements: float = Field(0.25, ge=0)
     gradient: float = Field(0.25, ge=0)
     episodes: float = Field(0.2, ge=0)
+    minima: float = Field(0.2, ge=0)
     visits: float = Field(0.0, ge=0)
 
     def counts(self, n: int) -> dict[str, int]:

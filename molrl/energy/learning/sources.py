@@ -17,12 +17,14 @@ from molrl.energy.learning.config import LearnConfig
 from molrl.energy.learning.dynamics import hyperactive
 from molrl.energy.learning.gradient_attack import N_STARTS, gradient_search
 from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.relaxation import relax
 from molrl.generation import Generator
 from molrl.molecules import MoleculeBatch
 
 _PICKS = 3  # structures that a search finds on each molecule
 _EXCESS = 3  # candidates for each label where the most uncertain are taken
-_CALM = 10.0  # eV/Å; dynamics start from structures with no larger force
+_CALM = 10.0  # eV/Å; dynamics and relaxations start from structures with no larger force
+_DOWNHILL = 40  # steps; where a relaxation has come by then is as telling as its end
 GUARD = 0.65  # the environment's
 
 
@@ -58,22 +60,13 @@ class Sources:
 
     def hyperactive(self, n: int) -> list[Structure]:
         """Frames of biased dynamics that start from calm, well-known structures of the data."""
-        calm = self.data.split == self.data.splits.index("train")
-        calm &= self.data.largest_force() <= _CALM
-        calm &= self.data.molecules.n_atoms > 1
-        index = torch.nonzero(calm).flatten().numpy()
-        rng = np.random.default_rng(self._seed("hyperactive"))
-        chosen = rng.choice(index, min(_EXCESS * n, len(index)), replace=False)
+        chosen = self._calm(_EXCESS * n, self._seed("hyperactive"))
         dynamics = self.config.dynamics
         molecules, _, _ = self.data.take(torch.from_numpy(chosen))
         known = (self._uncertainty(molecules) <= dynamics.tolerance).cpu().numpy()
         chosen, molecules = chosen[known], molecules[known]
         found = hyperactive(self.model, molecules, dynamics, self._seed("hyperactive"))
-        names = [self.data.identities[i] for i in self.data.identity[chosen].tolist()]
-        structures = [
-            Structure(numbers, positions, "hyperactive", name)
-            for (numbers, positions), name in zip(found.molecules.arrays(), names, strict=True)
-        ]
+        structures = self._moved(found.molecules, chosen, "hyperactive")
         order = found.uncertainty.argsort(descending=True, stable=True)[:n].tolist()
         return [structures[i] for i in order if found.uncertainty[i] > -torch.inf]
 
@@ -100,6 +93,17 @@ class Sources:
         states = greedy_episodes(self.model, bags, tried, self._seed("episodes"), GUARD)
         return self._most_uncertain([s for s in states if self._allowed(s)], n)
 
+    def minima(self, n: int) -> list[Structure]:
+        """Where calm structures of the data come to rest under the model.
+
+        The reference finds forces there just where the model has none: along soft modes, and at
+        minima that are not there.
+        """
+        chosen = self._calm(n, self._seed("minima"))
+        molecules, _, _ = self.data.take(torch.from_numpy(chosen))
+        end = relax(molecules, self.model, max_steps=_DOWNHILL).molecules
+        return self._moved(end, chosen, "minimum")
+
     def visits(self, n: int) -> list[Structure]:
         """The most uncertain of what the visitors make, whole and half-built."""
         rng = np.random.default_rng(self._seed("visits"))
@@ -114,6 +118,22 @@ class Sources:
         made = [s for s in made if self._allowed(s)]
         prefixes = [s.only(np.arange(rng.integers(2, len(s) + 1)), s.kind) for s in made]
         return self._most_uncertain(made + prefixes, n)
+
+    def _calm(self, n: int, seed: int) -> np.ndarray:
+        """Indices of at most ``n`` structures of the train split under small forces."""
+        calm = self.data.split == self.data.splits.index("train")
+        calm &= self.data.largest_force() <= _CALM
+        calm &= self.data.molecules.n_atoms > 1
+        index = torch.nonzero(calm).flatten().numpy()
+        return np.random.default_rng(seed).choice(index, min(n, len(index)), replace=False)
+
+    def _moved(self, molecules: MoleculeBatch, origin: np.ndarray, kind: str) -> list[Structure]:
+        """What structures ``origin`` of the data have become."""
+        names = [self.data.identities[i] for i in self.data.identity[origin].tolist()]
+        return [
+            Structure(numbers, positions, kind, name)
+            for (numbers, positions), name in zip(molecules.arrays(), names, strict=True)
+        ]
 
     def _allowed(self, structure: Structure) -> bool:
         name = structure.identity

@@ -57,10 +57,10 @@ class Batcher:
         positions = molecules.positions.detach().to(dtype, copy=True)
         element = torch.searchsorted(self._elements.to(positions.device), molecules.numbers)
         order = torch.argsort(element, stable=True)
-        edges = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
+        pairs = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
         row = torch.empty_like(order)
         row[order] = torch.arange(len(order), device=order.device)
-        slot_pair, slot_sender, slot_sign, pairs = _slots(edges, len(order), dtype)
+        slot_pair, slot_sender, slot_sign = _slots(pairs, len(order), dtype)
         return Graph(
             positions=positions,
             order=order,
@@ -74,24 +74,29 @@ class Batcher:
         )
 
 
-def _slots(
-    edges: Tensor, n_atoms: int, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Slots of each atom's neighbours, and the unordered pairs, of edges sorted by receiver."""
-    sender, receiver = edges
-    half = sender < receiver
-    pairs = edges[:, half]
-    # The pairs are sorted by their larger atom, then by their smaller one, and so are these keys.
-    keys = pairs[1] * n_atoms + pairs[0]
-    low, high = torch.minimum(sender, receiver), torch.maximum(sender, receiver)
-    pair = torch.searchsorted(keys, high * n_atoms + low)
-    degree = torch.bincount(receiver, minlength=n_atoms)
-    rank = torch.arange(len(receiver), device=edges.device) - (degree.cumsum(0) - degree)[receiver]
-    width = int(degree.max()) if n_atoms else 0
-    slot_pair = edges.new_zeros(n_atoms, width)
-    slot_sender = edges.new_zeros(n_atoms, width)
-    slot_sign = torch.zeros(n_atoms, width, dtype=dtype, device=edges.device)
-    slot_pair[receiver, rank] = pair
-    slot_sender[receiver, rank] = sender
-    slot_sign[receiver, rank] = half.to(dtype) * 2 - 1
-    return slot_pair, slot_sender, slot_sign, pairs
+def _slots(pairs: Tensor, n_atoms: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Slots of each atom's neighbours: first those before it, then those after it.
+
+    Args:
+        pairs: ``(2, n_pairs)``, sorted by the second atom.
+        n_atoms: how many.
+        dtype: of the signs.
+    """
+    count = torch.arange(pairs.shape[1], device=pairs.device)
+    by_lower = torch.argsort(pairs[0], stable=True)
+    lower, upper = pairs[0][by_lower], pairs[1]
+    n_before = torch.bincount(upper, minlength=n_atoms)
+    n_after = torch.bincount(lower, minlength=n_atoms)
+    width = int((n_before + n_after).max()) if n_atoms else 0
+    before = count - (n_before.cumsum(0) - n_before)[upper]
+    after = count - (n_after.cumsum(0) - n_after - n_before)[lower]
+    # Flat, so that one index serves all.
+    place = torch.cat([upper, lower]) * width + torch.cat([before, after])
+    slot_pair, slot_sender = pairs.new_zeros(2, n_atoms * width)
+    slot_pair[place] = torch.cat([count, by_lower])
+    slot_sender[place] = torch.cat([pairs[0], upper[by_lower]])
+    slot_sign = torch.zeros(n_atoms * width, dtype=dtype, device=pairs.device)
+    slot_sign[place[: len(count)]] = 1
+    slot_sign[place[len(count) :]] = -1
+    shape = (n_atoms, width)
+    return slot_pair.view(shape), slot_sender.view(shape), slot_sign.view(shape)

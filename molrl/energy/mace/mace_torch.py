@@ -7,7 +7,7 @@ from torch import Tensor
 
 from molrl.energy.mace.network import Mace, MaceConfig, invariants
 from molrl.molecules import MoleculeBatch
-from molrl.neighbors import neighbor_pairs
+from molrl.neighbors import both_ways, neighbor_pairs
 from molrl.safe_e3nn import contained, o3
 
 with contained():
@@ -35,7 +35,7 @@ class Batcher:
         """The dictionary; ``positions`` are a copy of type ``dtype`` that may take a gradient."""
         device = molecules.device
         positions = molecules.positions.detach().to(dtype, copy=True)
-        edges = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
+        edges = both_ways(neighbor_pairs(positions, molecules.n_atoms, self.cutoff))
         elements = self._elements.to(device)
         shifts = torch.zeros(edges.shape[1], 3, dtype=dtype, device=device)
         n_molecules = len(molecules)

@@ -5,7 +5,7 @@ import pytest
 from molrl.agents.random import RandomAgent
 from molrl.energy import load_energy
 from molrl.energy.data.dataset import Dataset
-from molrl.energy.learning.config import LearnConfig
+from molrl.energy.learning.config import LearnConfig, Shares
 from molrl.energy.learning.learn import Learning
 from molrl.energy.learning.plots import plot_rounds
 from molrl.errors import InputError
@@ -21,7 +21,7 @@ def config(folder, run, **changes):
         "data": [str(folder / "data.npz")],
         "rounds": 2,
         "labels": 20,
-        "shares": {"hyperactive": 1, "placements": 1, "gradient": 1, "episodes": 1, "visits": 1},
+        "shares": dict.fromkeys(Shares.model_fields, 1),
         "bags": ["CH4O", "CH2O"],
         "visitors": ["random"],
         "visitor_bags": ["CH2O"],
@@ -54,7 +54,7 @@ def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
     assert [row["labels"] for row in rows] == [0, labels[0], sum(labels)]
     assert min(labels) >= 12
     first = Dataset.load(whole / "round-1.npz")
-    assert {"hyperactive", "adversarial", "greedy", "visit"} == set(first.kinds)
+    assert {"hyperactive", "adversarial", "greedy", "minimum", "visit"} == set(first.kinds)
     assert (first.split == first.splits.index("train")).all()
     assert all(row["gradient_open_worst_error"] is not None for row in rows)
 

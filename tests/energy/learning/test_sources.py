@@ -27,23 +27,24 @@ def config(**changes):
 
 @pytest.fixture(scope="module")
 def sources(certain, data):
-    shares = {"hyperactive": 1, "placements": 1, "gradient": 1, "episodes": 1, "visits": 1}
+    shares = dict.fromkeys(Shares.model_fields, 1)
     settings = config(shares=shares, visitors=["random"], visitor_bags=["CH4O", "CH2O"])
     return Sources(settings, certain, data, [RandomAgent(certain)], frozenset(), 1)
 
 
 def test_shares_divide_the_labels():
-    counts = Shares(hyperactive=2, placements=1, gradient=1, episodes=0).counts(100)
+    counts = Shares(hyperactive=2, placements=1, gradient=1, episodes=0, minima=0).counts(100)
     assert counts == {
         "hyperactive": 50,
         "placements": 25,
         "gradient": 25,
         "episodes": 0,
+        "minima": 0,
         "visits": 0,
     }
 
 
-@pytest.mark.parametrize("source", ["hyperactive", "placements", "gradient", "episodes", "visits"])
+@pytest.mark.parametrize("source", list(Shares.model_fields))
 def test_a_source_gives_what_is_asked_of_the_train_split_and_again_the_same(sources, source):
     found, again = getattr(sources, source)(8), getattr(sources, source)(8)
     assert 4 <= len(found) <= 8
@@ -59,6 +60,18 @@ def test_what_is_most_uncertain_comes_first(sources, source):
     batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in found)
     uncertainty = sources.model.evaluate(batch, uncertainty=True).uncertainty.tolist()
     assert all(a >= b - 1e-2 for a, b in pairwise(uncertainty))
+
+
+def test_minima_are_further_down_under_the_model(sources):
+    found = sources.minima(8)
+    forces = [
+        sources.model.evaluate(MoleculeBatch.from_arrays([(s.numbers, s.positions)]), forces=True)
+        .forces.norm(dim=-1)
+        .max()
+        for s in found
+    ]
+    assert np.median(forces) < 0.3
+    assert {s.kind for s in found} == {"minimum"}
 
 
 def test_visits_are_molecules_of_the_bags_and_what_they_were_half_built(sources):
@@ -79,7 +92,7 @@ def test_visits_are_molecules_of_the_bags_and_what_they_were_half_built(sources)
         ({"visitors": ["random"]}, "if and only if visitors"),
         ({"bags": []}, "bags: name one formula"),
         (
-            {"shares": {"hyperactive": 0, "placements": 0, "gradient": 0, "episodes": 0}},
+            {"shares": dict.fromkeys(Shares.model_fields, 0)},
             "one of them must be above 0",
         ),
         ({"bags": ["methanol"]}, "'methanol' is no formula"),
