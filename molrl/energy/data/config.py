@@ -2,6 +2,7 @@
 
 from ase.data import atomic_numbers, chemical_symbols
 from pydantic import Field, model_validator
+from rdkit import Chem
 
 from molrl.bags import Bag
 from molrl.errors import InputError
@@ -54,6 +55,7 @@ class DataConfig(Config):
         max_heavy: the most heavy atoms of a molecule.
         molecules: a molecule set, the one that ships if None; what in it has no other elements
             and is not too large is drawn from.
+        holding: a SMARTS; molecules without this substructure are left out.
         held_out: a file of molecules (``.extxyz``, ``.xyz`` or ``.sdf``) to keep out, by identity,
             so that the model can be judged on them; those of one or two heavy atoms stay.
         counts: structures of each kind.
@@ -69,6 +71,7 @@ class DataConfig(Config):
     elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
     max_heavy: int = Field(default=9, ge=3)
     molecules: str | None = None
+    holding: str | None = None
     held_out: str | None = None
     counts: KindCounts = KindCounts()
     bags: tuple[str, ...] = SMALL_BAGS
@@ -81,6 +84,8 @@ class DataConfig(Config):
         for symbol in self.elements:
             if symbol not in atomic_numbers:
                 raise InputError(f"elements: {symbol!r} is no symbol of an element")
+        if self.holding is not None and Chem.MolFromSmarts(self.holding) is None:
+            raise InputError(f"holding: {self.holding!r} is no SMARTS")
         known = {"H", *self.elements}
         for formula in self.bags:
             if not {chemical_symbols[z] for z in Bag(formula)} <= known:

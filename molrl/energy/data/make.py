@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
+from rdkit import Chem
 
 from molrl.bags import Bag
 from molrl.chemistry.molecule_set import MoleculeSet, shipped_molecules, split_of
@@ -86,6 +87,7 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
     """
     given = config.molecules
     molecules = shipped_molecules() if given is None else MoleculeSet.load(given)
+    group = None if config.holding is None else Chem.MolFromSmarts(config.holding)
     known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
     found = [
         Structure(numbers, positions, "relaxed", identity)
@@ -95,11 +97,13 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
         if known.issuperset(numbers.tolist())
         and (numbers > 1).sum() <= config.max_heavy
         and identity not in held_out
+        and (group is None or Chem.MolFromSmiles(identity).HasSubstructMatch(group))
     ]
     if not found:
         raise InputError(
             f"molecules: nothing in {given or 'the shipped set'} has {', '.join(config.elements)} "
-            f"only, up to {config.max_heavy} heavy atoms, and is not held out"
+            f"only, up to {config.max_heavy} heavy atoms, {config.holding or 'anything'} in it, "
+            "and is not held out"
         )
     found = [found[i] for i in _stream(config, "relaxed", 0).permutation(len(found))]
     heavy = [int((s.numbers > 1).sum()) for s in found]

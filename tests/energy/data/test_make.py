@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from molrl.chemistry.molecule_set import SPLITS, split_of
 from molrl.energy import load_energy
@@ -60,6 +61,18 @@ def test_every_kind_is_there(data):
     assert set(data.kinds) == kinds | {"settled"}
     for kind in data.kinds:
         assert data.of_kind(kind).sum() >= 8, kind
+
+
+def test_only_molecules_that_hold_a_substructure_are_taken_if_asked():
+    sulfonyl = Chem.MolFromSmarts("S(=O)=O")
+    config = DataConfig(output="unused.npz", holding="S(=O)=O", counts=COUNTS)
+    found = starting_molecules(config, ())
+    assert len(found) >= 5
+    assert all(Chem.MolFromSmiles(s.identity).HasSubstructMatch(sulfonyl) for s in found)
+    with pytest.raises(InputError, match="holding: 'S\\(' is no SMARTS"):
+        DataConfig(output="unused.npz", holding="S(")
+    with pytest.raises(InputError, match="is not held out"):
+        starting_molecules(config, [s.identity for s in found])
 
 
 def test_what_was_dropped_is_counted(made):
