@@ -17,6 +17,7 @@ SCHEMAS = {
     "energy/data.yaml": DataConfig,
     "energy/small.yaml": DataConfig,
     "energy/soft.yaml": DataConfig,
+    "energy/sulfur.yaml": DataConfig,
     "energy/molecules.yaml": MoleculeSetConfig,
     "energy/fit.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,

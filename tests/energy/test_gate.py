@@ -1,5 +1,7 @@
 """The short form of the gate; the whole is experiments/benchmarks/placement_gate.py."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -8,21 +10,22 @@ from molrl.energy.data.adversarial import AttackReport, placement_attack
 from molrl.energy.gate import GATES, Gate
 
 
+@cache
 def attacked(guard):
     return placement_attack(load_energy("mace"), load_energy("gfn2"), 30, 200, 7, guard)
 
 
-def test_behind_the_guard_no_placement_finds_a_hole_in_the_shipped_model():
-    report = attacked(0.65)
+@pytest.mark.parametrize("guard", GATES)
+def test_no_placement_finds_a_hole_in_the_shipped_model(guard):
+    report = attacked(guard)
     assert len(report.errors) >= 25
     found = report.summary()
-    assert abs(found["mean_error"]) <= GATES[0.0].mean
-    assert found["overbinding_max"] <= GATES[0.0].overbinding_max
+    assert abs(found["mean_error"]) <= GATES[guard].mean
+    assert found["overbinding_max"] <= GATES[guard].overbinding_max
 
 
 @pytest.mark.xfail(
-    strict=True,
-    reason="1 % of the placements are overbound by 1 eV, and from 0.3 Å one of these by 3 eV",
+    strict=True, reason="1 % of the placements are overbound by 0.5 to 1 eV; half of it is allowed"
 )
 @pytest.mark.parametrize("guard", GATES)
 def test_shipped_model_passes_the_whole_gate(guard):

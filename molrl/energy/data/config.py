@@ -3,6 +3,7 @@
 from ase.data import atomic_numbers, chemical_symbols
 from pydantic import Field, model_validator
 from rdkit import Chem
+from rdkit.rdBase import BlockLogs
 
 from molrl.bags import Bag
 from molrl.errors import InputError
@@ -84,8 +85,10 @@ class DataConfig(Config):
         for symbol in self.elements:
             if symbol not in atomic_numbers:
                 raise InputError(f"elements: {symbol!r} is no symbol of an element")
+        block = BlockLogs()  # what is wrong is said in one line, ours
         if self.holding is not None and Chem.MolFromSmarts(self.holding) is None:
             raise InputError(f"holding: {self.holding!r} is no SMARTS")
+        del block
         known = {"H", *self.elements}
         for formula in self.bags:
             if not {chemical_symbols[z] for z in Bag(formula)} <= known:

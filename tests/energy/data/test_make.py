@@ -65,12 +65,12 @@ def test_every_kind_is_there(data):
 
 def test_only_molecules_that_hold_a_substructure_are_taken_if_asked():
     sulfonyl = Chem.MolFromSmarts("S(=O)=O")
-    config = DataConfig(output="unused.npz", holding="S(=O)=O", counts=COUNTS)
+    config = DataConfig(output="unused.npz", holding="S(=O)=O", counts=KindCounts(relaxed=1000))
     found = starting_molecules(config, ())
     assert len(found) >= 5
     assert all(Chem.MolFromSmiles(s.identity).HasSubstructMatch(sulfonyl) for s in found)
-    with pytest.raises(InputError, match="holding: 'S\\(' is no SMARTS"):
-        DataConfig(output="unused.npz", holding="S(")
+    with pytest.raises(InputError, match=r"holding: 'S\(' is no SMARTS"):
+        parse_config({"output": "unused.npz", "holding": "S("}, DataConfig, "config")
     with pytest.raises(InputError, match="is not held out"):
         starting_molecules(config, [s.identity for s in found])
 
