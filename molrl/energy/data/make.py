@@ -102,8 +102,9 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
     if not found:
         raise InputError(
             f"molecules: nothing in {given or 'the shipped set'} has {', '.join(config.elements)} "
-            f"only, up to {config.max_heavy} heavy atoms, {config.holding or 'anything'} in it, "
-            "and is not held out"
+            f"only, up to {config.max_heavy} heavy atoms"
+            + (f", holds {config.holding}" if config.holding else "")
+            + ", and is not held out"
         )
     found = [found[i] for i in _stream(config, "relaxed", 0).permutation(len(found))]
     heavy = [int((s.numbers > 1).sum()) for s in found]
