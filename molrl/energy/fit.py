@@ -11,9 +11,9 @@ from torch import Tensor
 
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.mace import WEIGHTS
-from molrl.energy.mace.graph import Batcher, Graph
 from molrl.energy.mace.network import Mace, MaceConfig, load_parameters
 from molrl.energy.mace.repulsion import GFN2_REPULSION
+from molrl.energy.objective import Objective, predict
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
@@ -22,8 +22,6 @@ from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
-_ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count as squares
-_FORCE_WIDTH = 0.05  # eV/Å; likewise
 _POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
 Report = Callable[[int, dict[str, float]], None]
@@ -51,6 +49,9 @@ class FitConfig(Config):
         checkpoint_every: steps between checkpoints, each with errors on the validation split.
         seed: of the initial weights and the order of the structures.
         device: ``auto``, ``cpu`` or ``cuda``.
+        compiled: whether the loss is compiled first, which takes minutes and then halves the time
+            of a step on a CPU (:class:`~molrl.energy.objective.Objective`); taken up again, such
+            a fit goes on the same but for rounding, not bit for bit.
     """
 
     data: tuple[str, ...]
@@ -70,6 +71,7 @@ class FitConfig(Config):
     checkpoint_every: int = Field(1000, ge=1)
     seed: int = Field(0, ge=0)
     device: str = "auto"
+    compiled: bool = False
 
 
 class Fit:
@@ -107,7 +109,6 @@ class Fit:
         )
         torch.manual_seed(config.seed)
         self.network = Mace(self.shape).to(self.device)
-        self.batcher = Batcher(self.shape.elements, self.shape.cutoff)
         isolated = data.molecules.sum_atoms(self.shape.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
         self.largest_force = data.largest_force()
@@ -124,6 +125,9 @@ class Fit:
         if config.start:
             tensors, _ = load_weights(config.start, kind=WEIGHTS)
             load_parameters(self.network, tensors, config.start)
+        self.objective = Objective(
+            self.network, config.energy_weight, config.force_weight, config.compiled
+        )
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer = torch.optim.Adam(
@@ -189,27 +193,13 @@ class Fit:
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0.0, done)))
 
     def _loss(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pseudo-Huber in energy and forces, each relative to how steep the structure is.
-
-        The error of a structure whose largest force is F counts as 1 / (1 + F / 10 eV/Å): a clash
-        must be known to be bad, an equilibrium must be known well.
-        """
         molecules, _, forces = self.data.take(chosen)
-        molecules = molecules.to(self.device)
-        target = self.interaction_energy[chosen].to(self.device)
-        softness = 1 / (1 + self.largest_force[chosen].to(self.device) / 10)
-        predicted, force = predict(self.network, self.batcher(molecules, torch.float32))
-        energy_error = (predicted - target).abs() / molecules.n_atoms.clamp(min=1)
-        force_error = (force - forces.to(self.device, torch.float32)).norm(dim=-1)
-        loss = (
-            self.config.energy_weight
-            * _pseudo_huber(
-                energy_error * softness * molecules.n_atoms.clamp(min=1).sqrt(), _ENERGY_WIDTH
-            ).mean()
-            + self.config.force_weight
-            * _pseudo_huber(force_error * softness[molecules.molecule], _FORCE_WIDTH).mean()
+        return self.objective(
+            molecules.to(self.device),
+            self.interaction_energy[chosen].to(self.device),
+            forces.to(self.device, torch.float32),
+            self.largest_force[chosen].to(self.device),
         )
-        return loss, energy_error.detach().mean(), force_error.detach().mean()
 
     @torch.no_grad()
     def errors(self, chosen: Tensor) -> dict[str, float]:
@@ -222,9 +212,8 @@ class Fit:
         for part in chosen.split(128):
             molecules, _, forces = self.data.take(part)
             molecules = molecules.to(self.device)
-            graph = self.batcher(molecules, torch.float32)
-            with torch.enable_grad():
-                energy, force = predict(self.network, graph, training=False)
+            graph = self.objective.batcher(molecules, torch.float32)
+            energy, force = predict(self.network, graph)
             error = energy.cpu() - self.interaction_energy[part]
             energy_errors.append(error.abs() / molecules.n_atoms.cpu().clamp(min=1))
             wrong = (force.cpu() - forces).abs().mean(-1).float()
@@ -279,14 +268,6 @@ class Fit:
                 }
 
 
-def predict(network: Mace, graph: Graph, training: bool = True) -> tuple[Tensor, Tensor]:
-    """Interaction energy ``(n_molecules,)`` eV and forces ``(n_atoms_total, 3)`` eV/Å."""
-    graph.positions.requires_grad_()
-    energy, _ = network(graph)
-    (gradient,) = torch.autograd.grad(energy.sum(), graph.positions, create_graph=training)
-    return energy if training else energy.detach(), -gradient
-
-
 def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """A random order in which the structures of each ``size`` in a row have about as many atoms.
 
@@ -307,7 +288,3 @@ def _repulsion_of(number: int) -> tuple[float, float]:
             f"known are {', '.join(chemical_symbols[z] for z in GFN2_REPULSION)}"
         )
     return GFN2_REPULSION[number]
-
-
-def _pseudo_huber(error: Tensor, width: float) -> Tensor:
-    return width * ((1 + (error / width).square()).sqrt() - 1)

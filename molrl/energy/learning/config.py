@@ -53,6 +53,7 @@ class RefitConfig(Config):
     energy_weight: float = Field(4.0, ge=0)
     force_weight: float = Field(1.0, ge=0)
     checkpoint_every: int = Field(500, ge=1)
+    compiled: bool = False
 
 
 class AttackConfig(Config):

@@ -46,16 +46,20 @@ class Batcher:
     Args:
         elements: the network's atomic numbers, ascending.
         cutoff: Å.
+
+    Attributes:
+        elements: the same, as a tensor.
+        cutoff: the same.
     """
 
     def __init__(self, elements: tuple[int, ...], cutoff: float) -> None:
+        self.elements = torch.tensor(elements)
         self.cutoff = cutoff
-        self._elements = torch.tensor(elements)
 
     def __call__(self, molecules: MoleculeBatch, dtype: torch.dtype) -> Graph:
         """The graph; its positions are a copy of type ``dtype``."""
         positions = molecules.positions.detach().to(dtype, copy=True)
-        element = torch.searchsorted(self._elements.to(positions.device), molecules.numbers)
+        element = torch.searchsorted(self.elements.to(positions.device), molecules.numbers)
         order = torch.argsort(element, stable=True)
         pairs = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
         row = torch.empty_like(order)
@@ -64,7 +68,7 @@ class Batcher:
         return Graph(
             positions=positions,
             order=order,
-            counts=tuple(torch.bincount(element, minlength=len(self._elements)).tolist()),
+            counts=tuple(torch.bincount(element, minlength=len(self.elements)).tolist()),
             molecule=molecules.molecule[order],
             n_molecules=len(molecules),
             pairs=row[pairs],
