@@ -19,6 +19,7 @@ SCHEMAS = {
     "energy/soft.yaml": DataConfig,
     "energy/sulfur.yaml": DataConfig,
     "energy/molecules.yaml": MoleculeSetConfig,
+    "energy/built.yaml": DataConfig,
     "energy/fit.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,
     "energy/reference-data.yaml": DataConfig,

@@ -1,5 +1,7 @@
 """MolDesignComplex-v0: molecules of high symmetry, which need a covariant agent."""
 
+from ase.calculators.calculator import BaseCalculator
+
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.envs.config import EnvConfig, Formula
@@ -19,7 +21,7 @@ class ComplexConfig(EnvConfig):
     """
 
     bag: Formula = "SF6"
-    energy: str | EnergyModel = "gfn2"
+    energy: str | EnergyModel | BaseCalculator = "gfn2"
 
 
 class SymmetricComplex(Task[ComplexConfig]):

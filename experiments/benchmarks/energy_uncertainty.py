@@ -2,8 +2,9 @@
 
 python experiments/benchmarks/energy_uncertainty.py runs/energy/data.npz [more.npz] [--model NAME]
 
-The mixture: of the test split of the data up to 300 structures of each kind, and four kinds that
-are in no data, built on 150 half-built molecules of the test split and labelled by GFN2-xTB:
+The mixture: of the test split of the data up to 300 structures of each kind, and four further
+kinds, the last three of which are in no data, built on 150 half-built molecules of the test split
+and labelled by GFN2-xTB:
 *adversarial*, of 100 random placements with the clash guard on the one that the model pays best,
 the one it pays worst, and one between; *pressed*, two random atoms pressed to a quarter to three
 quarters of a bond; *scaled*, all distances times 0.7 to 1.6; *random*, the same atoms anywhere in a

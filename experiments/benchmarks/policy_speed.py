@@ -75,7 +75,13 @@ def main() -> None:
         agent = model(canvas_size)
         shown = observation(canvas_size)
         forward = 1e3 * seconds(lambda a=agent, s=shown: a.predict(s), "cpu") / BATCH
-        rows.append(row(f"act, batch {BATCH}, canvas {canvas_size}", forward, reference))
+        rows.append(
+            row(
+                f"act, an observation of a batch of {BATCH}, canvas {canvas_size}",
+                forward,
+                reference,
+            )
+        )
         update = update_ms(agent, canvas_size)
         rows.append(row(f"PPO, per sample and epoch, canvas {canvas_size}", update, MOLGYM_UPDATE))
     record("policy_speed", "Covariant policy, CPU ms on one thread, five atoms placed", rows)

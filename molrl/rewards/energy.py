@@ -130,24 +130,6 @@ class Uncertainty:
         return -np.maximum(placed.uncertainty, 0.0)
 
 
-class Similarity:
-    """At the end: the likeness of the atoms' surroundings to a reference set.
-
-    Raises:
-        InputError: always; no energy model offers the kernel yet.
-    """
-
-    at_end: ClassVar[bool] = True
-    needs: ClassVar[str] = ""
-
-    def __init__(self, model: EnergyModel, references: object = None) -> None:
-        raise InputError(f"energy model {model.name!r} offers no descriptor similarity yet")
-
-    def __call__(self, placed: Placed) -> Floats:
-        """Nothing yet."""
-        raise NotImplementedError
-
-
 def isolated_atoms(model: EnergyModel, molecules: MoleculeBatch) -> Floats:
     """``(n,)`` eV: the sums of the energies of the isolated atoms."""
     known = model.atom_energies()

@@ -22,7 +22,6 @@ REWARD_TERMS = Registry(
         "relaxed_energy": "molrl.rewards.energy:RelaxedEnergy",
         "relaxation_move": "molrl.rewards.energy:RelaxationMove",
         "uncertainty": "molrl.rewards.energy:Uncertainty",
-        "similarity": "molrl.rewards.energy:Similarity",
         "valid": "molrl.rewards.chemistry:Valid",
         "distance": "molrl.rewards.geometry:FromFixed",
         "shape": "molrl.rewards.geometry:OutOfShape",

@@ -40,3 +40,8 @@ def test_the_python_of_the_readme_runs(code):
     names = {}
     exec(code, names)
     assert names["env"].observation_space.contains(names["obs"])
+
+
+@pytest.mark.parametrize("code", [block for block in blocks() if "gym.make" not in block])
+def test_so_does_the_rest_on_a_reduced_budget(code):
+    exec(code.replace("learn(30_000)", "learn(768)"), {})

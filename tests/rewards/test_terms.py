@@ -208,7 +208,6 @@ def test_uncertainty_is_charged_once_where_the_model_offers_it(rebuild):
         ({"relative_energy": {"references": {}}}, "references are a mapping"),
         ({"relative_energy": {"references": {"Xx": 1.0}}}, "no element"),
         ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),
-        ({"similarity": 1.0}, "'gfn2' offers no descriptor similarity yet"),
         ({"distance": 1.0}, "needs a task with a fixed part"),
         ({"coverage": 1.0}, "needs a task with a shape part"),
         ({"mine": {"call": "nowhere:f"}}, "cannot be had"),
