@@ -75,7 +75,7 @@ def out_of_distribution(model: EnergyModel) -> Dataset:
     """The kinds that are in no data, labelled."""
     reference = load_energy("gfn2")
     with progress(2, "structures out of distribution") as bar:
-        attack = placement_attack(model, reference, MOLECULES, PLACEMENTS, seed=SEED, split="test")
+        attack = placement_attack(model, reference, MOLECULES, PLACEMENTS, seed=SEED)
         bar.update(1)
         structures = attack.structures + list(distortions(model))
         labelled, _ = label(structures, reference, MAX_FORCE, lambda *_: None)

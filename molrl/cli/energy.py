@@ -43,6 +43,7 @@ def data(arguments: Namespace) -> int:
     made.save(output)
     figures = {kind: int(made.of_kind(kind).sum()) for kind in made.kinds}
     lost = {
+        "not made": dropped.not_made.total(),
         "dropped, no energy": dropped.failed.total(),
         "dropped, too steep": dropped.too_steep.total(),
     }
@@ -111,6 +112,8 @@ def go_on(folder: RunFolder) -> None:
 
 
 def _fit(config: FitConfig, ranks: Ranks) -> Fit:
+    if not config.data:
+        raise InputError("data: name one dataset at least")
     structures = Dataset.join([Dataset.load(path) for path in config.data])
     atoms = dict(load_energy(config.reference).atom_energies())
     return Fit(config, structures, atoms, resolve_device(config.device), ranks)

@@ -131,9 +131,7 @@ class Run:
             )
             with self._showing(folder) as show:
                 self._train(folder, show)
-            # by the config's name, which for weights of one's own is more than the model's
-            header = self.training.header.model_copy(update={"energy": self.config.energy})
-            save_agent(folder.path, self.training.network, header)
+            save_agent(folder.path, self.training.network, self.training.header)
             summary = self._judge(folder)
             folder.write_summary(summary)
         for what, times in sorted(self.faults.items()):

@@ -94,10 +94,7 @@ def errors_of(
     energy = torch.cat(energies) - data.energy
     force = (torch.cat(forces) - data.forces).abs().mean(-1)
     known = torch.isfinite(energy)
-    table = torch.zeros(max(model.elements) + 1, dtype=torch.float64)
-    for number, isolated in model.atom_energies().items():
-        table[number] = isolated
-    interaction = data.energy - data.molecules.sum_atoms(table[data.molecules.numbers])
+    interaction = data.energy - model.isolated_energy(data.molecules)
     return Errors(
         structures=data[known],
         failed=int((~known).sum()),

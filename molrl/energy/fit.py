@@ -15,9 +15,8 @@ from molrl.energy.mace.network import Mace, MaceConfig, load_parameters
 from molrl.energy.mace.repulsion import GFN2_REPULSION
 from molrl.energy.objective import Objective, predict
 from molrl.errors import InputError
-from molrl.molecules import MoleculeBatch
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
-from molrl.runs.config import Config
+from molrl.runs.config import Config, parse_config
 from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
 
@@ -41,7 +40,8 @@ class FitConfig(Config):
         batch_size: structures a step, on each rank.
         learning_rate: peak, reached after ``warmup`` steps.
         warmup: steps.
-        decay: share of the steps, the last ones, over which the rate falls to 0 as a cosine.
+        decay: share of the steps after the warmup, the last of them, over which the rate falls
+            to 0 as a cosine.
         ema: decay of the running average of the weights, which is what is written.
         energy_weight: weight of the energy's part of the loss.
         force_weight: weight of the forces' part of the loss.
@@ -83,6 +83,10 @@ class Fit:
         atomic_energies: energy of the isolated atom of each element, eV.
         device: where to compute.
         ranks: those that fit together, each to its own part of every batch.
+
+    Raises:
+        InputError: if the data hold an element that the network does not know or no structure of
+            a split, or the weights to start from are missing or of another network.
     """
 
     def __init__(
@@ -117,14 +121,17 @@ class Fit:
         valid = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
         shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))
         self.valid_set = valid[shuffled[:MAX_VALID]]
-        if len(self.train_set) < self.ranks.size:
-            raise InputError(
-                f"the data hold {len(self.train_set)} structures of the train split; each of "
-                f"{self.ranks.size} ranks needs one"
-            )
+        for split, found, needed in (
+            ("train", self.train_set, self.ranks.size),
+            ("valid", self.valid_set, 1),
+        ):
+            if len(found) < needed:
+                raise InputError(
+                    f"the data hold {len(found)} structures of the {split} split with no force "
+                    f"above {config.max_force:g} eV/Å; {needed} are needed"
+                )
         if config.start:
-            tensors, _ = load_weights(config.start, kind=WEIGHTS)
-            load_parameters(self.network, tensors, config.start)
+            self._start_from(config.start)
         self.objective = Objective(
             self.network, config.energy_weight, config.force_weight, config.compiled
         )
@@ -139,8 +146,26 @@ class Fit:
         """The JSON file of the weights."""
         return Path(self.config.run_dir) / "mace.json"
 
+    def _start_from(self, weights: str) -> None:
+        tensors, header = load_weights(weights, kind=WEIGHTS)
+        theirs = parse_config(header.get("config", {}), MaceConfig, where=weights)
+        for name in MaceConfig.model_fields:
+            if name != "atomic_energies" and getattr(theirs, name) != getattr(self.shape, name):
+                raise InputError(
+                    f"start: {weights} is of another network: its {name} is "
+                    f"{getattr(theirs, name)}, that of this fit {getattr(self.shape, name)}"
+                )
+        load_parameters(self.network, tensors, weights)
+
     def run(self, report: Report) -> None:
-        """Fit to the end; ``report(step, metrics)`` is called at every step, before it is saved."""
+        """Fit to the end; ``report(step, metrics)`` is called at every step, before it is saved.
+
+        The metrics are the loss and the mean errors of the step's structures (energy eV/atom, norm
+        of the force on an atom eV/Å), and with every checkpoint those of :meth:`errors`.
+
+        Raises:
+            InputError: if the loss or its gradient is no longer a finite number.
+        """
         for chosen in self._batches():
             metrics = self._update(chosen)
             due = self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps
@@ -171,7 +196,12 @@ class Fit:
         loss, energy_error, force_error = self._loss(chosen)
         loss.backward()
         self.ranks.average_gradients(list(self.parameters.values()))
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
+        if not torch.isfinite(norm):  # on all ranks at once
+            raise InputError(
+                f"the fit has diverged at step {self.step}: its gradient is not a finite number; "
+                f"fit again with a lower learning_rate than {self.config.learning_rate:g}"
+            )
         self.optimizer.step()
         self.step += 1
         decay = min(self.config.ema, self.step / (self.step + 10))
@@ -203,9 +233,10 @@ class Fit:
 
     @torch.no_grad()
     def errors(self, chosen: Tensor) -> dict[str, float]:
-        """Mean absolute errors of the running average: eV/atom and eV/Å, in all and by kind."""
-        if not len(chosen):
-            return {}
+        """Mean absolute errors of the running average, in all and by kind.
+
+        Energies in eV/atom; forces, by component, in eV/Å.
+        """
         live = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.network.load_state_dict(self.average, strict=False)
         energy_errors, force_errors = [], []
@@ -215,15 +246,13 @@ class Fit:
             graph = self.objective.batcher(molecules, torch.float32)
             energy, force = predict(self.network, graph)
             error = energy.cpu() - self.interaction_energy[part]
-            energy_errors.append(error.abs() / molecules.n_atoms.cpu().clamp(min=1))
-            wrong = (force.cpu() - forces).abs().mean(-1).float()
-            force_errors.append(MoleculeBatch.sum_atoms(molecules.to("cpu"), wrong))
+            energy_errors.append(error.abs() / molecules.n_atoms.cpu())
+            force_errors.append((force.cpu() - forces).abs().mean(-1))
         self.network.load_state_dict(live, strict=False)
         per_structure = torch.cat(energy_errors)
-        atoms = self.data.molecules.n_atoms[chosen]
         out = {
             "valid_energy_mae": float(per_structure.mean()),
-            "valid_force_mae": float(torch.cat(force_errors).sum() / atoms.sum()),
+            "valid_force_mae": float(torch.cat(force_errors).mean()),
         }
         for code, kind in enumerate(self.data.kinds):
             of_kind = self.data.kind[chosen] == code

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from molrl.energy.data.adversarial import AttackReport
+from molrl.energy.data.placements import GUARD
 
 
 @dataclass(frozen=True)
@@ -35,4 +36,4 @@ class Gate:
 
 
 # By the guard of the attack: the environment's, or none but the 0.3 Å that always stand.
-GATES = {0.0: Gate(0.1, 0.5, 2.0), 0.65: Gate(0.05, 0.25, 1.0)}
+GATES = {0.0: Gate(0.1, 0.5, 2.0), GUARD: Gate(0.05, 0.25, 1.0)}

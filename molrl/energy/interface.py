@@ -170,6 +170,19 @@ class EnergyModel(ABC):
             self._atom_energies = dict(zip(self.elements, energies, strict=True))
         return self._atom_energies
 
+    def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:
+        """``(n_molecules,)`` float64, eV: the energies of the isolated atoms, summed.
+
+        Args:
+            molecules: of elements that the model knows.
+        """
+        known, numbers = self.atom_energies(), molecules.numbers
+        present = numbers.unique().tolist()
+        table = torch.zeros(max(present, default=0) + 1, dtype=torch.float64)
+        for number in present:
+            table[number] = known[number]
+        return molecules.sum_atoms(table.to(numbers.device)[numbers])
+
     def _isolated_atoms(self) -> MoleculeBatch:
         """One atom of each known element, of the lowest spin, as molecules are by default."""
         return MoleculeBatch.from_arrays((np.array([z]), np.zeros((1, 3))) for z in self.elements)

@@ -16,7 +16,7 @@ _ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count 
 _FORCE_WIDTH = 0.05  # eV/Å; likewise
 _STEEP = 10.0  # eV/Å; the error of a structure with forces like this counts half
 _GHOSTS = 2  # of each element; see `with_ghosts`
-_APART = 1e3  # Å between ghosts
+_APART = 3.0  # Å between ghosts, so that most have two neighbours
 
 
 class Objective:
@@ -105,14 +105,14 @@ def _errors(network: Mace, graph: Graph, energy: Tensor, forces: Tensor) -> tupl
 
 
 def with_ghosts(molecules: MoleculeBatch, elements: Tensor) -> MoleculeBatch:
-    """The molecules and one more, of atoms of each element too far apart to be neighbours.
+    """The molecules and one more: two atoms of each element in a line, neighbours of the next.
 
-    Compiled code is made for sizes of two and more; for none or one atom of an element it would be
-    made again.
+    Code is compiled for sizes of two and more. None or one atom of an element or neighbour of an
+    atom are sizes that it would be compiled for again.
     """
     numbers = elements.to(molecules.device).repeat_interleave(_GHOSTS)
-    apart = _APART * torch.arange(len(numbers), device=molecules.device)
-    positions = apart.to(molecules.positions.dtype).unsqueeze(-1).expand(-1, 3)
+    positions = molecules.positions.new_zeros(len(numbers), 3)
+    positions[:, 0] = _APART * torch.arange(len(numbers), device=molecules.device)
     return MoleculeBatch(
         numbers=torch.cat([molecules.numbers, numbers]),
         positions=torch.cat([molecules.positions, positions]),

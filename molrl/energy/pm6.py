@@ -24,16 +24,14 @@ class PM6Energy(SemiempiricalEnergy):
     elements = (*range(1, 43), *range(44, 58), *range(72, 84))
     worker = "pm6_worker.py"
 
-    def __init__(
-        self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
-    ) -> None:
+    def __init__(self, n_workers: int | None = None, seconds: float = 120.0) -> None:
         try:
             self._version = version("scine-sparrow")
         except PackageNotFoundError:
             raise InputError(
                 "energy model 'pm6' needs scine-sparrow; pip install 'molrl[pm6]'"
             ) from None
-        super().__init__(device, n_workers, seconds)
+        super().__init__(n_workers, seconds)
 
     @property
     def hash(self) -> str:

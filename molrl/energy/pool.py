@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from molrl.errors import InputError
+
 _LOOP = """
 import ctypes, importlib.util, os, signal, sys
 from multiprocessing.connection import Connection
@@ -27,6 +29,10 @@ spec = importlib.util.spec_from_file_location("worker", sys.argv[2])
 worker = importlib.util.module_from_spec(spec)
 try:
     spec.loader.exec_module(worker)
+except Exception as error:
+    connection.send(("cannot load", " ".join(f"{type(error).__name__}: {error}".split())))
+    sys.exit()
+try:
     connection.send(("ready", None))
     while True:
         for task in connection.recv():
@@ -90,7 +96,11 @@ class Pool:
         return Pool, (self._worker, self._n_workers, self._seconds, self.faults)
 
     def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
-        """``work(*task)`` of every task, in order; a string is the reason of a failure."""
+        """``work(*task)`` of every task, in order; a string is the reason of a failure.
+
+        Raises:
+            InputError: if the module cannot be loaded.
+        """
         self._leave_to_parent()
         try:
             return self._map(tasks)
@@ -111,6 +121,8 @@ class Pool:
                 worker.deadline = time.monotonic() + self._seconds
                 if kind == "ready":
                     continue
+                if kind == "cannot load":
+                    raise InputError(f"{self._worker.stem} cannot be loaded: {answer}")
                 first = worker.tasks.popleft()
                 if kind == "done":
                     results[first] = answer

@@ -1,5 +1,7 @@
 """Energy models by name."""
 
+from typing import Any
+
 from ase.calculators.calculator import BaseCalculator
 
 from molrl.energy.interface import EnergyModel
@@ -53,15 +55,17 @@ def load_energy(
             f"an energy model is named by a string, or is an ASE calculator, not {name!r}"
         )
     device = resolve_device(device)
-    key = (name, device)
+    kind, colon, argument = name.partition(":")
+    factory = ENERGY_MODELS.load(kind)
+    is_network = kind.startswith("mace")
+    if colon and not is_network:
+        raise InputError(f"{name!r}: {kind} takes nothing after a colon")
+    key = (name, device if is_network else "cpu")  # the others have no GPU code
     if key not in _LOADED:
-        kind, colon, argument = name.partition(":")
-        factory = ENERGY_MODELS.load(kind)
-        if colon and not kind.startswith("mace"):
-            raise InputError(f"{name!r}: {kind} takes nothing after a colon")
         arguments = [argument] if argument else []
-        options = {"trust": trust} if kind == "mace" else {}
-        _LOADED[key] = factory(*arguments, device=device, **options)
+        options: dict[str, Any] = {"device": device} if is_network else {}
+        options |= {"trust": trust} if kind == "mace" else {}
+        _LOADED[key] = factory(*arguments, **options)
     return _LOADED[key]
 
 
@@ -79,7 +83,7 @@ def resolve_device(device: str) -> str:
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise InputError(f"no device is called {device!r}; known are: auto, cpu, cuda")
     name, _, index = device.partition(":")
-    if index and not (index.isdecimal() and int(index) < max(1, torch.cuda.device_count())):
+    if ":" in device and not (index.isdecimal() and int(index) < max(1, torch.cuda.device_count())):
         raise InputError(
             f"device {device!r} is not here; there are {torch.cuda.device_count()} GPUs"
         )

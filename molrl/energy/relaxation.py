@@ -30,7 +30,7 @@ class Relaxed:
         molecules: the relaxed geometries, float64; where nothing could be done, as they came.
         start_energy: ``(n_molecules,)`` float64, eV, before; NaN where it failed.
         energy: ``(n_molecules,)`` float64, eV, after; never above ``start_energy`` by more than
-            numerical noise.
+            numerical noise, 1e-4 eV.
         max_force: ``(n_molecules,)`` float64, eV/Å, the largest force on an atom at the end.
         converged: ``(n_molecules,)`` bool, whether that is within the tolerance.
         steps: ``(n_molecules,)`` int64, energy evaluations spent after the first.
@@ -73,12 +73,12 @@ def relax(
     """
     search = _Search(molecules.to(dtype=torch.float64), model)
     for _ in range(max_steps):
-        moving = (search.max_force() > force_tolerance) & (search.radius > _MIN_RADIUS)
-        moving &= torch.isfinite(search.energy)
-        report(int((~moving).sum()), len(molecules))
-        if not moving.any():
+        moving = search.moving(force_tolerance)
+        report(len(molecules) - len(moving), len(molecules))
+        if not len(moving):
             break
-        search.step(moving.nonzero().flatten())
+        search.step(moving)
+    report(len(molecules) - len(search.moving(force_tolerance)), len(molecules))
     max_force = search.max_force()
     return Relaxed(
         molecules=search.batch(torch.arange(len(molecules), device=molecules.device), search.x),
@@ -116,6 +116,7 @@ class _Search:
         assert output.forces is not None  # asked for
         self.energy = output.energy.to(device)
         self.start_energy = self.energy.clone()
+        self._lowest = self.energy.clone()
         self.failures = output.failures
         self.force = torch.zeros_like(self.x)
         self.force[self._filled] = output.forces.to(device)
@@ -130,6 +131,11 @@ class _Search:
             return torch.zeros_like(self.energy)
         return self.force.norm(dim=-1).amax(-1)
 
+    def moving(self, force_tolerance: float) -> Tensor:
+        """``(m,)`` those that are neither at rest nor stalled nor without an energy."""
+        moving = (self.max_force() > force_tolerance) & (self.radius > _MIN_RADIUS)
+        return (moving & torch.isfinite(self.energy)).nonzero().flatten()
+
     def step(self, chosen: Tensor) -> None:
         """Try one step of each chosen molecule, and take those that go down."""
         force, radius = self.force[chosen], self.radius[chosen]
@@ -142,10 +148,11 @@ class _Search:
         change = (force - new_force).flatten(1).nan_to_num()
         update = _bfgs(self.hessian[chosen], move.flatten(1), change)
         self.hessian[chosen[known]] = update[known]
-        taken = known & (energy <= self.energy[chosen] + _NOISE)
+        taken = known & (energy <= self._lowest[chosen] + _NOISE)
         went = chosen[taken]
         self.x[went] += move[taken]
         self.energy[went], self.force[went] = energy[taken], new_force[taken]
+        self._lowest = torch.fmin(self._lowest, self.energy)
         violent = self.max_force()[chosen] > _VIOLENT
         self.hessian[chosen[violent]] = self._soft
         self.radius[chosen] = torch.where(

@@ -20,7 +20,6 @@ class SemiempiricalEnergy(EnergyModel):
     says otherwise. A molecule whose SCF does not converge is a failure, never a guess.
 
     Args:
-        device: ``"cpu"``; there is no GPU code, other devices only receive the results.
         n_workers: processes; as many as there are cores for this process, if None.
         seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
     """
@@ -29,9 +28,7 @@ class SemiempiricalEnergy(EnergyModel):
     # the dipole where ``implemented_properties`` has one, in atomic units; or why there are none.
     worker: ClassVar[str]
 
-    def __init__(
-        self, device: str = "cpu", n_workers: int | None = None, seconds: float = 120.0
-    ) -> None:
+    def __init__(self, n_workers: int | None = None, seconds: float = 120.0) -> None:
         n_workers = n_workers or cores_of_this_rank()
         worker = Path(__file__).with_name(self.worker)
         self._pool = Pool(worker, n_workers, seconds, self.faults)

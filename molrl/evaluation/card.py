@@ -82,7 +82,7 @@ def write_card(
     data = Dataset.join(parts)
     errors = _errors(model, data)
     card = Card(
-        model=f"{model.name} {model.hash}",
+        model=f"mace {model.hash}",
         weights={"file": weights.name, "sha256": str(read_json(weights).get("sha256"))},
         errors={split: found.by_kind() for split, found in errors.items()},
         failed={split: found.failed for split, found in errors.items()},

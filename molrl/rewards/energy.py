@@ -8,7 +8,6 @@ import numpy as np
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
-from molrl.molecules import MoleculeBatch
 from molrl.rewards.interface import Floats, Placed
 
 
@@ -37,7 +36,7 @@ class Atomisation:
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV per atom."""
-        atoms = isolated_atoms(self._model, placed.molecules)
+        atoms = self._model.isolated_energy(placed.molecules).cpu().numpy()
         return (atoms - placed.energy) / placed.molecules.n_atoms.numpy()
 
 
@@ -89,7 +88,7 @@ class RelaxedEnergy:
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV."""
         energy = placed.relaxed.energy.cpu().numpy()
-        return isolated_atoms(self._model, placed.molecules) - energy
+        return self._model.isolated_energy(placed.molecules).cpu().numpy() - energy
 
 
 class RelaxationMove:
@@ -128,13 +127,3 @@ class Uncertainty:
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)``, never positive."""
         return -np.maximum(placed.uncertainty, 0.0)
-
-
-def isolated_atoms(model: EnergyModel, molecules: MoleculeBatch) -> Floats:
-    """``(n,)`` eV: the sums of the energies of the isolated atoms."""
-    known = model.atom_energies()
-    table = np.zeros(max(known) + 1)
-    table[list(known)] = list(known.values())
-    atoms = table[molecules.numbers.cpu().numpy()]
-    owner = molecules.molecule.cpu().numpy()
-    return np.bincount(owner, atoms, minlength=len(molecules)).astype(np.float64)

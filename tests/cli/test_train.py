@@ -13,9 +13,11 @@ from ase.io import read
 from rdkit import Chem
 
 from molrl.cli.main import main
+from molrl.energy.mace import WEIGHTS
 from molrl.energy.mace.model import SHIPPED
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
+from molrl.runs.weights import load_weights, save_weights
 
 CONFIG = """
 run_dir: whole
@@ -134,8 +136,9 @@ def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, caps
 
 
 def test_an_agent_trained_against_weights_of_ones_own_finds_them_again(runs, tmp_path):
-    for ending in (".json", ".safetensors"):
-        shutil.copy(SHIPPED.with_suffix(ending), tmp_path / f"own{ending}")
+    tensors, header = load_weights(SHIPPED, WEIGHTS)
+    tensors = {name: 1.001 * tensor for name, tensor in tensors.items()}
+    save_weights(tmp_path / "own.json", tensors, {"kind": WEIGHTS, "config": header["config"]})
     run, output = tmp_path / "run", tmp_path / "made.extxyz"
     own = [f"energy=mace:{tmp_path / 'own.json'}", f"run_dir={run}", "total_steps=256"]
     assert main(["train", str(runs / "train.yaml"), *own]) == 0

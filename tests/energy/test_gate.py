@@ -7,7 +7,9 @@ import pytest
 
 from molrl.energy import load_energy
 from molrl.energy.data.adversarial import AttackReport, placement_attack
+from molrl.energy.data.placements import GUARD
 from molrl.energy.gate import GATES, Gate
+from molrl.envs.config import Rules
 
 
 @cache
@@ -53,3 +55,7 @@ def test_the_guard_of_the_environment_halves_what_is_allowed():
 def test_each_limit_is_held(errors, over):
     lines = GATES[0.0].failures(AttackReport(errors, failed=0, structures=[]))
     assert [line.split()[0] for line in lines] == over
+
+
+def test_the_guard_is_the_environments():
+    assert Rules().clash_fraction == GUARD

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from molrl.energy.pool import Pool
+from molrl.errors import InputError
 
 # A task (value, deed, folder): does the deed once, or always where no folder remembers it.
 WORKER = """
@@ -64,6 +65,16 @@ def test_what_fails_twice_has_a_reason_and_touches_no_other(pool, deed):
     assert results[:5] + results[6:] == [2 * i for i in range(20) if i != 5]
     assert results[5].startswith(f"{DEEDS[deed]} twice: ")
     assert pool.faults == Counter({DEEDS[deed]: 2})
+
+
+@pytest.mark.parametrize("error", ["import no_such_module", "raise OSError('libno.so is missing')"])
+def test_a_worker_that_cannot_be_loaded_is_said_once(tmp_path, error):
+    path = tmp_path / "broken_worker.py"
+    path.write_text(error)
+    pool = Pool(path, 2, seconds=2)
+    with pytest.raises(InputError, match=r"broken_worker cannot be loaded: .*(no_such|libno)"):
+        pool.map([(i,) for i in range(8)])
+    pool.close()
 
 
 def test_a_worker_that_dies_idle_is_replaced(pool):

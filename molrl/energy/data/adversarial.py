@@ -14,7 +14,7 @@ from rdkit import Chem
 from molrl.chemistry.enumeration import VALENCES, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import split_of
-from molrl.energy.data.placements import interaction_energies, placements
+from molrl.energy.data.placements import GUARD, interaction_energies, placements
 from molrl.energy.data.structures import Structure, half_built, rattled
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
@@ -84,6 +84,8 @@ class Search:
         tried: Sequence[Sequence[Structure]],
     ) -> "Search":
         """Pick among the placements tried on each start, none of them empty, by what is paid."""
+        if not tried:
+            return cls([], [])
         paid = interaction_energies(model, [structure for some in tried for structure in some])
         ends = np.cumsum([len(some) for some in tried])
         energies = np.split(paid, ends[:-1])
@@ -113,24 +115,20 @@ def placement_attack(
     n_molecules: int = 100,
     n_placements: int = 200,
     seed: int = 0,
-    guard: float = 0.65,
-    split: str = "test",
-    held_out: Collection[str] = frozenset(),
+    guard: float = GUARD,
 ) -> AttackReport:
     """Take the placement that the model pays best, on each of many half-built molecules.
 
     Args:
         model: what is attacked.
         reference: what is right.
-        n_molecules: half-built molecules to build upon.
+        n_molecules: half-built molecules of the test split to build upon.
         n_placements: random placements tried on each.
         seed: of all random choices.
         guard: placements nearer to any atom than this share of the covalent radii's sum are not
             tried, as in the environment; nor are any nearer than 0.3 Å.
-        split: of which molecules; ``test`` to judge a model, ``train`` to find what to learn from.
-        held_out: identities of molecules that are not built upon.
     """
-    molecules = half_built_molecules(n_molecules, seed, split, model.elements, held_out)
+    molecules = half_built_molecules(n_molecules, seed, "test", model.elements)
     starts, tried = random_placements(molecules, n_placements, seed, guard)
     return Search.of(model, starts, tried).check(model, reference)
 

@@ -6,6 +6,7 @@ from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from molrl.bags import Bag
+from molrl.energy.data.placements import GUARD
 from molrl.errors import InputError
 from molrl.runs.config import Config
 
@@ -76,7 +77,7 @@ class DataConfig(Config):
     held_out: str | None = None
     counts: KindCounts = KindCounts()
     bags: tuple[str, ...] = SMALL_BAGS
-    guard: float = Field(default=0.65, ge=0, lt=1)
+    guard: float = Field(default=GUARD, ge=0, lt=1)
     max_force: float = Field(default=400.0, gt=0)
     reference: str = "gfn2"
 

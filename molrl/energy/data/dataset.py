@@ -174,15 +174,23 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     for name, dtype in _ARRAYS.items():
         if name not in arrays or not np.issubdtype(arrays[name].dtype, dtype):
             raise InputError(f"dataset {path} holds no array {name!r} of the right type")
+    _check(path, arrays)
+    return arrays
+
+
+def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
     n, total = len(arrays["n_atoms"]), int(arrays["n_atoms"].sum())
-    lengths = {"numbers": total, "positions": total, "forces": total}
-    lengths |= {"energy": n, "kind": n, "split": n, "identity": n}
-    for name, length in lengths.items():
-        if len(arrays[name]) != length:
-            raise InputError(f"dataset {path}: {name} holds {len(arrays[name])}, not {length}")
+    shapes: dict[str, tuple[int, ...]] = {"positions": (total, 3), "forces": (total, 3)}
+    shapes |= {"numbers": (total,), "energy": (n,), "kind": (n,), "split": (n,), "identity": (n,)}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise InputError(f"dataset {path}: {name} must be {shape}, not {arrays[name].shape}")
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"dataset {path}: {name} holds what is not a finite number")
     limits = {"kind": len(arrays["kinds"]), "split": len(SPLITS)}
     limits["identity"] = len(arrays["identities"])
     for name, limit in limits.items():
         if n and not 0 <= arrays[name].min() <= arrays[name].max() < limit:
             raise InputError(f"dataset {path}: {name} must lie in 0 to {limit - 1}")
-    return arrays
+    if n and arrays["n_atoms"].min() < 1:
+        raise InputError(f"dataset {path}: a structure has no atom; each must have one at least")

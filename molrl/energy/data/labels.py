@@ -22,13 +22,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Dropped:
-    """What was drawn but not kept, by kind.
+    """What was asked for but is not in the data, by kind.
 
     Attributes:
+        not_made: no structure could be drawn or relaxed.
         failed: the reference gave no energy.
         too_steep: a force was larger than allowed.
     """
 
+    not_made: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     too_steep: Counter[str] = field(default_factory=Counter)
 
@@ -69,10 +71,7 @@ def _label_chunk(
     output = reference.evaluate(molecules, forces=True)
     assert output.forces is not None
     energy, forces = output.energy.cpu(), output.forces.cpu()
-    table = torch.zeros(max(reference.elements) + 1, dtype=torch.float64)
-    for number, value in reference.atom_energies().items():
-        table[number] = value
-    isolated = molecules.sum_atoms(table[molecules.numbers])
+    isolated = reference.isolated_energy(molecules)
     for i in output.failures:
         if _is_separated_pair(structures[i]):
             energy[i] = isolated[i]

@@ -1,7 +1,7 @@
 """Making the data an energy model is fitted to, from a config and a seed."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
@@ -9,11 +9,11 @@ from rdkit import Chem
 
 from molrl.bags import Bag
 from molrl.chemistry.molecule_set import MoleculeSet, shipped_molecules, split_of
-from molrl.energy.data import relax_worker
 from molrl.energy.data.config import DataConfig
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.held_out import read_identities
 from molrl.energy.data.labels import Dropped, Progress, label
+from molrl.energy.data.relaxing import relaxed
 from molrl.energy.data.structures import (
     NEAREST,
     Structure,
@@ -29,13 +29,10 @@ from molrl.energy.data.structures import (
     strained,
     twisted,
 )
-from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 
-_CHUNK = 128
 _RELAXED = 0.05  # eV/Å; settling ends there
-_RELAXATION = 600.0  # s; one that takes longer hangs
 _SETTLE_STEPS = 12
 _SMALL = 4  # heavy atoms; half of the molecules at most are as small
 _WIDTHS = ((0.01, 0.06), (0.02, 0.12), (0.12, 0.25))  # Å, of distorted molecules
@@ -56,12 +53,16 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
         progress: told how far it is.
 
     Returns:
-        The data, and what was drawn but not kept.
+        The data, and what was asked for but is not among them.
 
     Raises:
-        InputError: if the molecule set or the file of held-out molecules is broken, or no molecule
-            of the set is left.
+        InputError: if there is no such reference or it does not know an element, the molecule set
+            or the file of held-out molecules is broken, or no molecule of the set is left.
     """
+    reference = load_energy(config.reference)
+    for symbol in config.elements:
+        if atomic_numbers[symbol] not in reference.elements:
+            raise InputError(f"elements: {config.reference} does not know {symbol}")
     molecules = starting_molecules(config, read_identities(config.held_out, progress))
     structures = list(molecules)
     made = list(_off_equilibrium(config, molecules))
@@ -69,12 +70,13 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     rough = [s for s in made if s.kind in ("half-built", "placed", "walk", "twisted")]
     rng = _stream(config, "settled", 0)
     index = rng.choice(len(rough), min(config.counts.settled, len(rough)), replace=False)
-    pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _RELAXATION)
-    try:
-        structures += _settled([rough[i] for i in np.sort(index)], rng, pool, progress)
-    finally:
-        pool.close()
-    return label(structures, load_energy(config.reference), config.max_force, progress)
+    structures += _settled([rough[i] for i in np.sort(index)], rng, progress)
+    data, dropped = label(structures, reference, config.max_force, progress)
+    made_of = Counter(structure.kind for structure in structures)
+    for name, count in config.counts.model_dump().items():
+        kind = name.replace("_", "-")
+        dropped.not_made[kind] = count - made_of[kind]
+    return data, dropped
 
 
 def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[Structure]:
@@ -118,25 +120,17 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
 
 
 def _settled(
-    structures: Sequence[Structure], rng: np.random.Generator, pool: Pool, progress: Progress
+    structures: Sequence[Structure], rng: np.random.Generator, progress: Progress
 ) -> list[Structure]:
     """The structures after 2 to 12 steps of relaxation."""
     steps = rng.integers(2, _SETTLE_STEPS + 1, size=len(structures)).tolist()
     tasks = [(s.numbers, s.positions, _RELAXED, n) for s, n in zip(structures, steps, strict=True)]
-    results = _mapped(pool, tasks, "settling", progress)
+    results = relaxed(tasks, "settling", progress)
     return [
         s.at(result[0], "settled")
         for s, result in zip(structures, results, strict=True)
         if not isinstance(result, str)
     ]
-
-
-def _mapped(pool: Pool, tasks: Sequence[tuple], what: str, progress: Progress) -> list:
-    results: list = []
-    for i in range(0, len(tasks), _CHUNK):
-        results += pool.map(list(tasks[i : i + _CHUNK]))
-        progress(what, len(results), len(tasks))
-    return results
 
 
 def _stream(config: DataConfig, kind: str, index: int) -> np.random.Generator:

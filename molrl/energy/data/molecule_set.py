@@ -1,7 +1,6 @@
 """Making the molecule set that ships: enumerated, relaxed with GFN2-xTB, checked."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,15 +11,12 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.enumeration import from_smiles, isomers, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, split_of
-from molrl.energy.data import relax_worker
 from molrl.energy.data.labels import Progress
-from molrl.energy.pool import Pool, cores_of_this_rank
+from molrl.energy.data.relaxing import relaxed
 from molrl.energy.registry import load_energy
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import Config
 
-_CHUNK = 128
-_RELAXATION = 600.0  # s; one that takes longer hangs
 _STEPS = 250
 
 
@@ -65,7 +61,6 @@ def make_molecule_set(
     """
     mols = _enumerated(config)
     identities = list(mols)
-    pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _RELAXATION)
     tasks = [
         (numbers, positions, config.force_tolerance, _STEPS)
         for numbers, positions in MoleculeBatch.from_rdkit(list(mols.values())).arrays()
@@ -73,20 +68,13 @@ def make_molecule_set(
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     names: list[str] = []
     lost: Counter[str] = Counter()
-    try:
-        for i in range(0, len(tasks), _CHUNK):
-            chunk = tasks[i : i + _CHUNK]
-            for task, name, result in zip(
-                chunk, identities[i : i + _CHUNK], pool.map(list(chunk)), strict=True
-            ):
-                if isinstance(result, str) or not result[1]:
-                    lost["not relaxed"] += 1
-                    continue
-                kept.append((task[0], result[0]))
-                names.append(name)
-            progress("relaxing", min(i + _CHUNK, len(tasks)), len(tasks))
-    finally:
-        pool.close()
+    results = relaxed(tasks, "relaxing", progress)
+    for task, name, result in zip(tasks, identities, results, strict=True):
+        if isinstance(result, str) or not result[1]:
+            lost["not relaxed"] += 1
+            continue
+        kept.append((task[0], result[0]))
+        names.append(name)
     return _checked(kept, names, lost), lost
 
 

@@ -10,6 +10,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.molecules import MoleculeBatch
 
 _REACH = (0.3, 2.0)  # Å from the focal atom
+GUARD = 0.65  # of the sum of covalent radii; the environment lets no two atoms be nearer
 FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
 _CHUNK = 4096  # structures a call of the model
 
@@ -38,13 +39,10 @@ def placements(
 
 def interaction_energies(model: EnergyModel, structures: Sequence[Structure]) -> np.ndarray:
     """``(n,)`` eV: energies less those of the isolated atoms; NaN where the model failed."""
-    table = np.zeros(max(model.elements) + 1)
-    for number, energy in model.atom_energies().items():
-        table[number] = energy
-    parts = []
+    parts = [np.zeros(0)]
     for i in range(0, len(structures), _CHUNK):
         chunk = structures[i : i + _CHUNK]
         batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in chunk)
-        isolated = np.array([table[s.numbers].sum() for s in chunk])
-        parts.append(model.evaluate(batch).energy.cpu().numpy() - isolated)
+        energy = model.evaluate(batch).energy.cpu()
+        parts.append((energy - model.isolated_energy(batch)).numpy())
     return np.concatenate(parts)

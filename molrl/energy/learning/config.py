@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from molrl.bags import Bag
 from molrl.energy.data.config import SMALL_BAGS
+from molrl.energy.data.placements import GUARD
 from molrl.energy.fit import FitConfig
 from molrl.energy.learning.dynamics import DynamicsConfig
 from molrl.energy.mace.network import MaceConfig
@@ -107,7 +108,9 @@ class LearnConfig(Config):
     bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = SMALL_BAGS
     visitors: tuple[str, ...] = ()
     visitor_bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = ("CH4O", "CH3NO", "C2H6O")
-    guards: tuple[float, ...] = Field((0.65, 0.5, 0.35, 0.0), min_length=1)
+    guards: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (GUARD, 0.5, 0.35, 0.0), min_length=1
+    )
     placements: int = Field(200, ge=2)
     dynamics: DynamicsConfig = DynamicsConfig()
     max_force: float = Field(400.0, gt=0)

@@ -18,7 +18,7 @@ from molrl.energy.data.adversarial import (
     half_built_molecules,
     random_placements,
 )
-from molrl.energy.data.placements import FLOOR, interaction_energies
+from molrl.energy.data.placements import FLOOR, GUARD, interaction_energies
 from molrl.energy.data.structures import Structure
 from molrl.energy.interface import EnergyModel
 from molrl.molecules import MoleculeBatch
@@ -37,23 +37,21 @@ def gradient_attack(
     n_molecules: int = 1000,
     n_starts: int = N_STARTS,
     seed: int = 0,
-    guard: float = 0.65,
-    split: str = "test",
+    guard: float = GUARD,
 ) -> AttackReport:
     """Let a placed atom follow the model downhill, on each of many half-built molecules.
 
     Args:
         model: what is attacked.
         reference: what is right.
-        n_molecules: half-built molecules to build upon.
+        n_molecules: half-built molecules of the test split to build upon.
         n_starts: descents on each, half of them from the best paid of many random placements,
             the others from any; the best end counts.
         seed: of all random choices.
         guard: the atom keeps further from any other than this share of the covalent radii's sum,
             as in the environment, and than 0.3 Å in any case.
-        split: of which molecules; ``test`` to judge a model, ``train`` to find what to learn from.
     """
-    molecules = half_built_molecules(n_molecules, seed, split, model.elements)
+    molecules = half_built_molecules(n_molecules, seed, "test", model.elements)
     return gradient_search(model, molecules, n_starts, seed, guard).check(model, reference)
 
 
@@ -62,6 +60,8 @@ def gradient_search(
 ) -> Search:
     """The ends of the descents on each molecule; see :func:`gradient_attack`."""
     starts, tried = random_placements(molecules, _TRIES * n_starts, seed, guard)
+    if not starts:
+        return Search([], [])
     paid = interaction_energies(model, [structure for some in tried for structure in some])
     energies = np.split(paid, np.cumsum([len(some) for some in tried])[:-1])
     chosen = [

@@ -47,9 +47,8 @@ class Learning:
         self._folder = RunFolder(config.run_dir)
         model = MaceEnergy(self._start, self._device)
         self._shape = model.config
-        for formula in (*config.bags, *config.visitor_bags):
-            if not set(Bag(formula)) <= set(model.elements):
-                raise InputError(f"bags: {formula} has an element that {self._start} does not know")
+        self._check_bags("bags", config.bags if config.shares.episodes else ())
+        self._check_bags("visitor_bags", config.visitor_bags if config.shares.visits else ())
         self._data = Dataset.join([Dataset.load(path) for path in config.data])
         self._data.molecules.check(model.elements)
         for split in ("train", "valid"):
@@ -57,6 +56,13 @@ class Learning:
                 raise InputError(f"data hold no structures of the {split} split")
         self._reference = load_energy(config.reference)
         self._held_out = read_identities(config.held_out, report)
+
+    def _check_bags(self, where: str, formulas: Sequence[str]) -> None:
+        for formula in formulas:
+            if not set(Bag(formula)) <= set(self._shape.elements):
+                raise InputError(
+                    f"{where}: {formula} has an element that {self._start} does not know"
+                )
 
     @property
     def plot_file(self) -> Path:
@@ -102,6 +108,11 @@ class Learning:
             model = MaceEnergy(self.weights(number - 1), self._device)
             sources = Sources(self._config, model, data, self._visitors, self._held_out, number)
             found = sources.collect(self._report)
+            if not found:
+                raise InputError(
+                    f"shares: in round {number} no source found anything; name other sources, "
+                    "or guards that leave more room"
+                )
             new, dropped = label(found, self._reference, self._config.max_force, self._report)
             new.save(path)
             tell(

@@ -6,15 +6,16 @@ import torch
 
 from molrl.energy.data.adversarial import Search, half_built_molecules, random_placements
 from molrl.energy.data.dataset import Dataset
+from molrl.energy.data.placements import GUARD
 from molrl.energy.errors import errors_of
+from molrl.energy.fit import MAX_VALID
 from molrl.energy.interface import EnergyModel
 from molrl.energy.learning.config import AttackConfig
 from molrl.energy.learning.gradient_attack import N_STARTS, gradient_search
 
-GUARDS = {"guarded": 0.65, "open": 0.0}  # the environment's guard, and none but 0.3 Å
+GUARDS = {"guarded": GUARD, "open": 0.0}  # the environment's guard, and none but 0.3 Å
 ATTACKS = ("placements", "gradient")
 _FIGURES = ("mean_error", "mean_absolute_error", "worst_error", "overbinding_99", "overbinding_max")
-_MAX_VALID = 2000
 
 
 class Attacks:
@@ -57,7 +58,7 @@ def validation_errors(model: EnergyModel, data: Dataset) -> dict[str, float]:
     """Mean absolute errors on the validation split: eV/atom and eV/Å, NaN if there is none."""
     index = torch.nonzero(data.split == data.splits.index("valid")).flatten()
     index = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))]
-    errors = errors_of(model, data[index[:_MAX_VALID]])
+    errors = errors_of(model, data[index[:MAX_VALID]])
     return {
         "valid_energy_mae": float(errors.energy_per_atom.abs().mean()),
         "valid_force_mae": float(errors.force.mean()),

@@ -38,7 +38,8 @@ def _panel(
     rounds = [row["round"] or 0 for row in rows]
     for attack in ATTACKS:
         for guard in GUARDS:
-            values = [abs(row[f"{attack}_{guard}_{name}"] or 0.0) for row in rows]
+            found = [row[f"{attack}_{guard}_{name}"] for row in rows]
+            values = [float("nan") if value is None else abs(value) for value in found]
             ax.plot(
                 rounds, values, color=_COLORS[attack], ls=_DASHES[guard], marker="o", ms=4,
                 label=f"{_LABELS[attack]}, {'clash guard' if guard == 'guarded' else 'from 0.3 Å'}",

@@ -12,6 +12,7 @@ from molrl.chemistry.molecule_set import split_of
 from molrl.energy.data.adversarial import Search, half_built_molecules, random_placements
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.episodes import greedy_episodes
+from molrl.energy.data.placements import GUARD
 from molrl.energy.data.structures import Structure
 from molrl.energy.learning.config import LearnConfig
 from molrl.energy.learning.dynamics import hyperactive
@@ -25,7 +26,6 @@ _PICKS = 3  # structures that a search finds on each molecule
 _EXCESS = 3  # candidates for each label where the most uncertain are taken
 _CALM = 10.0  # eV/Å; dynamics and relaxations start from structures with no larger force
 _DOWNHILL = 40  # steps; where a relaxation has come by then is as telling as its end
-GUARD = 0.65  # the environment's
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Sources:
         dynamics = self.config.dynamics
         molecules, _, _ = self.data.take(torch.from_numpy(chosen))
         known = (self._uncertainty(molecules) <= dynamics.tolerance).cpu().numpy()
+        if not known.any():
+            return []
         chosen, molecules = chosen[known], molecules[known]
         found = hyperactive(self.model, molecules, dynamics, self._seed("hyperactive"))
         structures = self._moved(found.molecules, chosen, "hyperactive")

@@ -31,6 +31,7 @@ class MaceEnergy(NetworkEnergy):
         device: where to compute.
 
     Attributes:
+        name: ``mace``, or ``mace:`` and the file.
         config: the network's shape.
         network: the module, frozen.
         mixture: what tells how unusual an atom is, if it stands beside the weights.
@@ -39,10 +40,9 @@ class MaceEnergy(NetworkEnergy):
         InputError: if the files are missing, damaged or of another kind.
     """
 
-    name = "mace"
-
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
         path = Path(weights or SHIPPED)
+        self.name = f"mace:{weights}" if weights else "mace"
         tensors, header = load_weights(path, kind=WEIGHTS)
         self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         super().__init__(self.config.elements, self.config.energy_table(), device)

@@ -1,5 +1,6 @@
 """Any network of mace-torch as an energy model."""
 
+import hashlib
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ class MaceModuleEnergy(NetworkEnergy):
         network: mace-torch's ``MACE`` or ``ScaleShiftMACE``; it is changed, and belongs to the
             model from here on.
         name: what it is loaded by.
-        digest: what :attr:`hash` is: of the file the network comes from.
+        digest: SHA-256 of the file the network comes from.
         head: which of its heads to use; may be None where there is one only, or one is "default".
         device: where to compute.
 
@@ -51,8 +52,9 @@ class MaceModuleEnergy(NetworkEnergy):
         device: str = "cpu",
     ) -> None:
         _check_kind(network, name)
-        self.name, self._hash = name, digest[:12]
+        self.name = name
         self._head = _index_of_head(network, head, name)
+        self._hash = _hash(digest, heads(network), self._head)
         numbers, energies = network.atomic_numbers, network.atomic_energies_fn.atomic_energies
         table = torch.zeros(int(numbers.max()) + 1, dtype=torch.float64)
         table[numbers] = torch.atleast_2d(energies)[self._head].double()
@@ -62,7 +64,7 @@ class MaceModuleEnergy(NetworkEnergy):
 
     @property
     def hash(self) -> str:
-        """The first 12 digits of the SHA-256 of the file it comes from."""
+        """12 digits of the SHA-256 of the file it comes from, and of the head if it has several."""
         return self._hash
 
     def _isolated_atoms(self) -> MoleculeBatch:
@@ -125,6 +127,12 @@ def _check_kind(network: torch.nn.Module, name: str) -> None:
         raise InputError(
             f"{name} wants to be told {', '.join(unknown)}; known are: {', '.join(STATE)}"
         )
+
+
+def _hash(digest: str, names: list[str], head: int) -> str:
+    if len(names) > 1:
+        digest = hashlib.sha256(f"{digest}@{names[head]}".encode()).hexdigest()
+    return digest[:12]
 
 
 def _index_of_head(network: torch.nn.Module, head: str | None, name: str) -> int:

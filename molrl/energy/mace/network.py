@@ -9,9 +9,10 @@ l up to 2 there are one, three and five invariants of degree 1, 2 and 3.
 
 import math
 from itertools import pairwise
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from molrl.energy.mace.graph import Graph
@@ -55,6 +56,12 @@ class MaceConfig(Config):
     readout: int = Field(16, ge=1)
     avg_neighbors: float = Field(8.0, gt=0)
     scale: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if not self.elements or list(self.elements) != sorted(set(self.elements)):
+            raise ValueError(f"elements: {list(self.elements)} must ascend, each once")
+        return self
 
     def energy_table(self) -> Tensor:
         """Energy of each isolated atom by atomic number, float64, eV; 0 for elements not known."""

@@ -106,6 +106,8 @@ def test_a_head_is_named_where_there_are_several(files, images):
     path = f"mace:{files / 'headed.model'}"
     out = load_energy(f"{path}@fine", "cpu", trust=True).evaluate(images, forces=True)
     check_against_the_calculator(build("headed"), images, out, head="fine")
+    coarse, fine = (load_energy(f"{path}@{head}", "cpu", trust=True) for head in ("coarse", "fine"))
+    assert coarse.hash != fine.hash
     with pytest.raises(InputError, match=r"name one, as in .*@coarse; known are: coarse, fine"):
         load_energy(path, "cpu", trust=True)
     with pytest.raises(InputError, match="has no head 'fin'; did you mean 'fine'"):
