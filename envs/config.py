@@ -22,7 +22,7 @@ class Rules(BaseModel):
 
     An atom clashes if it is nearer to another than ``clash_fraction`` times the sum of their
     covalent radii (Cordero et al. 2008), or nearer than ``clash_distance``. A solo atom (H, F, Cl,
-    Br) must have an atom of another kind nearer than ``solo_distance``, unless it is the first.
+    Br) must have an atom that is none nearer than ``solo_distance``, unless it is the first.
     An action that breaks a rule is refused: the canvas stays as it is and the episode ends at
     ``min_reward``. An atom that pays less than ``min_reward`` or more than ``max_reward`` ends the
     episode at ``min_reward`` too; real bonds never do, holes in a learned energy may. So does an

@@ -9,12 +9,12 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from molrl.envs.face import OnTask
-from molrl.envs.rules import REASON_TEXTS, Reason, checked_actions, transition
-from molrl.envs.spaces import Observation, action_masks, action_space, observation_space, observe
+from molrl.envs.rules import ACTION_SIZE, REASON_TEXTS, Reason, checked_actions, transition
+from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
 from molrl.envs.task import TASKS, Chosen, Task
 from molrl.envs.viewer import RENDER_FPS, RENDER_MODES, Draw, Viewer
-from molrl.errors import UnexpectedArgument, did_you_mean
+from molrl.errors import InputError, UnexpectedArgument, did_you_mean
 
 
 class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
@@ -131,7 +131,7 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
         """
         if self._ended:
             raise ResetNeeded("there is no episode going on; call reset() first")
-        actions = checked_actions([action], 1)
+        actions = checked_actions(_row(action), 1)
         outcome = transition(self.state, actions, self.task.game)
         reason = int(outcome.reason[0])
         self._state, self._reward = outcome.state, float(outcome.reward[0])
@@ -142,10 +142,6 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
         terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
         info = self._info(outcome.reason_texts[0])
         return self._observe(), self._reward, terminated, truncated, info
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """``(N + E,)`` bool: the focus slots, then the elements, that are allowed now."""
-        return action_masks(self.state)[0]
 
     def render(self) -> NDArray[np.uint8] | str | None:
         """The canvas as an image ``(height, width, 3)`` uint8 or a table; None without a mode."""
@@ -168,6 +164,17 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
             "reason": reason,
             **{f"reward_{name}": value for name, value in self._terms.items()},
         }
+
+
+def _row(action: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``(1, 5)``."""
+    try:
+        shape = np.shape(action)
+    except ValueError:  # lists of several lengths
+        shape = ()
+    if shape != (ACTION_SIZE,):
+        raise InputError(f"an action must have shape ({ACTION_SIZE},), not {shape}")
+    return np.asarray([action])
 
 
 def make_task(task: str | type[Task[Any]], config: dict[str, Any]) -> Task[Any]:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from molrl.envs.state import CanvasState
 
+_ROUNDING = 1e-5  # by so much, relatively, sums of float32 displacements may pass their bound
+
 Observation = dict[str, NDArray[np.generic]]
 
 
@@ -38,7 +40,7 @@ class Layout:
 def observation_space(layout: Layout) -> spaces.Dict:
     """The space of the observation of one canvas; see :func:`observe`."""
     n, e, p = layout.canvas_size, layout.n_elements, layout.n_points
-    reach = np.float32(layout.reach)
+    reach = np.float32(layout.reach * (1 + _ROUNDING))
     keys: dict[str, spaces.Space[NDArray[np.generic]]] = {
         "numbers": spaces.Box(0, 118, (n,), np.int64),
         "positions": spaces.Box(-reach, reach, (n, 3), np.float32),
@@ -85,13 +87,3 @@ def observe(state: CanvasState, layout: Layout) -> Observation:
     if layout.max_refills:
         seen["refills"] = state.refills[:, None].copy()
     return seen
-
-
-def action_masks(state: CanvasState) -> NDArray[np.bool_]:
-    """``(B, N + E)`` bool: the allowed focus slots, then the allowed elements.
-
-    The convention of sb3-contrib for the first two numbers of an action, were they discrete.
-    """
-    focus = state.numbers > 0
-    focus[:, 0] = True
-    return np.concatenate([focus, state.bag > 0], axis=1)

@@ -166,8 +166,8 @@ class Task(Generic[ConfigT]):
         fixed, shape = self.fixed_atoms(options), self.points(options)
         self.check(fixed, shape)
         bags = self.chosen_bags(options)
-        if isinstance(bags, OneBag):
-            self.counts(bags.bag, fixed)
+        for bag in [bags.bag] if isinstance(bags, OneBag) else self.representatives():
+            self.counts(bag, fixed)
         return Chosen(bags, fixed, shape)
 
     def chosen_bags(self, options: Mapping[str, Any]) -> BagSource | None:
@@ -226,7 +226,7 @@ class Task(Generic[ConfigT]):
         if self.config.rules.solo_distance is not None and not heavy.any():
             raise InputError(
                 f"bag {bag} holds no heavy atom, so it cannot be built: H, F, Cl and Br are placed "
-                "next to an atom of another kind"
+                "next to another atom"
             )
         return np.array([bag[z] for z in self._elements], np.int64)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from molrl.envs.design import MolDesignEnv, make_task
 from molrl.envs.face import OnTask
 from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
-from molrl.envs.spaces import Observation, action_masks, action_space, observation_space, observe
+from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
 from molrl.envs.task import Chosen, Task
 from molrl.envs.viewer import Draw, Viewer
@@ -75,8 +75,11 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
         self.num_envs = num_envs
         self.autoreset_mode = _checked_autoreset(autoreset_mode)
         self.metadata = {**MolDesignEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        limit = {} if max_episode_steps is None else {"max_steps": max_episode_steps}
-        self.task = make_task(task, config | limit)
+        if max_episode_steps is not None:
+            if config.get("max_steps") is not None:
+                raise InputError("max_episode_steps and max_steps are one limit; name one of them")
+            config["max_steps"] = max_episode_steps
+        self.task = make_task(task, config)
         self.config = self.task.config
         self.render_mode = render_mode
         self._viewer = Viewer(render_mode, self.task.elements, draw)
@@ -86,6 +89,7 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.endings: Counter[str] = Counter()
         self._generators: list[np.random.Generator | None] = [None] * num_envs
+        self._seeds = [-1] * num_envs
         self._sources = [self.task.new_source() for _ in range(num_envs)]
         self._state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
@@ -161,9 +165,16 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
         rewards = outcome.reward.copy()
         return self._observe(), rewards, outcome.terminated, outcome.truncated, infos
 
-    def action_masks(self) -> Bools:
-        """``(B, N + E)`` bool: the focus slots, then the elements, that are allowed now."""
-        return action_masks(self.state)
+    # Tuples of one for each environment, as in Gymnasium's SyncVectorEnv; the base class has one.
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override,misc]
+        """The environments' own generators."""
+        return tuple(self._generator(i) for i in range(self.num_envs))
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seeds of the environments' generators."""
+        return tuple(self._seeds[i] for i in range(self.num_envs) if self._generator(i))
 
     def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:
         """Each canvas as an image or a table, as in the single one; None without a mode."""
@@ -185,17 +196,22 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
             raise InputError(f"{len(seeds)} seeds for {self.num_envs} environments")
         for i in rows:
             if seeds[i] is not None:
-                self._generators[i] = seeding.np_random(seeds[i])[0]
+                self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
                 self._sources[i] = self.task.new_source()
+
+    def _generator(self, i: int) -> np.random.Generator:
+        generator = self._generators[i]
+        if generator is None:
+            generator, self._seeds[i] = seeding.np_random()
+            self._generators[i] = generator
+        return generator
 
     def _begin(self, rows: NDArray[np.intp], chosen: Sequence[Chosen] | None = None) -> CanvasState:
         """The next episodes of environments ``rows``."""
         starts = []
         for i in rows:
-            generator = self._generators[i] or seeding.np_random()[0]
-            self._generators[i] = generator
             choice = Chosen() if chosen is None else chosen[i]
-            starts.append(self.task.begin(generator, self._sources[i], choice))
+            starts.append(self.task.begin(self._generator(i), self._sources[i], choice))
         return self.task.state(starts)
 
     def _choose(self, options: Mapping[str, Any]) -> list[Chosen] | None:

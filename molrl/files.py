@@ -83,10 +83,14 @@ def _check_xyz_counts(path: Path, text: str) -> None:
 
 
 def _read_sdf(path: Path) -> MoleculeBatch:
-    from rdkit import Chem, RDLogger
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
 
-    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # not in its stubs
-    mols = list(Chem.SDMolSupplier(str(path), removeHs=False, sanitize=False))
+    block = BlockLogs()
+    try:
+        mols = list(Chem.SDMolSupplier(str(path), removeHs=False, sanitize=False))
+    finally:
+        del block
     for i, mol in enumerate(mols):
         if mol is None or not mol.GetNumAtoms():
             raise InputError(f"{path}: molecule {i} is broken or empty")

@@ -47,6 +47,10 @@ class MoleculeBatch:
             raise InputError(f"positions must be ({total}, 3), not {tuple(self.positions.shape)}")
         if int(self.n_atoms.sum()) != total or bool((self.n_atoms < 0).any()):
             raise InputError(f"n_atoms must add up to the {total} atoms there are")
+        for name in ("charge", "spin"):
+            given = getattr(self, name)
+            if given is not None and given.shape != self.n_atoms.shape:
+                raise InputError(f"{name} must be ({len(self.n_atoms)},), not {tuple(given.shape)}")
         if self.charge is None:
             object.__setattr__(self, "charge", torch.zeros_like(self.n_atoms))
         if self.spin is None:
@@ -126,10 +130,20 @@ class MoleculeBatch:
     def from_arrays(
         cls, molecules: Iterable[tuple[np.ndarray, np.ndarray]], dtype: torch.dtype = torch.float64
     ) -> Self:
-        """From pairs of ``numbers (n,)`` and ``positions (n, 3)`` in Å."""
+        """From pairs of ``numbers (n,)`` and ``positions (n, 3)`` in Å.
+
+        Raises:
+            InputError: if a molecule's arrays are of other shapes.
+        """
         pairs = list(molecules)
-        numbers = [np.asarray(z, dtype=np.int64).reshape(-1) for z, _ in pairs]
-        positions = [np.asarray(x, dtype=np.float64).reshape(-1, 3) for _, x in pairs]
+        numbers = [np.asarray(z, dtype=np.int64) for z, _ in pairs]
+        positions = [np.asarray(x, dtype=np.float64) for _, x in pairs]
+        for i, (z, x) in enumerate(zip(numbers, positions, strict=True)):
+            if z.ndim != 1 or x.shape != (len(z), 3):
+                raise InputError(
+                    f"molecule {i}: numbers must be (n,) and positions (n, 3), not {z.shape} "
+                    f"and {x.shape}"
+                )
         empty = [np.zeros((0,), np.int64)], [np.zeros((0, 3))]
         return cls(
             numbers=torch.from_numpy(np.concatenate(numbers or empty[0])),
@@ -206,7 +220,7 @@ class MoleculeBatch:
 
         items = [mols] if isinstance(mols, RDKitMol) else list(mols)
         for i, mol in enumerate(items):
-            if not mol.GetNumConformers():
+            if not mol.GetNumConformers() or not mol.GetConformer().Is3D():
                 raise InputError(f"molecule {i} has no 3D coordinates; embed it first")
         batch = cls.from_arrays(
             (

@@ -6,7 +6,7 @@ from ase.build import molecule
 from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
-from rdkit.Chem import AllChem
+from rdkit.Chem import AllChem, rdDepictor
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -84,6 +84,32 @@ def test_rdkit_comes_back():
     assert torch.equal(again.numbers, batch.numbers)
     with pytest.raises(InputError, match="no 3D coordinates"):
         MoleculeBatch.from_rdkit(Chem.MolFromSmiles("C"))
+
+
+def test_a_drawing_is_no_geometry():
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    rdDepictor.Compute2DCoords(mol)
+    with pytest.raises(InputError, match="no 3D coordinates"):
+        MoleculeBatch.from_rdkit(mol)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(np.ones(2), np.zeros((3, 3))), (np.ones(3), np.zeros((2, 3)))],
+        [(np.ones(2), np.zeros((3, 2)))],
+        [(np.ones((2, 1)), np.zeros((2, 3)))],
+    ],
+)
+def test_arrays_of_one_molecule_belong_together(pairs):
+    with pytest.raises(InputError, match=r"molecule 0: numbers must be \(n,\)"):
+        MoleculeBatch.from_arrays(pairs)
+
+
+def test_there_is_one_charge_a_molecule():
+    batch = MoleculeBatch.from_arrays([(np.array([1]), np.zeros((1, 3)))] * 3)
+    with pytest.raises(InputError, match=r"charge must be \(3,\), not \(1,\)"):
+        batch.charged([1])
 
 
 def test_padded_slots_are_left_out():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import chemical_symbols
 from pydantic import Field
 
 from molrl.bags import Bag, is_closed_shell
@@ -97,5 +98,11 @@ class StochasticBag(Task[StochasticConfig]):
         return AroundReference(Bag(self.config.reference), low, high)
 
     def representatives(self) -> Sequence[Bag]:
-        """One draw: all others have the same elements and fit."""
-        return [self.bag_source().draw(np.random.default_rng(0))]
+        """One draw; all others fit as it does, if the elements of the reference do."""
+        for number in Bag(self.config.reference):
+            if number not in self._elements:
+                raise InputError(
+                    f"reference {self.config.reference} holds {chemical_symbols[number]}, which is "
+                    "not among the elements"
+                )
+        return super().representatives()

@@ -7,8 +7,9 @@ from functools import cache
 from itertools import combinations
 
 import numpy as np
-from rdkit import Chem, RDLogger
+from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.rdBase import BlockLogs
 
 from molrl.bags import Bag
 from molrl.chemistry.identity import canonical_smiles
@@ -162,7 +163,7 @@ def from_smiles(smiles: str, seed: int) -> Chem.Mol:
         InputError: if it is no SMILES, or cannot be embedded.
     """
     mol = _parse(smiles)
-    embedded = _embed(mol, seed)
+    embedded = embed(mol, seed)
     if embedded is None:
         raise InputError(f"{smiles!r} cannot be embedded in 3D")
     return embedded
@@ -363,20 +364,20 @@ def _embed_into(found: dict[str, Chem.Mol], mol: Chem.Mol, seed: int) -> bool:
     key = canonical_smiles(mol)
     if key in found:
         return False
-    embedded = _embed(mol, seed)
+    embedded = embed(mol, seed)
     if embedded is None:
         return False
     found[key] = embedded
     return True
 
 
-def _embed(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
+def embed(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
+    """The molecule with hydrogens and one optimised conformer, or None if none is found."""
     mol = Chem.AddHs(mol)
     parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed % (2**31 - 1)  # type: ignore[assignment]  # RDKit's stub errs
     parameters.maxIterations = 20  # type: ignore[assignment]  # RDKit's stub errs
-    log = RDLogger.logger()
-    log.setLevel(RDLogger.CRITICAL)  # what fails here is dropped, which is expected
+    block = BlockLogs()  # what fails here is dropped, which is expected
     try:
         if rdDistGeom.EmbedMolecule(mol, parameters) != 0:
             return None
@@ -385,6 +386,6 @@ def _embed(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
         elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
             rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=500)
     finally:
-        log.setLevel(RDLogger.ERROR)
+        del block
     positions = mol.GetConformer().GetPositions()
     return mol if np.isfinite(positions).all() else None

@@ -5,15 +5,17 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
-from molrl.chemistry.enumeration import from_smiles
+from molrl.chemistry.enumeration import embed
 from molrl.errors import InputError
 from molrl.files import read_molecules
 
 _FILES = (".extxyz", ".xyz", ".sdf")
+_CAP = 99  # isotope of the hydrogens at open ends, which is none of nature's
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,6 @@ class Fragment:
         return replace(self, positions=self.positions - self.positions.mean(0))
 
 
-@lru_cache(maxsize=256)
 def load_fragment(source: str) -> Fragment:
     """A fragment, centred.
 
@@ -49,26 +50,48 @@ def load_fragment(source: str) -> Fragment:
             conformer, always the same.
 
     Raises:
-        InputError: if it is neither, or cannot be embedded.
+        InputError: if it is neither, cannot be embedded, or is charged or of a higher spin than
+            it must be: what stands on a canvas has neither.
     """
-    if Path(source).suffix in _FILES:
-        ((numbers, positions), *_) = read_molecules(source).arrays()
-        return Fragment(numbers, positions).centered()
-    capped = source.replace("[*]", "*").replace("*", "[2H]")
+    if Path(source).suffix not in _FILES:
+        return _from_smiles(source)
+    molecules = read_molecules(source)
+    lowest = molecules.charged(torch.zeros_like(molecules.charge)).spin
+    if molecules.charge[0] or molecules.spin[0] != lowest[0]:
+        raise InputError(
+            f"{source}: charge {int(molecules.charge[0])} and multiplicity "
+            f"{int(molecules.spin[0])}; what stands on a canvas is neutral and of the lowest spin"
+        )
+    ((numbers, positions), *_) = molecules.arrays()
+    return Fragment(numbers, positions).centered()
+
+
+@lru_cache(maxsize=256)
+def _from_smiles(source: str) -> Fragment:
     block = BlockLogs()
     try:
-        mol = from_smiles(capped, seed=0)
+        mol = Chem.MolFromSmiles(source)
+        if mol is None:
+            raise InputError(f"{source!r} is no SMILES")
+        if Chem.GetFormalCharge(mol):
+            raise InputError(
+                f"{source!r} has charge {Chem.GetFormalCharge(mol)}; what stands on a canvas is "
+                "neutral"
+            )
+        embedded = embed(_capped(mol, source), seed=0)
     finally:
         del block
-    return _opened(mol).centered()
+    if embedded is None:
+        raise InputError(f"{source!r} cannot be embedded in 3D")
+    return _opened(embedded).centered()
 
 
 def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
     """Two fragments with their first open ends towards each other, as one.
 
     Args:
-        first: stays as it is, its end pointing to +x.
-        second: is turned and moved.
+        first: is turned and moved so that its end points to +x.
+        second: likewise, to -x.
         gap: Å, between the atoms of the two ends.
 
     Raises:
@@ -85,14 +108,28 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
     return Fragment(numbers, np.concatenate(parts)).centered()
 
 
+def _capped(mol: Chem.Mol, source: str) -> Chem.Mol:
+    """The molecule with a hydrogen of its own kind at each open end."""
+    mol = Chem.RWMol(mol)
+    if not any(atom.GetAtomicNum() for atom in mol.GetAtoms()):
+        raise InputError(f"{source!r}: a fragment holds an atom besides its open ends")
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() == 0:
+            if atom.GetDegree() != 1:
+                raise InputError(f"{source!r}: an open end * has one neighbour, not none or two")
+            atom.SetAtomicNum(1)
+            atom.SetIsotope(_CAP)
+            atom.SetNoImplicit(True)
+    Chem.SanitizeMol(mol)
+    return mol.GetMol()
+
+
 def _opened(mol: Chem.Mol) -> Fragment:
-    """The fragment without its caps, which are deuterium."""
+    """The fragment without its caps."""
     atoms = list(mol.GetAtoms())
     positions = mol.GetConformer().GetPositions()
-    caps = [atom.GetIdx() for atom in atoms if atom.GetIsotope() == 2]
+    caps = [atom.GetIdx() for atom in atoms if atom.GetIsotope() == _CAP]
     kept = [atom.GetIdx() for atom in atoms if atom.GetIdx() not in caps]
-    if not kept:
-        raise InputError("a fragment holds an atom besides its open ends")
     ends = []
     for cap in caps:
         (neighbor,) = atoms[cap].GetNeighbors()

@@ -22,7 +22,7 @@ def rmsd(first: MoleculeBatch, second: MoleculeBatch) -> Tensor:
     Raises:
         ValueError: if the atoms are not the same.
     """
-    same = len(first.numbers) == len(second.numbers) and len(first) == len(second)
+    same = torch.equal(first.n_atoms, second.n_atoms)
     if not same or not bool((first.numbers == second.numbers).all()):
         raise ValueError("rmsd compares geometries of the same atoms")
     x, y = _centred(first), _centred(second)

@@ -18,7 +18,7 @@ class Binding:
     needs: ClassVar[str] = ""
 
     def __init__(self, model: EnergyModel) -> None:
-        self._model = model
+        """``model`` is not used: what was bound is known."""
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV."""
@@ -58,6 +58,9 @@ class RelativeEnergy:
         if not isinstance(references, Mapping) or not references:
             raise InputError('references are a mapping such as {"CH4O": -231.3}, eV')
         self._references = {Bag(formula): float(e) for formula, e in references.items()}
+        for bag, energy in self._references.items():
+            if not np.isfinite(energy):
+                raise InputError(f"the reference energy of {bag} is {energy}, not a finite number")
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV.
@@ -98,7 +101,7 @@ class RelaxationMove:
     needs: ClassVar[str] = ""
 
     def __init__(self, model: EnergyModel) -> None:
-        self._model = model
+        """``model`` is not used: the way was gone already."""
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` Å, never positive."""

@@ -101,8 +101,9 @@ class Within:
         self, model: EnergyModel, radius: float = 5.0, center: Sequence[float] = (0, 0, 0)
     ) -> None:
         self._radius, self._center = float(radius), np.asarray(center, float)
-        if self._center.shape != (3,) or not np.isfinite([self._radius, *self._center]).all():
-            raise InputError("a sphere has a radius and a center of three coordinates, Å")
+        finite = self._center.shape == (3,) and np.isfinite([self._radius, *self._center]).all()
+        if not finite or self._radius <= 0:
+            raise InputError("a sphere has a radius above 0 and a center of three coordinates, Å")
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` Å, never positive."""

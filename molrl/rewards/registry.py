@@ -1,7 +1,8 @@
 """Reward terms by name, and the sum of some of them."""
 
 import importlib
-from collections.abc import Collection, Mapping
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -98,6 +99,8 @@ def build_reward(
 
 def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardTerm:
     factory = REWARD_TERMS.load(name)
+    known = list(inspect.signature(factory).parameters)
+    _check_options(name, options, [key for key in known if key != "model"])
     try:
         term: RewardTerm = factory(model, **options)
     except InputError:
@@ -108,12 +111,18 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
     return term
 
 
+def _check_options(name: str, options: Mapping[str, object], known: Sequence[str]) -> None:
+    for key in options:
+        if key not in known:
+            hint = did_you_mean(key, ["weight", *known])
+            raise InputError(f"reward term {name!r} has no option {key!r}; {hint}")
+
+
 def _own(name: str, options: dict[str, object]) -> RewardTerm:
     call = options.pop("call")
     if name in REWARD_TERMS:
         raise InputError(f"reward term {name!r} is there already; give yours another name")
-    if options:
-        raise InputError(f"reward term {name!r}: {did_you_mean(next(iter(options)), ['weight'])}")
+    _check_options(name, options, [])
     if isinstance(call, str):
         module, _, attribute = call.partition(":")
         try:

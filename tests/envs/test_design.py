@@ -148,6 +148,13 @@ def test_what_is_no_action_is_refused_and_changes_nothing(action, morse):
     assert not terminated
 
 
+def test_the_shape_of_an_action_is_said(morse):
+    env = MolDesignEnv(energy=morse())
+    env.reset()
+    with pytest.raises(InputError, match=r"an action must have shape \(5,\), not \(4,\)"):
+        env.step([0, 1, 0, 0])
+
+
 def test_no_step_without_an_episode(morse):
     env = MolDesignEnv(energy=morse(), bag="CO")
     with pytest.raises(ResetNeeded):

@@ -45,8 +45,6 @@ def test_episodes_are_sound(seed, rules, task, morse, build, meddle):
         total, refills, ended, bag = all_atoms(env, obs), obs.get("refills"), False, obs["bag"]
         while not ended:
             before = obs
-            mask = env.action_masks()
-            assert mask.tolist() == [*map(bool, obs["focus_mask"]), *map(bool, obs["element_mask"])]
             obs, reward, ended, truncated, info = env.step(act(rng, obs, [build, build, meddle]))
             assert env.observation_space.contains(obs)
             assert np.isfinite([reward, info["energy"], *obs["positions"].flat]).all()
@@ -117,14 +115,15 @@ def test_returns_do_not_depend_on_the_order(seed, task, morse, build, rebuild):
     config = {"energy": morse(depth=1.0), "rules": loose} | task
     env, rng = MolDesignEnv(**config), np.random.default_rng(seed)
     obs, _ = env.reset(seed=0)
+    if "refills" in obs:  # a refilled bag has an order of its own
+        return
     fixed, ended, total = int((obs["numbers"] > 0).sum()), False, 0.0
     bag = Bag(dict(zip(env.elements, obs["bag"].tolist(), strict=True)))
     while not ended:
         obs, reward, ended, _, info = env.step(build(rng, obs))
         total += reward
     hypothesis.target(float(info["reason"] == "complete"))
-    if info["reason"] != "complete" or "refills" in obs:  # a refilled bag has an order of its own
-        return
+    hypothesis.assume(info["reason"] == "complete")
     numbers, positions = obs["numbers"], obs["positions"].astype(float)
     n = info["n_atoms"]
     # On an empty canvas the first atom is at the origin, whichever it is: it stays the first.

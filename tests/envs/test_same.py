@@ -86,6 +86,10 @@ def test_native_is_sync_with_seeds_and_options(morse):
     seeds = [7, 3, 7, 11]
     start = native.reset(seed=seeds)
     assert_same(start, sync.reset(seed=seeds))
+    assert native.np_random_seed == sync.np_random_seed == tuple(seeds)
+    assert [g.bit_generator.state for g in native.np_random] == [
+        g.bit_generator.state for g in sync.np_random
+    ]
     assert_same({key: array[0] for key, array in start[0].items()}, rows(start[0])[2])
     for options in ({"held_out": True}, {"bag": "C2H6"}, None):
         assert_same(native.reset(options=options), sync.reset(options=options))

@@ -105,6 +105,7 @@ class TestStochasticBag:
             ({"max_size": 26}, "for a canvas of 25"),
             ({"reference": "CH4", "min_size": 2, "max_size": 2}, "no closed-shell"),
             ({"reference": "SiH4"}, "does not know Si"),
+            ({"reference": "C8H17F", "elements": ["H", "C"]}, "C8H17F holds F"),
         ],
     )
     def test_bad_ones_are_refused(self, config, message, morse):

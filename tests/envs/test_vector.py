@@ -218,3 +218,20 @@ def test_forked_environments_do_not_mix_up_their_energies():
         np.testing.assert_allclose(step(forked, *bonds)[1], expected, atol=1e-4)
         step(forked, *bonds)  # resets
     forked.close()
+
+
+def test_one_limit_of_steps(morse):
+    envs = MolDesignVectorEnv(1, bag="CH4", energy=morse(), max_episode_steps=1)
+    envs.reset(seed=0)
+    assert step(envs, FIRST)[3].tolist() == [True]
+    with pytest.raises(InputError, match="name one of them"):
+        MolDesignVectorEnv(1, bag="CO", energy=morse(), max_episode_steps=10, max_steps=5)
+
+
+def test_atoms_as_far_out_as_they_get_are_in_the_space(morse):
+    rules = {"max_displacement": 2.2, "solo_distance": None}
+    envs = MolDesignVectorEnv(1, bag="C20", energy=morse(depth=0.0), rules=rules)
+    obs, _ = envs.reset(seed=0)
+    for i in range(20):
+        assert envs.observation_space.contains(obs)
+        obs, *_ = step(envs, [max(0, i - 1), CARBON, *([np.float32(2.2)] * 3)])
