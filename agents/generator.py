@@ -90,7 +90,10 @@ class AgentGenerator:
             )
         self.device = torch.device(resolve_device(device))
         self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
-        self._network.load_state_dict(tensors)
+        try:
+            self._network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise InputError(f"{path} does not fit the network it names: {error}") from None
         self._network.to(self.device).eval()
 
     def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:

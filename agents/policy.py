@@ -12,6 +12,7 @@ from molrl.agents.config import PolicyConfig
 from molrl.agents.network import Actor, CovariantNetwork
 from molrl.agents.rollout import N_NOISE
 from molrl.errors import InputError
+from molrl.runs.config import parse_config
 
 
 class CovariantPolicy(ActorCriticPolicy):
@@ -42,7 +43,12 @@ class CovariantPolicy(ActorCriticPolicy):
         config: PolicyConfig | dict[str, Any] | None = None,
         use_sde: bool = False,
     ) -> None:
-        self.config = config if isinstance(config, PolicyConfig) else PolicyConfig(**(config or {}))
+        given = config or {}
+        self.config = (
+            given
+            if isinstance(given, PolicyConfig)
+            else parse_config(given, PolicyConfig, where="the policy")
+        )
         if use_sde:
             raise InputError("the covariant policy has its own noise; leave use_sde at False")
         _check_spaces(observation_space, action_space, self.config)

@@ -166,8 +166,8 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
         return self._observe(), rewards, outcome.terminated, outcome.truncated, infos
 
     # Tuples of one for each environment, as in Gymnasium's SyncVectorEnv; the base class has one.
-    @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override,misc]
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The environments' own generators."""
         return tuple(self._generator(i) for i in range(self.num_envs))
 

@@ -65,7 +65,7 @@ def _read_xyz(path: Path) -> MoleculeBatch:
 
 def _check_xyz_counts(path: Path, text: str) -> None:
     """Refuse counts that the file cannot hold, before a parser allocates for them."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     i = 0
     while i < len(lines) and lines[i].strip():
         count = lines[i].strip()
@@ -80,6 +80,8 @@ def _check_xyz_counts(path: Path, text: str) -> None:
         i += 2 + int(count)
         if i > len(lines):
             raise InputError(f"{path} ends within a molecule of {count} atoms")
+    if any(line.strip() for line in lines[i:]):
+        raise InputError(f"{path} line {i + 1} is empty, but molecules follow; leave it out")
 
 
 def _read_sdf(path: Path) -> MoleculeBatch:

@@ -1,5 +1,6 @@
 """Regions to fill, as point clouds: sphere, line, ring, surface, or the points of a file."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,14 +83,17 @@ def _described(shape: dict[str, Any], n: int) -> Points:
     kind = shape.pop("kind", None)
     if not isinstance(kind, str) or kind not in SHAPES:
         raise InputError(f"no shape is of kind {kind!r}; {did_you_mean(str(kind), SHAPES)}")
+    known = [key for key in inspect.signature(SHAPES[kind]).parameters if key != "n"]
     for key, value in shape.items():
+        if key not in known:
+            raise InputError(f"a {kind} has no {key!r}; {did_you_mean(str(key), known)}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value < MAX_EXTENT):
             raise InputError(f"shape {kind}: {key} is a length above 0 Å, not {value!r}")
     try:
         return SHAPES[kind](**shape, n=n)
     except TypeError:
-        raise InputError(f"a {kind} is not told by {', '.join(shape)}") from None
+        raise InputError(f"a {kind} is told by {', '.join(known)}; one is missing") from None
 
 
 def _read(path: Path) -> Points:
@@ -114,7 +118,9 @@ def _checked(points: object, what: str) -> Points:
     except (TypeError, ValueError):
         array = np.zeros(0)
     if array.ndim != 2 or array.shape[1] != 3 or not len(array):
-        raise InputError(f"{what} is points with three coordinates each, not {type(points)}")
+        raise InputError(
+            f"{what} is points with three coordinates each, not an array of shape {array.shape}"
+        )
     if not (np.abs(array) < MAX_EXTENT).all():
         raise InputError(f"{what} has a point that is not within {MAX_EXTENT:.0f} Å")
     return array

@@ -30,6 +30,7 @@ def test_what_is_written_is_read(tmp_path, batch, kind):
 
 
 HOSTILE = {
+    "a gap": "1\n\nH 0 0 0\n\n1\n\nH 0 0 0\n",
     "empty": "",
     "blank": "\n\n",
     "words": "methane\n\nC 0 0 0\n",

@@ -65,7 +65,7 @@ def test_a_large_cloud_is_thinned_evenly_a_small_one_repeated():
         ({"kind": "ring", "radius": -1.0}, "a length above 0"),
         ({"kind": "ring", "radius": "big"}, "a length above 0"),
         ({"kind": "ring", "radius": float("nan")}, "a length above 0"),
-        ({"kind": "ring", "width": 1.0}, "is not told by width"),
+        ({"kind": "ring", "width": 1.0}, "has no 'width'; known are: radius"),
         ("nowhere.csv", "does not exist"),
         ("nowhere.extxyz", "does not exist"),
         ([], "three coordinates"),

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+")
     parser.add_argument("--model", default="mace")
     arguments = parser.parse_args()
-    model = load_energy(arguments.model)
+    model = load_energy(arguments.model, "cpu")
     if not model.offers_uncertainty:
         raise InputError(f"energy model {arguments.model!r} offers no uncertainty")
     test = from_data(Dataset.join([Dataset.load(path) for path in arguments.data]))

@@ -31,7 +31,13 @@ def model(canvas_size: int) -> PPO:
     )
     options = PPOConfig(n_steps=SAMPLES // BATCH, batch_size=BATCH, n_epochs=1).sb3_options()
     options["target_kl"] = None
-    return PPO(CovariantPolicy, SB3VecEnv(env), policy_kwargs={"config": PolicyConfig()}, **options)
+    return PPO(
+        CovariantPolicy,
+        SB3VecEnv(env),
+        policy_kwargs={"config": PolicyConfig()},
+        device="cpu",
+        **options,
+    )
 
 
 def observation(canvas_size: int) -> dict[str, np.ndarray]:

@@ -85,6 +85,22 @@ def validity(molecules: MoleculeBatch) -> Validity:
     )
 
 
+def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]:
+    """RDKit molecules for a file: with the bonds perceived, Kekulé, or with none.
+
+    Args:
+        molecules: n molecules.
+        perceived: :func:`validity` of the same.
+    """
+    mols = []
+    for bonded, bare in zip(perceived.mols, molecules.to_rdkit(), strict=True):
+        mol = Chem.Mol(bonded or bare)
+        if bonded:
+            Chem.Kekulize(mol, clearAromaticFlags=True)
+        mols.append(mol)
+    return mols
+
+
 def _examine(mol: Chem.Mol, charge: int) -> tuple[Chem.Mol | None, int, str]:
     """The molecule with bonds if there are any to be had, its fragments, and what is wrong."""
     try:

@@ -165,6 +165,7 @@ def _run_to_end(model: Fit, show: StepReport) -> None:
             number = model.ranks.most(stop.number)
             if number:
                 model.save()
+                model.ranks.gather(None)  # a rank that ends early may have others killed
                 raise Stopped(number, f"saved at step {step}")
 
         model.run(report)

@@ -41,11 +41,9 @@ def _writer(output: Path) -> Callable[[Path, MoleculeBatch], None]:
 
 
 def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:
-    from molrl.chemistry.bonds import validity
+    from molrl.chemistry.bonds import bonded_mols, validity
 
-    bonded = validity(molecules).mols
-    bare = molecules.to_rdkit()
-    write_sdf(path, (mol or bare[i] for i, mol in enumerate(bonded)))
+    write_sdf(path, bonded_mols(molecules, validity(molecules)))
 
 
 def _cost(made: Generated) -> dict[str, float]:

@@ -44,11 +44,16 @@ MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MASTER_ADDR MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 srun --kill-on-bad-exit=1 bash -c '
     export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
-    exec "$0" -m molrl.cli.main "$@"
+    export LOCAL_WORLD_SIZE=${{SLURM_STEP_TASKS_PER_NODE%%[(,]*}}
+    trap : USR1  # it is for Python to answer
+    "$0" -m molrl.cli.main "$@"
+    code=$?
+    [ "$code" -eq {requeue} ] && exit 0  # any other code would have the other ranks killed
+    exit "$code"
 ' {python} "${{command[@]}}"
 code=$?
 
-if [ "$code" -eq {requeue} ]; then
+if [ "$code" -eq 0 ] && [ ! -f "$run/summary.json" ]; then
     exec scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
 fi
 exit "$code"

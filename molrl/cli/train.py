@@ -87,7 +87,6 @@ class Run:
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         device = resolve_device(config.device)
         energy = load_energy(config.energy, device)
-        self._counted = energy.faults.copy()  # a model may have served another run
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
@@ -100,6 +99,7 @@ class Run:
             env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
         )
         self.reference = reference_return(config.task.bag, env.energy_model)
+        self._counted = energy.faults.copy()  # what is not of the training
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -166,6 +166,7 @@ class Run:
                     if number or self._due(step):
                         self._save(folder, step)
                     if number:
+                        self.ranks.gather(None)  # a rank that ends early may have others killed
                         raise Stopped(number, f"saved at step {step}")
 
                 self.training.run(on_update)
@@ -199,13 +200,13 @@ class Run:
         bag, energy = self.config.task.bag, self.training.env.energy_model
         generator = AgentGenerator(folder.path, energy, str(self.training.ppo.device))
         made = generator.generate(bag, self.config.evaluation.n_molecules, self.config.seed)
+        self.faults += energy.faults - self._counted
         verdict = judge(made.molecules)
         write_molecules(verdict, folder.path)
         draw_best(verdict, folder.picture_file)
         rows, title = read_metrics(folder.metrics_file), f"{bag}, {self.config.energy}"
         plot_learning_curve(rows, folder.curve_file, title)
         figures = verdict.summary()
-        self.faults += energy.faults - self._counted
         return {
             "bag": bag,
             **_returns(made, self.reference),

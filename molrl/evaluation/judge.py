@@ -81,12 +81,12 @@ class Verdict:
 
         The medians are over all molecules, and one without an energy counts as infinitely bad, so
         that a failure never makes a figure better. ``unique_fraction`` is distinct molecules over
-        valid ones. The lowest energy is of the valid molecules, relaxed, and is given only where
-        all molecules are made of the same atoms.
+        valid ones. The lowest energy is the relaxed one of the valid molecules that stay what
+        they are, and is given only where all molecules are made of the same atoms.
         """
         n, valid = len(self), int(self.valid.sum())
         smiles = [s for s, ok in zip(self.smiles, self.valid, strict=True) if ok]
-        usable = np.flatnonzero(self.valid & np.isfinite(self.relaxed_energy))
+        usable = np.flatnonzero(self.valid & self.identity_kept & np.isfinite(self.relaxed_energy))
         best = usable[self.relaxed_energy[usable].argsort()[: self.same_atoms]]
         return {
             "n_molecules": n,

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from rdkit import Chem
 
+from molrl.chemistry.bonds import bonded_mols
 from molrl.chemistry.drawing import draw_grid
 from molrl.evaluation.judge import Verdict
 from molrl.files import write_extxyz, write_sdf
@@ -23,20 +23,15 @@ def write_molecules(verdict: Verdict, folder: Path | str) -> None:
     folder = Path(folder)
     properties = _properties(verdict)
     write_extxyz(folder / "molecules.extxyz", verdict.molecules, properties)
-    bare = verdict.molecules.to_rdkit()
-    mols = []
-    for i, mol in enumerate(verdict.chemistry.mols):
-        mol = Chem.Mol(mol or bare[i])
-        if verdict.chemistry.mols[i]:
-            Chem.Kekulize(mol, clearAromaticFlags=True)
+    mols = bonded_mols(verdict.molecules, verdict.chemistry)
+    for i, mol in enumerate(mols):
         for name, values in properties.items():
             mol.SetProp(name, str(values[i]))
-        mols.append(mol)
     write_sdf(folder / "molecules.sdf", mols)
 
 
 def draw_best(verdict: Verdict, path: Path | str, n: int = N_PICTURES) -> None:
-    """Write a PNG of the best valid molecules, as generated.
+    """Write a PNG of the best valid molecules that stay what they are, as generated.
 
     First comes each distinct molecule once, the lowest in relaxed energy ahead, then what is left
     by its energy as generated. Under each stand its SMILES, its relaxed energy above that of the
@@ -64,7 +59,7 @@ def draw_best(verdict: Verdict, path: Path | str, n: int = N_PICTURES) -> None:
 
 
 def _best(verdict: Verdict, n: int) -> list[int]:
-    usable = verdict.valid & np.isfinite(verdict.energy)
+    usable = verdict.valid & verdict.identity_kept & np.isfinite(verdict.energy)
     order = [i for i in np.argsort(verdict.energy, kind="stable").tolist() if usable[i]]
     lowest: dict[str | None, int] = {}
     for i in order:

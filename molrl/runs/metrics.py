@@ -1,6 +1,7 @@
 """What a run reports on its way: rows in a CSV file and TensorBoard events."""
 
 import csv
+import errno
 import io
 import os
 from collections.abc import Mapping
@@ -72,8 +73,11 @@ class MetricsLog:
     def _write(self, line: str) -> None:
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(handle, line.encode())  # in one call, so that a kill cannot cut it
+            data = line.encode()
+            written = os.write(handle, data)  # in one call, so that a kill cannot cut it
             os.fsync(handle)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         finally:
             os.close(handle)
 
@@ -99,7 +103,10 @@ def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:
     if not csv_file.is_file():
         return []
     text = csv_file.read_text(encoding="utf-8", errors="replace")
-    header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    try:
+        header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    except csv.Error as error:
+        raise InputError(f"{csv_file} is broken: {error}") from None
     rows: list[dict[str, Figure]] = []
     for number, fields in enumerate(lines, start=2):
         try:

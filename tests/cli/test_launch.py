@@ -8,10 +8,12 @@ import pytest
 from molrl.cli.main import main
 
 CONFIG = "run_dir: runs/{name}\ntotal_steps: 100\ntask: {{bag: H2O}}\nenergy: gfn2\n"
-STUBS = {  # what SLURM would do: srun runs the command as rank 0, scontrol tells and is told
-    "srun": 'shift; SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NTASKS=1 exec "$@"',
+STUBS = {  # what SLURM would do: srun ends all ranks if one fails, scontrol tells and is told
+    "srun": """shift
+export SLURM_NTASKS=2 SLURM_STEP_TASKS_PER_NODE="2(x1)"
+for i in 0 1; do SLURM_PROCID=$i SLURM_LOCALID=$i "$@" || exit 137; done""",
     "scontrol": '[ "$1" = show ] && echo localhost || echo "$@"',
-    "python": 'echo "$@"; exit "$CODE"',
+    "python": '[ "$RANK of $LOCAL_WORLD_SIZE" = "0 of 2" ] && echo "$@"; exit "$CODE"',
 }
 
 
@@ -64,17 +66,18 @@ def job(script, number, code):
 
 
 def test_a_job_trains_resumes_and_goes_back_into_the_queue(script):
-    done = job(script, 4, 0)
+    stopped = job(script, 4, 75)
     train = "-m molrl.cli.main train it's two.yaml run_dir=runs/its two-seed1 seed=1\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, train, "")
+    assert (stopped.returncode, stopped.stdout) == (0, train + "requeue 7_4\n")
     run = script.parent / "runs" / "its two-seed1"
     run.mkdir(parents=True)
     (run / "config.yaml").touch()
     resume = "-m molrl.cli.main resume runs/its two-seed1\n"
-    assert job(script, 4, 0).stdout == resume
-    asked = job(script, 4, 75)
-    assert (asked.returncode, asked.stdout) == (0, resume + "requeue 7_4\n")
-    assert job(script, 4, 1).returncode == 1
+    assert job(script, 4, 75).stdout == resume + "requeue 7_4\n"
+    assert job(script, 4, 1).returncode == 137
+    (run / "summary.json").touch()
+    done = job(script, 4, 0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, resume, "")
 
 
 def test_runs_that_would_share_a_folder_are_refused(script, capsys):
