@@ -1,6 +1,7 @@
 """A trained agent as a generator of molecules."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ class AgentHeader(Config):
         energy_hash: and its hash.
         bag: formula it was trained on.
         rules: of the environment.
+        reward: the terms it was paid by.
+        max_steps: of an episode.
     """
 
     policy: PolicyConfig
@@ -44,6 +47,8 @@ class AgentHeader(Config):
     energy_hash: str
     bag: str
     rules: dict[str, float | bool | None] = Field(default_factory=dict)
+    reward: dict[str, Any] = Field(default={"energy": 1.0})
+    max_steps: int | None = None
 
 
 def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeader) -> str:
@@ -105,6 +110,8 @@ class AgentGenerator:
             elements=list(self.header.elements),
             canvas_size=bag.n_atoms,
             rules=Rules.of(self.header.rules),
+            reward=self.header.reward,
+            max_steps=self.header.max_steps,
         )
         return generate(DesignTask(config), self._act, n, seed)
 

@@ -1,6 +1,6 @@
 """Training the covariant agent with stable-baselines3's PPO."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
+from molrl.envs.task import DesignTask
 from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.ranks import Ranks
 
@@ -56,6 +58,10 @@ class AgentTraining:
         device: str = "cpu",
         ranks: Ranks | None = None,
     ) -> None:
+        if not isinstance(env.task, DesignTask):
+            raise InputError(
+                "an agent is trained on one bag; on other tasks train the policy with SB3's PPO"
+            )
         self.env, self.config, self.policy_config = env, ppo, policy
         self.ranks = ranks or Ranks()
         self.own_steps = -(-total_steps // self.ranks.size)
@@ -94,6 +100,8 @@ class AgentTraining:
             energy_hash=model.hash,
             bag=self.env.config.bag,
             rules=self.env.config.rules.model_dump(),
+            reward=_written(self.env.config.reward),
+            max_steps=self.env.config.max_steps,
         )
 
     def run(self, on_update: Callable[[int, Figures], None]) -> None:
@@ -103,7 +111,8 @@ class AgentTraining:
             on_update: called on every rank after every update, with the environment steps done and
                 the figures of the episodes that ended since the last call, over all ranks:
                 ``return`` (eV, mean over all episodes), ``complete_fraction``, ``valid_fraction``
-                (of all episodes; from a sample of the complete ones), and PPO's own.
+                (of all episodes; from a sample of the complete ones), all NaN if no episode ended,
+                and PPO's own.
         """
         done = self.ppo.num_timesteps
         self.ppo.learn(
@@ -117,12 +126,24 @@ class AgentTraining:
         return low + (high - low) * remaining
 
 
+def _written(reward: Mapping[str, Any]) -> dict[str, Any]:
+    """A reward as it stands in a file."""
+    for name, given in reward.items():
+        if callable(given) or (isinstance(given, Mapping) and callable(given.get("call"))):
+            raise InputError(
+                f"reward term {name!r} is a function, which no file can hold; name it as "
+                '{"call": "package.module:function"}'
+            )
+    return dict(reward)
+
+
 class _Watch(BaseCallback):
     """Gathers the episodes of each rollout, and lowers the entropy bonus along the way."""
 
     def __init__(self, training: AgentTraining, on_update: Callable[[int, Figures], None]) -> None:
         super().__init__()
         self.of, self.on_update = training, on_update
+        self.reported = training.ppo.num_timesteps  # the last steps that were told of
         self._clear()
 
     def _clear(self) -> None:
@@ -148,9 +169,10 @@ class _Watch(BaseCallback):
         self._report()
 
     def _report(self) -> None:
-        returns = [value for of_rank in self.of.ranks.gather(self.returns) for value in of_rank]
-        if not returns:
+        if self.model.num_timesteps == self.reported:
             return
+        self.reported = self.model.num_timesteps
+        returns = [value for of_rank in self.of.ranks.gather(self.returns) for value in of_rank]
         logged = self.model.logger.name_to_value
         names = {"approx_kl": "kl", "entropy_loss": "entropy", "explained_variance": "explained"}
         own = {
@@ -162,9 +184,9 @@ class _Watch(BaseCallback):
         mean = {name: float(np.mean([of_rank[name] for of_rank in every])) for name in own}
         episodes = len(returns) / len(every)
         figures = {
-            "return": float(np.mean(returns)),
-            "complete_fraction": mean.pop("complete") / episodes,
-            "valid_fraction": mean.pop("valid") / episodes,
+            "return": float(np.mean(returns)) if returns else np.nan,
+            "complete_fraction": mean.pop("complete") / episodes if returns else np.nan,
+            "valid_fraction": mean.pop("valid") / episodes if returns else np.nan,
             **mean,
             "entropy": -mean["entropy"],
         }

@@ -149,7 +149,7 @@ class Run:
         ):
 
             def show(step: int, figures: Mapping[str, float]) -> None:
-                fraction = figures["return"] / self.reference
+                fraction = self._fraction(figures["return"])
                 log.append({"steps": step, "return_fraction": fraction, **figures})
                 bar.update(step, return_fraction=fraction, valid=figures["valid_fraction"])
 
@@ -193,6 +193,10 @@ class Run:
             self.faults += new
         self._counted = model.faults.copy()
 
+    def _fraction(self, paid: float) -> float | None:
+        """A return over that of the best known isomer; None where more than the energy pays."""
+        return paid / self.reference if self.config.env.reward == {"energy": 1.0} else None
+
     def _elapsed(self) -> float:
         return self.seconds + perf_counter() - self._began
 
@@ -200,6 +204,7 @@ class Run:
         bag, energy = self.config.task.bag, self.training.env.energy_model
         generator = AgentGenerator(folder.path, energy, str(self.training.ppo.device))
         made = generator.generate(bag, self.config.evaluation.n_molecules, self.config.seed)
+        returns = _returns(made)
         self.faults += energy.faults - self._counted
         verdict = judge(made.molecules)
         write_molecules(verdict, folder.path)
@@ -209,7 +214,9 @@ class Run:
         figures = verdict.summary()
         return {
             "bag": bag,
-            **_returns(made, self.reference),
+            "return_fraction": self._fraction(returns["mean_return"]),
+            "reference_return": self.reference,
+            **returns,
             **figures,
             "valid_fraction_per_attempt": figures["n_valid"] / made.attempts,
             "seconds": self._elapsed(),
@@ -218,14 +225,11 @@ class Run:
         }
 
 
-def _returns(made: Generated, reference: float) -> dict[str, Any]:
-    """What the stochastic policy is paid, failed episodes included, in eV and of the best known."""
+def _returns(made: Generated) -> dict[str, Any]:
+    """What the stochastic policy is paid, failed episodes included, eV, and what that took."""
     assert made.returns is not None
-    mean = float(np.mean(made.returns))
     return {
-        "return_fraction": mean / reference,
-        "mean_return": mean,
-        "reference_return": reference,
+        "mean_return": float(np.mean(made.returns)),
         "attempts": made.attempts,
         "energy_calls": made.energy_calls,
         "network_calls": made.network_calls,

@@ -84,3 +84,26 @@ def test_random_agent_makes_whole_bags():
 def test_no_molecules_are_refused():
     with pytest.raises(InputError, match="at least 1"):
         RandomAgent("gfn2").generate("CH4", n=0, seed=0)
+
+
+def test_every_update_is_told_even_if_no_episode_ended(morse):
+    envs = MolDesignVectorEnv(num_envs=1, bag="C6H14", energy=morse(), autoreset_mode="SameStep")
+    ppo = PPOConfig(num_envs=1, n_steps=2, batch_size=2)
+    told = {}
+    AgentTraining(envs, PolicyConfig(), ppo, 8, seed=0).run(told.__setitem__)
+    assert list(told) == [2, 4, 6, 8]
+
+
+def test_an_agent_learns_one_bag_and_says_so(morse):
+    envs = MolDesignVectorEnv(2, task="bags", energy=morse(), autoreset_mode="SameStep")
+    with pytest.raises(InputError, match="trained on one bag"):
+        AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=2), 8, seed=0)
+
+
+def test_a_reward_that_no_file_can_hold_is_refused(morse):
+    envs = MolDesignVectorEnv(
+        2, bag="CH4", energy=morse(), autoreset_mode="SameStep", reward={"mine": len}
+    )
+    training = AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=2), 8, seed=0)
+    with pytest.raises(InputError, match="'mine' is a function"):
+        _ = training.header

@@ -12,6 +12,7 @@ import pytest
 from ase.io import read
 from rdkit import Chem
 
+from molrl.agents.generator import AgentGenerator
 from molrl.cli.main import main
 from molrl.energy.mace import WEIGHTS
 from molrl.energy.mace.model import SHIPPED
@@ -145,6 +146,19 @@ def test_an_agent_trained_against_weights_of_ones_own_finds_them_again(runs, tmp
     asked = ["--method", f"covariant:{run}", "--bag", "H2O", "-n", "2", "-o", str(output)]
     assert main(["generate", *asked]) == 0
     assert len(read(output, index=":")) == 2
+
+
+def test_what_else_pays_is_paid_when_the_agent_is_judged_and_sampled(runs, tmp_path):
+    run = tmp_path / "run"
+    paid = ["env.reward={energy: 1.0, valid: 100.0}", "env.max_steps=3", "total_steps=256"]
+    assert main(["train", str(runs / "train.yaml"), *paid, f"run_dir={run}"]) == 0
+    header = AgentGenerator(run).header
+    assert (header.reward, header.max_steps) == ({"energy": 1.0, "valid": 100.0}, 3)
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["return_fraction"] is None
+    share = summary["n_valid"] / summary["attempts"]
+    assert summary["mean_return"] == pytest.approx(100 * share, abs=25)  # eV; the rest is energy
+    assert {row["return_fraction"] for row in read_metrics(run / "metrics.csv")} == {None}
 
 
 def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys):
