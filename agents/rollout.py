@@ -12,7 +12,7 @@ from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
 from molrl.envs.task import Chosen, DesignTask
 from molrl.errors import InputError
-from molrl.generation import Generated
+from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
 
 N_NOISE = 8  # uniform numbers that one action is drawn with
@@ -93,7 +93,7 @@ def _build(
             total[broken] = 0.0
             progress.attempts += len(broken)
         if progress.attempts > limit:
-            raise InputError(
+            raise NotCompleted(
                 f"{MAX_ATTEMPTS} episodes for each molecule did not complete {n} of them; "
                 "train longer, or ask for another bag"
             )

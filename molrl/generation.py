@@ -21,6 +21,10 @@ GENERATORS = Registry(
 )
 
 
+class NotCompleted(InputError):
+    """A generator gives up: too few of its attempts place the whole bag."""
+
+
 @dataclass(frozen=True)
 class Generated:
     """What a generator made, and what it cost.

@@ -1,12 +1,11 @@
 """``molrl energy``: the data, the fit and the errors of energy models."""
 
-import os
 from argparse import Namespace
-from pathlib import Path
 from time import perf_counter
 
 import torch
 
+from molrl.cli.output import new_file
 from molrl.energy.data.config import DataConfig
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.make import make_dataset
@@ -37,7 +36,7 @@ def data(arguments: Namespace) -> int:
             then.
     """
     config = load_config(arguments.config, arguments.overrides, DataConfig)
-    output = _free_output(config.output)
+    output = new_file(config.output, "output", [".npz"])
     with phases() as report:
         made, dropped = make_dataset(config, report)
     made.save(output)
@@ -59,7 +58,7 @@ def molecules(arguments: Namespace) -> int:
         InputError: as for :func:`data`.
     """
     config = load_config(arguments.config, arguments.overrides, MoleculeSetConfig)
-    output = _free_output(config.output)
+    output = new_file(config.output, "output", [".npz"])
     with phases() as report:
         made, lost = make_molecule_set(config, report)
     made.save(output)
@@ -68,15 +67,6 @@ def molecules(arguments: Namespace) -> int:
     print(f"molecules: {output}")
     print(format_table({"molecules": len(made), **splits, **left_out}))
     return 0
-
-
-def _free_output(name: str) -> Path:
-    output = Path(name)
-    if output.suffix != ".npz":
-        raise InputError(f"output {output} is no name for a dataset; it must end in .npz")
-    if os.path.exists(output):
-        raise InputError(f"output {output} is there already; name another")
-    return output
 
 
 def fit(arguments: Namespace) -> int:

@@ -1,10 +1,9 @@
 """``molrl evaluate``: the judge's table of a file of molecules."""
 
 import json
-import os
 from argparse import Namespace
 
-from molrl.errors import InputError
+from molrl.cli.output import output_file
 from molrl.evaluation.judge import judge
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
@@ -18,11 +17,11 @@ def evaluate(arguments: Namespace) -> int:
         InputError: if the file is broken, holds what the judge does not know, or the place of the
             figures is a folder.
     """
-    if arguments.json and os.path.isdir(arguments.json):
-        raise InputError(f"--json {arguments.json} is a folder; name a file")
+    if arguments.json:
+        output_file(arguments.json, "--json")
     molecules = read_molecules(arguments.file)
     summary = judge(molecules).summary()
+    print(format_table(summary))
     if arguments.json:
         write_text(arguments.json, json.dumps(summary, indent=2) + "\n")
-    print(format_table(summary))
     return 0

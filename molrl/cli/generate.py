@@ -1,11 +1,10 @@
 """``molrl generate``: molecules from any generator into a file."""
 
-import os
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from molrl.errors import InputError
+from molrl.cli.output import output_file
 from molrl.evaluation.table import format_table
 from molrl.files import write_extxyz, write_sdf
 from molrl.generation import Generated, load_generator
@@ -20,24 +19,14 @@ def generate(arguments: Namespace) -> int:
         InputError: if there is no such generator, it cannot make the bag, or the file cannot be
             written.
     """
-    output = Path(arguments.output)
-    write = _writer(output)
+    output = output_file(arguments.output, "-o", list(_WRITERS))
     task = Task.of(arguments.bag)
     options = {"energy": arguments.energy} if arguments.energy else {}
     made = load_generator(arguments.method, **options).generate(task, arguments.n, arguments.seed)
-    write(output, made.molecules)
+    _WRITERS[output.suffix](output, made.molecules)
     print(format_table({"bag": task.bag.formula, **_cost(made)}))
     print(f"molecules: {output}")
     return 0
-
-
-def _writer(output: Path) -> Callable[[Path, MoleculeBatch], None]:
-    writers = {".extxyz": write_extxyz, ".xyz": write_extxyz, ".sdf": _write_sdf}
-    if output.suffix not in writers:
-        raise InputError(f"-o {output} is of no known kind; name an .extxyz, .xyz or .sdf file")
-    if os.path.isdir(output):
-        raise InputError(f"-o {output} is a folder; name a file")
-    return writers[output.suffix]
 
 
 def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:
@@ -54,3 +43,10 @@ def _cost(made: Generated) -> dict[str, float]:
         "network_calls": made.network_calls,
         "seconds": made.seconds,
     }
+
+
+_WRITERS: dict[str, Callable[[Path, MoleculeBatch], None]] = {
+    ".extxyz": write_extxyz,
+    ".xyz": write_extxyz,
+    ".sdf": _write_sdf,
+}

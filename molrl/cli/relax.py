@@ -7,10 +7,10 @@ import numpy as np
 
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.geometry import rmsd
+from molrl.cli.output import new_file
 from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import Relaxed
 from molrl.energy.relaxation import relax as relax_batch
-from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules, write_extxyz
 from molrl.molecules import MoleculeBatch
@@ -27,7 +27,7 @@ def relax(arguments: Namespace) -> int:
         InputError: if the file is broken, the model does not know an element in it, or the output
             is there already or no name for one; nothing is written then.
     """
-    output = _free_output(arguments.output)
+    output = new_file(arguments.output, "-o", [".extxyz"])
     molecules = read_molecules(arguments.file)
     model = load_energy(arguments.model)
     with progress(len(molecules), "at rest") as bar:
@@ -43,15 +43,6 @@ def relax(arguments: Namespace) -> int:
     print(f"molecules: {output}")
     print(format_table({"model": f"{model.name} {model.hash}", **_figures(molecules, done)}))
     return 0
-
-
-def _free_output(name: str) -> Path:
-    output = Path(name)
-    if output.suffix != ".extxyz":
-        raise InputError(f"-o {output} is of no known kind; name an .extxyz file")
-    if output.exists():
-        raise InputError(f"-o {output} is there already; name another")
-    return output
 
 
 def _write(output: Path, done: Relaxed) -> None:

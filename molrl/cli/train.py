@@ -20,7 +20,7 @@ from molrl.evaluation.outputs import draw_best, write_molecules
 from molrl.evaluation.plots import plot_learning_curve
 from molrl.evaluation.reference import reference_return
 from molrl.evaluation.table import format_table
-from molrl.generation import Generated
+from molrl.generation import Generated, NotCompleted
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
@@ -201,27 +201,40 @@ class Run:
         return self.seconds + perf_counter() - self._began
 
     def _judge(self, folder: RunFolder) -> dict[str, Any]:
-        bag, energy = self.config.task.bag, self.training.env.energy_model
-        generator = AgentGenerator(folder.path, energy, str(self.training.ppo.device))
-        made = generator.generate(bag, self.config.evaluation.n_molecules, self.config.seed)
-        returns = _returns(made)
-        self.faults += energy.faults - self._counted
-        verdict = judge(made.molecules)
-        write_molecules(verdict, folder.path)
-        draw_best(verdict, folder.picture_file)
+        bag = self.config.task.bag
         rows, title = read_metrics(folder.metrics_file), f"{bag}, {self.config.energy}"
         plot_learning_curve(rows, folder.curve_file, title)
-        figures = verdict.summary()
         return {
             "bag": bag,
-            "return_fraction": self._fraction(returns["mean_return"]),
             "reference_return": self.reference,
-            **returns,
-            **figures,
-            "valid_fraction_per_attempt": figures["n_valid"] / made.attempts,
+            **self._judged_sample(folder),
             "seconds": self._elapsed(),
             "endings": dict(sorted(self.endings.items())),
             "energy_faults": dict(sorted(self.faults.items())),
+        }
+
+    def _judged_sample(self, folder: RunFolder) -> dict[str, Any]:
+        """Figures of molecules that the policy makes; none if it cannot complete any."""
+        energy = self.training.env.energy_model
+        generator = AgentGenerator(folder.path, energy, str(self.training.ppo.device))
+        n, seed = self.config.evaluation.n_molecules, self.config.seed
+        try:
+            made = generator.generate(self.config.task.bag, n, seed)
+        except NotCompleted as error:
+            tell(f"no molecules to judge: {error}")
+            return {"return_fraction": None, "n_molecules": 0}
+        finally:
+            self.faults += energy.faults - self._counted
+        returns = _returns(made)
+        verdict = judge(made.molecules)
+        write_molecules(verdict, folder.path)
+        draw_best(verdict, folder.picture_file)
+        figures = verdict.summary()
+        return {
+            "return_fraction": self._fraction(returns["mean_return"]),
+            **returns,
+            **figures,
+            "valid_fraction_per_attempt": figures["n_valid"] / made.attempts,
         }
 
 

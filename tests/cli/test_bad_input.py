@@ -126,6 +126,10 @@ COMMANDS = {
     "no molecules": (generate(*RANDOM, "-n", "0", "-o", "x.sdf"), "'0' is no number from 1"),
     "NaN molecules": (generate(*RANDOM, "-n", "nan", "-o", "x.sdf"), "'nan' is no number"),
     "a seed that is none": (generate(*RANDOM, "--seed", "-1", "-o", "x.sdf"), "'-1' is no number"),
+    "an output where nothing can be written": (
+        (["generate", *RANDOM, "-o", "water.xyz/x.sdf"], {"water.xyz": WATER}),
+        "water.xyz is no folder to write in",
+    ),
     "an output of no known kind": (generate(*RANDOM, "-o", "x.pdb"), "x.pdb is of no known kind"),
     "no output": (generate(*RANDOM), "required: -o"),
     "an absent file": ((["evaluate", "absent.extxyz"], {}), "absent.extxyz does not exist"),

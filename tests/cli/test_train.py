@@ -161,6 +161,17 @@ def test_what_else_pays_is_paid_when_the_agent_is_judged_and_sampled(runs, tmp_p
     assert {row["return_fraction"] for row in read_metrics(run / "metrics.csv")} == {None}
 
 
+def test_a_policy_that_completes_nothing_has_a_closing_table_too(runs, tmp_path, capsys):
+    run = tmp_path / "run"
+    never = ["env.rules={clash_distance: 2.0}", "total_steps=256", "evaluation.n_molecules=1"]
+    assert main(["train", str(runs / "train.yaml"), *never, f"run_dir={run}"]) == 0
+    assert "no molecules to judge: 200 episodes for each" in capsys.readouterr().err
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["n_molecules"], summary["return_fraction"]) == (0, None)
+    assert (run / "curve.png").is_file()
+    assert main(["resume", str(run)]) == 0
+
+
 def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys):
     def fail(*arguments):
         raise MemoryError("full")
