@@ -77,3 +77,14 @@ def test_bad_input_passes_as_it_is_and_an_interrupt_says_how_to_go_on(tmp_path):
     with pytest.raises(Stopped, match=r"SIGINT; saved; go on .*a`"), folder.at_work():
         raise Stopped(signal.SIGINT, "saved")
     assert not folder.log_file.exists()
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
+    (folder.path / ".mace.json.abcd1234.json").touch()  # what a kill left
+    with folder.at_work():
+        assert not list(folder.path.glob(".mace*"))
+        with pytest.raises(InputError, match="another process works in"), folder.at_work():
+            pass
+    with folder.at_work():
+        pass
