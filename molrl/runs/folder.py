@@ -63,6 +63,7 @@ class RunFolder:
         self.molecules_file = self.path / "molecules.extxyz"
         self.sdf_file = self.path / "molecules.sdf"
         self.log_file = self.path / "error.log"
+        self._held = False
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -167,16 +168,32 @@ class RunFolder:
                 :class:`~molrl.errors.InputError` passes as it is.
             Stopped: in place of another, saying how to go on.
         """
+        with self.held(), self._logging_failure():
+            for path in self.path.iterdir():
+                if TEMPORARY.fullmatch(path.name):
+                    path.unlink()
+            yield
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from working in the folder; held already, it stays so.
+
+        Raises:
+            InputError: if another process holds it.
+        """
+        if self._held:
+            yield
+            return
         with (self.path / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"another process works in {self.path}; wait for it") from None
-            for path in self.path.iterdir():
-                if TEMPORARY.fullmatch(path.name):
-                    path.unlink()
-            with self._logging_failure():
+            self._held = True
+            try:
                 yield
+            finally:
+                self._held = False
 
     @contextmanager
     def _logging_failure(self) -> Iterator[None]:

@@ -84,7 +84,10 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path):
     (folder.path / ".mace.json.abcd1234.json").touch()  # what a kill left
     with folder.at_work():
         assert not list(folder.path.glob(".mace*"))
-        with pytest.raises(InputError, match="another process works in"), folder.at_work():
+        other = RunFolder.open(folder.path)
+        with pytest.raises(InputError, match="another process works in"), other.at_work():
             pass
-    with folder.at_work():
+        with pytest.raises(InputError, match="another process works in"), other.held():
+            pass
+    with folder.held(), folder.at_work():
         pass
