@@ -14,7 +14,7 @@ from molrl.evaluation.plots import blank_figure, save_figure
 
 Row = Mapping[str, float | int | None]
 _COLORS = [matplotlib.colormaps["tab10"](i) for i in range(10)]
-_MARKERS = "os^Dv"  # the next where the colours begin again
+_MARKERS, _DASHES = "os^Dv", ("-", "--", ":")  # the next where the colours begin again
 _ALL = "#222222"
 _TITLE = {"fontsize": 10, "loc": "left", "color": "#333333"}
 _MOST_POINTS = 400  # of a kind: more would hide the others
@@ -84,7 +84,9 @@ def plot_error_curve(
     figure = blank_figure(10.0, 4.4)
     left, right = figure.subplots(1, 2)
     for i, kind in enumerate(kinds):
-        _line(left, rows, f"valid_energy_mae/{kind}", _style(i) | {"lw": 1.0, "label": kind})
+        dashes = _DASHES[i // len(_COLORS) % len(_DASHES)]
+        line = {"lw": 1.0, "ls": dashes, "label": kind}
+        _line(left, rows, f"valid_energy_mae/{kind}", _style(i) | line)
     whole = {"color": _ALL, "lw": 2.2, "marker": "o", "ms": 4, "label": "all"}
     _line(left, rows, "valid_energy_mae", whole)
     _line(right, rows, "valid_force_mae", whole)
