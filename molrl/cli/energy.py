@@ -1,6 +1,7 @@
 """``molrl energy``: the data, the fit and the errors of energy models."""
 
 from argparse import Namespace
+from contextlib import nullcontext
 from time import perf_counter
 
 import torch
@@ -95,7 +96,7 @@ def go_on(folder: RunFolder) -> None:
         InputError: if its data are gone, or it has checkpoints and none is sound.
     """
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
-    with joined() as ranks:
+    with joined() as ranks, folder.held() if ranks.first else nullcontext():
         model = _fit(config, ranks)
         model.resume(tell)
         _run(model, folder)

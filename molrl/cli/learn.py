@@ -40,7 +40,7 @@ def go_on(folder: RunFolder) -> None:
         InputError: if its data or its start are gone or broken.
     """
     config = folder.load_config(LearnConfig).model_copy(update={"run_dir": str(folder.path)})
-    with phases() as report:
+    with folder.held(), phases() as report:
         _run(Learning(config, _visitors(config), report), folder)
 
 

@@ -1,13 +1,11 @@
 """``molrl resume``: whatever was begun in a run folder goes on."""
 
 from argparse import Namespace
-from contextlib import nullcontext
 
 from molrl.evaluation.table import format_table
 from molrl.registry import Registry
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import tell
-from molrl.runs.ranks import is_first
 
 COMMANDS = Registry(
     "resumable command",
@@ -32,12 +30,8 @@ def resume(arguments: Namespace) -> int:
     go_on = COMMANDS.load(folder.command)
     summary = folder.read_summary()
     if summary is None:
-        # Held before anything is read, lest it go on from where another process no longer is.
-        with folder.held() if is_first() else nullcontext():
-            summary = folder.read_summary()
-            if summary is None:
-                go_on(folder)
-                return 0
+        go_on(folder)
+        return 0
     folder.checkpoints.load_latest(tell)
     print(f"{folder.path} is finished")
     print(format_table(summary))

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -57,7 +57,7 @@ def go_on(folder: RunFolder) -> None:
         InputError: if it has checkpoints and none is sound, or what it was begun with is gone.
     """
     config = folder.load_config(ExperimentConfig)
-    with joined() as ranks:
+    with joined() as ranks, folder.held() if ranks.first else nullcontext():
         checkpoint = folder.checkpoints.load_latest(tell)
         run = Run(config, ranks)
         if checkpoint:

@@ -178,8 +178,11 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Keep other processes from working in the folder; held already, it stays so.
 
+        A run that goes on is held before its checkpoint is read, lest it go on from where another
+        process no longer is.
+
         Raises:
-            InputError: if another process holds it.
+            InputError: if another process holds it, or has finished it in the meantime.
         """
         if self._held:
             yield
@@ -189,6 +192,8 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"another process works in {self.path}; wait for it") from None
+            if self.summary_file.is_file():
+                raise InputError(f"another process has just finished {self.path}")
             self._held = True
             try:
                 yield

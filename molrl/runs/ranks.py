@@ -80,11 +80,6 @@ class Ranks:
                 distributed.broadcast(tensor.detach(), src=0)
 
 
-def is_first() -> bool:
-    """Whether this process is the first of those started together; known before they meet."""
-    return int(os.environ.get("RANK", 0)) == 0
-
-
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """Meet the other ranks, if there are any, and part from them when the work is done."""

@@ -90,4 +90,6 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path):
         with pytest.raises(InputError, match="another process works in"), other.held():
             pass
     with folder.held(), folder.at_work():
+        folder.write_summary({"seconds": 1.0})
+    with pytest.raises(InputError, match="has just finished"), folder.held():
         pass
