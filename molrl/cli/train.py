@@ -87,6 +87,7 @@ class Run:
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         device = resolve_device(config.device)
         energy = load_energy(config.energy, device)
+        self._counted = energy.faults.copy()  # a model may have served another run
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
@@ -99,7 +100,6 @@ class Run:
             env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
         )
         self.reference = reference_return(config.task.bag, env.energy_model)
-        self._counted = energy.faults.copy()  # what is not of the training
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -204,10 +204,12 @@ class Run:
         bag = self.config.task.bag
         rows, title = read_metrics(folder.metrics_file), f"{bag}, {self.config.energy}"
         plot_learning_curve(rows, folder.curve_file, title)
+        judged = self._judged_sample(folder)
+        self.faults += self.training.env.energy_model.faults - self._counted
         return {
             "bag": bag,
             "reference_return": self.reference,
-            **self._judged_sample(folder),
+            **judged,
             "seconds": self._elapsed(),
             "endings": dict(sorted(self.endings.items())),
             "energy_faults": dict(sorted(self.faults.items())),
@@ -223,8 +225,6 @@ class Run:
         except NotCompleted as error:
             tell(f"no molecules to judge: {error}")
             return {"return_fraction": None, "n_molecules": 0}
-        finally:
-            self.faults += energy.faults - self._counted
         returns = _returns(made)
         verdict = judge(made.molecules)
         write_molecules(verdict, folder.path)
