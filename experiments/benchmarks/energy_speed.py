@@ -32,6 +32,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
 from molrl.runs.progress import progress
 
+TURNS = 2
 N_ATOMS = 10
 CUTOFF = 5.0  # Å, of both
 BATCHES = {"cpu": (1, 8, 64, 256), "cuda": (64, 256, 1024, 4096, 16384)}
@@ -111,8 +112,10 @@ def measure(
 ) -> dict[str, object]:
     device, n = model.device.type, len(batch)
     forward = own_forward(model, batch)
-    energy = seconds(lambda: model.evaluate(batch), device)
-    own = seconds(forward, device)
+    energy = own = float("inf")
+    for _ in range(TURNS):  # by turns, so that both see the machine at its best
+        energy = min(energy, seconds(lambda: model.evaluate(batch), device))
+        own = min(own, seconds(forward, device))
     forces = seconds(lambda: model.evaluate(batch, forces=True), device)
     n_pairs = neighbor_pairs(batch.positions, batch.n_atoms, CUTOFF).shape[1]
     least = shape.least_bytes(N_ATOMS * n, n_pairs)
