@@ -30,7 +30,7 @@ class Objective:
         energy_weight: weight of the energy's part.
         force_weight: weight of the forces' part.
         compiled: whether the loss and its gradient run as code that ``torch.compile`` makes at
-            the first call, in one to four minutes: half the time a step on a CPU, and the same
+            the first call, in two to five minutes: half the time a step on a CPU, and the same
             numbers but for rounding.
 
     Raises:

@@ -14,9 +14,9 @@ from molrl.molecules import MoleculeBatch
 CONFIG = MaceConfig(elements=(1, 6, 7, 8, 16), channels=8)
 # no sulfur in the first, one of it in the second, no neighbours but one in the third
 BATCHES = (
-    ("CH3OH", "CH4", "HCN", "C6H6"),
-    ("H2O", "CO2", "CH3CH2OH", "CH3SH"),
-    ("H2", "CO", "N2", "O2"),
+    ("CH3OH", "CH4", "HCN", "C6H6") * 2,
+    ("H2O", "CO2", "CH3CH2OH", "CH3SH") * 2,
+    ("H2", "CO", "N2", "O2") * 2,
 )
 
 
