@@ -43,12 +43,9 @@ class CovariantPolicy(ActorCriticPolicy):
         config: PolicyConfig | dict[str, Any] | None = None,
         use_sde: bool = False,
     ) -> None:
-        given = config or {}
-        self.config = (
-            given
-            if isinstance(given, PolicyConfig)
-            else parse_config(given, PolicyConfig, where="the policy")
-        )
+        if not isinstance(config, PolicyConfig):
+            config = parse_config(config or {}, PolicyConfig, where="the policy")
+        self.config = config
         if use_sde:
             raise InputError("the covariant policy has its own noise; leave use_sde at False")
         _check_spaces(observation_space, action_space, self.config)

@@ -182,11 +182,11 @@ class _Watch(BaseCallback):
         } | {new: float(logged.get(f"train/{old}", np.nan)) for old, new in names.items()}
         every = self.of.ranks.gather(own)
         mean = {name: float(np.mean([of_rank[name] for of_rank in every])) for name in own}
-        episodes = len(returns) / len(every)
+        episodes = len(returns) / len(every) or np.nan
         figures = {
             "return": float(np.mean(returns)) if returns else np.nan,
-            "complete_fraction": mean.pop("complete") / episodes if returns else np.nan,
-            "valid_fraction": mean.pop("valid") / episodes if returns else np.nan,
+            "complete_fraction": mean.pop("complete") / episodes,
+            "valid_fraction": mean.pop("valid") / episodes,
             **mean,
             "entropy": -mean["entropy"],
         }

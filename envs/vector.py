@@ -174,7 +174,7 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """The seeds of the environments' generators."""
-        return tuple(self._seeds[i] for i in range(self.num_envs) if self._generator(i))
+        return tuple(self._seeds[i] for i, _ in enumerate(self.np_random))  # which seeds them all
 
     def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:
         """Each canvas as an image or a table, as in the single one; None without a mode."""

@@ -48,7 +48,8 @@ except (EOFError, OSError):  # the parent has gone
 """
 _CHUNK = 16
 _START = 60.0  # s that a worker may take to load, beyond the time of its first task
-DIED, HUNG, RAISED = "worker died", "worker hung", "worker raised"  # the last is in the loop too
+DIED, HUNG, RAISED = "worker died", "worker hung", "worker raised"
+_UNLOADABLE = "cannot load"  # in the loop too, as RAISED is
 
 
 @dataclass
@@ -121,7 +122,7 @@ class Pool:
                 worker.deadline = time.monotonic() + self._seconds
                 if kind == "ready":
                     continue
-                if kind == "cannot load":
+                if kind == _UNLOADABLE:
                     raise InputError(f"{self._worker.stem} cannot be loaded: {answer}")
                 first = worker.tasks.popleft()
                 if kind == "done":

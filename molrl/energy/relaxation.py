@@ -78,7 +78,8 @@ def relax(
         if not len(moving):
             break
         search.step(moving)
-    report(len(molecules) - len(search.moving(force_tolerance)), len(molecules))
+    else:
+        report(len(molecules) - len(search.moving(force_tolerance)), len(molecules))
     max_force = search.max_force()
     return Relaxed(
         molecules=search.batch(torch.arange(len(molecules), device=molecules.device), search.x),

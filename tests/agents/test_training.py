@@ -92,6 +92,25 @@ def test_every_update_is_told_even_if_no_episode_ended(morse):
     told = {}
     AgentTraining(envs, PolicyConfig(), ppo, 8, seed=0).run(told.__setitem__)
     assert list(told) == [2, 4, 6, 8]
+    assert np.isnan(told[2]["return"])
+    assert np.isnan(told[2]["valid_fraction"])
+    assert {"complete", "valid"}.isdisjoint(told[2])
+
+
+def test_updates_with_and_without_an_ended_episode_have_the_same_figures(morse):
+    envs = MolDesignVectorEnv(num_envs=1, bag="C2", energy=morse(), autoreset_mode="SameStep")
+    told = []
+    AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=1, n_steps=3, batch_size=3), 12, 0).run(
+        lambda _, figures: told.append(figures)
+    )
+    envs = MolDesignVectorEnv(num_envs=1, bag="C6H14", energy=morse(), autoreset_mode="SameStep")
+    AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=1, n_steps=2, batch_size=2), 2, 0).run(
+        lambda _, figures: told.append(figures)
+    )
+    ended = [not np.isnan(figures["return"]) for figures in told]
+    assert any(ended)
+    assert not all(ended)
+    assert len({tuple(figures) for figures in told}) == 1
 
 
 def test_an_agent_learns_one_bag_and_says_so(morse):
