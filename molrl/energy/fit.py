@@ -13,6 +13,7 @@ from molrl.energy.data.dataset import Dataset
 from molrl.energy.mace import WEIGHTS
 from molrl.energy.mace.network import Mace, MaceConfig, load_parameters
 from molrl.energy.mace.repulsion import GFN2_REPULSION
+from molrl.energy.muon import Muon
 from molrl.energy.objective import Objective, predict
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
@@ -21,6 +22,7 @@ from molrl.runs.ranks import Ranks
 from molrl.runs.weights import load_weights, save_weights
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
+_REMEMBERED = ("momentum", "step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # by optimisers
 _POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
 Report = Callable[[int, dict[str, float]], None]
@@ -38,7 +40,8 @@ class FitConfig(Config):
         start: weights to start from, or None to start at random.
         steps: optimiser steps.
         batch_size: structures a step, on each rank.
-        learning_rate: peak, reached after ``warmup`` steps.
+        learning_rate: peak, reached after ``warmup`` steps; of Muon for the weights between
+            features, and of Adam for the others.
         warmup: steps.
         decay: share of the steps after the warmup, the last of them, over which the rate falls
             to 0 as a cosine.
@@ -61,7 +64,7 @@ class FitConfig(Config):
     start: str | None = None
     steps: int = Field(20_000, ge=1)
     batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(5e-3, gt=0)
+    learning_rate: float = Field(1e-2, gt=0)
     warmup: int = Field(500, ge=0)
     decay: float = Field(1.0, ge=0, le=1)
     ema: float = Field(0.999, ge=0, lt=1)
@@ -137,8 +140,11 @@ class Fit:
         )
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.optimizer = torch.optim.Adam(
-            self.parameters.values(), lr=config.learning_rate, amsgrad=True
+        hidden = self.network.hidden_matrices()
+        others = [p for name, p in self.parameters.items() if name not in hidden]
+        self.optimizers = (
+            Muon([self.parameters[name] for name in hidden], lr=config.learning_rate),
+            torch.optim.Adam(others, lr=config.learning_rate, amsgrad=True),
         )
 
     @property
@@ -190,9 +196,7 @@ class Fit:
 
     def _update(self, chosen: Tensor) -> dict[str, float]:
         rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad()
         loss, energy_error, force_error = self._loss(chosen)
         loss.backward()
         self.ranks.average_gradients(list(self.parameters.values()))
@@ -202,7 +206,10 @@ class Fit:
                 f"the fit has diverged at step {self.step}: its gradient is not a finite number; "
                 f"fit again with a lower learning_rate than {self.config.learning_rate:g}"
             )
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         self.step += 1
         decay = min(self.config.ema, self.step / (self.step + 10))
         with torch.no_grad():
@@ -269,8 +276,8 @@ class Fit:
         tensors = {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self.parameters.items():
             tensors[f"network/{name}"] = parameter.detach()
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"{key}/{name}"] = value
+        for name, state in self._optimizer_states():
+            tensors |= {f"{key}/{name}": value for key, value in state.items()}
         self.checkpoints.save(Checkpoint(self.step, tensors, {}))
 
     def resume(self, report: Callable[[str], object]) -> None:
@@ -290,11 +297,19 @@ class Fit:
             for name, parameter in self.parameters.items():
                 parameter.copy_(checkpoint.tensors[f"network/{name}"])
                 self.average[name].copy_(checkpoint.tensors[f"average/{name}"])
-                moments = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-                self.optimizer.state[parameter] = {
-                    "step": checkpoint.tensors[f"step/{name}"],
-                    **{key: checkpoint.tensors[f"{key}/{name}"].to(self.device) for key in moments},
-                }
+        for name, state in self._optimizer_states():
+            for key in _REMEMBERED:
+                if (tensor := checkpoint.tensors.get(f"{key}/{name}")) is not None:
+                    # (Adam counts its steps on the CPU)
+                    state[key] = tensor if key == "step" else tensor.to(self.device)
+
+    def _optimizer_states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """What the optimisers remember of each parameter, by its name."""
+        names = {parameter: name for name, parameter in self.parameters.items()}
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield names[parameter], optimizer.state[parameter]
 
 
 def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tensor:

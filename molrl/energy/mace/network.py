@@ -136,6 +136,14 @@ class Mace(nn.Module):
         unsorted[graph.order] = torch.arange(len(graph.order), device=graph.order.device)
         return energy, torch.cat(every, dim=-1)[unsorted]
 
+    def hidden_matrices(self) -> tuple[str, ...]:
+        """Names of the parameters that map features to features, as matrices in their last axes."""
+        return tuple(
+            name
+            for name, _ in self.named_parameters()
+            if name.startswith("layers.") and not name.endswith(".product")
+        )
+
     def _read(self, features: Tensor, readout: Tensor | None) -> Tensor:
         if readout is not None:
             return features @ _scaled(readout)
