@@ -13,6 +13,7 @@ from molrl.energy.data.dataset import Dataset
 from molrl.energy.mace import WEIGHTS
 from molrl.energy.mace.network import Mace, MaceConfig, load_parameters
 from molrl.energy.mace.repulsion import GFN2_REPULSION
+from molrl.energy.mace.widening import load_widened
 from molrl.energy.muon import Muon
 from molrl.energy.objective import Objective, predict
 from molrl.errors import InputError
@@ -37,7 +38,7 @@ class FitConfig(Config):
         run_dir: folder of the fit: log, checkpoints, and the weights as ``mace.json``.
         network: the shape and the elements; atomic energies are those of ``reference``, and the
             repulsion is that of GFN2-xTB.
-        start: weights to start from, or None to start at random.
+        start: weights to start from, of as many channels or fewer, or None to start at random.
         steps: optimiser steps.
         batch_size: structures a step, on each rank.
         learning_rate: peak, reached after ``warmup`` steps; of Muon for the weights between
@@ -155,13 +156,19 @@ class Fit:
     def _start_from(self, weights: str) -> None:
         tensors, header = load_weights(weights, kind=WEIGHTS)
         theirs = parse_config(header.get("config", {}), MaceConfig, where=weights)
+        may_differ = ["atomic_energies"]
+        if theirs.channels < self.shape.channels:
+            may_differ.append("channels")
         for name in MaceConfig.model_fields:
-            if name != "atomic_energies" and getattr(theirs, name) != getattr(self.shape, name):
+            ours, given = getattr(self.shape, name), getattr(theirs, name)
+            if given != ours and name not in may_differ:
                 raise InputError(
-                    f"start: {weights} is of another network: its {name} is "
-                    f"{getattr(theirs, name)}, that of this fit {getattr(self.shape, name)}"
+                    f"start: {weights} is of another network: its {name} is {given}, "
+                    f"that of this fit {ours}"
                 )
-        load_parameters(self.network, tensors, weights)
+        start = Mace(theirs)
+        load_parameters(start, tensors, weights)
+        load_widened(self.network, dict(start.named_parameters()), theirs)
 
     def run(self, report: Report) -> None:
         """Fit to the end; ``report(step, metrics)`` is called at every step, before it is saved.

@@ -97,12 +97,21 @@ def test_weights_of_another_network_are_no_start(data, tmp_path):
     settled = fit(data, tmp_path)
     settled.run(lambda *_: None)
     start = str(settled.weights)
-    for key, value in (("cutoff", 4.0), ("avg_neighbors", 9.0), ("channels", 4)):
+    for key, value in (("cutoff", 4.0), ("avg_neighbors", 9.0), ("channels", 4)):  # fewer
         with pytest.raises(InputError, match=f"its {key} is"):
             fit(data, tmp_path, start=start, network=NETWORK.model_copy(update={key: value}))
     again = fit(data, tmp_path, start=start)
     for name, parameter in again.parameters.items():
         assert torch.equal(parameter, settled.average[name])
+
+
+def test_a_wider_network_starts_with_the_errors_of_a_narrower(data, tmp_path):
+    settled = fit(data, tmp_path / "narrow")
+    settled.run(lambda *_: None)
+    wider = NETWORK.model_copy(update={"channels": 12})
+    again = fit(data, tmp_path / "wide", start=str(settled.weights), network=wider)
+    for name, error in settled.errors(settled.valid_set).items():
+        assert again.errors(again.valid_set)[name] == pytest.approx(error, rel=1e-3)
 
 
 @pytest.mark.parametrize(("split", "kept"), [("train", 1), ("valid", 0)])

@@ -22,7 +22,7 @@ from molrl.runs.config import Config
 
 _SILU = 1.6791767923989418  # brings the second moment of silu(x), x normal, to 1; e3nn's digits
 _N_INVARIANTS = (1, 3, 5)  # of degree 1, 2, 3
-_DEGREES = 3  # l = 0, 1, 2
+DEGREES = 3  # l = 0, 1, 2
 
 
 class MaceConfig(Config):
@@ -170,13 +170,11 @@ class _Layer(nn.Module):
         n_elements, channels = len(config.elements), config.channels
         self.config, self.first = config, first
         self.up = nn.Parameter(torch.randn(channels, channels))
-        sizes = (config.n_bessel, *config.radial_mlp, _DEGREES * channels)
+        sizes = (config.n_bessel, *config.radial_mlp, DEGREES * channels)
         self.radial = nn.ParameterList(torch.randn(a, b) for a, b in pairwise(sizes))
-        self.linear = nn.Parameter(torch.randn(_DEGREES, channels, channels))
+        self.linear = nn.Parameter(torch.randn(DEGREES, channels, channels))
         skip = (
-            (n_elements, _DEGREES, channels, channels)
-            if first
-            else (n_elements, channels, channels)
+            (n_elements, DEGREES, channels, channels) if first else (n_elements, channels, channels)
         )
         self.skip = nn.Parameter(torch.randn(skip))
         self.product = nn.Parameter(
@@ -189,11 +187,11 @@ class _Layer(nn.Module):
     ) -> Tensor:
         """``(n_atoms, channels)`` features after the layer."""
         channels, n_elements = self.config.channels, len(self.config.elements)
-        radial = _mlp(basis, list(self.radial)).view(-1, _DEGREES, channels)
+        radial = _mlp(basis, list(self.radial)).view(-1, DEGREES, channels)
         sent = (features @ _scaled(self.up))[graph.slot_sender]
         linear = _scaled(self.linear) / self.config.avg_neighbors
         messages = []
-        for degree in range(_DEGREES):
+        for degree in range(DEGREES):
             weighted = radial[:, degree][graph.slot_pair] * sent
             messages.append(harmonics[degree] @ weighted @ linear[degree])
         one_hot = (channels * n_elements) ** -0.5
