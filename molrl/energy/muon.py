@@ -68,6 +68,8 @@ def orthogonalized(matrices: Tensor) -> Tensor:
 
 
 def _product_type(device: torch.device) -> torch.dtype:
-    if device.type == "cpu" and not torch.cpu.get_capabilities().get("avx512_bf16", False):
-        return torch.float32
-    return torch.bfloat16
+    """What the device multiplies fastest; a PyTorch that cannot say what a CPU has gets float32."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.bfloat16 if has.get("avx512_bf16") or has.get("bf16") else torch.float32
