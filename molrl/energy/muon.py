@@ -1,6 +1,6 @@
 """Muon for stacks of matrices."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -71,5 +71,5 @@ def _product_type(device: torch.device) -> torch.dtype:
     """What the device multiplies fastest; a PyTorch that cannot say what a CPU has gets float32."""
     if device.type != "cpu":
         return torch.bfloat16
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return torch.bfloat16 if has.get("avx512_bf16") or has.get("bf16") else torch.float32
