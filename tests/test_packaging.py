@@ -48,6 +48,7 @@ def test_every_committed_file_of_the_package_is_in_it_and_nothing_else(wheel, tr
 def test_the_rooms_and_what_ships_are_in_it(wheel):
     for name in ("envs/design.py", "agents/policy.py", "cli/main.py", "py.typed"):
         assert f"molrl/{name}" in wheel
-    for ending in ("json", "safetensors"):
-        assert f"molrl/energy/mace/shipped/mace.{ending}" in wheel
+    for model in ("mace", "mace-small"):
+        for ending in ("json", "safetensors", "uncertainty.json", "uncertainty.safetensors"):
+            assert f"molrl/energy/mace/shipped/{model}.{ending}" in wheel
     assert "molrl/chemistry/shipped/molecules.npz" in wheel

@@ -1,25 +1,31 @@
 """Errors of the shipped energy model on the test split of datasets, by kind of structure.
 
-python experiments/benchmarks/energy_errors.py runs/energy/data.npz [more.npz ...]
+python experiments/benchmarks/energy_errors.py runs/energy/data.npz [more.npz ...] [--model NAME]
 """
 
-import sys
+import argparse
 
-from record import record
+from record import named, record
 
 from molrl.energy import load_energy
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.errors import errors_of
+from molrl.energy.mace.model import SHIPPED
 from molrl.runs.progress import progress
 
 
 def main() -> None:
-    model = load_energy("mace")
-    data = Dataset.join([Dataset.load(path) for path in sys.argv[1:]])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--model", default="mace", choices=SHIPPED)
+    options = parser.parse_args()
+    model = load_energy(options.model)
+    data = Dataset.join([Dataset.load(path) for path in options.data])
     test = data[data.split == data.splits.index("test")]
     with progress(len(test), "evaluate") as bar:
         rows = errors_of(model, test, bar.update).by_kind()
-    record("energy_errors", f"mace {model.hash} against GFN2-xTB, molecules not in the fit", rows)
+    title = f"{model.name} {model.hash} against GFN2-xTB, molecules not in the fit"
+    record(named("energy_errors", model), title, rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`mace` against GFN2-xTB on real molecules: QM7, single points at the given geometries.
+"""A model that ships against GFN2-xTB on QM7: single points at the given geometries.
 
-python experiments/benchmarks/energy_qm7.py qm7.extxyz [--data fitted.npz ...] [-n 500]
+python experiments/benchmarks/energy_qm7.py qm7.extxyz [--data fitted.npz ...] [--model NAME]
 
 Molecules whose identity is in the data that the model was fitted to are left out and counted, and
 so are those with elements that it does not know. The offset of a formula is the mean error of its
@@ -13,14 +13,16 @@ molecules of a formula, its mean over the 20 most frequent formulas.
 import argparse
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from qm7 import Molecules, evaluate, identities, known_molecules
-from record import RESULTS, record
+from record import RESULTS, named, record
 from scipy.stats import spearmanr
 
 from molrl.energy import EnergyModel, load_energy
+from molrl.energy.mace.model import SHIPPED
 from molrl.evaluation.plots import blank_figure
 
 FREQUENT = 20  # formulas
@@ -109,9 +111,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", help="QM7 as .extxyz")
     parser.add_argument("--data", nargs="*", default=[], help="what the model was fitted to, .npz")
+    parser.add_argument("--model", default="mace", choices=SHIPPED)
     parser.add_argument("-n", type=int, help="take so many at random, for a quick look")
     options = parser.parse_args()
-    model, reference = load_energy("mace"), load_energy("gfn2")
+    model, reference = load_energy(options.model), load_energy("gfn2")
     found = known_molecules(options.file, model)
     if options.n:
         order = np.random.default_rng(0).permutation(len(found))
@@ -121,9 +124,10 @@ def main() -> None:
     rows = [compared.row("all"), compared.of(~sulfurous).row("without S")]
     if sulfurous.any():
         rows.append(compared.of(sulfurous).row("with S"))
-    draw(compared)
-    title = f"mace {model.hash} against GFN2-xTB, {left_out.describe()}"
-    record("energy_qm7", title, [*rows, AIM])
+    name = named("energy_qm7", model)
+    draw(compared, model.name, RESULTS / f"{name}.png")
+    title = f"{model.name} {model.hash} against GFN2-xTB, {left_out.describe()}"
+    record(name, title, [*rows, AIM])
 
 
 def unfitted(found: Molecules, data: list[str]) -> Molecules:
@@ -155,19 +159,23 @@ def compare(
     return compared, left.having(SULFUR), left
 
 
-def draw(compared: Compared) -> None:
-    """Isomer energies and forces of one model against those of the other."""
+def draw(compared: Compared, model: str, path: Path) -> None:
+    """Isomer energies and forces of a model against those of GFN2-xTB."""
     figure = blank_figure(9.6, 4.6)
     left, right = figure.subplots(1, 2)
     relative, several = compared.relative()
     relative, forces = relative[:, several], compared.forces.reshape(2, -1)
     error, force_error = np.ptp(relative, axis=0), np.abs(forces[0] - forces[1])
-    parity(left, relative, f"energy within the formula, eV; MAE {1e3 * _mean(error):.0f} meV")
-    parity(right, forces, f"force components, eV/Å; MAE {1e3 * _mean(force_error):.0f} meV/Å")
-    figure.savefig(RESULTS / "energy_qm7.png", metadata={"Software": None})
+    parity(
+        left, relative, model, f"energy within the formula, eV; MAE {1e3 * _mean(error):.0f} meV"
+    )
+    parity(
+        right, forces, model, f"force components, eV/Å; MAE {1e3 * _mean(force_error):.0f} meV/Å"
+    )
+    figure.savefig(path, metadata={"Software": None})
 
 
-def parity(axes: Axes, pair: np.ndarray, title: str) -> None:
+def parity(axes: Axes, pair: np.ndarray, model: str, title: str) -> None:
     """Density of ``pair (2, n)``, predicted against reference, with the line where they agree."""
     reach = 1.05 * float(np.abs(pair).max(initial=1e-3))
     axes.plot([-reach, reach], [-reach, reach], color="#bbbbbb", lw=0.8, zorder=0)
@@ -178,7 +186,7 @@ def parity(axes: Axes, pair: np.ndarray, title: str) -> None:
     axes.figure.colorbar(cells, ax=axes, label="count", shrink=0.8)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axes.set_xlabel("gfn2")
-    axes.set_ylabel("mace")
+    axes.set_ylabel(model)
     axes.set_title(title, fontsize=10, loc="left", color="#333333")
     axes.spines[["top", "right"]].set_visible(False)
 

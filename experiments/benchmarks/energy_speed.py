@@ -2,7 +2,7 @@
 
 python experiments/benchmarks/energy_speed.py [--device cpu|cuda]
 
-On the CPU one thread, CPU time; on a GPU wall time. Two models: the shipped one, and one of
+On the CPU one thread, CPU time; on a GPU wall time. The models: those that ship, and one of
 MACE-OFF-medium's size with random weights. ``overhead`` is what ``evaluate`` takes beyond the
 network's own forward on prepared batches. Roofline: the time in which the device, at the bandwidth
 of a large copy measured in this run, moves the least that the network must (see roofline.py); the
@@ -25,7 +25,7 @@ from roofline import Shape, bandwidth, bytes_moved
 
 from molrl.energy.mace import mace_torch
 from molrl.energy.mace.batched import NetworkEnergy, chunks
-from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.mace.model import SHIPPED, MaceEnergy
 from molrl.energy.mace.module import MaceModuleEnergy
 from molrl.energy.mace.network import MaceConfig
 from molrl.molecules import MoleculeBatch
@@ -50,12 +50,12 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     images = ten_atoms()
     peak = bandwidth(device)
-    shipped = MaceEnergy(device=device)
-    own = Shape(channels=shipped.config.channels, layers=shipped.config.layers)
+    shipped = [MaceEnergy(name, device) for name in SHIPPED]
     models: dict[str, tuple[NetworkEnergy, Shape]] = {
-        "shipped": (shipped, own),
-        "128x0e+128x1o, l 3": (large(shipped.config, device), LARGE),
+        model.name: (model, Shape(model.config.channels, layers=model.config.layers))
+        for model in shipped
     }
+    models["128x0e+128x1o, l 3"] = (large(shipped[0].config, device), LARGE)
     rows: list[dict[str, object]] = []
     with progress(len(models) * len(BATCHES[device]), "measure") as bar:
         for name, (model, shape) in models.items():
@@ -69,7 +69,8 @@ def main() -> None:
                     {"model": name, "batch": size, **measure(model, shape, batch, peak, alone)}
                 )
                 bar.update(len(rows))
-    what = f"MACE energies of molecules of {N_ATOMS} atoms, shipped: mace {shipped.hash}"
+    those = ", ".join(f"{model.name} {model.hash}" for model in shipped)
+    what = f"MACE energies of molecules of {N_ATOMS} atoms, {those}"
     title = f"{what}; a large copy moves {peak / 1e9:.0f} GB/s"
     record(f"energy_speed_{'gpu' if device == 'cuda' else 'cpu'}", title, rows)
 

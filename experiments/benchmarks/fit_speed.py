@@ -34,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch._inductor.config.force_disable_caches = True  # the first step compiles
     network = Mace(MaceEnergy().config).to(device)
-    load_parameters(network, load_weights(SHIPPED, WEIGHTS)[0], str(SHIPPED))
+    load_parameters(network, load_weights(SHIPPED["mace"], WEIGHTS)[0], "mace")
     rows: list[dict[str, object]] = []
     with progress(2 * len(SIZES[device]), "timed") as bar:
         times: dict[tuple[bool, int], float] = {}

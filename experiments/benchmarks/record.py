@@ -8,6 +8,7 @@ from time import perf_counter, process_time
 
 import torch
 
+from molrl.energy import EnergyModel
 from molrl.evaluation.table import markdown_table
 from molrl.runs.folder import versions
 
@@ -28,6 +29,11 @@ def seconds(work: Callable[[], object], device: str) -> float:
         wait()
         times.append(clock() - start)
     return min(times)
+
+
+def named(name: str, model: EnergyModel) -> str:
+    """The name of a result that is about one of the models that ship."""
+    return name if model.name == "mace" else f"{name}_{model.name}"
 
 
 def record(name: str, title: str, rows: list[dict[str, object]]) -> None:

@@ -12,6 +12,7 @@ ENERGY_MODELS = Registry(
     "energy model",
     {
         "mace": "molrl.energy.mace.load:load_mace",
+        "mace-small": "molrl.energy.mace.load:load_small",
         "mace-mp": "molrl.energy.mace.foundations:MACE_MP",
         "mace-off": "molrl.energy.mace.foundations:MACE_OFF",
         "mace-omol": "molrl.energy.mace.foundations:MACE_OMOL",
@@ -31,12 +32,13 @@ def load_energy(
     """The energy model called ``name``. A process holds one of each.
 
     Args:
-        name: ``"mace"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with scine-sparrow);
-            ``"mace:WEIGHTS.json"`` for weights that ``molrl energy fit`` or ``molrl energy
-            convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch pickled;
-            ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a colon, one
-            of their variants, for a foundation model (:mod:`molrl.energy.mace.foundations`, with
-            their licences); an ASE calculator; or a model, which is returned as it is.
+        name: ``"mace"``, ``"mace-small"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with
+            scine-sparrow); ``"mace:WEIGHTS.json"`` for weights that ``molrl energy fit`` or
+            ``molrl energy convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch
+            pickled; ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a
+            colon, one of their variants, for a foundation model
+            (:mod:`molrl.energy.mace.foundations`, with their licences); an ASE calculator; or a
+            model, which is returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
         trust: whether a pickle that ``name`` is the path of may be loaded. It can run any code.
 
@@ -58,7 +60,7 @@ def load_energy(
     kind, colon, argument = name.partition(":")
     factory = ENERGY_MODELS.load(kind)
     is_network = kind.startswith("mace")
-    if colon and not is_network:
+    if colon and (not is_network or kind == "mace-small"):
         raise InputError(f"{name!r}: {kind} takes nothing after a colon")
     key = (name, device if is_network else "cpu")  # the others have no GPU code
     if key not in _LOADED:

@@ -137,7 +137,7 @@ def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, caps
 
 
 def test_an_agent_trained_against_weights_of_ones_own_finds_them_again(runs, tmp_path):
-    tensors, header = load_weights(SHIPPED, WEIGHTS)
+    tensors, header = load_weights(SHIPPED["mace"], WEIGHTS)
     tensors = {name: 1.001 * tensor for name, tensor in tensors.items()}
     save_weights(tmp_path / "own.json", tensors, {"kind": WEIGHTS, "config": header["config"]})
     run, output = tmp_path / "run", tmp_path / "made.extxyz"

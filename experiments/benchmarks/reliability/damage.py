@@ -242,7 +242,7 @@ def main() -> None:
         if not small:
             rows.append(tmpfs_full(folder, config, wanted))
         (run / "fit.yaml").write_text(tiny.FIT)
-        rows.append(corruptions(run, SHIPPED, 100 if small else 2000))
+        rows.append(corruptions(run, SHIPPED["mace"], 100 if small else 2000))
         rows.append(malicious(run, 13 if small else 100))
     tiny.close("damage", "Damaged, malicious and unfinished files", rows, small)
 

@@ -43,7 +43,7 @@ class Learning:
     ) -> None:
         self._config, self._visitors, self._report = config, visitors, report
         self._device = resolve_device(config.device)
-        self._start = Path(config.start or SHIPPED)
+        self._start = Path(config.start or SHIPPED["mace"])
         self._folder = RunFolder(config.run_dir)
         model = MaceEnergy(self._start, self._device)
         self._shape = model.config

@@ -26,10 +26,19 @@ def load_mace(path: str = "", device: str = "cpu", trust: bool = False) -> Netwo
     file, head = _split_head(path)
     converted = file.endswith(".json") and read_json(Path(file)).get("kind") == MODULE_WEIGHTS
     if not path or (file.endswith(".json") and not head and not converted):
-        return MaceEnergy(file or None, device)
+        return MaceEnergy(file or "mace", device)
     from molrl.energy.mace.files import load_module  # much to import, for others' networks only
 
     return load_module(file, head, device, trust)
+
+
+def load_small(device: str = "cpu") -> MaceEnergy:
+    """The smaller of the two MACEs that ship: less accurate, and faster.
+
+    Args:
+        device: where to compute.
+    """
+    return MaceEnergy("mace-small", device)
 
 
 def _split_head(path: str) -> tuple[str, str | None]:

@@ -16,7 +16,8 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights
 
-SHIPPED = Path(__file__).with_name("shipped") / "mace.json"
+_FOLDER = Path(__file__).with_name("shipped")
+SHIPPED = {name: _FOLDER / f"{name}.json" for name in ("mace", "mace-small")}
 
 
 class MaceEnergy(NetworkEnergy):
@@ -26,12 +27,12 @@ class MaceEnergy(NetworkEnergy):
     rounding of the interaction energy alone.
 
     Args:
-        weights: the JSON file of a pair of files that ``molrl energy fit``
-            wrote; the shipped model if None.
+        weights: the JSON file of a pair of files that ``molrl energy fit`` wrote, or the name of a
+            shipped model: ``mace``, or ``mace-small``, of fewer channels.
         device: where to compute.
 
     Attributes:
-        name: ``mace``, or ``mace:`` and the file.
+        name: that of the shipped model, or ``mace:`` and the file.
         config: the network's shape.
         network: the module, frozen.
         mixture: what tells how unusual an atom is, if it stands beside the weights.
@@ -40,9 +41,10 @@ class MaceEnergy(NetworkEnergy):
         InputError: if the files are missing, damaged or of another kind.
     """
 
-    def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        path = Path(weights or SHIPPED)
-        self.name = f"mace:{weights}" if weights else "mace"
+    def __init__(self, weights: str | Path = "mace", device: str = "cpu") -> None:
+        shipped = SHIPPED.get(str(weights))
+        path = shipped or Path(weights)
+        self.name = str(weights) if shipped else f"mace:{weights}"
         tensors, header = load_weights(path, kind=WEIGHTS)
         self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         super().__init__(self.config.elements, self.config.energy_table(), device)

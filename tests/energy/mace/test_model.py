@@ -99,7 +99,7 @@ def test_batches_without_atoms_have_energy_zero(model):
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    tensors, header = load_weights(SHIPPED, kind="mace")
+    tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     head = {"kind": "mace", "config": header["config"]}
     fewer = {name: tensor for name, tensor in tensors.items() if "readouts.0" not in name}
     save_weights(tmp_path / "fewer.json", fewer, head)
@@ -112,10 +112,20 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 
 def test_hash_names_the_shape_as_well_as_the_weights(model, tmp_path):
-    tensors, header = load_weights(SHIPPED, kind="mace")
+    tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     config = header["config"] | {"cutoff": 4.5}
     save_weights(tmp_path / "other.json", tensors, {"kind": "mace", "config": config})
     assert MaceEnergy(tmp_path / "other.json").hash != model.hash
+
+
+def test_both_models_that_ship_are_there_by_name(model):
+    small = load_energy("mace-small")
+    assert (model.name, small.name) == ("mace", "mace-small")
+    assert small.hash != model.hash
+    assert small.config.channels < model.config.channels
+    assert small.offers_uncertainty
+    with pytest.raises(InputError, match="mace-small takes nothing after a colon"):
+        load_energy("mace-small:x")
 
 
 def test_far_fragments_add_up(model):
@@ -127,10 +137,11 @@ def test_far_fragments_add_up(model):
     assert float(model.evaluate(pair).energy[0] - single) == pytest.approx(0, abs=1e-4)
 
 
-def test_knows_molecules(model):
-    """Against GFN2-xTB at the same geometries: what the shipped model is fitted to."""
+@pytest.mark.parametrize("shipped", SHIPPED)
+def test_knows_molecules(shipped):
+    """Against GFN2-xTB at the same geometries: what the shipped models are fitted to."""
     images = [molecule(name) for name in NAMES]
-    ours = model.evaluate(images).energy
+    ours = load_energy(shipped).evaluate(images).energy
     theirs = load_energy("gfn2").evaluate(images).energy
     n = torch.tensor([len(image) for image in images])
     assert ((ours - theirs).abs() / n).max() < 0.05
@@ -162,7 +173,7 @@ def test_safe_loading_is_left_on():
 
 
 def test_fitted_weights_load_by_path(model, tmp_path):
-    tensors, header = load_weights(SHIPPED, kind="mace")
+    tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     path = tmp_path / "mine.json"
     save_weights(path, tensors, {"kind": "mace", "config": header["config"]})
     mine = load_energy(f"mace:{path}")
