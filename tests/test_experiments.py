@@ -21,6 +21,7 @@ SCHEMAS = {
     "energy/molecules.yaml": MoleculeSetConfig,
     "energy/built.yaml": DataConfig,
     "energy/fit.yaml": FitConfig,
+    "energy/wide.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,
     "energy/reference-data.yaml": DataConfig,
     "energy/reference-fit.yaml": FitConfig,
