@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from record import RESULTS, record, seconds
+from record import RESULTS, named, record, seconds
 from scipy.stats import mannwhitneyu, spearmanr
 
 from molrl.energy import EnergyModel, load_energy
@@ -26,7 +26,7 @@ from molrl.energy.data.adversarial import half_built_molecules, placement_attack
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.data.labels import label
 from molrl.energy.data.structures import Structure, clash, distances
-from molrl.errors import InputError
+from molrl.energy.mace.model import SHIPPED
 from molrl.runs.progress import progress
 
 PER_KIND, MOLECULES, PLACEMENTS, SEED = 300, 150, 100, 2023
@@ -38,11 +38,9 @@ BATCH = 64
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", nargs="+")
-    parser.add_argument("--model", default="mace")
+    parser.add_argument("--model", default="mace", choices=SHIPPED)
     arguments = parser.parse_args()
     model = load_energy(arguments.model, "cpu")
-    if not model.offers_uncertainty:
-        raise InputError(f"energy model {arguments.model!r} offers no uncertainty")
     test = from_data(Dataset.join([Dataset.load(path) for path in arguments.data]))
     mixture = Dataset.join([test, out_of_distribution(model)])
     output = model.evaluate(mixture.molecules, uncertainty=True)
@@ -53,12 +51,13 @@ def main() -> None:
     groups = {"the mixture": inside | ~inside, "its test split": inside, "the rest": ~inside}
     groups |= {kind: mixture.of_kind(kind).numpy() for kind in mixture.kinds}
     rows = [row(name, error[of], uncertainty[of]) for name, of in groups.items()]
-    draw(mixture, error, uncertainty, RESULTS / "energy_uncertainty.png")
+    name = named("energy_uncertainty", model)
+    draw(mixture, error, uncertainty, RESULTS / f"{name}.png")
     title = (
-        f"The uncertainty of mace {model.hash} against its error; {cost(model, mixture)} on one "
-        f"CPU thread in batches of {BATCH}"
+        f"The uncertainty of {model.name} {model.hash} against its error; "
+        f"{cost(model, mixture)} on one CPU thread in batches of {BATCH}"
     )
-    record("energy_uncertainty", title, rows)
+    record(name, title, rows)
 
 
 def from_data(data: Dataset) -> Dataset:

@@ -97,7 +97,7 @@ def test_weights_of_another_network_are_no_start(data, tmp_path):
     settled = fit(data, tmp_path)
     settled.run(lambda *_: None)
     start = str(settled.weights)
-    for key, value in (("cutoff", 4.0), ("avg_neighbors", 9.0), ("channels", 4)):  # fewer
+    for key, value in (("cutoff", 4.0), ("avg_neighbors", 9.0), ("channels", 4)):
         with pytest.raises(InputError, match=f"its {key} is"):
             fit(data, tmp_path, start=start, network=NETWORK.model_copy(update={key: value}))
     again = fit(data, tmp_path, start=start)
