@@ -49,13 +49,6 @@ def test_rooms_refuse_a_bare_import(room):
     assert python(code).startswith(f"import molrl.{room}, not {room}")
 
 
-@pytest.mark.parametrize("room", ["envs", "agents"])
-def test_rooms_are_one_file_each_under_one_name(room):
-    link = ROOT / "molrl" / room
-    assert link.is_symlink()
-    assert link.readlink() == Path("..", room)
-
-
 def test_ci_runs_the_second_command_of_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)

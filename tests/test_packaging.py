@@ -1,13 +1,22 @@
-"""What is shipped: a wheel from a fresh clone holds the whole package under one name."""
+"""What a user installs, however it reached them, is the whole package under one name."""
 
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+MAKE = """
+import gymnasium as gym, molrl
+env = gym.make("MolDesign-v0", bag="CH4O")
+env.reset(seed=0)
+import molrl.agents.policy, molrl.cli.main
+print(molrl.__file__)
+"""
+KINDS = ("zip", "sdist", "wheel", "without links")
 
 
 def run(*command, folder):
@@ -17,38 +26,102 @@ def run(*command, folder):
 
 
 @pytest.fixture(scope="module")
-def tracked():
-    """Paths of the committed files, as they are called within the package."""
-    names = run("git", "ls-tree", "-r", "--name-only", "HEAD", folder=ROOT).splitlines()
-    rooms = {"envs/": "molrl/envs/", "agents/": "molrl/agents/", "molrl/": "molrl/"}
-    return {new + name[len(old) :] for name in names for old, new in rooms.items()
-            if name.startswith(old) and name not in ("molrl/envs", "molrl/agents")}  # fmt: skip
+def clone(tmp_path_factory):
+    """A fresh clone of the last commit, in a folder called molrl as its repository is."""
+    folder = tmp_path_factory.mktemp("beside")
+    run("git", "clone", "-q", "--no-local", str(ROOT), "molrl", folder=folder)
+    return folder / "molrl"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Names in the wheel that a fresh clone of the last commit builds."""
-    folder = tmp_path_factory.mktemp("build")
-    run("git", "clone", "-q", "--no-local", str(ROOT), "clone", folder=folder)
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
-    run(*build, str(folder / "clone"), folder=folder)
-    (path,) = folder.glob("molrl-*.whl")
+def built(clone, tmp_path_factory):
+    """A folder with the sdist of the clone and a wheel built from that sdist."""
+    folder = tmp_path_factory.mktemp("built")
+    run(sys.executable, "-m", "build", "--no-isolation", "-o", str(folder), str(clone), folder=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    """Names in the wheel."""
+    (path,) = built.glob("molrl-*.whl")
     return set(zipfile.ZipFile(path).namelist())
 
 
-def test_the_only_top_level_is_molrl(wheel):
+@pytest.fixture(scope="module")
+def tracked():
+    """Paths of the committed files of the package."""
+    names = run("git", "ls-tree", "-r", "--name-only", "HEAD", "molrl", folder=ROOT)
+    return set(names.splitlines())
+
+
+@pytest.fixture
+def source(request, clone, built, tmp_path):
+    """What pip is pointed at, by its kind."""
+    if request.param == "zip":
+        path = tmp_path / "molrl.zip"
+        run("git", "archive", "--format=zip", "--prefix=molrl-main/", "-o", str(path), "HEAD",
+            folder=clone)  # fmt: skip
+        return path
+    if request.param == "without links":
+        options = ("-c", "core.symlinks=false")
+        run("git", "clone", "-q", "--no-local", *options, str(clone), "plain", folder=tmp_path)
+        assert (tmp_path / "plain" / "envs").read_text() == "molrl/envs"
+        return tmp_path / "plain"
+    (path,) = built.glob({"sdist": "molrl-*.tar.gz", "wheel": "molrl-*.whl"}[request.param])
+    return path
+
+
+def install(folder, *source):
+    """The Python of a new environment with molrl in it; all else is this environment's."""
+    run(sys.executable, "-m", "venv", "--without-pip", "env", folder=folder)
+    python = next((folder / "env").glob("*/python*"))
+    packages = run(
+        str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder
+    )
+    Path(packages.strip(), "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = (sys.executable, "-m", "pip", "--python", str(python), "install", "-q")
+    run(*pip, "--no-deps", "--no-build-isolation", "--no-index", *map(str, source), folder=folder)
+    return str(python)
+
+
+@pytest.mark.parametrize("source", KINDS, indirect=True)
+def test_install_from_each_kind_of_source_makes_an_environment(source, tmp_path):
+    python = install(tmp_path, source)
+    home = Path(run(python, "-c", MAKE, folder=tmp_path).strip())
+    assert home.is_relative_to(tmp_path / "env")
+
+
+def test_editable_install_is_found_in_the_folder_beside_the_clone(clone, tmp_path):
+    python = install(tmp_path, "-e", clone)
+    script = clone.parent / "script.py"
+    script.write_text(MAKE)
+    for arguments in (["-c", MAKE], [str(script)]):
+        home = Path(run(python, *arguments, folder=clone.parent).strip())
+        assert home == clone / "molrl" / "__init__.py"
+
+
+def test_wheel_holds_one_top_level(wheel):
     tops = {name.split("/")[0] for name in wheel}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"molrl"}
 
 
-def test_every_committed_file_of_the_package_is_in_it_and_nothing_else(wheel, tracked):
+def test_wheel_holds_every_committed_file_of_the_package_and_nothing_else(wheel, tracked):
     assert {name for name in wheel if name.startswith("molrl/")} == tracked
 
 
-def test_the_rooms_and_what_ships_are_in_it(wheel):
+def test_wheel_holds_the_subpackages_and_what_ships(wheel):
     for name in ("envs/design.py", "agents/policy.py", "cli/main.py", "py.typed"):
         assert f"molrl/{name}" in wheel
     for model in ("mace", "mace-small"):
         for ending in ("json", "safetensors", "uncertainty.json", "uncertainty.safetensors"):
             assert f"molrl/energy/mace/shipped/{model}.{ending}" in wheel
     assert "molrl/chemistry/shipped/molecules.npz" in wheel
+
+
+def test_links_in_the_tree_are_the_two_at_the_top():
+    listed = run("git", "ls-tree", "-r", "HEAD", folder=ROOT).splitlines()
+    links = {line.partition("\t")[2] for line in listed if line.startswith("120000")}
+    assert links == {"envs", "agents"}
+    for name in links:
+        assert run("git", "show", f"HEAD:{name}", folder=ROOT) == f"molrl/{name}"

@@ -57,7 +57,7 @@ def draw_molecules() -> MoleculeBatch:
     for (za, xa), (zb, xb) in pairs:
         for gap in (2.2, 3.0):
             shift = xa[:, 0].max() - xb[:, 0].min() + gap
-            arrays.append((np.r_[za, zb], np.r_[xa, xb + [shift, 0, 0]]))
+            arrays.append((np.r_[za, zb], np.r_[xa, xb + np.array([shift, 0, 0])]))
     arrays += [(np.array([z]), np.zeros((1, 3))) for z in (1, 6, 7, 8, 9, 16)]
     arrays.append((np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 0.74]])))
     return MoleculeBatch.from_arrays(arrays)
