@@ -1,5 +1,6 @@
 """What a user installs, however it reached them, is the whole package under one name."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +17,7 @@ env.reset(seed=0)
 import molrl.agents.policy, molrl.cli.main
 print(molrl.__file__)
 """
+PURELIB = "import sysconfig; purelib = sysconfig.get_path('purelib')"
 KINDS = ("zip", "sdist", "wheel", "without links")
 
 
@@ -75,14 +77,12 @@ def source(request, clone, built, tmp_path):
 def install(folder, *source):
     """The Python of a new environment with molrl in it; all else is this environment's."""
     run(sys.executable, "-m", "venv", "--without-pip", "env", folder=folder)
-    python = next((folder / "env").glob("*/python*"))
-    packages = run(
-        str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder
-    )
-    Path(packages.strip(), "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    pip = (sys.executable, "-m", "pip", "--python", str(python), "install", "-q")
+    python = str(folder / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    packages = run(python, "-c", f"{PURELIB}; print(purelib)", folder=folder).strip()
+    Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "-q")
     run(*pip, "--no-deps", "--no-build-isolation", "--no-index", *map(str, source), folder=folder)
-    return str(python)
+    return python
 
 
 @pytest.mark.parametrize("source", KINDS, indirect=True)
