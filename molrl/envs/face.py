@@ -4,7 +4,7 @@ from typing import Any
 
 from gymnasium.error import ResetNeeded
 
-from molrl.energy import EnergyModel
+from molrl.energy.counting import CountedEnergy
 from molrl.envs.state import CanvasState
 from molrl.envs.task import Task
 
@@ -25,8 +25,8 @@ class OnTask:
         return self.task.elements
 
     @property
-    def energy_model(self) -> EnergyModel:
-        """What pays."""
+    def energy_model(self) -> CountedEnergy:
+        """The energy model used for the reward; it counts what this environment asks it."""
         return self.task.energy_model
 
     @property

@@ -162,7 +162,7 @@ def test_without_a_higher_spin_the_lower_is_taken_and_counted(plain):
     model = Short(hurried=3)
     out = model.evaluate(batch("H2O", "CH3"))
     assert not out.failures
-    assert model.faults == {NO_HIGH_SPIN: 1}
+    assert out.faults == {NO_HIGH_SPIN: 1}
     assert float(out.energy[0]) == pytest.approx(
         float(plain.evaluate(batch("H2O")).energy[0]), abs=1e-6
     )

@@ -82,8 +82,6 @@ class MaceEnergy(NetworkEnergy):
         if self.mixture is None:
             raise InputError(f"energy model {self.name!r} offers no uncertainty")
         molecules = molecules.check(self.elements).to(self.device)
-        self.calls += 1
-        self.evaluations += len(molecules)
         parts = [
             self._biased_chunk(molecules[chunk], self.mixture)
             for chunk in chunks(molecules.n_atoms, self._chunk)
