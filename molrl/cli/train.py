@@ -87,7 +87,7 @@ class Run:
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         device = resolve_device(config.device)
         energy = load_energy(config.energy, device)
-        self._counted = energy.faults.copy()  # a model may have served another run
+        self._counted: Counter[str] = Counter()
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
@@ -218,7 +218,8 @@ class Run:
     def _judged_sample(self, folder: RunFolder) -> dict[str, Any]:
         """Figures of molecules that the policy makes; none if it cannot complete any."""
         energy = self.training.env.energy_model
-        generator = AgentGenerator(folder.path, energy, str(self.training.ppo.device))
+        device, reward = str(self.training.ppo.device), self.config.env.reward
+        generator = AgentGenerator(folder.path, energy, device, reward)
         n, seed = self.config.evaluation.n_molecules, self.config.seed
         try:
             made = generator.generate(self.config.task.bag, n, seed)

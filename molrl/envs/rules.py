@@ -203,6 +203,7 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
             payment.reward,
             after.energy,
             payment.uncertainty,
+            payment.properties,
             game.binding.model,
         )
         if len(accepted) < len(after):
@@ -211,7 +212,10 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
             terms[name][accepted] = values
             failed = accepted[~np.isfinite(values)]
             reason[failed] = Reason.REWARD_FAILED
-            failures |= {int(i): f"{name} is not a finite number" for i in failed}
+            failures |= {
+                int(i): f"{name} is not a finite number for {molecules[int(i)].bags()[0]}"
+                for i in failed
+            }
     stands = _ACCEPTED[reason]
     for values in terms.values():
         values[~stands] = 0.0
