@@ -92,7 +92,8 @@ def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
     (cx, cy), (sx, sy) = np.cos(TILT), np.sin(TILT)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    return centred @ (about_x @ about_y @ frame).T
+    seen: np.ndarray = centred @ (about_x @ about_y @ frame).T
+    return seen
 
 
 def _boxes(
@@ -197,7 +198,8 @@ def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
     image[:, pixel] = np.where(_outline(nearest.reshape(shape)).ravel()[pixel], 0.35 * lit, lit)
     fine = image.reshape(3, *shape)
     small = fine[:, ::2, ::2] + fine[:, 1::2, ::2] + fine[:, ::2, 1::2] + fine[:, 1::2, 1::2]
-    return np.rint(255 / 4 * small).astype(np.uint8).transpose(1, 2, 0).copy()
+    coarse: np.ndarray = np.rint(255 / 4 * small).astype(np.uint8).transpose(1, 2, 0).copy()
+    return coarse
 
 
 def _outline(depth: np.ndarray) -> np.ndarray:

@@ -31,7 +31,8 @@ def rmsd(first: MoleculeBatch, second: MoleculeBatch) -> Tensor:
     mirrored = torch.linalg.det(overlap) < 0
     best = values[:, 0] + values[:, 1] + torch.where(mirrored, -values[:, 2], values[:, 2])
     squares = first.sum_atoms((x.square() + y.square()).sum(-1)) - 2 * best
-    return (squares.clamp(min=0) / first.n_atoms.clamp(min=1)).sqrt()
+    distances: Tensor = (squares.clamp(min=0) / first.n_atoms.clamp(min=1)).sqrt()
+    return distances
 
 
 def _centred(molecules: MoleculeBatch) -> Tensor:

@@ -174,7 +174,7 @@ class EnergyModel(ABC):
             molecules: of elements that the model knows.
         """
         known, numbers = self.atom_energies(), molecules.numbers
-        present = numbers.unique().tolist()
+        present = numbers.unique().tolist()  # type: ignore[no-untyped-call]  # untyped in torch
         table = torch.zeros(max(present, default=0) + 1, dtype=torch.float64)
         for number in present:
             table[number] = known[number]

@@ -134,7 +134,8 @@ class _Search:
         """``(n_molecules,)`` the largest force on an atom, NaN where there is none known."""
         if not self.x.shape[1]:
             return torch.zeros_like(self.energy)
-        return self.force.norm(dim=-1).amax(-1)
+        largest: Tensor = self.force.norm(dim=-1).amax(-1)
+        return largest
 
     def moving(self, force_tolerance: float) -> Tensor:
         """``(m,)`` those that are neither at rest nor stalled nor without an energy."""

@@ -88,12 +88,14 @@ class Transition:
     @property
     def truncated(self) -> Bools:
         """``(B,)`` bool: the episode was cut off at the limit of steps."""
-        return self.reason == Reason.STEP_LIMIT
+        truncated: Bools = self.reason == Reason.STEP_LIMIT
+        return truncated
 
     @property
     def terminated(self) -> Bools:
         """``(B,)`` bool: the episode ended of itself."""
-        return (self.reason != Reason.GOING_ON) & ~self.truncated
+        ended: Bools = self.reason != Reason.GOING_ON
+        return ended & ~self.truncated
 
     @property
     def reason_texts(self) -> NDArray[np.object_]:

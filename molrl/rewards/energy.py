@@ -37,7 +37,8 @@ class Atomisation:
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV per atom."""
         atoms = self._model.isolated_energy(placed.molecules).cpu().numpy()
-        return (atoms - placed.energy) / placed.molecules.n_atoms.numpy()
+        per_atom: Floats = (atoms - placed.energy) / placed.molecules.n_atoms.numpy()
+        return per_atom
 
 
 class RelativeEnergy:
@@ -92,8 +93,9 @@ class RelaxedEnergy:
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV."""
-        energy = placed.relaxed.energy.cpu().numpy()
-        return self._model.isolated_energy(placed.molecules).cpu().numpy() - energy
+        energy: Floats = placed.relaxed.energy.cpu().numpy()
+        atoms: Floats = self._model.isolated_energy(placed.molecules).cpu().numpy()
+        return atoms - energy
 
 
 class RelaxationMove:

@@ -48,7 +48,7 @@ class MaceEnergy(NetworkEnergy):
         tensors, header = load_weights(path, kind=WEIGHTS)
         self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         super().__init__(self.config.elements, self.config.energy_table(), device)
-        self._hash = header["header_sha256"][:12]
+        self._hash: str = header["header_sha256"][:12]
         self.mixture = GaussianMixture.load(path, header["header_sha256"], self.device)
         self.offers_uncertainty = self.mixture is not None
         network = Mace(self.config)
