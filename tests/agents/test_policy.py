@@ -6,7 +6,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.utils import obs_as_tensor
 
 from molrl.agents.policy import CovariantPolicy
-from molrl.agents.vec_env import SB3VecEnv, ScaledReward
+from molrl.agents.vec_env import SB3VecEnv
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.safe_e3nn import o3
@@ -108,41 +108,3 @@ def test_foreign_spaces_are_refused():
         CovariantPolicy(env.observation_space, narrow, lambda _: 1e-3)
     with pytest.raises(InputError, match="Box"):
         CovariantPolicy(env.observation_space, spaces.Discrete(3), lambda _: 1e-3)
-
-
-def test_scaled_reward_leaves_infos_in_ev():
-    plain, scaled = vec_env(4), ScaledReward(vec_env(4), 27.2)
-    plain.reset(), scaled.reset()
-    rng = np.random.default_rng(0)
-    seen = 0
-    for _ in range(12):
-        actions = rng.uniform(plain.action_space.low, plain.action_space.high, (4, 5))
-        actions = actions.astype(np.float32)
-        _, r, d, i = plain.step(actions)
-        _, rs, ds, js = scaled.step(actions)
-        assert np.allclose(r, 27.2 * rs, atol=1e-5)
-        assert np.array_equal(d, ds)
-        for one, other in zip(i, js, strict=True):
-            assert one.get("episode") == other.get("episode")
-            seen += "episode" in one
-    assert seen
-
-
-def test_adapter_sums_what_the_environment_paid():
-    env = vec_env(4)
-    env.reset()
-    rng = np.random.default_rng(1)
-    total = np.zeros(4)
-    for _ in range(20):
-        actions = rng.uniform(env.action_space.low, env.action_space.high, (4, 5))
-        _, rewards, dones, infos = env.step(actions.astype(np.float32))
-        total += rewards
-        for i in np.flatnonzero(dones):
-            assert infos[i]["episode"]["r"] == pytest.approx(total[i], abs=1e-4)
-            assert infos[i]["terminal_observation"]["numbers"].shape == (25,)
-            total[i] = 0
-
-
-def test_adapter_wants_same_step():
-    with pytest.raises(InputError, match="SameStep"):
-        SB3VecEnv(MolDesignVectorEnv(num_envs=2, bag="CH4O", energy="gfn2"))
