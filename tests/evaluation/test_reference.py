@@ -1,6 +1,7 @@
 import pytest
 from ase.build import molecule
 
+from molrl.chemistry.geometry import rmsd
 from molrl.energy import load_energy
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
@@ -29,7 +30,7 @@ def test_small_bags_have_their_known_best_molecule(gfn2, bag, name, smiles):
     assert best.smiles == smiles
     conformer = binding(name, gfn2)  # maybe not the best one of them
     assert conformer - 0.005 < best.value < conformer + 0.1
-    assert best.value == reference_return(bag, gfn2)
+    assert best.value == pytest.approx(reference_return(bag, gfn2), abs=1e-3)
     assert best.molecule.bags()[0].formula == bag
     assert float(gfn2.evaluate(best.molecule).energy[0]) == pytest.approx(best.energy, abs=1e-4)
 
@@ -40,10 +41,11 @@ def test_it_is_the_best_of_all_isomers(gfn2):
     assert best.value >= max(binding(name, gfn2) for name in ("C2H6CHOH", "CH3CH2OCH3")) - 0.005
 
 
-def test_the_same_bag_has_the_same_reference(gfn2):
+def test_best_known_is_the_same_for_the_same_bag(gfn2):
     first, second = best_known("C2H6O", gfn2), best_known("C2H6O", gfn2)
-    assert first.value == second.value
-    assert (first.molecule.positions == second.molecule.positions).all()
+    assert first.smiles == second.smiles
+    assert first.value == pytest.approx(second.value, abs=1e-3)
+    assert rmsd(first.molecule, second.molecule) < 0.05
 
 
 @pytest.mark.parametrize("bag", ["CH3", "H7O", "He2"])

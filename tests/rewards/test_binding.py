@@ -72,7 +72,7 @@ def test_the_energy_is_that_of_the_positions_observed(gfn2):
     env.step(np.array([0, 1, 0, 0, 0], np.float32))
     obs, _, _, _, info = env.step(np.array([0, 3, 0.7, 0.6, 0.5], np.float32))
     seen = MoleculeBatch.from_arrays([(obs["numbers"][:2], obs["positions"][:2])])
-    assert gfn2.evaluate(seen).energy.item() == pytest.approx(info["energy"], abs=1e-9)
+    assert gfn2.evaluate(seen).energy.item() == pytest.approx(info["energy"], abs=1e-5)
 
 
 def test_only_what_is_no_first_atom_is_evaluated(gfn2):

@@ -163,7 +163,8 @@ def test_two_terms_that_relax_share_one_relaxation(rebuild):
         built(rebuild, model, reward)
         calls.append(model.calls - before)
     model.close()
-    assert calls[0] == calls[1] > 7
+    assert calls[0] > 7
+    assert calls[1] < 1.5 * calls[0]  # two relaxations would be almost twice as many
 
 
 def polarity(molecules, properties):
