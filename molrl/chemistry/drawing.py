@@ -6,7 +6,8 @@ cost follows the pixels covered. It needs no display, and draws the sticks it is
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from textwrap import wrap
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ase.data import covalent_radii
@@ -16,6 +17,9 @@ from molrl.chemistry.bonds import bonded_atoms
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MIN_EXTENT = 4.0  # Å across the picture at least, so that one atom does not fill it
 TILT = np.radians([14.0, -12.0])  # about x and y: atoms that eclipse one another come apart
@@ -230,7 +234,7 @@ def draw_grid(
         path: of the PNG.
         captions: one per molecule, maybe of several lines.
         n_columns: pictures in a row.
-        title: written above them.
+        title: written above them, maybe of several lines; long ones are broken.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -239,10 +243,11 @@ def draw_grid(
     columns = max(1, min(n_columns, n))
     rows = max(1, -(-n // columns))
     lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
+    width = max(2.2 * columns, 4.4)
+    headings = [part for line in title.split("\n") for part in wrap(line, int(10 * width))]
+    title_height = 0.25 * (len(headings) + 1) if headings else 0
     figure = Figure(
-        figsize=(max(2.2 * columns, 4.4), (1.9 + 0.2 * lines) * rows + 0.5 * bool(title)),
-        dpi=150,
-        layout="constrained",
+        figsize=(width, (1.9 + 0.2 * lines) * rows + title_height), dpi=150, layout="constrained"
     )
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -253,19 +258,23 @@ def draw_grid(
         picture = draw_molecule(numbers, positions, bonds[i], size=(272, 320))
         axes[i].imshow(picture, interpolation="antialiased")
         if captions:
-            axes[i].text(
-                0.5,
-                -0.02,
-                captions[i],
-                transform=axes[i].transAxes,
-                ha="center",
-                va="top",
-                fontsize=9,
-                linespacing=1.35,
-                color="#333333",
-            )
+            _write_below(axes[i], captions[i])
     if not n:
         axes[0].text(0.5, 0.5, "no molecules", ha="center", va="center", color="#777777")
-    if title:
-        figure.suptitle(title, fontsize=12, color="#222222")
+    if headings:
+        figure.suptitle("\n".join(headings), fontsize=12, color="#222222")
     write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
+
+
+def _write_below(ax: "Axes", caption: str) -> None:
+    ax.text(
+        0.5,
+        -0.02,
+        caption,
+        transform=ax.transAxes,
+        ha="center",
+        va="top",
+        fontsize=9,
+        linespacing=1.35,
+        color="#333333",
+    )
