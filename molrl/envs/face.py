@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from gymnasium.error import ResetNeeded
 
 from molrl.energy.counting import CountedEnergy
@@ -39,3 +40,8 @@ class OnTask:
         if self._state is None:
             raise ResetNeeded("there is no episode going on; call reset() first")
         return self._state
+
+
+def plain_seed(seed: object) -> Any:  # noqa: ANN401 - Gymnasium checks what it is
+    """Return a NumPy integer as a Python one, which Gymnasium insists on; all else as it is."""
+    return int(seed) if isinstance(seed, np.integer) else seed
