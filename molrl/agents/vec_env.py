@@ -150,7 +150,7 @@ class SB3VecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
-        """Return True for SB3's ``Monitor``, whose work is done here; no other wrapper is inside."""
+        """Return True for SB3's ``Monitor``, whose work is done here; there is no other wrapper."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
 

@@ -98,8 +98,8 @@ def _zero(verdict: Verdict, chosen: list[int], best: BestKnown | None) -> tuple[
     if best:
         zero, smiles, what = best.energy, best.smiles, "the best known"
     else:
-        first = chosen[0]
-        zero, smiles = float(verdict.relaxed_energy[first]), verdict.smiles[first] or ""
+        figures = verdict.summary()
+        zero, smiles = figures["lowest_energy"], figures["lowest_smiles"]
         what = "the lowest of the sample"
     if not _valid_smiles(verdict) - {smiles}:
         return zero, ""

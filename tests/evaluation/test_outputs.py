@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -124,6 +126,24 @@ def test_captions_say_that_the_sample_is_all_that_is_known():
     gallery = best_of(verdict)
     assert isomer_energies(gallery)[0] == 0
     assert gallery.title.endswith("\nisomers: energy above CC(C)O, the lowest of the sample")
+
+
+def test_captions_count_from_the_lowest_conformer_of_the_sample():
+    """The conformer of lowest energy as generated may not be the one of lowest energy relaxed."""
+    verdict = judged(ISOPROPANOL, ISOPROPANOL, ETHER)
+    ether = verdict.relaxed_energy[2]
+    verdict = replace(
+        verdict,
+        energy=ether + np.array([-1.0, -0.9, 0.1]),
+        relaxed_energy=ether + np.array([-1.2, -1.3, 0]),
+    )
+    for best in (
+        None,
+        best_known_energy(replace(verdict, relaxed_energy=verdict.relaxed_energy - 9)),
+    ):
+        above = isomer_energies(best_of(verdict, best))
+        assert [round(energy - min(above), 2) for energy in above] == [0.1, 1.3, 0.0]
+        assert min(above) >= 0
 
 
 def test_captions_compare_no_isomers_where_there_is_one_only():
