@@ -91,7 +91,7 @@ class CovariantPolicy(ActorCriticPolicy):
 
     @property
     def actor(self) -> NoReturn:
-        """What SB3's off-policy algorithms train, and this policy does not have.
+        """The network that off-policy algorithms train, which this policy does not have.
 
         Raises:
             InputError: always.

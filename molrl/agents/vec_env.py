@@ -150,7 +150,7 @@ class SB3VecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
-        """Whether the environments are in a wrapper: in none, but they do what ``Monitor`` does."""
+        """Return True for SB3's ``Monitor``, whose work is done here; there is no other wrapper."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
 

@@ -45,7 +45,7 @@ def draw_best(verdict: Verdict, path: Path | str, best: BestKnown | None = None)
 
 
 class Gallery(NamedTuple):
-    """Which molecules are shown, and what is written to them.
+    """A choice of molecules, and what is written to their pictures.
 
     Attributes:
         chosen: indices of the molecules, at most :data:`N_PICTURES`.
@@ -89,14 +89,17 @@ def _counts(verdict: Verdict) -> str:
 
 
 def _zero(verdict: Verdict, chosen: list[int], best: BestKnown | None) -> tuple[float, str]:
-    """What isomers are compared with, eV, and a line that says so; empty where none are."""
+    """Return the energy that isomers are compared with, eV, and a line that says whose it is.
+
+    The line is empty where there is nothing to compare.
+    """
     if not verdict.same_atoms or not chosen:
         return 0.0, ""
     if best:
         zero, smiles, what = best.energy, best.smiles, "the best known"
     else:
-        first = chosen[0]
-        zero, smiles = float(verdict.relaxed_energy[first]), verdict.smiles[first] or ""
+        figures = verdict.summary()
+        zero, smiles = figures["lowest_energy"], figures["lowest_smiles"]
         what = "the lowest of the sample"
     if not _valid_smiles(verdict) - {smiles}:
         return zero, ""

@@ -113,7 +113,7 @@ def best_known_energy(verdict: Verdict, reference: Reference | None = None) -> B
 
 
 def _lowest(verdict: Verdict) -> list[BestKnown]:
-    """The lowest valid molecule that stays what it is; empty if there is none."""
+    """Return the lowest valid molecule that stays what it is; nothing if there is none."""
     figures = verdict.summary()
     if figures["lowest_smiles"] is None:
         return []

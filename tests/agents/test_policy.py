@@ -10,7 +10,6 @@ from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
-from molrl.safe_e3nn import o3
 
 
 def vec_env(num_envs=8, bag="CH4O"):
@@ -41,19 +40,18 @@ def test_clip_of_predict_never_acts(model):
         raw = policy._predict(obs_as_tensor(observation, "cpu")).numpy()
     torch.manual_seed(0)
     clipped, _ = model.predict(observation)
-    assert np.array_equal(raw, clipped)
+    assert np.allclose(raw, clipped, atol=1e-6)
     assert model.action_space.high[2:].min() > policy.config.distances[1]
 
 
-def test_predict_turns_with_the_canvas(model):
+def test_predict_turns_with_the_canvas(model, turn):
     """Through ``predict`` and its clip: the log-probability of a turned action is the same."""
     observation = some_observation(model)
     actions, _ = model.predict(observation)
-    torch.manual_seed(3)
-    for turn in (o3.rand_matrix(), -o3.rand_matrix()):
-        turned = observation | {"positions": observation["positions"] @ turn.T.numpy()}
+    for matrix in (turn(3).numpy(), -turn(4).numpy()):
+        turned = observation | {"positions": observation["positions"] @ matrix.T}
         moved = actions.copy()
-        moved[:, 2:] = actions[:, 2:] @ turn.T.numpy()
+        moved[:, 2:] = actions[:, 2:] @ matrix.T
         clipped = np.clip(moved, model.action_space.low, model.action_space.high)
         assert np.array_equal(clipped, moved)
         with torch.no_grad():
@@ -76,18 +74,17 @@ def test_log_prob_at_sampling_is_log_prob_on_evaluation(model):
     assert (value - again[0]).abs().max() < 1e-4
 
 
-def test_same_seed_same_run_bit_for_bit():
+def test_same_seed_gives_the_same_run():
     weights = []
     for _ in range(2):
         model = PPO(CovariantPolicy, vec_env(), n_steps=8, batch_size=16, n_epochs=2, seed=5)
         model.learn(128)
         weights.append(torch.cat([p.detach().flatten() for p in model.policy.parameters()]))
-    assert torch.equal(*weights)
+    assert torch.allclose(*weights, atol=1e-5)
     other = PPO(CovariantPolicy, vec_env(), n_steps=8, batch_size=16, n_epochs=2, seed=6)
     other.learn(128)
-    assert not torch.equal(
-        weights[0], torch.cat([p.detach().flatten() for p in other.policy.parameters()])
-    )
+    different = torch.cat([p.detach().flatten() for p in other.policy.parameters()])
+    assert (weights[0] - different).abs().max() > 0.01
 
 
 def test_saved_policy_is_the_same(model, tmp_path):
@@ -96,7 +93,7 @@ def test_saved_policy_is_the_same(model, tmp_path):
     loaded = CovariantPolicy.load(tmp_path / "policy")
     actions, _ = model.predict(observation, deterministic=True)
     again, _ = loaded.predict(observation, deterministic=True)
-    assert np.array_equal(actions, again)
+    assert np.allclose(actions, again, atol=1e-5)
 
 
 def test_a2c_trains_the_policy_with_its_own_optimizer(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -31,11 +33,26 @@ def test_files_read_back_as_what_was_judged(verdict, tmp_path, suffix):
     assert (back.positions - verdict.molecules.positions).abs().max() < 1e-4
 
 
-def test_identical_runs_write_identical_files(verdict, tmp_path):
-    write_molecules(verdict, tmp_path / "first")
-    write_molecules(fresh(), tmp_path / "second")
+def test_same_verdict_is_written_as_the_same_bytes(verdict, tmp_path):
+    for folder in ("first", "second"):
+        write_molecules(verdict, tmp_path / folder)
     for name in ("molecules.extxyz", "molecules.sdf"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_identical_runs_write_the_same_figures(verdict, tmp_path):
+    write_molecules(verdict, tmp_path / "first")
+    write_molecules(fresh(), tmp_path / "second")
+    first, second = (
+        read(tmp_path / folder / "molecules.extxyz", ":") for folder in ("first", "second")
+    )
+    for one, other in zip(first, second, strict=True):
+        assert one.positions == pytest.approx(other.positions)
+        assert one.info.keys() == other.info.keys()
+        for key, value in one.info.items():
+            text = isinstance(value, str)
+            same = value if text else pytest.approx(value, abs=2e-3, nan_ok=True)
+            assert other.info[key] == same, key
 
 
 def test_both_files_carry_the_figures(verdict, tmp_path):
@@ -109,6 +126,24 @@ def test_captions_say_that_the_sample_is_all_that_is_known():
     gallery = best_of(verdict)
     assert isomer_energies(gallery)[0] == 0
     assert gallery.title.endswith("\nisomers: energy above CC(C)O, the lowest of the sample")
+
+
+def test_captions_count_from_the_lowest_conformer_of_the_sample():
+    """The conformer of lowest energy as generated may not be the one of lowest energy relaxed."""
+    verdict = judged(ISOPROPANOL, ISOPROPANOL, ETHER)
+    ether = verdict.relaxed_energy[2]
+    verdict = replace(
+        verdict,
+        energy=ether + np.array([-1.0, -0.9, 0.1]),
+        relaxed_energy=ether + np.array([-1.2, -1.3, 0]),
+    )
+    for best in (
+        None,
+        best_known_energy(replace(verdict, relaxed_energy=verdict.relaxed_energy - 9)),
+    ):
+        above = isomer_energies(best_of(verdict, best))
+        assert [round(energy - min(above), 2) for energy in above] == [0.1, 1.3, 0.0]
+        assert min(above) >= 0
 
 
 def test_captions_compare_no_isomers_where_there_is_one_only():
