@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from ase.data import atomic_numbers
 from rdkit import Chem
 
 from molrl.chemistry.molecule_set import SPLITS, split_of
@@ -187,11 +190,19 @@ def test_a_pair_far_apart_is_two_atoms():
     assert data.forces.abs().max() < 0.1
 
 
-def test_the_shipped_config_is_sound(request):
-    config = load_config(
-        request.config.rootpath / "experiments" / "energy" / "data.yaml", [], DataConfig
-    )
-    assert sum(config.counts.model_dump().values()) >= 40_000
+@pytest.mark.parametrize("name", ["data", "small", "soft", "sulfur", "built", "reference-data"])
+def test_make_dataset_makes_what_a_shipped_config_asks_for(name):
+    path = Path(__file__).parents[3] / "experiments" / "energy" / f"{name}.yaml"
+    shipped = load_config(path, [], DataConfig)
+    counts = {kind: min(count, 8) for kind, count in shipped.counts.model_dump().items()}
+    config = shipped.model_copy(update={"counts": KindCounts(**counts)})
+    data, _ = make_dataset(config, quiet)
+    assert set(data.kinds) == {kind.replace("_", "-") for kind, count in counts.items() if count}
+    known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
+    assert known.issuperset(data.molecules.numbers.tolist())
+    relaxed = data[data.of_kind("relaxed")].molecules
+    heavy = relaxed.sum_atoms((relaxed.numbers > 1).long())
+    assert 0 < heavy.max() <= config.max_heavy
 
 
 def test_an_unknown_kind_is_refused():
