@@ -1,7 +1,6 @@
 """``molrl launch``: configs and seeds as an array of jobs that requeue and resume themselves."""
 
 import shlex
-import signal
 import stat
 import sys
 from argparse import Namespace
@@ -11,7 +10,7 @@ from molrl.cli.experiment import ExperimentConfig
 from molrl.errors import InputError
 from molrl.runs.atomic import write_text
 from molrl.runs.config import load_config
-from molrl.runs.signals import EXIT_CODES
+from molrl.runs.signals import REQUEUE
 
 SECONDS_TO_SAVE = 120
 _SCRIPT = """\
@@ -89,7 +88,7 @@ def launch(arguments: Namespace) -> int:
         seeds=seeds,
         runs=runs,
         python=shlex.quote(sys.executable),
-        requeue=EXIT_CODES[signal.SIGUSR1],
+        requeue=REQUEUE,
     )
     write_text(script, text)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)

@@ -9,47 +9,20 @@ import weakref
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from molrl.energy import pool_worker
+from molrl.energy.pool_worker import DONE, RAISED, READY, UNLOADABLE, Connection
 from molrl.errors import InputError
 
-_LOOP = """
-import ctypes, importlib.util, os, signal, sys
-from multiprocessing.connection import Connection
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, signal.SIG_IGN)  # they are the parent's to answer
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should the parent die, even if we hang
-if os.getppid() != int(sys.argv[3]):
-    sys.exit()
-connection = Connection(int(sys.argv[1]))
-spec = importlib.util.spec_from_file_location("worker", sys.argv[2])
-worker = importlib.util.module_from_spec(spec)
-try:
-    spec.loader.exec_module(worker)
-except Exception as error:
-    connection.send(("cannot load", " ".join(f"{type(error).__name__}: {error}".split())))
-    sys.exit()
-try:
-    connection.send(("ready", None))
-    while True:
-        for task in connection.recv():
-            try:
-                answer = worker.work(*task)
-            except Exception as error:
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                connection.send(("worker raised", reason))
-                sys.exit()  # nobody knows what state it is in
-            connection.send(("done", answer))
-except (EOFError, OSError):  # the parent has gone
-    pass
-"""
+__all__ = ["DIED", "HUNG", "RAISED", "Pool", "cores_of_this_rank"]
+
+_SCRIPT = Path(pool_worker.__file__)
 _CHUNK = 16
 _START = 60.0  # s that a worker may take to load, beyond the time of its first task
-DIED, HUNG, RAISED = "worker died", "worker hung", "worker raised"
-_UNLOADABLE = "cannot load"  # in the loop too, as RAISED is
+DIED, HUNG = "worker died", "worker hung"
 
 
 @dataclass
@@ -120,12 +93,12 @@ class Pool:
             for connection, worker in self._answering():
                 kind, answer = _answer(connection, worker)
                 worker.deadline = time.monotonic() + self._seconds
-                if kind == "ready":
+                if kind == READY:
                     continue
-                if kind == _UNLOADABLE:
+                if kind == UNLOADABLE:
                     raise InputError(f"{self._worker.stem} cannot be loaded: {answer}")
                 first = worker.tasks.popleft()
-                if kind == "done":
+                if kind == DONE:
                     results[first] = answer
                     continue
                 self.faults[kind] += 1
@@ -163,13 +136,12 @@ class Pool:
 
     def _start(self) -> Connection:
         ours, theirs = Pipe()
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        arguments = [str(theirs.fileno()), str(self._worker), str(os.getpid())]
         process = subprocess.Popen(
-            [sys.executable, "-c", _LOOP, *arguments],
-            pass_fds=[theirs.fileno()],
-            env=environment,
+            # -P, lest a module beside the script is taken for one of a library with its name.
+            [sys.executable, "-P", str(_SCRIPT), str(theirs.fileno()), str(self._worker)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
+            **_inheriting(theirs),
         )
         theirs.close()
         self._workers[ours] = _Worker(process, deadline=time.monotonic() + _START + self._seconds)
@@ -197,7 +169,22 @@ class Pool:
 def cores_of_this_rank() -> int:
     """How many cores each of the ranks on this machine may take, at least 1."""
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return max(1, len(os.sched_getaffinity(0)) // ranks)
+    return max(1, _usable_cores() // ranks)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _inheriting(connection: Connection) -> dict[str, Any]:
+    """Options of ``Popen`` with which a child gets one connection of ours, and no other."""
+    if sys.platform == "win32":
+        os.set_handle_inheritable(connection.fileno(), True)
+        handles = {"handle_list": [connection.fileno()]}
+        return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList=handles)}
+    return {"pass_fds": [connection.fileno()]}
 
 
 def _answer(connection: Connection, worker: _Worker) -> tuple[str, Any]:

@@ -1,10 +1,9 @@
 """Checkpoints that survive a crash at any moment and are refused if a bit of them is wrong."""
 
 import json
-import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from molrl.errors import InputError
+from molrl.runs.atomic import sync
 from molrl.runs.weights import (
     read_checked,
     read_json,
@@ -77,8 +77,9 @@ class Checkpoints:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._drop_unfinished()
-        unfinished = Path(tempfile.mkdtemp(dir=self.folder, prefix=_TEMPORARY))
+        unfinished = self.folder / f"{_TEMPORARY}{secrets.token_hex(4)}"
         try:
+            unfinished.mkdir()
             _write(unfinished, checkpoint)
             self._put_in_place(unfinished, self.path(checkpoint.step))
         finally:
@@ -135,7 +136,7 @@ class Checkpoints:
         if path.exists():  # one that was refused as damaged, and its step has come again
             path.rename(self.folder / f"{_TEMPORARY}{path.name}")
         unfinished.rename(path)
-        _sync(self.folder)
+        sync(self.folder)
 
     def _drop_unfinished(self) -> None:
         for path in self.folder.glob(f"{_TEMPORARY}*"):
@@ -152,14 +153,5 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         "sha256": {name: sha256((folder / name).read_bytes()) for name in names},
     }
     (folder / "manifest.json").write_bytes(to_json(manifest))
-    folder.chmod(0o755)
     for path in (*folder.iterdir(), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)

@@ -1,16 +1,18 @@
 """The folder of a run: what stands in it, how it is begun and how it is found again."""
 
-import fcntl
 import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from molrl.errors import InputError
 from molrl.runs.atomic import TEMPORARY, write_text
@@ -26,9 +28,8 @@ _PACKAGES = (
 )
 
 
-_UNBEGUN = re.compile(
-    r"versions\.json|\.(versions|config)\."
-)  # left by a kill before the run began
+# Left by a kill before the run began, or by a process that was refused.
+_UNBEGUN = re.compile(r"versions\.json|\.(versions|config)\.|\.lock$")
 
 
 class RunFolder:
@@ -63,7 +64,8 @@ class RunFolder:
         self.molecules_file = self.path / "molecules.extxyz"
         self.sdf_file = self.path / "molecules.sdf"
         self.log_file = self.path / "error.log"
-        self._held = False
+        self._lock = FileLock(self.path / ".lock", thread_local=False)
+        self._at_work = False
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -74,24 +76,39 @@ class RunFolder:
     def create(cls, path: Path | str, config: Config, command: str) -> "RunFolder":
         """Begin a run: make the folder, write the resolved config and the versions.
 
+        The folder is held until the work in it is over, that of :meth:`at_work` or :meth:`held`.
+
         Args:
             path: of the folder.
             config: of the run.
             command: the command of ``molrl`` that begins it.
 
         Raises:
-            InputError: if something stands there already, or the folder cannot be made.
+            InputError: if something stands there already, another process works there, or the
+                folder cannot be made.
         """
         folder = cls(path)
         folder.check_free()
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-            origin = {"command": command, **versions()}
-            write_text(folder.versions_file, json.dumps(origin, indent=2) + "\n")
-            write_text(folder.config_file, dump_config(config))  # with it, the run has begun
         except (OSError, ValueError) as error:
-            raise InputError(f"run_dir {path} cannot be written: {error}; name another") from None
+            raise _unwritable(folder.path, error) from None
+        folder._acquire()
+        try:
+            folder._begin({"command": command, **versions()}, config)
+        except BaseException:
+            folder._lock.release()
+            raise
         return folder
+
+    def _begin(self, origin: Mapping[str, Any], config: Config) -> None:
+        if not self._is_empty():  # another process was faster, and has finished
+            raise self._occupied()
+        try:
+            write_text(self.versions_file, json.dumps(origin, indent=2) + "\n")
+            write_text(self.config_file, dump_config(config))  # with it, the run has begun
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
@@ -118,17 +135,34 @@ class RunFolder:
         """Make sure that nothing would be overwritten.
 
         Raises:
-            InputError: if the path is a file or a folder with something in it; a free name is
-                suggested.
+            InputError: if the path is a file or a folder with something in it, for which a free
+                name is suggested, or another process works in it.
         """
         nearest = next(p for p in (self.path, *self.path.parents) if os.path.exists(p))
         if not nearest.is_dir():
             raise InputError(f"run_dir {self.path}: {nearest} is a file; name another")
-        if nearest == self.path and any(not _UNBEGUN.match(p.name) for p in self.path.iterdir()):
-            raise InputError(
-                f"run_dir {self.path} is not empty; go on with `molrl resume {self.path}` or begin "
-                f"anew with run_dir={self._free_name()}"
-            )
+        if not self._is_empty():
+            if self.config_file.is_file() and os.path.exists(self._lock.lock_file):
+                self._acquire()  # says so if another process works in it
+                self._lock.release()
+            raise self._occupied()
+
+    def _is_empty(self) -> bool:
+        """Whether there is nothing that could be overwritten, or no folder."""
+        if not os.path.isdir(self.path):
+            return True
+        return all(_UNBEGUN.match(p.name) for p in self.path.iterdir())
+
+    def _occupied(self) -> InputError:
+        anew = shlex.quote(f"run_dir={self._free_name()}")
+        return InputError(
+            f"run_dir {self.path} is not empty; go on with {self._resuming} or begin anew with "
+            f"{anew}"
+        )
+
+    @property
+    def _resuming(self) -> str:
+        return f"`{shlex.join(['molrl', 'resume', str(self.path)])}`"
 
     def _free_name(self) -> Path:
         number = 2
@@ -184,21 +218,27 @@ class RunFolder:
         Raises:
             InputError: if another process holds it, or has finished it in the meantime.
         """
-        if self._held:
+        if self._at_work:
             yield
             return
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another process works in {self.path}; wait for it") from None
+        if not self._lock.is_locked:  # the one that created it holds it since
+            self._acquire()
+        try:
             if self.summary_file.is_file():
                 raise InputError(f"another process has just finished {self.path}")
-            self._held = True
-            try:
-                yield
-            finally:
-                self._held = False
+            self._at_work = True
+            yield
+        finally:
+            self._at_work = False
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"another process works in {self.path}; wait for it") from None
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
 
     @contextmanager
     def _logging_failure(self) -> Iterator[None]:
@@ -207,10 +247,14 @@ class RunFolder:
         except InputError:
             raise
         except Stopped as stopped:
-            how = f"go on with `molrl resume {self.path}`"
+            how = f"go on with {self._resuming}"
             raise Stopped(stopped.number, "; ".join(filter(None, [stopped.said, how]))) from None
         except Exception as error:
             raise RunFailed(write_traceback(error, self.log_file)) from error
+
+
+def _unwritable(path: Path, error: Exception) -> InputError:
+    return InputError(f"run_dir {path} cannot be written: {error}; name another")
 
 
 def versions() -> dict[str, Any]:

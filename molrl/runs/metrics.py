@@ -71,7 +71,8 @@ class MetricsLog:
         self.close()
 
     def _write(self, line: str) -> None:
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        binary = getattr(os, "O_BINARY", 0)  # of Windows, which else ends lines in its own way
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | binary)
         try:
             data = line.encode()
             written = os.write(handle, data)  # in one call, so that a kill cannot cut it

@@ -89,7 +89,8 @@ def joined() -> Iterator[Ranks]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    nccl = torch.cuda.is_available() and distributed.is_nccl_available()  # Windows has none
+    backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
     distributed.init_process_group(backend)
     yield Ranks(distributed.get_rank(), size)
     distributed.destroy_process_group()  # not after an error: the others may wait for this one

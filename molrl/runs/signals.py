@@ -1,14 +1,15 @@
 """Being asked to stop: at once, or as soon as what is under way has been saved."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# 75 is EX_TEMPFAIL: try again. A scheduler's script requeues a run that ends so.
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 75}
+REQUEUE = 75  # EX_TEMPFAIL: try again. A scheduler's script requeues a run that ends so.
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+if hasattr(signal, "SIGUSR1"):  # not on Windows
+    EXIT_CODES[signal.SIGUSR1] = REQUEUE
 _SAME_WISH = 1.0  # s; a terminal and a launcher may both pass on one Ctrl-C
 
 
@@ -48,12 +49,12 @@ class StopRequest:
             self.number, self._when = number, now
         elif now - self._when > _SAME_WISH:
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Inside, SIGINT, SIGTERM and SIGUSR1 raise :class:`Stopped`."""
+    """Inside, each signal of :data:`EXIT_CODES` raises :class:`Stopped`."""
 
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)

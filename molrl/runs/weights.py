@@ -76,7 +76,8 @@ def _paths(path: Path | str) -> tuple[Path, Path]:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors in safetensors; tensors that share memory are written out each."""
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    safetensors.torch.save_file(plain, path)
+    # Not with save_file, which makes a file that is nobody else's to read, whatever the umask.
+    path.write_bytes(safetensors.torch.save(plain))
 
 
 def read_tensors(path: Path, expected: object) -> dict[str, Tensor]:

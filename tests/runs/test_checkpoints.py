@@ -1,13 +1,13 @@
 """Checkpoints: whole or not at all, and none is believed that is not what was written."""
 
+import contextlib
+import itertools
 import os
 import pickle
 import random
 import shutil
-import signal
-import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -120,35 +120,74 @@ def test_a_save_that_fails_leaves_what_was_there(checkpoints):
     assert checkpoints.load_latest(pytest.fail).step == 1
 
 
-SAVE_FOREVER = """
-import sys
-from pathlib import Path
-import torch
-from molrl.runs.checkpoints import Checkpoint, Checkpoints
-
-checkpoints = Checkpoints(Path(sys.argv[1]), keep=2)
-for step in range(1, 10**9):
-    tensors = {"w": torch.full((200_000,), float(step))}
-    checkpoints.save(Checkpoint(step, tensors, {"step": step}))
-    print(step, flush=True)
-"""
+class Killed(BaseException):
+    """The process is killed."""
 
 
-def test_kill_at_any_moment_leaves_a_sound_checkpoint_and_no_litter(checkpoints):
-    draw = random.Random(1)
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOREVER, str(checkpoints.folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout.readline() == "1\n"
-        time.sleep(draw.uniform(0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
-        finished = [1, *map(int, process.communicate()[0].split())]
+# All by which a checkpoint is written: (where it is, its name).
+OPERATIONS = [
+    *((os, name) for name in ("mkdir", "rename", "unlink", "rmdir", "fsync")),
+    (Path, "write_bytes"),
+]
+
+
+def kill_at(monkeypatch, moment):
+    """From the operation of this number on, none is done; the first of them only by half."""
+    done = itertools.count()
+
+    def fail_from_then_on(operation):
+        def wrapped(*arguments, **options):
+            number = next(done)
+            if number == moment and operation is WRITE:
+                WRITE(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            if number >= moment:
+                raise Killed
+            return operation(*arguments, **options)
+
+        return wrapped
+
+    for owner, name in OPERATIONS:
+        monkeypatch.setattr(owner, name, fail_from_then_on(getattr(owner, name)))
+    return done
+
+
+WRITE = Path.write_bytes
+
+
+@pytest.mark.parametrize(("last", "sound"), [(3, {2, 3}), (2, {1, 2})], ids=["new", "there"])
+def test_checkpoints_killed_at_any_moment_of_a_save_have_a_sound_one_and_no_litter(
+    checkpoints, last, sound
+):
+    """A step that is there already, the last, is saved again only where it was damaged."""
+    checkpoints.keep = 2
+    for at in itertools.count():
+        for step in (1, 2):
+            checkpoints.save(moment(step))
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+            done = kill_at(patch, at)
+            checkpoints.save(moment(last))
+        if next(done) <= at:  # it was not killed
+            break
         latest = checkpoints.load_latest(pytest.fail)
-        assert latest.step in (finished[-1], finished[-1] + 1)
+        assert latest.step in sound
         assert latest.tensors["w"].unique().tolist() == [float(latest.step)]
-        checkpoints.save(moment(latest.step + 1))
+        checkpoints.save(moment(4))
+        assert checkpoints.load_latest(pytest.fail).step == 4
         assert all(path.name.startswith("step-") for path in checkpoints.folder.iterdir())
+        assert len(checkpoints.steps()) <= 2
         shutil.rmtree(checkpoints.folder)
+    assert at > 10
+    assert checkpoints.load_latest(pytest.fail).step == last
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no umask")
+def test_checkpoints_are_of_the_mode_that_the_umask_leaves(checkpoints):
+    before = os.umask(0o027)
+    try:
+        checkpoints.save(moment(1))
+    finally:
+        os.umask(before)
+    paths = [checkpoints.folder, *checkpoints.folder.rglob("*")]
+    modes = {oct(path.stat().st_mode & 0o777) for path in paths if path.is_file()}
+    assert modes == {"0o640"}
+    assert {oct(path.stat().st_mode & 0o777) for path in paths if path.is_dir()} == {"0o750"}

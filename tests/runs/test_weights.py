@@ -1,7 +1,9 @@
 """Weights: two files that carry their own sums; what was not written by us is not read."""
 
 import json
+import os
 import pickle
+import sys
 
 import pytest
 import torch
@@ -112,3 +114,13 @@ def test_other_kinds_missing_files_and_other_names_are_refused(path, tmp_path):
     path.with_suffix(".safetensors").unlink()
     with pytest.raises(InputError, match=r"w\.safetensors does not exist"):
         load_weights(path, "test")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no umask")
+def test_weights_are_of_the_mode_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_weights(tmp_path / "w.json", TENSORS, HEADER)
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o640"}
