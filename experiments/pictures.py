@@ -17,6 +17,7 @@ from ase.data.colors import jmol_colors
 from numpy.typing import NDArray
 
 import molrl
+from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.drawing import draw_molecule
 from molrl.chemistry.enumeration import isomers
 from molrl.chemistry.fragments import load_fragment
@@ -144,7 +145,8 @@ def frames(canvases: Sequence[Canvas]) -> list[Canvas]:
 
 
 def balls(numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Image:
-    return draw_molecule(numbers, positions, size=SIZE)
+    (bonds,) = bonded_atoms(MoleculeBatch.from_arrays([(numbers, positions)]))
+    return draw_molecule(numbers, positions, bonds, size=SIZE)
 
 
 def over_points(points: NDArray[np.float32]) -> Callable[..., Image]:

@@ -85,4 +85,5 @@ def load_generator(name: str, **options: object) -> Generator:
         inspect.signature(factory).bind(*arguments, **options)
     except TypeError as error:
         raise InputError(f"{name!r}: {error}; after a colon comes the first argument") from None
-    return factory(*arguments, **options)
+    generator: Generator = factory(*arguments, **options)
+    return generator

@@ -172,10 +172,17 @@ class MoleculeBatch:
         """From ASE; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are taken over.
 
         Raises:
-            InputError: if one of them is no number that the molecule can have, or one is periodic.
+            InputError: if one of them is no number that the molecule can have, one is periodic, or
+                what is given is something else.
         """
-        images = [atoms] if isinstance(atoms, Atoms) else list(atoms)
+        several = isinstance(atoms, Iterable) and not isinstance(atoms, Atoms | str)
+        images: list[Atoms] = list(atoms) if several else [atoms]
         for i, image in enumerate(images):
+            if not isinstance(image, Atoms):
+                raise InputError(
+                    f"molecules are ASE atoms or a MoleculeBatch, not {repr(image)[:60]}; "
+                    "molrl.files.read_molecules reads a file of them"
+                )
             if image.pbc.any():
                 raise InputError(
                     f"molecule {i} is periodic, and cells are not known; for a molecule in a box "

@@ -22,7 +22,9 @@ def sphere(radius: float = 2.5, n: int = N_POINTS) -> Points:
     r = radius * np.cbrt(i / max(1, n - 1))
     z = 1 - 2 * ((i * np.sqrt(2)) % 1)
     flat = np.sqrt(1 - z**2)
-    return r[:, None] * np.stack([flat * np.cos(_GOLDEN * i), flat * np.sin(_GOLDEN * i), z], 1)
+    directions = np.stack([flat * np.cos(_GOLDEN * i), flat * np.sin(_GOLDEN * i), z], 1)
+    points: Points = r[:, None] * directions
+    return points
 
 
 def line(length: float = 8.0, n: int = N_POINTS) -> Points:
@@ -76,7 +78,8 @@ def load_shape(shape: object, n: int = N_POINTS) -> Points:
     else:
         points = _thinned(_checked(shape, "a shape"), n)
     middle = np.argmin(np.linalg.norm(points - points.mean(0), axis=1).round(6))
-    return points - points[middle]
+    centred: Points = points - points[middle]
+    return centred
 
 
 def _described(shape: dict[str, Any], n: int) -> Points:

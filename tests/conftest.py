@@ -1,4 +1,5 @@
 import hashlib
+import os
 import signal
 
 import numpy as np
@@ -9,9 +10,11 @@ from hypothesis import settings
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.neighbors import all_pairs
 
-# Time is no property of the code on a shared machine, and a failure must come again.
+# Time is no property of the code on a shared machine, and a failure must come again. The nightly
+# profile looks for new ones and prints how to repeat them: HYPOTHESIS_PROFILE=nightly.
 settings.register_profile("molrl", deadline=None, derandomize=True)
-settings.load_profile("molrl")
+settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "molrl"))
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # The suite was started in the background; the runs it interrupts must heed an interrupt.

@@ -49,9 +49,7 @@ def test_rooms_refuse_a_bare_import(room):
     assert python(code).startswith(f"import molrl.{room}, not {room}")
 
 
-def test_ci_runs_the_second_command_of_the_readme():
+def test_ci_runs_the_command_of_the_readme_that_tests():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    setup = {"#!/usr/bin/env bash", "set -euo pipefail", 'cd "$(dirname "$0")/.."', ""}
-    assert next(line for line in script if line not in setup) == commands[1]
+    (command,) = re.findall(r"^python3 -m venv .*pytest.*$", readme, re.MULTILINE)
+    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()

@@ -21,7 +21,8 @@ def test_all_pairs_are_those_of_two_loops(n_atoms):
 @given(sizes)
 def test_neighbors_are_the_pairs_within_the_cutoff(n_atoms):
     counts = torch.tensor(n_atoms, dtype=torch.int64)
-    positions = torch.randn(int(counts.sum()), 3, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    positions = torch.randn(int(counts.sum()), 3, generator=generator, dtype=torch.float64)
     pairs = all_pairs(counts)
     near = (positions[pairs[0]] - positions[pairs[1]]).norm(dim=-1) < 1.3
     assert torch.equal(neighbor_pairs(positions, counts, 1.3), pairs[:, near])

@@ -1,13 +1,16 @@
-"""Batched MACE energies of molecules of 10 atoms, against mace-torch's ASE calculator one by one.
+"""Batched MACE energies of molecules of 10 atoms, against mace-torch's network and GFN2-xTB.
 
 python experiments/benchmarks/energy_speed.py [--device cpu|cuda]
 
-On the CPU one thread, CPU time; on a GPU wall time. The models: those that ship, and one of
-MACE-OFF-medium's size with random weights. ``overhead`` is what ``evaluate`` takes beyond the
-network's own forward on prepared batches. Roofline: the time in which the device, at the bandwidth
-of a large copy measured in this run, moves the least that the network must (see roofline.py); the
-share is that time over the time of ``evaluate``. Bandwidth used: what the operators of the forward
-read and write, over the time it takes and that bandwidth.
+On the CPU one thread, CPU time; on a GPU wall time. The models: those that ship; mace-torch's
+network of the same shapes, in batches too; one of MACE-OFF-medium's size with random weights; and
+GFN2-xTB by tblite in one process, wall time. ``x one by one``: as fast as mace-torch's ASE
+calculator with a network of the same shape, molecule by molecule. ``x in batches``: as fast as
+mace-torch's network of the same shape in batches of the size that suits it best. ``overhead`` is
+what ``evaluate`` takes beyond the network's own forward on prepared batches. Roofline: the time in
+which the device, at the bandwidth of a large copy measured in this run, moves the least that the
+network must (see roofline.py); the share is that time over the time of ``evaluate``. Bandwidth
+used: what the operators of the forward read and write, over the time it takes and that bandwidth.
 """
 
 import argparse
@@ -23,6 +26,7 @@ from ase.collections import g2
 from record import record, seconds
 from roofline import Shape, bandwidth, bytes_moved
 
+from molrl.energy.gfn2 import GFN2Energy
 from molrl.energy.mace import mace_torch
 from molrl.energy.mace.batched import NetworkEnergy, chunks
 from molrl.energy.mace.model import SHIPPED, MaceEnergy
@@ -33,6 +37,7 @@ from molrl.neighbors import neighbor_pairs
 from molrl.runs.progress import progress
 
 TURNS = 2
+BY_MACE_TORCH = " by mace-torch"
 N_ATOMS = 10
 CUTOFF = 5.0  # Å, of both
 BATCHES = {"cpu": (1, 8, 64, 256), "cuda": (64, 256, 1024, 4096, 16384)}
@@ -51,28 +56,55 @@ def main() -> None:
     images = ten_atoms()
     peak = bandwidth(device)
     shipped = [MaceEnergy(name, device) for name in SHIPPED]
-    models: dict[str, tuple[NetworkEnergy, Shape]] = {
-        model.name: (model, Shape(model.config.channels, layers=model.config.layers))
-        for model in shipped
-    }
+    models: dict[str, tuple[NetworkEnergy, Shape]] = {}
+    for model in shipped:
+        shape = Shape(model.config.channels, layers=model.config.layers)
+        other = MaceModuleEnergy(reference_network(model), model.name, "0" * 12, device=device)
+        models |= {model.name: (model, shape), f"{model.name}{BY_MACE_TORCH}": (other, shape)}
     models["128x0e+128x1o, l 3"] = (large(shipped[0].config, device), LARGE)
     rows: list[dict[str, object]] = []
-    with progress(len(models) * len(BATCHES[device]), "measure") as bar:
+    with progress((len(models) + 1) * len(BATCHES[device]), "measure") as bar:
         for name, (model, shape) in models.items():
             calculator = MACECalculator(
                 models=[reference_network(model)], device=device, default_dtype="float32"
             )
             alone = len(images) / seconds(partial(one_by_one, calculator, images), device)
             for size in BATCHES[device]:
-                batch = MoleculeBatch.from_ase(list(islice(cycle(images), size))).to(device)
+                batch = many(images, size).to(device)
                 rows.append(
                     {"model": name, "batch": size, **measure(model, shape, batch, peak, alone)}
                 )
                 bar.update(len(rows))
+        gfn2 = GFN2Energy(n_workers=1)
+        for size in BATCHES[device]:
+            rows.append({"model": "gfn2", "batch": size, **measure_gfn2(gfn2, many(images, size))})
+            bar.update(len(rows))
+    columns = list(rows[0])
+    columns.insert(columns.index("x one by one") + 1, "x in batches")
+    compared = [row | {"x in batches": in_batches(row, rows)} for row in rows]
     those = ", ".join(f"{model.name} {model.hash}" for model in shipped)
     what = f"MACE energies of molecules of {N_ATOMS} atoms, {those}"
     title = f"{what}; a large copy moves {peak / 1e9:.0f} GB/s"
-    record(f"energy_speed_{'gpu' if device == 'cuda' else 'cpu'}", title, rows)
+    name = f"energy_speed_{'gpu' if device == 'cuda' else 'cpu'}"
+    record(name, title, [{key: row.get(key) for key in columns} for row in compared])
+
+
+def in_batches(row: dict[str, object], rows: list[dict[str, object]]) -> float | None:
+    """How much faster a row is than mace-torch's network of its shape at its best batch size."""
+    other = str(row["model"]).removesuffix(BY_MACE_TORCH) + BY_MACE_TORCH
+    speeds = [float(str(r["energies/s"])) for r in rows if r["model"] == other]
+    return float(str(row["energies/s"])) / max(speeds) if speeds else None
+
+
+def many(images: list[Atoms], size: int) -> MoleculeBatch:
+    """A batch of a size, of molecules in turn."""
+    return MoleculeBatch.from_ase(list(islice(cycle(images), size)))
+
+
+def measure_gfn2(model: GFN2Energy, batch: MoleculeBatch) -> dict[str, object]:
+    """Speed of GFN2-xTB, which computes forces with every energy."""
+    speed = len(batch) / seconds(partial(model.evaluate, batch), "workers")
+    return {"energies/s": speed, "with forces/s": speed}
 
 
 def ten_atoms() -> list[Atoms]:
@@ -123,7 +155,7 @@ def measure(
     moved = bytes_moved(forward)
     return {
         "energies/s": n / energy,
-        "x ASE": n / energy / alone,
+        "x one by one": n / energy / alone,
         "with forces/s": n / forces,
         "own forward/s": n / own,
         "overhead %": 100 * (energy / own - 1),

@@ -1,9 +1,11 @@
-"""Environments paid by `mace`: steps a second, where the time goes, and against one by one.
+"""Environments on `mace`: steps a second, where the time goes, and other energies beside it.
 
 python experiments/benchmarks/env_speed.py [--device auto] [--num-envs 256 1024 4096] [--steps 60]
 
-A random agent plays; its time is not counted. The reference is a single environment whose energy
-is mace-torch's ASE calculator, with the same weights on the same device, playing the same episodes.
+A random agent plays; its time is not counted. Beside it stand, on the same device, playing the same
+actions: the same environments whose energy is mace-torch's network of the same shape, in the same
+batches; the same whose energy is GFN2-xTB in one process; and a single environment whose energy is
+mace-torch's ASE calculator with such a network.
 """
 
 import argparse
@@ -19,8 +21,10 @@ from record import record
 
 from molrl.agents.random import RandomAgent
 from molrl.energy import EnergyModel, EnergyOutput
+from molrl.energy.gfn2 import GFN2Energy
 from molrl.energy.mace.mace_torch import build_mace_torch
 from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.mace.module import MaceModuleEnergy
 from molrl.energy.registry import resolve_device
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv
@@ -50,6 +54,14 @@ class Timed:
         return perf_counter()
 
 
+def silent_network(model: MaceEnergy) -> torch.nn.Module:
+    """mace-torch's network of a model's shape, and so of the same cost.
+
+    It has no interaction energy to speak of: with random weights that would end episodes.
+    """
+    return build_mace_torch(model.config.model_copy(update={"scale": 1e-6}))
+
+
 class OneByOne(EnergyModel):
     """The same network through mace-torch's ASE calculator, one molecule at a time."""
 
@@ -58,11 +70,8 @@ class OneByOne(EnergyModel):
     def __init__(self, model: MaceEnergy) -> None:
         self.elements = model.elements
         self._atomic = model.atom_energies()
-        # Of the same shape and so of the same cost; without an interaction energy to speak of, for
-        # with random weights it would end episodes.
-        network = build_mace_torch(model.config.model_copy(update={"scale": 1e-6}))
         self._calculator = MACECalculator(
-            models=[network], device=str(model.device), default_dtype="float32"
+            models=[silent_network(model)], device=str(model.device), default_dtype="float32"
         )
 
     @property
@@ -116,6 +125,17 @@ def vector_row(model: MaceEnergy, num_envs: int, steps: int) -> tuple[Row, list[
     return row, actions
 
 
+def batched_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
+    """µs per molecule-step of environments with another energy that play the same actions."""
+    envs = MolDesignVectorEnv(len(actions[0]), autoreset_mode="SameStep", bag=BAG, energy=model)
+    step = Timed(envs.step, device)
+    for time in (Timed(envs.step, device), step):  # the first warms up
+        envs.reset(seed=0)
+        for action in actions:
+            time(action)
+    return 1e6 * step.seconds / (len(actions) * envs.num_envs)
+
+
 def single_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
     """µs per step of one environment after another, over 256 steps and more."""
     env = MolDesignEnv(bag=BAG, energy=model)
@@ -143,17 +163,23 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     device = resolve_device(arguments.device)
     model = MaceEnergy(device=device)
+    other = MaceModuleEnergy(silent_network(model), "mace-torch", "0" * 12, device=device)
+    others = {"mace-torch, same batches": other, "gfn2, one process": GFN2Energy(n_workers=1)}
     rows = []
     for num_envs in arguments.num_envs:
         row, actions = vector_row(model, num_envs, arguments.steps)
+        own = float(str(row["µs"]))
+        for name, energy in others.items():
+            row[f"{name}, µs"] = each = batched_us(energy, actions, model.device)
+            row[f"{name}, ratio"] = each / own
         rows.append(row)
     reference = single_us(OneByOne(model), actions, model.device)
     for row in rows:
-        row["one by one, ASE, µs"] = reference
-        row["ratio"] = reference / float(str(row["µs"]))
+        row["mace-torch, one by one, µs"] = reference
+        row["mace-torch, one by one, ratio"] = reference / float(str(row["µs"]))
     record(
         f"env_speed_{model.device.type}",
-        f"Environments paid by mace on {model.device.type}, bag {BAG}, µs per molecule-step",
+        f"Environments on mace on {model.device.type}, bag {BAG}, µs per molecule-step",
         rows,
     )
 

@@ -17,8 +17,14 @@ MEASURED = 1.0  # seconds for which a speed is measured, two calls at least
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
-    """Least time of one call after one that warms up: CPU time, or wall time on a GPU."""
-    clock = perf_counter if device == "cuda" else process_time
+    """Least time of one call after one that warms up.
+
+    Args:
+        work: what is timed.
+        device: ``cpu``: CPU time of this process; ``cuda`` or ``workers``: wall time, of a GPU or
+            of processes that do the work.
+    """
+    clock = process_time if device == "cpu" else perf_counter
     wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
     work()
     wait()

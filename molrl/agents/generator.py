@@ -1,5 +1,7 @@
 """A trained agent as a generator of molecules."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from molrl.envs.spaces import Observation
 from molrl.envs.task import DesignTask
 from molrl.errors import InputError
 from molrl.generation import Generated
+from molrl.rewards import names_code
 from molrl.runs.config import Config, parse_config
+from molrl.runs.progress import tell
 from molrl.runs.weights import load_weights, save_weights
 from molrl.task import Task
 
@@ -37,7 +41,8 @@ class AgentHeader(Config):
         energy_hash: and its hash.
         bag: formula it was trained on.
         rules: of the environment.
-        reward: the terms it was paid by.
+        reward: the terms it was paid by; None if code of the user's was among them, which no
+            file of weights names.
         max_steps: of an episode.
     """
 
@@ -47,7 +52,7 @@ class AgentHeader(Config):
     energy_hash: str
     bag: str
     rules: dict[str, float | bool | None] = Field(default_factory=dict)
-    reward: dict[str, Any] = Field(default={"energy": 1.0})
+    reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
 
 
@@ -64,6 +69,8 @@ class AgentGenerator:
     Args:
         run: a run folder of ``molrl train``, or the JSON file of a policy.
         energy: an energy model in place of the one it was trained against.
+        reward: the terms that returns are made of, in place of those of its header; where neither
+            has any, there are no returns. Molecules are sampled without.
         device: where the network computes: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -78,6 +85,7 @@ class AgentGenerator:
         run: str | Path | None = None,
         energy: str | EnergyModel | None = None,
         device: str = "auto",
+        reward: Mapping[str, Any] | None = None,
     ) -> None:
         if run is None:
             raise InputError("a covariant agent is one that was trained; write covariant:RUN")
@@ -86,6 +94,10 @@ class AgentGenerator:
         tensors, head = load_weights(path, kind=KIND)
         fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
+        if names_code(self.header.reward):
+            self.header = self.header.model_copy(update={"reward": None})
+            tell(f"{path} names code in its reward; it is not run, and no reward is computed of it")
+        self._reward = self.header.reward if reward is None else reward
         self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
             raise InputError(
@@ -110,10 +122,11 @@ class AgentGenerator:
             elements=list(self.header.elements),
             canvas_size=bag.n_atoms,
             rules=Rules.of(self.header.rules),
-            reward=self.header.reward,
+            reward=self._reward or {"energy": 1.0},
             max_steps=self.header.max_steps,
         )
-        return generate(DesignTask(config), self._act, n, seed)
+        made = generate(DesignTask(config), self._act, n, seed)
+        return made if self._reward else replace(made, returns=None)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
         tensors = {

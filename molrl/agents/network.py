@@ -103,7 +103,8 @@ class CovariantNetwork(nn.Module):
 
     def value(self, encoded: "Encoded") -> Tensor:
         """Expected return ``(n,)``, in units of the reward scale."""
-        return self.critic(torch.cat([encoded.pooled, encoded.bag], -1))[:, 0]
+        value: Tensor = self.critic(torch.cat([encoded.pooled, encoded.bag], -1))
+        return value[:, 0]
 
     def focus(self, encoded: "Encoded") -> Tensor:
         """Log-probabilities ``(n, n_slots)`` of the focus; on an empty canvas they mean nothing."""
@@ -196,7 +197,8 @@ class DirectionHead(nn.Module):
             :, :, self.degree_of
         ]
         product, _ = self.gaunt(features * weights[:, 0])
-        return self.out(torch.cat([features * weights[:, 1], product], -1))[..., 0]
+        out: Tensor = self.out(torch.cat([features * weights[:, 1], product], -1))
+        return out[..., 0]
 
 
 class Actor:

@@ -1,6 +1,6 @@
 """The covariant actor-critic as a policy of stable-baselines3."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from gymnasium import spaces
@@ -16,7 +16,7 @@ from molrl.runs.config import parse_config
 
 
 class CovariantPolicy(ActorCriticPolicy):
-    """Trains under SB3's unmodified ``PPO``: ``PPO(CovariantPolicy, env)``.
+    """Trains under SB3's unmodified ``PPO`` and ``A2C``: ``PPO(CovariantPolicy, env)``.
 
     Observations are the environment's padded ``Dict``; only the atoms present cost anything.
     Actions are its ``Box(5)``: focus slot, index of the element, displacement in Å. The
@@ -29,10 +29,14 @@ class CovariantPolicy(ActorCriticPolicy):
         lr_schedule: SB3's.
         config: of the network: a :class:`PolicyConfig` or its fields.
         use_sde: must be False; SB3 hands it to every policy.
+        optimizer_class: of PyTorch.
+        optimizer_kwargs: its arguments besides the learning rate; for Adam, ``eps=1e-5`` unless
+            given.
+        others: what SB3's own policies take besides; refused.
 
     Raises:
-        InputError: if the spaces are not those of a MolDesign environment, or the window of
-            distances reaches out of the Box.
+        InputError: if the spaces are not those of a MolDesign environment, the window of distances
+            reaches out of the Box, or an argument has no meaning here.
     """
 
     def __init__(
@@ -42,20 +46,38 @@ class CovariantPolicy(ActorCriticPolicy):
         lr_schedule: Schedule,
         config: PolicyConfig | dict[str, Any] | None = None,
         use_sde: bool = False,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_kwargs: dict[str, Any] | None = None,
+        **others: object,
     ) -> None:
+        if others:
+            raise InputError(
+                f"the covariant policy does not take {', '.join(sorted(others))}; its network is "
+                "set with policy_kwargs={'config': ...}, and it trains under SB3's PPO and A2C"
+            )
         if not isinstance(config, PolicyConfig):
             config = parse_config(config or {}, PolicyConfig, where="the policy")
         self.config = config
         if use_sde:
             raise InputError("the covariant policy has its own noise; leave use_sde at False")
         _check_spaces(observation_space, action_space, self.config)
-        super().__init__(observation_space, action_space, lr_schedule)
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+        )
 
     def _build(self, lr_schedule: Schedule) -> None:
         assert isinstance(self.observation_space, spaces.Dict)
         n_elements = self.observation_space["bag"].shape[0]  # type: ignore[index]  # checked to be a Box
         self.network = CovariantNetwork(self.config, n_elements)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), eps=1e-5)
+        self.optimizer = self.optimizer_class(
+            self.parameters(),
+            lr=lr_schedule(1),  # type: ignore[call-arg]  # every optimiser but the base class has it
+            **self.optimizer_kwargs,
+        )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
@@ -63,7 +85,32 @@ class CovariantPolicy(ActorCriticPolicy):
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
             "config": self.config.model_dump(),
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
         }
+
+    @property
+    def actor(self) -> NoReturn:
+        """The network that off-policy algorithms train, which this policy does not have.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "SAC, TD3 and DDPG learn off-policy from an actor and a critic of their own, which the "
+            "covariant policy does not have; train it with SB3's PPO or A2C"
+        )
+
+    def get_distribution(self, obs: PyTorchObs) -> NoReturn:
+        """Refuse: focus, element and displacement follow no distribution that SB3 knows.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "TRPO needs a distribution with a KL divergence that SB3 knows, which the actions of "
+            "the covariant policy do not follow; train it with SB3's PPO or A2C"
+        )
 
     def forward(
         self, obs: PyTorchObs, deterministic: bool = False
@@ -90,12 +137,24 @@ class CovariantPolicy(ActorCriticPolicy):
 
     def _actor(self, obs: PyTorchObs) -> Actor:
         assert isinstance(obs, dict)
+        _check_whole(obs)
         return Actor(self.network, obs)
 
     def _act(self, actor: Actor, deterministic: bool) -> Tensor:
         if deterministic:
             return actor.mode()
         return actor.sample(torch.rand(len(actor.occupied), N_NOISE, device=self.device))
+
+
+def _check_whole(obs: dict[str, Tensor]) -> None:
+    """Check that atomic numbers and counts are whole; some buffers hold them as floats."""
+    for key in ("numbers", "bag"):
+        values = obs[key]
+        if values.is_floating_point() and bool((values != values.round()).any()):
+            raise InputError(
+                "the observations were rescaled: the covariant policy needs whole numbers in "
+                f"{key!r}; leave them as they are, in VecNormalize with norm_obs=False"
+            )
 
 
 def _check_spaces(

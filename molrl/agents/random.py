@@ -57,4 +57,5 @@ class RandomAgent:
 def _choose(mask: NDArray[np.generic], noise: NDArray[np.float64]) -> NDArray[np.intp]:
     """A uniformly drawn True of each row of ``mask (n, m)``."""
     counts = np.cumsum(mask, axis=1)
-    return np.argmax(counts > np.floor(noise * counts[:, -1])[:, None], axis=1)
+    chosen: NDArray[np.intp] = np.argmax(counts > np.floor(noise * counts[:, -1])[:, None], axis=1)
+    return chosen

@@ -30,9 +30,16 @@ def harmonics(vectors: Tensor, degree: int) -> Tensor:
     Returns:
         ``(..., (degree + 1)^2)``.
     """
-    return o3.spherical_harmonics(
+    values: Tensor = o3.spherical_harmonics(
         list(range(degree + 1)), vectors, normalize=True, normalization="norm"
     )
+    return values
+
+
+def _degrees(coefficients: Tensor) -> tuple[Tensor, ...]:
+    """The coefficients ``(n, 2 l + 1)`` of each degree l, of ``(n, (degree + 1)^2)``."""
+    degree = round(coefficients.shape[-1] ** 0.5) - 1
+    return torch.split(coefficients, [2 * l + 1 for l in range(degree + 1)], dim=-1)  # noqa: E741 - l is the degree
 
 
 def cap_sharpness(coefficients: Tensor, sharpness: float) -> Tensor:
@@ -46,8 +53,7 @@ def cap_sharpness(coefficients: Tensor, sharpness: float) -> Tensor:
         coefficients: ``(n, (degree + 1)^2)``.
         sharpness: S.
     """
-    degree = round(coefficients.shape[-1] ** 0.5) - 1
-    parts = coefficients.square().split([2 * l + 1 for l in range(degree + 1)], dim=-1)  # noqa: E741 - l is the degree
+    parts = _degrees(coefficients.square())
     norms = torch.stack([(part.sum(-1) + 1e-12).sqrt() for part in parts[1:]], dim=-1)
     s = norms.sum(-1, keepdim=True)
     return coefficients * (sharpness * torch.tanh(s / sharpness) / s)
@@ -100,9 +106,7 @@ class SphericalDensity:
         turned = torch.cat(
             [
                 torch.einsum("nij,ni->nj", o3.wigner_D(l, alpha, beta, gamma), part)
-                for l, part in enumerate(  # noqa: E741 - l is the degree
-                    self.coefficients.split([2 * l + 1 for l in range(self.degree + 1)], dim=-1)  # noqa: E741 - l is the degree
-                )
+                for l, part in enumerate(_degrees(self.coefficients))  # noqa: E741 - l is the degree
             ],
             dim=-1,
         )

@@ -1,6 +1,6 @@
 """Training the covariant agent with stable-baselines3's PPO."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from molrl.envs.task import DesignTask
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.rewards import names_code
 from molrl.runs.ranks import Ranks
 
 COMPLETE = REASON_TEXTS[Reason.COMPLETE]
@@ -92,7 +93,7 @@ class AgentTraining:
     @property
     def header(self) -> AgentHeader:
         """What stands beside the policy's weights."""
-        model = self.env.energy_model
+        model, reward = self.env.energy_model, self.env.config.reward
         return AgentHeader(
             policy=self.policy_config,
             elements=self.env.elements,
@@ -100,7 +101,7 @@ class AgentTraining:
             energy_hash=model.hash,
             bag=self.env.config.bag,
             rules=self.env.config.rules.model_dump(),
-            reward=_written(self.env.config.reward),
+            reward=None if names_code(reward) else dict(reward),
             max_steps=self.env.config.max_steps,
         )
 
@@ -124,17 +125,6 @@ class AgentTraining:
     def _learning_rate(self, remaining: float) -> float:
         low, high = self.config.final_learning_rate, self.config.learning_rate
         return low + (high - low) * remaining
-
-
-def _written(reward: Mapping[str, Any]) -> dict[str, Any]:
-    """A reward as it stands in a file."""
-    for name, given in reward.items():
-        if callable(given) or (isinstance(given, Mapping) and callable(given.get("call"))):
-            raise InputError(
-                f"reward term {name!r} is a function, which no file can hold; name it as "
-                '{"call": "package.module:function"}'
-            )
-    return dict(reward)
 
 
 class _Watch(BaseCallback):

@@ -85,6 +85,23 @@ def validity(molecules: MoleculeBatch) -> Validity:
     )
 
 
+def bonded_atoms(molecules: MoleculeBatch) -> list[np.ndarray]:
+    """Return which atoms are bonded in each molecule, with or without a Lewis structure.
+
+    These are the bonds of :func:`perceive_bonds` wherever it finds a Lewis structure; elsewhere the
+    ones it started from, of which the distances alone decide.
+
+    Returns:
+        ``(n_bonds, 2)`` int64 indices of atoms for each molecule.
+    """
+    pairs = []
+    for mol in molecules.to_rdkit():
+        bonds = _connect(mol).GetBonds() if mol.GetNumAtoms() else ()
+        ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+        pairs.append(np.array(ends, np.int64).reshape(-1, 2))
+    return pairs
+
+
 def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]:
     """RDKit molecules for a file: with the bonds perceived, Kekulé, or with none.
 

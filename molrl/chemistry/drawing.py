@@ -1,24 +1,26 @@
 """Pictures of molecules: a ball-and-stick renderer in plain NumPy, and grids of its pictures.
 
 Orthographic, with a z-buffer over the fragments of all spheres and sticks at once, so that the
-cost follows the pixels covered. It needs neither bonds that make chemical sense nor a display.
+cost follows the pixels covered. It needs no display, and draws the sticks it is told to.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
+from molrl.chemistry.bonds import bonded_atoms
 from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from molrl.molecules import MoleculeBatch
+    from matplotlib.axes import Axes
 
-BOND_FACTOR = 1.3  # a stick joins atoms closer than this times the sum of their covalent radii
 MIN_EXTENT = 4.0  # Å across the picture at least, so that one atom does not fill it
 TILT = np.radians([14.0, -12.0])  # about x and y: atoms that eclipse one another come apart
 STICK_RADIUS = 0.105  # Å
@@ -41,7 +43,10 @@ class _Fragments(NamedTuple):
 
 
 def draw_molecule(
-    numbers: np.ndarray, positions: np.ndarray, size: tuple[int, int] = (300, 300)
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    bonds: np.ndarray,
+    size: tuple[int, int] = (300, 300),
 ) -> np.ndarray:
     """A picture of a molecule or of a half-built one, seen from its broad side.
 
@@ -51,6 +56,8 @@ def draw_molecule(
     Args:
         numbers: ``(n,)`` atomic numbers; no atoms give a white picture.
         positions: ``(n, 3)`` Å, finite.
+        bonds: ``(n_bonds, 2)`` indices of the atoms that sticks join, each pair once; see
+            :func:`molrl.chemistry.bonds.bonded_atoms`.
         size: height and width, pixels.
 
     Returns:
@@ -75,7 +82,7 @@ def draw_molecule(
     xyz = (xyz - (low + high) / 2).astype(np.float32)
     fragments = [
         _spheres(xyz, radii, jmol_colors[numbers].astype(np.float32), scale, shape),
-        _sticks(xyz, numbers, scale, shape),
+        _sticks(xyz, numbers, bonds, scale, shape),
     ]
     joined = (np.concatenate(parts, axis=-1) for parts in zip(*fragments, strict=True))
     return _shade(_Fragments(*joined), shape)
@@ -92,7 +99,8 @@ def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
     (cx, cy), (sx, sy) = np.cos(TILT), np.sin(TILT)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    return centred @ (about_x @ about_y @ frame).T
+    seen: np.ndarray = centred @ (about_x @ about_y @ frame).T
+    return seen
 
 
 def _boxes(
@@ -147,14 +155,16 @@ def _spheres(
 
 
 def _sticks(
-    centers: np.ndarray, numbers: np.ndarray, scale: float, shape: tuple[int, int]
+    centers: np.ndarray,
+    numbers: np.ndarray,
+    bonds: np.ndarray,
+    scale: float,
+    shape: tuple[int, int],
 ) -> _Fragments:
     """Half a cylinder from each bonded atom to the middle of the bond, in the atom's colour."""
-    distance = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
-    covalent = covalent_radii[numbers]
-    bonded = distance < BOND_FACTOR * (covalent[:, None] + covalent[None])
-    begin, other = np.nonzero(bonded & (distance > 1e-6))
-    length = distance[begin, other] / 2
+    begin, other = np.concatenate([bonds, bonds[:, ::-1]]).T
+    length = np.linalg.norm(centers[begin] - centers[other], axis=-1) / 2
+    begin, other, length = (of_bond[length > 1e-6] for of_bond in (begin, other, length))
     start, middle = centers[begin], (centers[begin] + centers[other]) / 2
     low, high = np.minimum(start, middle), np.maximum(start, middle)
     owner, pixel, x, y = _boxes(low[:, :2] - STICK_RADIUS, high[:, :2] + STICK_RADIUS, scale, shape)
@@ -197,7 +207,8 @@ def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
     image[:, pixel] = np.where(_outline(nearest.reshape(shape)).ravel()[pixel], 0.35 * lit, lit)
     fine = image.reshape(3, *shape)
     small = fine[:, ::2, ::2] + fine[:, 1::2, ::2] + fine[:, ::2, 1::2] + fine[:, 1::2, 1::2]
-    return np.rint(255 / 4 * small).astype(np.uint8).transpose(1, 2, 0).copy()
+    coarse: np.ndarray = np.rint(255 / 4 * small).astype(np.uint8).transpose(1, 2, 0).copy()
+    return coarse
 
 
 def _outline(depth: np.ndarray) -> np.ndarray:
@@ -212,20 +223,20 @@ def _outline(depth: np.ndarray) -> np.ndarray:
 
 
 def draw_grid(
-    molecules: "MoleculeBatch",
+    molecules: MoleculeBatch,
     path: Path | str,
     captions: Sequence[str] | None = None,
     n_columns: int = 5,
     title: str = "",
 ) -> None:
-    """Write a PNG with a picture of every molecule of a batch.
+    """Write a PNG with a picture of every molecule of a batch, with the bonds perceived.
 
     Args:
         molecules: what to draw, in this order; none gives a picture that says so.
         path: of the PNG.
         captions: one per molecule, maybe of several lines.
         n_columns: pictures in a row.
-        title: written above them.
+        title: written above them, maybe of several lines; long ones are broken.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -234,31 +245,38 @@ def draw_grid(
     columns = max(1, min(n_columns, n))
     rows = max(1, -(-n // columns))
     lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
+    width = max(2.2 * columns, 4.4)
+    headings = [part for line in title.split("\n") for part in wrap(line, int(10 * width))]
+    title_height = 0.25 * (len(headings) + 1) if headings else 0
     figure = Figure(
-        figsize=(max(2.2 * columns, 4.4), (1.9 + 0.2 * lines) * rows + 0.5 * bool(title)),
-        dpi=150,
-        layout="constrained",
+        figsize=(width, (1.9 + 0.2 * lines) * rows + title_height), dpi=150, layout="constrained"
     )
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
+    bonds = bonded_atoms(molecules)
     for i, (numbers, positions) in enumerate(molecules.arrays()):
-        axes[i].imshow(draw_molecule(numbers, positions, (272, 320)), interpolation="antialiased")
+        picture = draw_molecule(numbers, positions, bonds[i], size=(272, 320))
+        axes[i].imshow(picture, interpolation="antialiased")
         if captions:
-            axes[i].text(
-                0.5,
-                -0.02,
-                captions[i],
-                transform=axes[i].transAxes,
-                ha="center",
-                va="top",
-                fontsize=9,
-                linespacing=1.35,
-                color="#333333",
-            )
+            _write_below(axes[i], captions[i])
     if not n:
         axes[0].text(0.5, 0.5, "no molecules", ha="center", va="center", color="#777777")
-    if title:
-        figure.suptitle(title, fontsize=12, color="#222222")
+    if headings:
+        figure.suptitle("\n".join(headings), fontsize=12, color="#222222")
     write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
+
+
+def _write_below(ax: "Axes", caption: str) -> None:
+    ax.text(
+        0.5,
+        -0.02,
+        caption,
+        transform=ax.transAxes,
+        ha="center",
+        va="top",
+        fontsize=9,
+        linespacing=1.35,
+        color="#333333",
+    )

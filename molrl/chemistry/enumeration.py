@@ -61,7 +61,8 @@ class _Graph:
     @property
     def free(self) -> np.ndarray:
         """``(n,)``: the valence of each unit that is left for hydrogens."""
-        return np.array([_valence(unit) for unit in self.units]) - self.orders.sum(1)
+        free: np.ndarray = np.array([_valence(unit) for unit in self.units]) - self.orders.sum(1)
+        return free
 
     def with_bond(self, i: int, j: int) -> "_Graph":
         """The graph with the bond between i and j one order higher."""
@@ -284,7 +285,8 @@ def _raisable(graph: _Graph) -> tuple[list[tuple[int, int]], np.ndarray]:
 def _graph_distances(orders: np.ndarray) -> np.ndarray:
     from scipy.sparse.csgraph import shortest_path
 
-    return shortest_path(orders > 0, unweighted=True)
+    distances: np.ndarray = shortest_path(orders > 0, unweighted=True)
+    return distances
 
 
 @cache

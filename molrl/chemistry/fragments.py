@@ -146,4 +146,5 @@ def _turning(vector: NDArray[np.float64], direction: float) -> NDArray[np.float6
     if cosine < -1 + 1e-9:
         return np.diag([-1.0, -1.0, 1.0])
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + cross + cross @ cross / (1 + cosine)
+    turning: NDArray[np.float64] = np.eye(3) + cross + cross @ cross / (1 + cosine)
+    return turning

@@ -26,12 +26,13 @@ def rmsd(first: MoleculeBatch, second: MoleculeBatch) -> Tensor:
     if not same or not bool((first.numbers == second.numbers).all()):
         raise ValueError("rmsd compares geometries of the same atoms")
     x, y = _centred(first), _centred(second)
-    overlap = first.sum_atoms(x[:, :, None] * y[:, None, :])
-    values = torch.linalg.svdvals(overlap)
-    mirrored = torch.linalg.det(overlap) < 0
-    best = values[:, 0] + values[:, 1] + torch.where(mirrored, -values[:, 2], values[:, 2])
-    squares = first.sum_atoms((x.square() + y.square()).sum(-1)) - 2 * best
-    return (squares.clamp(min=0) / first.n_atoms.clamp(min=1)).sqrt()
+    left, _, right = torch.linalg.svd(first.sum_atoms(x[:, :, None] * y[:, None, :]))
+    right[:, 2] *= torch.linalg.det(left @ right).sign()[:, None]  # a rotation, no reflection
+    turned = torch.einsum("ij,ijk->ik", x, (left @ right)[first.molecule])
+    # Not to turn is a rigid motion too, and leaves nothing of what did not move.
+    squares = torch.minimum(*(first.sum_atoms((z - y).square().sum(-1)) for z in (turned, x)))
+    distances: Tensor = (squares / first.n_atoms.clamp(min=1)).sqrt()
+    return distances
 
 
 def _centred(molecules: MoleculeBatch) -> Tensor:

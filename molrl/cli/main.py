@@ -57,7 +57,8 @@ def _run(argv: Sequence[str]) -> int:
     # Many small tensors: on a busy machine a second thread makes training 3 times slower.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     module, _, function = arguments.target.partition(":")
-    return getattr(importlib.import_module(module), function)(arguments)
+    code: int = getattr(importlib.import_module(module), function)(arguments)
+    return code
 
 
 def _complain(line: str, code: int) -> int:

@@ -18,7 +18,7 @@ from molrl.envs.vector import MolDesignVectorEnv
 from molrl.evaluation.judge import judge
 from molrl.evaluation.outputs import draw_best, write_molecules
 from molrl.evaluation.plots import plot_learning_curve
-from molrl.evaluation.reference import reference_return
+from molrl.evaluation.reference import best_known, best_known_energy
 from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
 from molrl.runs.checkpoints import Checkpoint
@@ -87,7 +87,7 @@ class Run:
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         device = resolve_device(config.device)
         energy = load_energy(config.energy, device)
-        self._counted = energy.faults.copy()  # a model may have served another run
+        self._counted: Counter[str] = Counter()
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
@@ -99,7 +99,8 @@ class Run:
         self.training: AgentTraining = AGENTS.load(config.agent)(
             env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
         )
-        self.reference = reference_return(config.task.bag, env.energy_model)
+        self._best_known = best_known(config.task.bag, env.energy_model)
+        self.reference = self._best_known.value
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -218,7 +219,8 @@ class Run:
     def _judged_sample(self, folder: RunFolder) -> dict[str, Any]:
         """Figures of molecules that the policy makes; none if it cannot complete any."""
         energy = self.training.env.energy_model
-        generator = AgentGenerator(folder.path, energy, str(self.training.ppo.device))
+        device, reward = str(self.training.ppo.device), self.config.env.reward
+        generator = AgentGenerator(folder.path, energy, device, reward)
         n, seed = self.config.evaluation.n_molecules, self.config.seed
         try:
             made = generator.generate(self.config.task.bag, n, seed)
@@ -228,7 +230,8 @@ class Run:
         returns = _returns(made)
         verdict = judge(made.molecules)
         write_molecules(verdict, folder.path)
-        draw_best(verdict, folder.picture_file)
+        best = best_known_energy(verdict, self._best_known)
+        draw_best(verdict, folder.picture_file, best)
         figures = verdict.summary()
         return {
             "return_fraction": self._fraction(returns["mean_return"]),

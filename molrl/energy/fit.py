@@ -204,7 +204,7 @@ class Fit:
         rate = self._learning_rate()
         self.network.zero_grad()
         loss, energy_error, force_error = self._loss(chosen)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.ranks.average_gradients(list(self.parameters.values()))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
         if not torch.isfinite(norm):  # on all ranks at once
@@ -253,7 +253,7 @@ class Fit:
         live = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.network.load_state_dict(self.average, strict=False)
         energy_errors, force_errors = [], []
-        for part in chosen.split(128):
+        for part in torch.split(chosen, 128):
             molecules, _, forces = self.data.take(part)
             molecules = molecules.to(self.device)
             graph = self.objective.batcher(molecules, torch.float32)
@@ -325,8 +325,9 @@ def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tens
     """
     order = torch.randperm(len(n_atoms), generator=generator)
     pools = []
-    for pool in order[: len(order) // size * size or None].split(_POOL * size):
-        batches = pool[torch.argsort(n_atoms[pool], stable=True)].split(size)
+    whole = order[: len(order) // size * size or None]
+    for pool in torch.split(whole, _POOL * size):
+        batches = torch.split(pool[torch.argsort(n_atoms[pool], stable=True)], size)
         pools += [batches[i] for i in torch.randperm(len(batches), generator=generator)]
     return torch.cat(pools)
 

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -33,6 +32,8 @@ class EnergyOutput:
             and in ASE's units ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``
             or, of a property of atoms, ``(n_atoms_total, ...)``; NaN where it failed.
         failures: index of each molecule whose energy failed, with the reason.
+        faults: how often each thing went wrong on the way to these energies, whether it was put
+            right (a worker replaced, a batch halved) or is among the failures.
     """
 
     energy: Tensor
@@ -42,6 +43,7 @@ class EnergyOutput:
     atom_uncertainty: Tensor | None = None
     properties: dict[str, Tensor] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
 
 
 class EnergyModel(ABC):
@@ -61,8 +63,6 @@ class EnergyModel(ABC):
         elements: the atomic numbers it knows, ascending.
         device: where it computes.
         offers_uncertainty: whether :meth:`evaluate` can say how unsure it is.
-        calls: how many times :meth:`evaluate` was called.
-        evaluations: how many molecules were evaluated in all.
     """
 
     implemented_properties: tuple[str, ...] = ("energy", "forces")
@@ -70,13 +70,6 @@ class EnergyModel(ABC):
     elements: tuple[int, ...]
     device: torch.device = torch.device("cpu")
     offers_uncertainty: bool = False
-    calls: int = 0
-    evaluations: int = 0
-
-    @cached_property
-    def faults(self) -> Counter[str]:
-        """How often what went wrong, by what it was; a run goes on, and says so at its end."""
-        return Counter()
 
     def evaluate(
         self,
@@ -97,15 +90,13 @@ class EnergyModel(ABC):
             properties: what else to return, of ``implemented_properties``.
 
         Raises:
-            InputError: if a coordinate is not finite, two atoms are in one place, or an element
-                or a property is not known to the model.
+            InputError: if the molecules are something else, a coordinate is not finite, two atoms
+                are in one place, or an element or a property is not known to the model.
         """
-        self._check_properties(properties)
+        self.check_properties(properties)
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
         molecules = molecules.check(self.elements)
-        self.calls += 1
-        self.evaluations += len(molecules)
         features = descriptors or (uncertainty and self.offers_uncertainty)
         if properties:
             output = self._evaluate_with(molecules, properties, forces=forces, descriptors=features)
@@ -118,7 +109,8 @@ class EnergyModel(ABC):
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
             output.energy[i] = float("nan")
             output.failures.setdefault(i, f"the energy of {self.name} is not a finite number")
-        self.faults.update({NO_ENERGY: len(output.failures)} if output.failures else {})
+        if output.failures:
+            output.faults[NO_ENERGY] += len(output.failures)
         return output
 
     @abstractmethod
@@ -138,7 +130,12 @@ class EnergyModel(ABC):
         """:meth:`_evaluate`, with ``properties``; overridden where a model has any."""
         return self._evaluate(molecules, forces=forces, descriptors=descriptors)
 
-    def _check_properties(self, properties: Sequence[str]) -> None:
+    def check_properties(self, properties: Sequence[str]) -> None:
+        """Check that :meth:`evaluate` gives each of the properties.
+
+        Raises:
+            InputError: if it does not give one.
+        """
         further = [p for p in self.implemented_properties if p not in ("energy", "forces")]
         if isinstance(properties, str):
             raise InputError(f"properties are a list such as ['dipole'], not {properties!r}")
@@ -177,7 +174,7 @@ class EnergyModel(ABC):
             molecules: of elements that the model knows.
         """
         known, numbers = self.atom_energies(), molecules.numbers
-        present = numbers.unique().tolist()
+        present = numbers.unique().tolist()  # type: ignore[no-untyped-call]  # untyped in torch
         table = torch.zeros(max(present, default=0) + 1, dtype=torch.float64)
         for number in present:
             table[number] = known[number]

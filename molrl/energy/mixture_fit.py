@@ -72,7 +72,7 @@ def fit_uncertainty(
     index = index[torch.randperm(len(index), generator=generator)[:MAX_STRUCTURES]].sort().values
     molecules, energy, _ = data.take(index)
     features, errors = [], []
-    for part in torch.arange(len(index)).split(_CHUNK):
+    for part in torch.split(torch.arange(len(index)), _CHUNK):
         output = model.evaluate(molecules[part], descriptors=True)
         assert output.descriptors is not None
         features.append(model.final_features(output.descriptors).cpu())

@@ -58,7 +58,7 @@ def orthogonalized(matrices: Tensor) -> Tensor:
         The same shape and type.
     """
     size = matrices.norm(dim=(-2, -1), keepdim=True)
-    x = (matrices / size.clamp(min=1e-12)).to(_product_type(matrices.device))
+    x: Tensor = (matrices / size.clamp(min=1e-12)).to(_product_type(matrices.device))
     wide = x if x.shape[-2] <= x.shape[-1] else x.mT
     a, b, c = _QUINTIC
     for _ in range(_ITERATIONS):

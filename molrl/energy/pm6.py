@@ -29,7 +29,8 @@ class PM6Energy(SemiempiricalEnergy):
             self._version = version("scine-sparrow")
         except PackageNotFoundError:
             raise InputError(
-                "energy model 'pm6' needs scine-sparrow; pip install 'molrl[pm6]'"
+                "energy model 'pm6' needs scine-sparrow, which there is for Python 3.11 and 3.12: "
+                "pip install 'molrl[pm6]'"
             ) from None
         super().__init__(n_workers, seconds)
 

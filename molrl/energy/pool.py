@@ -192,11 +192,12 @@ def _answer(connection: Connection, worker: _Worker) -> tuple[str, Any]:
     if not connection.poll():
         return HUNG, "no answer in time"
     try:
-        return connection.recv()
+        answer: tuple[str, Any] = connection.recv()
     except (EOFError, OSError):
         with contextlib.suppress(subprocess.TimeoutExpired):
             worker.process.wait(timeout=1)
         return DIED, f"exit code {worker.process.returncode}"
+    return answer
 
 
 def _end(workers: dict[Connection, _Worker]) -> None:

@@ -1,5 +1,6 @@
 """Energy models by name."""
 
+from pathlib import Path
 from typing import Any
 
 from ase.calculators.calculator import BaseCalculator
@@ -23,13 +24,16 @@ ENERGY_MODELS = Registry(
     },
 )
 
-_LOADED: dict[tuple[str, str], EnergyModel] = {}
+# By name, device and trust: the sums of the files that a model came from, and the model.
+_LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel]] = {}
 
 
 def load_energy(
     name: str | EnergyModel | BaseCalculator = "mace", device: str = "auto", trust: bool = False
 ) -> EnergyModel:
     """The energy model called ``name``. A process holds one of each.
+
+    One that came from a file is loaded again when the file, or the mixture beside it, has changed.
 
     Args:
         name: ``"mace"``, ``"mace-small"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with
@@ -62,13 +66,29 @@ def load_energy(
     is_network = kind.startswith("mace")
     if colon and (not is_network or kind == "mace-small"):
         raise InputError(f"{name!r}: {kind} takes nothing after a colon")
-    key = (name, device if is_network else "cpu")  # the others have no GPU code
-    if key not in _LOADED:
+    key = (name, device if is_network else "cpu", trust)  # the others have no GPU code
+    sums = _sum_files(argument)
+    if key not in _LOADED or _LOADED[key][0] != sums:
         arguments = [argument] if argument else []
         options: dict[str, Any] = {"device": device} if is_network else {}
         options |= {"trust": trust} if kind == "mace" else {}
-        _LOADED[key] = factory(*arguments, **options)
-    return _LOADED[key]
+        _LOADED[key] = sums, factory(*arguments, **options)
+    return _LOADED[key][1]
+
+
+def _sum_files(argument: str) -> str:
+    """The SHA-256 sums of the file that an argument names and of the mixture beside it, if any.
+
+    A header of weights holds the sum of its tensors, so that theirs is in it.
+    """
+    from molrl.energy.uncertainty import beside
+    from molrl.runs.weights import sha256
+
+    path = Path(argument)
+    if not argument or not path.is_file():  # PATH@HEAD
+        path = Path(argument.rpartition("@")[0])
+    files = [file for file in (path, beside(path)) if file.is_file()] if path.name else []
+    return " ".join(sha256(file.read_bytes()) for file in files)
 
 
 def resolve_device(device: str) -> str:

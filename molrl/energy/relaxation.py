@@ -1,9 +1,10 @@
 """Relaxation of many molecules at once under one energy model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
@@ -47,7 +48,7 @@ class Relaxed:
 
 
 def relax(
-    molecules: MoleculeBatch,
+    molecules: MoleculeBatch | Atoms | Iterable[Atoms],
     model: EnergyModel,
     force_tolerance: float = FORCE_TOLERANCE,
     max_steps: int = MAX_STEPS,
@@ -61,7 +62,8 @@ def relax(
     energy is not taken. Turning a molecule turns its way down with it.
 
     Args:
-        molecules: where to start; molecules without atoms are at their minimum.
+        molecules: where to start, a batch or ASE atoms; molecules without atoms are at their
+            minimum.
         model: the energy.
         force_tolerance: eV/Å; a molecule has converged when no atom feels more.
         max_steps: energy calls after the first.
@@ -71,6 +73,8 @@ def relax(
     Raises:
         InputError: if the model cannot take the molecules.
     """
+    if not isinstance(molecules, MoleculeBatch):
+        molecules = MoleculeBatch.from_ase(molecules)
     search = _Search(molecules.to(dtype=torch.float64), model)
     for _ in range(max_steps):
         moving = search.moving(force_tolerance)
@@ -130,7 +134,8 @@ class _Search:
         """``(n_molecules,)`` the largest force on an atom, NaN where there is none known."""
         if not self.x.shape[1]:
             return torch.zeros_like(self.energy)
-        return self.force.norm(dim=-1).amax(-1)
+        largest: Tensor = self.force.norm(dim=-1).amax(-1)
+        return largest
 
     def moving(self, force_tolerance: float) -> Tensor:
         """``(m,)`` those that are neither at rest nor stalled nor without an energy."""

@@ -31,7 +31,7 @@ class SemiempiricalEnergy(EnergyModel):
     def __init__(self, n_workers: int | None = None, seconds: float = 120.0) -> None:
         n_workers = n_workers or cores_of_this_rank()
         worker = Path(__file__).with_name(self.worker)
-        self._pool = Pool(worker, n_workers, seconds, self.faults)
+        self._pool = Pool(worker, n_workers, seconds)
 
     def _rest(self, spin: int) -> tuple[Any, ...]:
         """What the worker is told besides the molecule and its charge, of the multiplicity."""
@@ -57,6 +57,7 @@ class SemiempiricalEnergy(EnergyModel):
             )
         ]
         filled = [i for i, task in enumerate(tasks) if len(task[0])]
+        before = self._pool.faults.copy()
         results = self._pool.map([tasks[i] for i in filled])
         energy = np.zeros(len(tasks))
         gradients = [np.full((len(task[0]), 3), np.nan) for task in tasks]
@@ -75,7 +76,11 @@ class SemiempiricalEnergy(EnergyModel):
         energies = torch.from_numpy(energy * Hartree).to(molecules.device)
         dipoles = torch.from_numpy(dipole * Bohr).to(molecules.device)
         return EnergyOutput(
-            energies, forces=force, properties=dict.fromkeys(properties, dipoles), failures=failures
+            energies,
+            forces=force,
+            properties=dict.fromkeys(properties, dipoles),
+            failures=failures,
+            faults=self._pool.faults - before,
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ J. Comput. Chem. 44, 2120 (2023), added to Bannwarth, Ehlert and Grimme, J. Chem
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -68,7 +69,7 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         )
         low, high = both.energy[:n], both.energy[n:]
         lost = int((low.isfinite() & ~high.isfinite()).sum())
-        self.faults.update({NO_HIGH_SPIN: lost} if lost else {})
+        faults = both.faults + Counter({NO_HIGH_SPIN: lost})
         crossed = high < low  # never where one of them is NaN
         force = None
         if both.forces is not None:
@@ -80,4 +81,4 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         }
         failures = {i: reason for i, reason in both.failures.items() if i < n}
         energy = torch.where(crossed, high, low)
-        return EnergyOutput(energy, forces=force, properties=further, failures=failures)
+        return EnergyOutput(energy, force, properties=further, failures=failures, faults=faults)

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from molrl.envs.face import OnTask
+from molrl.envs.face import OnTask, plain_seed
 from molrl.envs.rules import ACTION_SIZE, REASON_TEXTS, Reason, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
@@ -114,7 +114,7 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
             InputError: if an option is not known or does not fit.
         """
         chosen = self.task.choose(options or {})
-        super().reset(seed=seed)
+        super().reset(seed=plain_seed(seed))
         if seed is not None:
             self._source = self.task.new_source()
         self._begin(chosen)

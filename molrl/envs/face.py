@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 from gymnasium.error import ResetNeeded
 
-from molrl.energy import EnergyModel
+from molrl.energy.counting import CountedEnergy
 from molrl.envs.state import CanvasState
 from molrl.envs.task import Task
 
@@ -25,8 +26,8 @@ class OnTask:
         return self.task.elements
 
     @property
-    def energy_model(self) -> EnergyModel:
-        """What pays."""
+    def energy_model(self) -> CountedEnergy:
+        """The energy model used for the reward; it counts what this environment asks it."""
         return self.task.energy_model
 
     @property
@@ -39,3 +40,8 @@ class OnTask:
         if self._state is None:
             raise ResetNeeded("there is no episode going on; call reset() first")
         return self._state
+
+
+def plain_seed(seed: object) -> Any:  # noqa: ANN401 - Gymnasium checks what it is
+    """Return a NumPy integer as a Python one, which Gymnasium insists on; all else as it is."""
+    return int(seed) if isinstance(seed, np.integer) else seed

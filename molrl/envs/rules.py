@@ -88,12 +88,14 @@ class Transition:
     @property
     def truncated(self) -> Bools:
         """``(B,)`` bool: the episode was cut off at the limit of steps."""
-        return self.reason == Reason.STEP_LIMIT
+        truncated: Bools = self.reason == Reason.STEP_LIMIT
+        return truncated
 
     @property
     def terminated(self) -> Bools:
         """``(B,)`` bool: the episode ended of itself."""
-        return (self.reason != Reason.GOING_ON) & ~self.truncated
+        ended: Bools = self.reason != Reason.GOING_ON
+        return ended & ~self.truncated
 
     @property
     def reason_texts(self) -> NDArray[np.object_]:
@@ -203,6 +205,7 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
             payment.reward,
             after.energy,
             payment.uncertainty,
+            payment.properties,
             game.binding.model,
         )
         if len(accepted) < len(after):
@@ -211,7 +214,10 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
             terms[name][accepted] = values
             failed = accepted[~np.isfinite(values)]
             reason[failed] = Reason.REWARD_FAILED
-            failures |= {int(i): f"{name} is not a finite number" for i in failed}
+            failures |= {
+                int(i): f"{name} is not a finite number for {molecules[int(i)].bags()[0]}"
+                for i in failed
+            }
     stands = _ACCEPTED[reason]
     for values in terms.values():
         values[~stands] = 0.0

@@ -29,6 +29,11 @@ class OneBag:
     bag: Bag
 
     @property
+    def bags(self) -> Sequence[Bag]:
+        """The one."""
+        return [self.bag]
+
+    @property
     def elements(self) -> set[int]:
         """Atomic numbers in the bag."""
         return set(self.bag)

@@ -82,7 +82,8 @@ class CanvasState:
     @cached_property
     def n_atoms(self) -> NDArray[np.int64]:
         """``(B,)`` int64: atoms on each canvas; they fill the first slots."""
-        return np.count_nonzero(self.numbers, axis=1).astype(np.int64)
+        n_atoms: NDArray[np.int64] = np.count_nonzero(self.numbers, axis=1).astype(np.int64)
+        return n_atoms
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Name to array, for whoever stores a state; ``CanvasState(**arrays)`` is the way back."""

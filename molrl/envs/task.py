@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment
-from molrl.energy import EnergyModel, load_energy
+from molrl.energy import load_energy
+from molrl.energy.counting import CountedEnergy
 from molrl.envs.config import EnvConfig, TaskConfig
 from molrl.envs.rules import SOLO, Game
-from molrl.envs.sources import BagSource, OneBag
+from molrl.envs.sources import BagSource, DrawnBags, OneBag
 from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState, Start
 from molrl.errors import InputError, did_you_mean
@@ -69,7 +70,7 @@ class Task(Generic[ConfigT]):
     Attributes:
         config: the same.
         game: elements, rules and reward, for :func:`molrl.envs.rules.transition`.
-        energy_model: what pays.
+        energy_model: what pays, and counts what it is asked in this task.
         layout: the sizes that the spaces follow from.
 
     Raises:
@@ -90,7 +91,7 @@ class Task(Generic[ConfigT]):
         for bag in self.representatives():
             self.counts(bag)
         self._energies: dict[bytes, float] = {}
-        self.energy_model: EnergyModel = load_energy(config.energy)
+        self.energy_model = CountedEnergy(load_energy(config.energy))
         self.layout = Layout(
             n_elements=len(self._elements),
             canvas_size=config.canvas_size,
@@ -99,16 +100,15 @@ class Task(Generic[ConfigT]):
             max_refills=self.refills,
         )
         self.check(self._fixed, self._shape)
+        reward = build_reward(config.reward, self.energy_model, self.OFFERS)
+        for bag in self.known_bags():
+            reward.check_bag(self._finished(bag))
+        uncertainty = config.rules.max_uncertainty is not None or "uncertainty" in config.reward
         self.game = Game(
             self._elements,
             config.rules,
-            EnergyDifference(
-                self.energy_model,
-                self._elements.tolist(),
-                uncertainty=config.rules.max_uncertainty is not None
-                or "uncertainty" in config.reward,
-            ),
-            build_reward(config.reward, self.energy_model, self.OFFERS),
+            EnergyDifference(self.energy_model, self._elements.tolist(), uncertainty, reward.wants),
+            reward,
             config.max_steps,
         )
 
@@ -141,6 +141,13 @@ class Task(Generic[ConfigT]):
         """Bags that the constructor checks."""
         return [self._source.draw(np.random.default_rng(0))]
 
+    def known_bags(self) -> Sequence[Bag]:
+        """All bags of episodes whose reset chooses none; none where compositions are drawn.
+
+        The constructor checks that their finished molecules can be paid for.
+        """
+        return self.representatives()
+
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers an action chooses among, ascending."""
@@ -166,8 +173,11 @@ class Task(Generic[ConfigT]):
         fixed, shape = self.fixed_atoms(options), self.points(options)
         self.check(fixed, shape)
         bags = self.chosen_bags(options)
-        for bag in [bags.bag] if isinstance(bags, OneBag) else self.representatives():
+        known = bags.bags if isinstance(bags, OneBag | DrawnBags) else None
+        for bag in self.representatives() if known is None else known:
             self.counts(bag, fixed)
+        for bag in self.known_bags() if known is None else known:
+            self.game.reward.check_bag(self._finished(bag, fixed))
         return Chosen(bags, fixed, shape)
 
     def chosen_bags(self, options: Mapping[str, Any]) -> BagSource | None:
@@ -247,6 +257,11 @@ class Task(Generic[ConfigT]):
             raise InputError(f"{len(fixed)} atoms that reach {extent:.1f} Å are too far apart")
         if np.abs(shape).max(initial=0.0) > self.layout.reach:
             raise InputError(f"the shape reaches farther than a canvas of {self.layout.reach} Å")
+
+    def _finished(self, bag: Bag, fixed: Fragment | None = None) -> Bag:
+        """The atoms on the canvas when all refills of a bag are placed."""
+        fixed = self._fixed if fixed is None else fixed
+        return Bag([*fixed.numbers.tolist(), *(1 + self.refills) * bag.numbers])
 
     def _energy(self, fixed: Fragment) -> float:
         if not len(fixed):

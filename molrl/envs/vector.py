@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from molrl.envs.design import MolDesignEnv, make_task
-from molrl.envs.face import OnTask
+from molrl.envs.face import OnTask, plain_seed
 from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
@@ -191,7 +191,10 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
     def _seed(self, seed: int | Sequence[int | None] | None, rows: NDArray[np.intp]) -> None:
         if seed is None:
             return
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if isinstance(seed, Sequence | np.ndarray):
+            seeds = [plain_seed(own) for own in seed]
+        else:
+            seeds = [plain_seed(seed) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds for {self.num_envs} environments")
         for i in rows:

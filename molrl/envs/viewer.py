@@ -70,6 +70,9 @@ class Viewer:
 
 def draw_canvas(numbers: NDArray[np.int64], positions: NDArray[np.float32]) -> Image:
     """Balls and sticks; see :func:`molrl.chemistry.drawing.draw_molecule`."""
+    from molrl.chemistry.bonds import bonded_atoms
     from molrl.chemistry.drawing import draw_molecule
+    from molrl.molecules import MoleculeBatch
 
-    return draw_molecule(numbers, positions, size=IMAGE_SIZE)
+    (bonds,) = bonded_atoms(MoleculeBatch.from_arrays([(numbers, positions)]))
+    return draw_molecule(numbers, positions, bonds, size=IMAGE_SIZE)

@@ -52,7 +52,8 @@ class Verdict:
     @property
     def energy_above_relaxed(self) -> np.ndarray:
         """``(n_molecules,)`` float64, eV per molecule above its own relaxed geometry."""
-        return self.energy - self.relaxed_energy
+        above: np.ndarray = self.energy - self.relaxed_energy
+        return above
 
     @property
     def valid(self) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.signal import lfilter
 
 from molrl.runs.atomic import write_atomically
 
@@ -20,15 +21,28 @@ _CURVES = {
 def plot_learning_curve(
     rows: Sequence[Mapping[str, float | int | None]], path: Path | str, title: str = ""
 ) -> None:
-    """Write a PNG of how a run learned.
-
-    Drawn are the return fraction, the share of valid molecules and that of complete episodes over
-    environment steps, as many of them as the rows have: each figure thin, its running mean thick.
+    """Write :func:`draw_learning_curve` as a PNG.
 
     Args:
         rows: of ``metrics.csv``, as :func:`molrl.runs.metrics.read_metrics` reads it.
         path: of the PNG.
         title: written above, such as the bag and the energy model.
+    """
+    save_figure(draw_learning_curve(rows, title), path)
+
+
+def draw_learning_curve(
+    rows: Sequence[Mapping[str, float | int | None]], title: str = ""
+) -> Figure:
+    """Draw how a run learned, with the legend below.
+
+    Drawn are the return fraction, the share of valid molecules and that of complete episodes over
+    environment steps, as many of them as the rows have: each figure as it was measured thin,
+    :func:`smoothed` thick.
+
+    Args:
+        rows: as in :func:`plot_learning_curve`.
+        title: as there.
     """
     figure = blank_figure(7.2, 4.2)
     ax = figure.subplots()
@@ -37,7 +51,27 @@ def plot_learning_curve(
         _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
     _decorate(ax)
     ax.set_title(title, fontsize=11, loc="left", color="#333333")
-    save_figure(figure, path)
+    if ax.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside lower center", ncols=len(_CURVES))
+    return figure
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """Compute the exponential moving average of a curve, which follows it and never runs ahead.
+
+    Each value counts ``1 / (1 + n / 150)``: a dip has halved after one update of 150, and is as
+    wide in the picture of a longer run.
+
+    Args:
+        values: ``(n,)`` float, at least one.
+
+    Returns:
+        ``(n,)`` float64.
+    """
+    weight = 1 / (1 + len(values) / 150)
+    start = [(1 - weight) * values[0]]
+    average, _ = lfilter([weight], [1, weight - 1], values, zi=start)
+    return np.asarray(average, np.float64)
 
 
 def blank_figure(width: float, height: float) -> Figure:
@@ -53,18 +87,13 @@ def save_figure(figure: Figure, path: Path | str) -> None:
 
 
 def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:
-    """One figure: its points thin, their running mean thick."""
+    """One figure: as measured thin, smoothed thick."""
     points = points[np.isfinite(points).all(1)]
     if not len(points):
         return
-    reach = len(points) // 50
-    sums = np.cumsum(np.concatenate([[0.0], points[:, 1]]))
-    middle = np.arange(len(points))
-    first, last = np.maximum(middle - reach, 0), np.minimum(middle + reach + 1, len(points))
-    smooth = (sums[last] - sums[first]) / (last - first)
     ax.plot(points[:, 0], points[:, 1], color=color, lw=0.7, alpha=0.35)
     marker = "o" if len(points) < 3 else None
-    ax.plot(points[:, 0], smooth, color=color, lw=2, marker=marker, label=label)
+    ax.plot(points[:, 0], smoothed(points[:, 1]), color=color, lw=2, marker=marker, label=label)
 
 
 def _decorate(ax: Axes) -> None:
@@ -78,8 +107,6 @@ def _decorate(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}".replace(",", "\u202f"))
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, lw=0.6)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, loc="lower right")
 
 
 def _limits(ax: Axes) -> tuple[float, float]:

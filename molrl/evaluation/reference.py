@@ -1,4 +1,4 @@
-"""What a bag is worth at best: the measure that returns are divided by."""
+"""What a bag is worth at best: the measure of returns, and of the energies of a sample."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,11 @@ import torch
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.enumeration import isomers
+from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
+from molrl.evaluation.judge import Verdict, judge
 from molrl.molecules import MoleculeBatch
 
 N_ISOMERS = 400  # isomers that are compared; small bags have fewer
@@ -77,3 +79,42 @@ def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
 def reference_return(bag: Bag | str, energy: EnergyModel) -> float:
     """The return of the best known molecule of a bag, eV: :attr:`Reference.value`."""
     return best_known(bag, energy).value
+
+
+@dataclass(frozen=True)
+class BestKnown:
+    """The isomer of the lowest GFN2-xTB energy that is known.
+
+    Attributes:
+        energy: eV, total energy, relaxed.
+        smiles: what it is.
+    """
+
+    energy: float
+    smiles: str
+
+
+def best_known_energy(verdict: Verdict, reference: Reference | None = None) -> BestKnown | None:
+    """Find the lowest of the shipped isomers, a reference and the sample itself.
+
+    Args:
+        verdict: of the sample, by GFN2-xTB.
+        reference: the best known molecule under another energy model; it is relaxed again.
+
+    Returns:
+        None if the molecules are not all of one formula, or no isomer besides them is known.
+    """
+    if not verdict.same_atoms:
+        return None
+    shipped = shipped_molecules().isomers(verdict.molecules[0].bags()[0])
+    known = [BestKnown(float(shipped.energy[0]), shipped.identities[0])] if len(shipped) else []
+    known += _lowest(judge(reference.molecule.to("cpu"))) if reference else []
+    return min(known + _lowest(verdict), key=lambda one: one.energy) if known else None
+
+
+def _lowest(verdict: Verdict) -> list[BestKnown]:
+    """Return the lowest valid molecule that stays what it is; nothing if there is none."""
+    figures = verdict.summary()
+    if figures["lowest_smiles"] is None:
+        return []
+    return [BestKnown(figures["lowest_energy"], figures["lowest_smiles"])]

@@ -2,7 +2,7 @@
 
 from molrl.rewards.binding import EnergyDifference, Payment, Placements
 from molrl.rewards.interface import Placed, RewardTerm
-from molrl.rewards.registry import REWARD_TERMS, Reward, build_reward
+from molrl.rewards.registry import REWARD_TERMS, Reward, build_reward, names_code
 
 __all__ = [
     "REWARD_TERMS",
@@ -13,4 +13,5 @@ __all__ = [
     "Reward",
     "RewardTerm",
     "build_reward",
+    "names_code",
 ]

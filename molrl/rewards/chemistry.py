@@ -7,7 +7,6 @@ import numpy as np
 
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
-from molrl.molecules import MoleculeBatch
 from molrl.rewards.interface import Floats, Placed
 
 
@@ -35,14 +34,23 @@ class Own:
     """At the end: what a function of one's own says of the finished molecules.
 
     Args:
-        call: takes a :class:`molrl.molecules.MoleculeBatch` of n molecules, returns n numbers.
+        call: takes a :class:`~molrl.molecules.MoleculeBatch` of n molecules, returns n numbers. If
+            it has an attribute ``wants``, names of properties of the energy model such as
+            ``("dipole",)``, it takes a second argument: a mapping of each name to n arrays.
+
+    Example:
+        >>> def polarity(molecules, properties):
+        ...     return [np.linalg.norm(dipole) for dipole in properties["dipole"]]
+        >>> polarity.wants = ("dipole",)
+        >>> gym.make("MolDesign-v0", energy="gfn2", reward={"mine": polarity})  # doctest: +SKIP
     """
 
     at_end: ClassVar[bool] = True
     needs: ClassVar[str] = ""
 
-    def __init__(self, call: Callable[[MoleculeBatch], Any]) -> None:
+    def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
+        self.wants: tuple[str, ...] = tuple(getattr(call, "wants", ()))
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)``.
@@ -50,7 +58,8 @@ class Own:
         Raises:
             InputError: if the function does not return one number per molecule.
         """
-        values = np.asarray(self._call(placed.molecules), dtype=np.float64)
+        wanted = [placed.properties] if self.wants else []
+        values = np.asarray(self._call(placed.molecules, *wanted), dtype=np.float64)
         if values.shape != (len(placed),):
             raise InputError(
                 f"a reward of one's own returns {len(placed)} numbers for as many molecules, "

@@ -37,7 +37,8 @@ class Atomisation:
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV per atom."""
         atoms = self._model.isolated_energy(placed.molecules).cpu().numpy()
-        return (atoms - placed.energy) / placed.molecules.n_atoms.numpy()
+        per_atom: Floats = (atoms - placed.energy) / placed.molecules.n_atoms.numpy()
+        return per_atom
 
 
 class RelativeEnergy:
@@ -62,18 +63,20 @@ class RelativeEnergy:
             if not np.isfinite(energy):
                 raise InputError(f"the reference energy of {bag} is {energy}, not a finite number")
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` eV.
+    def check_bag(self, bag: Bag) -> None:
+        """Check that there is a reference for molecules of a bag.
 
         Raises:
-            InputError: if a formula has no reference.
+            InputError: if there is none.
         """
-        bags = placed.molecules.bags()
-        for bag in bags:
-            if bag not in self._references:
-                known = ", ".join(map(str, self._references))
-                raise InputError(f"no reference energy for {bag}; there is one for {known}")
-        return np.array([self._references[bag] for bag in bags]) - placed.energy
+        if bag not in self._references:
+            known = ", ".join(map(str, self._references))
+            raise InputError(f"no reference energy for {bag}; there is one for {known}")
+
+    def __call__(self, placed: Placed) -> Floats:
+        """``(n,)`` eV; NaN where a formula has no reference."""
+        references = [self._references.get(bag, np.nan) for bag in placed.molecules.bags()]
+        return np.array(references) - placed.energy
 
 
 class RelaxedEnergy:
@@ -90,8 +93,9 @@ class RelaxedEnergy:
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` eV."""
-        energy = placed.relaxed.energy.cpu().numpy()
-        return self._model.isolated_energy(placed.molecules).cpu().numpy() - energy
+        energy: Floats = placed.relaxed.energy.cpu().numpy()
+        atoms: Floats = self._model.isolated_energy(placed.molecules).cpu().numpy()
+        return atoms - energy
 
 
 class RelaxationMove:

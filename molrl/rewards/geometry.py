@@ -56,7 +56,7 @@ class OutOfShape:
         """``(n,)`` Å, never positive."""
         r = np.linalg.norm(placed.shape - placed.new[:, None], axis=-1)
         weights = np.exp(-self._sharpness * (r - r.min(1, keepdims=True)))
-        mean = (weights * r).sum(1) / weights.sum(1)
+        mean: Floats = (weights * r).sum(1) / weights.sum(1)
         return -np.maximum(mean - self._free, 0.0)
 
 
@@ -107,11 +107,13 @@ class Within:
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)`` Å, never positive."""
-        r = np.linalg.norm(placed.new - self._center, axis=-1)
+        r: Floats = np.linalg.norm(placed.new - self._center, axis=-1)
         return -np.maximum(r - self._radius, 0.0)
 
 
 def _from_new(placed: Placed) -> Floats:
     """``(n_atoms_total,)`` Å: how far each atom is from its canvas's new one."""
     positions = placed.molecules.positions.double().numpy()
-    return np.linalg.norm(positions - placed.new[placed.molecules.molecule.numpy()], axis=-1)
+    new = placed.new[placed.molecules.molecule.numpy()]
+    distances: Floats = np.linalg.norm(positions - new, axis=-1)
+    return distances

@@ -25,6 +25,8 @@ class Placed:
         binding: ``(n,)`` float64, eV, E(canvas before) + E(atom) - E(canvas).
         energy: ``(n,)`` float64, eV, of the canvas.
         uncertainty: ``(n,)`` float64, the model's, of the canvas; NaN where it was not asked for.
+        properties: name of each property that a term wants to one array for each canvas, under
+            ASE's names and in its units ("dipole": ``(3,)`` e Å).
         model: what they are the energies of.
     """
 
@@ -34,6 +36,7 @@ class Placed:
     binding: Floats
     energy: Floats
     uncertainty: Floats
+    properties: dict[str, list[Floats]]
     model: EnergyModel
 
     def __len__(self) -> int:
@@ -48,6 +51,7 @@ class Placed:
             self.binding[rows],
             self.energy[rows],
             self.uncertainty[rows],
+            {name: [values[i] for i in rows] for name, values in self.properties.items()},
             self.model,
         )
 
@@ -65,6 +69,11 @@ class Placed:
 
 class RewardTerm(Protocol):
     """One thing that is paid for.
+
+    Two attributes are optional. ``wants``, a tuple of names, asks for properties of the energy
+    model, which come with the one evaluation of a step and stand in :attr:`Placed.properties`.
+    ``check_bag(bag)`` raises an :class:`~molrl.errors.InputError` if finished molecules of the bag
+    cannot be paid for; it is asked for each bag of a task that has a list of them.
 
     Attributes:
         at_end: whether it is paid once, for the finished molecule; else for every new atom.

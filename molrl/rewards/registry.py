@@ -8,6 +8,7 @@ from math import isfinite
 
 import numpy as np
 
+from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.errors import InputError, did_you_mean
 from molrl.registry import Registry
@@ -41,6 +42,24 @@ class Reward:
     """
 
     terms: dict[str, tuple[float, RewardTerm]]
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """Names of the properties of the energy model that the terms want, each once."""
+        every = (name for _, term in self.terms.values() for name in getattr(term, "wants", ()))
+        return tuple(dict.fromkeys(every))
+
+    def check_bag(self, bag: Bag) -> None:
+        """Check that finished molecules of a bag can be paid for.
+
+        Raises:
+            InputError: if a term cannot.
+        """
+        for name, (_, term) in self.terms.items():
+            try:
+                getattr(term, "check_bag", lambda bag: None)(bag)
+            except InputError as error:
+                raise InputError(f"reward term {name!r}: {error}") from None
 
     def pay(self, placed: Placed, finished: np.ndarray) -> dict[str, Floats]:
         """What each term pays, eV.
@@ -95,6 +114,14 @@ def build_reward(
             raise InputError(f"reward term {name!r} needs a task with a {term.needs} part")
         terms[name] = (float(weight), term)
     return Reward(terms)
+
+
+def names_code(spec: Mapping[str, object] | None) -> bool:
+    """Whether a reward has a term that is a function, or is named by an import string."""
+    return any(
+        callable(given) or (isinstance(given, Mapping) and "call" in given)
+        for given in (spec or {}).values()
+    )
 
 
 def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardTerm:

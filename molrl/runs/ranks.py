@@ -60,7 +60,7 @@ class Ranks:
         flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
         distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat.split([tensor.numel() for tensor in tensors])
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.detach().copy_(part.view_as(tensor))
 

@@ -32,10 +32,11 @@ def save_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Mappin
     """
     path, tensor_path = _paths(path)
     write_atomically(tensor_path, lambda temporary: write_tensors(temporary, tensors))
-    head = dict(header) | {"format": FORMAT, "sha256": sha256(tensor_path.read_bytes())}
+    digest = sha256(tensor_path.read_bytes())
+    head = dict(header) | {"format": FORMAT, "sha256": digest}
     head["header_sha256"] = sha256(to_json(head))
     write_text(path, _written(head))
-    return head["sha256"]
+    return digest
 
 
 def load_weights(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

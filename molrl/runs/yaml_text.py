@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:  # noqa: ANN401 - PyYAML's
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in its stub
         if self.check_event(yaml.AliasEvent):
             raise ConstructorError(
                 None, None, "aliases are not allowed; write the value out", event.start_mark

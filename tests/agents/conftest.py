@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from molrl.agents.config import PolicyConfig
 from molrl.agents.network import CovariantNetwork
@@ -35,13 +37,25 @@ def canvas():
     return make_canvas
 
 
+def random_turn(seed, dtype=torch.float32):
+    """A rotation matrix ``(3, 3)``, uniform among all."""
+    quaternion = np.random.default_rng(seed).normal(size=4)
+    return torch.from_numpy(Rotation.from_quat(quaternion).as_matrix()).to(dtype)
+
+
+@pytest.fixture(scope="session")
+def turn():
+    return random_turn
+
+
 @pytest.fixture(scope="session")
 def network():
     """A network whose heads are not at rest, so that symmetry has something to break."""
-    torch.manual_seed(0)
-    network = CovariantNetwork(PolicyConfig(), len(ELEMENTS))
-    with torch.no_grad():
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = CovariantNetwork(PolicyConfig(), len(ELEMENTS))
         for name, parameter in network.named_parameters():
             if "head" in name or "critic" in name:
-                parameter.add_(0.2 * torch.randn_like(parameter))
+                parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return network.eval()

@@ -3,7 +3,6 @@ import torch
 
 from molrl.agents.network import Actor
 from molrl.agents.rollout import N_NOISE
-from molrl.safe_e3nn import o3
 
 TOLERANCE = 1e-4
 
@@ -28,24 +27,23 @@ def same(a, b):
 
 @pytest.mark.parametrize("n_atoms", [1, 2, 3, 5, 9])
 @pytest.mark.parametrize("mirror", [1, -1])
-def test_rotation_and_reflection(network, canvas, n_atoms, mirror):
+def test_rotation_and_reflection(network, canvas, turn, n_atoms, mirror):
     observation = canvas(n_atoms)
     actions = drawn(network, observation)
     for seed in range(3):
-        torch.manual_seed(seed)
-        turn = mirror * o3.rand_matrix()
+        matrix = mirror * turn(seed)
         moved = actions.clone()
-        moved[:, 2:] = actions[:, 2:] @ turn.T
-        turned = observation | {"positions": observation["positions"] @ turn.T}
+        moved[:, 2:] = actions[:, 2:] @ matrix.T
+        turned = observation | {"positions": observation["positions"] @ matrix.T}
         same(judged(network, observation, actions), judged(network, turned, moved))
 
 
-def test_heads_see_the_geometry(network, canvas):
+def test_heads_see_the_geometry(network, canvas, turn):
     """The symmetry tests could be passed by a network that sees nothing."""
     observation = canvas(5)
     actions = drawn(network, observation)
     turned = actions.clone()
-    turned[:, 2:] = actions[:, 2:] @ o3.rand_matrix().T
+    turned[:, 2:] = actions[:, 2:] @ turn(0).T
     change = judged(network, observation, actions).log_prob
     change = change - judged(network, observation, turned).log_prob
     assert change.abs().max() > 0.05

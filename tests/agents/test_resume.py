@@ -35,6 +35,7 @@ def unbroken(tmp_path_factory):
     return agent, rows, checkpoints
 
 
+@pytest.mark.bitwise
 @pytest.mark.parametrize("when", [0, 3, -2])
 def test_a_resumed_training_ends_bit_for_bit_as_an_unbroken_one(unbroken, when):
     whole, rows, checkpoints = unbroken

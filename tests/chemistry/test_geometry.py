@@ -13,16 +13,34 @@ def of(*images):
     return MoleculeBatch.from_ase(list(images))
 
 
-def test_a_rigid_motion_is_no_distance_and_an_empty_canvas_has_none():
+def test_rmsd_of_a_rigid_motion_is_zero_and_of_an_empty_canvas_too():
     first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CO2", "H2")]
     second = [image.copy() for image in first]
     for seed, image in enumerate(second):
         image.positions = Rotation.random(random_state=seed).apply(image.positions) + 5
     distances = rmsd(of(*first, Atoms(), Atoms("C")), of(*second, Atoms(), Atoms("C")))
-    torch.testing.assert_close(distances, torch.zeros(6).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(distances, torch.zeros(6).double(), atol=1e-12, rtol=0)
 
 
-def test_it_agrees_with_ase_for_every_molecule_of_a_batch():
+def test_rmsd_of_what_did_not_move_is_exactly_zero():
+    images = of(*(molecule(name) for name in ("CH3CH2OH", "C6H6", "CO2", "H2")), Atoms("C"))
+    assert rmsd(images, images).tolist() == [0.0] * 5
+
+
+@pytest.mark.parametrize("growth", [1e-3, 1e-6, 1e-9])
+def test_rmsd_resolves_a_growth_of_the_molecule_however_small(growth):
+    """No rotation undoes it: the distance is the growth times the radius of gyration."""
+    first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "H2")]
+    second = [image.copy() for image in first]
+    for seed, image in enumerate(second):
+        image.positions *= 1 + growth
+        image.positions = Rotation.random(random_state=seed).apply(image.positions)
+    radii = [image.positions.std(axis=0) for image in first]
+    expected = [growth * np.linalg.norm(radius) for radius in radii]
+    np.testing.assert_allclose(rmsd(of(*first), of(*second)), expected, rtol=1e-4)
+
+
+def test_rmsd_agrees_with_ase_for_every_molecule_of_a_batch():
     rng = np.random.default_rng(0)
     first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CH3OH", "H2O")] * 3
     second = [image.copy() for image in first]
@@ -35,7 +53,7 @@ def test_it_agrees_with_ase_for_every_molecule_of_a_batch():
     np.testing.assert_allclose(rmsd(of(*first), of(*second)), expected, rtol=1e-6)
 
 
-def test_mirror_images_are_apart():
+def test_rmsd_keeps_mirror_images_apart():
     chiral = Atoms(
         "CHFClBr", [[0, 0, 0], [0, 0, 1.1], [1.3, 0, -0.4], [-0.8, 1.5, -0.5], [-1, -1.6, -0.6]]
     )
@@ -44,6 +62,6 @@ def test_mirror_images_are_apart():
     assert rmsd(of(chiral), of(mirrored)) > 0.3
 
 
-def test_other_atoms_are_refused():
+def test_rmsd_refuses_other_atoms():
     with pytest.raises(ValueError, match="same atoms"):
         rmsd(of(molecule("CO")), of(molecule("N2")))

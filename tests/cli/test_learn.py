@@ -1,6 +1,9 @@
 """molrl energy learn: a round on real physics, and resumed; bad input is refused at once."""
 
+import json
+
 import pytest
+from PIL import Image
 
 from molrl.cli.main import main
 from molrl.energy import load_energy
@@ -50,12 +53,16 @@ def test_a_run_learns_is_drawn_and_goes_on_where_it_was_left(config, data, here,
     weights = here / "run" / "round-1" / "mace.json"
     assert f"mace:{weights.relative_to(here)}" in capsys.readouterr().out
     assert load_energy(f"mace:{weights}").offers_uncertainty
-    names = ["summary.json", "rounds.png", "round-1/mace.safetensors", "metrics.csv"]
-    before = [(here / "run" / name).read_bytes() for name in names]
+    made = ["round-1/mace.safetensors", "metrics.csv"]
+    before = [(here / "run" / name).read_bytes() for name in made]
+    summary = json.loads((here / "run" / "summary.json").read_text())
     (here / "run" / "summary.json").unlink()
     (here / "run" / "rounds.png").unlink()
     assert main(["resume", "run"]) == 0
-    assert [(here / "run" / name).read_bytes() for name in names] == before
+    assert [(here / "run" / name).read_bytes() for name in made] == before  # not made again
+    assert json.loads((here / "run" / "summary.json").read_text()) == pytest.approx(summary)
+    with Image.open(here / "run" / "rounds.png") as image:
+        assert len(image.convert("L").getcolors()) > 10
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from ase.build import molecule
 from tblite.ase import TBLite
 
-from molrl.energy import load_energy
+from molrl.energy import CountedEnergy, load_energy
 from molrl.energy.gfn2 import GFN2Energy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -64,7 +64,7 @@ def test_bad_input_is_refused(model):
 
 
 def test_calls_and_molecules_are_counted():
-    model = GFN2Energy(n_workers=1)
+    model = CountedEnergy(GFN2Energy(n_workers=1))
     model.evaluate([molecule("H2O"), molecule("CH4")])
     model.evaluate(molecule("H2O"))
     assert (model.calls, model.evaluations) == (2, 3)

@@ -8,7 +8,7 @@ from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
 from molrl.chemistry.geometry import rmsd
-from molrl.energy import EnergyModel, EnergyOutput, load_energy
+from molrl.energy import CountedEnergy, EnergyModel, EnergyOutput, load_energy
 from molrl.energy.relaxation import FORCE_TOLERANCE, relax
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -75,8 +75,9 @@ def test_what_is_reported_is_what_the_model_says(gfn2, relaxed):
     assert (largest < FORCE_TOLERANCE + 1e-4).all()
 
 
-def test_what_is_relaxed_stays_where_it_is(gfn2, relaxed):
-    again = relax(relaxed.molecules, gfn2)
+def test_relax_leaves_what_is_relaxed_where_it_is(gfn2, relaxed):
+    # The forces come from another SCF, so the tolerance has room for what an SCF leaves.
+    again = relax(relaxed.molecules, gfn2, force_tolerance=FORCE_TOLERANCE + 1e-4)
     assert (again.steps == 0).all()
     assert rmsd(again.molecules, relaxed.molecules).max() < 1e-12
 
@@ -89,17 +90,23 @@ def test_turned_molecules_relax_alike(gfn2, relaxed):
     assert rmsd(turned.molecules, relaxed.molecules).max() < 0.05
 
 
-def test_the_company_in_a_batch_does_not_matter(gfn2, relaxed):
+def test_relax_does_the_same_to_a_molecule_alone_and_in_a_batch(gfn2, relaxed):
+    # A few steps amplify no rounding, so they agree closely; whole ways end in the same minimum.
+    begun, alone = (relax(m, gfn2, max_steps=4) for m in (distorted(NAMES), distorted(NAMES)[[1]]))
+    torch.testing.assert_close(
+        alone.molecules.positions, begun.molecules[[1]].positions, atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(alone.energy, begun.energy[[1]], atol=1e-4, rtol=0)
     alone = relax(distorted(NAMES)[[1]], gfn2)
-    torch.testing.assert_close(alone.energy, relaxed.energy[[1]], atol=1e-6, rtol=0)
-    assert alone.steps[0] == relaxed.steps[1]
+    torch.testing.assert_close(alone.energy, relaxed.energy[[1]], atol=1e-3, rtol=0)
+    assert rmsd(alone.molecules, relaxed.molecules[[1]]) < 0.05
 
 
 def test_one_energy_call_a_step_for_all_that_move(gfn2):
-    calls, evaluated = gfn2.calls, gfn2.evaluations
-    result = relax(distorted(["CH3OH"] * 5), gfn2)
-    assert gfn2.calls - calls == 1 + result.steps.max()
-    assert gfn2.evaluations - evaluated == 5 + result.steps.sum()
+    counted = CountedEnergy(gfn2)
+    result = relax(distorted(["CH3OH"] * 5), counted)
+    assert counted.calls == 1 + result.steps.max()
+    assert counted.evaluations == 5 + result.steps.sum()
 
 
 @pytest.fixture(scope="module")

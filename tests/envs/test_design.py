@@ -179,7 +179,7 @@ def test_positions_stay_in_their_space_however_far_one_goes(morse):
 def test_a_pickle_holds_no_model_that_has_a_name():
     env = MolDesignEnv(energy="gfn2")
     twin = pickle.loads(pickle.dumps(env))
-    assert twin.energy_model is env.energy_model
+    assert twin.energy_model.model is env.energy_model.model
     assert len(pickle.dumps(env)) < 20_000
 
 
@@ -189,7 +189,7 @@ def test_a_pickle_holds_a_model_that_was_handed_in(morse):
     twin.reset()
     twin.step(FIRST)
     assert twin.step([0, 3, 1.2, 0, 0])[1] == pytest.approx(7.0)
-    assert twin.energy_model is not env.energy_model
+    assert twin.energy_model.model is not env.energy_model.model
 
 
 def test_the_table_tells_what_is_there(morse):
@@ -226,4 +226,4 @@ def test_a_model_handed_in_leaves_the_spec_and_the_pickle_whole():
         one.step(FIRST)
         rewards.append(one.step(bond)[1])
         one.unwrapped.energy_model.close()
-    assert rewards[0] == rewards[1]
+    assert rewards[0] == pytest.approx(rewards[1], abs=1e-5)

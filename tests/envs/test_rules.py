@@ -66,16 +66,15 @@ def test_indices_are_rounded_to_the_nearest(morse):
     ],
 )
 def test_what_is_refused_leaves_the_canvas_and_costs_the_minimum(action, reason, morse):
-    energy = morse()
-    env = environment(energy, bag="CH3NO")
+    env = environment(morse(), bag="CH3NO")
     act(env, 0, CARBON)
     before = act(env, 0, OXYGEN, 0.0, 1.4)[0]
-    calls = energy.calls
+    calls = env.energy_model.calls
     obs, reward, terminated, truncated, info = act(env, *action)
     assert info["reason"] == reason
     assert (reward, terminated, truncated) == (MIN_REWARD, True, False)
     assert same_canvas(obs, before)
-    assert energy.calls == calls
+    assert env.energy_model.calls == calls
     assert env.endings == {reason: 1}
 
 
@@ -159,7 +158,7 @@ class TestUncertain:
         assert (reward, terminated) == (MIN_REWARD, True)
         assert same_canvas(obs, before)
         assert env.endings == {"uncertain": 1}
-        assert unsure.calls == 2  # in the call that the energy comes from
+        assert env.energy_model.calls == 2  # in the call that the energy comes from
 
     def test_without_a_limit_it_is_not_asked_for(self, unsure):
         env = environment(unsure, bag="CO")

@@ -35,6 +35,20 @@ def test_make_vec_makes_the_native_one_and_says_how_it_resets(morse):
     assert MolDesignVectorEnv(2, energy=morse()).autoreset_mode == AutoresetMode.NEXT_STEP
 
 
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(255), [np.int64(3), 9], np.array([3, 9])])
+def test_reset_takes_numpy_seeds_as_it_takes_ints(morse, seed):
+    config = {"task": "stochastic", "energy": morse()}
+    plain = np.asarray(seed).tolist()
+    one, other = MolDesignVectorEnv(2, **config), MolDesignVectorEnv(2, **config)
+    assert data_equivalence(one.reset(seed=seed), other.reset(seed=plain), exact=True)
+    assert one.np_random_seed == other.np_random_seed
+    first = plain if isinstance(plain, int) else plain[0]
+    single, same = (gym.make("MolDesignStochastic-v0", energy=morse()) for _ in range(2))
+    drawn = single.reset(seed=np.int64(first)), same.reset(seed=first)
+    assert data_equivalence(*drawn, exact=True)
+    assert single.unwrapped.np_random_seed == first
+
+
 def test_a_step_costs_one_call_with_only_what_needs_it(envs):
     model = envs.energy_model
     step(envs, FIRST, FIRST, FIRST)

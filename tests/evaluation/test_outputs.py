@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -6,7 +8,8 @@ from PIL import Image
 from rdkit import Chem
 
 from molrl.evaluation.judge import judge
-from molrl.evaluation.outputs import draw_best, write_molecules
+from molrl.evaluation.outputs import best_of, draw_best, write_molecules
+from molrl.evaluation.reference import BestKnown, best_known_energy
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 
@@ -30,11 +33,26 @@ def test_files_read_back_as_what_was_judged(verdict, tmp_path, suffix):
     assert (back.positions - verdict.molecules.positions).abs().max() < 1e-4
 
 
-def test_identical_runs_write_identical_files(verdict, tmp_path):
-    write_molecules(verdict, tmp_path / "first")
-    write_molecules(fresh(), tmp_path / "second")
+def test_same_verdict_is_written_as_the_same_bytes(verdict, tmp_path):
+    for folder in ("first", "second"):
+        write_molecules(verdict, tmp_path / folder)
     for name in ("molecules.extxyz", "molecules.sdf"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_identical_runs_write_the_same_figures(verdict, tmp_path):
+    write_molecules(verdict, tmp_path / "first")
+    write_molecules(fresh(), tmp_path / "second")
+    first, second = (
+        read(tmp_path / folder / "molecules.extxyz", ":") for folder in ("first", "second")
+    )
+    for one, other in zip(first, second, strict=True):
+        assert one.positions == pytest.approx(other.positions)
+        assert one.info.keys() == other.info.keys()
+        for key, value in one.info.items():
+            text = isinstance(value, str)
+            same = value if text else pytest.approx(value, abs=2e-3, nan_ok=True)
+            assert other.info[key] == same, key
 
 
 def test_both_files_carry_the_figures(verdict, tmp_path):
@@ -69,3 +87,67 @@ def test_the_picture_of_the_best_is_a_png_of_sane_size(tmp_path, chosen):
         assert 200 < height < 3000
         drawn = (np.asarray(image.convert("RGB")) != 255).any(-1).mean()
         assert 0.001 < drawn < 0.5
+
+
+ETHER, ISOPROPANOL = "CH3CH2OCH3", "C2H6CHOH"
+
+
+def judged(*names):
+    return judge(MoleculeBatch.from_ase([molecule(name) for name in names]))
+
+
+def isomer_energies(gallery):
+    """Of each picture, eV, as it is written there."""
+    lines = [caption.split("\n")[1] for caption in gallery.captions]
+    assert all(line.startswith("isomer ") and line.endswith(" eV") for line in lines)
+    return [float(line.split()[1]) for line in lines]
+
+
+def test_captions_tell_energies_above_the_best_known_isomer_that_the_sample_lacks():
+    verdict = judged(ETHER)
+    gallery = best_of(verdict, best_known_energy(verdict))
+    above = isomer_energies(gallery)
+    lowest = judged(ISOPROPANOL).relaxed_energy[0]
+    assert above == pytest.approx([verdict.relaxed_energy[0] - lowest], abs=0.03)
+    assert above[0] > 0.1
+    assert gallery.title.endswith("\nisomers: energy above CC(C)O, the best known")
+
+
+def test_captions_count_from_the_best_known_even_if_it_is_far_below():
+    verdict = judged(ETHER, ISOPROPANOL)
+    best = BestKnown(float(verdict.relaxed_energy[1]) - 5, "CCC=O")
+    above = isomer_energies(best_of(verdict, best))
+    assert above[0] == pytest.approx(5, abs=0.01)
+    assert above[1] > 5.1
+
+
+def test_captions_say_that_the_sample_is_all_that_is_known():
+    verdict = judged(ETHER, ISOPROPANOL)
+    gallery = best_of(verdict)
+    assert isomer_energies(gallery)[0] == 0
+    assert gallery.title.endswith("\nisomers: energy above CC(C)O, the lowest of the sample")
+
+
+def test_captions_count_from_the_lowest_conformer_of_the_sample():
+    """The conformer of lowest energy as generated may not be the one of lowest energy relaxed."""
+    verdict = judged(ISOPROPANOL, ISOPROPANOL, ETHER)
+    ether = verdict.relaxed_energy[2]
+    verdict = replace(
+        verdict,
+        energy=ether + np.array([-1.0, -0.9, 0.1]),
+        relaxed_energy=ether + np.array([-1.2, -1.3, 0]),
+    )
+    assert isomer_energies(best_of(verdict)) == [0.1, 1.3, 0.0]
+
+
+def test_captions_compare_no_isomers_where_there_is_one_only():
+    verdict = judged("CH3OH", "CH3OH")
+    gallery = best_of(verdict, best_known_energy(verdict))
+    assert gallery.title == "CH4O: 2 made, 2 valid, 1 distinct"
+    assert all("isomer" not in caption for caption in gallery.captions)
+
+
+def test_captions_compare_no_molecules_of_several_formulas(verdict):
+    gallery = best_of(verdict, best_known_energy(verdict))
+    assert "isomer" not in gallery.title
+    assert all("isomer" not in caption for caption in gallery.captions)

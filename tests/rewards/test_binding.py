@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import molrl
+from molrl.energy import CountedEnergy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards import EnergyDifference, Placements
@@ -71,15 +72,14 @@ def test_the_energy_is_that_of_the_positions_observed(gfn2):
     env.step(np.array([0, 1, 0, 0, 0], np.float32))
     obs, _, _, _, info = env.step(np.array([0, 3, 0.7, 0.6, 0.5], np.float32))
     seen = MoleculeBatch.from_arrays([(obs["numbers"][:2], obs["positions"][:2])])
-    assert gfn2.evaluate(seen).energy.item() == pytest.approx(info["energy"], abs=1e-9)
+    assert gfn2.evaluate(seen).energy.item() == pytest.approx(info["energy"], abs=1e-5)
 
 
 def test_only_what_is_no_first_atom_is_evaluated(gfn2):
     first = (np.array([8]), np.zeros((1, 3)))
     second = (np.array([6, 8]), np.array([[0, 0, 0], [1.13, 0, 0]]))
-    atoms = gfn2.atom_energies()
-    term = EnergyDifference(gfn2, [6, 8])
-    calls, evaluations = gfn2.calls, gfn2.evaluations
+    atoms, counted = gfn2.atom_energies(), CountedEnergy(gfn2)
+    term = EnergyDifference(counted, [6, 8])
     paid = term.pay(
         Placements(
             MoleculeBatch.from_arrays([first, second, first]),
@@ -87,7 +87,7 @@ def test_only_what_is_no_first_atom_is_evaluated(gfn2):
             np.array([0.0, atoms[6], 0.0]),
         )
     )
-    assert (gfn2.calls - calls, gfn2.evaluations - evaluations) == (1, 1)
+    assert (counted.calls, counted.evaluations) == (1, 1)
     assert paid.reward[[0, 2]].tolist() == [0.0, 0.0]
     assert paid.energy[0] == atoms[8]
     co = gfn2.evaluate(MoleculeBatch.from_arrays([second])).energy.item()

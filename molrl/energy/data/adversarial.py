@@ -207,4 +207,5 @@ def _change(
 ) -> np.ndarray:
     """``(n,)`` eV: the energy change of each placement, relative to isolated atoms."""
     before = interaction_energies(model, starts)
-    return interaction_energies(model, ends) - before
+    change: np.ndarray = interaction_energies(model, ends) - before
+    return change

@@ -52,7 +52,7 @@ class Structure:
 
 def distances(positions: np.ndarray) -> np.ndarray:
     """``(n, n)`` distances with infinity on the diagonal, Å."""
-    out = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    out: np.ndarray = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
     np.fill_diagonal(out, np.inf)
     return out
 
@@ -225,7 +225,8 @@ def rotation(rng: np.random.Generator) -> np.ndarray:
     """A rotation matrix, uniform over all."""
     from scipy.spatial.transform import Rotation
 
-    return Rotation.random(rng=rng).as_matrix()
+    matrix: np.ndarray = Rotation.random(rng=rng).as_matrix()
+    return matrix
 
 
 def _nearest(a: np.ndarray, b: np.ndarray) -> float:
@@ -282,7 +283,7 @@ def _step(
         focus = int(rng.choice(len(numbers), p=weight / weight.sum()))
         bond = covalent_radii[numbers[focus]] + covalent_radii[number]
         length = rng.normal(bond, 0.1) if rng.random() < 0.5 else rng.uniform(0.7, 2.0)
-        where = positions[focus] + direction(rng) * length
+        where: np.ndarray = positions[focus] + direction(rng) * length
         if guard_ratio(numbers, positions, number, where) >= guard:
             return where
     return None

@@ -1,6 +1,7 @@
 """What the networks have in common: chunks that fit the device, and atoms' energies in float64."""
 
 from abc import abstractmethod
+from collections import Counter
 
 import torch
 from torch import Tensor
@@ -35,17 +36,18 @@ class NetworkEnergy(EnergyModel):
     def _evaluate(
         self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
     ) -> EnergyOutput:
-        molecules = molecules.to(self.device)
+        molecules, faults = molecules.to(self.device), Counter[str]()
         parts = [
             part
             for chunk in chunks(molecules.n_atoms, self._chunk)
-            for part in self._evaluate_within_memory(molecules[chunk], forces)
+            for part in self._evaluate_within_memory(molecules[chunk], forces, faults)
         ]
         isolated = molecules.sum_atoms(self._atomic_energies[molecules.numbers])
         return EnergyOutput(
             energy=torch.cat([energy for energy, _, _ in parts]).double() + isolated,
             forces=torch.cat([force for _, force, _ in parts]) if forces else None,
             descriptors=torch.cat([feats for _, _, feats in parts]) if descriptors else None,
+            faults=faults,
         )
 
     @abstractmethod
@@ -60,24 +62,26 @@ class NetworkEnergy(EnergyModel):
         """
 
     def _evaluate_within_memory(
-        self, molecules: MoleculeBatch, forces: bool
+        self, molecules: MoleculeBatch, forces: bool, faults: Counter[str]
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """A chunk, in halves if the device has no memory for the whole, and from then on.
 
-        A molecule that is too large by itself has no energy.
+        A molecule that is too large by itself has no energy. Each attempt is counted in ``faults``.
         """
         n = len(molecules)
         try:
             return [self._evaluate_chunk(molecules, forces)]
         except torch.OutOfMemoryError:
-            self.faults[OUT_OF_MEMORY] += 1
+            faults[OUT_OF_MEMORY] += 1
             if n == 1:
                 return [self._nothing(molecules)]
         # Outside of the handler, which would hold on to the tensors of the attempt.
         torch.cuda.empty_cache()
         self._chunk = max(1, int(molecules.n_atoms.sum()) // 2)
         halves = (molecules[: n // 2], molecules[n // 2 :])
-        return [part for half in halves for part in self._evaluate_within_memory(half, forces)]
+        return [
+            part for half in halves for part in self._evaluate_within_memory(half, forces, faults)
+        ]
 
     def _nothing(self, molecules: MoleculeBatch) -> tuple[Tensor, Tensor, Tensor]:
         """NaN in the shapes of :meth:`_evaluate_chunk`, for one molecule."""

@@ -134,7 +134,9 @@ def _product_weights(contraction: Any) -> Tensor:  # noqa: ANN401 - a class made
     ]
     weights = [contraction.weights[1], contraction.weights[0], contraction.weights_max]
     parts = []
-    for mine, values, weight in zip(ours.split([1, 3, 5], dim=1), theirs, weights, strict=True):
+    for mine, values, weight in zip(
+        torch.split(ours, [1, 3, 5], dim=1), theirs, weights, strict=True
+    ):
         coefficients = torch.linalg.lstsq(mine, values).solution
         parts.append(torch.einsum("nk,ekc->enc", coefficients, weight.detach().double()))
     return torch.cat(parts, dim=1).float()

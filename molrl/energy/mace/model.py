@@ -48,7 +48,7 @@ class MaceEnergy(NetworkEnergy):
         tensors, header = load_weights(path, kind=WEIGHTS)
         self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
         super().__init__(self.config.elements, self.config.energy_table(), device)
-        self._hash = header["header_sha256"][:12]
+        self._hash: str = header["header_sha256"][:12]
         self.mixture = GaussianMixture.load(path, header["header_sha256"], self.device)
         self.offers_uncertainty = self.mixture is not None
         network = Mace(self.config)
@@ -82,8 +82,6 @@ class MaceEnergy(NetworkEnergy):
         if self.mixture is None:
             raise InputError(f"energy model {self.name!r} offers no uncertainty")
         molecules = molecules.check(self.elements).to(self.device)
-        self.calls += 1
-        self.evaluations += len(molecules)
         parts = [
             self._biased_chunk(molecules[chunk], self.mixture)
             for chunk in chunks(molecules.n_atoms, self._chunk)

@@ -57,7 +57,8 @@ class MaceModuleEnergy(NetworkEnergy):
         self._hash = _hash(digest, heads(network), self._head)
         numbers, energies = network.atomic_numbers, network.atomic_energies_fn.atomic_energies
         table = torch.zeros(int(numbers.max()) + 1, dtype=torch.float64)
-        table[numbers] = torch.atleast_2d(energies)[self._head].double()
+        rows: Tensor = torch.atleast_2d(energies)  # type: ignore[no-untyped-call]  # untyped in torch
+        table[numbers] = rows[self._head].double()
         super().__init__(tuple(sorted(numbers.tolist())), table, device)
         energies.zero_()
         self.network = network.to(self.device).eval().requires_grad_(False)
@@ -98,7 +99,8 @@ def run(network: torch.nn.Module, molecules: MoleculeBatch, head: int) -> dict[s
         "total_charge": molecules.charge.to(dtype),
         "total_spin": molecules.spin.to(dtype),
     }
-    return network(data, compute_force=False) | {"positions": data["positions"]}
+    output: dict[str, Any] = network(data, compute_force=False)
+    return output | {"positions": data["positions"]}
 
 
 def elements(network: torch.nn.Module) -> list[int]:

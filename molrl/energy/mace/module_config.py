@@ -127,7 +127,7 @@ def build(config: MaceModuleConfig, tensors: Mapping[str, Tensor], where: str) -
         for key in ("atomic_numbers", "radial_MLP", "heads"):
             options[key] = list(options[key])
         with contained(), default_dtype(_DTYPES[config.dtype]):
-            network = ScaleShiftMACE(**options)
+            network: torch.nn.Module = ScaleShiftMACE(**options)
         network.load_state_dict(tensors)
     except Exception as error:  # mace-torch and e3nn assert, index and reshape
         line = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -217,7 +217,8 @@ def _bessel(lengths: Tensor, config: MaceConfig) -> Tensor:
     order = torch.arange(1, config.n_bessel + 1, dtype=lengths.dtype, device=lengths.device)
     waves = (2 / config.cutoff) ** 0.5 * torch.sin(order * math.pi * x) / lengths
     cut = x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
-    return waves * (1 - cut)
+    bessel: Tensor = waves * (1 - cut)
+    return bessel
 
 
 def _slot_harmonics(units: Tensor, graph: Graph) -> list[Tensor]:
@@ -293,7 +294,8 @@ def _mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
 
 def _scaled(weight: Tensor) -> Tensor:
     """A weight matrix over the square root of its fan-in."""
-    return weight / weight.shape[-2] ** 0.5
+    scale: float = weight.shape[-2] ** 0.5
+    return weight / scale
 
 
 def _by_element(values: Tensor, counts: tuple[int, ...]) -> Tensor:
@@ -303,5 +305,5 @@ def _by_element(values: Tensor, counts: tuple[int, ...]) -> Tensor:
 
 def _matmul_by_element(x: Tensor, weights: Tensor, counts: tuple[int, ...]) -> Tensor:
     """``x`` of each atom times the matrix of its element, atoms sorted by element."""
-    parts = x.split(list(counts))
+    parts = torch.split(x, list(counts))
     return torch.cat([part @ weight for part, weight in zip(parts, weights, strict=True)])

@@ -28,4 +28,5 @@ def repulsion(lengths: Tensor, parameters: Tensor) -> Tensor:
     exponents, charges = parameters.unbind(-1)
     r = lengths / Bohr
     exponent = exponents.prod(0).sqrt()
-    return Hartree * charges.prod(0) / r * torch.exp(-exponent * r**1.5)
+    energy: Tensor = Hartree * charges.prod(0) / r * torch.exp(-exponent * r**1.5)
+    return energy

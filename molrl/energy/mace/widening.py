@@ -23,8 +23,8 @@ def load_widened(network: Mace, tensors: dict[str, Tensor], narrow: MaceConfig) 
     for name, parameter in network.named_parameters():
         old, new = tensors[name], parameter.data
         if name.endswith(last):  # all degrees side by side
-            old = old.unflatten(-1, (DEGREES, channels))
-            new = new.unflatten(-1, (DEGREES, wide.channels))
+            old = torch.unflatten(old, -1, (DEGREES, channels))
+            new = torch.unflatten(new, -1, (DEGREES, wide.channels))
         if old.shape[-2] != new.shape[-2]:  # it reads channels
             new[..., channels:, : old.shape[-1]] = 0
             old = old * (wide.channels / channels) ** 0.5  # weights are divided by their fan-in

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from ase.data import atomic_numbers
 from rdkit import Chem
 
 from molrl.chemistry.molecule_set import SPLITS, split_of
@@ -96,12 +99,17 @@ def test_what_was_dropped_is_counted(made):
     assert dropped.too_steep["clash"] > 0
 
 
-def test_the_same_config_gives_the_same_data_bit_for_bit(config, data):
+def test_make_dataset_gives_the_same_data_for_the_same_config(config, data):
     again, _ = make_dataset(config, quiet)
-    assert torch.equal(again.molecules.positions, data.molecules.positions)
     assert torch.equal(again.molecules.numbers, data.molecules.numbers)
-    assert torch.allclose(again.energy, data.energy, atol=1e-6)
     assert again.identities == data.identities
+    # Settled structures have gone up to 12 steps downhill by forces of another SCF.
+    torch.testing.assert_close(
+        again.molecules.positions, data.molecules.positions, atol=1e-4, rtol=0
+    )
+    calm = data.largest_force() < 20  # eV/Å: what 1e-4 Å more or less is not much for
+    assert calm.double().mean() > 0.5
+    torch.testing.assert_close(again.energy[calm], data.energy[calm], atol=1e-2, rtol=0)
 
 
 def test_splits_are_disjoint_in_identity(data):
@@ -182,11 +190,19 @@ def test_a_pair_far_apart_is_two_atoms():
     assert data.forces.abs().max() < 0.1
 
 
-def test_the_shipped_config_is_sound(request):
-    config = load_config(
-        request.config.rootpath / "experiments" / "energy" / "data.yaml", [], DataConfig
-    )
-    assert sum(config.counts.model_dump().values()) >= 40_000
+@pytest.mark.parametrize("name", ["data", "small", "soft", "sulfur", "built", "reference-data"])
+def test_make_dataset_makes_what_a_shipped_config_asks_for(name):
+    path = Path(__file__).parents[3] / "experiments" / "energy" / f"{name}.yaml"
+    shipped = load_config(path, [], DataConfig)
+    counts = {kind: min(count, 8) for kind, count in shipped.counts.model_dump().items()}
+    config = shipped.model_copy(update={"counts": KindCounts(**counts)})
+    data, _ = make_dataset(config, quiet)
+    assert set(data.kinds) == {kind.replace("_", "-") for kind, count in counts.items() if count}
+    known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
+    assert known.issuperset(data.molecules.numbers.tolist())
+    relaxed = data[data.of_kind("relaxed")].molecules
+    heavy = relaxed.sum_atoms((relaxed.numbers > 1).long())
+    assert 0 < heavy.max() <= config.max_heavy
 
 
 def test_an_unknown_kind_is_refused():

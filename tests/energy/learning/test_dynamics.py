@@ -3,9 +3,11 @@ import pytest
 import torch
 from ase import units
 from ase.build import molecule
+from ase.data import atomic_masses
 
 from molrl.energy import load_energy
 from molrl.energy.learning.dynamics import DynamicsConfig, Langevin, hyperactive
+from molrl.energy.uncertainty import BiasedOutput
 from molrl.molecules import MoleculeBatch
 
 
@@ -102,7 +104,43 @@ def test_the_bias_finds_more_uncertain_frames_than_dynamics_alone(data):
     assert (gained > 0).double().mean() > 0.9
 
 
-def test_a_trajectory_ends_at_its_first_frame_past_the_tolerance(certain, data):
+class Slope:
+    """A force of 1, 2, 3 and so on eV/Å along x on lone atoms, each as uncertain as its x in Å."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, n):
+        self.slopes = torch.arange(1.0, n + 1, dtype=torch.float64)
+        self.asked = []
+
+    def evaluate_biased(self, molecules):
+        x = molecules.positions[:, 0]
+        self.asked.append(len(x))
+        slope = self.slopes[molecules.numbers - 1]
+        force = torch.stack([slope, torch.zeros_like(x), torch.zeros_like(x)], -1)
+        return BiasedOutput(-slope * x, force, torch.zeros_like(force), x, x)
+
+
+def test_hyperactive_ends_each_trajectory_at_its_first_frame_past_the_tolerance():
+    """Atoms that fall from rest: x = F t² / 2 m, which their steps follow exactly."""
+    n, config = 4, DynamicsConfig(steps=20, temperature=0, friction=0, bias=0, tolerance=0.85)
+    numbers = torch.arange(1, n + 1)
+    atoms = MoleculeBatch(numbers, torch.zeros(n, 3), torch.ones(n, dtype=torch.int64))
+    model = Slope(n)
+    found = hyperactive(model, atoms, config, seed=0)
+    times = torch.arange(1, config.steps + 1) * units.fs
+    ways = 0.5 * model.slopes[:, None] / torch.from_numpy(atomic_masses)[numbers, None] * times**2
+    past = ways > config.tolerance
+    assert found.passed.tolist() == past.any(-1).tolist() == [True, True, False, True]
+    steps = [row.tolist().index(True) + 1 if row.any() else config.steps for row in past]
+    assert found.steps.tolist() == steps
+    wanted = ways[torch.arange(n), found.steps - 1]
+    torch.testing.assert_close(found.uncertainty, wanted)
+    torch.testing.assert_close(found.molecules.positions[:, 0], wanted)
+    assert sum(model.asked) == n + sum(steps)  # nobody is followed further
+
+
+def test_hyperactive_tells_the_uncertainty_of_the_frames_it_found(certain, data):
     config = DynamicsConfig(steps=60, temperature=1000.0, bias=0.5, tolerance=0.3)
     found = hyperactive(certain, calm(data, 16), config, seed=0)
     uncertainty = certain.evaluate(found.molecules, uncertainty=True).uncertainty
@@ -110,8 +148,6 @@ def test_a_trajectory_ends_at_its_first_frame_past_the_tolerance(certain, data):
     assert found.passed.any()
     assert (found.uncertainty[found.passed] > config.tolerance).all()
     assert (found.uncertainty[~found.passed] <= config.tolerance).all()
-    shorter = config.model_copy(update={"steps": int(found.steps[found.passed].max()) - 1})
-    assert hyperactive(certain, calm(data, 16), shorter, seed=0).passed.sum() < found.passed.sum()
 
 
 def test_a_clash_ends_a_trajectory_and_its_start_is_kept(certain):

@@ -69,8 +69,9 @@ def test_round_0_is_the_start_and_each_has_an_uncertainty(whole, start):
         assert model.evaluate(waters, uncertainty=True).uncertainty is not None
 
 
+@pytest.mark.bitwise
 @pytest.mark.parametrize("left", [1, 2])
-def test_a_run_that_broke_off_is_resumed_as_if_it_had_not(whole, start, tmp_path, left):
+def test_learning_that_broke_off_is_resumed_as_if_it_had_not(whole, start, tmp_path, left):
     run = tmp_path / "moved"
     shutil.copytree(whole, run)
     rows = (run / "metrics.csv").read_text().splitlines(keepends=True)

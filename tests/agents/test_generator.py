@@ -1,0 +1,54 @@
+"""A trained agent as a generator: what its file may say, and what it may not."""
+
+import sys
+
+import pytest
+
+from molrl.agents.config import PolicyConfig, PPOConfig
+from molrl.agents.generator import FILE, KIND, AgentGenerator, save_agent
+from molrl.agents.training import AgentTraining
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.runs.weights import load_weights, save_weights
+
+
+@pytest.fixture
+def policy(tmp_path):
+    """A policy file of an agent that has learnt nothing, and a way to change its header."""
+    envs = MolDesignVectorEnv(2, bag="CO", energy="mace-small", autoreset_mode="SameStep")
+    training = AgentTraining(
+        envs, PolicyConfig(width=16, channels=4, degree=2, layers=1), PPOConfig(num_envs=2), 8, 0
+    )
+    save_agent(tmp_path, training.network, training.header)
+
+    def change(**fields):
+        tensors, header = load_weights(tmp_path / FILE, KIND)
+        own = {key: header[key] for key in header if key not in ("sha256", "header_sha256")}
+        save_weights(tmp_path / FILE, tensors, own | fields)
+        return tmp_path / FILE
+
+    return change
+
+
+def test_code_that_a_policy_names_is_not_imported(policy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "trap.py").write_text("raise SystemExit('a header has run code')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = policy(reward={"energy": 1.0, "mine": {"call": "trap:f", "weight": 2.0}})
+    made = AgentGenerator(path).generate("CO", 2, seed=0)
+    assert made.molecules.n_atoms.tolist() == [2, 2]
+    assert made.returns is None
+    assert "trap" not in sys.modules
+    assert "names code in its reward; it is not run" in capsys.readouterr().err
+
+
+def test_returns_are_of_the_reward_in_the_header_or_of_the_one_given(policy):
+    path = policy(reward={"energy": 2.0})
+    double = AgentGenerator(path).generate("CO", 3, seed=0).returns
+    single = AgentGenerator(path, reward={"energy": 1.0}).generate("CO", 3, seed=0).returns
+    complete = [(a, b) for a, b in zip(double, single, strict=True) if b > 0]
+    assert len(complete) == 3
+    for a, b in complete:
+        assert a == pytest.approx(2 * b)
+
+
+def test_returns_are_none_where_no_reward_is_known(policy):
+    assert AgentGenerator(policy(reward=None)).generate("CO", 1, seed=0).returns is None

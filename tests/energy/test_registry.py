@@ -1,0 +1,75 @@
+"""Energy models by name: one of each a process, and never one of a file that is another by now."""
+
+import shutil
+
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy import load_energy
+from molrl.energy.mace import WEIGHTS
+from molrl.energy.mace.model import SHIPPED
+from molrl.energy.relaxation import relax
+from molrl.energy.uncertainty import beside
+from molrl.errors import InputError
+from molrl.runs.weights import load_weights, save_weights
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Weights of one's own, those of mace-small."""
+    for path in (SHIPPED["mace-small"], SHIPPED["mace-small"].with_suffix(".safetensors")):
+        shutil.copy(path, tmp_path / f"own{path.suffix}")
+    return tmp_path / "own.json"
+
+
+def test_load_energy_gives_one_model_of_each_name(own):
+    for name in ("mace", "gfn2", f"mace:{own}"):
+        assert load_energy(name) is load_energy(name)
+
+
+def test_load_energy_reads_weights_again_that_were_written_anew(own):
+    before = load_energy(f"mace:{own}")
+    tensors, header = load_weights(own, WEIGHTS)
+    scaled = {name: 1.05 * tensor for name, tensor in tensors.items()}
+    save_weights(own, scaled, {"kind": WEIGHTS, "config": header["config"]})
+    after = load_energy(f"mace:{own}")
+    assert after.hash != before.hash
+    energies = [float(model.evaluate(molecule("CH4")).energy) for model in (before, after)]
+    assert abs(energies[0] - energies[1]) > 0.01
+
+
+def test_load_energy_finds_an_uncertainty_that_came_later(own):
+    assert not load_energy(f"mace:{own}").offers_uncertainty
+    for path in (beside(SHIPPED["mace-small"]), beside(SHIPPED["mace-small"])):
+        shutil.copy(path, beside(own))
+        shutil.copy(path.with_suffix(".safetensors"), beside(own).with_suffix(".safetensors"))
+    assert load_energy(f"mace:{own}").offers_uncertainty
+
+
+def test_trust_is_asked_for_again_of_a_pickle_that_was_trusted_once(tmp_path):
+    from mace.modules import ScaleShiftMACE  # noqa: F401 - a class that the pickle names
+
+    path = tmp_path / "network.model"
+    torch.save(torch.nn.Linear(1, 1), path)
+    with pytest.raises(InputError, match="holds a Linear"):
+        load_energy(f"mace:{path}", trust=True)
+    with pytest.raises(InputError, match="is a pickle"):
+        load_energy(f"mace:{path}")
+
+
+@pytest.mark.parametrize("bad", ["H2O", ["H2O"], 3, None])
+def test_evaluate_and_relax_refuse_what_is_no_molecule(bad):
+    model = load_energy("mace-small")
+    for call in (model.evaluate, lambda given: relax(given, model)):
+        with pytest.raises(InputError, match="molecules are ASE atoms or a MoleculeBatch, not"):
+            call(bad)
+
+
+def test_relax_takes_ase_atoms_as_evaluate_does():
+    model = load_energy("mace-small")
+    for given in (molecule("CH4"), [molecule("CH4"), molecule("H2O")]):
+        result = relax(given, model)
+        assert result.converged.all()
+        energy = model.evaluate(given).energy
+        torch.testing.assert_close(result.start_energy, energy, atol=1e-4, rtol=0)
