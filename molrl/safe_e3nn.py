@@ -1,41 +1,80 @@
-"""e3nn and mace-torch, imported without loosening ``torch.load`` for the process.
+"""e3nn and mace-torch, imported without a change to the process they are imported in.
 
-e3nn 0.4.4 stores a ``slice`` in the constants it loads at import, which torch's safe loader
-refuses; mace-torch answers with an environment variable that switches safe loading off for good.
-Here the one class is allowed for the duration of the import, and the variable is put back.
+e3nn 0.4.4 stores a ``slice`` in the constants that it loads at import, which torch's safe loader
+refuses; it is allowed while e3nn is imported. mace-torch, when it is imported, switches safe
+loading off by an environment variable and prints which accelerations are missing.
+
+What cannot be avoided: mace-torch's own lines set the variable, and other threads see it until it
+is put back here: for well under a millisecond when ``mace`` is imported, and for some hundredths of
+a second when ``mace.calculators`` is, for foundation models. And the filters of warnings are those
+of all threads, so that none warns meanwhile.
 """
 
-import io
+import importlib
+import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 NO_WEIGHTS_ONLY = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_VARIABLES = (NO_WEIGHTS_ONLY, "TORCHINDUCTOR_CACHE_DIR")  # of mace-torch, and of what it imports
 
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Import e3nn or mace inside; safe loading is as it was afterwards."""
-    before = os.environ.get(NO_WEIGHTS_ONLY)
-    with (
-        torch.serialization.safe_globals([slice]),
-        redirect_stdout(io.StringIO()),  # mace prints which accelerations are missing
-        warnings.catch_warnings(),
-    ):
+    """Import mace-torch, build its networks or unpickle one inside.
+
+    The environment and the filters of warnings are as they were afterwards.
+    """
+    with _quiet(), _environment_kept():
+        if "mace" not in sys.modules:
+            _import_mace()
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations of torch that their pins cannot heed
-        try:
-            yield
-        finally:
-            if before is None:
-                os.environ.pop(NO_WEIGHTS_ONLY, None)
+        yield
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
             else:
-                os.environ[NO_WEIGHTS_ONLY] = before
+                os.environ[name] = value
 
 
-with contained():
+def _import_mace() -> None:
+    """Import what of mace-torch has effects, ahead of the rest, which takes seconds."""
+    with _environment_kept():
+        package = importlib.import_module("mace")
+    # Its module cg prints at import, with a ``print`` that is given to it here and does nothing.
+    # To redirect the standard output instead would take away what other threads print.
+    file = Path(str(package.__file__)).parent / "tools" / "cg.py"
+    spec = importlib.util.spec_from_file_location("mace.tools.cg", file)
+    if not (file.is_file() and spec and spec.loader):
+        return  # in another version: a line more is printed
+    module = importlib.util.module_from_spec(spec)
+    vars(module)["print"] = lambda *_: None
+    spec.loader.exec_module(module)
+    sys.modules[spec.name] = module
+    vars(importlib.import_module("mace.tools"))["cg"] = module
+
+
+with _quiet(), torch.serialization.safe_globals([slice]):
     from e3nn import o3
 
 __all__ = ["NO_WEIGHTS_ONLY", "contained", "o3"]

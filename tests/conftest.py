@@ -1,6 +1,5 @@
 import hashlib
 import os
-import signal
 
 import numpy as np
 import pytest
@@ -16,9 +15,6 @@ settings.register_profile("molrl", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "molrl"))
 torch.set_num_threads(1)
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # The suite was started in the background; the runs it interrupts must heed an interrupt.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class MorseEnergy(EnergyModel):

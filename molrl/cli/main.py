@@ -17,8 +17,19 @@ from molrl.runs.signals import Stopped, stopping_at_once
 BAD_INPUT, FAILED = 2, 1
 
 
+def run() -> int:
+    """Run the command that this process was started with; its exit code is that of :func:`main`.
+
+    On a CPU it computes on one thread, unless the environment says otherwise.
+    """
+    # Many small tensors: on a busy machine a second thread makes training 3 times slower. The
+    # libraries read this when they are imported, so it is set here and not in a command.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return main()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command; the environment stays as it is.
 
     Args:
         argv: the arguments after ``molrl``; those of the process if None.
@@ -30,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with stopping_at_once():
-            return _run(sys.argv[1:] if argv is None else argv)
+            return _dispatch(sys.argv[1:] if argv is None else argv)
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
     except InputError as error:
@@ -47,15 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"{_said(error)}; the traceback is in {log}", FAILED)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _dispatch(argv: Sequence[str]) -> int:
     arguments, unknown = parser().parse_known_args(argv)
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
         raise InputError(
             f"{arguments.parser.prog} takes no {unknown[0]!r}; {did_you_mean(unknown[0], options)}"
         )
-    # Many small tensors: on a busy machine a second thread makes training 3 times slower.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     module, _, function = arguments.target.partition(":")
     code: int = getattr(importlib.import_module(module), function)(arguments)
     return code
@@ -224,4 +233,4 @@ def _seed(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -115,8 +115,7 @@ class Fit:
                 "repulsion": tuple(_repulsion_of(z) for z in shape.elements),
             }
         )
-        torch.manual_seed(config.seed)
-        self.network = Mace(self.shape).to(self.device)
+        self.network = _drawn(self.shape, config.seed).to(self.device)
         isolated = data.molecules.sum_atoms(self.shape.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
         self.largest_force = data.largest_force()
@@ -166,7 +165,7 @@ class Fit:
                     f"start: {weights} is of another network: its {name} is {given}, "
                     f"that of this fit {ours}"
                 )
-        start = Mace(theirs)
+        start = _drawn(theirs, self.config.seed)
         load_parameters(start, tensors, weights)
         load_widened(self.network, dict(start.named_parameters()), theirs)
 
@@ -331,6 +330,13 @@ def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tens
         batches = torch.split(pool[torch.argsort(n_atoms[pool], stable=True)], size)
         pools += [batches[i] for i in torch.randperm(len(batches), generator=generator)]
     return torch.cat(pools)
+
+
+def _drawn(shape: MaceConfig, seed: int) -> Mace:
+    """A network of random weights, on the CPU, which leaves the global generator as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
+        return Mace(shape)
 
 
 def _repulsion_of(number: int) -> tuple[float, float]:

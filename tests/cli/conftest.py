@@ -1,8 +1,25 @@
-import threading
-import time
-from contextlib import contextmanager
+import subprocess
+import sys
 
 import pytest
+
+# A command whose process sends itself a signal when it has come to a step of its work.
+SIGNALLED = """
+import signal, sys
+from molrl.cli.main import run
+from molrl.runs.progress import _Lines
+
+update, number, step = _Lines.update, int(sys.argv.pop(1)), int(sys.argv.pop(1))
+
+def update_and_signal(lines, done, **figures):
+    update(lines, done, **figures)
+    if done == step:
+        signal.raise_signal(number)
+
+_Lines.update = update_and_signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+sys.exit(run())
+"""
 
 
 @pytest.fixture
@@ -13,19 +30,17 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def once():
-    """``once(condition, act)``: in the meantime, act as soon as the condition holds."""
+def run_signalled():
+    """``run_signalled(number, step, *arguments)``: exit code and last line of such a command."""
 
-    @contextmanager
-    def acting(condition, act):
-        def wait():
-            while not condition():
-                time.sleep(0.001)
-            act()
+    def run(number, step, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", SIGNALLED, str(int(number)), str(step), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        return done.returncode, done.stderr.splitlines()[-1]
 
-        thread = threading.Thread(target=wait, daemon=True)
-        thread.start()
-        yield
-        thread.join()
-
-    return acting
+    return run

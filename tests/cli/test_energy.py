@@ -1,7 +1,6 @@
 """molrl energy: data, then a fit that can be resumed, then its errors, on real physics."""
 
 import json
-import os
 import shutil
 import signal
 
@@ -97,14 +96,13 @@ def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
     assert cards[0]["model"] == cards[1]["model"]
 
 
-def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, capsys, once):
+def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, run_signalled):
     run = tmp_path / "run"
-    paths = [f"data=[{fits / 'data.npz'}]", f"run_dir={run}"]
-    checkpoints = Checkpoints(run / "checkpoints")
-    with once(checkpoints.steps, lambda: os.kill(os.getpid(), signal.SIGTERM)):
-        assert main(["energy", "fit", str(fits / "fit.yaml"), *paths]) == 143
-    step = checkpoints.steps()[-1]
-    assert f"stopped by SIGTERM; saved at step {step}; go on with" in capsys.readouterr().err
+    fit = ["energy", "fit", fits / "fit.yaml", f"data=[{fits / 'data.npz'}]", f"run_dir={run}"]
+    code, said = run_signalled(signal.SIGTERM, 27, *fit)
+    assert code == 143
+    assert said.startswith("molrl: stopped by SIGTERM; saved at step 27; go on with")
+    assert Checkpoints(run / "checkpoints").steps() == [20, 27]
     assert main(["resume", str(run)]) == 0
     for name in ("metrics.csv", "mace.safetensors", "mace.json"):
         assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()

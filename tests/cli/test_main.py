@@ -1,5 +1,6 @@
 """The command line itself: help, exit codes, and errors that nobody foresaw."""
 
+import os
 import re
 import signal
 import subprocess
@@ -54,6 +55,28 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(broken, 
     )
     with open(said[1], encoding="utf-8") as log:
         assert "Traceback" in log.read()
+
+
+def test_main_leaves_the_environment_of_its_caller(broken, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    broken(ZeroDivisionError())
+    main(["resume", "run"])
+    assert os.environ == before
+
+
+@pytest.mark.parametrize(("wanted", "threads"), [(None, 1), ("2", 2)])
+def test_run_computes_on_one_thread_unless_the_environment_says_otherwise(wanted, threads):
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    code = "import molrl.cli.main as m; m.run(); import torch; print(torch.get_num_threads())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment | ({"OMP_NUM_THREADS": wanted} if wanted else {}),
+    )
+    assert done.stdout.splitlines()[-1] == str(threads)
 
 
 def test_an_interrupt_is_one_line(broken, capsys):

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 
 import pytest
 from ase.io import read
@@ -75,6 +75,16 @@ def test_the_closing_table_is_about_the_molecules_in_the_folder(runs):
     assert summary["valid_fraction"] == sum(image.info["valid"] for image in images) / 4
     mols = Chem.SDMolSupplier(str(runs / "whole" / "molecules.sdf"), removeHs=False, sanitize=False)
     assert [mol.GetNumAtoms() for mol in mols] == [3] * 4
+
+
+def test_the_files_of_a_run_are_as_readable_as_any_file_made_here(runs):
+    file, folder = runs / "any", runs / "any folder"
+    file.touch()
+    folder.mkdir()
+    paths = [runs / "whole", *(runs / "whole").rglob("*")]
+    assert runs / "whole" / "checkpoints" / "step-000000001024" / "tensors.safetensors" in paths
+    wanted = {path: (folder if path.is_dir() else file).stat().st_mode for path in paths}
+    assert {path: path.stat().st_mode for path in paths} == wanted
 
 
 def files_that_must_agree(run):
@@ -184,40 +194,68 @@ def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys)
     assert "in fail" in (run / "error.log").read_text()
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)]
-)
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 75)])
 def test_a_run_asked_to_stop_saves_says_so_and_goes_on_as_if_it_had_not(
-    runs, tmp_path, capsys, once, number, code
+    runs, tmp_path, run_signalled, name, code
 ):
+    number = getattr(signal, name, None) or pytest.skip(f"there is no {name} here")
     run = tmp_path / "run"
-    with once(lambda: read_metrics(run / "metrics.csv"), lambda: os.kill(os.getpid(), number)):
-        assert main(["train", str(runs / "train.yaml"), f"run_dir={run}"]) == code
-    said = capsys.readouterr().err
-    step = Checkpoints(run / "checkpoints").steps()[-1]
-    assert step < 1024
-    assert said == (
-        f"molrl: stopped by {number.name}; saved at step {step}; go on with `molrl resume {run}`\n"
-    )
+    train = ["train", runs / "train.yaml", f"run_dir={run}"]
+    said = f"stopped by {name}; saved at step 512; go on with `molrl resume {run}`"
+    assert run_signalled(number, 512, *train) == (code, f"molrl: {said}")
+    assert Checkpoints(run / "checkpoints").steps()[-1] == 512
     assert main(["resume", str(run)]) == 0
     assert files_that_must_agree(run) == files_that_must_agree(runs / "whole")
 
 
+# A command that says when it heeds signals, and when it has noted one. Whatever comes after the
+# first is another wish, however soon.
+TELLING = """
+import signal, sys
+from contextlib import contextmanager
+from molrl.cli.main import run
+from molrl.runs import signals
+
+handling = signals._handling
+
+@contextmanager
+def telling(handler):
+    def handle(number, frame):
+        handler(number, frame)
+        print("noted", flush=True)
+
+    with handling(handle):
+        print("heeding", flush=True)
+        yield
+
+signals._handling, signals._SAME_WISH = telling, 0.0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+sys.exit(run())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no groups of processes")
 def test_ctrl_c_ends_a_run_and_its_workers_and_a_second_one_at_once(runs, tmp_path):
-    run = tmp_path / "run"
-    budget = [f"run_dir={run}", "total_steps=1000000", "ppo.n_steps=1000", "task.bag=C7H16"]
+    endless = ["total_steps=1000000", "ppo.n_steps=1000", "task.bag=C7H16"]  # in its first update
+    train = ["train", str(runs / "train.yaml"), f"run_dir={tmp_path / 'run'}", *endless]
     process = subprocess.Popen(
-        [sys.executable, "-m", "molrl.cli.main", "train", str(runs / "train.yaml"), *budget],
+        [sys.executable, "-c", TELLING, *train],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    assert process.stdout.readline().startswith("training covariant on C7H16")
-    time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    time.sleep(1.5)
-    assert process.poll() is None  # the first update takes minutes
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (-signal.SIGINT, "")
+    last_resort = threading.Timer(600, os.killpg, (process.pid, signal.SIGKILL))
+    last_resort.start()
+    try:
+        assert process.stdout.readline() == "heeding\n"  # at once
+        assert process.stdout.readline().startswith("training covariant on C7H16")
+        assert process.stdout.readline() == "heeding\n"  # when it has saved
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        assert process.stdout.readline() == "noted\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")  # the workers have closed it, too
+        assert process.returncode == -signal.SIGINT
+    finally:
+        last_resort.cancel()
+        process.kill()

@@ -8,7 +8,7 @@ from molrl.energy import load_energy
 from molrl.energy.data.dataset import Dataset
 from molrl.energy.errors import errors_of
 from molrl.energy.fit import Fit, FitConfig, pooled_order
-from molrl.energy.mace.network import MaceConfig
+from molrl.energy.mace.network import Mace, MaceConfig
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -43,6 +43,18 @@ def fit(data, tmp_path, **settings):
     small = {"steps": 40, "batch_size": 5, "checkpoint_every": 40, "network": NETWORK}
     config = FitConfig(data=(), run_dir=str(tmp_path), **small | settings)
     return Fit(config, data, ATOMS, "cpu")
+
+
+def test_fit_draws_its_weights_by_its_seed_and_leaves_the_global_generator(data, tmp_path):
+    torch.manual_seed(5)
+    fit(data, tmp_path, steps=1).save()
+    before = torch.get_rng_state()
+    begun = fit(data, tmp_path, seed=3)
+    fit(data, tmp_path, seed=3, start=str(tmp_path / "mace.json"))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(3)
+    for name, parameter in Mace(begun.shape).named_parameters():
+        assert torch.equal(begun.parameters[name], parameter), name
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing(data, tmp_path):

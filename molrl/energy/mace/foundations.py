@@ -6,18 +6,18 @@ and MACE-ANI are MIT; MACE-OFF23, MACE-OMOL-0, OMAT-0, MATPES and MH have the Ac
 License, which allows no commercial use. See https://github.com/ACEsuit/mace-foundations.
 """
 
-import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from molrl.energy.mace.module import MaceModuleEnergy
 from molrl.errors import InputError, did_you_mean
 from molrl.runs.weights import sha256
-from molrl.safe_e3nn import NO_WEIGHTS_ONLY, contained
+from molrl.safe_e3nn import contained
 
 with contained():
     from mace.calculators import foundations_models as upstream
@@ -34,13 +34,13 @@ class Foundation:
         name: of the family.
         files: variant to where mace-torch keeps it.
         default: the variant that is meant by no name.
-        fetch: the network of a variant, fetched unless it is kept already.
+        fetch: has mace-torch fetch the file of a variant, unless it is kept already.
     """
 
     name: str
     files: Callable[[], Mapping[str, Path]]
     default: str
-    fetch: Callable[[str], Any]
+    fetch: Callable[[str], object]
 
     def __call__(self, argument: str = "", device: str = "cpu") -> MaceModuleEnergy:
         """Load a variant.
@@ -59,18 +59,34 @@ class Foundation:
             raise InputError(f"{self.name} has no {variant!r}; {did_you_mean(variant, files)}")
         name, file = f"{self.name}:{variant}", files[variant]
         try:
-            with contained(), redirect_stdout(sys.stderr):  # the licence, and how far it has come
-                os.environ[NO_WEIGHTS_ONLY] = "1"  # put back by ``contained``
-                network = self.fetch(variant)
-        except Exception as error:  # of the network, of the disk, of the unpickler
-            cause = error.__cause__ or error
-            if file.is_file():
-                raise InputError(f"{name} in {file} cannot be loaded: {cause}") from None
-            raise InputError(
-                f"{name} could not be fetched ({cause}); where there is no network, "
-                f"put its file at {file}"
-            ) from None
+            # Most of these load what they have fetched, which torch's safe loader refuses.
+            with contained(), _printing_to_stderr():
+                self.fetch(variant)
+        except Exception as error:  # of the network, of the disk, of the safe loader
+            if not file.is_file():
+                raise InputError(
+                    f"{name} could not be fetched ({error.__cause__ or error}); where there is no "
+                    f"network, put its file at {file}"
+                ) from None
+        try:
+            with contained():
+                network = torch.load(file, map_location="cpu", weights_only=False)
+        except Exception as error:  # whatever its bytes make the unpickler stumble over
+            raise InputError(f"{name} in {file} cannot be loaded: {error}") from None
         return MaceModuleEnergy(network, name, sha256(file.read_bytes()), head or None, device)
+
+
+@contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """Inside, what ``upstream`` prints, the licence and how far it has come, is no output of ours.
+
+    Its module gets a ``print`` of its own; the standard output of the process stays.
+    """
+    vars(upstream)["print"] = lambda *values, **how: print(*values, **how | {"file": sys.stderr})
+    try:
+        yield
+    finally:
+        vars(upstream).pop("print", None)
 
 
 def _mp_files() -> dict[str, Path]:
@@ -90,7 +106,7 @@ MACE_MP = Foundation(
     "mace-mp",
     _mp_files,
     "medium-mpa-0",
-    lambda variant: upstream.mace_mp(model=variant, device="cpu", return_raw_model=True),
+    upstream.download_mace_mp_checkpoint,
 )
 MACE_OFF = Foundation(
     "mace-off",

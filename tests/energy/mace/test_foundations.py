@@ -1,5 +1,6 @@
 """Foundation models by name: from where mace-torch keeps them, or one line."""
 
+import os
 import socket
 
 import pytest
@@ -10,6 +11,7 @@ from molrl.energy.mace.mace_torch import build_mace_torch
 from molrl.energy.mace.network import MaceConfig
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.safe_e3nn import NO_WEIGHTS_ONLY
 
 
 @pytest.fixture
@@ -45,20 +47,34 @@ def test_without_a_network_one_line_says_where_the_file_goes(cache, name):
     assert str(cache) in line
 
 
+class ReadAtLoading:
+    """What a variable of the environment is when this is unpickled."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return os.getenv, (self.name,)
+
+
 @pytest.mark.parametrize(
     "name", ["mace-mp:small-0b", "mace-off:large", "mace-omol:extra_large", "mace-anicc:large"]
 )
-def test_the_file_put_there_is_loaded(cache, name):
+def test_the_file_put_there_is_loaded(cache, name, capsys):
     with pytest.raises(InputError) as refusal:
         load_energy(name, "cpu")
     torch.manual_seed(0)
     config = MaceConfig(elements=(1, 6), channels=4, atomic_energies=(-1, -2))
     cache.mkdir(exist_ok=True)
-    torch.save(build_mace_torch(config), str(refusal.value).rpartition("put its file at ")[2])
+    network = build_mace_torch(config)
+    network.safe_loading_was = ReadAtLoading(NO_WEIGHTS_ONLY)
+    torch.save(network, str(refusal.value).rpartition("put its file at ")[2])
     model = load_energy(name, "cpu")
     assert model.name == name
     hydrogen = MoleculeBatch(torch.tensor([1]), torch.zeros(1, 3), torch.tensor([1]))
     assert model.evaluate(hydrogen).energy.item() == pytest.approx(-1, abs=1e-6)
+    assert model.network.safe_loading_was is None
+    assert capsys.readouterr().out == ""
 
 
 def test_unknown_variants_are_refused_with_the_nearest():

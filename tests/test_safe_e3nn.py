@@ -1,0 +1,55 @@
+"""e3nn and mace-torch are imported without a change to the process."""
+
+import json
+import os
+import subprocess
+import sys
+
+# Python reports its imports, the files it opens and much more: at each of these events the standard
+# output must be what it was, and at the imports that take long safe loading must be on.
+WATCHED = """
+import io, json, os, pickle, sys
+import gymnasium, torch  # gymnasium sets a variable for pygame
+
+output, before = sys.stdout, dict(os.environ)
+redirected, unsafe = set(), set()
+
+def watch(event, arguments):
+    if sys.stdout is not output:
+        redirected.add(event)
+    if event == "import" and arguments[0].startswith("mace.modules"):
+        unsafe.add(os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"))
+
+sys.addaudithook(watch)
+import molrl.energy
+molrl.energy.load_energy("mace", "cpu")
+import molrl.agents.network, molrl.energy.mace.mace_torch, molrl.energy.mace.foundations
+import mace.tools.cg
+
+pickled = io.BytesIO()
+torch.save({"x": object}, pickled)
+pickled.seek(0)
+try:
+    torch.load(pickled)
+except pickle.UnpicklingError:
+    safe = True
+else:
+    safe = False
+same = dict(os.environ) == before
+whole = hasattr(mace.tools.cg, "U_matrix_real")
+print(json.dumps([sorted(redirected), list(unsafe), same, safe, whole]))
+"""
+
+
+def test_imports_of_mace_torch_leave_output_environment_and_safe_loading():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WATCHED],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.stderr == ""
+    # and nothing else is printed
+    assert json.loads(done.stdout) == [[], [None], True, True, True]
