@@ -1,6 +1,7 @@
 """Any ASE calculator as an energy model (Larsen et al., J. Phys.: Condens. Matter 29, 273002)."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -56,6 +57,10 @@ class ASEEnergy(EnergyModel):
         Each is computed when it is looked up.
         """
         return self._atoms
+
+    def atom_faults(self) -> Counter[str]:
+        """None: an atom without an energy is one that the calculator does not know."""
+        return Counter()
 
     def _evaluate(
         self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool

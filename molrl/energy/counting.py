@@ -37,6 +37,7 @@ class CountedEnergy(EnergyModel):
         self.calls = 0
         self.evaluations = 0
         self.faults: Counter[str] = Counter()
+        self._relies_on_atoms = False
 
     def evaluate(
         self,
@@ -71,8 +72,19 @@ class CountedEnergy(EnergyModel):
         return self.model.hash
 
     def atom_energies(self) -> Mapping[int, float]:
-        """The energies of the model's isolated atoms, eV; not counted."""
+        """The energies of the model's isolated atoms, eV.
+
+        They are computed once for all users, and so no evaluation of any; what went wrong on the
+        way is among the faults of each that relies on them.
+        """
+        if not self._relies_on_atoms:
+            self._relies_on_atoms = True
+            self.faults += self.model.atom_faults()
         return self.model.atom_energies()
+
+    def atom_faults(self) -> Counter[str]:
+        """The faults on the way to the energies of the isolated atoms."""
+        return self.model.atom_faults()
 
     def close(self) -> None:
         """Close the model, which others may use too."""

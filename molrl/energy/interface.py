@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -160,12 +161,17 @@ class EnergyModel(ABC):
         """A short hash that names the physics: equal if and only if the energies are."""
 
     def atom_energies(self) -> Mapping[int, float]:
-        """The energy of one isolated atom of each known element, eV."""
-        if not hasattr(self, "_atom_energies"):
-            output = self._evaluate(self._isolated_atoms(), forces=False, descriptors=False)
-            energies = output.energy.tolist()
-            self._atom_energies = dict(zip(self.elements, energies, strict=True))
-        return self._atom_energies
+        """The energy of one isolated atom of each known element, eV; computed once."""
+        return self._atoms_and_faults[0]
+
+    def atom_faults(self) -> Counter[str]:
+        """How often each thing went wrong on the way to :meth:`atom_energies`."""
+        return self._atoms_and_faults[1]
+
+    @cached_property
+    def _atoms_and_faults(self) -> tuple[Mapping[int, float], Counter[str]]:
+        output = self._evaluate(self._isolated_atoms(), forces=False, descriptors=False)
+        return dict(zip(self.elements, output.energy.tolist(), strict=True)), output.faults
 
     def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:
         """``(n_molecules,)`` float64, eV: the energies of the isolated atoms, summed.

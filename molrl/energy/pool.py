@@ -51,23 +51,23 @@ class Pool:
         worker: file of the module that holds ``work(*task)``.
         n_workers: how many processes.
         seconds: a worker that takes longer for one task hangs.
-        faults: counts how often workers died, hung or raised.
+
+    Attributes:
+        faults: how often workers died, hung or raised.
     """
 
-    def __init__(
-        self, worker: Path, n_workers: int, seconds: float, faults: Counter[str] | None = None
-    ) -> None:
+    def __init__(self, worker: Path, n_workers: int, seconds: float) -> None:
         self._worker = worker
         self._n_workers = n_workers
         self._seconds = seconds
-        self.faults = Counter() if faults is None else faults
+        self.faults: Counter[str] = Counter()
         self._workers: dict[Connection, _Worker] = {}
         self._owner = os.getpid()
         self._finalizer = weakref.finalize(self, _end, self._workers)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy or a pickle is a pool with workers of its own."""
-        return Pool, (self._worker, self._n_workers, self._seconds, self.faults)
+        return Pool, (self._worker, self._n_workers, self._seconds)
 
     def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
         """``work(*task)`` of every task, in order; a string is the reason of a failure.

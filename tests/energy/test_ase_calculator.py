@@ -115,5 +115,6 @@ def test_an_environment_is_paid_by_a_calculator(rebuild):
     assert sum(rewards) == pytest.approx(sum(same), abs=0.1)
     envs = gym.make_vec("MolDesign-v0", num_envs=2, bag="H2O", energy=LennardJones())
     envs.reset(seed=0)
+    envs.action_space.seed(0)
     _, _, terminated, _, _ = envs.step(envs.action_space.sample())
     assert terminated.shape == (2,)

@@ -52,3 +52,19 @@ def test_counted_model_is_the_model_in_all_else():
     )
     assert counted.atom_energies() == pytest.approx(model.atom_energies())
     torch.testing.assert_close(counted.isolated_energy(batch), model.isolated_energy(batch))
+
+
+def test_faults_on_the_way_to_the_atoms_are_of_each_who_relies_on_them(morse):
+    class Faulty(morse):
+        def _evaluate(self, molecules, *, forces, descriptors):
+            output = super()._evaluate(molecules, forces=forces, descriptors=descriptors)
+            output.faults["put right"] += 1
+            return output
+
+    model = Faulty()
+    one, other = CountedEnergy(model), CountedEnergy(CountedEnergy(model))
+    for counted in (one, other):
+        counted.atom_energies()
+        counted.isolated_energy(MoleculeBatch.from_ase(molecule("CH4")))
+        assert counted.faults == {"put right": 1}
+        assert counted.evaluations == 0

@@ -83,6 +83,7 @@ def test_every_render_mode_draws(spec):
     for mode in [*modes, "rgb_array_list", "ansi_list"]:
         env = make(spec, render_mode=mode)
         env.reset(seed=0)
+        env.action_space.seed(0)
         frames = [env.render()]
         env.step(env.action_space.sample())
         frames.append(env.render())

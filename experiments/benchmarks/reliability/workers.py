@@ -48,7 +48,7 @@ def spoil(folder: Path, deed: str, times: int) -> None:
     deeds.mkdir()
     worker = folder / "faulty.py"
     worker.write_text(FAULTY.format(xtb=xtb, deeds=str(deeds), times=times, deed=DEEDS[deed]))
-    model._pool = Pool(worker, len(os.sched_getaffinity(0)), 2.0, model.faults)
+    model._pool = Pool(worker, len(os.sched_getaffinity(0)), 2.0)
 
 
 def main() -> None:
