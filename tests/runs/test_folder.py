@@ -189,5 +189,5 @@ def test_run_folder_begun_by_two_at_once_is_that_of_the_one_that_was_not_refused
         (winner,) = (seed for seed in (1, 2) if outcomes[seed - 1] == seed)
         assert outcomes[2 - winner] == [refusal, refusal]
         assert RunFolder.open(path).load_config(Settings).seed == winner
-        names = {".lock", ".mace.json.abcd1234.json", "config.yaml", "versions.json"}
-        assert {file.name for file in path.iterdir()} == names
+        names = {file.name for file in path.iterdir()} - {".lock"}  # some systems leave it
+        assert names == {".mace.json.abcd1234.json", "config.yaml", "versions.json"}
