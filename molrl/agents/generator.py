@@ -106,7 +106,8 @@ class AgentGenerator:
                 "instead (--energy)"
             )
         self.device = torch.device(resolve_device(device))
-        self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and replaced
+            self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
         try:
             self._network.load_state_dict(tensors)
         except RuntimeError as error:

@@ -92,5 +92,5 @@ def launch(arguments: Namespace) -> int:
     )
     write_text(script, text)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    print(f"{len(jobs)} jobs; submit them with: sbatch {script}")
+    print(f"{len(jobs)} jobs; submit them with: {shlex.join(['sbatch', str(script)])}")
     return 0

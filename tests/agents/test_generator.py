@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.generator import FILE, KIND, AgentGenerator, save_agent
@@ -38,6 +39,13 @@ def test_code_that_a_policy_names_is_not_imported(policy, tmp_path, monkeypatch,
     assert made.returns is None
     assert "trap" not in sys.modules
     assert "names code in its reward; it is not run" in capsys.readouterr().err
+
+
+def test_a_policy_is_read_without_a_draw_of_the_random_numbers_of_the_process(policy):
+    path = policy()
+    before = torch.get_rng_state()
+    AgentGenerator(path)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_returns_are_of_the_reward_in_the_header_or_of_the_one_given(policy):

@@ -73,3 +73,9 @@ def test_relax_takes_ase_atoms_as_evaluate_does():
         assert result.converged.all()
         energy = model.evaluate(given).energy
         torch.testing.assert_close(result.start_energy, energy, atol=1e-4, rtol=0)
+
+
+def test_load_energy_leaves_the_random_numbers_of_the_process_alone(own):
+    before = torch.get_rng_state()
+    load_energy(f"mace:{own}")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,6 +1,7 @@
 """Networks of mace-torch in files: converted ones, and pickles that are trusted."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def read_pickle(path: str, trust: bool) -> Any:  # noqa: ANN401 - mace-torch has
     if not trust:
         raise InputError(
             f"{path} is a pickle, which can run any code; if you trust where it comes from, run "
-            f"`molrl energy convert {path} OUT.json --trust` once, or pass trust=True"
+            f"`molrl energy convert {shlex.quote(path)} OUT.json --trust` once, or pass trust=True"
         )
     try:
         with contained():

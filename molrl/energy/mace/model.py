@@ -51,7 +51,8 @@ class MaceEnergy(NetworkEnergy):
         self._hash: str = header["header_sha256"][:12]
         self.mixture = GaussianMixture.load(path, header["header_sha256"], self.device)
         self.offers_uncertainty = self.mixture is not None
-        network = Mace(self.config)
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and replaced
+            network = Mace(self.config)
         load_parameters(network, tensors, str(path))
         self.network = network.to(self.device).eval().requires_grad_(False)
         self._batcher = Batcher(self.elements, self.config.cutoff)
