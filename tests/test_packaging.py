@@ -22,7 +22,10 @@ KINDS = ("zip", "sdist", "wheel", "without links")
 
 
 def run(*command, folder):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=alone
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
