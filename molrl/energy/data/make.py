@@ -46,7 +46,7 @@ Draw = Callable[[np.random.Generator], Structure | None]
 def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropped]:
     """Draw and label structures; nothing is written.
 
-    The same config gives the same structures bit for bit.
+    The same config gives the same structures, those that were moved by forces but for rounding.
 
     Args:
         config: what to make.
