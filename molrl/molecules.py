@@ -175,8 +175,10 @@ class MoleculeBatch:
             InputError: if one of them is no number that the molecule can have, one is periodic, or
                 what is given is something else.
         """
-        several = isinstance(atoms, Iterable) and not isinstance(atoms, Atoms | str)
-        images: list[Atoms] = list(atoms) if several else [atoms]
+        try:
+            images: list[Atoms] = [atoms] if isinstance(atoms, Atoms | str) else list(atoms)
+        except TypeError:  # it is no sequence, nor an iterator
+            images = [atoms]
         for i, image in enumerate(images):
             if not isinstance(image, Atoms):
                 raise InputError(

@@ -18,20 +18,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 
 import torch
 
 NO_WEIGHTS_ONLY = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_ONE_AT_A_TIME = RLock()
 _VARIABLES = (NO_WEIGHTS_ONLY, "TORCHINDUCTOR_CACHE_DIR")  # of mace-torch, and of what it imports
 
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Import mace-torch, build its networks or unpickle one inside.
+    """Import mace-torch, build its networks or unpickle one inside, one thread at a time.
 
     The environment and the filters of warnings are as they were afterwards.
     """
-    with _quiet(), _environment_kept():
+    # Of two threads at once, the second would take what the first has changed for what was before.
+    with _ONE_AT_A_TIME, _quiet(), _environment_kept():
         if "mace" not in sys.modules:
             _import_mace()
         yield

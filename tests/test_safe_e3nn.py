@@ -53,3 +53,42 @@ def test_imports_of_mace_torch_leave_output_environment_and_safe_loading():
     assert done.stderr == ""
     # and nothing else is printed
     assert json.loads(done.stdout) == [[], [None], True, True, True]
+
+
+TWO_THREADS = """
+import os, sys, threading, warnings
+import molrl.safe_e3nn
+from molrl.safe_e3nn import NO_WEIGHTS_ONLY, contained
+
+filters, inside, entered = list(warnings.filters), threading.Event(), threading.Event()
+
+def first():
+    with contained():
+        os.environ[NO_WEIGHTS_ONLY] = "1"  # as the import of mace.calculators does
+        inside.set()
+        entered.wait(1)  # if the second comes in, it does so before the first has left
+
+def second():
+    inside.wait()
+    with contained():
+        entered.set()
+
+threads = [threading.Thread(target=work) for work in (first, second)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(os.environ.get(NO_WEIGHTS_ONLY), warnings.filters == filters)
+"""
+
+
+def test_two_threads_that_import_at_once_leave_environment_and_warnings():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH")}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_THREADS],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.stdout == "None True\n", done.stderr

@@ -29,6 +29,7 @@ from molrl.task import Task
 
 KIND = "covariant"
 FILE = "policy.json"
+_SAMPLING = {"energy": 1.0}  # where no reward is known: it decides nothing, the rules do
 
 
 class AgentHeader(Config):
@@ -69,8 +70,8 @@ class AgentGenerator:
     Args:
         run: a run folder of ``molrl train``, or the JSON file of a policy.
         energy: an energy model in place of the one it was trained against.
-        reward: the terms that returns are made of, in place of those of its header; where neither
-            has any, there are no returns. Molecules are sampled without.
+        reward: the terms that returns are made of, in place of those of its header. Where neither
+            has any, or those of the header do not fit a task, there are no returns.
         device: where the network computes: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -97,7 +98,7 @@ class AgentGenerator:
         if names_code(self.header.reward):
             self.header = self.header.model_copy(update={"reward": None})
             tell(f"{path} names code in its reward; it is not run, and no reward is computed of it")
-        self._reward = self.header.reward if reward is None else reward
+        self._reward = reward
         self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
             raise InputError(
@@ -117,17 +118,30 @@ class AgentGenerator:
     def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
         """Make ``n`` molecules; see :class:`molrl.generation.Generator`."""
         bag = Task.of(task).bag
+        reward = self.header.reward if self._reward is None else self._reward
+        try:
+            design = self._design(bag, reward or _SAMPLING)
+        except InputError as error:
+            if self._reward is not None:
+                raise
+            design, reward = self._design(bag, _SAMPLING), None  # raises if it is not the reward's
+            tell(
+                f"{error}; the molecules are made without the policy's reward, and have no returns"
+            )
+        made = generate(design, self._act, n, seed)
+        return made if reward else replace(made, returns=None)
+
+    def _design(self, bag: Bag, reward: Mapping[str, Any]) -> DesignTask:
         config = EnvConfig.of(
             bag=bag.formula,
             energy=self.energy,
             elements=list(self.header.elements),
             canvas_size=bag.n_atoms,
             rules=Rules.of(self.header.rules),
-            reward=self._reward or {"energy": 1.0},
+            reward=reward,
             max_steps=self.header.max_steps,
         )
-        made = generate(DesignTask(config), self._act, n, seed)
-        return made if self._reward else replace(made, returns=None)
+        return DesignTask(config)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
         tensors = {

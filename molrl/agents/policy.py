@@ -15,6 +15,10 @@ from molrl.errors import InputError
 from molrl.runs.config import parse_config
 
 
+class MissingActor(InputError, AttributeError):
+    """Off-policy algorithms ask for a network that the policy does not have."""
+
+
 class CovariantPolicy(ActorCriticPolicy):
     """Trains under SB3's unmodified ``PPO`` and ``A2C``: ``PPO(CovariantPolicy, env)``.
 
@@ -89,17 +93,13 @@ class CovariantPolicy(ActorCriticPolicy):
             "optimizer_kwargs": self.optimizer_kwargs,
         }
 
-    @property
-    def actor(self) -> NoReturn:
-        """The network that off-policy algorithms train, which this policy does not have.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "SAC, TD3 and DDPG learn off-policy from an actor and a critic of their own, which the "
-            "covariant policy does not have; train it with SB3's PPO or A2C"
-        )
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - PyTorch's own
+        if name == "actor":
+            raise MissingActor(
+                "SAC, TD3 and DDPG learn off-policy from an actor and a critic of their own, which "
+                "the covariant policy does not have; train it with SB3's PPO or A2C"
+            )
+        return super().__getattr__(name)
 
     def get_distribution(self, obs: PyTorchObs) -> NoReturn:
         """Refuse: focus, element and displacement follow no distribution that SB3 knows.

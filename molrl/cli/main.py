@@ -22,8 +22,8 @@ def run() -> int:
 
     On a CPU it computes on one thread, unless the environment says otherwise.
     """
-    # Many small tensors: on a busy machine a second thread makes training 3 times slower. The
-    # libraries read this when they are imported, so it is set here and not in a command.
+    # Many small tensors: on a busy machine a second thread makes training 3 times slower. PyTorch
+    # reads this when it is imported, which a command does.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     return main()
 

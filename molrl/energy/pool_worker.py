@@ -80,10 +80,14 @@ def load(path: str) -> Callable[..., Any]:
 
 def _listen(connection: Connection, given: SimpleQueue[list[Task]]) -> None:
     """Pass on what comes, and end the process with its parent, whatever it is busy with."""
-    with contextlib.suppress(EOFError, OSError):
+    code = 1  # of a task that cannot be unpickled
+    try:
         while True:
             given.put(connection.recv())
-    os._exit(0)
+    except (EOFError, OSError):
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def _one_line(error: Exception) -> str:

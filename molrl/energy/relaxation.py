@@ -8,6 +8,7 @@ from ase import Atoms
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
+from molrl.energy.registry import load_energy
 from molrl.molecules import MIN_DISTANCE, MoleculeBatch
 from molrl.neighbors import neighbor_pairs
 
@@ -49,7 +50,7 @@ class Relaxed:
 
 def relax(
     molecules: MoleculeBatch | Atoms | Iterable[Atoms],
-    model: EnergyModel,
+    model: EnergyModel | str,
     force_tolerance: float = FORCE_TOLERANCE,
     max_steps: int = MAX_STEPS,
     report: Report = lambda done, total: None,
@@ -64,7 +65,7 @@ def relax(
     Args:
         molecules: where to start, a batch or ASE atoms; molecules without atoms are at their
             minimum.
-        model: the energy.
+        model: the energy, or the name of one.
         force_tolerance: eV/Å; a molecule has converged when no atom feels more.
         max_steps: energy calls after the first.
         report: told after every energy call how many molecules are at rest (converged, stalled
@@ -75,6 +76,7 @@ def relax(
     """
     if not isinstance(molecules, MoleculeBatch):
         molecules = MoleculeBatch.from_ase(molecules)
+    model = load_energy(model)
     search = _Search(molecules.to(dtype=torch.float64), model)
     for _ in range(max_steps):
         moving = search.moving(force_tolerance)

@@ -10,7 +10,10 @@ from molrl.bags import Bag
 
 
 class BagSource(Protocol):
-    """Whoever draws bags; each environment has a copy of its own."""
+    """Whoever draws bags; each environment has a copy of its own.
+
+    One that draws from a list has it as ``bags``.
+    """
 
     @property
     def elements(self) -> set[int]:

@@ -146,7 +146,8 @@ class Task(Generic[ConfigT]):
 
         The constructor checks that their finished molecules can be paid for.
         """
-        return self.representatives()
+        bags: Sequence[Bag] = getattr(self._source, "bags", [])
+        return bags
 
     @property
     def elements(self) -> tuple[int, ...]:

@@ -127,11 +127,12 @@ def split_property(
     """Split a property of a batch into one array for each molecule.
 
     Args:
-        name: ASE's, which says whether it is a property of molecules or of atoms.
+        name: ASE's, which says whether it is a property of molecules or of atoms; one that ASE
+            does not know is of molecules.
         values: ``(n_molecules, ...)`` or ``(n_atoms_total, ...)``.
         molecules: the batch.
     """
     array = values.cpu().double().numpy()
-    if "natoms" in all_outputs[name].shapespec:
+    if name in all_outputs and "natoms" in all_outputs[name].shapespec:
         return np.split(array, np.cumsum(molecules.n_atoms.cpu().numpy())[:-1])
     return list(array)

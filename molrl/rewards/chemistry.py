@@ -50,7 +50,10 @@ class Own:
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
-        self.wants: tuple[str, ...] = tuple(getattr(call, "wants", ()))
+        wants = getattr(call, "wants", ())
+        if isinstance(wants, str):
+            raise InputError(f"what a reward wants is a tuple such as ('dipole',), not {wants!r}")
+        self.wants: tuple[str, ...] = tuple(wants)
 
     def __call__(self, placed: Placed) -> Floats:
         """``(n,)``.

@@ -9,6 +9,7 @@ from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.generator import FILE, KIND, AgentGenerator, save_agent
 from molrl.agents.training import AgentTraining
 from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
 from molrl.runs.weights import load_weights, save_weights
 
 
@@ -56,6 +57,20 @@ def test_returns_are_of_the_reward_in_the_header_or_of_the_one_given(policy):
     assert len(complete) == 3
     for a, b in complete:
         assert a == pytest.approx(2 * b)
+
+
+def test_a_bag_that_the_reward_of_the_header_does_not_fit_is_made_without(policy, capsys):
+    path = policy(reward={"relative_energy": {"references": {"CO": -40.0}}})
+    assert len(AgentGenerator(path).generate("CO", 1, seed=0).returns) >= 1
+    made = AgentGenerator(path).generate("C2", 1, seed=0)
+    assert made.molecules.n_atoms.tolist() == [2]
+    assert made.returns is None
+    assert "no reference energy for C2; there is one for CO; the mol" in capsys.readouterr().err
+    own = {"relative_energy": {"references": {"CO": -40.0}}}
+    with pytest.raises(InputError, match="no reference energy for C2"):
+        AgentGenerator(path, reward=own).generate("C2", 1, seed=0)
+    with pytest.raises(InputError, match="holds Si"):
+        AgentGenerator(path).generate("SiC", 1, seed=0)
 
 
 def test_returns_are_none_where_no_reward_is_known(policy):

@@ -1,7 +1,10 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from sb3_contrib import TRPO
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecNormalize
@@ -132,10 +135,15 @@ def test_policy_under_an_off_policy_algorithm_is_refused(algorithm):
         algorithm(CovariantPolicy, vec_env(2), buffer_size=10)
 
 
-def test_policy_has_no_distribution_for_trpo(model):
-    observation = obs_as_tensor(some_observation(model), "cpu")
+def test_policy_can_be_asked_what_it_has(model):
+    assert not hasattr(model.policy, "actor")
+    assert "network" in dict(inspect.getmembers(model.policy))
+
+
+def test_policy_under_trpo_is_refused():
+    model = TRPO(CovariantPolicy, vec_env(2), n_steps=4, batch_size=8)
     with pytest.raises(InputError, match=r"TRPO needs .* PPO or A2C"):
-        model.policy.get_distribution(observation)
+        model.learn(8)
 
 
 @pytest.mark.parametrize("option", [{"net_arch": [64]}, {"n_critics": 2}, {"ortho_init": True}])

@@ -207,6 +207,33 @@ def test_property_that_the_model_has_not_is_refused(morse):
         MolDesignEnv(bag="CO", energy=morse(), reward={"mine": polarity})
 
 
+def test_what_a_function_wants_is_refused_as_a_string(gfn2):
+    def mine(molecules, properties):
+        return properties["dipole"]
+
+    mine.wants = "dipole"
+    with pytest.raises(InputError, match=r"a tuple such as \('dipole',\), not 'dipole'"):
+        MolDesignEnv(bag="CO", energy=gfn2, reward={"mine": mine})
+
+
+def test_property_that_ase_does_not_know_is_of_molecules(rebuild, morse):
+    class Gapped(morse):
+        implemented_properties = ("energy", "forces", "gap")
+
+        def _evaluate_with(self, molecules, properties, *, forces, descriptors):
+            output = self._evaluate(molecules, forces=forces, descriptors=descriptors)
+            output.properties["gap"] = molecules.n_atoms.double()
+            return output
+
+    def gap(molecules, properties):
+        return properties["gap"]
+
+    gap.wants = ("gap",)
+    env = MolDesignEnv(bag="CO", energy=Gapped(), reward={"mine": gap})
+    rewards, reason = rebuild(env, [6, 8], [[0, 0, 0], [1.2, 0, 0]])
+    assert (rewards, reason) == ([0.0, 2.0], "complete")
+
+
 REFERENCES = {"relative_energy": {"references": {"CH4": -40.0, "C2H6O": -80.0}}}
 
 

@@ -78,7 +78,8 @@ def read_pickle(path: str, trust: bool) -> Any:  # noqa: ANN401 - mace-torch has
     if not trust:
         raise InputError(
             f"{path} is a pickle, which can run any code; if you trust where it comes from, run "
-            f"`molrl energy convert {shlex.quote(path)} OUT.json --trust` once, or pass trust=True"
+            f"`molrl energy convert {shlex.quote(path)} OUT.json --trust` once, or pass what "
+            "load_energy gives with trust=True"
         )
     try:
         with contained():

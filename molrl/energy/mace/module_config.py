@@ -126,7 +126,8 @@ def build(config: MaceModuleConfig, tensors: Mapping[str, Tensor], where: str) -
             options[key] = np.array(options[key])
         for key in ("atomic_numbers", "radial_MLP", "heads"):
             options[key] = list(options[key])
-        with contained(), default_dtype(_DTYPES[config.dtype]):
+        # Its first weights are drawn, and replaced.
+        with contained(), default_dtype(_DTYPES[config.dtype]), torch.random.fork_rng(devices=[]):
             network: torch.nn.Module = ScaleShiftMACE(**options)
         network.load_state_dict(tensors)
     except Exception as error:  # mace-torch and e3nn assert, index and reshape

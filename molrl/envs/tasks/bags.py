@@ -59,10 +59,6 @@ class Bags(Task[BagsConfig]):
         """All of them."""
         return [Bag(bag) for bag in (*self.config.bags, *self.config.held_out)]
 
-    def known_bags(self) -> Sequence[Bag]:
-        """All but those held out, which are checked when they are asked for."""
-        return [Bag(bag) for bag in self.config.bags]
-
     def chosen_bags(self, options: Mapping[str, Any]) -> BagSource | None:
         """One bag, or those held out."""
         if not options.get("held_out"):

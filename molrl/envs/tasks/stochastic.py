@@ -97,10 +97,6 @@ class StochasticBag(Task[StochasticConfig]):
             )
         return AroundReference(Bag(self.config.reference), low, high)
 
-    def known_bags(self) -> Sequence[Bag]:
-        """None: they are drawn."""
-        return []
-
     def representatives(self) -> Sequence[Bag]:
         """One draw; all others fit as it does, if the elements of the reference do."""
         for number in Bag(self.config.reference):

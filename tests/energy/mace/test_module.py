@@ -168,6 +168,14 @@ def test_converted_it_loads_without_trust_and_is_the_same(files, images, name, t
     torch.testing.assert_close(safe.forces, pickled.forces, atol=1e-9, rtol=0)
 
 
+def test_loading_a_converted_network_leaves_the_random_numbers_of_the_process(files, tmp_path):
+    output = tmp_path / "plain.json"
+    assert main(["energy", "convert", str(files / "scaled.model"), str(output), "--trust"]) == 0
+    before = torch.get_rng_state()
+    load_energy(f"mace:{output}", "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_what_cannot_be_built_again_the_same_is_not_converted(tmp_path, capsys):
     """A shape that says other than what is computed: here a normalisation of the second layer."""
     network, source, output = build("scaled"), tmp_path / "odd.model", tmp_path / "odd.json"
