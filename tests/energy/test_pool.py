@@ -23,7 +23,7 @@ def work(value, deed, folder):
         if deed == "die":
             os._exit(1)
         if deed.startswith("hang"):
-            print("hanging", flush=True)
+            os.write(1, b"hanging\\n")  # whole, whatever others write
         if deed == "hang":
             time.sleep(10**6)
         if deed == "hang with the GIL":
@@ -118,6 +118,19 @@ def test_pool_takes_no_answers_of_an_interrupted_call_for_those_of_the_next(star
         pool.map([*tasks, (31, Interrupt(), "")])
     assert pool.map([(50 + i, "", "") for i in range(32)]) == [2 * (50 + i) for i in range(32)]
     assert not pool.faults
+
+
+class Unreadable:
+    """What raises where it is unpickled."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def test_pool_gives_a_reason_for_a_task_that_cannot_be_unpickled(pool):
+    result = pool.map([(Unreadable(), "", "")])[0]
+    assert result == "worker died twice: exit code 1"
+    assert pool.map([(1, "", "")]) == [2]
 
 
 @pytest.mark.parametrize("error", ["import no_such_module", "raise OSError('libno.so is missing')"])

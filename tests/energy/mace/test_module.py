@@ -219,7 +219,7 @@ def test_a_pickle_runs_no_code_unless_it_is_trusted(tmp_path):
     (tmp_path / "raw.model").write_bytes(pickle.dumps(Bomb()))
     before = dict(os.environ)
     for path in (bomb, tmp_path / "raw.model", f"{bomb}@head"):
-        with pytest.raises(InputError, match=r"can run any code; .* --trust` once, or pass trust"):
+        with pytest.raises(InputError, match=r"can run any code; .* --trust` once, or pass what"):
             load_energy(f"mace:{path}", "cpu")
         assert main(["energy", "convert", str(path), str(tmp_path / "out.json")]) == 2
     for name in ("disguised.json", "disguised.safetensors"):
