@@ -43,6 +43,7 @@ def test_import_registers_the_environment():
     assert "molrl.envs.design:MolDesignEnv" in python(code)
 
 
+@pytest.mark.skipif(not (ROOT / "envs").is_symlink(), reason="this tree came without links")
 @pytest.mark.parametrize("room", ["envs", "agents"])
 def test_rooms_refuse_a_bare_import(room):
     code = f"try:\n    import {room}\nexcept ImportError as error:\n    print(error)"
