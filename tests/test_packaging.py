@@ -41,8 +41,8 @@ def clone(tmp_path_factory):
     if (ROOT / ".git").exists():
         run("git", "clone", "-q", "--no-local", str(ROOT), "molrl", folder=folder)
         return folder / "molrl"
-    ignored = shutil.ignore_patterns(".venv", "__pycache__", "*.egg-info", "build", "dist", "runs")
-    shutil.copytree(ROOT, folder / "molrl", symlinks=True, ignore=ignored)
+    environment = shutil.ignore_patterns(".venv")
+    shutil.copytree(ROOT, folder / "molrl", symlinks=True, ignore=environment)
     author = ("-c", "user.name=molrl", "-c", "user.email=molrl@localhost")
     for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-q", "-m", "The tree"]):
         run("git", *command, folder=folder / "molrl")
