@@ -40,7 +40,7 @@ TURNS = 2
 BY_MACE_TORCH = " by mace-torch"
 N_ATOMS = 10
 CUTOFF = 5.0  # Å, of both
-BATCHES = {"cpu": (1, 8, 64, 256), "cuda": (64, 256, 1024, 4096, 16384)}
+BATCHES = {"cpu": (1, 8, 16, 32, 64, 256), "cuda": (64, 256, 1024, 4096, 16384)}
 LARGE = Shape(channels=128, hidden_l=1, max_ell=3)  # as MACE-OFF-medium
 
 

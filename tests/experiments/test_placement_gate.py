@@ -40,6 +40,24 @@ def thresholds():
     return Thresholds.load(gate.THRESHOLDS)
 
 
+@pytest.fixture(scope="module")
+def found():
+    """What the attacks of the small gate find."""
+    return gate.attack(gate.SMALL, load_energy("mace"), load_energy("gfn2"))
+
+
+@pytest.fixture
+def small_gate(found, monkeypatch):
+    """``small_gate()``: the exit code of the small gate, whose attacks are run but once."""
+
+    def attack(attacks, model, reference):
+        assert (attacks, model.name, reference.name) == (gate.SMALL, "mace", "gfn2")
+        return found
+
+    monkeypatch.setattr(gate, "attack", attack)
+    return lambda: gate.main(["--small"])
+
+
 @pytest.fixture
 def verdicts(thresholds):
     """What is said of the errors of one attack, by figure, for a guard."""
@@ -66,23 +84,22 @@ class Hole(EnergyModel):
         return replace(out, energy=out.energy - 1e3 * holed)
 
 
-def test_small_gate_finds_no_new_hole_in_the_shipped_model(capsys):
-    assert gate.main(["--small"]) == 0, capsys.readouterr().out
+def test_small_gate_finds_no_new_hole_in_the_shipped_model(small_gate, capsys):
+    assert small_gate() == 0, capsys.readouterr().out
 
 
-def test_small_gate_attacks_enough_molecules_to_be_worth_it():
-    found = gate.attack(gate.SMALL, load_energy("mace"), load_energy("gfn2"))
+def test_small_gate_attacks_enough_molecules_to_be_worth_it(found):
     assert {guard for _, guard, _ in found} == {0.0, GUARD}
     assert all(len(some.errors) >= 25 for some in found.values())
 
 
-def test_gate_fails_where_an_aim_is_missed(tmp_path, monkeypatch, capsys):
+def test_gate_fails_where_an_aim_is_missed(small_gate, tmp_path, monkeypatch, capsys):
     path = tmp_path / "thresholds.yaml"
     path.write_text(gate.THRESHOLDS.read_text(encoding="utf-8"), encoding="utf-8")
     strict = path.read_text(encoding="utf-8").replace("aim: 2\n", "aim: 1e-6\n")
     path.write_text(strict, encoding="utf-8")
     monkeypatch.setattr(gate, "THRESHOLDS", path)
-    assert gate.main(["--small"]) == 1
+    assert small_gate() == 1
     assert BROKEN in capsys.readouterr().out
 
 

@@ -1,37 +1,46 @@
-"""kill -9 at random moments, then resume: the end must be that of the run that was never killed.
+"""kill -9, then resume: the end must be that of the run that was never killed.
 
 python experiments/benchmarks/reliability/kills.py
+
+The processes are killed at random moments; in the small form, which the tests run, at drawn ones
+of their operations on files.
 """
 
-import random
 import shutil
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import tiny
 import torch
+from moments import FileOperations, Moments, RandomTimes
 
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
 
 SHARES = 200_000  # numbers in the tensor whose saving is interrupted
+SAVES = 6  # of a process that is not killed
 
 
-def killed_runs(folder: Path, command: tuple[str, ...], config: Path, n: int) -> dict[str, object]:
-    """Runs killed once at a random moment, and taken up again, beside one that was not."""
-    log, draw = folder / "log", random.Random(len(command))
-    whole = folder / "whole"
-    began = time.monotonic()
-    assert tiny.molrl_command(*command, config, f"run_dir={whole}", log=log) == 0, log.read_text()
-    seconds, wanted = time.monotonic() - began, tiny.outcome(whole)
-    same = 0
+def killed_runs(
+    folder: Path, command: tuple[str, ...], config: Path, moments: Moments, n: int
+) -> dict[str, object]:
+    """Runs killed once and taken up again, beside one that was not."""
+    log = folder / "log"
+
+    def begin(run: Path) -> tuple[object, ...]:
+        return (*command, config, f"run_dir={run}")
+
+    def start_in(run: Path) -> Callable[[Callable[[], object]], int]:
+        return lambda before: tiny.start(*begin(run), log=log, before=before)
+
+    assert moments.measure(start_in(folder / "whole")) == 0, log.read_text()
+    wanted, same = tiny.outcome(folder / "whole"), 0
     for i in range(n):
         run = folder / f"run-{i}"
-        begin = (*command, config, f"run_dir={run}")
-        while not tiny.kill_after(tiny.start(*begin, log=log), draw.uniform(0, seconds)):
+        while not moments.kill(start_in(run)):
             shutil.rmtree(run)  # it was done before
-        go_on = ("resume", run) if (run / "config.yaml").exists() else begin
+        go_on = ("resume", run) if (run / "config.yaml").exists() else begin(run)
         code = tiny.molrl_command(*go_on, log=log)
         same += code == 0 and tiny.outcome(run) == wanted and not litter(run)
     return {
@@ -46,17 +55,19 @@ def litter(run: Path) -> list[Path]:
     return [p for p in run.rglob(".*") if p.name != ".lock"]
 
 
-def killed_saves(folder: Path, n: int) -> dict[str, object]:
-    """Processes killed while they save over and over: the last checkpoint must load."""
-    draw, loaded = random.Random(1), 0
+def killed_saves(folder: Path, moments: Moments, n: int) -> dict[str, object]:
+    """Processes killed while they save again and again: the last checkpoint must load."""
+
+    def start_in(checkpoints: Checkpoints) -> Callable[[Callable[[], object]], int]:
+        checkpoints.save(checkpoint(1))
+        return lambda before: tiny.fork(lambda: save_more(checkpoints), before)
+
+    assert moments.measure(start_in(Checkpoints(folder / "saves", keep=2))) == 0
+    loaded = 0
     for i in range(n):
         checkpoints = Checkpoints(folder / f"saves-{i}", keep=2)
-        pid = tiny.os.fork()
-        if not pid:
-            save_forever(checkpoints)
-        while not checkpoints.steps():
-            time.sleep(0.001)
-        tiny.kill_after(pid, draw.uniform(0, 0.05))
+        while not moments.kill(start_in(checkpoints)):
+            shutil.rmtree(checkpoints.folder)  # it was done before
         try:
             latest = checkpoints.load_latest(lambda line: None)
         except InputError:
@@ -71,10 +82,14 @@ def killed_saves(folder: Path, n: int) -> dict[str, object]:
     }
 
 
-def save_forever(checkpoints: Checkpoints) -> None:
-    for step in range(1, 10**9):
-        tensors = {"w": torch.full((SHARES,), float(step))}
-        checkpoints.save(Checkpoint(step, tensors, {"step": step}))
+def checkpoint(step: int) -> Checkpoint:
+    return Checkpoint(step, {"w": torch.full((SHARES,), float(step))}, {"step": step})
+
+
+def save_more(checkpoints: Checkpoints) -> int:
+    for step in range(2, 2 + SAVES):
+        checkpoints.save(checkpoint(step))
+    return 0
 
 
 def main() -> None:
@@ -84,15 +99,25 @@ def main() -> None:
         train = tiny.SMALL_TRAIN if small else tiny.TRAIN
         for name, text in (("train", train), ("data", tiny.DATA), ("fit", tiny.FIT)):
             (folder / f"{name}.yaml").write_text(text.replace("data.npz", f"{folder}/data.npz"))
-        rows = [killed_saves(folder, 5 if small else 100)]
-        (folder / "agent").mkdir()
-        n = 2 if small else 50
-        rows.append(killed_runs(folder / "agent", ("train",), folder / "train.yaml", n))
-        (folder / "fit").mkdir()
+
+        def moments(place: Path, seed: int) -> Moments:
+            place.mkdir()
+            return FileOperations(place, seed) if small else RandomTimes(seed)
+
+        saves, agent, fit = (folder / name for name in ("saves", "agent", "fit"))
+        rows = [killed_saves(saves, moments(saves, 1), 20 if small else 100)]
+        rows.append(
+            killed_runs(
+                agent, ("train",), folder / "train.yaml", moments(agent, 2), 2 if small else 50
+            )
+        )
         data = ("energy", "data", folder / "data.yaml")
         assert tiny.molrl_command(*data, log=folder / "log") == 0
-        n = 1 if small else 50
-        rows.append(killed_runs(folder / "fit", ("energy", "fit"), folder / "fit.yaml", n))
+        rows.append(
+            killed_runs(
+                fit, ("energy", "fit"), folder / "fit.yaml", moments(fit, 3), 1 if small else 50
+            )
+        )
     tiny.close("kills", "kill -9, then `molrl resume`", rows, small)
 
 

@@ -8,10 +8,9 @@ import argparse
 import contextlib
 import os
 import resource
-import signal
 import sys
 import tempfile
-import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,13 +75,23 @@ def close(name: str, title: str, rows: list[dict[str, object]], small: bool) -> 
     sys.exit(1 if wrong else 0)
 
 
-def start(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
-    """Begin a command of ``molrl`` in a fork; returns its process id."""
+def fork(work: Callable[[], int], before: Callable[[], object] = lambda: None) -> int:
+    """Begin some work in a fork, whose exit code it returns; the process id."""
     pid = os.fork()
     if pid:
         return pid
-    before()
-    os._exit(in_silence(*command, log=log))
+    code = 1
+    try:
+        before()
+        code = work()
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def start(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
+    """Begin a command of ``molrl`` in a fork; returns its process id."""
+    return fork(lambda: in_silence(*command, log=log), before)
 
 
 def in_silence(*command: object, log: Path = Path(os.devnull)) -> int:
@@ -103,17 +112,6 @@ def finish(pid: int) -> int:
 def molrl_command(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
     """Run a command of ``molrl``; its exit code."""
     return finish(start(*command, log=log, before=before))
-
-
-def kill_after(pid: int, seconds: float) -> bool:
-    """Kill -9 a command after some time; whether it was still running."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return False
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    return finish(pid) == -signal.SIGKILL
 
 
 def outcome(run: Path) -> dict[str, str]:

@@ -8,8 +8,9 @@ import os
 import shutil
 import signal
 import socket
-import time
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 
@@ -23,14 +24,13 @@ from molrl.energy.fit import Fit, FitConfig
 from molrl.energy.mace.network import MaceConfig
 from molrl.energy.registry import load_energy
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.runs.checkpoints import Checkpoints
-from molrl.runs.ranks import joined
+from molrl.runs.ranks import Ranks, joined
 from molrl.runs.weights import sha256
 
 SMALL = PPOConfig(num_envs=16, n_steps=8, batch_size=32, target_kl=0.01)
 
 
-def train(updates: int, small: bool) -> None:
+def train(updates: int, small: bool) -> int:
     """Train as one rank; note the sums of the weights and the episodes, and the time."""
     with joined() as ranks:
         ppo = SMALL if small else PPOConfig()
@@ -47,9 +47,10 @@ def train(updates: int, small: bool) -> None:
 
         agent.run(on_update)
     Path(f"rank-{ranks.rank}.json").write_text(json.dumps(said))
+    return 0
 
 
-def fit(steps: int) -> None:
+def fit(steps: int) -> int:
     """Fit as one rank; note the sum of the weights at every step, and its own loss."""
     with joined() as ranks:
         config = FitConfig(
@@ -67,13 +68,16 @@ def fit(steps: int) -> None:
 
         model.run(report)
     Path(f"rank-{ranks.rank}.json").write_text(json.dumps(said))
+    return 0
 
 
 def weights(network: torch.nn.Module) -> str:
     return sha256(b"".join(p.detach().numpy().tobytes() for p in network.parameters()))
 
 
-def begin(size: int, work: Callable[[], object]) -> list[int]:
+def begin(
+    size: int, work: Callable[[], int], before: Callable[[], object] = lambda: None
+) -> list[int]:
     """Begin the same work as each of so many ranks; their process ids."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -82,14 +86,16 @@ def begin(size: int, work: Callable[[], object]) -> list[int]:
     for number in range(size):
         names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": size}
         names |= {"LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        children.append(os.fork())
-        if not children[-1]:
+
+        def be_rank(names: dict[str, object] = names) -> None:
             os.environ.update({name: str(value) for name, value in names.items()})
-            os._exit(work() or 0)  # type: ignore[arg-type]  # an exit code or None
+            before()
+
+        children.append(tiny.fork(work, be_rank))
     return children
 
 
-def noted(size: int, work: Callable[[], object]) -> list[list[list[object]]]:
+def noted(size: int, work: Callable[[], int]) -> list[list[list[object]]]:
     """What each of so many ranks noted."""
     codes = [tiny.finish(child) for child in begin(size, work)]
     assert codes == [0] * size, codes
@@ -105,26 +111,46 @@ def in_step(what: str, first: list[list[object]], second: list[list[object]]) ->
 def killed_and_resumed(n: int) -> dict[str, object]:
     """Two ranks of ``molrl train``, killed with -9 or stopped by a signal to one, and resumed."""
     Path("train.yaml").write_text(tiny.SMALL_TRAIN)
-    finished(begin(2, command("train", "train.yaml", "run_dir=whole")))
+    finished(begin(2, training(Path("whole"))))
     wanted, same = tiny.outcome(Path("whole")), 0
     for i in range(n):
         run, number = Path(f"run-{i}"), (signal.SIGKILL, signal.SIGUSR1)[i % 2]
-        children = begin(2, command("train", "train.yaml", f"run_dir={run}"))
-        while not Checkpoints(run / "checkpoints").steps():
-            time.sleep(0.001)
+        children = begin(2, training(run), partial(pause_after, (2, 1, 1, 2)[i % 4]))
+        wait_for_pause(children)
         for child in children if number == signal.SIGKILL else children[1:]:
             os.kill(child, number)
+        for child in children:
+            os.kill(child, signal.SIGCONT)
         codes = [tiny.finish(child) for child in children]
         stopped = codes == ([-number] * 2 if number == signal.SIGKILL else [75, 75])
-        finished(begin(2, command("resume", str(run))))
+        finished(begin(2, lambda run=run: tiny.in_silence("resume", run)))
         same += stopped and tiny.outcome(run) == wanted
         shutil.rmtree(run)
     what = "two ranks killed, or one told to stop, and resumed: same outcome"
     return {"what": what, "tried": n, "as it should be": same}
 
 
-def command(*words: str) -> Callable[[], int]:
-    return lambda: tiny.in_silence(*words)
+def training(run: Path) -> Callable[[], int]:
+    """A training of three updates."""
+    return lambda: tiny.in_silence("train", "train.yaml", f"run_dir={run}", "ppo.num_envs=16")
+
+
+def pause_after(update: int) -> None:
+    """Have this process pause when an update is done, before it is saved."""
+    most, calls = Ranks.most, count(1)  # it is called once an update
+
+    def most_and_pause(ranks: Ranks, value: int) -> int:
+        largest = most(ranks, value)
+        if next(calls) == update:
+            signal.raise_signal(signal.SIGSTOP)
+        return largest
+
+    Ranks.most = most_and_pause  # type: ignore[method-assign]
+
+
+def wait_for_pause(children: list[int]) -> None:
+    paused = [os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]) for child in children]
+    assert all(paused), f"ranks that paused, and that ended before: {paused}"
 
 
 def finished(children: list[int]) -> None:
