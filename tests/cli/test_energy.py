@@ -74,13 +74,16 @@ def test_the_fit_ends_with_a_card_of_what_it_is(fits):
     assert card["speed"]["fitted_per_second"] > 0
     assert card["speed"]["energies_per_second"] > 0
     wanted = errors_of(model, data[data.split == data.splits.index("valid")])
-    assert card["errors"]["valid"] == wanted.by_kind()
+    for recorded, row in zip(card["errors"]["valid"], wanted.by_kind(), strict=True):
+        assert recorded.pop("kind") == row.pop("kind")
+        assert recorded == pytest.approx(row, rel=1e-4)  # in float32
     text = (run / "card.md").read_text()
     for picture in ("parity.png", "curve.png"):
         assert f"]({picture})" in text
         assert (run / picture).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.bitwise
 def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
     run = tmp_path / "moved"
     shutil.copytree(fits / "whole", run)
@@ -96,6 +99,7 @@ def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
     assert cards[0]["model"] == cards[1]["model"]
 
 
+@pytest.mark.bitwise
 def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, run_signalled):
     run = tmp_path / "run"
     fit = ["energy", "fit", fits / "fit.yaml", f"data=[{fits / 'data.npz'}]", f"run_dir={run}"]
@@ -119,7 +123,7 @@ def errors(arguments, capsys):
 def test_errors_of_a_model_against_itself_are_none_and_of_another_are_some(fits, capsys):
     water = str(fits / "water.xyz")
     none = errors([water, "--model", "gfn2"], capsys)
-    assert list(none.values()) == pytest.approx([0.0] * 5, abs=1e-6)
+    assert list(none.values()) == pytest.approx([0.0] * 5, abs=1e-4)  # two SCFs
     some = errors([water, "--model", f"mace:{fits / 'whole' / 'mace.json'}"], capsys)
     assert some["mean absolute error, eV"] > 0.01
     assert some["mean absolute error, eV per atom"] * 3 == pytest.approx(
