@@ -81,13 +81,16 @@ def _sum_files(argument: str) -> str:
 
     A header of weights holds the sum of its tensors, so that theirs is in it.
     """
+    if not argument:
+        return ""
+    from molrl.energy.mace.load import split_head  # only networks take an argument
     from molrl.energy.uncertainty import beside
     from molrl.runs.weights import sha256
 
-    path = Path(argument)
-    if not argument or not path.is_file():  # PATH@HEAD
-        path = Path(argument.rpartition("@")[0])
-    files = [file for file in (path, beside(path)) if file.is_file()] if path.name else []
+    path = Path(split_head(argument)[0])
+    if not path.is_file():  # a variant of a foundation model, or for the factory to refuse
+        return ""
+    files = [file for file in (path, beside(path)) if file.is_file()]
     return " ".join(sha256(file.read_bytes()) for file in files)
 
 

@@ -126,8 +126,7 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
         """Place one atom.
 
         Raises:
-            InputError: if the action is not 5 finite numbers, or a reward term has no reference for
-                what was built; nothing has changed then.
+            InputError: if the action is not 5 finite numbers; nothing has changed then.
             ResetNeeded: if there is no episode, or it has ended.
         """
         if self._ended:

@@ -15,7 +15,7 @@ from molrl.energy import load_energy
 from molrl.energy.counting import CountedEnergy
 from molrl.envs.config import EnvConfig, TaskConfig
 from molrl.envs.rules import SOLO, Game
-from molrl.envs.sources import BagSource, DrawnBags, OneBag
+from molrl.envs.sources import BagSource, OneBag
 from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState, Start
 from molrl.errors import InputError, did_you_mean
@@ -174,7 +174,7 @@ class Task(Generic[ConfigT]):
         fixed, shape = self.fixed_atoms(options), self.points(options)
         self.check(fixed, shape)
         bags = self.chosen_bags(options)
-        known = bags.bags if isinstance(bags, OneBag | DrawnBags) else None
+        known: Sequence[Bag] | None = getattr(bags, "bags", None)
         for bag in self.representatives() if known is None else known:
             self.counts(bag, fixed)
         for bag in self.known_bags() if known is None else known:

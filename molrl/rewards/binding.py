@@ -99,7 +99,7 @@ class EnergyDifference:
         atoms = self._atoms[placements.numbers]
         energy = atoms.copy()
         uncertainty = np.full(len(atoms), EXACT if self._uncertainty else np.nan)
-        properties: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self._properties}
+        properties: dict[str, list[NDArray[np.float64]]] = {}
         failures: dict[int, str] = {}
         bonded = placements.molecules.n_atoms.numpy() > 1
         rows = np.flatnonzero(bonded | bool(self._properties))

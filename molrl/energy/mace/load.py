@@ -23,7 +23,7 @@ def load_mace(path: str = "", device: str = "cpu", trust: bool = False) -> Netwo
         InputError: if there is no such file, it is damaged or of another kind, or it is a pickle
             that is not trusted.
     """
-    file, head = _split_head(path)
+    file, head = split_head(path)
     converted = file.endswith(".json") and read_json(Path(file)).get("kind") == MODULE_WEIGHTS
     if not path or (file.endswith(".json") and not head and not converted):
         return MaceEnergy(file or "mace", device)
@@ -41,7 +41,7 @@ def load_small(device: str = "cpu") -> MaceEnergy:
     return MaceEnergy("mace-small", device)
 
 
-def _split_head(path: str) -> tuple[str, str | None]:
+def split_head(path: str) -> tuple[str, str | None]:
     """A path, and what stands behind its last @ unless there is such a file."""
     file, at, head = path.rpartition("@")
     return (file, head) if at and not os.path.exists(path) else (path, None)
