@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 import molrl
 from molrl.chemistry.bonds import bonded_atoms
-from molrl.chemistry.drawing import draw_molecule
 from molrl.chemistry.enumeration import isomers
 from molrl.chemistry.fragments import load_fragment
 from molrl.energy.relaxation import relax
 from molrl.envs.design import MolDesignEnv
 from molrl.files import write_extxyz
 from molrl.molecules import MoleculeBatch
+from molrl.plotting.molecules import draw_molecule
 
 SIZE = (260, 260)  # pixels of a frame
 FRAMES = 4

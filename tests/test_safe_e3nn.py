@@ -23,7 +23,7 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 import molrl.energy
 molrl.energy.load_energy("mace", "cpu")
-import molrl.agents.network, molrl.energy.mace.mace_torch, molrl.energy.mace.foundations
+import molrl.agents.network, molrl.energy.mace_torch.batching, molrl.energy.mace_torch.foundations
 import mace.tools.cg
 
 pickled = io.BytesIO()

@@ -18,20 +18,20 @@ from matplotlib.figure import Figure
 from record import RESULTS, record
 
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.data.adversarial import Search, half_built_molecules, random_placements
-from molrl.energy.data.config import DataConfig, KindCounts
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.data.labels import Progress, label
-from molrl.energy.data.make import make_dataset
-from molrl.energy.data.placements import interaction_energies
-from molrl.energy.fit import Fit, FitConfig
-from molrl.energy.learning.config import LearnConfig, RefitConfig
-from molrl.energy.learning.gradient_attack import N_STARTS, gradient_search
-from molrl.energy.learning.measure import GUARDS, validation_errors
-from molrl.energy.learning.sources import Sources
-from molrl.energy.mace.model import MaceEnergy
-from molrl.energy.mace.network import MaceConfig
-from molrl.energy.mixture_fit import with_uncertainty
+from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.mace.network import MaceConfig
+from molrl.fitting.active.config import LearnConfig, RefitConfig
+from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
+from molrl.fitting.active.measure import GUARDS, validation_errors
+from molrl.fitting.active.sources import Sources
+from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.config import DataConfig, KindCounts
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.labels import Progress, label
+from molrl.fitting.data.make import make_dataset
+from molrl.fitting.data.placements import interaction_energies
+from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.runs.progress import phases
 
 LABELS, ROUNDS, SPARE = 500, 2, 1.3  # candidates for each label, as some fail

@@ -8,9 +8,9 @@ import argparse
 from record import named, record
 
 from molrl.energy import load_energy
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.errors import errors_of
-from molrl.energy.mace.model import SHIPPED
+from molrl.energy.networks.energy import SHIPPED
+from molrl.fitting.accuracy import errors_of
+from molrl.fitting.data.dataset import Dataset
 from molrl.runs.progress import progress
 
 

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from record import record
 
-from molrl.energy.mace.model import SHIPPED
+from molrl.energy.networks.energy import SHIPPED
 
 SECONDS, MEGABYTES = 4.0, 5.0
 PROCESSES = 3

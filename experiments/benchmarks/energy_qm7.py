@@ -22,8 +22,8 @@ from record import RESULTS, named, record
 from scipy.stats import spearmanr
 
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.mace.model import SHIPPED
-from molrl.evaluation.plots import blank_figure
+from molrl.energy.networks.energy import SHIPPED
+from molrl.plotting.figures import blank_figure
 
 FREQUENT = 20  # formulas
 SULFUR = 16

@@ -27,11 +27,11 @@ from record import record, seconds
 from roofline import Shape, bandwidth, bytes_moved
 
 from molrl.energy.gfn2 import GFN2Energy
-from molrl.energy.mace import mace_torch
-from molrl.energy.mace.batched import NetworkEnergy, chunks
-from molrl.energy.mace.model import SHIPPED, MaceEnergy
-from molrl.energy.mace.module import MaceModuleEnergy
-from molrl.energy.mace.network import MaceConfig
+from molrl.energy.mace_torch.energy import MaceModuleEnergy
+from molrl.energy.networks import mace_torch
+from molrl.energy.networks.batched import NetworkEnergy, chunks
+from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.mace.network import MaceConfig
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
 from molrl.runs.progress import progress

@@ -22,11 +22,11 @@ from record import RESULTS, named, record, seconds
 from scipy.stats import mannwhitneyu, spearmanr
 
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.data.adversarial import half_built_molecules, placement_attack
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.data.labels import label
-from molrl.energy.data.structures import Structure, clash, distances
-from molrl.energy.mace.model import SHIPPED
+from molrl.energy.networks.energy import SHIPPED
+from molrl.fitting.data.adversarial import half_built_molecules, placement_attack
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.labels import label
+from molrl.fitting.data.structures import Structure, clash, distances
 from molrl.runs.progress import progress
 
 PER_KIND, MOLECULES, PLACEMENTS, SEED = 300, 150, 100, 2023

@@ -22,9 +22,9 @@ from record import record
 from molrl.agents.random import RandomAgent
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.energy.gfn2 import GFN2Energy
-from molrl.energy.mace.mace_torch import build_mace_torch
-from molrl.energy.mace.model import MaceEnergy
-from molrl.energy.mace.module import MaceModuleEnergy
+from molrl.energy.mace_torch.batching import build_mace_torch
+from molrl.energy.mace_torch.energy import MaceModuleEnergy
+from molrl.energy.networks.energy import MaceEnergy
 from molrl.energy.registry import resolve_device
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv

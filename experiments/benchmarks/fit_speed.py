@@ -14,10 +14,10 @@ import torch._inductor.config
 from record import record, seconds
 
 from molrl.chemistry.molecule_set import shipped_molecules
-from molrl.energy.mace import WEIGHTS
-from molrl.energy.mace.model import SHIPPED, MaceEnergy
-from molrl.energy.mace.network import Mace, load_parameters
-from molrl.energy.objective import Objective
+from molrl.energy.networks import WEIGHTS
+from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.mace.network import Mace, load_parameters
+from molrl.fitting.objective import Objective
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 from molrl.runs.weights import load_weights

@@ -14,12 +14,12 @@ from record import RESULTS, record
 from thresholds import FAILED, Thresholds
 
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.data.adversarial import AttackReport, placement_attack
-from molrl.energy.data.placements import GUARD
-from molrl.energy.learning.gradient_attack import gradient_attack
-from molrl.evaluation.energy_plots import plot_attack_errors
-from molrl.evaluation.table import markdown_table
+from molrl.fitting.active.gradient_attack import gradient_attack
+from molrl.fitting.data.adversarial import AttackReport, placement_attack
+from molrl.fitting.data.placements import GUARD
+from molrl.plotting.energy_errors import plot_attack_errors
 from molrl.runs.progress import progress
+from molrl.runs.tables import markdown_table
 
 THRESHOLDS = Path(__file__).parent / "thresholds.yaml"
 Attack = Callable[[EnergyModel, EnergyModel, int, float], AttackReport]  # seed, guard

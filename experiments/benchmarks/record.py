@@ -9,8 +9,8 @@ from time import perf_counter, process_time
 import torch
 
 from molrl.energy import EnergyModel
-from molrl.evaluation.table import markdown_table
 from molrl.runs.folder import versions
+from molrl.runs.tables import markdown_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURED = 1.0  # seconds for which a speed is measured, two calls at least

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from record import RESULTS, record
 
 from molrl.energy import load_energy
-from molrl.energy.data.dataset import Dataset
+from molrl.fitting.data.dataset import Dataset
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import read_metrics
 

@@ -19,7 +19,7 @@ from ase.optimize.optimize import Optimizer
 from record import record
 
 from molrl.chemistry.enumeration import random_molecules
-from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.networks.energy import MaceEnergy
 from molrl.energy.relaxation import FORCE_TOLERANCE, relax
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress

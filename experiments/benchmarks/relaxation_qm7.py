@@ -16,9 +16,9 @@ from record import RESULTS, record
 
 from molrl.chemistry.geometry import rmsd
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.relaxation import Relaxed, relax
-from molrl.evaluation.plots import blank_figure
+from molrl.energy.relaxation import RelaxationResult, relax
 from molrl.molecules import MoleculeBatch
+from molrl.plotting.figures import blank_figure
 from molrl.runs.progress import progress
 
 SEED = 0
@@ -111,7 +111,7 @@ def compare(start: MoleculeBatch, model: EnergyModel, reference: EnergyModel) ->
     )
 
 
-def relaxed(start: MoleculeBatch, model: EnergyModel) -> Relaxed:
+def relaxed(start: MoleculeBatch, model: EnergyModel) -> RelaxationResult:
     """The molecules at the minima of a model."""
     with progress(len(start), f"relaxed with {model.name}") as bar:
         return relax(start, model, FORCE_TOLERANCE, report=lambda done, total: bar.update(done))

@@ -49,7 +49,7 @@ class Canvas:
 
 
 @dataclass
-class Judgement:
+class ActionEvaluation:
     """What the network says of actions.
 
     Attributes:
@@ -260,7 +260,7 @@ class Actor:
         shift = torch.where(self.occupied[:, None], distance[:, None] * direction, 0.0)
         return torch.cat([focus[:, None], element[:, None], shift], -1).float()
 
-    def judge(self, actions: Tensor) -> Judgement:
+    def evaluate_actions(self, actions: Tensor) -> ActionEvaluation:
         """Value, log-probability and entropy of ``actions (n, 5)``."""
         net, encoded, occupied = self.network, self.encoded, self.occupied
         focus, element = actions[:, 0].round().long(), actions[:, 1].round().long()
@@ -279,7 +279,7 @@ class Actor:
         log_prob = log_element.gather(1, element[:, None])[:, 0]
         rest = log_focus.gather(1, (focus * occupied)[:, None])[:, 0] + placed
         spread = entropy(log_focus) + distances.entropy() + directions.entropy()
-        return Judgement(
+        return ActionEvaluation(
             value=self.value(),
             log_prob=log_prob + torch.where(occupied, rest, 0.0),
             entropy=entropy(log_element) + torch.where(occupied, spread, 0.0),

@@ -33,7 +33,7 @@ def parallel_options(config: PPOConfig, ranks: Ranks) -> dict[str, Any]:
     }
 
 
-def keep_in_step(ppo: PPO, config: PPOConfig, ranks: Ranks) -> None:
+def synchronise_gradients(ppo: PPO, config: PPOConfig, ranks: Ranks) -> None:
     """Give all ranks the weights of the first, and the mean gradient at every optimiser step."""
     if ranks.size == 1:
         return
@@ -43,7 +43,7 @@ def keep_in_step(ppo: PPO, config: PPOConfig, ranks: Ranks) -> None:
         ranks.average_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
 
-    ranks.share_first([*parameters, *ppo.policy.buffers()])
+    ranks.broadcast([*parameters, *ppo.policy.buffers()])
     ppo.policy.optimizer.register_step_pre_hook(average)
 
 

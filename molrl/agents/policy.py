@@ -118,14 +118,14 @@ class CovariantPolicy(ActorCriticPolicy):
         """Actions ``(n, 5)``, values ``(n, 1)`` and log-probabilities ``(n,)``."""
         actor = self._actor(obs)
         actions = self._act(actor, deterministic)
-        judgement = actor.judge(actions)
+        judgement = actor.evaluate_actions(actions)
         return actions, judgement.value[:, None], judgement.log_prob
 
     def evaluate_actions(
         self, obs: PyTorchObs, actions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Values ``(n, 1)``, log-probabilities ``(n,)`` and entropies ``(n,)``."""
-        judgement = self._actor(obs).judge(actions)
+        judgement = self._actor(obs).evaluate_actions(actions)
         return judgement.value[:, None], judgement.log_prob, judgement.entropy
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
-from molrl.envs.task import Chosen, DesignTask
+from molrl.envs.task import DesignTask, ResetOptions
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
@@ -71,8 +71,8 @@ def _build(
 ) -> tuple[MoleculeBatch, list[float]]:
     """One whole molecule from each stream, and the return of every attempt in order of its end."""
     n = len(streams)
-    source = task.new_source()
-    starts = [task.begin(stream, source, Chosen()) for stream in streams]
+    source = task.new_sampler()
+    starts = [task.begin(stream, source, ResetOptions()) for stream in streams]
     state = task.state(starts)
     total, returns = np.zeros(n), []
     active = np.arange(n)

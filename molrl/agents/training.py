@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.generator import AgentHeader
 from molrl.agents.network import CovariantNetwork
-from molrl.agents.parallel import keep_in_step, parallel_options
+from molrl.agents.parallel import parallel_options, synchronise_gradients
 from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
@@ -76,7 +76,7 @@ class AgentTraining:
             device=device,
             **ppo.sb3_options() | parallel_options(ppo, self.ranks),
         )
-        keep_in_step(self.ppo, ppo, self.ranks)
+        synchronise_gradients(self.ppo, ppo, self.ranks)
 
     @property
     def steps(self) -> int:

@@ -7,25 +7,25 @@ from time import perf_counter
 import torch
 
 from molrl.cli.output import new_file
-from molrl.energy.data.config import DataConfig
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.data.make import make_dataset
-from molrl.energy.data.molecule_set import MoleculeSetConfig, make_molecule_set
-from molrl.energy.fit import Fit, FitConfig
-from molrl.energy.fit import Report as StepReport
 from molrl.energy.interface import EnergyOutput
-from molrl.energy.mixture_fit import with_uncertainty
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
-from molrl.evaluation.card import write_card
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
+from molrl.fitting.card import write_card
+from molrl.fitting.data.config import DataConfig
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.make import make_dataset
+from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.fit import Report as StepReport
+from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import phases, progress, tell
-from molrl.runs.ranks import Ranks, joined
+from molrl.runs.ranks import Ranks, process_group
 from molrl.runs.signals import Stopped, stopping_when_saved
 
 
@@ -78,12 +78,12 @@ def fit(arguments: Namespace) -> int:
             written then.
     """
     config = load_config(arguments.config, arguments.overrides, FitConfig)
-    with joined() as ranks:
+    with process_group() as ranks:
         folder = RunFolder(config.run_dir)
-        if ranks.first:
-            folder.check_free()
+        if ranks.is_main:
+            folder.ensure_new()
         model = _fit(config, ranks)
-        if ranks.first:
+        if ranks.is_main:
             folder = RunFolder.create(config.run_dir, config, "energy fit")
         _run(model, folder)
     return 0
@@ -96,7 +96,7 @@ def go_on(folder: RunFolder) -> None:
         InputError: if its data are gone, or it has checkpoints and none is sound.
     """
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
-    with joined() as ranks, folder.held() if ranks.first else nullcontext():
+    with process_group() as ranks, folder.held() if ranks.is_main else nullcontext():
         model = _fit(config, ranks)
         model.resume(tell)
         _run(model, folder)
@@ -112,7 +112,7 @@ def _fit(config: FitConfig, ranks: Ranks) -> Fit:
 
 def _run(model: Fit, folder: RunFolder) -> None:
     """Fit to the end, on every rank; the first logs, judges, and prints the closing table."""
-    if not model.ranks.first:
+    if not model.ranks.is_main:
         _run_to_end(model, lambda step, figures: None)
         return
     with folder.at_work():
@@ -153,7 +153,7 @@ def _run_to_end(model: Fit, show: StepReport) -> None:
 
         def report(step: int, figures: dict[str, float]) -> None:
             show(step, figures)
-            number = model.ranks.most(stop.number)
+            number = model.ranks.all_reduce_max(stop.number)
             if number:
                 model.save()
                 model.ranks.gather(None)  # a rank that ends early may have others killed
@@ -168,7 +168,7 @@ def convert(arguments: Namespace) -> int:
     Raises:
         InputError: if it is not trusted or cannot be converted; nothing is written then.
     """
-    from molrl.energy.mace.files import convert as write  # much of mace-torch
+    from molrl.energy.mace_torch.files import convert as write  # much of mace-torch
 
     write(arguments.source, arguments.output, arguments.trust)
     print(f"weights: {arguments.output}; use them as energy mace:{arguments.output}")

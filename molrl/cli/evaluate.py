@@ -4,7 +4,7 @@ import json
 from argparse import Namespace
 
 from molrl.cli.output import output_file
-from molrl.evaluation.judge import judge
+from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.runs.atomic import write_text
@@ -20,7 +20,7 @@ def evaluate(arguments: Namespace) -> int:
     if arguments.json:
         output_file(arguments.json, "--json")
     molecules = read_molecules(arguments.file)
-    summary = judge(molecules).summary()
+    summary = evaluate_molecules(molecules).summary()
     print(format_table(summary))
     if arguments.json:
         write_text(arguments.json, json.dumps(summary, indent=2) + "\n")

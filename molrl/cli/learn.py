@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 
-from molrl.energy.learning.config import LearnConfig
-from molrl.energy.learning.learn import Learning
-from molrl.energy.learning.plots import plot_rounds
 from molrl.evaluation.table import format_table
+from molrl.fitting.active.config import LearnConfig
+from molrl.fitting.active.learn import Learning
 from molrl.generation import Generator, load_generator
+from molrl.plotting.rounds import plot_rounds
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import read_metrics
@@ -14,7 +14,7 @@ from molrl.runs.progress import phases
 
 
 def learn(arguments: Namespace) -> int:
-    """Learn in rounds, in a run folder; see :class:`molrl.energy.learning.config.LearnConfig`.
+    """Learn in rounds, in a run folder; see :class:`molrl.fitting.active.config.LearnConfig`.
 
     Raises:
         InputError: if the config, the weights or the data are bad, a visitor is not known or cannot
@@ -22,7 +22,7 @@ def learn(arguments: Namespace) -> int:
     """
     config = load_config(arguments.config, arguments.overrides, LearnConfig)
     folder = RunFolder(config.run_dir)
-    folder.check_free()
+    folder.ensure_new()
     visitors = _visitors(config)
     for visitor in visitors:
         for bag in config.visitor_bags:

@@ -9,7 +9,7 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.geometry import rmsd
 from molrl.cli.output import new_file
 from molrl.energy.registry import load_energy
-from molrl.energy.relaxation import Relaxed
+from molrl.energy.relaxation import RelaxationResult
 from molrl.energy.relaxation import relax as relax_batch
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules, write_extxyz
@@ -45,7 +45,7 @@ def relax(arguments: Namespace) -> int:
     return 0
 
 
-def _write(output: Path, done: Relaxed) -> None:
+def _write(output: Path, done: RelaxationResult) -> None:
     properties = {
         name: getattr(done, name).cpu().numpy()
         for name in ("energy", "start_energy", "max_force", "steps", "converged")
@@ -53,7 +53,7 @@ def _write(output: Path, done: Relaxed) -> None:
     write_extxyz(output, done.molecules, properties)
 
 
-def _name_the_rest(done: Relaxed) -> None:
+def _name_the_rest(done: RelaxationResult) -> None:
     """Tell which molecules are at no minimum, and why where that is known."""
     failed = set(done.failures)
     left = [i for i in np.flatnonzero(~done.converged.cpu().numpy()).tolist() if i not in failed]
@@ -64,7 +64,7 @@ def _name_the_rest(done: Relaxed) -> None:
         tell(f"no energy, by index from 0: {', '.join(reasons)}")
 
 
-def _figures(molecules: MoleculeBatch, done: Relaxed) -> dict[str, object]:
+def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, object]:
     """The closing table; medians are over the molecules that have an energy."""
     sound = np.isfinite(done.start_energy.cpu().numpy())
     converged = done.converged.cpu().numpy()

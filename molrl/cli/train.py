@@ -15,18 +15,18 @@ from molrl.agents.training import AgentTraining
 from molrl.cli.experiment import AGENTS, ExperimentConfig
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.evaluation.judge import judge
+from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.outputs import draw_best, write_molecules
-from molrl.evaluation.plots import plot_learning_curve
 from molrl.evaluation.reference import best_known, best_known_energy
 from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
+from molrl.plotting.learning_curve import plot_learning_curve
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import progress, tell
-from molrl.runs.ranks import Ranks, joined
+from molrl.runs.ranks import Ranks, process_group
 from molrl.runs.signals import Stopped, stopping_when_saved
 
 OnUpdate = Callable[[int, Mapping[str, float]], None]
@@ -39,12 +39,12 @@ def train(arguments: Namespace) -> int:
         InputError: if anything that can be checked beforehand is wrong; nothing is written then.
     """
     config = load_config(arguments.config, arguments.overrides, ExperimentConfig)
-    with joined() as ranks:
-        if ranks.first:
-            RunFolder(config.run_dir).check_free()
+    with process_group() as ranks:
+        if ranks.is_main:
+            RunFolder(config.run_dir).ensure_new()
         run = Run(config, ranks)
         folder = RunFolder(config.run_dir)
-        if ranks.first:
+        if ranks.is_main:
             folder = RunFolder.create(config.run_dir, config, "train")
         run.finish(folder)
     return 0
@@ -57,7 +57,7 @@ def go_on(folder: RunFolder) -> None:
         InputError: if it has checkpoints and none is sound, or what it was begun with is gone.
     """
     config = folder.load_config(ExperimentConfig)
-    with joined() as ranks, folder.held() if ranks.first else nullcontext():
+    with process_group() as ranks, folder.held() if ranks.is_main else nullcontext():
         checkpoint = folder.checkpoints.load_latest(tell)
         run = Run(config, ranks)
         if checkpoint:
@@ -121,7 +121,7 @@ class Run:
             RunFailed: on an error that nobody foresaw; the folder holds its traceback.
             Stopped: by a signal, after what was done was saved.
         """
-        if not self.ranks.first:
+        if not self.ranks.is_main:
             self._train(folder, lambda step, figures: None)
             return
         with folder.at_work():
@@ -163,7 +163,7 @@ class Run:
 
                 def on_update(step: int, figures: Mapping[str, float]) -> None:
                     show(step, figures)
-                    number = self.ranks.most(stop.number)
+                    number = self.ranks.all_reduce_max(stop.number)
                     if number or self._due(step):
                         self._save(folder, step)
                     if number:
@@ -183,7 +183,7 @@ class Run:
         self._gather_faults()
         checkpoint = snapshot(self.training)
         checkpoint.state.update(seconds=self._elapsed(), faults=dict(self.faults))
-        if self.ranks.first:
+        if self.ranks.is_main:
             folder.checkpoints.save(checkpoint)
         self._saved = step
 
@@ -228,7 +228,7 @@ class Run:
             tell(f"no molecules to judge: {error}")
             return {"return_fraction": None, "n_molecules": 0}
         returns = _returns(made)
-        verdict = judge(made.molecules)
+        verdict = evaluate_molecules(made.molecules)
         write_molecules(verdict, folder.path)
         best = best_known_energy(verdict, self._best_known)
         draw_best(verdict, folder.picture_file, best)

@@ -12,12 +12,12 @@ from molrl.registry import Registry
 ENERGY_MODELS = Registry(
     "energy model",
     {
-        "mace": "molrl.energy.mace.load:load_mace",
-        "mace-small": "molrl.energy.mace.load:load_small",
-        "mace-mp": "molrl.energy.mace.foundations:MACE_MP",
-        "mace-off": "molrl.energy.mace.foundations:MACE_OFF",
-        "mace-omol": "molrl.energy.mace.foundations:MACE_OMOL",
-        "mace-anicc": "molrl.energy.mace.foundations:MACE_ANI",
+        "mace": "molrl.energy.networks.load:load_mace",
+        "mace-small": "molrl.energy.networks.load:load_small",
+        "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
+        "mace-off": "molrl.energy.mace_torch.foundations:MACE_OFF",
+        "mace-omol": "molrl.energy.mace_torch.foundations:MACE_OMOL",
+        "mace-anicc": "molrl.energy.mace_torch.foundations:MACE_ANI",
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
         "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
         "pm6": "molrl.energy.pm6:PM6Energy",
@@ -40,9 +40,9 @@ def load_energy(
             scine-sparrow); ``"mace:WEIGHTS.json"`` for weights that ``molrl energy fit`` or
             ``molrl energy convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch
             pickled; ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a
-            colon, one of their variants, for a foundation model
-            (:mod:`molrl.energy.mace.foundations`, with their licences); an ASE calculator; or a
-            model, which is returned as it is.
+            colon, one of their variants, for a foundation model, whose licences are in
+            :mod:`molrl.energy.mace_torch.foundations`; an ASE calculator; or a model, which is
+            returned as it is.
         device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
         trust: whether a pickle that ``name`` is the path of may be loaded. It can run any code.
 
@@ -83,7 +83,7 @@ def _sum_files(argument: str) -> str:
     """
     if not argument:
         return ""
-    from molrl.energy.mace.load import split_head  # only networks take an argument
+    from molrl.energy.networks.load import split_head  # only networks take an argument
     from molrl.energy.uncertainty import beside
     from molrl.runs.weights import sha256
 

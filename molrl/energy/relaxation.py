@@ -25,7 +25,7 @@ Report = Callable[[int, int], None]  # told how many molecules are at rest, of h
 
 
 @dataclass(frozen=True)
-class Relaxed:
+class RelaxationResult:
     """Where :func:`relax` came to.
 
     Attributes:
@@ -54,7 +54,7 @@ def relax(
     force_tolerance: float = FORCE_TOLERANCE,
     max_steps: int = MAX_STEPS,
     report: Report = lambda done, total: None,
-) -> Relaxed:
+) -> RelaxationResult:
     """Relax each molecule to a local minimum of its energy.
 
     BFGS with a trust radius, every molecule with its own Hessian and radius, all that are still
@@ -87,7 +87,7 @@ def relax(
     else:
         report(len(molecules) - len(search.moving(force_tolerance)), len(molecules))
     max_force = search.max_force()
-    return Relaxed(
+    return RelaxationResult(
         molecules=search.batch(torch.arange(len(molecules), device=molecules.device), search.x),
         start_energy=search.start_energy,
         energy=search.energy,

@@ -8,16 +8,16 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from molrl.envs.face import OnTask, plain_seed
 from molrl.envs.rules import ACTION_SIZE, REASON_TEXTS, Reason, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
-from molrl.envs.task import TASKS, Chosen, Task
+from molrl.envs.task import TASKS, ResetOptions, Task
+from molrl.envs.task_mixin import TaskMixin, plain_seed
 from molrl.envs.viewer import RENDER_FPS, RENDER_MODES, Draw, Viewer
 from molrl.errors import InputError, UnexpectedArgument, did_you_mean
 
 
-class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
+class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
     """Take the atoms of a bag one by one and place them in space; physics pays.
 
     N is ``canvas_size``, E the number of ``elements``. Lengths in Å, energies in eV. What differs
@@ -95,7 +95,7 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
         self.observation_space: gym.Space[Any] = observation_space(self.task.layout)
         self.action_space: gym.Space[Any] = action_space(self.task.layout)
         self.endings: Counter[str] = Counter()
-        self._source = self.task.new_source()
+        self._source = self.task.new_sampler()
         self._state: CanvasState | None = None
         self._terms = dict.fromkeys(self.task.game.reward.terms, 0.0)
         self._reward = 0.0
@@ -116,7 +116,7 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
         chosen = self.task.choose(options or {})
         super().reset(seed=plain_seed(seed))
         if seed is not None:
-            self._source = self.task.new_source()
+            self._source = self.task.new_sampler()
         self._begin(chosen)
         return self._observe(), self._info("")
 
@@ -149,7 +149,7 @@ class MolDesignEnv(OnTask, gym.Env[Observation, NDArray[np.float32]]):
             return None
         return self._viewer.render(self.state, 0, self._reward)
 
-    def _begin(self, chosen: Chosen) -> None:
+    def _begin(self, chosen: ResetOptions) -> None:
         self._state = self.task.state([self.task.begin(self.np_random, self._source, chosen)])
         self._terms = dict.fromkeys(self._terms, 0.0)
         self._reward, self._ended = 0.0, False

@@ -12,10 +12,10 @@ from molrl.envs.config import Rules
 from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.rewards import EnergyDifference, Payment, Placed, Placements, Reward
+from molrl.rewards import EnergyDifference, Placed, Placements, Reward, RewardOutput
 
 ACTION_SIZE = 5
-SOLO = np.isin(
+MONOVALENT = np.isin(
     np.arange(len(chemical_symbols)), [atomic_numbers[s] for s in ("H", "F", "Cl", "Br")]
 )
 
@@ -48,7 +48,7 @@ _FAILED = np.isin(list(Reason), [Reason.ENERGY_FAILED, Reason.REWARD_FAILED])
 
 
 @dataclass(frozen=True)
-class Game:
+class TransitionContext:
     """What a transition needs beside the state.
 
     Attributes:
@@ -148,7 +148,9 @@ def checked_actions(actions: object, n: int, ignored: Bools | None = None) -> ND
     return array
 
 
-def transition(state: CanvasState, actions: NDArray[np.float32], game: Game) -> Transition:
+def transition(
+    state: CanvasState, actions: NDArray[np.float32], game: TransitionContext
+) -> Transition:
     """Place one atom on each canvas, as far as the rules allow.
 
     Args:
@@ -180,7 +182,9 @@ def transition(state: CanvasState, actions: NDArray[np.float32], game: Game) -> 
     return Transition(state, reward, reason, terms, failures)
 
 
-def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> Transition:
+def _evaluate(
+    after: CanvasState, numbers: Ints, energy: Floats, game: TransitionContext
+) -> Transition:
     """What placed atoms lead to, if they stay where they are.
 
     Args:
@@ -192,7 +196,7 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
     molecules = MoleculeBatch.from_padded(
         torch.from_numpy(after.numbers), torch.from_numpy(after.positions).double()
     )
-    payment = game.binding.pay(Placements(molecules, numbers, energy))
+    payment = game.binding.compute_reward(Placements(molecules, numbers, energy))
     after = replace(after, energy=payment.energy)
     reason, failures = _judge(payment, after, game), dict(payment.failures)
     terms = {name: np.zeros(len(after)) for name in game.reward.terms}
@@ -210,7 +214,9 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
         )
         if len(accepted) < len(after):
             placed = placed[accepted]
-        for name, values in game.reward.pay(placed, reason[accepted] == Reason.COMPLETE).items():
+        for name, values in game.reward.compute_reward(
+            placed, reason[accepted] == Reason.COMPLETE
+        ).items():
             terms[name][accepted] = values
             failed = accepted[~np.isfinite(values)]
             reason[failed] = Reason.REWARD_FAILED
@@ -225,7 +231,7 @@ def _evaluate(after: CanvasState, numbers: Ints, energy: Floats, game: Game) -> 
     return Transition(after, reward, reason, terms, failures)
 
 
-def _decode(state: CanvasState, actions: NDArray[np.float32], game: Game) -> _Moves:
+def _decode(state: CanvasState, actions: NDArray[np.float32], game: TransitionContext) -> _Moves:
     rows = np.arange(len(state))
     focus, element = np.rint(actions[:, 0]), np.rint(actions[:, 1])
     empty = state.n_atoms == 0
@@ -258,8 +264,8 @@ def _check(state: CanvasState, moves: _Moves, rules: Rules) -> Ints:
     if rules.solo_distance is None:
         solo = np.zeros(len(state), bool)
     else:
-        partner = filled & ~SOLO[numbers] & (squared < rules.solo_distance**2)
-        solo = SOLO[moves.number] & (state.n_atoms > 0) & ~partner.any(1)
+        partner = filled & ~MONOVALENT[numbers] & (squared < rules.solo_distance**2)
+        solo = MONOVALENT[moves.number] & (state.n_atoms > 0) & ~partner.any(1)
     return np.select(
         [~moves.in_bag, ~moves.on_atom, ~moves.in_bounds, clash, solo],
         [
@@ -289,7 +295,7 @@ def _place(before: CanvasState, moves: _Moves, rows: NDArray[np.intp]) -> Canvas
     return replace(before, numbers=numbers, positions=positions, bag=bag, refills=refills)
 
 
-def _judge(payment: Payment, after: CanvasState, game: Game) -> Ints:
+def _judge(payment: RewardOutput, after: CanvasState, game: TransitionContext) -> Ints:
     """``(n,)`` int64: why the episode of each placed atom ends, else ``GOING_ON``."""
     rules = game.rules
     high = np.inf if rules.max_reward is None else rules.max_reward

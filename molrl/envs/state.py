@@ -12,7 +12,7 @@ Index = NDArray[np.intp] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Start:
+class Instance:
     """What one episode begins with.
 
     Attributes:
@@ -57,7 +57,7 @@ class CanvasState:
     shape: NDArray[np.float32]
 
     @classmethod
-    def begin(cls, starts: Sequence[Start], canvas_size: int) -> "CanvasState":
+    def begin(cls, starts: Sequence[Instance], canvas_size: int) -> "CanvasState":
         """Canvases as their episodes begin."""
         numbers = np.zeros((len(starts), canvas_size), np.int64)
         positions = np.zeros((len(starts), canvas_size, 3), np.float32)

@@ -13,11 +13,11 @@ from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment
 from molrl.energy import load_energy
 from molrl.energy.counting import CountedEnergy
+from molrl.envs.bag_samplers import BagSampler, FixedBagSampler
 from molrl.envs.config import EnvConfig, TaskConfig
-from molrl.envs.rules import SOLO, Game
-from molrl.envs.sources import BagSource, OneBag
+from molrl.envs.rules import MONOVALENT, TransitionContext
 from molrl.envs.spaces import Layout
-from molrl.envs.state import CanvasState, Start
+from molrl.envs.state import CanvasState, Instance
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 from molrl.registry import Registry
@@ -43,7 +43,7 @@ ConfigT = TypeVar("ConfigT", bound=TaskConfig)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ResetOptions:
     """What the options of a reset choose in place of what the task has.
 
     Attributes:
@@ -52,7 +52,7 @@ class Chosen:
         shape: ``(P, 3)`` float32, Å.
     """
 
-    bags: BagSource | None = None
+    bags: BagSampler | None = None
     fixed: Fragment | None = None
     shape: NDArray[np.float32] | None = None
 
@@ -60,7 +60,7 @@ class Chosen:
 class Task(Generic[ConfigT]):
     """What every task is: who draws the bag, what stands there already, what is to be filled.
 
-    A task of one's own overrides :meth:`bag_source`, :meth:`fixed_atoms`, :meth:`points` or
+    A task of one's own overrides :meth:`bag_sampler`, :meth:`fixed_atoms`, :meth:`points` or
     ``refills``. It is pickled as its configuration: an energy model named by a string is loaded
     again where it is unpickled, once per process.
 
@@ -84,7 +84,7 @@ class Task(Generic[ConfigT]):
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config
-        self._source = self.bag_source()
+        self._source = self.bag_sampler()
         self._fixed = self.fixed_atoms({})
         self._shape = self.points({})
         self._elements = np.array(config.elements or sorted(self.default_elements), np.int64)
@@ -104,7 +104,7 @@ class Task(Generic[ConfigT]):
         for bag in self.known_bags():
             reward.check_bag(self._finished(bag))
         uncertainty = config.rules.max_uncertainty is not None or "uncertainty" in config.reward
-        self.game = Game(
+        self.game = TransitionContext(
             self._elements,
             config.rules,
             EnergyDifference(self.energy_model, self._elements.tolist(), uncertainty, reward.wants),
@@ -115,7 +115,7 @@ class Task(Generic[ConfigT]):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.config,)
 
-    def bag_source(self) -> BagSource:
+    def bag_sampler(self) -> BagSampler:
         """Who draws the bags; each environment gets a copy."""
         raise NotImplementedError
 
@@ -154,11 +154,11 @@ class Task(Generic[ConfigT]):
         """Atomic numbers an action chooses among, ascending."""
         return tuple(self._elements.tolist())
 
-    def new_source(self) -> BagSource:
+    def new_sampler(self) -> BagSampler:
         """A source of bags for one environment, at its beginning."""
         return copy.copy(self._source)
 
-    def choose(self, options: Mapping[str, Any]) -> Chosen:
+    def choose(self, options: Mapping[str, Any]) -> ResetOptions:
         """What the options of a reset choose.
 
         Raises:
@@ -170,7 +170,7 @@ class Task(Generic[ConfigT]):
                     f"reset has no option {key!r}; {did_you_mean(str(key), self.OPTIONS)}"
                 )
         if not options:
-            return Chosen()
+            return ResetOptions()
         fixed, shape = self.fixed_atoms(options), self.points(options)
         self.check(fixed, shape)
         bags = self.chosen_bags(options)
@@ -179,14 +179,14 @@ class Task(Generic[ConfigT]):
             self.counts(bag, fixed)
         for bag in self.known_bags() if known is None else known:
             self.game.reward.check_bag(self._finished(bag, fixed))
-        return Chosen(bags, fixed, shape)
+        return ResetOptions(bags, fixed, shape)
 
-    def chosen_bags(self, options: Mapping[str, Any]) -> BagSource | None:
+    def chosen_bags(self, options: Mapping[str, Any]) -> BagSampler | None:
         """Who draws the bag instead, as the options of a reset choose."""
         bag = options.get("bag")
-        return None if bag is None else OneBag(as_bag(bag))
+        return None if bag is None else FixedBagSampler(as_bag(bag))
 
-    def begin(self, rng: np.random.Generator, source: BagSource, chosen: Chosen) -> Start:
+    def begin(self, rng: np.random.Generator, source: BagSampler, chosen: ResetOptions) -> Instance:
         """What the next episode of one environment begins with.
 
         Args:
@@ -199,7 +199,7 @@ class Task(Generic[ConfigT]):
         """
         bag = (chosen.bags or source).draw(rng)
         fixed = self._fixed if chosen.fixed is None else chosen.fixed
-        return Start(
+        return Instance(
             bag=self.counts(bag, fixed),
             numbers=fixed.numbers,
             positions=fixed.positions,
@@ -208,7 +208,7 @@ class Task(Generic[ConfigT]):
             shape=self._shape if chosen.shape is None else chosen.shape,
         )
 
-    def state(self, starts: Sequence[Start]) -> CanvasState:
+    def state(self, starts: Sequence[Instance]) -> CanvasState:
         """Canvases as their episodes begin."""
         return CanvasState.begin(starts, self.config.canvas_size)
 
@@ -233,7 +233,7 @@ class Task(Generic[ConfigT]):
         room = (self.config.canvas_size - len(fixed)) // (1 + self.refills)
         if bag.n_atoms > room:
             raise InputError(f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}")
-        heavy = ~SOLO[[*bag, *fixed.numbers]]
+        heavy = ~MONOVALENT[[*bag, *fixed.numbers]]
         if self.config.rules.solo_distance is not None and not heavy.any():
             raise InputError(
                 f"bag {bag} holds no heavy atom, so it cannot be built: H, F, Cl and Br are placed "
@@ -289,9 +289,9 @@ class DesignTask(Task[EnvConfig]):
 
     Config = EnvConfig
 
-    def bag_source(self) -> OneBag:
+    def bag_sampler(self) -> FixedBagSampler:
         """The one bag."""
-        return OneBag(Bag(self.config.bag))
+        return FixedBagSampler(Bag(self.config.bag))
 
 
 def as_bag(bag: object) -> Bag:

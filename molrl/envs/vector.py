@@ -12,18 +12,18 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from molrl.envs.design import MolDesignEnv, make_task
-from molrl.envs.face import OnTask, plain_seed
 from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
-from molrl.envs.task import Chosen, Task
+from molrl.envs.task import ResetOptions, Task
+from molrl.envs.task_mixin import TaskMixin, plain_seed
 from molrl.envs.viewer import Draw, Viewer
 from molrl.errors import InputError, did_you_mean
 
 Bools = NDArray[np.bool_]
 
 
-class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """B environments of :class:`molrl.envs.design.MolDesignEnv` in one transition.
 
     Step for step the same as ``SyncVectorEnv`` over single ones, but a step costs one batched
@@ -90,7 +90,7 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
         self.endings: Counter[str] = Counter()
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
-        self._sources = [self.task.new_source() for _ in range(num_envs)]
+        self._sources = [self.task.new_sampler() for _ in range(num_envs)]
         self._state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
         self._ended = np.ones(num_envs, bool)
@@ -200,7 +200,7 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
         for i in rows:
             if seeds[i] is not None:
                 self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
-                self._sources[i] = self.task.new_source()
+                self._sources[i] = self.task.new_sampler()
 
     def _generator(self, i: int) -> np.random.Generator:
         generator = self._generators[i]
@@ -209,15 +209,17 @@ class MolDesignVectorEnv(OnTask, VectorEnv[Observation, NDArray[np.float32], NDA
             self._generators[i] = generator
         return generator
 
-    def _begin(self, rows: NDArray[np.intp], chosen: Sequence[Chosen] | None = None) -> CanvasState:
+    def _begin(
+        self, rows: NDArray[np.intp], chosen: Sequence[ResetOptions] | None = None
+    ) -> CanvasState:
         """The next episodes of environments ``rows``."""
         starts = []
         for i in rows:
-            choice = Chosen() if chosen is None else chosen[i]
+            choice = ResetOptions() if chosen is None else chosen[i]
             starts.append(self.task.begin(self._generator(i), self._sources[i], choice))
         return self.task.state(starts)
 
-    def _choose(self, options: Mapping[str, Any]) -> list[Chosen] | None:
+    def _choose(self, options: Mapping[str, Any]) -> list[ResetOptions] | None:
         if not options:
             return None
         bags = options.get("bag")

@@ -69,10 +69,10 @@ class Viewer:
 
 
 def draw_canvas(numbers: NDArray[np.int64], positions: NDArray[np.float32]) -> Image:
-    """Balls and sticks; see :func:`molrl.chemistry.drawing.draw_molecule`."""
+    """Balls and sticks; see :func:`molrl.plotting.molecules.draw_molecule`."""
     from molrl.chemistry.bonds import bonded_atoms
-    from molrl.chemistry.drawing import draw_molecule
     from molrl.molecules import MoleculeBatch
+    from molrl.plotting.molecules import draw_molecule
 
     (bonds,) = bonded_atoms(MoleculeBatch.from_arrays([(numbers, positions)]))
     return draw_molecule(numbers, positions, bonds, size=IMAGE_SIZE)

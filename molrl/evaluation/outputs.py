@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from molrl.chemistry.bonds import bonded_mols
-from molrl.chemistry.drawing import draw_grid
-from molrl.evaluation.judge import Verdict
+from molrl.evaluation.evaluator import EvaluationReport
 from molrl.evaluation.reference import BestKnown
 from molrl.files import write_extxyz, write_sdf
+from molrl.plotting.molecules import draw_grid
 
 N_PICTURES = 10
 
 
-def write_molecules(verdict: Verdict, folder: Path | str) -> None:
+def write_molecules(verdict: EvaluationReport, folder: Path | str) -> None:
     """Write ``molecules.extxyz`` and ``molecules.sdf`` with the judge's figures.
 
     Both hold the molecules as generated, in their order, each with its SMILES, validity, energy,
@@ -32,7 +32,7 @@ def write_molecules(verdict: Verdict, folder: Path | str) -> None:
     write_sdf(folder / "molecules.sdf", mols)
 
 
-def draw_best(verdict: Verdict, path: Path | str, best: BestKnown | None = None) -> None:
+def draw_best(verdict: EvaluationReport, path: Path | str, best: BestKnown | None = None) -> None:
     """Write a PNG of the gallery of :func:`best_of`.
 
     Args:
@@ -58,7 +58,7 @@ class Gallery(NamedTuple):
     title: str
 
 
-def best_of(verdict: Verdict, best: BestKnown | None = None) -> Gallery:
+def best_of(verdict: EvaluationReport, best: BestKnown | None = None) -> Gallery:
     """Choose the best valid molecules that stay what they are.
 
     First comes each distinct molecule once, the lowest in relaxed energy ahead, then what is left
@@ -82,13 +82,15 @@ def best_of(verdict: Verdict, best: BestKnown | None = None) -> Gallery:
     return Gallery(chosen, captions, "\n".join(filter(None, [_counts(verdict), compared])))
 
 
-def _counts(verdict: Verdict) -> str:
+def _counts(verdict: EvaluationReport) -> str:
     formula = f"{verdict.molecules[0].bags()[0]}: " if verdict.same_atoms else ""
     distinct = len(_valid_smiles(verdict))
     return f"{formula}{len(verdict)} made, {verdict.valid.sum()} valid, {distinct} distinct"
 
 
-def _zero(verdict: Verdict, chosen: list[int], best: BestKnown | None) -> tuple[float, str]:
+def _zero(
+    verdict: EvaluationReport, chosen: list[int], best: BestKnown | None
+) -> tuple[float, str]:
     """Return the energy that isomers are compared with, eV, and a line that says whose it is.
 
     The line is empty where there is nothing to compare.
@@ -106,11 +108,11 @@ def _zero(verdict: Verdict, chosen: list[int], best: BestKnown | None) -> tuple[
     return zero, f"isomers: energy above {_short(smiles)}, {what}"
 
 
-def _valid_smiles(verdict: Verdict) -> set[str | None]:
+def _valid_smiles(verdict: EvaluationReport) -> set[str | None]:
     return {verdict.smiles[i] for i in np.flatnonzero(verdict.valid)}
 
 
-def _chosen(verdict: Verdict) -> list[int]:
+def _chosen(verdict: EvaluationReport) -> list[int]:
     usable = verdict.valid & verdict.identity_kept & np.isfinite(verdict.energy)
     order = [i for i in np.argsort(verdict.energy, kind="stable").tolist() if usable[i]]
     lowest: dict[str | None, int] = {}
@@ -124,7 +126,7 @@ def _short(smiles: str, width: int = 24) -> str:
     return smiles if len(smiles) <= width else smiles[: width - 1] + "…"
 
 
-def _properties(verdict: Verdict) -> dict[str, list[str] | np.ndarray]:
+def _properties(verdict: EvaluationReport) -> dict[str, list[str] | np.ndarray]:
     return {
         "smiles": [smiles or "-" for smiles in verdict.chemistry.isomeric_smiles],
         "valid": verdict.valid,

@@ -11,7 +11,7 @@ from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
-from molrl.evaluation.judge import Verdict, judge
+from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
 
 N_ISOMERS = 400  # isomers that are compared; small bags have fewer
@@ -94,7 +94,9 @@ class BestKnown:
     smiles: str
 
 
-def best_known_energy(verdict: Verdict, reference: Reference | None = None) -> BestKnown | None:
+def best_known_energy(
+    verdict: EvaluationReport, reference: Reference | None = None
+) -> BestKnown | None:
     """Find the lowest of the shipped isomers, a reference and the sample itself.
 
     Args:
@@ -108,11 +110,11 @@ def best_known_energy(verdict: Verdict, reference: Reference | None = None) -> B
         return None
     shipped = shipped_molecules().isomers(verdict.molecules[0].bags()[0])
     known = [BestKnown(float(shipped.energy[0]), shipped.identities[0])] if len(shipped) else []
-    known += _lowest(judge(reference.molecule.to("cpu"))) if reference else []
+    known += _lowest(evaluate_molecules(reference.molecule.to("cpu"))) if reference else []
     return min(known + _lowest(verdict), key=lambda one: one.energy) if known else None
 
 
-def _lowest(verdict: Verdict) -> list[BestKnown]:
+def _lowest(verdict: EvaluationReport) -> list[BestKnown]:
     """Return the lowest valid molecule that stays what it is; nothing if there is none."""
     figures = verdict.summary()
     if figures["lowest_smiles"] is None:

@@ -30,7 +30,7 @@ class Valid:
         return validity(placed.molecules).valid.astype(np.float64)
 
 
-class Own:
+class CustomTerm:
     """At the end: what a function of one's own says of the finished molecules.
 
     Args:

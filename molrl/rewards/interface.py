@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molrl.energy import EnergyModel
-from molrl.energy.relaxation import Relaxed, relax
+from molrl.energy.relaxation import RelaxationResult, relax
 from molrl.molecules import MoleculeBatch
 
 Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ class Placed:
         return self.molecules.positions[last].double().numpy()
 
     @cached_property
-    def relaxed(self) -> Relaxed:
+    def relaxed(self) -> RelaxationResult:
         """The canvases relaxed, all atoms free; done once for all terms that ask."""
         return relax(self.molecules, self.model)
 

@@ -12,7 +12,7 @@ from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.errors import InputError, did_you_mean
 from molrl.registry import Registry
-from molrl.rewards.chemistry import Own
+from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, Placed, RewardTerm
 
 REWARD_TERMS = Registry(
@@ -61,7 +61,7 @@ class Reward:
             except InputError as error:
                 raise InputError(f"reward term {name!r}: {error}") from None
 
-    def pay(self, placed: Placed, finished: np.ndarray) -> dict[str, Floats]:
+    def compute_reward(self, placed: Placed, finished: np.ndarray) -> dict[str, Floats]:
         """What each term pays, eV.
 
         Args:
@@ -93,7 +93,7 @@ def build_reward(
         spec: name to weight (eV per unit of the term), or to a mapping of ``weight`` (1 unless
             given) and the term's own options. A name that is no term's is one's own: a function,
             or a mapping whose ``call`` is a function or ``"package.module:function"``; see
-            :class:`molrl.rewards.chemistry.Own`.
+            :class:`molrl.rewards.chemistry.CustomTerm`.
         model: the energy.
         offers: what the task has: ``"fixed"`` atoms, a ``"shape"``.
 
@@ -109,7 +109,7 @@ def build_reward(
         weight = options.pop("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not isfinite(weight):
             raise InputError(f"reward term {name!r}: a weight is a number, not {weight!r}")
-        term = _own(name, options) if "call" in options else _named(name, model, options)
+        term = _custom_term(name, options) if "call" in options else _named(name, model, options)
         if term.needs and term.needs not in offers:
             raise InputError(f"reward term {name!r} needs a task with a {term.needs} part")
         terms[name] = (float(weight), term)
@@ -145,7 +145,7 @@ def _check_options(name: str, options: Mapping[str, object], known: Sequence[str
             raise InputError(f"reward term {name!r} has no option {key!r}; {hint}")
 
 
-def _own(name: str, options: dict[str, object]) -> RewardTerm:
+def _custom_term(name: str, options: dict[str, object]) -> RewardTerm:
     call = options.pop("call")
     if name in REWARD_TERMS:
         raise InputError(f"reward term {name!r} is there already; give yours another name")
@@ -158,4 +158,4 @@ def _own(name: str, options: dict[str, object]) -> RewardTerm:
             raise InputError(f"reward term {name!r}: {call!r} cannot be had: {error}") from None
     if not callable(call):
         raise InputError(f"reward term {name!r}: {call!r} cannot be called")
-    return Own(call)
+    return CustomTerm(call)

@@ -88,7 +88,7 @@ class RunFolder:
                 folder cannot be made.
         """
         folder = cls(path)
-        folder.check_free()
+        folder.ensure_new()
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
@@ -131,7 +131,7 @@ class RunFolder:
         """
         return str(read_json(self.versions_file).get("command"))
 
-    def check_free(self) -> None:
+    def ensure_new(self) -> None:
         """Make sure that nothing would be overwritten.
 
         Raises:

@@ -33,7 +33,7 @@ class Ranks:
         self.rank, self.size = rank, size
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one rank that writes and prints."""
         return self.rank == 0
 
@@ -45,7 +45,7 @@ class Ranks:
         distributed.all_gather_object(values, value)
         return values  # type: ignore[return-value]  # all were filled in
 
-    def most(self, value: int) -> int:
+    def all_reduce_max(self, value: int) -> int:
         """The largest of what the ranks give."""
         if self.size == 1:
             return value
@@ -73,7 +73,7 @@ class Ranks:
                 parameter.grad = torch.zeros_like(parameter)
         self.average([p.grad for p in parameters if p.grad is not None])
 
-    def share_first(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Put what the first rank has into each tensor."""
         if self.size > 1:
             for tensor in tensors:
@@ -81,7 +81,7 @@ class Ranks:
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
+def process_group() -> Iterator[Ranks]:
     """Meet the other ranks, if there are any, and part from them when the work is done."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:

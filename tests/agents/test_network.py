@@ -13,7 +13,7 @@ def noise(n, seed=0):
 
 def judged(network, observation, actions):
     with torch.no_grad():
-        return Actor(network, observation).judge(actions)
+        return Actor(network, observation).evaluate_actions(actions)
 
 
 def drawn(network, observation, seed=0):
@@ -137,7 +137,7 @@ def test_log_prob_is_that_of_the_choices(network, canvas):
 def test_gradients_reach_every_parameter(network, canvas):
     parts = [canvas(n) for n in (0, 4)]
     for observation in parts:
-        judgement = Actor(network, observation).judge(drawn(network, observation))
+        judgement = Actor(network, observation).evaluate_actions(drawn(network, observation))
         (judgement.log_prob.sum() + judgement.value.sum() + judgement.entropy.sum()).backward()
     missing = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     network.zero_grad()

@@ -8,8 +8,8 @@ import pytest
 
 from molrl.cli.main import main
 from molrl.energy import load_energy
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.errors import errors_of
+from molrl.fitting.accuracy import errors_of
+from molrl.fitting.data.dataset import Dataset
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import sha256

@@ -7,8 +7,8 @@ from PIL import Image
 
 from molrl.cli.main import main
 from molrl.energy import load_energy
-from molrl.energy.data.config import DataConfig, KindCounts
-from molrl.energy.data.make import make_dataset
+from molrl.fitting.data.config import DataConfig, KindCounts
+from molrl.fitting.data.make import make_dataset
 from molrl.runs.metrics import read_metrics
 
 LEARN = """

@@ -14,8 +14,8 @@ from rdkit import Chem
 
 from molrl.agents.generator import AgentGenerator
 from molrl.cli.main import main
-from molrl.energy.mace import WEIGHTS
-from molrl.energy.mace.model import SHIPPED
+from molrl.energy.networks import WEIGHTS
+from molrl.energy.networks.energy import SHIPPED
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import load_weights, save_weights

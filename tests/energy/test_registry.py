@@ -8,9 +8,9 @@ import torch
 from ase.build import molecule
 
 from molrl.energy import load_energy
-from molrl.energy.mace import WEIGHTS
-from molrl.energy.mace.mace_torch import build_mace_torch
-from molrl.energy.mace.model import SHIPPED
+from molrl.energy.mace_torch.batching import build_mace_torch
+from molrl.energy.networks import WEIGHTS
+from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.relaxation import relax
 from molrl.energy.uncertainty import beside
 from molrl.errors import InputError

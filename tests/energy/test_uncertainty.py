@@ -10,12 +10,12 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from molrl.energy import load_energy
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.mace.model import MaceEnergy
-from molrl.energy.mace.network import Mace, MaceConfig
-from molrl.energy.mixture_fit import fit_mixture, fit_uncertainty, maximised
+from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.mace.network import Mace, MaceConfig
 from molrl.energy.uncertainty import EXACT, GaussianMixture, average, beside
 from molrl.errors import InputError
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.mixture_fit import fit_mixture, fit_uncertainty, maximised
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, save_weights
 

@@ -7,7 +7,7 @@ from ase.io import read
 from PIL import Image
 from rdkit import Chem
 
-from molrl.evaluation.judge import judge
+from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.outputs import best_of, draw_best, write_molecules
 from molrl.evaluation.reference import BestKnown, best_known_energy
 from molrl.files import read_molecules
@@ -17,7 +17,7 @@ NAMES = ["CH3NO2", "C6H6", "CH3", "CO", "CH3CH2OH", "HCN", "C2H2"]
 
 
 def fresh():
-    return judge(MoleculeBatch.from_ase([molecule(name) for name in NAMES]))
+    return evaluate_molecules(MoleculeBatch.from_ase([molecule(name) for name in NAMES]))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_the_sdf_has_the_bonds_that_were_perceived(verdict, tmp_path):
 
 @pytest.mark.parametrize("chosen", [range(7), [2], [4, 4, 4]])
 def test_the_picture_of_the_best_is_a_png_of_sane_size(tmp_path, chosen):
-    verdict = judge(MoleculeBatch.from_ase([molecule(NAMES[i]) for i in chosen]))
+    verdict = evaluate_molecules(MoleculeBatch.from_ase([molecule(NAMES[i]) for i in chosen]))
     draw_best(verdict, tmp_path / "molecules.png")
     with Image.open(tmp_path / "molecules.png") as image:
         assert image.format == "PNG"
@@ -93,7 +93,7 @@ ETHER, ISOPROPANOL = "CH3CH2OCH3", "C2H6CHOH"
 
 
 def judged(*names):
-    return judge(MoleculeBatch.from_ase([molecule(name) for name in names]))
+    return evaluate_molecules(MoleculeBatch.from_ase([molecule(name) for name in names]))
 
 
 def isomer_energies(gallery):

@@ -8,7 +8,7 @@ from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import load_energy
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
-from molrl.evaluation.judge import judge
+from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.reference import Reference, best_known, best_known_energy, reference_return
 from molrl.molecules import MoleculeBatch
 
@@ -59,7 +59,7 @@ def test_a_bag_of_which_no_molecule_can_be_made_is_refused(gfn2, bag):
 
 
 def judged(*atoms):
-    return judge(MoleculeBatch.from_ase(atoms))
+    return evaluate_molecules(MoleculeBatch.from_ase(atoms))
 
 
 def as_reference(atoms):

@@ -1,6 +1,7 @@
 import math
 
-from molrl.evaluation.table import format_table, markdown_table
+from molrl.evaluation.table import format_table
+from molrl.runs.tables import markdown_table
 
 
 def test_figures_are_aligned_and_have_units():

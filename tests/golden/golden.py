@@ -21,7 +21,7 @@ import molrl
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.cli.main import parser
-from molrl.energy.mace.model import MaceEnergy
+from molrl.energy.networks.energy import MaceEnergy
 from molrl.energy.registry import load_energy
 from molrl.files import read_molecules, write_extxyz
 from molrl.molecules import MoleculeBatch

@@ -19,7 +19,7 @@ from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards import REWARD_TERMS, build_reward
-from molrl.rewards.binding import split_property
+from molrl.rewards.energy_difference import split_property
 
 METHANOL = load_fragment("CO")  # C, O, three H of C, H of O
 

@@ -21,7 +21,7 @@ import tiny
 import torch
 
 from molrl.cli.main import main as molrl
-from molrl.energy.mace.model import SHIPPED
+from molrl.energy.networks.energy import SHIPPED
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.weights import load_weights, read_json, sha256, to_json

@@ -23,8 +23,8 @@ import molrl.cli.energy
 import molrl.cli.resume
 import molrl.cli.train  # noqa: F401 - for the forks
 from molrl.cli.main import main
-from molrl.evaluation.table import markdown_table
 from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.tables import markdown_table
 from molrl.runs.weights import sha256
 
 TRAIN = """

@@ -19,12 +19,12 @@ import torch
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.training import AgentTraining
-from molrl.energy.data.dataset import Dataset
-from molrl.energy.fit import Fit, FitConfig
-from molrl.energy.mace.network import MaceConfig
+from molrl.energy.networks.mace.network import MaceConfig
 from molrl.energy.registry import load_energy
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.runs.ranks import Ranks, joined
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.fit import Fit, FitConfig
+from molrl.runs.ranks import Ranks, process_group
 from molrl.runs.weights import sha256
 
 SMALL = PPOConfig(num_envs=16, n_steps=8, batch_size=32, target_kl=0.01)
@@ -32,7 +32,7 @@ SMALL = PPOConfig(num_envs=16, n_steps=8, batch_size=32, target_kl=0.01)
 
 def train(updates: int, small: bool) -> int:
     """Train as one rank; note the sums of the weights and the episodes, and the time."""
-    with joined() as ranks:
+    with process_group() as ranks:
         ppo = SMALL if small else PPOConfig()
         policy = PolicyConfig(width=16, channels=4, degree=2, layers=1) if small else PolicyConfig()
         energy = "gfn2" if small else "mace"
@@ -52,7 +52,7 @@ def train(updates: int, small: bool) -> int:
 
 def fit(steps: int) -> int:
     """Fit as one rank; note the sum of the weights at every step, and its own loss."""
-    with joined() as ranks:
+    with process_group() as ranks:
         config = FitConfig(
             data=("data.npz",),
             run_dir="fit",

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from molrl.bags import Bag
+from molrl.envs.bag_samplers import BagSampler, CyclicBagSampler, UniformBagSampler
 from molrl.envs.config import Formula, TaskConfig
-from molrl.envs.sources import BagSource, CycledBags, DrawnBags
 from molrl.envs.task import Task
 from molrl.errors import InputError
 
@@ -47,19 +47,19 @@ class Bags(Task[BagsConfig]):
     Config = BagsConfig
     OPTIONS = ("bag", "held_out")
 
-    def bag_source(self) -> BagSource:
+    def bag_sampler(self) -> BagSampler:
         """Who draws or cycles."""
         both = set(self.config.bags) & set(self.config.held_out)
         if both:
             raise InputError(f"bag {min(both)} is both given and held out")
         bags = [Bag(bag) for bag in self.config.bags]
-        return CycledBags(bags) if self.config.order == "cycled" else DrawnBags(bags)
+        return CyclicBagSampler(bags) if self.config.order == "cycled" else UniformBagSampler(bags)
 
     def representatives(self) -> Sequence[Bag]:
         """All of them."""
         return [Bag(bag) for bag in (*self.config.bags, *self.config.held_out)]
 
-    def chosen_bags(self, options: Mapping[str, Any]) -> BagSource | None:
+    def chosen_bags(self, options: Mapping[str, Any]) -> BagSampler | None:
         """One bag, or those held out."""
         if not options.get("held_out"):
             return super().chosen_bags(options)
@@ -67,4 +67,4 @@ class Bags(Task[BagsConfig]):
             raise InputError("no bags are held out; name some with held_out=[...]")
         if options.get("bag") is not None:
             raise InputError("the options bag and held_out choose one thing; give one of them")
-        return DrawnBags([Bag(bag) for bag in self.config.held_out])
+        return UniformBagSampler([Bag(bag) for bag in self.config.held_out])

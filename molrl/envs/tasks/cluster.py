@@ -7,8 +7,8 @@ from pydantic import Field
 
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, load_fragment
+from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig, Terms
-from molrl.envs.sources import OneBag
 from molrl.envs.task import Task, as_source
 
 
@@ -55,9 +55,9 @@ class Cluster(Task[ClusterConfig]):
     OPTIONS = ("bag", "solute")
     OFFERS = ("fixed",)
 
-    def bag_source(self) -> OneBag:
+    def bag_sampler(self) -> FixedBagSampler:
         """One solvent molecule."""
-        return OneBag(Bag(self.config.solvent))
+        return FixedBagSampler(Bag(self.config.solvent))
 
     @property
     def refills(self) -> int:

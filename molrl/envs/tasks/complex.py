@@ -4,8 +4,8 @@ from ase.calculators.calculator import BaseCalculator
 
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
+from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import EnvConfig, Formula
-from molrl.envs.sources import OneBag
 from molrl.envs.task import Task
 
 COMPLEXES = ("SF6", "SOF4", "IF5", "SOF6")
@@ -44,9 +44,9 @@ class SymmetricComplex(Task[ComplexConfig]):
 
     Config = ComplexConfig
 
-    def bag_source(self) -> OneBag:
+    def bag_sampler(self) -> FixedBagSampler:
         """The one bag."""
-        return OneBag(Bag(self.config.bag))
+        return FixedBagSampler(Bag(self.config.bag))
 
     @property
     def default_elements(self) -> set[int]:

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, face_to_face, load_fragment
+from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig, Terms
-from molrl.envs.sources import OneBag
 from molrl.envs.task import Task, as_source
 from molrl.errors import InputError
 
@@ -50,9 +50,9 @@ class Linker(Task[LinkerConfig]):
     OPTIONS = ("bag", "fragments")
     OFFERS = ("fixed",)
 
-    def bag_source(self) -> OneBag:
+    def bag_sampler(self) -> FixedBagSampler:
         """The one bag."""
-        return OneBag(Bag(self.config.bag))
+        return FixedBagSampler(Bag(self.config.bag))
 
     def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
         """Both fragments."""

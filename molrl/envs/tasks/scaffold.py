@@ -5,8 +5,8 @@ from typing import Any
 
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, load_fragment
+from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig
-from molrl.envs.sources import OneBag
 from molrl.envs.task import Task, as_source
 
 
@@ -45,9 +45,9 @@ class Scaffold(Task[ScaffoldConfig]):
     OPTIONS = ("bag", "scaffold")
     OFFERS = ("fixed",)
 
-    def bag_source(self) -> OneBag:
+    def bag_sampler(self) -> FixedBagSampler:
         """The one bag."""
-        return OneBag(Bag(self.config.bag))
+        return FixedBagSampler(Bag(self.config.bag))
 
     def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
         """The scaffold."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from molrl.bags import Bag
+from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig, Terms
-from molrl.envs.sources import OneBag
 from molrl.envs.task import Task
 from molrl.shapes import N_POINTS, load_shape
 
@@ -56,9 +56,9 @@ class Shape(Task[ShapeConfig]):
     OPTIONS = ("bag", "shape")
     OFFERS = ("shape",)
 
-    def bag_source(self) -> OneBag:
+    def bag_sampler(self) -> FixedBagSampler:
         """The one bag."""
-        return OneBag(Bag(self.config.bag))
+        return FixedBagSampler(Bag(self.config.bag))
 
     def points(self, options: Mapping[str, Any]) -> NDArray[np.float32]:
         """The cloud."""

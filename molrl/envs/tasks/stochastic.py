@@ -9,7 +9,7 @@ from pydantic import Field
 
 from molrl.bags import Bag, is_closed_shell
 from molrl.envs.config import Formula, TaskConfig
-from molrl.envs.rules import SOLO
+from molrl.envs.rules import MONOVALENT
 from molrl.envs.task import Task
 from molrl.errors import InputError
 
@@ -31,7 +31,7 @@ class StochasticConfig(TaskConfig):
 
 
 @dataclass(frozen=True)
-class AroundReference:
+class NeighborBagSampler:
     """Closed-shell bags of a size drawn evenly, their atoms drawn in given proportions.
 
     Attributes:
@@ -59,7 +59,7 @@ class AroundReference:
         for _ in range(MAX_DRAWS):
             size = int(rng.integers(self.min_size, self.max_size, endpoint=True))
             drawn = rng.choice(numbers, size)
-            if not SOLO[drawn].all() and is_closed_shell(bag := Bag(drawn.tolist())):
+            if not MONOVALENT[drawn].all() and is_closed_shell(bag := Bag(drawn.tolist())):
                 return bag
         raise InputError(
             f"{MAX_DRAWS} bags of {self.min_size} to {self.max_size} atoms drawn around "
@@ -88,14 +88,14 @@ class StochasticBag(Task[StochasticConfig]):
 
     Config = StochasticConfig
 
-    def bag_source(self) -> AroundReference:
+    def bag_sampler(self) -> NeighborBagSampler:
         """Who draws."""
         low, high = self.config.min_size, self.config.max_size
         if not low <= high <= self.config.canvas_size:
             raise InputError(
                 f"sizes {low} to {high} are none for a canvas of {self.config.canvas_size}"
             )
-        return AroundReference(Bag(self.config.reference), low, high)
+        return NeighborBagSampler(Bag(self.config.reference), low, high)
 
     def representatives(self) -> Sequence[Bag]:
         """One draw; all others fit as it does, if the elements of the reference do."""

@@ -1,0 +1,1 @@
+"""Networks of mace-torch as energy models."""

@@ -1,0 +1,152 @@
+"""Any network of mace-torch as an energy model."""
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from molrl.energy.isolated import ground_state_atoms
+from molrl.energy.mace_torch.batching import Batcher
+from molrl.energy.networks.batched import NetworkEnergy
+from molrl.errors import InputError, did_you_mean
+from molrl.molecules import MoleculeBatch
+from molrl.safe_e3nn import contained
+
+with contained():
+    from mace.modules import MACE, ScaleShiftMACE
+
+STATE = ("total_charge", "total_spin")  # what a network may be told of a molecule besides its atoms
+
+
+class MaceModuleEnergy(NetworkEnergy):
+    """A network of mace-torch, in the floating type it is in.
+
+    Its total energy, less that of the isolated atoms, comes from the network; theirs are added in
+    float64. Charge and multiplicity are passed to the networks that take them; their isolated
+    atoms are evaluated in their ground states, as their table of atomic energies is fitted, not
+    computed.
+
+    Args:
+        network: mace-torch's ``MACE`` or ``ScaleShiftMACE``; it is changed, and belongs to the
+            model from here on.
+        name: what it is loaded by.
+        digest: SHA-256 of the file the network comes from.
+        head: which of its heads to use; may be None where there is one only, or one is "default".
+        device: where to compute.
+
+    Attributes:
+        network: the network, frozen, its atomic energies set to zero.
+
+    Raises:
+        InputError: if the network is of another kind, has no such head, or wants to be told of a
+            molecule what a molecule does not have.
+    """
+
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401 - mace-torch has no types
+        name: str,
+        digest: str,
+        head: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        _check_kind(network, name)
+        self.name = name
+        self._head = _index_of_head(network, head, name)
+        self._hash = _hash(digest, heads(network), self._head)
+        numbers, energies = network.atomic_numbers, network.atomic_energies_fn.atomic_energies
+        table = torch.zeros(int(numbers.max()) + 1, dtype=torch.float64)
+        rows: Tensor = torch.atleast_2d(energies)  # type: ignore[no-untyped-call]  # untyped in torch
+        table[numbers] = rows[self._head].double()
+        super().__init__(tuple(sorted(numbers.tolist())), table, device)
+        energies.zero_()
+        self.network = network.to(self.device).eval().requires_grad_(False)
+
+    @property
+    def hash(self) -> str:
+        """12 digits of the SHA-256 of the file it comes from, and of the head if it has several."""
+        return self._hash
+
+    def _isolated_atoms(self) -> MoleculeBatch:
+        return ground_state_atoms(self.elements)
+
+    def _evaluate_chunk(
+        self, molecules: MoleculeBatch, forces: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if not len(molecules.numbers):  # mace-torch cannot reshape nothing
+            nothing = torch.zeros(len(molecules), device=self.device)
+            return nothing, nothing.new_zeros(0, 3, dtype=torch.float64), nothing.new_zeros(0)
+        with torch.set_grad_enabled(forces):
+            out = run(self.network, molecules, self._head)
+            force = out["positions"].new_zeros(0, 3).detach()
+            if forces:
+                (gradient,) = torch.autograd.grad(out["energy"].sum(), out["positions"])
+                force = -gradient.double()
+        return out["energy"].detach(), force, out["node_feats"].detach()
+
+
+def run(network: torch.nn.Module, molecules: MoleculeBatch, head: int) -> dict[str, Any]:
+    """What a network says of molecules for one of its heads, as it is, without forces.
+
+    The positions it is called with are among the answers, for their gradient.
+    """
+    dtype = next(network.parameters()).dtype
+    batcher = Batcher(tuple(elements(network)), float(network.get_buffer("r_max")))
+    data = batcher(molecules, dtype)
+    data |= {
+        "head": torch.full_like(data["head"], head),
+        "total_charge": molecules.charge.to(dtype),
+        "total_spin": molecules.spin.to(dtype),
+    }
+    output: dict[str, Any] = network(data, compute_force=False)
+    return output | {"positions": data["positions"]}
+
+
+def elements(network: torch.nn.Module) -> list[int]:
+    """Atomic numbers that a network knows, in its order."""
+    return network.get_buffer("atomic_numbers").tolist()
+
+
+def heads(network: torch.nn.Module) -> list[str]:
+    """The names of a network's heads; one without any has one."""
+    return list(getattr(network, "heads", None) or ["Default"])
+
+
+def inputs(network: torch.nn.Module) -> tuple[str, ...]:
+    """What a network is told of a molecule besides its atoms."""
+    return tuple(getattr(network, "embedding_specs", None) or ())
+
+
+def _check_kind(network: torch.nn.Module, name: str) -> None:
+    if type(network) not in (MACE, ScaleShiftMACE):
+        raise InputError(
+            f"{name} holds a {type(network).__name__}; what can be used is a MACE or "
+            "a ScaleShiftMACE"
+        )
+    unknown = sorted(set(inputs(network)) - set(STATE))
+    if unknown:
+        raise InputError(
+            f"{name} wants to be told {', '.join(unknown)}; known are: {', '.join(STATE)}"
+        )
+
+
+def _hash(digest: str, names: list[str], head: int) -> str:
+    if len(names) > 1:
+        digest = hashlib.sha256(f"{digest}@{names[head]}".encode()).hexdigest()
+    return digest[:12]
+
+
+def _index_of_head(network: torch.nn.Module, head: str | None, name: str) -> int:
+    names = heads(network)
+    if head is None:
+        default = [i for i, known in enumerate(names) if known.lower() == "default"]
+        if len(names) > 1 and len(default) != 1:
+            raise InputError(
+                f"{name} has several heads; name one, as in {name}@{names[0]}; known are: "
+                + ", ".join(names)
+            )
+        return default[0] if default else 0
+    if head not in names:
+        raise InputError(f"{name} has no head {head!r}; {did_you_mean(head, names)}")
+    return names.index(head)

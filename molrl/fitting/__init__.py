@@ -1,0 +1,1 @@
+"""Fitting energy models: data, objective, fit, accuracy, active learning."""

@@ -1,0 +1,148 @@
+"""What active learning is told."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from molrl.bags import Bag
+from molrl.energy.networks.mace.network import MaceConfig
+from molrl.fitting.active.dynamics import DynamicsConfig
+from molrl.fitting.data.config import SMALL_BAGS
+from molrl.fitting.data.placements import GUARD
+from molrl.fitting.fit import FitConfig
+from molrl.runs.config import Config
+
+
+def _formula(bag: str) -> str:
+    return Bag(bag).formula
+
+
+class Shares(Config):
+    """How the labels of a round are divided, in any unit.
+
+    Attributes:
+        hyperactive: dynamics biased towards uncertainty.
+        placements: random placements that the model pays best.
+        gradient: placements that follow the model downhill.
+        episodes: states of greedy episodes.
+        minima: where structures of the data come to rest under the model.
+        visits: molecules that visitors make, and what they looked like half-built.
+    """
+
+    hyperactive: float = Field(0.3, ge=0)
+    placements: float = Field(0.25, ge=0)
+    gradient: float = Field(0.25, ge=0)
+    episodes: float = Field(0.2, ge=0)
+    minima: float = Field(0.2, ge=0)
+    visits: float = Field(0.0, ge=0)
+
+    def counts(self, n: int) -> dict[str, int]:
+        """``n`` labels divided among the sources, by name."""
+        shares = self.model_dump()
+        total = sum(shares.values())
+        return {name: round(n * share / total) for name, share in shares.items()}
+
+
+class RefitConfig(Config):
+    """How the model is fitted again in each round; as in :class:`~molrl.fitting.fit.FitConfig`."""
+
+    steps: int = Field(2000, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup: int = Field(100, ge=0)
+    ema: float = Field(0.998, ge=0, lt=1)
+    energy_weight: float = Field(4.0, ge=0)
+    force_weight: float = Field(1.0, ge=0)
+    checkpoint_every: int = Field(500, ge=1)
+    compiled: bool = False
+
+
+class AttackConfig(Config):
+    """The attacks by which each round is measured, on molecules of the test split.
+
+    Attributes:
+        molecules: half-built molecules attacked in each way.
+        placements: random placements tried on each.
+        seed: of the molecules, the same in every round.
+    """
+
+    molecules: int = Field(100, ge=1)
+    placements: int = Field(200, ge=2)
+    seed: int = Field(0, ge=0)
+
+
+class LearnConfig(Config):
+    """Rounds of learning: find what the model does not know, label it, fit again.
+
+    Attributes:
+        run_dir: folder of the run.
+        start: weights to start from; the shipped ones if None.
+        data: datasets that the start was fitted to, joined; their validation split judges every
+            round.
+        held_out: a file of molecules that are not built upon; as for the data.
+        reference: the energy model that labels; the one that labelled the data.
+        rounds: how many.
+        labels: structures labelled in each round; what fails its label is not made up for.
+        shares: of the sources.
+        bags: formulas of the greedy episodes.
+        visitors: generators by name, as in ``covariant:RUN``.
+        visitor_bags: formulas of what they make.
+        guards: smallest distances in the attacks, as shares of the covalent radii's sum.
+        placements: random placements tried on each half-built molecule.
+        dynamics: of hyperactive learning.
+        max_force: eV/Å; structures with a larger force are dropped.
+        fit: of each round.
+        attacks: how each round is measured.
+        seed: of all random choices.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    run_dir: str
+    start: str | None = None
+    data: tuple[str, ...] = Field(min_length=1)
+    held_out: str | None = None
+    reference: str = "gfn2"
+    rounds: int = Field(3, ge=1)
+    labels: int = Field(1000, ge=10)
+    shares: Shares = Shares()
+    bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = SMALL_BAGS
+    visitors: tuple[str, ...] = ()
+    visitor_bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = ("CH4O", "CH3NO", "C2H6O")
+    guards: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (GUARD, 0.5, 0.35, 0.0), min_length=1
+    )
+    placements: int = Field(200, ge=2)
+    dynamics: DynamicsConfig = DynamicsConfig()
+    max_force: float = Field(400.0, gt=0)
+    fit: RefitConfig = RefitConfig()
+    attacks: AttackConfig = AttackConfig()
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: str = "auto"
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if not any(self.shares.model_dump().values()):
+            raise ValueError("shares: one of them must be above 0")
+        if (self.shares.visits > 0) != bool(self.visitors and self.visitor_bags):
+            raise ValueError(
+                "shares.visits must be above 0 if and only if visitors and visitor_bags are named"
+            )
+        if self.shares.episodes > 0 and not self.bags:
+            raise ValueError("bags: name one formula at least, or set shares.episodes to 0")
+        return self
+
+    def refit(
+        self, run_dir: str, data: tuple[str, ...], start: str, shape: MaceConfig
+    ) -> FitConfig:
+        """The fit of one round, in its own folder."""
+        return FitConfig(
+            run_dir=run_dir,
+            data=data,
+            start=start,
+            network=shape,
+            reference=self.reference,
+            max_force=self.max_force,
+            seed=self.seed,
+            device=self.device,
+            **self.fit.model_dump(),
+        )

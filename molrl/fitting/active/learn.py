@@ -1,0 +1,146 @@
+"""The loop of active learning: search, label, fit again, measure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from molrl.bags import Bag
+from molrl.energy.networks import WEIGHTS
+from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.registry import load_energy, resolve_device
+from molrl.errors import InputError
+from molrl.fitting.active.config import LearnConfig
+from molrl.fitting.active.measure import Attacks, validation_errors
+from molrl.fitting.active.sources import Sources
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.held_out import read_identities
+from molrl.fitting.data.labels import Progress, label
+from molrl.fitting.fit import Fit
+from molrl.fitting.mixture_fit import with_uncertainty
+from molrl.generation import Generator
+from molrl.runs.folder import RunFolder
+from molrl.runs.metrics import MetricsLog, read_metrics
+from molrl.runs.progress import tell
+from molrl.runs.weights import load_weights, save_weights
+
+
+class Learning:
+    """Active learning in a run folder, from the last round that is finished.
+
+    Round 0 is the start. Each round stands in the folder as ``round-K.npz``, what was labelled,
+    and ``round-K/``, the fit. What is there is taken as it is.
+
+    Args:
+        config: what to do.
+        visitors: whoever makes molecules, in the order of the config's.
+        report: told what is being done, how much of it is done, and how much there is.
+
+    Raises:
+        InputError: if the weights or the data are missing or broken, or do not belong together.
+    """
+
+    def __init__(
+        self, config: LearnConfig, visitors: Sequence[Generator], report: Progress
+    ) -> None:
+        self._config, self._visitors, self._report = config, visitors, report
+        self._device = resolve_device(config.device)
+        self._start = Path(config.start or SHIPPED["mace"])
+        self._folder = RunFolder(config.run_dir)
+        model = MaceEnergy(self._start, self._device)
+        self._shape = model.config
+        self._check_bags("bags", config.bags if config.shares.episodes else ())
+        self._check_bags("visitor_bags", config.visitor_bags if config.shares.visits else ())
+        self._data = Dataset.join([Dataset.load(path) for path in config.data])
+        self._data.molecules.check(model.elements)
+        for split in ("train", "valid"):
+            if not (self._data.split == self._data.splits.index(split)).any():
+                raise InputError(f"data hold no structures of the {split} split")
+        self._reference = load_energy(config.reference)
+        self._held_out = read_identities(config.held_out, report)
+
+    def _check_bags(self, where: str, formulas: Sequence[str]) -> None:
+        for formula in formulas:
+            if not set(Bag(formula)) <= set(self._shape.elements):
+                raise InputError(
+                    f"{where}: {formula} has an element that {self._start} does not know"
+                )
+
+    @property
+    def plot_file(self) -> Path:
+        """Errors against the round, PNG."""
+        return self._folder.path / "rounds.png"
+
+    def weights(self, number: int) -> Path:
+        """The JSON file of the weights of a round; the last is -1."""
+        return self._round(range(self._config.rounds + 1)[number]) / "mace.json"
+
+    def run(self) -> None:
+        """Learn to the end; one row of the log is written for each round."""
+        config = self._config
+        done = len(read_metrics(self._folder.metrics_file))
+        attacks = Attacks(config.attacks, self._reference, self._shape.elements)
+        data = [self._data]
+        last = (done - 1) * config.fit.steps
+        with MetricsLog(self._folder.metrics_file, self._folder.tensorboard, last) as log:
+            for number in range(config.rounds + 1):
+                if number:
+                    data.append(self._labelled(number, Dataset.join(data)))
+                if number < done:
+                    continue
+                model = self._fitted(number, Dataset.join(data))
+                self._report("measuring", number, config.rounds)
+                log.append(
+                    {
+                        "steps": number * config.fit.steps,
+                        "round": number,
+                        "labels": sum(len(part) for part in data[1:]),
+                        **attacks.figures(model),
+                        **validation_errors(model, self._data),
+                    }
+                )
+
+    def _round(self, number: int) -> Path:
+        return self._folder.path / f"round-{number}"
+
+    def _labelled(self, number: int, data: Dataset) -> Dataset:
+        """What the model of the round before does not know, labelled; from the file if there."""
+        path = self._round(number).with_suffix(".npz")
+        if not path.exists():
+            model = MaceEnergy(self.weights(number - 1), self._device)
+            sources = Sources(self._config, model, data, self._visitors, self._held_out, number)
+            found = sources.collect(self._report)
+            if not found:
+                raise InputError(
+                    f"shares: in round {number} no source found anything; name other sources, "
+                    "or guards that leave more room"
+                )
+            new, dropped = label(found, self._reference, self._config.max_force, self._report)
+            new.save(path)
+            tell(
+                f"round {number}: {len(new)} labelled, {dropped.failed.total()} without an energy, "
+                f"{dropped.too_steep.total()} too steep"
+            )
+        return Dataset.load(path)
+
+    def _fitted(self, number: int, data: Dataset) -> MaceEnergy:
+        """The model of a round, with its uncertainty; round 0 is a copy of the start."""
+        weights = self.weights(number)
+        if number:
+            self._fit(number, data)
+        else:
+            tensors, _ = load_weights(self._start, kind=WEIGHTS)
+            header = {"kind": WEIGHTS, "config": self._shape.model_dump(mode="json")}
+            save_weights(weights, tensors, header)
+        return with_uncertainty(weights, data, self._config.seed, self._device, self._report)
+
+    def _fit(self, number: int, data: Dataset) -> None:
+        config = self._config
+        files = [str(self._round(k).with_suffix(".npz")) for k in range(1, number + 1)]
+        fit_config = config.refit(
+            str(self._round(number)),
+            (*config.data, *files),
+            str(self.weights(number - 1)),
+            self._shape,
+        )
+        fit = Fit(fit_config, data, dict(self._reference.atom_energies()), self._device)
+        fit.resume(tell)
+        fit.run(lambda step, _: self._report(f"fit, round {number}", step, config.fit.steps))

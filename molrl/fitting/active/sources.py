@@ -1,0 +1,192 @@
+"""Where the structures come from that a model should know better."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from molrl.bags import Bag
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.molecule_set import split_of
+from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.relaxation import relax
+from molrl.fitting.active.config import LearnConfig
+from molrl.fitting.active.dynamics import hyperactive
+from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
+from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.episodes import greedy_episodes
+from molrl.fitting.data.placements import GUARD
+from molrl.fitting.data.structures import Structure
+from molrl.generation import Generator
+from molrl.molecules import MoleculeBatch
+
+_PICKS = 3  # structures that a search finds on each molecule
+_EXCESS = 3  # candidates for each label where the most uncertain are taken
+_CALM = 10.0  # eV/Å; dynamics and relaxations start from structures with no larger force
+_DOWNHILL = 40  # steps; where a relaxation has come by then is as telling as its end
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of one round; each gives at most ``n`` structures of the train split.
+
+    Args:
+        config: of the learning.
+        model: the model of the round, with its uncertainty.
+        data: what it was fitted to.
+        visitors: whoever makes molecules.
+        held_out: identities of molecules that are kept out.
+        number: of the round.
+    """
+
+    config: LearnConfig
+    model: MaceEnergy
+    data: Dataset
+    visitors: Sequence[Generator]
+    held_out: Collection[str]
+    number: int
+
+    def collect(self, progress: Callable[[str, int, int], None]) -> list[Structure]:
+        """What all sources find, by the shares of the config; nothing is labelled."""
+        found: list[Structure] = []
+        counts = self.config.shares.counts(self.config.labels)
+        for i, (name, count) in enumerate(counts.items(), start=1):
+            if count:
+                found += getattr(self, name)(count)
+            progress(f"searching, round {self.number}", i, len(counts))
+        return found
+
+    def hyperactive(self, n: int) -> list[Structure]:
+        """Frames of biased dynamics that start from calm, well-known structures of the data."""
+        chosen = self._calm(_EXCESS * n, self._seed("hyperactive"))
+        dynamics = self.config.dynamics
+        molecules, _, _ = self.data.take(torch.from_numpy(chosen))
+        known = (self._uncertainty(molecules) <= dynamics.tolerance).cpu().numpy()
+        if not known.any():
+            return []
+        chosen, molecules = chosen[known], molecules[known]
+        found = hyperactive(self.model, molecules, dynamics, self._seed("hyperactive"))
+        structures = self._moved(found.molecules, chosen, "hyperactive")
+        order = found.uncertainty.argsort(descending=True, stable=True)[:n].tolist()
+        return [structures[i] for i in order if found.uncertainty[i] > -torch.inf]
+
+    def placements(self, n: int) -> list[Structure]:
+        """Random placements that the model pays best and worst, at all guards."""
+
+        def search(molecules: list[Structure], seed: int, guard: float) -> Search:
+            starts, tried = random_placements(molecules, self.config.placements, seed, guard)
+            return Search.of(self.model, starts, tried)
+
+        return self._search("placements", n, search)
+
+    def gradient(self, n: int) -> list[Structure]:
+        """Ends of descents of a placed atom, at all guards."""
+        return self._search(
+            "gradient", n, lambda m, s, g: gradient_search(self.model, m, N_STARTS, s, g)
+        )
+
+    def episodes(self, n: int) -> list[Structure]:
+        """The most uncertain states of greedy episodes."""
+        rng = np.random.default_rng(self._seed("episodes"))
+        bags = [Bag(str(formula)) for formula in rng.choice(self.config.bags, size=max(1, n // 2))]
+        tried = self.config.placements // 2
+        states = greedy_episodes(self.model, bags, tried, self._seed("episodes"), GUARD)
+        return self._most_uncertain([s for s in states if self._allowed(s)], n)
+
+    def minima(self, n: int) -> list[Structure]:
+        """Where calm structures of the data come to rest under the model.
+
+        The reference finds forces there just where the model has none: along soft modes, and at
+        minima that are not there.
+        """
+        chosen = self._calm(n, self._seed("minima"))
+        molecules, _, _ = self.data.take(torch.from_numpy(chosen))
+        end = relax(molecules, self.model, max_steps=_DOWNHILL).molecules
+        return self._moved(end, chosen, "minimum")
+
+    def visits(self, n: int) -> list[Structure]:
+        """The most uncertain of what the visitors make, whole and half-built."""
+        rng = np.random.default_rng(self._seed("visits"))
+        n_visits = 2 * len(self.visitors) * len(self.config.visitor_bags)  # whole and half-built
+        each = -(-_EXCESS * n // n_visits)
+        made: list[Structure] = []
+        for visitor in self.visitors:
+            for formula in self.config.visitor_bags:
+                seed = self._seed(f"{visitor.name} {formula}")
+                molecules = visitor.generate(formula, each, seed).molecules
+                made += _named(molecules, f"walk:{formula}:{visitor.name}-{seed}")
+        made = [s for s in made if self._allowed(s)]
+        prefixes = [s.only(np.arange(rng.integers(2, len(s) + 1)), s.kind) for s in made]
+        return self._most_uncertain(made + prefixes, n)
+
+    def _calm(self, n: int, seed: int) -> np.ndarray:
+        """Indices of at most ``n`` structures of the train split under small forces."""
+        calm = self.data.split == self.data.splits.index("train")
+        calm &= self.data.largest_force() <= _CALM
+        calm &= self.data.molecules.n_atoms > 1
+        index = torch.nonzero(calm).flatten().numpy()
+        return np.random.default_rng(seed).choice(index, min(n, len(index)), replace=False)
+
+    def _moved(self, molecules: MoleculeBatch, origin: np.ndarray, kind: str) -> list[Structure]:
+        """What structures ``origin`` of the data have become."""
+        names = [self.data.identities[i] for i in self.data.identity[origin].tolist()]
+        return [
+            Structure(numbers, positions, kind, name)
+            for (numbers, positions), name in zip(molecules.arrays(), names, strict=True)
+        ]
+
+    def _allowed(self, structure: Structure) -> bool:
+        name = structure.identity
+        return split_of(name) == "train" and name not in self.held_out
+
+    def _search(
+        self, source: str, n: int, search: Callable[[list[Structure], int, float], Search]
+    ) -> list[Structure]:
+        """A search on ``n`` / 3 half-built molecules, divided among the guards."""
+        guards = self.config.guards
+        n_molecules = -(-n // (_PICKS * len(guards)))
+        found = []
+        for guard in guards:
+            seed = self._seed(f"{source} {guard}")
+            molecules = half_built_molecules(
+                n_molecules, seed, "train", self.model.elements, self.held_out
+            )
+            found.append(search(molecules, seed, guard))
+        # The best of each molecule first, so that what is cut off is what matters least.
+        ranked = [
+            some[rank]
+            for rank in range(_PICKS)
+            for one in found
+            for some in one.picks
+            if rank < len(some)
+        ]
+        return ranked[:n]
+
+    def _most_uncertain(self, structures: Sequence[Structure], n: int) -> list[Structure]:
+        if not structures:
+            return []
+        batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in structures)
+        order = self._uncertainty(batch).argsort(descending=True, stable=True)[:n].tolist()
+        return [structures[i] for i in order]
+
+    def _uncertainty(self, molecules: MoleculeBatch) -> torch.Tensor:
+        uncertainty = self.model.evaluate(molecules, uncertainty=True).uncertainty
+        assert uncertainty is not None  # asked for, of a model that has one
+        return uncertainty
+
+    def _seed(self, source: str) -> int:
+        """A seed of its own for each source and round."""
+        words = [self.config.seed, self.number, *source.encode()]
+        return int(np.random.SeedSequence(words).generate_state(1)[0] % 2**31)
+
+
+def _named(molecules: MoleculeBatch, name: str) -> list[Structure]:
+    """Molecules, called what their coordinates say they are; else by ``name`` and their place."""
+    return [
+        Structure(numbers, positions, "visit", smiles or f"{name}-{i}")
+        for i, ((numbers, positions), smiles) in enumerate(
+            zip(molecules.arrays(), validity(molecules).smiles, strict=True)
+        )
+    ]

@@ -1,0 +1,99 @@
+"""What data to make."""
+
+from ase.data import atomic_numbers, chemical_symbols
+from pydantic import Field, model_validator
+from rdkit import Chem
+from rdkit.rdBase import BlockLogs
+
+from molrl.bags import Bag
+from molrl.errors import InputError
+from molrl.fitting.data.placements import GUARD
+from molrl.runs.config import Config
+
+SMALL_BAGS = (
+    *("H2", "CH4", "NH3", "H2O", "CO", "CHN", "CH2O", "CO2", "H2O2", "N2H4", "CH5N", "CH2O2"),
+    *("C2H2", "C2H4", "C2H6", "C2H4O", "C2H6O", "C2H5NO", "C3H8O"),
+    *("CH4O", "CH3NO"),
+    *("HF", "H2S", "CH3F", "CH2F2", "CHFO", "C2H3F", "CH4S", "CH2S", "CHNS", "COS", "C2H4S", "SO2"),
+)
+
+
+class KindCounts(Config):
+    """How many structures of each kind are drawn; what fails its label is dropped and counted.
+
+    Attributes:
+        relaxed: molecules of the molecule set, the base of most others; all if it has fewer.
+        distorted: molecules rattled by 0.01 to 0.25 Å, half of them strained by up to 4 % too.
+        twisted: molecules with one to three bonds turned by any angle, and slightly rattled.
+        half_built: connected prefixes of random orders of placing the atoms, half of them rattled.
+        placed: an atom at any distance and angle on a half-built or whole molecule.
+        clash: two atoms pressed together to a quarter to three quarters of a bond.
+        frag: molecules pulled apart at a bond, and two pieces side by side.
+        pair: each pair of elements at distances of 0.3 to 6 Å.
+        walk: what an agent builds at random from an empty canvas.
+        settled: half-built, placed, walk and twisted structures after a few steps downhill: what
+            an agent builds that has learned to find low energies.
+    """
+
+    relaxed: int = Field(default=3000, ge=1)
+    distorted: int = Field(default=7000, ge=0)
+    twisted: int = Field(default=4000, ge=0)
+    half_built: int = Field(default=8000, ge=0)
+    placed: int = Field(default=9000, ge=0)
+    clash: int = Field(default=4000, ge=0)
+    frag: int = Field(default=2500, ge=0)
+    pair: int = Field(default=2000, ge=0)
+    walk: int = Field(default=8000, ge=0)
+    settled: int = Field(default=5000, ge=0)
+
+
+class DataConfig(Config):
+    """What data to make, and where to put them.
+
+    Attributes:
+        output: the ``.npz`` file.
+        seed: of all random choices.
+        elements: symbols of the heavy elements; hydrogen is always there.
+        max_heavy: the most heavy atoms of a molecule.
+        molecules: a molecule set, the one that ships if None; what in it has no other elements
+            and is not too large is drawn from.
+        holding: a SMARTS; molecules without this substructure are left out.
+        held_out: a file of molecules (``.extxyz``, ``.xyz`` or ``.sdf``) to keep out, by identity,
+            so that the model can be judged on them; those of one or two heavy atoms stay.
+        counts: structures of each kind.
+        bags: formulas that random walks are done with, of the elements above; the other walks
+            are done with the bags of the molecules.
+        guard: the clash guard of the environment, as a share of the covalent radii's sum.
+        max_force: eV/Å; structures with a larger force are dropped.
+        reference: the energy model that labels.
+    """
+
+    output: str
+    seed: int = Field(default=0, ge=0)
+    elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
+    max_heavy: int = Field(default=9, ge=3)
+    molecules: str | None = None
+    holding: str | None = None
+    held_out: str | None = None
+    counts: KindCounts = KindCounts()
+    bags: tuple[str, ...] = SMALL_BAGS
+    guard: float = Field(default=GUARD, ge=0, lt=1)
+    max_force: float = Field(default=400.0, gt=0)
+    reference: str = "gfn2"
+
+    @model_validator(mode="after")
+    def _check_elements(self) -> "DataConfig":
+        for symbol in self.elements:
+            if symbol not in atomic_numbers:
+                raise InputError(f"elements: {symbol!r} is no symbol of an element")
+        block = BlockLogs()  # what is wrong is said in one line, ours
+        if self.holding is not None and Chem.MolFromSmarts(self.holding) is None:
+            raise InputError(f"holding: {self.holding!r} is no SMARTS")
+        del block
+        known = {"H", *self.elements}
+        for formula in self.bags:
+            if not {chemical_symbols[z] for z in Bag(formula)} <= known:
+                raise InputError(
+                    f"bags: {formula} has other elements than H, {', '.join(self.elements)}"
+                )
+        return self

@@ -1,0 +1,114 @@
+"""Making the molecule set that ships: enumerated, relaxed with GFN2-xTB, checked."""
+
+from collections import Counter
+
+import numpy as np
+import torch
+from pydantic import Field
+from rdkit import Chem
+
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.enumeration import from_smiles, isomers, random_molecules
+from molrl.chemistry.identity import canonical_smiles
+from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, split_of
+from molrl.energy.registry import load_energy
+from molrl.fitting.data.labels import Progress
+from molrl.fitting.data.relaxing import relaxed
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import Config
+
+_STEPS = 250
+
+
+class MoleculeSetConfig(Config):
+    """Which molecules to make, and where to put them.
+
+    Attributes:
+        output: the ``.npz`` file.
+        seed: of all random choices.
+        elements: symbols of the heavy elements; hydrogen is always there.
+        max_heavy: the most heavy atoms of a molecule.
+        n: molecules drawn; those that do not keep their bonds are left out.
+        bags: formulas of which isomers are made too.
+        isomers: of each of the bags.
+        extra: SMILES of molecules that random graphs do not give, drawn as bond perception draws
+            them.
+        force_tolerance: eV/Å, the largest force on an atom of a relaxed molecule.
+    """
+
+    output: str
+    seed: int = Field(default=0, ge=0)
+    elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
+    max_heavy: int = Field(default=9, ge=3)
+    n: int = Field(default=8000, ge=1)
+    bags: tuple[str, ...] = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
+    isomers: int = Field(default=60, ge=0)
+    extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "N#[N+][O-]", "O=[S+][O-]")
+    force_tolerance: float = Field(default=0.02, gt=0)
+
+
+def make_molecule_set(
+    config: MoleculeSetConfig, progress: Progress
+) -> tuple[MoleculeSet, Counter[str]]:
+    """Enumerate, relax with GFN2-xTB, and keep what is still the molecule it was drawn as.
+
+    Args:
+        config: what to make.
+        progress: told how far it is.
+
+    Returns:
+        The molecules, and how many were left out, by reason.
+    """
+    mols = _enumerated(config)
+    identities = list(mols)
+    tasks = [
+        (numbers, positions, config.force_tolerance, _STEPS)
+        for numbers, positions in MoleculeBatch.from_rdkit(list(mols.values())).arrays()
+    ]
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    names: list[str] = []
+    lost: Counter[str] = Counter()
+    results = relaxed(tasks, "relaxing", progress)
+    for task, name, result in zip(tasks, identities, results, strict=True):
+        if isinstance(result, str) or not result[1]:
+            lost["not relaxed"] += 1
+            continue
+        kept.append((task[0], result[0]))
+        names.append(name)
+    return _checked(kept, names, lost), lost
+
+
+def _enumerated(config: MoleculeSetConfig) -> dict[str, Chem.Mol]:
+    """Embedded molecules by identity, the smallest first."""
+    extra = [from_smiles(smiles, config.seed) for smiles in config.extra]
+    drawn = random_molecules(config.n, config.seed, config.elements, config.max_heavy)
+    of_bags = [
+        mol
+        for bag in config.bags
+        if config.isomers
+        for mol in isomers(bag, config.isomers, config.seed)
+    ]
+    found = {canonical_smiles(mol): mol for mol in [*extra, *drawn, *of_bags]}
+    return dict(sorted(found.items(), key=lambda item: (item[1].GetNumHeavyAtoms(), item[0])))
+
+
+def _checked(
+    kept: list[tuple[np.ndarray, np.ndarray]], names: list[str], lost: Counter[str]
+) -> MoleculeSet:
+    """Those that are still the molecule they were drawn as, with their energies."""
+    molecules = MoleculeBatch.from_arrays(kept, dtype=torch.float32)
+    found = validity(molecules)
+    same = np.array([a == b for a, b in zip(found.smiles, names, strict=True)])
+    # GFN2-xTB's energies belong to the positions as they are stored, in float32.
+    output = load_energy("gfn2").evaluate(molecules)
+    sound = torch.isfinite(output.energy).numpy()
+    lost["another molecule"] += int((~same).sum())
+    lost["no energy"] += int((same & ~sound).sum())
+    chosen = np.flatnonzero(same & sound)
+    identities = tuple(names[i] for i in chosen)
+    return MoleculeSet(
+        molecules=molecules[torch.from_numpy(chosen)],
+        energy=output.energy[torch.from_numpy(chosen)],
+        identities=identities,
+        split=torch.tensor([SPLITS.index(split_of(name)) for name in identities]),
+    )

@@ -1,0 +1,48 @@
+"""Many placements of one atom, and what a model pays for them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase.data import covalent_radii
+
+from molrl.energy.interface import EnergyModel
+from molrl.fitting.data.structures import Structure
+from molrl.molecules import MoleculeBatch
+
+_REACH = (0.3, 2.0)  # Å from the focal atom
+GUARD = 0.65  # of the sum of covalent radii; the environment lets no two atoms be nearer
+FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
+_CHUNK = 4096  # structures a call of the model
+
+
+def placements(
+    start: Structure, elements: np.ndarray, n: int, rng: np.random.Generator, guard: float
+) -> list[Structure]:
+    """The structure with one atom more, ``n`` times, or fewer where the guard leaves no room.
+
+    The new atom is one of the elements, 0.3 to 2.0 Å from a random atom, in any direction.
+    """
+    tries = 20 * n
+    numbers = rng.choice(elements, size=tries)
+    focus = start.positions[rng.integers(len(start), size=tries)]
+    directions = rng.normal(size=(tries, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    where = focus + directions * rng.uniform(*_REACH, size=(tries, 1))
+    gaps = np.linalg.norm(where[:, None] - start.positions, axis=-1)
+    radii = covalent_radii[numbers][:, None] + covalent_radii[start.numbers]
+    allowed = (gaps >= np.maximum(guard * radii, FLOOR)).all(-1)
+    return [
+        start.plus(numbers[i : i + 1], where[i : i + 1], "adversarial")
+        for i in np.flatnonzero(allowed)[:n]
+    ]
+
+
+def interaction_energies(model: EnergyModel, structures: Sequence[Structure]) -> np.ndarray:
+    """``(n,)`` eV: energies less those of the isolated atoms; NaN where the model failed."""
+    parts = [np.zeros(0)]
+    for i in range(0, len(structures), _CHUNK):
+        chunk = structures[i : i + _CHUNK]
+        batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in chunk)
+        energy = model.evaluate(batch).energy.cpu()
+        parts.append((energy - model.isolated_energy(batch)).numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,174 @@
+"""Fitting a mixture of Gaussians to the features of a training set, by expectation maximisation."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.cluster.vq import kmeans2
+from torch import Tensor
+
+from molrl.energy.networks import WEIGHTS
+from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.uncertainty import GaussianMixture, Scale, average, beside
+from molrl.errors import InputError
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.labels import Progress
+from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import load_weights
+
+N_GAUSSIANS = 2
+MAX_STRUCTURES = 20_000
+RIDGE = 1e-4  # added to each variance, as a share of the mean variance of the element's features
+_ATOMS_PER_FEATURE = 5  # of each Gaussian; with fewer a covariance is noise
+_FEWEST = 10  # atoms of an element
+_NARROWEST = 1e-3  # range of likelihoods that the scale is made of
+_CHUNK = 512
+_MAX_ITERATIONS = 100
+_CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
+
+
+def with_uncertainty(
+    weights: Path, data: Dataset, seed: int, device: str, progress: Progress = lambda *_: None
+) -> MaceEnergy:
+    """The model of some weights, with a mixture fitted to its data and written beside them.
+
+    Args:
+        weights: the JSON file; a mixture that stands beside it is replaced.
+        data: what the weights were fitted to.
+        seed: as for :func:`fit_uncertainty`.
+        device: where to compute.
+        progress: told how far it is.
+
+    Raises:
+        InputError: as for :func:`fit_uncertainty`.
+    """
+    beside(weights).unlink(missing_ok=True)  # it may belong to other weights
+    mixture = fit_uncertainty(MaceEnergy(weights, device), data, seed, progress)
+    _, header = load_weights(weights, kind=WEIGHTS)
+    mixture.save(weights, header["header_sha256"])
+    return MaceEnergy(weights, device)
+
+
+def fit_uncertainty(
+    model: MaceEnergy, data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
+) -> GaussianMixture:
+    """The mixture of a model's final-layer features over the structures that it has learnt.
+
+    That is the half of the train split with the smaller errors per atom: what the model gets
+    wrong although it was fitted to it is not what others are to be likened to.
+
+    Args:
+        model: the energy model.
+        data: what it was fitted to; 20,000 structures are drawn if there are more.
+        seed: of the choice of structures and of where the Gaussians start.
+        progress: told how far it is.
+
+    Raises:
+        InputError: if the data hold fewer than ten atoms of each element.
+    """
+    index = torch.nonzero(data.split == data.splits.index("train")).flatten()
+    generator = torch.Generator().manual_seed(seed)
+    index = index[torch.randperm(len(index), generator=generator)[:MAX_STRUCTURES]].sort().values
+    molecules, energy, _ = data.take(index)
+    features, errors = [], []
+    for part in torch.split(torch.arange(len(index)), _CHUNK):
+        output = model.evaluate(molecules[part], descriptors=True)
+        assert output.descriptors is not None
+        features.append(model.final_features(output.descriptors).cpu())
+        errors.append((output.energy.cpu() - energy[part]).abs())
+        progress("features of the training set", int(part[-1]) + 1, len(index))
+    error = torch.cat(errors) / molecules.n_atoms.clamp(min=1)
+    learnt = error <= error.nanmedian()
+    kept = torch.cat(features)[learnt[molecules.molecule]]
+    molecules = molecules[learnt]
+    mixture = fit_mixture(kept, molecules.numbers, model.elements, seed, progress=progress)
+    return calibrated(mixture, kept, molecules).to(model.device)
+
+
+def fit_mixture(
+    features: Tensor,
+    numbers: Tensor,
+    elements: tuple[int, ...],
+    seed: int,
+    k: int = N_GAUSSIANS,
+    progress: Progress = lambda *_: None,
+) -> GaussianMixture:
+    """Expectation maximisation for each element, from k-means; features that are 0 are left out.
+
+    An element with fewer than ten atoms gets no mixture: all its atoms are infinitely unusual.
+
+    Args:
+        features: ``(n_atoms_total, F)``.
+        numbers: ``(n_atoms_total,)`` int64.
+        elements: atomic numbers to fit.
+        seed: of k-means.
+        k: Gaussians of each element; fewer where there are not enough atoms.
+        progress: told how far it is.
+
+    Raises:
+        InputError: if there are fewer than ten atoms of each element.
+    """
+    parts = {}
+    for i, element in enumerate(elements):
+        x = features[(numbers == element) & (features != 0).any(-1)].double()
+        if len(x) >= _FEWEST:
+            parts[element] = _fit_element(x, k, seed)
+        progress("mixture", i + 1, len(elements))
+    if not parts:
+        raise InputError(f"no element has {_FEWEST} environments in the training set")
+    log_weights, means, factors = (torch.stack(t) for t in zip(*parts.values(), strict=True))
+    return GaussianMixture(tuple(parts), log_weights, means, factors)
+
+
+def calibrated(
+    mixture: GaussianMixture, features: Tensor, molecules: MoleculeBatch
+) -> GaussianMixture:
+    """The mixture with its scale set by the structures it was fitted to."""
+    nll = mixture.nll(features, molecules.numbers)
+    fitted = (features != 0).any(-1) & torch.isfinite(nll)
+    center, high = np.quantile(nll[fitted].numpy(), [0.5, 0.9]).tolist()
+    scale = Scale(center=center, width=max(high - center, _NARROWEST))
+    whole = molecules.sum_atoms((~fitted).long()) == 0
+    mean = average(scale.compressed(nll), molecules)[whole & (molecules.n_atoms > 0)]
+    if len(mean):
+        typical, high = np.quantile(mean.numpy(), [0.5, 0.99]).tolist()
+        unusual = max(high, typical + _NARROWEST)
+        scale = scale.model_copy(update={"typical": typical, "unusual": unusual})
+    return replace(mixture, scale=scale)
+
+
+def _fit_element(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``log_weights (k,)``, ``means (k, F)`` and ``factors (k, F, F)`` of one element."""
+    n, width = x.shape
+    used = max(1, min(k, n // (_ATOMS_PER_FEATURE * width)))
+    spread = x.std(0).clamp(min=1e-6)
+    _, label = kmeans2((x / spread).numpy(), used, minit="++", rng=seed, missing="warn")
+    share = torch.nn.functional.one_hot(torch.from_numpy(label).long(), used).double()
+    ridge = RIDGE * spread.square().mean() * torch.eye(width, dtype=x.dtype)
+    last = -torch.inf
+    for _ in range(_MAX_ITERATIONS):
+        mixture = maximised(x, share, ridge)
+        log_p = mixture.log_likelihoods(x, 0)
+        total = log_p.logsumexp(-1)
+        share = (log_p - total[:, None]).exp()
+        if float(total.mean()) - last < _CONVERGED:
+            break
+        last = float(total.mean())
+    log_weights = torch.full((k,), -torch.inf, dtype=x.dtype)
+    log_weights[:used] = mixture.log_weights[0]
+    means, factors = x.new_zeros(k, width), torch.eye(width, dtype=x.dtype).repeat(k, 1, 1)
+    means[:used], factors[:used] = mixture.means[0], mixture.factors[0]
+    return log_weights, means, factors
+
+
+def maximised(x: Tensor, share: Tensor, ridge: Tensor) -> GaussianMixture:
+    """The Gaussians that make ``x (n, F)`` likeliest, for ``share (n, k)`` of each atom."""
+    weight = share.sum(0).clamp(min=1e-6)
+    means = share.T @ x / weight[:, None]
+    centred = x[None] - means[:, None]
+    covariance = torch.einsum("nk,knf,kng->kfg", share, centred, centred) / weight[:, None, None]
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance + ridge))
+    factors = torch.linalg.cholesky(inverse)
+    log_weights = (weight / weight.sum()).log()
+    return GaussianMixture((0,), log_weights[None], means[None], factors[None])

@@ -1,0 +1,124 @@
+"""What a fit makes small: the errors of energies and forces, compiled into few kernels if asked."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from molrl.energy.networks.mace.graph import Batcher, Graph
+from molrl.energy.networks.mace.network import Mace
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+_ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count as squares
+_FORCE_WIDTH = 0.05  # eV/Å; likewise
+_STEEP = 10.0  # eV/Å; the error of a structure with forces like this counts half
+_GHOSTS = 2  # of each element; see `with_ghosts`
+_APART = 3.0  # Å between ghosts, so that most have two neighbours
+
+
+class Objective:
+    """The loss of labelled structures: pseudo-Huber in energy and in forces.
+
+    The error of a structure whose largest force is F counts as 1 / (1 + F / 10 eV/Å): a clash must
+    be known to be bad, an equilibrium must be known well.
+
+    Args:
+        network: whose errors they are.
+        energy_weight: weight of the energy's part.
+        force_weight: weight of the forces' part.
+        compiled: whether the loss and its gradient run as code that ``torch.compile`` makes at
+            the first call, in two to five minutes: half the time a step on a CPU, and the same
+            numbers but for rounding.
+
+    Raises:
+        InputError: if it shall be compiled for a CPU and there is no C++ compiler.
+    """
+
+    def __init__(
+        self, network: Mace, energy_weight: float, force_weight: float, compiled: bool
+    ) -> None:
+        if compiled and network.embedding.device.type == "cpu":
+            _check_compiler()
+        self.network = network
+        self.batcher = Batcher(network.config.elements, network.config.cutoff)
+        self.energy_weight, self.force_weight = energy_weight, force_weight
+        self.compiled = compiled
+        self._errors = torch.compile(_errors, dynamic=True, fullgraph=True) if compiled else _errors
+
+    def __call__(
+        self, molecules: MoleculeBatch, energy: Tensor, forces: Tensor, largest_force: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, and the mean errors of energy, eV/atom, and forces, eV/Å.
+
+        Args:
+            molecules: at least one, each of one atom or more, on the network's device.
+            energy: ``(n_molecules,)`` eV, less that of the isolated atoms.
+            forces: ``(n_atoms_total, 3)`` eV/Å.
+            largest_force: ``(n_molecules,)`` eV/Å, the largest norm of an atom's force.
+        """
+        n_atoms = molecules.n_atoms
+        graph = self.batcher(
+            with_ghosts(molecules, self.batcher.elements) if self.compiled else molecules,
+            torch.float32,
+        )
+        energy_error, force_error = self._errors(self.network, graph, energy, forces)
+        energy_error = energy_error / n_atoms
+        softness = 1 / (1 + largest_force / _STEEP)
+        in_energy = _pseudo_huber(energy_error * softness * n_atoms.sqrt(), _ENERGY_WIDTH)
+        in_forces = _pseudo_huber(force_error * softness[molecules.molecule], _FORCE_WIDTH)
+        loss = self.energy_weight * in_energy.mean() + self.force_weight * in_forces.mean()
+        return loss, energy_error.detach().mean(), force_error.detach().mean()
+
+
+def _check_compiler() -> None:
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise InputError(
+            f"compiled: there is no C++ compiler {compiler}; install one, name one in CXX, "
+            "or set compiled to false"
+        )
+
+
+def predict(network: Mace, graph: Graph) -> tuple[Tensor, Tensor]:
+    """Interaction energy ``(n_molecules,)`` eV and forces ``(n_atoms_total, 3)`` eV/Å.
+
+    Both can be differentiated by the network's parameters, unless gradients are switched off.
+    """
+
+    def total(positions: Tensor) -> tuple[Tensor, Tensor]:
+        energy, _ = network(replace(graph, positions=positions))
+        return energy.sum(), energy
+
+    gradient, energy = torch.func.grad(total, has_aux=True)(graph.positions)
+    return energy, -gradient
+
+
+def _errors(network: Mace, graph: Graph, energy: Tensor, forces: Tensor) -> tuple[Tensor, Tensor]:
+    """Sizes of the errors: ``(n_molecules,)`` eV and ``(n_atoms_total,)`` eV/Å, without ghosts."""
+    predicted, force = predict(network, graph)
+    wrong = force[: len(forces)] - forces
+    # (the small number keeps the gradient of a force without error finite)
+    return (predicted[: len(energy)] - energy).abs(), (wrong.square().sum(-1) + 1e-12).sqrt()
+
+
+def with_ghosts(molecules: MoleculeBatch, elements: Tensor) -> MoleculeBatch:
+    """The molecules and one more: two atoms of each element in a line, neighbours of the next.
+
+    Code is compiled for sizes of two and more. None or one atom of an element or neighbour of an
+    atom are sizes that it would be compiled for again.
+    """
+    numbers = elements.to(molecules.device).repeat_interleave(_GHOSTS)
+    positions = molecules.positions.new_zeros(len(numbers), 3)
+    positions[:, 0] = _APART * torch.arange(len(numbers), device=molecules.device)
+    return MoleculeBatch(
+        numbers=torch.cat([molecules.numbers, numbers]),
+        positions=torch.cat([molecules.positions, positions]),
+        n_atoms=torch.cat([molecules.n_atoms, molecules.n_atoms.new_tensor([len(numbers)])]),
+    )
+
+
+def _pseudo_huber(error: Tensor, width: float) -> Tensor:
+    return width * ((1 + (error / width).square()).sqrt() - 1)

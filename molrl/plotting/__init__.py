@@ -1,0 +1,1 @@
+"""Pictures: molecules, learning curves, errors of energy models."""

@@ -1,0 +1,101 @@
+"""Learning curves as pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.signal import lfilter
+
+from molrl.plotting.figures import blank_figure, save_figure, tidy
+
+_CURVES = {
+    "return_fraction": ("return fraction", "#1f6f8b"),
+    "valid_fraction": ("valid molecules", "#c8553d"),
+    "complete_fraction": ("complete episodes", "#9a8c98"),
+}
+
+
+def plot_learning_curve(
+    rows: Sequence[Mapping[str, float | int | None]], path: Path | str, title: str = ""
+) -> None:
+    """Write :func:`draw_learning_curve` as a PNG.
+
+    Args:
+        rows: of ``metrics.csv``, as :func:`molrl.runs.metrics.read_metrics` reads it.
+        path: of the PNG.
+        title: written above, such as the bag and the energy model.
+    """
+    save_figure(draw_learning_curve(rows, title), path)
+
+
+def draw_learning_curve(
+    rows: Sequence[Mapping[str, float | int | None]], title: str = ""
+) -> Figure:
+    """Draw how a run learned, with the legend below.
+
+    Drawn are the return fraction, the share of valid molecules and that of complete episodes over
+    environment steps, as many of them as the rows have: each figure as it was measured thin,
+    :func:`smoothed` thick.
+
+    Args:
+        rows: as in :func:`plot_learning_curve`.
+        title: as there.
+    """
+    figure = blank_figure(7.2, 4.2)
+    ax = figure.subplots()
+    for name, (label, color) in _CURVES.items():
+        points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
+        _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
+    _decorate(ax)
+    ax.set_title(title, fontsize=11, loc="left", color="#333333")
+    if ax.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside lower center", ncols=len(_CURVES))
+    return figure
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """Compute the exponential moving average of a curve, which follows it and never runs ahead.
+
+    Each value counts ``1 / (1 + n / 150)``: a dip has halved after one update of 150, and is as
+    wide in the picture of a longer run.
+
+    Args:
+        values: ``(n,)`` float, at least one.
+
+    Returns:
+        ``(n,)`` float64.
+    """
+    weight = 1 / (1 + len(values) / 150)
+    start = [(1 - weight) * values[0]]
+    average, _ = lfilter([weight], [1, weight - 1], values, zi=start)
+    return np.asarray(average, np.float64)
+
+
+def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:
+    """One figure: as measured thin, smoothed thick."""
+    points = points[np.isfinite(points).all(1)]
+    if not len(points):
+        return
+    ax.plot(points[:, 0], points[:, 1], color=color, lw=0.7, alpha=0.35)
+    marker = "o" if len(points) < 3 else None
+    ax.plot(points[:, 0], smoothed(points[:, 1]), color=color, lw=2, marker=marker, label=label)
+
+
+def _decorate(ax: Axes) -> None:
+    ax.axhline(1, color="#bbbbbb", lw=0.8, ls=(0, (4, 3)), zorder=0)
+    ax.text(0.008, 1.005, "best known isomer", transform=ax.get_yaxis_transform(),
+            ha="left", va="bottom", fontsize=8, color="#888888")  # fmt: skip
+    ax.set_xlabel("environment steps")
+    ax.set_ylabel("fraction")
+    ax.set_ylim(*_limits(ax))
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}".replace(",", "\u202f"))
+    tidy(ax)
+
+
+def _limits(ax: Axes) -> tuple[float, float]:
+    """From 0, or a little below the worst point but never below -0.5, to a little above 1."""
+    values = np.concatenate([line.get_ydata() for line in ax.get_lines()])
+    return max(-0.5, min(0.0, float(values.min()))) - 0.02, max(1.0, float(values.max())) + 0.08

@@ -1,0 +1,261 @@
+"""Other people's networks of mace-torch: the same energies, and no code run that is not trusted."""
+
+import os
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.cli.main import main
+from molrl.energy import load_energy
+from molrl.energy.mace_torch.energy import MaceModuleEnergy
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import load_weights, save_weights
+from molrl.safe_e3nn import contained, o3
+
+with contained():
+    from mace import modules
+    from mace.calculators import MACECalculator
+
+NAMES = ["CH3OH", "H2O", "CH3", "C6H6"]
+ENERGIES = [-13.6, -1030.0, -2043.0]
+STATE = {
+    "total_charge": {"type": "continuous", "per": "graph", "in_dim": 1, "emb_dim": 4},
+    "total_spin": {"type": "categorical", "per": "graph", "num_classes": 10, "emb_dim": 4},
+}
+PLAIN = {"atomic_energies": np.array(ENERGIES)}
+NETWORKS = {
+    "scaled": PLAIN | {"atomic_inter_scale": 0.8, "atomic_inter_shift": 0.1},
+    "plain": PLAIN,
+    "rich": PLAIN
+    | {
+        "atomic_inter_scale": 0.8,
+        "atomic_inter_shift": 0.0,
+        "hidden_irreps": o3.Irreps("4x0e+4x1o"),
+    }
+    | {"pair_repulsion": True, "distance_transform": "Agnesi"}
+    | {"embedding_specs": STATE, "use_embedding_readout": True},
+    "headed": {
+        "atomic_energies": np.array([ENERGIES, [-1.0, -2.0, -3.0]]),
+        "atomic_inter_scale": [1.0, 0.5],
+        "atomic_inter_shift": [0.0, 0.2],
+        "heads": ["coarse", "fine"],
+    },
+}
+
+
+def build(name):
+    """A small random network, its embeddings of what else it is told not small."""
+    torch.manual_seed(0)
+    options = {
+        "r_max": 4.0,
+        "num_bessel": 4,
+        "num_polynomial_cutoff": 5,
+        "max_ell": 1,
+        "interaction_cls": modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
+        "interaction_cls_first": modules.interaction_classes["RealAgnosticInteractionBlock"],
+        "num_interactions": 2,
+        "num_elements": 3,
+        "hidden_irreps": o3.Irreps("4x0e"),
+        "MLP_irreps": o3.Irreps("4x0e"),
+        "avg_num_neighbors": 6.3,
+        "atomic_numbers": [1, 6, 8],
+        "correlation": 2,
+        "gate": torch.nn.functional.silu,
+    }
+    kind = modules.ScaleShiftMACE if "atomic_inter_scale" in NETWORKS[name] else modules.MACE
+    with contained():
+        return kind(**options | NETWORKS[name]).double()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The path of each network, pickled as mace-torch does."""
+    folder = tmp_path_factory.mktemp("networks")
+    for name in NETWORKS:
+        torch.save(build(name), folder / f"{name}.model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Molecules off their equilibrium; the last is a cation, and one is a radical."""
+    rng = np.random.default_rng(0)
+    images = [molecule(name) for name in NAMES]
+    for image in images:
+        image.positions += rng.normal(0, 0.05, image.positions.shape)
+    images[-1].info = {"charge": 1, "spin": 2}
+    images[2].info = {"charge": 0, "spin": 4}
+    for image in images[:2]:
+        image.info = {"charge": 0, "spin": 1}
+    return images
+
+
+@pytest.mark.parametrize("name", ["plain", "rich"])
+def test_agrees_with_the_calculator_of_mace_torch(files, images, name):
+    out = load_energy(f"mace:{files / name}.model", "cpu", trust=True).evaluate(images, forces=True)
+    check_against_the_calculator(build(name), images, out)
+
+
+def test_a_head_is_named_where_there_are_several(files, images):
+    path = f"mace:{files / 'headed.model'}"
+    out = load_energy(f"{path}@fine", "cpu", trust=True).evaluate(images, forces=True)
+    check_against_the_calculator(build("headed"), images, out, head="fine")
+    coarse, fine = (load_energy(f"{path}@{head}", "cpu", trust=True) for head in ("coarse", "fine"))
+    assert coarse.hash != fine.hash
+    with pytest.raises(InputError, match=r"name one, as in .*@coarse; known are: coarse, fine"):
+        load_energy(path, "cpu", trust=True)
+    with pytest.raises(InputError, match="has no head 'fin'; did you mean 'fine'"):
+        load_energy(f"{path}@fin", "cpu", trust=True)
+
+
+def check_against_the_calculator(network, images, out, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        calculator = MACECalculator(models=network, default_dtype="float64", **options)
+    theirs = [calculator.get_potential_energy(image) for image in images]
+    assert out.energy.numpy() == pytest.approx(theirs, abs=1e-5)
+    forces = np.concatenate([calculator.get_forces(image) for image in images])
+    assert out.forces.numpy() == pytest.approx(forces, abs=1e-5)
+
+
+def test_single_precision_costs_no_more_than_the_interaction_energy(images):
+    """With all-electron atoms, total energies in float32 would be wrong by meV."""
+    double = MaceModuleEnergy(build("scaled"), "double", "")
+    single = MaceModuleEnergy(build("scaled").float(), "single", "")
+    error = (single.evaluate(images).energy - double.evaluate(images).energy).abs().max()
+    assert error < 1e-5
+
+
+def test_charge_and_spin_are_passed_and_atoms_are_in_their_ground_states(files, images):
+    model = load_energy(f"mace:{files / 'rich.model'}", "cpu", trust=True)
+    plain = images[-1].copy()
+    plain.info = {}
+    cation, neutral = model.evaluate([images[-1], plain]).energy
+    assert abs(cation - neutral) > 1e-3
+    carbon = MoleculeBatch.from_arrays([(np.array([6]), np.zeros((1, 3)))])
+    triplet = MoleculeBatch(carbon.numbers, carbon.positions, carbon.n_atoms, spin=carbon.spin + 2)
+    energies = model.evaluate(MoleculeBatch.cat([carbon, triplet])).energy
+    assert abs(energies[0] - energies[1]) > 1e-3
+    assert model.atom_energies()[6] == pytest.approx(float(energies[1]), abs=1e-9)
+
+
+def test_empty_molecules_have_energy_zero(files):
+    model = load_energy(f"mace:{files / 'scaled.model'}", "cpu", trust=True)
+    empty = (np.array([], int), np.zeros((0, 3)))
+    water = molecule("H2O")
+    batch = MoleculeBatch.from_arrays([empty, (water.numbers, water.positions), empty])
+    out = model.evaluate(batch, forces=True)
+    assert out.energy[[0, 2]].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(out.energy[[1]], model.evaluate(water).energy, atol=1e-9, rtol=0)
+    assert model.evaluate(batch[:1], forces=True).forces.shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["rich", "headed"])
+def test_converted_it_loads_without_trust_and_is_the_same(files, images, name, tmp_path, capsys):
+    output, head = tmp_path / f"{name}.json", "@fine" if name == "headed" else ""
+    source = files / f"{name}.model"
+    assert main(["energy", "convert", str(source), str(output), "--trust"]) == 0
+    assert f"use them as energy mace:{output}" in capsys.readouterr().out
+    safe = load_energy(f"mace:{output}{head}", "cpu").evaluate(images, forces=True)
+    pickled = load_energy(f"mace:{source}{head}", "cpu", trust=True).evaluate(images, forces=True)
+    torch.testing.assert_close(safe.energy, pickled.energy, atol=1e-9, rtol=0)
+    torch.testing.assert_close(safe.forces, pickled.forces, atol=1e-9, rtol=0)
+
+
+def test_loading_a_converted_network_leaves_the_random_numbers_of_the_process(files, tmp_path):
+    output = tmp_path / "plain.json"
+    assert main(["energy", "convert", str(files / "scaled.model"), str(output), "--trust"]) == 0
+    before = torch.get_rng_state()
+    load_energy(f"mace:{output}", "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_cannot_be_built_again_the_same_is_not_converted(tmp_path, capsys):
+    """A shape that says other than what is computed: here a normalisation of the second layer."""
+    network, source, output = build("scaled"), tmp_path / "odd.model", tmp_path / "odd.json"
+    network.interactions[1].avg_num_neighbors = 1.0
+    torch.save(network, source)
+    assert main(["energy", "convert", str(source), str(output), "--trust"]) == 2
+    assert "its energies would differ by" in one_line(capsys)
+    assert not output.exists()
+
+
+def test_conversion_refuses_in_one_line(files, tmp_path, capsys):
+    target = str(tmp_path / "out.json")
+
+    def refused(source, output, *options):
+        assert main(["energy", "convert", str(source), output, *options]) == 2
+        assert list(tmp_path.iterdir()) == []
+        return one_line(capsys)
+
+    source = files / "scaled.model"
+    assert "if you trust where it comes from" in refused(source, target)
+    assert "it must end in .json" in refused(source, str(tmp_path / "out.pt"), "--trust")
+    assert "does not exist" in refused(files / "none.model", target, "--trust")
+    assert "what can be converted is a ScaleShiftMACE" in refused(
+        files / "plain.model", target, "--trust"
+    )
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_a_pickle_runs_no_code_unless_it_is_trusted(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "exploded",)
+
+    bomb = tmp_path / "bomb.model"
+    torch.save(Bomb(), bomb)
+    (tmp_path / "raw.model").write_bytes(pickle.dumps(Bomb()))
+    before = dict(os.environ)
+    for path in (bomb, tmp_path / "raw.model", f"{bomb}@head"):
+        with pytest.raises(InputError, match=r"can run any code; .* --trust` once, or pass what"):
+            load_energy(f"mace:{path}", "cpu")
+        assert main(["energy", "convert", str(path), str(tmp_path / "out.json")]) == 2
+    for name in ("disguised.json", "disguised.safetensors"):
+        (tmp_path / name).write_bytes(bomb.read_bytes())
+    with pytest.raises(InputError, match=r"disguised\.json is damaged"):
+        load_energy(f"mace:{tmp_path / 'disguised.json'}", "cpu", trust=True)
+    assert not (tmp_path / "exploded").exists()
+    assert dict(os.environ) == before
+    with pytest.raises(InputError, match="not a network of mace-torch"):
+        load_energy(f"mace:{bomb}", "cpu", trust=True)
+    assert (tmp_path / "exploded").exists()
+
+
+def test_what_is_no_network_is_refused(tmp_path):
+    torch.save({"model": 1}, tmp_path / "dict.model")
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "linear.model")
+    (tmp_path / "text.model").write_text("nothing")
+    for name, reason in {
+        "dict": "holds a dict, not a network",
+        "linear": "holds a Linear; what can be used is a MACE",
+        "text": "is no network pickled by mace-torch",
+    }.items():
+        with pytest.raises(InputError, match=reason):
+            load_energy(f"mace:{tmp_path / name}.model", "cpu", trust=True)
+
+
+def test_a_converted_file_that_describes_no_network_is_refused(files, tmp_path):
+    output = tmp_path / "good.json"
+    assert main(["energy", "convert", str(files / "scaled.model"), str(output), "--trust"]) == 0
+    tensors, header = load_weights(output, "mace-module")
+    for key, value, reason in [
+        ("interaction_cls", "os.system", "describes no network of mace-torch: KeyError"),
+        ("hidden_irreps", "8x0e", "describes no network of mace-torch: RuntimeError"),
+        ("correlation", 90, "correlation must be less than or equal to 5"),
+    ]:
+        head = {"kind": "mace-module", "config": header["config"] | {key: value}}
+        save_weights(tmp_path / "bad.json", tensors, head)
+        with pytest.raises(InputError, match=reason):
+            load_energy(f"mace:{tmp_path / 'bad.json'}", "cpu")

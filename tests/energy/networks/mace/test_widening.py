@@ -1,0 +1,45 @@
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy.networks.mace.graph import Batcher
+from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.mace.widening import load_widened
+from molrl.molecules import MoleculeBatch
+
+ELEMENTS = (1, 6, 8)
+
+
+@pytest.fixture
+def graph():
+    images = [molecule(name) for name in ("CH3OH", "H2O", "CO2")]
+    return Batcher(ELEMENTS, 5.0)(MoleculeBatch.from_ase(images), torch.float64)
+
+
+def network(**shape):
+    return Mace(MaceConfig(elements=ELEMENTS, radial_mlp=(8, 8), **shape)).double()
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+@pytest.mark.parametrize("channels", [8, 12, 32])
+def test_the_wider_network_has_the_same_energies_and_features(graph, layers, channels):
+    torch.manual_seed(0)
+    narrow, wide = network(channels=8, layers=layers), network(channels=channels, layers=layers)
+    load_widened(wide, dict(narrow.named_parameters()), narrow.config)
+    energy, features = narrow(graph)
+    wider_energy, wider_features = wide(graph)
+    torch.testing.assert_close(wider_energy, energy)
+    kept = wider_features.unflatten(-1, (layers, channels))[..., :8].flatten(-2)
+    torch.testing.assert_close(kept, features)
+
+
+def test_the_new_channels_learn(graph):
+    torch.manual_seed(0)
+    narrow, wide = network(channels=8), network(channels=12)
+    load_widened(wide, dict(narrow.named_parameters()), narrow.config)
+    before = wide(graph)[0].sum()
+    gradients = torch.autograd.grad(before, list(wide.parameters()))
+    reading = dict(zip((name for name, _ in wide.named_parameters()), gradients, strict=True))
+    for name in ("readout_in", "readouts.0", "layers.0.mix", "layers.1.up"):
+        # What reads the old features reads the new ones too after a step.
+        assert reading[name][8:, :8].abs().min() > 0

@@ -1,0 +1,66 @@
+"""A device that runs out of memory: the batch is halved, and the numbers stay what they are."""
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy.networks.batched import OUT_OF_MEMORY
+from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import save_weights
+
+NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "C6H6", "CO2", "CH3CH2OH"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A small MACE with weights as they come."""
+    torch.manual_seed(0)
+    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4, -5, -6))
+    header = {"kind": "mace", "config": config.model_dump(mode="json")}
+    save_weights(tmp_path / "mace.json", dict(Mace(config).named_parameters()), header)
+    return MaceEnergy(tmp_path / "mace.json")
+
+
+@pytest.fixture
+def batch():
+    empty = MoleculeBatch.from_arrays([(np.array([], int), np.zeros((0, 3)))])
+    return MoleculeBatch.cat([MoleculeBatch.from_ase([molecule(name) for name in NAMES]), empty])
+
+
+def allow(model, n_atoms):
+    """From here on the network finds memory for no more than so many atoms."""
+
+    def allocate(_, inputs):
+        if len(inputs[0].positions) > n_atoms:
+            raise torch.OutOfMemoryError(f"tried to allocate {len(inputs[0].positions)} atoms")
+
+    model.network.register_forward_pre_hook(allocate)
+
+
+def test_the_batch_is_halved_and_the_numbers_are_the_same(model, batch):
+    whole = model.evaluate(batch, forces=True, descriptors=True)
+    allow(model, 12)
+    halved = model.evaluate(batch, forces=True, descriptors=True)
+    for name in ("energy", "forces", "descriptors"):
+        assert torch.allclose(getattr(halved, name), getattr(whole, name), atol=1e-5), name
+    assert not halved.failures
+    assert halved.faults[OUT_OF_MEMORY] >= 3
+    again = model.evaluate(batch)  # it remembers how much there is room for
+    assert again.faults[OUT_OF_MEMORY] < halved.faults[OUT_OF_MEMORY]
+
+
+def test_a_molecule_too_large_by_itself_has_no_energy_and_touches_no_other(model, batch):
+    whole = model.evaluate(batch, forces=True, descriptors=True)
+    allow(model, 10)
+    out = model.evaluate(batch, forces=True, descriptors=True)
+    benzene = NAMES.index("C6H6")
+    assert list(out.failures) == [benzene]
+    others = [i for i in range(len(batch)) if i != benzene]
+    assert torch.allclose(out.energy[others], whole.energy[others], atol=1e-5)
+    mine = batch.molecule == benzene
+    for name in ("forces", "descriptors"):
+        assert getattr(out, name)[mine].isnan().all()
+        assert torch.allclose(getattr(out, name)[~mine], getattr(whole, name)[~mine], atol=1e-5)

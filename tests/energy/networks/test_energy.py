@@ -1,0 +1,184 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy import load_energy
+from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import load_weights, save_weights
+from molrl.safe_e3nn import o3
+
+NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_energy("mace")
+
+
+@pytest.fixture
+def batch():
+    """Molecules off their equilibrium, so that forces are not small."""
+    rng = np.random.default_rng(0)
+    images = [molecule(name) for name in NAMES]
+    for image in images:
+        image.positions += rng.normal(0, 0.05, image.positions.shape)
+    return MoleculeBatch.from_ase(images)
+
+
+def test_batch_is_the_same_as_one_by_one(model, batch):
+    together = model.evaluate(batch, forces=True)
+    for i in range(len(batch)):
+        alone = model.evaluate(batch[i], forces=True)
+        assert abs(float(alone.energy[0] - together.energy[i])) < 1e-4
+        assert (alone.forces - together.forces[batch.molecule == i]).abs().max() < 1e-4
+
+
+def test_chunks_change_nothing(model, batch):
+    many = MoleculeBatch.cat([batch] * 12)
+    assert int(many.n_atoms.sum()) > 600
+    energy = model.evaluate(many).energy.view(12, -1)
+    assert (energy - energy[0]).abs().max() < 1e-4
+
+
+def test_energy_is_invariant_and_forces_turn(model, batch):
+    out = model.evaluate(batch, forces=True)
+    torch.manual_seed(0)
+    turn = -o3.rand_matrix(dtype=torch.float64)
+    moved = MoleculeBatch(
+        batch.numbers, batch.positions @ turn.T + torch.tensor([3.0, -2.0, 1.0]), batch.n_atoms
+    )
+    turned = model.evaluate(moved, forces=True)
+    assert (turned.energy - out.energy).abs().max() < 1e-4
+    assert (turned.forces - out.forces @ turn.T).abs().max() < 1e-3
+
+    order = torch.cat(
+        [torch.arange(int(n)).flip(0) + s for n, s in zip(batch.n_atoms, batch.starts, strict=True)]
+    )
+    shuffled = MoleculeBatch(batch.numbers[order], batch.positions[order], batch.n_atoms)
+    assert (model.evaluate(shuffled).energy - out.energy).abs().max() < 1e-4
+
+
+def test_forces_are_the_negative_gradient(model):
+    atoms = molecule("CH3OH")
+    batch = MoleculeBatch.from_ase(atoms)
+    forces = model.evaluate(batch, forces=True).forces
+    step = 1e-2
+    for i in range(3):
+        for axis in range(3):
+            shifted = [atoms.copy(), atoms.copy()]
+            shifted[0].positions[i, axis] += step
+            shifted[1].positions[i, axis] -= step
+            up, down = model.evaluate(shifted).energy
+            assert float(forces[i, axis]) == pytest.approx(-float(up - down) / (2 * step), abs=0.02)
+
+
+def test_isolated_atoms_and_empty_canvases_are_exact(model):
+    atoms = [(np.array([z]), np.zeros((1, 3))) for z in model.elements]
+    empty = (np.array([], int), np.zeros((0, 3)))
+    out = model.evaluate(MoleculeBatch.from_arrays([empty, *atoms, empty]), forces=True)
+    reference = load_energy("gfn2").atom_energies()
+    assert out.energy.tolist() == [0.0, *(model.config.atomic_energies), 0.0]
+    for z, energy in zip(model.elements, model.config.atomic_energies, strict=True):
+        assert energy == pytest.approx(reference[z], abs=1e-6)
+    assert (out.forces == 0).all()
+
+
+def test_batches_without_atoms_have_energy_zero(model):
+    empty = (np.array([], int), np.zeros((0, 3)))
+    for molecules in ([], [empty, empty]):
+        out = model.evaluate(MoleculeBatch.from_arrays(molecules), forces=True)
+        assert out.energy.tolist() == [0.0] * len(molecules)
+        assert out.forces.shape == (0, 3)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    tensors, header = load_weights(SHIPPED["mace"], kind="mace")
+    head = {"kind": "mace", "config": header["config"]}
+    fewer = {name: tensor for name, tensor in tensors.items() if "readouts.0" not in name}
+    save_weights(tmp_path / "fewer.json", fewer, head)
+    with pytest.raises(InputError, match=r"fewer\.json do not fit the network: readouts"):
+        MaceEnergy(tmp_path / "fewer.json")
+    head["config"] = header["config"] | {"channels": 16}
+    save_weights(tmp_path / "wider.json", tensors, head)
+    with pytest.raises(InputError, match="do not fit the network"):
+        MaceEnergy(tmp_path / "wider.json")
+
+
+def test_hash_names_the_shape_as_well_as_the_weights(model, tmp_path):
+    tensors, header = load_weights(SHIPPED["mace"], kind="mace")
+    config = header["config"] | {"cutoff": 4.5}
+    save_weights(tmp_path / "other.json", tensors, {"kind": "mace", "config": config})
+    assert MaceEnergy(tmp_path / "other.json").hash != model.hash
+
+
+def test_both_models_that_ship_are_there_by_name(model):
+    small = load_energy("mace-small")
+    assert (model.name, small.name) == ("mace", "mace-small")
+    assert small.hash != model.hash
+    assert small.config.channels < model.config.channels
+    assert small.offers_uncertainty
+    with pytest.raises(InputError, match="mace-small takes nothing after a colon"):
+        load_energy("mace-small:x")
+
+
+def test_far_fragments_add_up(model):
+    water, methane = molecule("H2O"), molecule("CH4")
+    pair = water.copy()
+    methane.positions += [20, 0, 0]
+    pair += methane
+    single = model.evaluate([water, methane]).energy.sum()
+    assert float(model.evaluate(pair).energy[0] - single) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("shipped", SHIPPED)
+def test_knows_molecules(shipped):
+    """Against GFN2-xTB at the same geometries: what the shipped models are fitted to."""
+    images = [molecule(name) for name in NAMES]
+    ours = load_energy(shipped).evaluate(images).energy
+    theirs = load_energy("gfn2").evaluate(images).energy
+    n = torch.tensor([len(image) for image in images])
+    assert ((ours - theirs).abs() / n).max() < 0.05
+
+
+def test_unknown_elements_are_refused(model):
+    with pytest.raises(InputError, match="molecule 1 holds Au"):
+        model.evaluate(
+            MoleculeBatch.from_arrays(
+                [(np.array([6]), np.zeros((1, 3))), (np.array([79]), np.zeros((1, 3)))]
+            )
+        )
+
+
+def test_safe_loading_is_left_on():
+    code = (
+        "import os, torch, molrl.energy.networks.energy, molrl.agents.network; "
+        "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ; "
+        "import io, pickle; f = io.BytesIO(); torch.save({'x': object}, f); f.seek(0)\n"
+        "try: torch.load(f)\n"
+        "except pickle.UnpicklingError: print('refused')"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH_FORCE")}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert result.stdout == "refused\n"
+    assert result.stderr == ""
+
+
+def test_fitted_weights_load_by_path(model, tmp_path):
+    tensors, header = load_weights(SHIPPED["mace"], kind="mace")
+    path = tmp_path / "mine.json"
+    save_weights(path, tensors, {"kind": "mace", "config": header["config"]})
+    mine = load_energy(f"mace:{path}")
+    assert isinstance(mine, MaceEnergy)
+    assert mine.hash == model.hash
+    changed = {k: v + 1e-3 if v.is_floating_point() else v for k, v in tensors.items()}
+    save_weights(tmp_path / "other.json", changed, {"kind": "mace", "config": header["config"]})
+    assert MaceEnergy(tmp_path / "other.json").hash != model.hash

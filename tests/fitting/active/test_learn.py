@@ -1,0 +1,104 @@
+import shutil
+
+import pytest
+
+from molrl.agents.random import RandomAgent
+from molrl.energy import load_energy
+from molrl.errors import InputError
+from molrl.fitting.active.config import LearnConfig, Shares
+from molrl.fitting.active.learn import Learning
+from molrl.fitting.data.dataset import Dataset
+from molrl.plotting.rounds import plot_rounds
+from molrl.runs.config import parse_config
+from molrl.runs.metrics import read_metrics
+from molrl.runs.weights import load_weights
+
+
+def config(folder, run, **changes):
+    given = {
+        "run_dir": str(run),
+        "start": str(folder / "mace.json"),
+        "data": [str(folder / "data.npz")],
+        "rounds": 2,
+        "labels": 20,
+        "shares": dict.fromkeys(Shares.model_fields, 1),
+        "bags": ["CH4O", "CH2O"],
+        "visitors": ["random"],
+        "visitor_bags": ["CH2O"],
+        "guards": [0.65],
+        "placements": 10,
+        "dynamics": {"steps": 5},
+        "fit": {"steps": 20, "batch_size": 8, "checkpoint_every": 10, "warmup": 2},
+        "attacks": {"molecules": 4, "placements": 10},
+    }
+    return parse_config(given | changes, LearnConfig, "config")
+
+
+def learn(settings):
+    Learning(settings, [RandomAgent("gfn2")], lambda *_: None).run()
+
+
+@pytest.fixture(scope="module")
+def whole(start, tmp_path_factory):
+    """A run of two rounds."""
+    run = tmp_path_factory.mktemp("learn") / "whole"
+    run.mkdir()
+    learn(config(start, run))
+    return run
+
+
+def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
+    rows = read_metrics(whole / "metrics.csv")
+    assert [row["round"] for row in rows] == [0, 1, 2]
+    labels = [len(Dataset.load(whole / f"round-{k}.npz")) for k in (1, 2)]
+    assert [row["labels"] for row in rows] == [0, labels[0], sum(labels)]
+    assert min(labels) >= 12
+    first = Dataset.load(whole / "round-1.npz")
+    assert {"hyperactive", "adversarial", "greedy", "minimum", "visit"} == set(first.kinds)
+    assert (first.split == first.splits.index("train")).all()
+    assert all(row["gradient_open_worst_error"] is not None for row in rows)
+
+
+def test_round_0_is_the_start_and_each_has_an_uncertainty(whole, start):
+    begun, _ = load_weights(whole / "round-0" / "mace.json", kind="mace")
+    given, _ = load_weights(start / "mace.json", kind="mace")
+    assert all((begun[name] == given[name]).all() for name in given)
+    for number in (0, 1, 2):
+        model = load_energy(f"mace:{whole / f'round-{number}' / 'mace.json'}")
+        waters = Dataset.load(whole / "round-1.npz").molecules[:2]
+        assert model.evaluate(waters, uncertainty=True).uncertainty is not None
+
+
+@pytest.mark.bitwise
+@pytest.mark.parametrize("left", [1, 2])
+def test_learning_that_broke_off_is_resumed_as_if_it_had_not(whole, start, tmp_path, left):
+    run = tmp_path / "moved"
+    shutil.copytree(whole, run)
+    rows = (run / "metrics.csv").read_text().splitlines(keepends=True)
+    (run / "metrics.csv").write_text("".join(rows[: 1 + left]))
+    shutil.rmtree(run / "round-2")
+    if left == 1:
+        (run / "round-2.npz").unlink()
+        (run / "round-1" / "mace.uncertainty.json").unlink()
+    learn(config(start, run))
+    for name in ("metrics.csv", "round-1.npz", "round-2/mace.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_the_rounds_are_drawn(whole, tmp_path):
+    plot_rounds(read_metrics(whole / "metrics.csv"), tmp_path / "rounds.png")
+    assert (tmp_path / "rounds.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"start": "absent.json"}, "absent.json"),
+        ({"data": ["absent.npz"]}, "absent.npz does not exist"),
+        ({"bags": ["CH3F"]}, "CH3F has an element"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(start, tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        Learning(config(start, tmp_path / "run", **changes), [], lambda *_: None)
+    assert not (tmp_path / "run").exists()

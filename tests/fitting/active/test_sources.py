@@ -1,0 +1,105 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from molrl.agents.random import RandomAgent
+from molrl.chemistry.molecule_set import split_of
+from molrl.errors import InputError
+from molrl.fitting.active.config import LearnConfig, Shares
+from molrl.fitting.active.sources import Sources
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import parse_config
+
+
+def config(**changes):
+    given = {
+        "run_dir": "unused",
+        "data": ["unused.npz"],
+        "labels": 24,
+        "bags": ["CH4O", "CH2O"],
+        "placements": 20,
+        "guards": [0.65, 0.3],
+        "dynamics": {"steps": 20},
+    }
+    return parse_config(given | changes, LearnConfig, "config")
+
+
+@pytest.fixture(scope="module")
+def sources(certain, data):
+    shares = dict.fromkeys(Shares.model_fields, 1)
+    settings = config(shares=shares, visitors=["random"], visitor_bags=["CH4O", "CH2O"])
+    return Sources(settings, certain, data, [RandomAgent(certain)], frozenset(), 1)
+
+
+def test_shares_divide_the_labels():
+    counts = Shares(hyperactive=2, placements=1, gradient=1, episodes=0, minima=0).counts(100)
+    assert counts == {
+        "hyperactive": 50,
+        "placements": 25,
+        "gradient": 25,
+        "episodes": 0,
+        "minima": 0,
+        "visits": 0,
+    }
+
+
+@pytest.mark.parametrize("source", list(Shares.model_fields))
+def test_a_source_gives_what_is_asked_of_the_train_split_and_again_the_same(sources, source):
+    found, again = getattr(sources, source)(8), getattr(sources, source)(8)
+    assert 4 <= len(found) <= 8
+    assert all(split_of(s.identity) == "train" for s in found)
+    assert all(np.isfinite(s.positions).all() for s in found)
+    for a, b in zip(found, again, strict=True):
+        assert a.identity == b.identity
+        np.testing.assert_allclose(b.positions, a.positions, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("source", ["hyperactive", "episodes", "visits"])
+def test_what_is_most_uncertain_comes_first(sources, source):
+    found = getattr(sources, source)(8)
+    batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in found)
+    uncertainty = sources.model.evaluate(batch, uncertainty=True).uncertainty.tolist()
+    assert all(a >= b - 1e-2 for a, b in pairwise(uncertainty))
+
+
+def test_minima_are_further_down_under_the_model(sources):
+    found = sources.minima(8)
+    forces = [
+        sources.model.evaluate(MoleculeBatch.from_arrays([(s.numbers, s.positions)]), forces=True)
+        .forces.norm(dim=-1)
+        .max()
+        for s in found
+    ]
+    assert np.median(forces) < 0.3
+    assert {s.kind for s in found} == {"minimum"}
+
+
+def test_visits_are_molecules_of_the_bags_and_what_they_were_half_built(sources):
+    found = sources.visits(30)
+    assert {s.kind for s in found} == {"visit"}
+    assert len({len(s) for s in found}) > 2
+    for structure in found:
+        counts = {z: int((structure.numbers == z).sum()) for z in (1, 6, 8)}
+        assert counts[1] <= 4
+        assert counts[6] <= 1
+        assert counts[8] <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shares": {"visits": 0.5}}, "if and only if visitors"),
+        ({"visitors": ["random"]}, "if and only if visitors"),
+        ({"bags": []}, "bags: name one formula"),
+        (
+            {"shares": dict.fromkeys(Shares.model_fields, 0)},
+            "one of them must be above 0",
+        ),
+        ({"bags": ["methanol"]}, "'methanol' is no formula"),
+        ({"dynamics": {"temprature": 3}}, "did you mean 'temperature'?"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(changes, said):
+    with pytest.raises(InputError, match=".*".join(said.split("?")[:1])):
+        config(**changes)

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+
+from molrl.errors import InputError
+from molrl.files import write_atomically
+from molrl.fitting.data.dataset import Dataset
+from molrl.molecules import MoleculeBatch
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    sizes = [2, 3, 1, 4]
+    molecules = MoleculeBatch.from_arrays(
+        ((rng.choice([1, 6, 8], n), rng.normal(size=(n, 3))) for n in sizes), dtype=torch.float32
+    )
+    return Dataset(
+        molecules=molecules,
+        energy=torch.tensor([-1.0, -2.0, -3.0, -4.0], dtype=torch.float64),
+        forces=torch.arange(30, dtype=torch.float32).reshape(10, 3),
+        kind=torch.tensor([0, 1, 0, 1]),
+        kinds=("relaxed", "clash"),
+        split=torch.tensor([0, 0, 1, 2]),
+        identity=torch.tensor([0, 0, 1, 2]),
+        identities=("CO", "C=O", "C#N"),
+    )
+
+
+def same(a, b):
+    assert (a.kinds, a.identities) == (b.kinds, b.identities)
+    for name in ("energy", "forces", "kind", "split", "identity"):
+        assert torch.equal(getattr(a, name), getattr(b, name)), name
+    for name in ("numbers", "positions", "n_atoms"):
+        assert torch.equal(getattr(a.molecules, name), getattr(b.molecules, name)), name
+
+
+def test_a_file_gives_back_what_was_written(data, tmp_path):
+    data.save(tmp_path / "a.npz")
+    back = Dataset.load(tmp_path / "a.npz")
+    same(data, back)
+    assert back.energy.dtype == torch.float64
+    assert back.molecules.positions.dtype == torch.float32
+
+
+def test_a_mask_takes_structures_with_their_forces(data):
+    part = data[data.of_kind("clash")]
+    assert part.energy.tolist() == [-2.0, -4.0]
+    assert part.molecules.n_atoms.tolist() == [3, 4]
+    assert torch.equal(part.forces, torch.cat([data.forces[2:5], data.forces[6:10]]))
+    assert torch.equal(part.molecules.positions[:3], data.molecules.positions[2:5])
+
+
+def test_taking_keeps_the_order_asked_for(data):
+    molecules, energy, forces = data.take(torch.tensor([3, 0]))
+    assert energy.tolist() == [-4.0, -1.0]
+    assert torch.equal(forces, torch.cat([data.forces[6:10], data.forces[:2]]))
+    assert molecules.n_atoms.tolist() == [4, 2]
+
+
+def test_joining_keeps_kinds_and_identities_apart(data):
+    joined = Dataset.join([data[2:], data])
+    assert len(joined) == 6
+    assert [joined.identities[i] for i in joined.identity] == ["C=O", "C#N"] + [
+        data.identities[i] for i in data.identity
+    ]
+    same(joined[2:], data)
+
+
+def test_the_largest_force_is_the_longest_vector(data):
+    by_hand = [float(f.norm(dim=1).max()) for f in data.forces.split([2, 3, 1, 4])]
+    assert data.largest_force().tolist() == pytest.approx(by_hand)
+
+
+def test_a_kind_that_is_not_there_is_refused(data):
+    with pytest.raises(InputError, match="relaxed, clash"):
+        data.of_kind("clashes")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        Dataset.load(tmp_path / "none.npz")
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"not an archive")
+    with pytest.raises(InputError, match=r"a\.npz"):
+        Dataset.load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("energy", np.zeros(3)),
+        ("split", np.array([0, 0, 0, 9])),
+        ("identity", np.array([0, 0, 0, 99])),
+        ("positions", np.zeros((2, 3))),
+        ("positions", np.full((10, 3), np.nan)),
+        ("energy", np.array([-1.0, np.inf, -3.0, -4.0])),
+        ("forces", np.zeros((10, 2))),
+        ("n_atoms", np.array([2, 4, 0, 4])),
+        ("n_atoms", np.array([2.0, 3.0, 1.0, 4.0])),
+        ("forces", None),
+        ("identities", np.array([{"a": 1}], dtype=object)),
+    ],
+)
+def test_a_broken_file_is_refused(data, tmp_path, name, value):
+    data.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    arrays[name] = value
+    if value is None:
+        del arrays[name]
+    write_atomically(tmp_path / "b.npz", lambda path: np.savez(path, **arrays))
+    with pytest.raises(InputError, match=r"b\.npz"):
+        Dataset.load(tmp_path / "b.npz")
+
+
+def test_another_suffix_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match=r"\.npz"):
+        data.save(tmp_path / "a.pickle")

@@ -1,0 +1,210 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.data import atomic_numbers
+from rdkit import Chem
+
+from molrl.chemistry.molecule_set import SPLITS, split_of
+from molrl.energy import load_energy
+from molrl.errors import InputError
+from molrl.fitting.data.config import DataConfig, KindCounts
+from molrl.fitting.data.labels import SEPARATED, label
+from molrl.fitting.data.make import make_dataset, starting_molecules
+from molrl.fitting.data.structures import pair
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import load_config, parse_config
+
+COUNTS = KindCounts(
+    relaxed=40,
+    distorted=30,
+    twisted=20,
+    half_built=30,
+    placed=30,
+    clash=30,
+    frag=20,
+    pair=20,
+    walk=30,
+    settled=15,
+)
+
+
+def quiet(what, done, total):
+    assert 0 < done <= total
+
+
+@pytest.fixture(scope="module")
+def config():
+    return DataConfig(output="unused.npz", seed=1, max_heavy=5, counts=COUNTS)
+
+
+@pytest.fixture(scope="module")
+def made(config):
+    return make_dataset(config, quiet)
+
+
+@pytest.fixture(scope="module")
+def data(made):
+    return made[0]
+
+
+def test_every_kind_is_there(data):
+    kinds = {
+        "relaxed",
+        "distorted",
+        "twisted",
+        "half-built",
+        "placed",
+        "clash",
+        "frag",
+        "pair",
+        "walk",
+    }
+    assert set(data.kinds) == kinds | {"settled"}
+    for kind in data.kinds:
+        assert data.of_kind(kind).sum() >= 8, kind
+
+
+def test_only_molecules_that_hold_a_substructure_are_taken_if_asked():
+    sulfonyl = Chem.MolFromSmarts("S(=O)=O")
+    config = DataConfig(output="unused.npz", holding="S(=O)=O", counts=KindCounts(relaxed=1000))
+    found = starting_molecules(config, ())
+    assert len(found) >= 5
+    assert all(Chem.MolFromSmiles(s.identity).HasSubstructMatch(sulfonyl) for s in found)
+    with pytest.raises(InputError, match=r"holding: 'S\(' is no SMARTS"):
+        parse_config({"output": "unused.npz", "holding": "S("}, DataConfig, "config")
+    with pytest.raises(InputError, match="is not held out"):
+        starting_molecules(config, [s.identity for s in found])
+
+
+def test_a_reference_that_cannot_do_it_is_refused_before_anything_is_drawn(config):
+    for changed, message in (
+        ({"reference": "gfn3"}, "did you mean 'gfn2'"),
+        ({"reference": "mace", "elements": ("C", "Cl")}, "elements: mace does not know Cl"),
+    ):
+        with pytest.raises(InputError, match=message):
+            make_dataset(config.model_copy(update=changed), never)
+
+
+def never(*_):
+    raise AssertionError("nothing is to be made")
+
+
+def test_what_was_dropped_is_counted(made):
+    data, dropped = made
+    drawn = sum(COUNTS.model_dump().values())
+    lost = dropped.failed.total() + dropped.too_steep.total() + dropped.not_made.total()
+    assert len(data) + lost == drawn
+    assert dropped.too_steep["clash"] > 0
+
+
+def test_make_dataset_gives_the_same_data_for_the_same_config(config, data):
+    again, _ = make_dataset(config, quiet)
+    assert torch.equal(again.molecules.numbers, data.molecules.numbers)
+    assert again.identities == data.identities
+    # Settled structures have gone up to 12 steps downhill by forces of another SCF.
+    torch.testing.assert_close(
+        again.molecules.positions, data.molecules.positions, atol=1e-4, rtol=0
+    )
+    calm = data.largest_force() < 20  # eV/Å: what 1e-4 Å more or less is not much for
+    assert calm.double().mean() > 0.5
+    torch.testing.assert_close(again.energy[calm], data.energy[calm], atol=1e-2, rtol=0)
+
+
+def test_splits_are_disjoint_in_identity(data):
+    for i in range(len(data.identities)):
+        assert len(set(data.split[data.identity == i].tolist())) <= 1
+    for identity, split in zip(data.identity.tolist(), data.split.tolist(), strict=True):
+        assert SPLITS[split] == split_of(data.identities[identity])
+
+
+def test_labels_are_the_reference_s_at_the_stored_positions(data):
+    part = data[::7]
+    out = load_energy("gfn2").evaluate(part.molecules, forces=True)
+    known = torch.isfinite(out.energy)
+    for i in torch.nonzero(~known).flatten().tolist():
+        assert part.molecules.n_atoms[i] == 2
+        assert part.molecules[i].positions.diff(dim=0).norm() > SEPARATED
+    assert torch.allclose(out.energy[known], part.energy[known], atol=1e-5)
+
+
+def test_forces_are_the_negative_gradient_of_the_energy(data):
+    chosen = torch.nonzero(
+        data.of_kind("distorted") & (data.largest_force() < 30) & (data.molecules.n_atoms > 3)
+    ).flatten()[:4]
+    step = 1e-3
+    for molecules, forces in ((data[[i]].molecules, data[[i]].forces) for i in chosen.tolist()):
+        ((numbers, positions),) = molecules.arrays()
+        moved = []
+        for sign in (1, -1):
+            shifted = positions.copy()
+            shifted[1, 2] += sign * step
+            moved.append((numbers, shifted))
+        up, down = load_energy("gfn2").evaluate(MoleculeBatch.from_arrays(moved)).energy.tolist()
+        assert -(up - down) / (2 * step) == pytest.approx(float(forces[1, 2]), abs=0.02)
+
+
+def test_starting_molecules_are_chosen_by_the_seed_half_of_them_small(config):
+    def chosen(n, seed=1, **keys):
+        counts = COUNTS.model_copy(update={"relaxed": n})
+        changed = {"seed": seed, "counts": counts, "max_heavy": 9, **keys}
+        return starting_molecules(config.model_copy(update=changed), frozenset())
+
+    heavy = np.array([(s.numbers > 1).sum() for s in chosen(60)])
+    assert ((heavy <= 4).sum(), (heavy > 4).sum()) == (30, 30)
+    assert [s.identity for s in chosen(60)] == [s.identity for s in chosen(60)]
+    assert {s.identity for s in chosen(60)} != {s.identity for s in chosen(60, seed=2)}
+    only = chosen(10**6, elements=("C", "O"), max_heavy=3)
+    assert {z for s in only for z in s.numbers.tolist()} == {1, 6, 8}
+    assert max((s.numbers > 1).sum() for s in only) == 3
+
+
+def test_relaxed_molecules_have_no_forces_left(data):
+    relaxed = data[data.of_kind("relaxed")]
+    assert relaxed.largest_force().max() < 0.06
+    assert len(set(relaxed.identity.tolist())) == len(relaxed)
+
+
+def test_nothing_is_steeper_than_allowed(data, config):
+    assert data.largest_force().max() <= config.max_force
+
+
+def test_walks_keep_the_guard_of_the_environment(data, config):
+    from ase.data import covalent_radii
+
+    walks = data[data.of_kind("walk")]
+    for numbers, positions in walks.molecules.arrays():
+        gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
+        radii = covalent_radii[numbers]
+        shares = gaps / (radii[:, None] + radii)
+        assert shares[np.triu_indices(len(gaps), 1)].min() >= config.guard - 1e-5
+
+
+def test_a_pair_far_apart_is_two_atoms():
+    reference = load_energy("gfn2")
+    isolated = reference.atom_energies()
+    data, dropped = label([pair([1, 6], 5.0)], reference, 400.0, quiet)
+    assert dropped.failed.total() == 0
+    assert float(data.energy[0]) == pytest.approx(isolated[1] + isolated[6], abs=0.1)
+    assert data.forces.abs().max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["data", "small", "soft", "sulfur", "built", "reference-data"])
+def test_make_dataset_makes_what_a_shipped_config_asks_for(name):
+    path = Path(__file__).parents[3] / "experiments" / "energy" / f"{name}.yaml"
+    shipped = load_config(path, [], DataConfig)
+    counts = {kind: min(count, 8) for kind, count in shipped.counts.model_dump().items()}
+    config = shipped.model_copy(update={"counts": KindCounts(**counts)})
+    data, _ = make_dataset(config, quiet)
+    assert set(data.kinds) == {kind.replace("_", "-") for kind, count in counts.items() if count}
+    known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
+    assert known.issuperset(data.molecules.numbers.tolist())
+    relaxed = data[data.of_kind("relaxed")].molecules
+    heavy = relaxed.sum_atoms((relaxed.numbers > 1).long())
+    assert 0 < heavy.max() <= config.max_heavy
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="walks"):
+        parse_config({"output": "a.npz", "counts": {"walks": 3}}, DataConfig, "config")

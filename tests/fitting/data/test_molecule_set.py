@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.molecule_set import SPLITS, split_of
+from molrl.energy import load_energy
+from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+
+
+@pytest.fixture(scope="module")
+def config():
+    return MoleculeSetConfig(
+        output="unused.npz", seed=3, n=16, max_heavy=5, bags=("C2H6O", "C3H8O"), isomers=2
+    )
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def made(config, told):
+    return make_molecule_set(config, lambda what, done, total: told.append((done, total)))
+
+
+def test_all_that_was_drawn_is_kept_or_counted(made, config, told):
+    molecules, lost = made
+    assert len(molecules) + lost.total() == told[-1][0] == told[-1][1]
+    assert len(molecules) >= config.n
+    assert {*config.extra, "CCO", "COC"} <= set(molecules.identities)
+    assert len(molecules.isomers("C3H8O")) == config.isomers
+
+
+def test_each_is_the_minimum_and_the_molecule_it_is_called(made, config):
+    molecules, _ = made
+    output = load_energy("gfn2").evaluate(molecules.molecules, forces=True)
+    assert torch.allclose(output.energy, molecules.energy, atol=1e-6)
+    assert output.forces.norm(dim=-1).max() < config.force_tolerance * 1.05
+    assert tuple(validity(molecules.molecules).smiles) == molecules.identities
+    assert [SPLITS[i] for i in molecules.split] == [split_of(s) for s in molecules.identities]
+
+
+def test_the_same_config_makes_the_same_set(made, config):
+    again, _ = make_molecule_set(config, lambda what, done, total: None)
+    assert again.identities == made[0].identities
+    assert torch.allclose(again.molecules.positions, made[0].molecules.positions, atol=1e-4)

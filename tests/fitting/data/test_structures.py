@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+from ase.data import covalent_radii
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from molrl.bags import Bag
+from molrl.chemistry.enumeration import random_molecules
+from molrl.chemistry.identity import canonical_smiles
+from molrl.fitting.data.placements import placements
+from molrl.fitting.data.structures import (
+    NEAREST,
+    Structure,
+    beside,
+    bonds,
+    clash,
+    distances,
+    half_built,
+    pair,
+    placed,
+    pulled_apart,
+    random_walk,
+    rattled,
+    strained,
+    twisted,
+)
+from molrl.molecules import MoleculeBatch
+
+MOLS = random_molecules(30, seed=5)
+WHOLE = [
+    Structure(numbers, positions, "relaxed", canonical_smiles(mol))
+    for mol, (numbers, positions) in zip(MOLS, MoleculeBatch.from_rdkit(MOLS).arrays(), strict=True)
+]
+whole = st.sampled_from([s for s in WHOLE if len(s) > 3])
+streams = st.integers(0, 10_000).map(np.random.default_rng)
+fast = settings(max_examples=40, deadline=None)
+
+
+def in_one_piece(structure):
+    reached = np.eye(len(structure), dtype=bool)[0]
+    for _ in range(len(structure)):
+        reached |= bonds(structure)[reached].any(0)
+    return reached.all()
+
+
+def nearest_share(structure):
+    """The smallest distance as a share of the sum of covalent radii."""
+    radii = covalent_radii[structure.numbers]
+    return (distances(structure.positions) / (radii[:, None] + radii)).min()
+
+
+@fast
+@given(whole, streams)
+def test_a_prefix_is_a_connected_part_of_its_molecule(structure, rng):
+    prefix = half_built(structure, rng)
+    assert 2 <= len(prefix) < len(structure)
+    assert prefix.identity == structure.identity
+    gaps = np.linalg.norm(prefix.positions[:, None] - structure.positions, axis=-1)
+    atoms = gaps.argmin(1)
+    assert (gaps.min(1) == 0).all()
+    assert len(set(atoms.tolist())) == len(prefix)
+    assert np.array_equal(structure.numbers[atoms], prefix.numbers)
+    assert in_one_piece(prefix)
+
+
+def test_prefixes_come_in_all_sorts():
+    methanol = next(s for s in WHOLE if s.identity == "CO")
+    rng = np.random.default_rng(0)
+    seen = {Bag(half_built(methanol, rng).numbers).formula for _ in range(300)}
+    assert {"CO", "CH", "HO", "CHO", "CH2", "CH3", "CH3O", "CH2O"} <= seen
+
+
+@fast
+@given(whole, streams, st.sampled_from([1, 6, 7, 8]), st.sampled_from([0.65, 0.5]))
+def test_a_placed_atom_respects_the_guard(structure, rng, number, guard):
+    prefix = half_built(structure, rng)
+    more = placed(prefix, number, rng, guard)
+    if more is None:
+        return
+    assert len(more) == len(prefix) + 1
+    assert np.array_equal(more.positions[:-1], prefix.positions)
+    gaps = np.linalg.norm(more.positions[:-1] - more.positions[-1], axis=-1)
+    radii = covalent_radii[prefix.numbers] + covalent_radii[number]
+    assert (gaps >= guard * radii - 1e-9).all()
+    assert gaps.min() <= 2.5 + 1e-9
+
+
+@fast
+@given(whole, streams)
+def test_placements_stay_within_reach_and_off_the_guard(structure, rng):
+    made = placements(structure, np.array([1, 8]), 50, rng, guard=0.65)
+    assert 0 < len(made) <= 50
+    for more in made:
+        gaps = np.linalg.norm(structure.positions - more.positions[-1], axis=-1)
+        radii = covalent_radii[structure.numbers] + covalent_radii[more.numbers[-1]]
+        assert (gaps >= np.maximum(0.65 * radii, 0.3) - 1e-9).all()
+        assert gaps.min() <= 2.0 + 1e-9
+        assert more.numbers[-1] in (1, 8)
+
+
+@fast
+@given(st.sampled_from(["CH4O", "C2H6O", "NH3", "CO2", "C3H5NO3"]), streams)
+def test_a_walk_keeps_the_guard_and_the_bag(formula, rng):
+    bag = Bag(formula)
+    built = random_walk(bag.numbers, "walk:0", rng, guard=0.65)
+    assert 1 <= len(built) <= bag.n_atoms
+    assert all(bag[z] >= n for z, n in Bag(built.numbers).items())
+    assert built.numbers[0] > 1
+    if len(built) > 1:
+        assert nearest_share(built) >= 0.65 - 1e-9
+
+
+@fast
+@given(whole, streams)
+def test_a_clash_moves_one_atom_close_to_another(structure, rng):
+    pressed = clash(structure, rng)
+    if pressed is None:
+        return
+    moved = (pressed.positions != structure.positions).any(-1)
+    assert moved.sum() == 1
+    assert distances(pressed.positions).min() > NEAREST - 1e-9
+    assert nearest_share(pressed) <= 0.98 + 1e-9
+
+
+@fast
+@given(whole, streams)
+def test_what_is_pulled_apart_keeps_the_shape_of_its_pieces(structure, rng):
+    apart = pulled_apart(structure, rng)
+    if apart is None:
+        return
+    before, after = distances(structure.positions), distances(apart.positions)
+    same = np.isclose(before, after) | np.isinf(before)
+    sides = np.unique(same, axis=0)
+    assert len(sides) == 2
+    assert (sides.sum(0) == 1).all()
+
+
+@fast
+@given(whole, streams)
+def test_what_is_twisted_keeps_its_bonds(structure, rng):
+    turned = twisted(structure, rng)
+    if turned is None:
+        return
+    bonded = bonds(structure)
+    before, after = distances(structure.positions), distances(turned.positions)
+    assert np.allclose(before[bonded], after[bonded])
+    assert (np.isclose(before, after) | np.isinf(before)).mean() > 0.3  # the sides keep their shape
+
+
+@fast
+@given(whole, whole, streams)
+def test_two_pieces_side_by_side_do_not_overlap(a, b, rng):
+    both = beside(a, b, rng)
+    between = distances(both.positions)[: len(a), len(a) :]
+    assert 1.2 - 1e-9 <= between.min() <= 5.2 + 1e-9
+    assert np.allclose(distances(both.positions[len(a) :]), distances(b.positions))
+
+
+@fast
+@given(whole, streams, st.floats(0.02, 0.3))
+def test_rattling_moves_by_about_the_width(structure, rng, width):
+    moved = rattled(structure, rng, width, "distorted").positions - structure.positions
+    assert 0.3 * width < moved.std() < 2 * width
+
+
+@fast
+@given(whole, streams, st.floats(0.001, 0.1))
+def test_a_strain_stretches_by_its_size_at_most(structure, rng, size):
+    moved = strained(structure, rng, size, "distorted")
+    pairs = np.triu_indices(len(structure), 1)
+    shares = distances(moved.positions)[pairs] / distances(structure.positions)[pairs]
+    assert np.abs(shares - 1).max() <= size + 1e-9
+    assert not np.allclose(shares, 1, rtol=1e-5)
+
+
+def test_a_pair_is_called_by_its_elements_and_distance():
+    structure = pair([8, 6], 1.25)
+    assert structure.numbers.tolist() == [6, 8]
+    assert distances(structure.positions)[0, 1] == pytest.approx(1.25)
+    assert structure.identity == pair([6, 8], 1.25).identity

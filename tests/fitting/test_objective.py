@@ -1,0 +1,126 @@
+"""The loss of a fit: what it is, and that code made for any sizes gives the same."""
+
+import math
+
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.errors import InputError
+from molrl.fitting.objective import Objective, predict, with_ghosts
+from molrl.molecules import MoleculeBatch
+
+CONFIG = MaceConfig(elements=(1, 6, 7, 8, 16), channels=8)
+# no sulfur in the first, one of it in the second, no neighbours but one in the third
+BATCHES = (
+    ("CH3OH", "CH4", "HCN", "C6H6") * 2,
+    ("H2O", "CO2", "CH3CH2OH", "CH3SH") * 2,
+    ("H2", "CO", "N2", "O2") * 2,
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Mace(CONFIG)
+
+
+def labelled(names):
+    """Molecules off their equilibrium with energies and forces that the network does not give."""
+    generator = torch.Generator().manual_seed(len("".join(names)))
+    molecules = MoleculeBatch.from_ase([molecule(name) for name in names])
+    molecules.positions.add_(0.05 * torch.randn(molecules.positions.shape, generator=generator))
+    energy = torch.randn(len(molecules), generator=generator)
+    forces = torch.randn(len(molecules.numbers), 3, generator=generator)
+    return molecules, energy, forces, 30 * torch.rand(len(molecules), generator=generator)
+
+
+def loss_and_gradient(objective, batch):
+    objective.network.zero_grad()
+    loss, energy_error, force_error = objective(*batch)
+    loss.backward()
+    gradient = torch.cat([p.grad.flatten() for p in objective.network.parameters()])
+    return loss.detach(), energy_error, force_error, gradient
+
+
+def test_predicted_forces_are_the_slope_of_the_predicted_energy(network):
+    objective = Objective(network, 1.0, 1.0, compiled=False)
+    molecules, *_ = labelled(BATCHES[0])
+    graph = objective.batcher(molecules, torch.float64)
+    double = Mace(CONFIG).double()
+    double.load_state_dict(network.state_dict())
+    _, forces = predict(double, graph)
+    step = torch.randn(forces.shape, generator=torch.Generator().manual_seed(1)).double()
+    ends = []
+    for side in (-1e-4, 1e-4):
+        moved = MoleculeBatch(
+            molecules.numbers, molecules.positions.double() + side * step, molecules.n_atoms
+        )
+        ends.append(predict(double, objective.batcher(moved, torch.float64))[0].sum())
+    torch.testing.assert_close((ends[0] - ends[1]) / 2e-4, (forces * step).sum(), rtol=1e-6, atol=0)
+
+
+def test_a_right_answer_costs_nothing_and_its_gradient_is_finite(network):
+    objective = Objective(network, 12.0, 5.0, compiled=False)
+    molecules, _, _, largest = labelled(BATCHES[0])
+    energy, forces = predict(network, objective.batcher(molecules, torch.float32))
+    loss, energy_error, force_error, gradient = loss_and_gradient(
+        objective, (molecules, energy.detach(), forces.detach(), largest)
+    )
+    assert loss == pytest.approx(0, abs=1e-6)
+    assert energy_error == pytest.approx(0, abs=1e-5)  # eV/atom, of energies in float32
+    assert force_error < 1e-5
+    assert torch.isfinite(gradient).all()
+
+
+def test_the_loss_is_pseudo_huber_and_steep_structures_count_less(network):
+    objective = Objective(network, 12.0, 5.0, compiled=False)
+    molecules = MoleculeBatch.from_ase([molecule("H2"), molecule("CH3OH")])
+    energy, forces = predict(network, objective.batcher(molecules, torch.float32))
+    energy, forces = energy.detach(), forces.detach()
+    wrong_by = torch.tensor([0.3, -0.6])  # eV: 0.15 and 0.1 an atom
+    pushed = forces + 0.2 * torch.tensor([0.0, 0.6, 0.8])  # eV/Å
+    steep = torch.tensor([0.0, 30.0])  # count whole and a quarter
+    loss, energy_error, force_error = objective(molecules, energy + wrong_by, pushed, steep)
+
+    def huber(x, width):
+        return width * (math.sqrt(1 + (x / width) ** 2) - 1)
+
+    in_energy = huber(0.15 * 2**0.5, 0.02) + huber(0.1 / 4 * 6**0.5, 0.02)
+    in_forces = 2 * huber(0.2, 0.05) + 6 * huber(0.2 / 4, 0.05)
+    assert float(loss.detach()) == pytest.approx(12 * in_energy / 2 + 5 * in_forces / 8, rel=1e-4)
+    assert float(energy_error) == pytest.approx(0.125, rel=1e-4)
+    assert float(force_error) == pytest.approx(0.2, rel=1e-4)
+
+
+def test_ghosts_change_no_other_and_leave_no_size_below_two(network):
+    objective = Objective(network, 1.0, 1.0, compiled=False)
+    molecules, *_ = labelled(BATCHES[0])
+    both = with_ghosts(molecules, objective.batcher.elements)
+    assert (torch.bincount(both.numbers)[list(CONFIG.elements)] >= 2).all()
+    alone = MoleculeBatch.from_ase([molecule("H2")])
+    graph = objective.batcher(with_ghosts(alone, objective.batcher.elements), torch.float32)
+    assert min(*graph.slot_pair.shape, *graph.pairs.shape, *graph.counts) >= 2
+    energy, forces = predict(network, objective.batcher(molecules, torch.float32))
+    with_them, and_theirs = predict(network, objective.batcher(both, torch.float32))
+    torch.testing.assert_close(with_them[:-1], energy)
+    torch.testing.assert_close(and_theirs[: len(forces)], forces)
+
+
+def test_a_missing_compiler_is_named(network, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(InputError, match="no-such-compiler"):
+        Objective(network, 1.0, 1.0, compiled=True)
+
+
+@pytest.mark.slow
+def test_compiled_once_it_is_the_same_for_batches_of_other_sizes(network):
+    plain = Objective(network, 12.0, 5.0, compiled=False)
+    compiled = Objective(network, 12.0, 5.0, compiled=True)
+    for names in BATCHES:
+        batch = labelled(names)
+        with torch.compiler.set_stance("default" if names is BATCHES[0] else "fail_on_recompile"):
+            found = loss_and_gradient(compiled, batch)
+        for ours, expected in zip(found, loss_and_gradient(plain, batch), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,119 @@
+"""Rewards are differences of energies: first atoms are free, and the order does not matter."""
+
+import itertools
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import molrl
+from molrl.energy import CountedEnergy
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.rewards import EnergyDifference, Placements
+
+METHANOL = (
+    np.array([6, 8, 1, 1, 1, 1]),
+    np.array(
+        [
+            [-0.0503, 0.6685, 0.0],
+            [-0.0503, -0.7585, 0.0],
+            [-1.0807, 1.0417, 0.0],
+            [0.4650, 1.0417, 0.8924],
+            [0.4650, 1.0417, -0.8924],
+            [0.8544, -1.0417, 0.0],
+        ]
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def gfn2():
+    return molrl.load_energy("gfn2")
+
+
+@pytest.fixture(scope="module")
+def atomisation(gfn2):
+    atoms = gfn2.atom_energies()
+    whole = gfn2.evaluate(MoleculeBatch.from_arrays([METHANOL])).energy.item()
+    return sum(atoms[z] for z in METHANOL[0]) - whole
+
+
+def built(env, order):
+    """The rewards of building methanol in the given order."""
+    numbers, positions = METHANOL
+    env.reset(seed=0)
+    rewards = []
+    for i in order:
+        displacement = positions[i] - positions[order[0]]
+        element = env.unwrapped.elements.index(numbers[i])
+        action = np.array([0, element, *displacement], np.float32)
+        *_, info = step = env.step(action)
+        assert info["reason"] in ("", "complete")
+        rewards.append(step[1])
+    assert info["reason"] == "complete"
+    return rewards
+
+
+def test_the_return_is_the_atomisation_energy_in_whatever_order(gfn2, atomisation):
+    env = gym.make("MolDesign-v0", bag="CH4O", energy=gfn2)
+    orders = [[0, 1, *rest] for rest in itertools.permutations([2, 3, 4, 5])][::6]
+    orders += [[2, 0, 1, 3, 4, 5], [5, 1, 0, 4, 3, 2], [1, 5, 0, 2, 3, 4]]
+    for order in orders:
+        rewards = built(env, order)
+        assert rewards[0] == 0.0
+        assert sum(rewards) == pytest.approx(atomisation, abs=1e-4)
+
+
+def test_the_energy_is_that_of_the_positions_observed(gfn2):
+    env = gym.make("MolDesign-v0", bag="CO", energy=gfn2)
+    env.reset()
+    env.step(np.array([0, 1, 0, 0, 0], np.float32))
+    obs, _, _, _, info = env.step(np.array([0, 3, 0.7, 0.6, 0.5], np.float32))
+    seen = MoleculeBatch.from_arrays([(obs["numbers"][:2], obs["positions"][:2])])
+    assert gfn2.evaluate(seen).energy.item() == pytest.approx(info["energy"], abs=1e-5)
+
+
+def test_only_what_is_no_first_atom_is_evaluated(gfn2):
+    first = (np.array([8]), np.zeros((1, 3)))
+    second = (np.array([6, 8]), np.array([[0, 0, 0], [1.13, 0, 0]]))
+    atoms, counted = gfn2.atom_energies(), CountedEnergy(gfn2)
+    term = EnergyDifference(counted, [6, 8])
+    paid = term.compute_reward(
+        Placements(
+            MoleculeBatch.from_arrays([first, second, first]),
+            np.array([8, 8, 8]),
+            np.array([0.0, atoms[6], 0.0]),
+        )
+    )
+    assert (counted.calls, counted.evaluations) == (1, 1)
+    assert paid.reward[[0, 2]].tolist() == [0.0, 0.0]
+    assert paid.energy[0] == atoms[8]
+    co = gfn2.evaluate(MoleculeBatch.from_arrays([second])).energy.item()
+    assert paid.reward[1] == pytest.approx(atoms[6] + atoms[8] - co)
+    assert 10 < paid.reward[1] < 16  # the strongest bond there is; 11.1 eV in nature
+
+
+def test_a_failure_is_named_by_the_placement_it_belongs_to(gfn2):
+    class Fragile(type(gfn2)):
+        def _evaluate(self, molecules, *, forces, descriptors):
+            output = gfn2._evaluate(molecules, forces=forces, descriptors=descriptors)
+            output.energy[molecules.n_atoms == 3] = torch.nan
+            return output
+
+    molecules = [
+        (np.array([6]), np.zeros((1, 3))),
+        (np.array([6, 8]), np.array([[0, 0, 0], [1.2, 0, 0]])),
+        (np.array([8, 6, 8]), np.array([[-1.2, 0, 0], [0, 0, 0], [1.2, 0, 0]])),
+    ]
+    paid = EnergyDifference(Fragile(), [6, 8]).compute_reward(
+        Placements(MoleculeBatch.from_arrays(molecules), np.array([6, 8, 8]), np.zeros(3))
+    )
+    assert list(paid.failures) == [2]
+    assert np.isfinite(paid.reward).tolist() == [True, True, False]
+
+
+def test_an_unknown_element_is_refused(gfn2):
+    with pytest.raises(InputError, match="does not know U; known are: H He"):
+        EnergyDifference(gfn2, [1, 92])
