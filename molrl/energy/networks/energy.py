@@ -16,7 +16,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights
 
-_FOLDER = Path(__file__).parents[1] / "mace" / "shipped"
+_FOLDER = Path(__file__).with_name("shipped")
 SHIPPED = {name: _FOLDER / f"{name}.json" for name in ("mace", "mace-small")}
 
 
