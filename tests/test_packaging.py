@@ -129,7 +129,7 @@ def test_wheel_holds_the_subpackages_and_what_ships(wheel):
         assert f"molrl/{name}" in wheel
     for model in ("mace", "mace-small"):
         for ending in ("json", "safetensors", "uncertainty.json", "uncertainty.safetensors"):
-            assert f"molrl/energy/mace/shipped/{model}.{ending}" in wheel
+            assert f"molrl/energy/networks/shipped/{model}.{ending}" in wheel
     assert "molrl/chemistry/shipped/molecules.npz" in wheel
 
 
