@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.dataset import LOW_FORCE, Dataset
 
-LOW_FORCE = 30.0  # eV/Å; structures with a larger force on an atom are counted apart
 _CHUNK = 256  # structures between two reports
 
 
@@ -60,11 +59,10 @@ class Errors:
     def by_kind(self) -> list[dict[str, object]]:
         """Return a row for all low-force structures, for each kind of them, and for all others.
 
-        In a low-force structure no force on an atom is larger than :data:`LOW_FORCE`. Rows
-        without structures are left out.
+        Rows without structures are left out.
         """
         data = self.structures
-        low_force = self.low_force()
+        low_force = self.structures.low_force()
         groups = {f"all up to {LOW_FORCE:.0f} eV/Å": low_force}
         groups |= {kind: low_force & data.of_kind(kind) for kind in data.kinds}
         groups[f"all above {LOW_FORCE:.0f} eV/Å"] = ~low_force
@@ -76,15 +74,11 @@ class Errors:
         Returns:
             Of each kind the two arrays, without high-force structures.
         """
-        data, low_force = self.structures, self.low_force()
+        data, low_force = self.structures, self.structures.low_force()
         reference = self.interaction / data.molecules.n_atoms
         predicted = reference + self.energy_per_atom
         chosen = {kind: low_force & data.of_kind(kind) for kind in data.kinds}
         return {k: (reference[some].numpy(), predicted[some].numpy()) for k, some in chosen.items()}
-
-    def low_force(self) -> Tensor:
-        """Return ``(n_structures,)`` bool: which have no force larger than :data:`LOW_FORCE`."""
-        return self.structures.largest_force() <= LOW_FORCE
 
 
 def errors_of(

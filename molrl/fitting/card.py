@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.accuracy import LOW_FORCE, Errors, errors_of
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.accuracy import Errors, errors_of
+from molrl.fitting.data.dataset import LOW_FORCE, Dataset
 from molrl.fitting.fit import FitConfig
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.energy_errors import plot_error_curve, plot_parity

@@ -14,6 +14,7 @@ from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_atomically
 
+LOW_FORCE = 30.0  # eV/Å; structures with a larger force on an atom are high-force structures
 _ARRAYS = {
     "numbers": np.integer,
     "positions": np.floating,
@@ -110,6 +111,10 @@ class Dataset:
         """Return ``(n_structures,)`` float32: the length of the largest force on an atom, eV/Å."""
         out = torch.zeros(len(self), dtype=self.forces.dtype)
         return out.scatter_reduce_(0, self.molecules.molecule, self.forces.norm(dim=-1), "amax")
+
+    def low_force(self) -> Tensor:
+        """Return ``(n_structures,)`` bool: which have no force larger than :data:`LOW_FORCE`."""
+        return self.largest_force() <= LOW_FORCE
 
     @classmethod
     def join(cls, parts: Sequence["Dataset"]) -> "Dataset":
