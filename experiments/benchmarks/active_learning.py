@@ -25,7 +25,7 @@ from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
 from molrl.fitting.active.measure import GUARDS, validation_errors
 from molrl.fitting.active.sources import Sources
 from molrl.fitting.config import FitConfig
-from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress, label
@@ -52,7 +52,7 @@ PICTURE = RESULTS.parents[1] / "docs" / "active_learning.png"
 class AdversarialSet:
     """Placements that attacks on the start found, and the energies they truly have, eV."""
 
-    search: Search
+    search: PlacementSearch
     changes: np.ndarray
 
     @classmethod
@@ -63,12 +63,12 @@ class AdversarialSet:
         for guard in GUARDS.values():
             placed = random_placements(molecules, 200, seed, guard)
             for found in (
-                Search.of(model, *placed),
+                PlacementSearch.of(model, *placed),
                 gradient_search(model, molecules, N_STARTS, seed, guard),
             ):
                 starts += found.starts
                 picks += found.picks
-        search = Search(starts, picks)
+        search = PlacementSearch(starts, picks)
         return cls(search, _changes(reference, search))
 
     def errors(self, model: EnergyModel) -> dict[str, float]:
@@ -78,7 +78,7 @@ class AdversarialSet:
         return {"MAE eV": float(errors.mean()), "worst eV": float(errors.max())}
 
 
-def _changes(model: EnergyModel, search: Search) -> np.ndarray:
+def _changes(model: EnergyModel, search: PlacementSearch) -> np.ndarray:
     best = [some[0] for some in search.picks]
     return interaction_energies(model, best) - interaction_energies(model, search.starts)
 

@@ -46,7 +46,7 @@ def data(arguments: Namespace) -> int:
     lost = {
         "not made": dropped.not_made.total(),
         "dropped, no energy": dropped.failed.total(),
-        "dropped, too steep": dropped.too_steep.total(),
+        "dropped, too large forces": dropped.large_force.total(),
     }
     print(f"data: {output}")
     print(format_table({"structures": len(made), **figures, **lost}))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.accuracy import GENTLE, Errors, errors_of
+from molrl.fitting.accuracy import LOW_FORCE, Errors, errors_of
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch
@@ -94,9 +94,8 @@ def write_card(
     )
     shown = errors["test"] if len(errors["test"].structures) else errors["valid"]
     split = "test" if shown is errors["test"] else "valid"
-    title = (
-        f"{card.model}, {split} split\ninteraction energy, forces up to {GENTLE:.0f} eV/Å".lstrip()
-    )
+    limit = f"forces up to {LOW_FORCE:.0f} eV/Å"
+    title = f"{card.model}, {split} split\ninteraction energy, {limit}".lstrip()
     plot_parity(shown.parity(), data.kinds, folder.path / "parity.png", title)
     plot_error_curve(read_metrics(folder.metrics_file), data.kinds, folder.curve_file)
     write_text(folder.path / "card.json", json.dumps(asdict(card), indent=1) + "\n")

@@ -37,8 +37,8 @@ def config(here):
 @pytest.fixture
 def data(here):
     counts = KindCounts(
-        relaxed=60, distorted=0, twisted=0, half_built=60, placed=0, clash=0, frag=0, pair=0,
-        walk=60, settled=0,
+        relaxed=60, distorted=0, twisted=0, half_built=60, placed=0, clash=0, fragments=0,
+        pair=0, random_walks=60, partially_relaxed=0,
     )  # fmt: skip
     settings = DataConfig(
         output="", elements=("C", "N", "O"), max_heavy=3, bags=("CH2O",), counts=counts

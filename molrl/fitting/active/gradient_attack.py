@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.data.adversarial import (
     AttackReport,
-    Search,
+    PlacementSearch,
     half_built_molecules,
     random_placements,
 )
@@ -58,11 +58,11 @@ def gradient_attack(
 
 def gradient_search(
     model: EnergyModel, molecules: Sequence[Structure], n_starts: int, seed: int, guard: float
-) -> Search:
+) -> PlacementSearch:
     """The ends of the descents on each molecule; see :func:`gradient_attack`."""
     starts, tried = random_placements(molecules, _TRIES * n_starts, seed, guard)
     if not starts:
-        return Search([], [])
+        return PlacementSearch([], [])
     paid = interaction_energies(model, [structure for some in tried for structure in some])
     energies = np.split(paid, np.cumsum([len(some) for some in tried])[:-1])
     chosen = [
@@ -71,7 +71,7 @@ def gradient_search(
     ]
     chosen = [some[:n_starts] for some in chosen]
     moved = iter(descend(model, [structure for some in chosen for structure in some], guard))
-    return Search.of(model, starts, [[next(moved) for _ in some] for some in chosen])
+    return PlacementSearch.of(model, starts, [[next(moved) for _ in some] for some in chosen])
 
 
 def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -> list[Structure]:

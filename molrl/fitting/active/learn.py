@@ -118,7 +118,7 @@ class Learning:
             new.save(path)
             tell(
                 f"round {number}: {len(new)} labelled, {dropped.failed.total()} without an energy, "
-                f"{dropped.too_steep.total()} too steep"
+                f"{dropped.large_force.total()} with too large forces"
             )
         return Dataset.load(path)
 

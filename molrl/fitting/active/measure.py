@@ -8,7 +8,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.fitting.accuracy import errors_of
 from molrl.fitting.active.config import AttackConfig
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
-from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.placements import GUARD
 from molrl.fitting.fit import MAX_VALID
@@ -46,12 +46,12 @@ class Attacks:
                 out.update({f"{attack}_{name}_{figure}": summary[figure] for figure in _FIGURES})
         return out
 
-    def _search(self, model: EnergyModel, attack: str, guard: float) -> Search:
+    def _search(self, model: EnergyModel, attack: str, guard: float) -> PlacementSearch:
         seed = self._config.seed
         if attack == "gradient":
             return gradient_search(model, self._molecules, N_STARTS, seed, guard)
         n = self._config.placements
-        return Search.of(model, *random_placements(self._molecules, n, seed, guard))
+        return PlacementSearch.of(model, *random_placements(self._molecules, n, seed, guard))
 
 
 def validation_errors(model: EnergyModel, data: Dataset) -> dict[str, float]:

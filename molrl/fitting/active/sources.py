@@ -14,7 +14,7 @@ from molrl.energy.relaxation import relax
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.dynamics import hyperactive
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
-from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.episodes import greedy_episodes
 from molrl.fitting.data.placements import GUARD
@@ -75,9 +75,9 @@ class Sources:
     def placements(self, n: int) -> list[Structure]:
         """Random placements that the model pays best and worst, at all guards."""
 
-        def search(molecules: list[Structure], seed: int, guard: float) -> Search:
+        def search(molecules: list[Structure], seed: int, guard: float) -> PlacementSearch:
             starts, tried = random_placements(molecules, self.config.placements, seed, guard)
-            return Search.of(self.model, starts, tried)
+            return PlacementSearch.of(self.model, starts, tried)
 
         return self._search("placements", n, search)
 
@@ -142,7 +142,7 @@ class Sources:
         return split_of(name) == "train" and name not in self.held_out
 
     def _search(
-        self, source: str, n: int, search: Callable[[list[Structure], int, float], Search]
+        self, source: str, n: int, search: Callable[[list[Structure], int, float], PlacementSearch]
     ) -> list[Structure]:
         """A search on ``n`` / 3 half-built molecules, divided among the guards."""
         guards = self.config.guards

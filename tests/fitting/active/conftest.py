@@ -9,8 +9,8 @@ from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 
 COUNTS = KindCounts(
-    relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, frag=0, pair=20,
-    walk=20, settled=0,
+    relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, fragments=0,
+    pair=20, random_walks=20, partially_relaxed=0,
 )  # fmt: skip
 
 
