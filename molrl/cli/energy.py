@@ -13,11 +13,12 @@ from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.fitting.card import write_card
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
-from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
@@ -106,7 +107,7 @@ def _fit(config: FitConfig, ranks: Ranks) -> Fit:
     if not config.data:
         raise InputError("data: name one dataset at least")
     structures = Dataset.join([Dataset.load(path) for path in config.data])
-    atoms = dict(load_energy(config.reference).atom_energies())
+    atoms = dict(load_energy(config.reference or "gfn2").atom_energies())
     return Fit(config, structures, atoms, resolve_device(config.device), ranks)
 
 
@@ -123,7 +124,8 @@ def _run(model: Fit, folder: RunFolder) -> None:
         write_card(folder, fitted, model.weights, model.config, per_second)
         closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
         folder.write_summary({**closing, "weights": str(model.weights)})
-    print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
+    architecture = model.potential.config.architecture
+    print(f"weights: {model.weights}; use them as energy {architecture}:{model.weights}")
     print(f"model card: {folder.path / 'card.md'}")
     print(format_table(closing))
 

@@ -10,8 +10,8 @@ import torch
 
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.accuracy import Errors, errors_of
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import LOW_FORCE, Dataset
-from molrl.fitting.fit import FitConfig
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.energy_errors import plot_error_curve, plot_parity
 from molrl.runs.atomic import write_text
@@ -82,7 +82,7 @@ def write_card(
     data = Dataset.join(parts)
     errors = _errors(model, data)
     card = Card(
-        model=f"mace {model.hash}",
+        model=f"{model.name.partition(':')[0]} {model.hash}",
         weights={"file": weights.name, "sha256": str(read_json(weights).get("sha256"))},
         errors={split: found.by_kind() for split, found in errors.items()},
         failed={split: found.failed for split, found in errors.items()},

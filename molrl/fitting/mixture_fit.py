@@ -8,14 +8,13 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.uncertainty import GaussianMixture, Scale, average, beside
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress
 from molrl.molecules import MoleculeBatch
-from molrl.runs.weights import load_weights
+from molrl.runs.weights import read_json
 
 N_GAUSSIANS = 2
 MAX_STRUCTURES = 20_000
@@ -30,7 +29,7 @@ _CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
 
 def with_uncertainty(
     weights: Path, data: Dataset, seed: int, device: str, progress: Progress = lambda *_: None
-) -> MaceEnergy:
+) -> NetworkEnergy:
     """The model of some weights, with a mixture fitted to its data and written beside them.
 
     Args:
@@ -44,14 +43,13 @@ def with_uncertainty(
         InputError: as for :func:`fit_uncertainty`.
     """
     beside(weights).unlink(missing_ok=True)  # it may belong to other weights
-    mixture = fit_uncertainty(MaceEnergy(weights, device), data, seed, progress)
-    _, header = load_weights(weights, kind=WEIGHTS)
-    mixture.save(weights, header["header_sha256"])
-    return MaceEnergy(weights, device)
+    mixture = fit_uncertainty(NetworkEnergy(weights, device), data, seed, progress)
+    mixture.save(weights, str(read_json(weights)["header_sha256"]))
+    return NetworkEnergy(weights, device)
 
 
 def fit_uncertainty(
-    model: MaceEnergy, data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
+    model: NetworkEnergy, data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
 ) -> GaussianMixture:
     """The mixture of a model's final-layer features over the structures that it has learnt.
 

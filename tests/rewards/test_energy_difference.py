@@ -97,8 +97,8 @@ def test_only_what_is_no_first_atom_is_evaluated(gfn2):
 
 def test_a_failure_is_named_by_the_placement_it_belongs_to(gfn2):
     class Fragile(type(gfn2)):
-        def _evaluate(self, molecules, *, forces, descriptors):
-            output = gfn2._evaluate(molecules, forces=forces, descriptors=descriptors)
+        def _evaluate(self, molecules, wanted):
+            output = gfn2._evaluate(molecules, wanted)
             output.energy[molecules.n_atoms == 3] = torch.nan
             return output
 

@@ -5,11 +5,11 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from molrl.bags import Bag
-from molrl.energy.networks.mace.network import MaceConfig
+from molrl.energy.networks.interface import NetworkConfig
 from molrl.fitting.active.dynamics import DynamicsConfig
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import SMALL_BAGS
 from molrl.fitting.data.placements import GUARD
-from molrl.fitting.fit import FitConfig
 from molrl.runs.config import Config
 
 
@@ -44,7 +44,7 @@ class Shares(Config):
 
 
 class RefitConfig(Config):
-    """How the model is fitted again in each round; as in :class:`~molrl.fitting.fit.FitConfig`."""
+    """How the model is fitted in each round, as in :class:`molrl.fitting.config.FitConfig`."""
 
     steps: int = Field(2000, ge=1)
     batch_size: int = Field(16, ge=1)
@@ -76,7 +76,7 @@ class LearnConfig(Config):
 
     Attributes:
         run_dir: folder of the run.
-        start: weights to start from; the shipped ones if None.
+        start: weights to start from: ``mace``, ``mace-small`` or a file.
         data: datasets that the start was fitted to, joined; their validation split judges every
             round.
         held_out: a file of molecules that are not built upon; as for the data.
@@ -98,7 +98,7 @@ class LearnConfig(Config):
     """
 
     run_dir: str
-    start: str | None = None
+    start: str = "mace"
     data: tuple[str, ...] = Field(min_length=1)
     held_out: str | None = None
     reference: str = "gfn2"
@@ -132,7 +132,7 @@ class LearnConfig(Config):
         return self
 
     def refit(
-        self, run_dir: str, data: tuple[str, ...], start: str, shape: MaceConfig
+        self, run_dir: str, data: tuple[str, ...], start: str, shape: NetworkConfig
     ) -> FitConfig:
         """The fit of one round, in its own folder."""
         return FitConfig(

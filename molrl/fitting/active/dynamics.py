@@ -1,7 +1,7 @@
 """Dynamics that look for what the model does not know: hyperactive learning."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,9 +10,8 @@ from ase.data import atomic_masses
 from pydantic import Field
 from torch import Tensor
 
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.molecules import MoleculeBatch
-from molrl.neighbors import neighbor_pairs
 from molrl.runs.config import Config
 
 NEAREST = 0.3  # Å; a trajectory ends before two atoms come nearer
@@ -106,8 +105,7 @@ class Langevin:
         return torch.from_numpy(np.concatenate(drawn, axis=1)).to(self.molecules.device)
 
     def _at(self, positions: Tensor) -> MoleculeBatch:
-        m = self.molecules
-        return MoleculeBatch(m.numbers, positions, m.n_atoms, m.charge, m.spin)
+        return replace(self.molecules, positions=positions)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Trajectories:
 
 
 def hyperactive(
-    model: MaceEnergy,
+    model: NetworkEnergy,
     molecules: MoleculeBatch,
     config: DynamicsConfig,
     seed: int,
@@ -160,7 +158,7 @@ class _Search:
     """The trajectories that still run, and the best frame of each so far."""
 
     def __init__(
-        self, model: MaceEnergy, molecules: MoleculeBatch, config: DynamicsConfig, seed: int
+        self, model: NetworkEnergy, molecules: MoleculeBatch, config: DynamicsConfig, seed: int
     ) -> None:
         self._model, self._config, self._start = model, config, molecules
         n = len(molecules)
@@ -197,9 +195,8 @@ class _Search:
         self._langevin.move(self._forces)
 
     def found(self) -> Trajectories:
-        m = self._start
         return Trajectories(
-            MoleculeBatch(m.numbers, self._frames, m.n_atoms, m.charge, m.spin),
+            replace(self._start, positions=self._frames),
             self._uncertainty,
             self._passed,
             self._steps,
@@ -208,7 +205,7 @@ class _Search:
     def _apart(self) -> Tensor:
         """``(n_active,)`` bool: whether the molecule is one that the model can be asked about."""
         molecules = self._langevin.molecules
-        near = neighbor_pairs(molecules.positions, molecules.n_atoms, NEAREST)
+        near = molecules.neighbors(NEAREST).pairs
         sound = torch.ones(len(molecules), dtype=torch.bool, device=molecules.device)
         sound[molecules.molecule[near[0]]] = False
         sound[molecules.molecule[~molecules.positions.isfinite().all(-1)]] = False

@@ -5,6 +5,7 @@ agent does that is paid for it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -103,8 +104,9 @@ def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -
         trial, allowed = room.push(moving, where[moving] + radius[moving, None] * heading)
         radius[moving[~allowed]] *= 0.4
         moving, trial = moving[allowed], trial[allowed]
-        batch.positions[last[moving]] = trial
         some = batch[moving]
+        moved = some.positions.index_copy(0, some.starts + some.n_atoms - 1, trial)
+        some = replace(some, positions=moved)
         new_energy, new_force = _evaluate(model, some, some.starts + some.n_atoms - 1)
         lower = new_energy < energy[moving]  # and so a number
         down, up = moving[lower], moving[~lower]

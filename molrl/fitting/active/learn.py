@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molrl.bags import Bag
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
+from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
@@ -20,7 +20,6 @@ from molrl.generation import Generator
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import tell
-from molrl.runs.weights import load_weights, save_weights
 
 
 class Learning:
@@ -43,10 +42,10 @@ class Learning:
     ) -> None:
         self._config, self._visitors, self._report = config, visitors, report
         self._device = resolve_device(config.device)
-        self._start = Path(config.start or SHIPPED["mace"])
+        self._start = Path(SHIPPED.get(config.start, config.start))
         self._folder = RunFolder(config.run_dir)
-        model = MaceEnergy(self._start, self._device)
-        self._shape = model.config
+        model = NetworkEnergy(self._start, self._device)
+        self._shape = model.potential.config
         self._check_bags("bags", config.bags if config.shares.episodes else ())
         self._check_bags("visitor_bags", config.visitor_bags if config.shares.visits else ())
         self._data = Dataset.join([Dataset.load(path) for path in config.data])
@@ -71,7 +70,9 @@ class Learning:
 
     def weights(self, number: int) -> Path:
         """The JSON file of the weights of a round; the last is -1."""
-        return self._round(range(self._config.rounds + 1)[number]) / "mace.json"
+        return (
+            self._round(range(self._config.rounds + 1)[number]) / f"{self._shape.architecture}.json"
+        )
 
     def run(self) -> None:
         """Learn to the end; one row of the log is written for each round."""
@@ -105,7 +106,7 @@ class Learning:
         """What the model of the round before does not know, labelled; from the file if there."""
         path = self._round(number).with_suffix(".npz")
         if not path.exists():
-            model = MaceEnergy(self.weights(number - 1), self._device)
+            model = NetworkEnergy(self.weights(number - 1), self._device)
             sources = Sources(self._config, model, data, self._visitors, self._held_out, number)
             found = sources.collect(self._report)
             if not found:
@@ -121,15 +122,13 @@ class Learning:
             )
         return Dataset.load(path)
 
-    def _fitted(self, number: int, data: Dataset) -> MaceEnergy:
+    def _fitted(self, number: int, data: Dataset) -> NetworkEnergy:
         """The model of a round, with its uncertainty; round 0 is a copy of the start."""
         weights = self.weights(number)
         if number:
             self._fit(number, data)
         else:
-            tensors, _ = load_weights(self._start, kind=WEIGHTS)
-            header = {"kind": WEIGHTS, "config": self._shape.model_dump(mode="json")}
-            save_weights(weights, tensors, header)
+            save_potential(weights, load_potential(self._start)[0])
         return with_uncertainty(weights, data, self._config.seed, self._device, self._report)
 
     def _fit(self, number: int, data: Dataset) -> None:

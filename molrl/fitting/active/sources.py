@@ -9,7 +9,7 @@ import torch
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import split_of
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.relaxation import relax
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.dynamics import hyperactive
@@ -42,7 +42,7 @@ class Sources:
     """
 
     config: LearnConfig
-    model: MaceEnergy
+    model: NetworkEnergy
     data: Dataset
     visitors: Sequence[Generator]
     held_out: Collection[str]

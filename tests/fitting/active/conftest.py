@@ -2,9 +2,10 @@ import pytest
 
 from molrl.energy import load_energy
 from molrl.energy.networks.mace.network import MaceConfig
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.make import make_dataset
-from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 
 COUNTS = KindCounts(

@@ -60,8 +60,8 @@ def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
 
 
 def test_round_0_is_the_start_and_each_has_an_uncertainty(whole, start):
-    begun, _ = load_weights(whole / "round-0" / "mace.json", kind="mace")
-    given, _ = load_weights(start / "mace.json", kind="mace")
+    begun, _ = load_weights(whole / "round-0" / "mace.json", kind="network")
+    given, _ = load_weights(start / "mace.json", kind="network")
     assert all((begun[name] == given[name]).all() for name in given)
     for number in (0, 1, 2):
         model = load_energy(f"mace:{whole / f'round-{number}' / 'mace.json'}")

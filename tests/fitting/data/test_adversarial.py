@@ -24,8 +24,8 @@ class Hole(EnergyModel):
         self._inner = load_energy("gfn2")
         self.elements = (1, 6, 7, 8)
 
-    def _evaluate(self, molecules, *, forces, descriptors):
-        out = self._inner._evaluate(molecules, forces=forces, descriptors=descriptors)
+    def _evaluate(self, molecules, wanted):
+        out = self._inner._evaluate(molecules, wanted)
         pairs = neighbor_pairs(molecules.positions, molecules.n_atoms, 0.6)
         holed = molecules.molecule[pairs[0]].unique()
         energy = out.energy.index_fill(0, holed, -1e4)
