@@ -24,6 +24,7 @@ SCHEMAS = {
     "energy/molecules.yaml": MoleculeSetConfig,
     "energy/built.yaml": DataConfig,
     "energy/fit.yaml": FitConfig,
+    "energy/finetune.yaml": FitConfig,
     "energy/wide.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,
     "energy/reference-data.yaml": DataConfig,

@@ -1,6 +1,8 @@
 """``molrl energy``: the data, the fit and the errors of energy models."""
 
+import os
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import nullcontext
 from time import perf_counter
 
@@ -8,21 +10,22 @@ import torch
 
 from molrl.cli.output import new_file
 from molrl.energy.interface import EnergyOutput
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy, resolve_device
-from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.fitting.card import write_card
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
+from molrl.fitting.data.loading import load_data
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
 from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import load_config
+from molrl.runs.config import config_from_overrides, load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import phases, progress, tell
@@ -72,13 +75,15 @@ def molecules(arguments: Namespace) -> int:
 
 
 def fit(arguments: Namespace) -> int:
-    """Fit a MACE to labelled structures, in a run folder.
+    """Fit a network to labelled structures, in a run folder.
+
+    The config is a YAML file with overrides, or overrides alone.
 
     Raises:
         InputError: if the config or the data are bad, or the run folder is not free; nothing is
             written then.
     """
-    config = load_config(arguments.config, arguments.overrides, FitConfig)
+    config = _fit_config(arguments.config, arguments.overrides)
     with process_group() as ranks:
         folder = RunFolder(config.run_dir)
         if ranks.is_main:
@@ -88,6 +93,12 @@ def fit(arguments: Namespace) -> int:
             folder = RunFolder.create(config.run_dir, config, "energy fit")
         _run(model, folder)
     return 0
+
+
+def _fit_config(file: str, overrides: Sequence[str]) -> FitConfig:
+    if "=" in file and not os.path.exists(file):
+        return config_from_overrides([file, *overrides], FitConfig)
+    return load_config(file, overrides, FitConfig)
 
 
 def go_on(folder: RunFolder) -> None:
@@ -104,11 +115,14 @@ def go_on(folder: RunFolder) -> None:
 
 
 def _fit(config: FitConfig, ranks: Ranks) -> Fit:
-    if not config.data:
-        raise InputError("data: name one dataset at least")
-    structures = Dataset.join([Dataset.load(path) for path in config.data])
-    atoms = dict(load_energy(config.reference or "gfn2").atom_energies())
-    return Fit(config, structures, atoms, resolve_device(config.device), ranks)
+    device = resolve_device(config.device)
+    structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
+    given = parse_atomic_energies(config.atomic_energies or {})
+    start = None if config.start is None else NetworkEnergy(config.start, device)
+    isolated = isolated_energies(structures, given, start)
+    if ranks.is_main:
+        tell(f"isolated atoms: {isolated.source}")
+    return Fit(config, structures, dict(isolated.energies), device, ranks)
 
 
 def _run(model: Fit, folder: RunFolder) -> None:

@@ -12,6 +12,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.fitting.accuracy import Errors, errors_of
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import LOW_FORCE, Dataset
+from molrl.fitting.data.loading import load_parts
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.energy_errors import plot_error_curve, plot_parity
 from molrl.runs.atomic import write_text
@@ -78,7 +79,7 @@ def write_card(
         InputError: if the data are gone or damaged.
     """
     paths = [Path(path) for path in config.data]
-    parts = [Dataset.load(path) for path in paths]
+    parts = load_parts(paths, config.reference, config.energy_key, config.forces_key)
     data = Dataset.join(parts)
     errors = _errors(model, data)
     card = Card(

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from molrl.energy.networks.interface import NetworkConfig, parse_network
+from molrl.fitting.data.config import DataFiles
 from molrl.runs.config import Config
 
 AnyNetwork = Annotated[SerializeAsAny[NetworkConfig], BeforeValidator(parse_network)]
@@ -15,10 +16,14 @@ class FitConfig(Config):
     """How a network is fitted.
 
     Attributes:
-        data: datasets made with ``molrl energy data`` and files of labelled structures, joined.
+        data: datasets made with ``molrl energy data`` (``.npz``) and files of labelled structures
+            (``.extxyz``, ``.xyz``, ASE's ``.db``), joined; one, or a list.
+        energy_key: key of the energies in files of labelled structures; None for the usual ones.
+        forces_key: key of the forces in them, likewise.
         reference: the energy model that labelled them, for the energies of isolated atoms; None to
             go by the data.
-        atomic_energies: energies of isolated atoms by symbol, eV; None to go by ``reference``.
+        atomic_energies: energies of isolated atoms by symbol, eV, as in ``{H: -13.6}``; those not
+            given are of the data, of ``reference``, or by least squares.
         run_dir: folder of the fit: log, checkpoints, and the weights as ``ARCHITECTURE.json``.
         network: the architecture (``mace`` unless given) and its shape; None for the shape of
             ``start``, or else for a MACE that knows the elements of the data.
@@ -45,7 +50,9 @@ class FitConfig(Config):
             a fit goes on the same but for rounding, not bit for bit.
     """
 
-    data: tuple[str, ...]
+    data: DataFiles
+    energy_key: str | None = None
+    forces_key: str | None = None
     reference: str | None = None
     atomic_energies: dict[str, float] | None = None
     run_dir: str

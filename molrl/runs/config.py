@@ -40,6 +40,14 @@ def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT
     return parse_config(data, schema, where=str(path))
 
 
+def config_from_overrides(overrides: Sequence[str], schema: type[ConfigT]) -> ConfigT:
+    """Return a config given by ``key.sub=value`` overrides alone; see :func:`load_config`."""
+    data: dict[str, Any] = {}
+    for override in overrides:
+        _override(data, override)
+    return parse_config(data, schema, where="command line")
+
+
 def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> ConfigT:
     """Check plain data against a schema.
 

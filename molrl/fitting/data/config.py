@@ -1,7 +1,9 @@
 """The config of the data to make."""
 
+from typing import Annotated
+
 from ase.data import atomic_numbers, chemical_symbols
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
@@ -9,6 +11,12 @@ from molrl.bags import Bag
 from molrl.errors import InputError
 from molrl.fitting.data.placements import GUARD
 from molrl.runs.config import Config
+
+DataFiles = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value)),
+]
+"""Paths of labelled structures, as for :func:`molrl.fitting.data.load_data`; one or a list."""
 
 SMALL_BAGS = (
     *("H2", "CH4", "NH3", "H2O", "CO", "CHN", "CH2O", "CO2", "H2O2", "N2H4", "CH5N", "CH2O2"),

@@ -1,7 +1,7 @@
 """Labelled structures in one file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,12 +90,8 @@ class Dataset:
 
     def take(self, index: Tensor) -> tuple[MoleculeBatch, Tensor, Tensor]:
         """Return the structures at ``index (n,)`` int64, their energies and their forces."""
-        molecules = self.molecules[index]
-        first = torch.repeat_interleave(
-            self.molecules.starts[index] - molecules.starts, molecules.n_atoms
-        )
-        atoms = first + torch.arange(len(molecules.numbers))
-        return molecules, self.energy[index], self.forces[atoms]
+        atoms = self.molecules.atoms_of(index)
+        return self.molecules[index], self.energy[index], self.forces[atoms]
 
     def of_kind(self, name: str) -> Tensor:
         """Return ``(n_structures,)`` bool: which structures are of the kind.
@@ -150,9 +146,9 @@ class Dataset:
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"{path} is not a name for a dataset; it must end in .npz")
-        batch = {f.name: getattr(self.molecules, f.name).numpy() for f in fields(self.molecules)}
         arrays: dict[str, Any] = {
-            name: array.astype(_STORED.get(name, array.dtype)) for name, array in batch.items()
+            name: array.astype(_STORED.get(name, array.dtype))
+            for name, array in self.molecules.to_dict().items()
         }
         arrays |= {
             "energy": self.energy.numpy(),
@@ -176,18 +172,17 @@ class Dataset:
             InputError: if it is missing or not a dataset.
         """
         arrays = _read(Path(path))
-        batch = {
-            f.name: torch.from_numpy(_widened(arrays[f.name]))
-            for f in fields(MoleculeBatch)
-            if f.name in arrays
-        }
+        try:
+            molecules = MoleculeBatch.from_dict(arrays).to(dtype=torch.float32)
+        except InputError as error:
+            raise InputError(f"dataset {path}: {error}") from None
         isolated = zip(
             arrays.get("isolated_numbers", np.zeros(0, int)).tolist(),
             arrays.get("isolated_energies", np.zeros(0)).tolist(),
             strict=True,
         )
         return cls(
-            molecules=MoleculeBatch(**batch),
+            molecules=molecules,
             energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
             forces=torch.from_numpy(arrays["forces"].astype(np.float32)),
             kind=torch.from_numpy(arrays["kind"].astype(np.int64)),
@@ -209,10 +204,10 @@ def _renumbered(index: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Te
 def _common_reference(parts: Sequence[Dataset]) -> str | None:
     names = {part.reference for part in parts if len(part)}
     if len(names) > 1:
-        told = sorted(name or "one that is not known" for name in names)
+        listed = sorted(name or "one that is not known" for name in names)
         raise InputError(
-            f"the data are labelled by different references, {', '.join(told)}; fit to the data of "
-            "one, or name it with `reference` where a file does not"
+            f"the data are labelled by different references, {', '.join(listed)}; fit to those of "
+            "one, and name it with `reference` where a file does not"
         )
     return names.pop() if names else None
 
@@ -227,12 +222,6 @@ def _joined_atomic_energies(parts: Sequence[Dataset]) -> dict[int, float]:
                     f"{out[number]:g} and {energy:g} eV; fit to the data of one reference"
                 )
     return out
-
-
-def _widened(array: np.ndarray) -> np.ndarray:
-    """Integers as int64, floating numbers as float32, bool as it is."""
-    wide = {"i": np.int64, "u": np.int64, "f": np.float32}
-    return array.astype(wide.get(array.dtype.kind, array.dtype))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
@@ -64,7 +65,7 @@ def parse_atomic_energies(given: Mapping[str, float]) -> dict[int, float]:
 def isolated_energies(
     data: Dataset,
     given: Mapping[int, float] | None = None,
-    interaction: Tensor | None = None,
+    start: EnergyModel | None = None,
 ) -> IsolatedEnergies:
     """Find the energy of the isolated atom of each element in the data.
 
@@ -75,8 +76,8 @@ def isolated_energies(
     Args:
         data: the structures.
         given: atomic number to energy, eV.
-        interaction: ``(n_structures,)`` eV, interaction energies by the network that a fit starts
-            from; least squares then leaves the network the smallest errors. None for 0.
+        start: the energy model that a fit starts from; least squares then leaves its interaction
+            energies the smallest errors. None for interaction energies around 0.
 
     Returns:
         The energies, and words that say where they come from.
@@ -99,7 +100,7 @@ def isolated_energies(
         words += _words(f"of {data.reference}", _add(found, atoms, present))
     missing = [z for z in present if z not in found]
     if missing:
-        fitted, how = _least_squares(data, found, missing, interaction)
+        fitted, how = _least_squares(data, found, missing, start)
         found |= fitted
         words += _words(how, missing)
     out = IsolatedEnergies(found, "; ".join(words))
@@ -120,32 +121,43 @@ def _words(source: str, elements: list[int]) -> list[str]:
 
 
 def _least_squares(
-    data: Dataset, known: Mapping[int, float], missing: list[int], interaction: Tensor | None
+    data: Dataset, known: Mapping[int, float], missing: list[int], start: EnergyModel | None
 ) -> tuple[dict[int, float], str]:
     """Energies of the missing elements that leave the least energy per atom, and how that was.
 
     Compositions that do not tell the elements apart, as a single one cannot, give the energies of
     least norm: right in sum for these compositions, and for no others.
     """
-    molecules = data.molecules
+    data = data[_fitted_to(data)]
+    molecules, numbers = data.molecules, data.molecules.numbers
     rest = data.energy - _total(data, known)
-    if interaction is not None:
-        rest = rest - interaction.double()
-    numbers = molecules.numbers
+    if start is not None and set(numbers.tolist()) <= set(start.elements):
+        interaction = start.evaluate(molecules).energy.cpu() - start.isolated_energy(molecules)
+        rest = rest - interaction.nan_to_num()
     counts = torch.stack([molecules.sum_atoms((numbers == z).double()) for z in missing], dim=1)
-    low_force = data.low_force()
-    chosen = low_force if low_force.any() else ~low_force
-    per_atom = 1 / molecules.n_atoms[chosen].double()
+    per_atom = 1 / molecules.n_atoms.double()
     solution, _, rank, _ = np.linalg.lstsq(
-        (counts[chosen] * per_atom[:, None]).numpy(),
-        (rest[chosen] * per_atom).numpy(),
-        rcond=_RANK,
+        (counts * per_atom[:, None]).numpy(), (rest * per_atom).numpy(), rcond=_RANK
     )
-    n = len({tuple(row) for row in counts[chosen].tolist()})
+    n = len({tuple(row) for row in counts.tolist()})
     how = f"least squares over {n} composition{'s' if n > 1 else ''}"
     if rank < len(missing):
         how += ", which do not determine each element"
     return dict(zip(missing, solution.tolist(), strict=True)), how
+
+
+def _fitted_to(data: Dataset) -> Tensor:
+    """Which structures least squares are over: of the train split, and of low force if any are.
+
+    Structures of other splits are among them if they hold an element that is in no other.
+    """
+    train = data.split == data.splits.index("train")
+    atom_in_train = train[data.molecules.molecule]
+    known = set(data.molecules.numbers[atom_in_train].tolist())
+    new = torch.tensor([z not in known for z in data.molecules.numbers.tolist()])
+    chosen = train | (data.molecules.sum_atoms(new.long()) > 0)
+    low_force = chosen & data.low_force()
+    return low_force if low_force.any() else chosen
 
 
 def _check(data: Dataset, isolated: IsolatedEnergies) -> None:

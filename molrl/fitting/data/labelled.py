@@ -59,8 +59,8 @@ def read_labelled(
     for i, frame in enumerate(frames):
         if frame.atoms.pbc.any():
             raise InputError(
-                f"{path}: structure {i} is periodic, and networks are fitted to molecules only; "
-                "for a molecule in a box set its pbc to False"
+                f"{path}: structure {i} is periodic, and labelled files are read for molecules "
+                "only; for a molecule in a box set its pbc to False"
             )
     index = [i for i, frame in enumerate(frames) if len(frame.atoms) > 1]
     molecules = _molecules(path, frames)

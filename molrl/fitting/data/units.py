@@ -1,4 +1,4 @@
-"""Whether energies and forces are in eV and eV/Å, told from the numbers themselves.
+"""Checks that energies and forces are in eV and eV/Å, inferred from the numbers themselves.
 
 Two tests that need no knowledge of the level of theory. Between two geometries of a molecule the
 energy changes by the work of the forces, so the ratio of the two shows a wrong unit of either, and
