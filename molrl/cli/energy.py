@@ -126,7 +126,7 @@ def _fit(config: FitConfig, ranks: Ranks) -> Fit:
 
 
 def _run(model: Fit, folder: RunFolder) -> None:
-    """Fit to the end, on every rank; the first logs, judges, and prints the closing table."""
+    """Fit to the end, on every rank; the first logs, evaluates, and prints the closing table."""
     if not model.ranks.is_main:
         _run_to_end(model, lambda step, figures: None)
         return

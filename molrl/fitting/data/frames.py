@@ -38,17 +38,20 @@ class Label:
     Attributes:
         name: in messages.
         option: that names its key.
+        ndim: of its values.
         keys: that it usually has, in small letters, the most usual first.
     """
 
     name: str
     option: str
+    ndim: int
     keys: tuple[str, ...]
 
 
 ENERGIES = Label(
     "energies",
     "energy_key",
+    0,
     (
         *("energy", "ref_energy", "dft_energy", "total_energy", "totenergy", "potential_energy"),
         *("e", "free_energy"),
@@ -57,6 +60,7 @@ ENERGIES = Label(
 FORCES = Label(
     "forces",
     "forces_key",
+    2,
     ("forces", "force", "ref_forces", "ref_force", "dft_forces", "dft_force"),
 )
 
@@ -116,19 +120,24 @@ def choose_key(path: Path, frames: Sequence[Frame], label: Label, given: str | N
     Raises:
         InputError: if there is none, a frame lacks it, or other keys of the label differ from it.
     """
-    keys = list(dict.fromkeys(key for frame in frames for key in frame.values))
+    keys = list(
+        dict.fromkeys(
+            key
+            for frame in frames
+            for key, value in frame.values.items()
+            if np.ndim(value) == label.ndim and key != "positions"
+        )
+    )
     known = [key for key in keys if key.lower() in label.keys]
     known.sort(key=lambda key: label.keys.index(key.lower()))
     if given is not None:
         if given not in keys:
-            hint = did_you_mean(given, keys)
-            raise InputError(f"{path} has no {label.option} {given!r}; {hint}")
+            hint = f"; {did_you_mean(given, keys)}" if keys else ""
+            raise InputError(f"{path} has no {label.option} {given!r}{hint}")
         known = [given]
     if not known:
-        raise InputError(
-            f"{path} holds no {label.name}, which a fit needs; name their key with "
-            f"{label.option}, if it is one of {', '.join(keys)}"
-        )
+        hint = f"; {label.option} names their key, of {', '.join(keys)}" if keys else ""
+        raise InputError(f"{path} holds no {label.name}, which a fit needs{hint}")
     complete = [key for key in known if all(key in frame.values for frame in frames)]
     chosen = (complete or known)[0]
     for i, frame in enumerate(frames):

@@ -154,7 +154,11 @@ def test_read_labelled_refuses_a_bad_structure(images, path, change, message):
 
 def test_read_labelled_refuses_a_file_without_labels(images, path):
     write(path, [Atoms(image.numbers, image.positions) for image in images[:3]])
-    with pytest.raises(InputError, match="holds no energies"):
+    with pytest.raises(InputError, match=r"holds no energies, which a fit needs$"):
+        read_labelled(path)
+    frames = [Atoms(i.numbers, i.positions, info={"dft": -1.0, "id": 3}) for i in images[:3]]
+    write(path, frames)
+    with pytest.raises(InputError, match="energy_key names their key, of dft, id"):
         read_labelled(path)
     frames = [Atoms(i.numbers, i.positions, info={"energy": -1.0}) for i in images[:3]]
     write(path, frames)
