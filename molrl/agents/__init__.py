@@ -1,4 +1,4 @@
-"""The agents: policies, their training, and the trained agents as generators."""
+"""Agents: policies, their training, and trained agents as generators of molecules."""
 
 if __name__ != "molrl.agents":
     raise ImportError(

@@ -1,4 +1,4 @@
-"""Configs of the agents: the network, and the training by PPO."""
+"""Configuration of the agents: the policy network, and training with PPO."""
 
 from typing import Any
 
@@ -7,22 +7,26 @@ from pydantic import Field, model_validator
 from molrl.errors import InputError
 from molrl.runs.config import Config
 
-MAX_SAMPLES = 10_000_000  # of one update, held in memory
+MAX_SAMPLES = 10_000_000  # of one update; they are kept in memory
 
 
 class PolicyConfig(Config):
-    """The covariant network.
+    """Configuration of the covariant policy network.
 
     Attributes:
-        width: scalar features per atom and hidden size of the heads.
-        channels: spherical features per atom and degree.
-        degree: highest degree l of the features and of the direction's density.
-        layers: message-passing layers.
-        cutoff: Å; atoms further apart do not see each other directly.
-        distances: window of the distance head, Å.
-        distance_terms: normals in the mixture of distances.
-        min_width: floor of the normals' widths, Å.
-        sharpness: cap of the direction's log-density above and below its mean.
+        width: number of scalar features per atom, and hidden size of the heads.
+        channels: number of spherical features per atom and degree.
+        degree: highest degree l of the features and of the density of directions.
+        layers: number of message-passing layers.
+        cutoff: Å; atoms farther apart exchange no messages.
+        distances: smallest and largest distance from the focal atom, Å.
+        distance_terms: number of normals in the mixture of distances.
+        min_width: smallest standard deviation of the normals, Å.
+        sharpness: bound of the log-density of directions above and below its mean.
+
+    Example:
+        >>> PolicyConfig(width=32, channels=8).degree
+        4
     """
 
     width: int = Field(64, ge=4, le=4096)
@@ -39,30 +43,35 @@ class PolicyConfig(Config):
     def _check_window(self) -> "PolicyConfig":
         low, high = self.distances
         if not 0.2 <= low < high <= 2.5:
-            raise InputError(f"distances {low} to {high} Å are no window within 0.2 to 2.5")
+            raise InputError(f"distances must be a window within 0.2 to 2.5 Å, not {low} to {high}")
         return self
 
 
 class PPOConfig(Config):
-    """Training by stable-baselines3's PPO; the defaults were found by measurement.
+    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
 
     Attributes:
-        num_envs: molecules built side by side.
-        n_steps: steps of each between updates.
-        batch_size: samples of an optimiser step.
-        n_epochs: passes over the samples at most.
-        learning_rate: of Adam, at the start; it falls linearly to ``final_learning_rate``.
-        final_learning_rate: at the end.
-        gamma: discount; 1, since the return is an energy.
-        gae_lambda: of generalised advantage estimation.
-        clip_range: of the probability ratio.
-        ent_coef: weight of the entropy bonus over all sub-actions, in nats, at the start; it
-            changes linearly to ``final_ent_coef``.
-        final_ent_coef: at the end.
+        num_envs: number of environments.
+        n_steps: steps per environment between updates.
+        batch_size: samples per optimiser step.
+        n_epochs: largest number of passes over the samples of an update.
+        learning_rate: initial learning rate of Adam; it decreases linearly to
+            ``final_learning_rate``.
+        final_learning_rate: learning rate of the last update.
+        gamma: discount factor; 1, since the return is an energy.
+        gae_lambda: λ of generalised advantage estimation.
+        clip_range: clip range of the probability ratio.
+        ent_coef: initial weight of the entropy bonus over all sub-actions, in nats; it changes
+            linearly to ``final_ent_coef``.
+        final_ent_coef: weight of the entropy bonus in the last update.
         vf_coef: weight of the value loss.
-        max_grad_norm: the gradient is scaled down to this norm.
-        target_kl: an update ends when the policy has moved by 1.5 times this, in nats.
-        reward_scale: eV; rewards are divided by it for the optimiser, nowhere else.
+        max_grad_norm: largest norm of the gradient, which is clipped to it.
+        target_kl: an update ends when the KL divergence exceeds 1.5 times this, in nats.
+        reward_scale: eV; rewards are divided by it for the optimiser only.
+
+    Example:
+        >>> PPOConfig(num_envs=128).n_steps
+        12
     """
 
     num_envs: int = Field(64, ge=1, le=MAX_SAMPLES)
@@ -85,12 +94,12 @@ class PPOConfig(Config):
     def _check_samples(self) -> "PPOConfig":
         if not 2 <= self.num_envs * self.n_steps <= MAX_SAMPLES:
             raise InputError(
-                f"num_envs {self.num_envs} times n_steps {self.n_steps} must be the 2 to "
-                f"{MAX_SAMPLES} samples of an update"
+                f"num_envs {self.num_envs} times n_steps {self.n_steps}, the samples of an update, "
+                f"must be 2 to {MAX_SAMPLES}"
             )
         return self
 
     def sb3_options(self) -> dict[str, Any]:
-        """The fields that ``stable_baselines3.PPO`` takes as they are."""
+        """Return the options of ``stable_baselines3.PPO`` that are fields of this configuration."""
         names = "n_steps batch_size n_epochs gamma gae_lambda clip_range ent_coef vf_coef"
         return self.model_dump(include={*names.split(), "max_grad_norm", "target_kl"})

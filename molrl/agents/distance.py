@@ -1,4 +1,4 @@
-"""A density of distances: a mixture of normals, each truncated to a window and renormalised."""
+"""Density of distances: a mixture of normals, each truncated to a window and renormalised."""
 
 import math
 
@@ -11,15 +11,15 @@ _QUADRATURE = 128  # midpoints over the window, for the entropy
 
 
 class DistanceDensity:
-    r"""Densities :math:`p(d) = \sum_k w_k N(d; \mu_k, \sigma_k) / M_k` on ``[low, high]``.
+    r"""Mixture densities :math:`p(d) = \sum_k w_k N(d; \mu_k, \sigma_k) / M_k` on ``[low, high]``.
 
-    :math:`M_k` is the mass of the k-th normal inside the window, so that every term integrates
-    to 1 there and a sample never leaves it.
+    :math:`M_k` is the mass of the k-th normal in the window, so that every term integrates to 1
+    over the window and all samples are in it.
 
     Args:
         log_weights: ``(n, k)``, normalised log w.
         means: ``(n, k)`` Å, inside the window.
-        widths: ``(n, k)`` Å, positive.
+        widths: ``(n, k)`` Å, positive standard deviations.
         window: ``(low, high)`` Å.
     """
 
@@ -32,7 +32,11 @@ class DistanceDensity:
         self._log_mass = (_phi((self.high - means) / widths) - self._below).log()
 
     def log_prob(self, distances: Tensor) -> Tensor:
-        """Log-density ``(n,)`` in 1/Å; distances ``(n,)`` are taken to be in the window."""
+        """Return log-densities ``(n,)``, the densities in 1/Å.
+
+        Args:
+            distances: ``(n,)`` Å, in the window.
+        """
         return self._log_prob(distances[:, None])[:, 0]
 
     def _log_prob(self, distances: Tensor) -> Tensor:
@@ -43,7 +47,7 @@ class DistanceDensity:
         )
 
     def entropy(self) -> Tensor:
-        """Differential entropy ``(n,)``, relative to the uniform density: 0 at most."""
+        """Return the differential entropies ``(n,)``, minus that of the uniform density."""
         step = (self.high - self.low) / _QUADRATURE
         at = self.low + step * (torch.arange(_QUADRATURE, device=self.means.device) + 0.5)
         log_p = self._log_prob(at.to(self.means).expand(len(self.means), -1))
@@ -51,10 +55,10 @@ class DistanceDensity:
 
     @torch.no_grad()
     def sample(self, noise: Tensor) -> Tensor:
-        """One distance ``(n,)`` of each density, by inversion.
+        """Draw one distance ``(n,)`` in Å from each density, by inversion.
 
         Args:
-            noise: ``(n, 2)`` uniform in [0, 1): the term, then the place in it.
+            noise: ``(n, 2)`` uniform in [0, 1): for the term, and for the distance.
         """
         k = inverse_cdf(self.log_weights.exp(), noise[:, 0])[:, None]
         mean, width, below, log_mass = (
@@ -66,10 +70,11 @@ class DistanceDensity:
         return distance.clamp(self.low, self.high).to(self.means.dtype)
 
     def mode(self) -> Tensor:
-        """The mean ``(n,)`` of the term with the highest peak."""
+        """Return the mean ``(n,)`` in Å of the term with the highest peak."""
         peak = self.log_weights - self._log_mass - self.widths.log()
         return self.means.gather(1, peak.argmax(-1, keepdim=True))[:, 0]
 
 
 def _phi(z: Tensor) -> Tensor:
+    """Return the cumulative distribution function of the standard normal."""
     return 0.5 * (1 + torch.erf(z / math.sqrt(2)))

@@ -1,4 +1,4 @@
-"""A rotation-, reflection- and permutation-covariant encoder of molecules."""
+"""Encoder of molecules that is covariant under rotation, reflection and permutation."""
 
 import math
 
@@ -13,14 +13,14 @@ MAX_NUMBER = 118
 
 
 def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
-    """Two layers with a SiLU between them."""
+    """Return two linear layers with a SiLU between them."""
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_out))
 
 
 class Encoder(nn.Module):
-    r"""Message passing on features of natural parity: scalars and functions on the sphere.
+    r"""Message-passing network on features of natural parity: scalars and spherical functions.
 
-    An atom holds ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total,
+    An atom has ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total,
     (degree + 1)^2, channels)``: per channel the coefficients of a function on the sphere, that is
     irreps ``channels x (0e + 1o + 2e + ...)``. A layer
 
@@ -31,16 +31,16 @@ class Encoder(nn.Module):
        Clebsch-Gordan products of natural parity do;
     3. updates the scalars from the invariants of the result.
 
-    No term breaks parity, so reflections act as they should, too. The bag enters with the first
-    scalars. Cost follows the pairs of atoms present.
+    Every term conserves parity, so the encoder is covariant under reflections too. The bag is added
+    to the initial scalars. The cost is proportional to the number of pairs of atoms.
 
     Args:
-        width: scalars per atom and size of the bag's embedding.
-        channels: features per degree.
+        width: number of scalars per atom, and size of the embedding of the bag.
+        channels: number of features per degree.
         degree: highest degree l.
-        layers: message-passing layers.
+        layers: number of message-passing layers.
         cutoff: Å.
-        n_radial: radial basis functions.
+        n_radial: number of radial basis functions.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, molecules: MoleculeBatch, bag: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode molecules, each with an embedding of its bag.
+        """Encode molecules and the embeddings of their bags.
 
         Args:
             molecules: positions in float32.
@@ -80,7 +80,15 @@ class Encoder(nn.Module):
 
 
 class Layer(nn.Module):
-    """One layer of :class:`Encoder`."""
+    """Layer of :class:`Encoder`.
+
+    Args:
+        width: number of scalars per atom.
+        channels: number of features per degree.
+        degree: highest degree l.
+        n_radial: number of radial basis functions.
+        first: whether it is the first layer, where the features are 0.
+    """
 
     def __init__(
         self, width: int, channels: int, degree: int, n_radial: int, *, first: bool
@@ -102,14 +110,22 @@ class Layer(nn.Module):
     def forward(
         self, scalars: Tensor, features: Tensor, edges: Tensor, radial: Tensor, angular: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The atoms' next scalars and features; see :class:`Encoder`."""
+        """Return the updated scalars and features; see :class:`Encoder`.
+
+        Args:
+            scalars: ``(n_atoms_total, width)``.
+            features: ``(n_atoms_total, (degree + 1)^2, channels)``.
+            edges: ``(2, n_edges)``, senders and receivers.
+            radial: ``(n_edges, n_radial)``.
+            angular: ``(n_edges, (degree + 1)^2)``.
+        """
         sender, receiver = edges
         message = self.sender(self.norm(scalars))[sender] * self.filter(radial)
         parts = message.split(self.sizes, dim=-1)
         moved = angular[:, :, None] * self._by_degree(parts[1])
         if not self.first:
             moved = moved + features[sender] * self._by_degree(parts[2])
-        # typical canvases give an atom a handful of neighbours
+        # an atom has a few neighbours: the factor 0.5 keeps the sums near unit variance
         gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0]) * 0.5
         features = features.index_add(0, receiver, moved * 0.5)
         product, invariants = self.gaunt(features)
@@ -120,16 +136,16 @@ class Layer(nn.Module):
         return scalars, features
 
     def _by_degree(self, values: Tensor) -> Tensor:
-        """``(n, (degree + 1) * channels)`` as ``(n, (degree + 1)^2, channels)``."""
+        """Repeat ``(n, (degree + 1) * channels)`` to ``(n, (degree + 1)^2, channels)``."""
         return values.view(len(values), self.degree + 1, self.channels)[:, self.degree_of]
 
 
 class Gaunt(nn.Module):
-    """The pointwise product of two mixtures of spherical functions, and its invariants.
+    """Pointwise product of two linear maps of spherical functions, and its invariants.
 
     Args:
-        channels: functions per atom.
-        degree: highest degree of the factors; the product is cut there.
+        channels: number of functions per atom.
+        degree: highest degree of the factors, and of the product, which is truncated.
     """
 
     def __init__(self, channels: int, degree: int) -> None:
@@ -137,6 +153,7 @@ class Gaunt(nn.Module):
         self.left = DegreeLinear(channels, channels, degree)
         self.right = DegreeLinear(channels, channels, degree)
         self.out = DegreeLinear(channels, channels, degree)
+        # exact: both factors and the harmonic they are projected on have degree ``degree`` at most
         points, weights = lebedev(_order(3 * degree))
         table = harmonics(points, degree)
         norms = 2 * degree_index(degree) + 1
@@ -151,10 +168,14 @@ class Gaunt(nn.Module):
         self.degree = degree
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The product, shaped as ``features``, and invariants ``(n, degree + 2, channels)``.
+        """Return the product and the invariants.
 
-        The invariants are the mean of each function, and the power of each degree between the
-        two factors.
+        Args:
+            features: ``(n, (degree + 1)^2, channels)``.
+
+        Returns:
+            The product, of the shape of ``features``, and invariants ``(n, degree + 2, channels)``:
+            the mean of each function, and the inner product of the two factors in each degree.
         """
         left, right = self.left(features), self.right(features)
         product = self.from_grid @ ((self.to_grid @ left) * (self.to_grid @ right))
@@ -164,7 +185,13 @@ class Gaunt(nn.Module):
 
 
 class DegreeLinear(nn.Module):
-    """A linear map of channels, one for each degree, as ``e3nn.o3.Linear`` on natural parity."""
+    """Linear map of channels, one for each degree, as ``e3nn.o3.Linear`` on natural parity.
+
+    Args:
+        n_in: number of input channels.
+        n_out: number of output channels.
+        degree: highest degree l.
+    """
 
     def __init__(self, n_in: int, n_out: int, degree: int) -> None:
         super().__init__()
@@ -173,19 +200,28 @@ class DegreeLinear(nn.Module):
         self.register_buffer("degree_of", degree_index(degree), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(n, (degree + 1)^2, n_in)`` to ``(n, (degree + 1)^2, n_out)``."""
+        """Map ``(n, (degree + 1)^2, n_in)`` to ``(n, (degree + 1)^2, n_out)``."""
         weight = self.weight[self.degree_of]
         return torch.bmm(features.transpose(0, 1), weight).transpose(0, 1)
 
 
 def degree_index(degree: int) -> Tensor:
-    """The degree l of each of the ``(degree + 1)^2`` coefficients."""
+    """Return the degree l of each of the ``(degree + 1)^2`` coefficients, int64."""
     ls = torch.arange(degree + 1)
     return torch.repeat_interleave(ls, 2 * ls + 1)
 
 
 def radial_basis(lengths: Tensor, cutoff: float, n: int) -> Tensor:
-    """Bessel functions ``(n_edges, n)`` that go smoothly to 0 at the cutoff (Gasteiger 2020)."""
+    """Return Bessel functions that go smoothly to 0 at the cutoff (Gasteiger et al. 2020).
+
+    Args:
+        lengths: ``(n_edges,)`` Å, positive.
+        cutoff: Å.
+        n: number of functions.
+
+    Returns:
+        ``(n_edges, n)``.
+    """
     k = torch.arange(1, n + 1, device=lengths.device) * (math.pi / cutoff)
     x = lengths / cutoff
     envelope = 1 - 10 * x**3 + 15 * x**4 - 6 * x**5
@@ -193,5 +229,5 @@ def radial_basis(lengths: Tensor, cutoff: float, n: int) -> Tensor:
 
 
 def _order(degree: int) -> int:
-    """The least Lebedev order that is exact to ``degree`` (all orders to 31 are odd)."""
+    """Return the smallest Lebedev order that is exact to ``degree``; all orders to 31 are odd."""
     return max(3, degree + 1 - degree % 2)

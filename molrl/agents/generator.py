@@ -1,4 +1,4 @@
-"""A trained agent as a generator of molecules."""
+"""Trained agents as generators of molecules, and their files."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ from molrl.envs.spaces import Observation
 from molrl.envs.task import DesignTask
 from molrl.errors import InputError
 from molrl.generation import Generated
-from molrl.rewards import names_code
+from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import tell
 from molrl.runs.weights import load_weights, save_weights
@@ -29,22 +29,22 @@ from molrl.task import Task
 
 KIND = "covariant"
 FILE = "policy.json"
-_SAMPLING = {"energy": 1.0}  # where no reward is known: it decides nothing, the rules do
+_SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
 
 
 class AgentHeader(Config):
-    """What stands beside a policy's weights.
+    """Header of a file of policy weights.
 
     Attributes:
-        policy: the network.
-        elements: atomic numbers an action chooses among, ascending.
-        energy: name of the energy model it was trained against.
-        energy_hash: and its hash.
-        bag: formula it was trained on.
-        rules: of the environment.
-        reward: the terms it was paid by; None if code of the user's was among them, which no
-            file of weights names.
-        max_steps: of an episode.
+        policy: configuration of the network.
+        elements: atomic numbers that an action chooses from, ascending.
+        energy: name of the energy model of the training.
+        energy_hash: hash of that energy model.
+        bag: formula of the training.
+        rules: rules of the environment.
+        reward: reward terms of the training; None if they contain user code, which is never named
+            in a header.
+        max_steps: largest number of atoms placed in an episode, or None.
     """
 
     policy: PolicyConfig
@@ -58,25 +58,38 @@ class AgentHeader(Config):
 
 
 def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeader) -> str:
-    """Write a policy into a run folder; returns the SHA-256 of its weights."""
+    """Write a policy to a run folder.
+
+    Args:
+        folder: run folder.
+        network: the policy network.
+        header: header of the file.
+
+    Returns:
+        SHA-256 of the weights.
+    """
     return save_weights(
         Path(folder) / FILE, network.state_dict(), {"kind": KIND, **header.model_dump(mode="json")}
     )
 
 
 class AgentGenerator:
-    """A trained covariant agent: samples its stochastic policy.
+    """Generator that samples the stochastic policy of a trained covariant agent.
 
     Args:
-        run: a run folder of ``molrl train``, or the JSON file of a policy.
-        energy: an energy model in place of the one it was trained against.
-        reward: the terms that returns are made of, in place of those of its header. Where neither
-            has any, or those of the header do not fit a task, there are no returns.
-        device: where the network computes: ``auto``, ``cpu`` or ``cuda``.
+        run: run folder of ``molrl train``, or JSON file of a policy.
+        energy: energy model; None: that of the training.
+        device: device of the network: ``auto``, ``cpu`` or ``cuda``.
+        reward: reward terms of the returns; None: those of the header. Without any, or if those
+            of the header do not fit a task, there are no returns.
 
     Raises:
-        InputError: if there is no policy, it is damaged, or the energy model of its name is not
-            the one it was trained against.
+        InputError: if there is no policy, its file is corrupted, or the energy model has changed
+            since the training.
+
+    Example:
+        >>> generator = AgentGenerator("runs/quickstart")  # doctest: +SKIP
+        >>> made = generator.generate("CH4O", n=10, seed=0)  # doctest: +SKIP
     """
 
     name = "covariant"
@@ -89,15 +102,17 @@ class AgentGenerator:
         reward: Mapping[str, Any] | None = None,
     ) -> None:
         if run is None:
-            raise InputError("a covariant agent is one that was trained; write covariant:RUN")
+            raise InputError(
+                "a covariant agent needs the run folder of its training; write covariant:RUN"
+            )
         path = Path(run)
         path = path if path.suffix == ".json" else path / FILE
         tensors, head = load_weights(path, kind=KIND)
         fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
-        if names_code(self.header.reward):
+        if contains_code(self.header.reward):
             self.header = self.header.model_copy(update={"reward": None})
-            tell(f"{path} names code in its reward; it is not run, and no reward is computed of it")
+            tell(f"{path} names code in its reward, which is not run; there are no returns")
         self._reward = reward
         self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
@@ -107,16 +122,16 @@ class AgentGenerator:
                 "instead (--energy)"
             )
         self.device = torch.device(resolve_device(device))
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and replaced
+        with torch.random.fork_rng(devices=[]):  # the initial weights are drawn, and then replaced
             self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
         try:
             self._network.load_state_dict(tensors)
         except RuntimeError as error:
-            raise InputError(f"{path} does not fit the network it names: {error}") from None
+            raise InputError(f"{path} does not fit the network of its header: {error}") from None
         self._network.to(self.device).eval()
 
     def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
-        """Make ``n`` molecules; see :class:`molrl.generation.Generator`."""
+        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`."""
         bag = Task.of(task).bag
         reward = self.header.reward if self._reward is None else self._reward
         try:
@@ -124,10 +139,8 @@ class AgentGenerator:
         except InputError as error:
             if self._reward is not None:
                 raise
-            design, reward = self._design(bag, _SAMPLING), None  # raises if it is not the reward's
-            tell(
-                f"{error}; the molecules are made without the policy's reward, and have no returns"
-            )
+            design, reward = self._design(bag, _SAMPLING), None  # raises if the bag is the cause
+            tell(f"{error}; the molecules are generated without the policy's reward and returns")
         made = generate(design, self._act, n, seed)
         return made if reward else replace(made, returns=None)
 

@@ -1,4 +1,4 @@
-"""The covariant actor-critic: focus, element, distance, direction, one after the other.
+"""Covariant actor-critic network: focus, element, distance and direction, one after another.
 
 After Simm, Pinsler, Csányi and Hernández-Lobato, ICLR 2021.
 """
@@ -15,19 +15,19 @@ from molrl.agents.encoder import DegreeLinear, Encoder, Gaunt, degree_index, mlp
 from molrl.agents.sphere import SphericalDensity, cap_sharpness, inverse_cdf
 from molrl.molecules import MoleculeBatch
 
-_COUNTS = 3  # features of each count in the bag
+_COUNTS = 3  # input features of each count in the bag
 
 
 @dataclass
 class Canvas:
-    """What the network works on, flat.
+    """Batch of n canvases, the input of the network.
 
     Attributes:
-        molecules: the atoms present, float32.
-        bag: ``(n, n_elements)`` counts left, float32.
-        focus_mask: ``(n, n_slots)`` bool, slots that may be the focus; slots hold the molecule's
-            atoms in order.
-        element_mask: ``(n, n_elements)`` bool.
+        molecules: atoms on the canvases, positions in float32.
+        bag: ``(n, n_elements)`` float32, number of atoms of each element left.
+        focus_mask: ``(n, n_slots)`` bool, slots that can be the focus; the atoms of a molecule
+            are in its first slots.
+        element_mask: ``(n, n_elements)`` bool, elements that can be placed.
     """
 
     molecules: MoleculeBatch
@@ -36,8 +36,8 @@ class Canvas:
     element_mask: Tensor
 
     @classmethod
-    def of(cls, observation: dict[str, Tensor]) -> "Canvas":
-        """From the environment's observation, batched; any numeric dtypes."""
+    def from_observation(cls, observation: dict[str, Tensor]) -> "Canvas":
+        """Return the canvases of a batched observation of any numeric dtypes."""
         numbers = observation["numbers"]
         slots = max(1, int((numbers > 0).sum(-1).max()))
         return cls(
@@ -50,14 +50,14 @@ class Canvas:
 
 @dataclass
 class ActionEvaluation:
-    """What the network says of actions.
+    """Values, log-probabilities and entropies of n actions.
 
     Attributes:
         value: ``(n,)`` expected return, in units of the reward scale.
-        log_prob: ``(n,)`` nats; directions count by the uniform measure of mass 1, distances
-            per Å. On an empty canvas only the element counts.
-        entropy: ``(n,)`` nats, relative to uniform for distance and direction: that of the focus,
-            and of each later choice given the earlier ones taken.
+        log_prob: ``(n,)`` nats; the densities are per Å for distances and with respect to the
+            uniform measure of mass 1 for directions. On an empty canvas that of the element alone.
+        entropy: ``(n,)`` nats, of the focus plus each later sub-action given the earlier ones of
+            the action; relative to the uniform density for distance and direction.
     """
 
     value: Tensor
@@ -66,14 +66,18 @@ class ActionEvaluation:
 
 
 class CovariantNetwork(nn.Module):
-    """Covariant policy and invariant critic on one encoder.
+    """Covariant policy and invariant critic that share one encoder.
 
-    Turning or mirroring the canvas turns or mirrors the densities with it, moving it changes
-    nothing, and the order of the atoms does not matter.
+    A rotation or reflection of the canvas rotates or reflects the densities; a translation or a
+    permutation of the atoms does not change them.
 
     Args:
         config: sizes and limits.
-        n_elements: length of the environment's ``elements``.
+        n_elements: number of the environment's ``elements``.
+
+    Example:
+        >>> network = CovariantNetwork(PolicyConfig(width=32, channels=8), n_elements=4)
+        >>> actor = Actor(network, observation)  # doctest: +SKIP
     """
 
     def __init__(self, config: PolicyConfig, n_elements: int) -> None:
@@ -93,7 +97,7 @@ class CovariantNetwork(nn.Module):
         _shrink(self.focus_head, self.element_head, self.critic, self.distance_head)
 
     def encode(self, canvas: Canvas) -> "Encoded":
-        """Run the encoder; everything else hangs on it."""
+        """Encode canvases; all other methods take the result."""
         counts = canvas.bag
         bag = self.bag(torch.cat([counts / 10, counts.clamp(max=2) / 2, counts.clamp(max=1)], -1))
         scalars, features = self.encoder(canvas.molecules, bag)
@@ -102,12 +106,12 @@ class CovariantNetwork(nn.Module):
         return Encoded(canvas, bag, scalars, features, torch.where(empty, self.empty, pooled))
 
     def value(self, encoded: "Encoded") -> Tensor:
-        """Expected return ``(n,)``, in units of the reward scale."""
+        """Return expected returns ``(n,)``, in units of the reward scale."""
         value: Tensor = self.critic(torch.cat([encoded.pooled, encoded.bag], -1))
         return value[:, 0]
 
     def focus(self, encoded: "Encoded") -> Tensor:
-        """Log-probabilities ``(n, n_slots)`` of the focus; on an empty canvas they mean nothing."""
+        """Return log-probabilities ``(n, n_slots)`` of the focus; unused on an empty canvas."""
         molecules = encoded.canvas.molecules
         logits = self.focus_head(torch.cat([encoded.scalars, encoded.bag[molecules.molecule]], -1))[
             :, 0
@@ -118,7 +122,16 @@ class CovariantNetwork(nn.Module):
         return torch.log_softmax(padded.masked_fill(~(mask & present), -1e9), dim=-1)
 
     def at_focus(self, encoded: "Encoded", focus: Tensor) -> tuple[Tensor, Tensor]:
-        """Scalars ``(n, 2 * width)``, features of the focal atoms; the pool on empty canvases."""
+        """Return the scalars and features of the focal atoms.
+
+        Args:
+            encoded: n encoded canvases.
+            focus: ``(n,)`` int64, slots.
+
+        Returns:
+            ``(n, 2 * width)``, with the pooled scalars where a canvas is empty, and
+            ``(n, (degree + 1)^2, channels)``.
+        """
         molecules = encoded.canvas.molecules
         occupied = molecules.n_atoms > 0
         atoms = (molecules.starts + focus)[occupied]
@@ -129,12 +142,21 @@ class CovariantNetwork(nn.Module):
         return torch.cat([scalars, encoded.bag], -1), features
 
     def elements(self, encoded: "Encoded", scalars: Tensor) -> Tensor:
-        """Log-probabilities ``(n, n_elements)`` of the element, given the focus."""
+        """Return log-probabilities ``(n, n_elements)`` of the element, given the focus.
+
+        Args:
+            encoded: n encoded canvases.
+            scalars: ``(n, 2 * width)``, from :meth:`at_focus`.
+        """
         logits = self.element_head(torch.cat([scalars, encoded.pooled], -1))
         return torch.log_softmax(logits.masked_fill(~encoded.canvas.element_mask, -1e9), dim=-1)
 
     def distances(self, context: Tensor) -> DistanceDensity:
-        """Density of the distance, given focus and element."""
+        """Return the densities of the distance, given focus and element.
+
+        Args:
+            context: ``(n, 3 * width)``, scalars of the focus and embedding of the element.
+        """
         weights, means, widths = self.distance_head(context).chunk(3, dim=-1)
         low, high = self.config.distances
         spread = torch.linspace(-1, 1, self.config.distance_terms, device=means.device)
@@ -146,21 +168,27 @@ class CovariantNetwork(nn.Module):
         )
 
     def directions(self, context: Tensor, distance: Tensor, features: Tensor) -> SphericalDensity:
-        """Density of the direction, given focus, element and distance."""
+        """Return the densities of the direction, given focus, element and distance.
+
+        Args:
+            context: ``(n, 3 * width)``, scalars of the focus and embedding of the element.
+            distance: ``(n,)`` Å.
+            features: ``(n, (degree + 1)^2, channels)`` of the focal atoms.
+        """
         coefficients = self.direction_head(context, distance, features)
         return SphericalDensity(cap_sharpness(coefficients, self.config.sharpness))
 
 
 @dataclass
 class Encoded:
-    """A canvas that went through the encoder.
+    """Output of the encoder for n canvases.
 
     Attributes:
-        canvas: what was encoded.
-        bag: ``(n, width)`` embedding of the bag.
+        canvas: the canvases.
+        bag: ``(n, width)``, embeddings of the bags.
         scalars: ``(n_atoms_total, width)``.
         features: ``(n_atoms_total, (degree + 1)^2, channels)``.
-        pooled: ``(n, width)``, of the whole canvas.
+        pooled: ``(n, width)``, sums over the atoms of each canvas; a parameter if it is empty.
     """
 
     canvas: Canvas
@@ -171,13 +199,13 @@ class Encoded:
 
 
 class DirectionHead(nn.Module):
-    """From the focal atom's features to the coefficients of the direction's log-density.
+    """Head that maps features of the focal atom to the log-density of the direction.
 
     Args:
-        n_context: scalars that describe focus and element.
+        n_context: number of scalars of focus and element.
         width: hidden size.
-        channels: spherical features per degree.
-        degree: highest degree.
+        channels: number of spherical features per degree.
+        degree: highest degree l.
     """
 
     def __init__(self, n_context: int, width: int, channels: int, degree: int) -> None:
@@ -190,7 +218,13 @@ class DirectionHead(nn.Module):
         self.register_buffer("degree_of", degree_index(degree), persistent=False)
 
     def forward(self, context: Tensor, distance: Tensor, features: Tensor) -> Tensor:
-        """Coefficients ``(n, (degree + 1)^2)`` before the cap."""
+        """Return coefficients ``(n, (degree + 1)^2)`` before :func:`cap_sharpness`.
+
+        Args:
+            context: ``(n, n_context)``.
+            distance: ``(n,)`` Å.
+            features: ``(n, (degree + 1)^2, channels)``.
+        """
         powers = torch.stack([(distance - 1.2) ** p for p in range(1, 5)], dim=-1)
         weights = self.mix(torch.cat([context, powers], -1))
         weights = weights.view(len(context), 2, self.degree + 1, self.channels)[
@@ -202,26 +236,34 @@ class DirectionHead(nn.Module):
 
 
 class Actor:
-    """Chooses and judges actions on one encoded canvas.
+    """Policy and critic for one batch of observations, which is encoded once.
 
     Args:
         network: the network.
-        observation: the environment's, batched.
+        observation: batched observation of the environment.
+
+    Attributes:
+        encoded: the encoded canvases.
+        occupied: ``(n,)`` bool, canvases with an atom.
     """
 
     def __init__(self, network: CovariantNetwork, observation: dict[str, Tensor]) -> None:
         self.network = network
-        self.encoded = network.encode(Canvas.of(observation))
+        self.encoded = network.encode(Canvas.from_observation(observation))
         self.occupied = self.encoded.canvas.molecules.n_atoms > 0
 
     def value(self) -> Tensor:
-        """Expected return ``(n,)``, in units of the reward scale."""
+        """Return expected returns ``(n,)``, in units of the reward scale."""
         return self.network.value(self.encoded)
 
     @torch.no_grad()
     def sample(self, noise: Tensor) -> Tensor:
-        """Actions ``(n, 5)`` drawn with uniform ``noise (n, N_NOISE)``."""
-        return self._choose(
+        """Draw actions ``(n, 5)``.
+
+        Args:
+            noise: ``(n, N_NOISE)`` uniform in [0, 1).
+        """
+        return self._select(
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 0]),
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 1]),
             lambda density: density.sample(noise[:, 2:4]),
@@ -230,26 +272,26 @@ class Actor:
 
     @torch.no_grad()
     def mode(self) -> Tensor:
-        """The likeliest choice at each turn, ``(n, 5)``.
+        """Return actions ``(n, 5)`` of the most probable sub-actions, one after another.
 
-        Where the canvas is symmetric the likeliest direction is not unique and one is taken, so
-        this is no good guide to how well the policy does; sample instead.
+        On a symmetric canvas the most probable direction is not unique, so this says little about
+        the quality of the policy; use :meth:`sample` for that.
         """
-        return self._choose(
+        return self._select(
             lambda log_p: log_p.argmax(-1),
             lambda log_p: log_p.argmax(-1),
             lambda density: density.mode(),
             lambda density: density.mode(),
         )
 
-    def _choose(
+    def _select(
         self,
         of_focus: Callable[[Tensor], Tensor],
         of_element: Callable[[Tensor], Tensor],
         of_distance: Callable[[DistanceDensity], Tensor],
         of_direction: Callable[[SphericalDensity], Tensor],
     ) -> Tensor:
-        """Choose one thing after another, each from its density given the choices before."""
+        """Select sub-actions one after another, each from its density given the earlier ones."""
         net, encoded = self.network, self.encoded
         focus = of_focus(net.focus(encoded)) * self.occupied
         scalars, features = net.at_focus(encoded, focus)
@@ -261,7 +303,11 @@ class Actor:
         return torch.cat([focus[:, None], element[:, None], shift], -1).float()
 
     def evaluate_actions(self, actions: Tensor) -> ActionEvaluation:
-        """Value, log-probability and entropy of ``actions (n, 5)``."""
+        """Return values, log-probabilities and entropies of actions.
+
+        Args:
+            actions: ``(n, 5)``, as from :meth:`sample`.
+        """
         net, encoded, occupied = self.network, self.encoded, self.occupied
         focus, element = actions[:, 0].round().long(), actions[:, 1].round().long()
         log_focus = net.focus(encoded)
@@ -269,7 +315,7 @@ class Actor:
         log_element = net.elements(encoded, scalars)
         context = torch.cat([scalars, net.element(element)], -1)
         low, high = net.config.distances
-        # an empty canvas has no displacement; any proper one keeps the numbers finite
+        # an empty canvas has no displacement; any in the window keeps the numbers finite
         shift = torch.where(occupied[:, None], actions[:, 2:], actions.new_tensor([0, 0, low]))
         distance = shift.norm(dim=-1)
         inside = distance.clamp(low, high)
@@ -287,12 +333,12 @@ class Actor:
 
 
 def entropy(log_p: Tensor) -> Tensor:
-    """Entropy ``(n,)`` of log-probabilities ``(n, m)``, masked ones at -1e9 counting 0."""
+    """Return entropies ``(n,)`` of log-probabilities ``(n, m)``; masked ones (-1e9) add 0."""
     return -(log_p.exp() * log_p).sum(-1)
 
 
 def _shrink(*heads: nn.Sequential) -> None:
-    """Begin with heads that prefer nothing much."""
+    """Initialise the last layers of heads so that the densities are almost uniform."""
     for head in heads:
         last = head[-1]
         assert isinstance(last, nn.Linear)

@@ -1,9 +1,8 @@
-"""PPO on several ranks that stay in step: what SB3's own loop must be given for it.
+"""Data-parallel PPO on several ranks, as options of SB3's ``PPO``.
 
-Each rank gathers episodes of its own and computes gradients from them. Advantages are normalised
-over all ranks, gradients are averaged before they are clipped, and an update ends early where the
-KL divergence, averaged over the ranks, says so: a rank that stopped by itself would leave the
-others waiting.
+Each rank collects its own episodes and computes gradients from them. Advantages are normalised over
+all ranks, gradients are averaged before they are clipped, and an update ends early by the mean KL
+divergence of the ranks: if one rank ended alone, the others would wait for it for ever.
 """
 
 from collections.abc import Iterator
@@ -21,20 +20,31 @@ from molrl.runs.ranks import Ranks
 
 
 def parallel_options(config: PPOConfig, ranks: Ranks) -> dict[str, Any]:
-    """Options of ``stable_baselines3.PPO`` for one of several ranks; none for one by itself."""
+    """Return the options of ``stable_baselines3.PPO`` for one of several ranks; none for one rank.
+
+    Args:
+        config: configuration of PPO.
+        ranks: all ranks of the training.
+    """
     if ranks.size == 1:
         return {}
     return {
         "rollout_buffer_class": _SharedBuffer,
         "rollout_buffer_kwargs": {"ranks": ranks},
-        "normalize_advantage": False,  # the buffer does, over all ranks
-        "max_grad_norm": float("inf"),  # clipped after they are averaged
+        "normalize_advantage": False,  # the buffer does it, over all ranks
+        "max_grad_norm": float("inf"),  # gradients are clipped after they are averaged
         "target_kl": config.target_kl and _SharedLimit(config.target_kl, ranks),
     }
 
 
 def synchronise_gradients(ppo: PPO, config: PPOConfig, ranks: Ranks) -> None:
-    """Give all ranks the weights of the first, and the mean gradient at every optimiser step."""
+    """Broadcast the weights of the first rank, and average gradients at every optimiser step.
+
+    Args:
+        ppo: the algorithm of this rank.
+        config: configuration of PPO.
+        ranks: all ranks of the training.
+    """
     if ranks.size == 1:
         return
     parameters = list(ppo.policy.parameters())
@@ -48,7 +58,7 @@ def synchronise_gradients(ppo: PPO, config: PPOConfig, ranks: Ranks) -> None:
 
 
 class _SharedBuffer(DictRolloutBuffer):
-    """Gives out advantages that are normalised over the minibatches of all ranks."""
+    """Rollout buffer whose advantages are normalised over the minibatches of all ranks."""
 
     def __init__(self, *arguments: Any, ranks: Ranks, **options: Any) -> None:  # noqa: ANN401 - SB3's
         super().__init__(*arguments, **options)
@@ -67,10 +77,10 @@ class _SharedBuffer(DictRolloutBuffer):
 
 
 class _SharedLimit(float):
-    """A limit that is exceeded on all ranks or on none: by the mean of what they compare with it.
+    """Limit that is exceeded on all ranks or on none, by the mean of their values.
 
-    ``PPO.train`` asks ``kl > 1.5 * target_kl`` once in every minibatch; Python hands the question
-    on to this class.
+    ``PPO.train`` computes ``kl > 1.5 * target_kl`` once in every minibatch, which Python passes to
+    ``__rmul__`` and ``__lt__`` of this class.
     """
 
     __array_ufunc__ = None  # NumPy leaves comparisons to this class

@@ -1,4 +1,4 @@
-"""The covariant actor-critic as a policy of stable-baselines3."""
+"""Covariant actor-critic as a policy of stable-baselines3."""
 
 from typing import Any, NoReturn
 
@@ -16,31 +16,35 @@ from molrl.runs.config import parse_config
 
 
 class MissingActor(InputError, AttributeError):
-    """Off-policy algorithms ask for a network that the policy does not have."""
+    """Error for off-policy algorithms, which need an actor that the policy does not have."""
 
 
 class CovariantPolicy(ActorCriticPolicy):
-    """Trains under SB3's unmodified ``PPO`` and ``A2C``: ``PPO(CovariantPolicy, env)``.
+    """Covariant policy for the unmodified ``PPO`` and ``A2C`` of SB3.
 
-    Observations are the environment's padded ``Dict``; only the atoms present cost anything.
-    Actions are its ``Box(5)``: focus slot, index of the element, displacement in Å. The
-    displacement's length never leaves the window of distances, which lies inside the Box, so
-    that SB3's clip per axis, which would break covariance, has nothing to do.
+    Observations are the padded ``Dict`` of the environment; empty slots cost nothing. Actions are
+    its ``Box(5)``: focus slot, element index, displacement in Å. The length of the displacement
+    is in the window of distances, which is inside the Box, so that the clipping of SB3 along each
+    axis, which would break the covariance, never acts.
 
     Args:
-        observation_space: ``Dict`` of ``MolDesign-v0``.
-        action_space: ``Box(5)`` of the same.
-        lr_schedule: SB3's.
-        config: of the network: a :class:`PolicyConfig` or its fields.
-        use_sde: must be False; SB3 hands it to every policy.
-        optimizer_class: of PyTorch.
-        optimizer_kwargs: its arguments besides the learning rate; for Adam, ``eps=1e-5`` unless
-            given.
-        others: what SB3's own policies take besides; refused.
+        observation_space: ``Dict`` of a MolDesign environment.
+        action_space: ``Box(5)`` of the same environment.
+        lr_schedule: learning rate, given by SB3.
+        config: :class:`PolicyConfig` or its fields.
+        use_sde: must be False; SB3 passes it to every policy.
+        optimizer_class: optimizer of PyTorch.
+        optimizer_kwargs: arguments of the optimizer besides the learning rate; the default for
+            Adam is ``eps=1e-5``.
+        others: other arguments of SB3's policies, which are refused.
 
     Raises:
         InputError: if the spaces are not those of a MolDesign environment, the window of distances
-            reaches out of the Box, or an argument has no meaning here.
+            is not inside the Box, or an argument is not supported.
+
+    Example:
+        >>> model = PPO(CovariantPolicy, SB3VecEnv(envs))  # doctest: +SKIP
+        >>> model.learn(10_000)  # doctest: +SKIP
     """
 
     def __init__(
@@ -57,13 +61,15 @@ class CovariantPolicy(ActorCriticPolicy):
         if others:
             raise InputError(
                 f"the covariant policy does not take {', '.join(sorted(others))}; its network is "
-                "set with policy_kwargs={'config': ...}, and it trains under SB3's PPO and A2C"
+                "configured by policy_kwargs={'config': ...}, and it trains with SB3's PPO and A2C"
             )
         if not isinstance(config, PolicyConfig):
             config = parse_config(config or {}, PolicyConfig, where="the policy")
         self.config = config
         if use_sde:
-            raise InputError("the covariant policy has its own noise; leave use_sde at False")
+            raise InputError(
+                "the covariant policy supports no state-dependent exploration; set use_sde to False"
+            )
         _check_spaces(observation_space, action_space, self.config)
         super().__init__(
             observation_space,
@@ -96,40 +102,50 @@ class CovariantPolicy(ActorCriticPolicy):
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - PyTorch's own
         if name == "actor":
             raise MissingActor(
-                "SAC, TD3 and DDPG learn off-policy from an actor and a critic of their own, which "
-                "the covariant policy does not have; train it with SB3's PPO or A2C"
+                "SAC, TD3 and DDPG need a separate actor and critic, which the covariant policy "
+                "does not have; train it with SB3's PPO or A2C"
             )
         return super().__getattr__(name)
 
     def get_distribution(self, obs: PyTorchObs) -> NoReturn:
-        """Refuse: focus, element and displacement follow no distribution that SB3 knows.
+        """Raise an error: the actions follow no distribution of SB3.
 
         Raises:
             InputError: always.
         """
         raise InputError(
-            "TRPO needs a distribution with a KL divergence that SB3 knows, which the actions of "
-            "the covariant policy do not follow; train it with SB3's PPO or A2C"
+            "TRPO needs a distribution of SB3 with a KL divergence, which the actions of the "
+            "covariant policy do not follow; train it with SB3's PPO or A2C"
         )
 
     def forward(
         self, obs: PyTorchObs, deterministic: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions ``(n, 5)``, values ``(n, 1)`` and log-probabilities ``(n,)``."""
+        """Return actions ``(n, 5)``, values ``(n, 1)`` and log-probabilities ``(n,)``.
+
+        Args:
+            obs: batched observation.
+            deterministic: whether to return the most probable actions instead of drawn ones.
+        """
         actor = self._actor(obs)
         actions = self._act(actor, deterministic)
-        judgement = actor.evaluate_actions(actions)
-        return actions, judgement.value[:, None], judgement.log_prob
+        evaluation = actor.evaluate_actions(actions)
+        return actions, evaluation.value[:, None], evaluation.log_prob
 
     def evaluate_actions(
         self, obs: PyTorchObs, actions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Values ``(n, 1)``, log-probabilities ``(n,)`` and entropies ``(n,)``."""
-        judgement = self._actor(obs).evaluate_actions(actions)
-        return judgement.value[:, None], judgement.log_prob, judgement.entropy
+        """Return values ``(n, 1)``, log-probabilities ``(n,)`` and entropies ``(n,)``.
+
+        Args:
+            obs: batched observation.
+            actions: ``(n, 5)``.
+        """
+        evaluation = self._actor(obs).evaluate_actions(actions)
+        return evaluation.value[:, None], evaluation.log_prob, evaluation.entropy
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
-        """Expected returns ``(n, 1)``, in units of the reward scale."""
+        """Return expected returns ``(n, 1)``, in units of the reward scale."""
         return self._actor(obs).value()[:, None]
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
@@ -137,7 +153,7 @@ class CovariantPolicy(ActorCriticPolicy):
 
     def _actor(self, obs: PyTorchObs) -> Actor:
         assert isinstance(obs, dict)
-        _check_whole(obs)
+        _check_integers(obs)
         return Actor(self.network, obs)
 
     def _act(self, actor: Actor, deterministic: bool) -> Tensor:
@@ -146,14 +162,14 @@ class CovariantPolicy(ActorCriticPolicy):
         return actor.sample(torch.rand(len(actor.occupied), N_NOISE, device=self.device))
 
 
-def _check_whole(obs: dict[str, Tensor]) -> None:
-    """Check that atomic numbers and counts are whole; some buffers hold them as floats."""
+def _check_integers(obs: dict[str, Tensor]) -> None:
+    """Check that atomic numbers and counts are integers; some buffers store them as floats."""
     for key in ("numbers", "bag"):
         values = obs[key]
         if values.is_floating_point() and bool((values != values.round()).any()):
             raise InputError(
-                "the observations were rescaled: the covariant policy needs whole numbers in "
-                f"{key!r}; leave them as they are, in VecNormalize with norm_obs=False"
+                f"the observations were rescaled: the covariant policy needs integers in {key!r}; "
+                "do not normalise them, in VecNormalize with norm_obs=False"
             )
 
 

@@ -1,4 +1,4 @@
-"""An agent that places atoms at random: the floor of every comparison."""
+"""Agent that places atoms at random, the baseline of every comparison."""
 
 from dataclasses import replace
 
@@ -16,12 +16,15 @@ from molrl.task import Task
 
 
 class RandomAgent:
-    """Any atom as the focus, any element left in the bag, any distance in a window, any direction.
+    """Generator of random actions: focus, element, distance and direction are drawn uniformly.
 
     Args:
-        energy: what pays; the rules that depend on it end episodes.
-        rules: of the environment.
-        distances: window of the distances, Å.
+        energy: energy model used for the reward and for the rules that depend on it.
+        rules: rules of the environment.
+        distances: smallest and largest distance from the focal atom, Å.
+
+    Example:
+        >>> made = RandomAgent("gfn2").generate("CH4", n=5, seed=0)  # doctest: +SKIP
     """
 
     name = "random"
@@ -36,15 +39,15 @@ class RandomAgent:
         self.distances = distances
 
     def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
-        """Make ``n`` molecules; see :class:`molrl.generation.Generator`."""
+        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`."""
         bag = Task.of(task).bag
         config = EnvConfig.of(bag=bag.formula, canvas_size=bag.n_atoms, **self._options)
         made = generate(DesignTask(config), self._act, n, seed)
         return replace(made, network_calls=0)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
-        focus = _choose(observation["focus_mask"], noise[:, 0])
-        element = _choose(observation["element_mask"], noise[:, 1])
+        focus = _draw_index(observation["focus_mask"], noise[:, 0])
+        element = _draw_index(observation["element_mask"], noise[:, 1])
         low, high = self.distances
         distance = low + (high - low) * noise[:, 2]
         z, angle = 2 * noise[:, 3] - 1, 2 * np.pi * noise[:, 4]
@@ -54,8 +57,13 @@ class RandomAgent:
         return np.concatenate([focus[:, None], element[:, None], shift], -1).astype(np.float32)
 
 
-def _choose(mask: NDArray[np.generic], noise: NDArray[np.float64]) -> NDArray[np.intp]:
-    """A uniformly drawn True of each row of ``mask (n, m)``."""
+def _draw_index(mask: NDArray[np.generic], noise: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Draw the index ``(n,)`` of a nonzero element of each row, uniformly.
+
+    Args:
+        mask: ``(n, m)``, at least one nonzero element in each row.
+        noise: ``(n,)`` uniform in [0, 1).
+    """
     counts = np.cumsum(mask, axis=1)
-    chosen: NDArray[np.intp] = np.argmax(counts > np.floor(noise * counts[:, -1])[:, None], axis=1)
-    return chosen
+    index: NDArray[np.intp] = np.argmax(counts > np.floor(noise * counts[:, -1])[:, None], axis=1)
+    return index

@@ -1,4 +1,4 @@
-"""A training at rest between two updates: taken down, and taken up again as if nothing had been."""
+"""Snapshots of a training between two updates, and exact resume from them."""
 
 import random
 from typing import Any
@@ -15,10 +15,13 @@ from molrl.runs.checkpoints import Checkpoint
 
 
 def snapshot(training: AgentTraining) -> Checkpoint:
-    """All that the rest of a training depends on: call it from ``on_update``, on every rank.
+    """Return all that the rest of a training depends on.
 
-    Weights, optimiser and counters, which are one; and of each rank its random generators and the
-    episodes under way.
+    That is the weights, the optimiser and the counters, which all ranks share, and the random
+    generators and unfinished episodes of each rank.
+
+    Args:
+        training: the training of this rank; to be called from ``on_update``, on every rank.
     """
     ppo = training.ppo
     tensors = {f"policy/{name}": tensor for name, tensor in ppo.policy.state_dict().items()}
@@ -36,9 +39,14 @@ def snapshot(training: AgentTraining) -> Checkpoint:
 
 
 def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
-    """Put a training that was made from the same config where a snapshot was taken.
+    """Restore a training to the state of a snapshot.
 
-    What :meth:`AgentTraining.run` does then is, bit for bit on a CPU, what it would have done.
+    :meth:`AgentTraining.run` then continues as the interrupted training would have, bit for bit on
+    a CPU.
+
+    Args:
+        training: a new training with the same configuration.
+        checkpoint: from :func:`snapshot`.
 
     Raises:
         InputError: if the checkpoint is of another energy model, of another number of ranks, or
@@ -47,11 +55,13 @@ def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
     model, ranks = training.env.energy_model, training.ranks
     if checkpoint.state["energy_hash"] != model.hash:
         raise InputError(
-            f"the run was begun against {model.name} {checkpoint.state['energy_hash']}, but "
-            f"{model.name} is now {model.hash}; go on with the molrl it was begun with"
+            f"the run was begun with {model.name} {checkpoint.state['energy_hash']}, but "
+            f"{model.name} is now {model.hash}; resume it with the molrl it was begun with"
         )
     if (size := len(checkpoint.state["ranks"])) != ranks.size:
-        raise InputError(f"the run was begun on {size} ranks, not {ranks.size}; go on with {size}")
+        raise InputError(
+            f"the run was begun on {size} ranks, not {ranks.size}; resume it on {size}"
+        )
     ppo = training.ppo
     try:
         _restore_network(training, checkpoint.tensors)
@@ -70,7 +80,7 @@ def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
 
 
 def _own_tensors(training: AgentTraining) -> dict[str, Tensor]:
-    """The episodes under way and the random generators of this rank."""
+    """Return the unfinished episodes and the random generators of this rank."""
     ppo, episodes = training.ppo, training.sb3_env
     arrays = {f"canvas/{key}": array for key, array in training.env.state.arrays().items()}
     arrays |= {"episode/returns": episodes.returns, "episode/lengths": episodes.lengths}
@@ -116,8 +126,10 @@ def _restore_own(
     env, episodes, ppo = training.env, training.sb3_env, training.ppo
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     names = [name for name in arrays if name.startswith("canvas/")]
-    canvases = CanvasState(**{name.removeprefix("canvas/"): arrays[name] for name in names})
-    env.go_on_from(canvases)
+    canvases = CanvasState.from_arrays(
+        {name.removeprefix("canvas/"): arrays[name] for name in names}
+    )
+    env.resume_from(canvases)
     env.endings.clear()
     env.endings.update(state["endings"])
     episodes.returns[:] = arrays["episode/returns"]
@@ -129,5 +141,5 @@ def _restore_own(
     version, gauss = state["python"]
     random.setstate((version, tuple(arrays["random/python"].tolist()), gauss))
     torch.set_rng_state(tensors["random/torch"])
-    if ppo.device.type == "cuda" and "random/cuda" in tensors:  # it may have begun on a CPU
+    if ppo.device.type == "cuda" and "random/cuda" in tensors:  # the run may have begun on a CPU
         torch.cuda.set_rng_state(tensors["random/cuda"], ppo.device)

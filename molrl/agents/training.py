@@ -1,4 +1,4 @@
-"""Training the covariant agent with stable-baselines3's PPO."""
+"""Training of the covariant agent with stable-baselines3's PPO."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,32 +21,41 @@ from molrl.envs.task import DesignTask
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.rewards import names_code
+from molrl.rewards import contains_code
 from molrl.runs.ranks import Ranks
 
 COMPLETE = REASON_TEXTS[Reason.COMPLETE]
-MAX_CHECKED = 64  # molecules of an update whose bonds are perceived for the log
+MAX_CHECKED = 64  # molecules per update whose validity is logged
 
 Figures = dict[str, float]
 
 
 class AgentTraining:
-    """A covariant policy, its environments, and the PPO that trains it.
+    """Training of a covariant policy with PPO in a vector environment.
 
     Args:
-        env: in autoreset mode ``SameStep``.
-        policy: the network.
-        ppo: the training.
-        total_steps: environment steps, over all environments of all ranks.
-        seed: of the weights, the sampling and the order of the samples; each rank adds its number.
-        device: where the network computes.
-        ranks: those that train together.
+        env: environment in autoreset mode ``SameStep``.
+        policy: configuration of the network.
+        ppo: configuration of PPO.
+        total_steps: number of environment steps, over all environments of all ranks.
+        seed: seed of the weights, of the sampling and of the order of the samples; each rank adds
+            its number.
+        device: device of the network.
+        ranks: all ranks of the training; None: this process alone.
 
     Attributes:
-        env: the environments of this rank.
-        sb3_env: the same, as SB3 sees them.
-        ppo: SB3's ``PPO``, as it is.
-        own_steps: environment steps of this rank until the end.
+        env: the environment of this rank.
+        sb3_env: the same environment as a ``VecEnv`` of SB3.
+        ppo: the ``PPO`` of SB3.
+        own_steps: number of environment steps of this rank.
+
+    Raises:
+        InputError: if the task of the environment is not a single bag.
+
+    Example:
+        >>> env = MolDesignVectorEnv(64, "SameStep", bag="H2O", energy="gfn2")  # doctest: +SKIP
+        >>> training = AgentTraining(env, PolicyConfig(), PPOConfig(), 6000, 0)  # doctest: +SKIP
+        >>> training.run(lambda step, figures: print(step, figures["return"]))  # doctest: +SKIP
     """
 
     def __init__(
@@ -61,7 +70,7 @@ class AgentTraining:
     ) -> None:
         if not isinstance(env.task, DesignTask):
             raise InputError(
-                "an agent is trained on one bag; on other tasks train the policy with SB3's PPO"
+                "an agent is trained on one bag; for other tasks use CovariantPolicy with SB3's PPO"
             )
         self.env, self.config, self.policy_config = env, ppo, policy
         self.ranks = ranks or Ranks()
@@ -80,19 +89,19 @@ class AgentTraining:
 
     @property
     def steps(self) -> int:
-        """Environment steps done, over all ranks."""
+        """Number of environment steps so far, over all ranks."""
         return self.ppo.num_timesteps * self.ranks.size
 
     @property
     def network(self) -> CovariantNetwork:
-        """The network being trained."""
+        """The policy network."""
         policy = self.ppo.policy
         assert isinstance(policy, CovariantPolicy)
         return policy.network
 
     @property
     def header(self) -> AgentHeader:
-        """What stands beside the policy's weights."""
+        """Header of the file of the policy weights."""
         model, reward = self.env.energy_model, self.env.config.reward
         return AgentHeader(
             policy=self.policy_config,
@@ -101,24 +110,24 @@ class AgentTraining:
             energy_hash=model.hash,
             bag=self.env.config.bag,
             rules=self.env.config.rules.model_dump(),
-            reward=None if names_code(reward) else dict(reward),
+            reward=None if contains_code(reward) else dict(reward),
             max_steps=self.env.config.max_steps,
         )
 
     def run(self, on_update: Callable[[int, Figures], None]) -> None:
-        """Train to the end, from the start or from where :func:`molrl.agents.resume.restore` went.
+        """Train until ``total_steps``, from the first step or a restored checkpoint.
 
         Args:
-            on_update: called on every rank after every update, with the environment steps done and
-                the figures of the episodes that ended since the last call, over all ranks:
-                ``return`` (eV, mean over all episodes), ``complete_fraction``, ``valid_fraction``
-                (of all episodes; from a sample of the complete ones), all NaN if no episode ended,
-                and PPO's own.
+            on_update: function that is called on every rank after every update, with the number of
+                environment steps so far and the figures of the episodes that ended since the last
+                call, over all ranks: ``return`` (eV, mean over all episodes),
+                ``complete_fraction``, ``valid_fraction`` (of all episodes, estimated from a sample
+                of the complete ones), all NaN if no episode ended, and those of PPO.
         """
         done = self.ppo.num_timesteps
         self.ppo.learn(
             self.own_steps - done,
-            callback=_Watch(self, on_update),
+            callback=_EpisodeLog(self, on_update),
             reset_num_timesteps=not done,
         )
 
@@ -127,13 +136,13 @@ class AgentTraining:
         return low + (high - low) * remaining
 
 
-class _Watch(BaseCallback):
-    """Gathers the episodes of each rollout, and lowers the entropy bonus along the way."""
+class _EpisodeLog(BaseCallback):
+    """Callback that reports the episodes of each rollout and sets the entropy coefficient."""
 
     def __init__(self, training: AgentTraining, on_update: Callable[[int, Figures], None]) -> None:
         super().__init__()
-        self.of, self.on_update = training, on_update
-        self.reported = training.ppo.num_timesteps  # the last steps that were told of
+        self.training, self.on_update = training, on_update
+        self.reported = training.ppo.num_timesteps  # steps at the last report
         self._clear()
 
     def _clear(self) -> None:
@@ -150,7 +159,7 @@ class _Watch(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         remaining = self.model._current_progress_remaining
-        low, high = self.of.config.final_ent_coef, self.of.config.ent_coef
+        low, high = self.training.config.final_ent_coef, self.training.config.ent_coef
         assert isinstance(self.model, PPO)
         self.model.ent_coef = low + (high - low) * remaining
         self._report()
@@ -162,7 +171,9 @@ class _Watch(BaseCallback):
         if self.model.num_timesteps == self.reported:
             return
         self.reported = self.model.num_timesteps
-        returns = [value for of_rank in self.of.ranks.gather(self.returns) for value in of_rank]
+        returns = [
+            value for of_rank in self.training.ranks.gather(self.returns) for value in of_rank
+        ]
         logged = self.model.logger.name_to_value
         names = {"approx_kl": "kl", "entropy_loss": "entropy", "explained_variance": "explained"}
         own = {
@@ -170,7 +181,7 @@ class _Watch(BaseCallback):
             "valid": len(self.complete) * _valid_fraction(self.complete[:MAX_CHECKED]),
             "value_loss": float(logged.get("train/value_loss", np.nan)),
         } | {new: float(logged.get(f"train/{old}", np.nan)) for old, new in names.items()}
-        every = self.of.ranks.gather(own)
+        every = self.training.ranks.gather(own)
         mean = {name: float(np.mean([of_rank[name] for of_rank in every])) for name in own}
         episodes = len(returns) / len(every) or np.nan
         figures = {
@@ -181,11 +192,11 @@ class _Watch(BaseCallback):
             "entropy": -mean["entropy"],
         }
         self._clear()
-        self.on_update(self.of.steps, figures)
+        self.on_update(self.training.steps, figures)
 
 
 def _valid_fraction(observations: list[dict[str, NDArray[Any]]]) -> float:
-    """The share of valid molecules among the last observations of complete episodes."""
+    """Return the fraction of valid molecules among final observations of complete episodes."""
     if not observations:
         return 0.0
     numbers, positions = (

@@ -1,4 +1,4 @@
-"""The native vector environment as stable-baselines3 wants one."""
+"""Adapter of the vector environment to stable-baselines3."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,30 +15,34 @@ from molrl.errors import InputError
 
 
 class SB3VecEnv(VecEnv):
-    """A :class:`MolDesignVectorEnv` behind SB3's ``VecEnv``: one energy call a step.
+    """Adapter of a :class:`MolDesignVectorEnv` to SB3's ``VecEnv``, one energy call per step.
 
-    Observations, rewards (eV) and infos are the environment's own. An episode that ends is followed
-    by the first observation of the next, whose info is in ``reset_infos``. The info of that step is
-    the one of the final state, with its observation as ``info["terminal_observation"]``, and
-    ``info["episode"]`` holds the episode's return ``r`` (eV), its length ``l`` and why it ended:
-    what SB3's ``Monitor`` records, so that SB3 sees one in every environment. A ``VecMonitor``
-    around it replaces that record, and warns that it does.
+    Observations, rewards (eV) and infos are those of the environment. When an episode ends, the
+    observation is the first one of the next episode, whose info is in ``reset_infos``; the info is
+    that of the final state, with the final observation as ``info["terminal_observation"]``, and
+    ``info["episode"]`` has the return ``r`` (eV), the length ``l`` and the reason of the end. SB3's
+    ``Monitor`` records the same, so SB3 treats the environments as monitored. A ``VecMonitor``
+    around the adapter replaces this record, with a warning.
 
     Args:
-        env: in autoreset mode ``SameStep``.
+        env: environment in autoreset mode ``SameStep``.
 
     Attributes:
         env: the environment.
-        returns: ``(num_envs,)`` float64, eV, of the episodes under way, so far.
-        lengths: ``(num_envs,)`` int64, their steps so far.
+        returns: ``(num_envs,)`` float64, eV, returns of the current episodes so far.
+        lengths: ``(num_envs,)`` int64, steps of the current episodes so far.
 
     Raises:
-        InputError: if it is in another mode.
+        InputError: if the environment has another autoreset mode.
+
+    Example:
+        >>> envs = MolDesignVectorEnv(64, "SameStep", bag="CH4O", energy="gfn2")  # doctest: +SKIP
+        >>> PPO(CovariantPolicy, SB3VecEnv(envs)).learn(10_000)  # doctest: +SKIP
     """
 
     def __init__(self, env: MolDesignVectorEnv) -> None:
         if env.autoreset_mode != AutoresetMode.SAME_STEP:
-            raise InputError("SB3 needs autoreset_mode='SameStep'")
+            raise InputError("SB3 needs an environment with autoreset_mode='SameStep'")
         self.env = env
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.metadata |= {"render_fps": env.metadata["render_fps"]}
@@ -47,21 +51,23 @@ class SB3VecEnv(VecEnv):
         self.lengths = np.zeros(env.num_envs, np.int64)
 
     def reset(self) -> VecEnvObs:
-        """Start all episodes."""
+        """Reset all environments and return their observations."""
         self.returns[:], self.lengths[:] = 0.0, 0
         if any(self._options):
-            raise InputError("the environments of a batch share their options; name them in config")
+            raise InputError(
+                "options of single environments are not supported; set them in the config"
+            )
         observation, info = self.env.reset(seed=self._seeds[0])
         self.reset_infos = _rows(info)
         self._reset_seeds()
         return dict(observation)
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Take the actions ``(num_envs, 5)`` of the next step."""
+        """Store the actions ``(num_envs, 5)`` of the next step."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Do the step."""
+        """Do the step and return observations, rewards in eV, ends and infos."""
         observation, rewards, terminated, truncated, info = self.env.step(self._actions)
         ended = terminated | truncated
         self.returns += rewards
@@ -79,7 +85,7 @@ class SB3VecEnv(VecEnv):
         truncated: NDArray[np.bool_],
         ended: NDArray[np.intp],
     ) -> None:
-        """Put the final infos in place of those of the next episodes, which go to reset_infos."""
+        """Replace the infos of the next episodes, which go to reset_infos, by the final ones."""
         final = _rows({key: array[ended] for key, array in arrays["final_info"].items()})
         for i, last in zip(ended.tolist(), final, strict=True):
             self.reset_infos[i] = infos[i]
@@ -107,10 +113,10 @@ class SB3VecEnv(VecEnv):
         """Draw all canvases, tiled in one image, ``(height, width, 3)`` uint8.
 
         Args:
-            mode: ``"rgb_array"``, ``"human"`` to show it in a window, or the environment's own.
+            mode: ``"rgb_array"``, ``"human"`` for a window, or None for that of the environment.
 
         Raises:
-            InputError: as :meth:`get_images`.
+            InputError: if the environment has another render mode than ``"rgb_array"``.
         """
         self._check_images()
         image: NDArray[np.uint8] | None = super().render(mode)
@@ -119,7 +125,7 @@ class SB3VecEnv(VecEnv):
     def _check_images(self) -> None:
         if self.render_mode != "rgb_array":
             raise InputError(
-                f"no images are drawn with render_mode={self.render_mode!r}; make the environment "
+                f"there are no images with render_mode={self.render_mode!r}; make the environment "
                 "with render_mode='rgb_array'"
             )
 
@@ -128,14 +134,18 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
-        """An attribute of the environment, once for each index."""
+        """Return an attribute of the environment, once for each index."""
         return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(
         self, attr_name: str, value: object, indices: int | Iterable[int] | None = None
     ) -> None:
-        """Refused: the environments are one."""
-        raise NotImplementedError("the environments of a batch share their attributes")
+        """Raise an error: single environments have no attributes.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("attributes of single environments cannot be set")
 
     def env_method(
         self,
@@ -144,30 +154,35 @@ class SB3VecEnv(VecEnv):
         indices: int | Iterable[int] | None = None,
         **method_kwargs: object,
     ) -> list[Any]:
-        """Refused: the environments are one."""
-        raise NotImplementedError("the environments of a batch have no methods of their own")
+        """Raise an error: single environments have no methods.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("methods of single environments cannot be called")
 
     def env_is_wrapped(
         self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
-        """Return True for SB3's ``Monitor``, whose work is done here; there is no other wrapper."""
+        """Return True for SB3's ``Monitor``, whose record is made here, else False."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
 
 def _rows(info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Split the info arrays ``(n,)`` of n environments into a dict for each."""
+    """Split info arrays ``(n,)`` into one dict for each environment."""
     keys = [key for key in info if f"_{key}" in info and not key.startswith("final_")]
     columns = [info[key].tolist() for key in keys]
     return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 class ScaledReward(VecEnvWrapper):
-    """Divides rewards for the optimiser; infos, and so logs, stay in eV.
+    """Wrapper that divides rewards for the optimiser; infos, and so logs, stay in eV.
 
-    Returns of 30 eV make the value's gradient drown the policy's under PPO's norm clipping.
+    With returns of 30 eV the gradient of the value would dominate that of the policy, as PPO clips
+    the norm of both together.
 
     Args:
-        venv: pays in eV.
+        venv: environment with rewards in eV.
         scale: eV.
     """
 
@@ -176,10 +191,10 @@ class ScaledReward(VecEnvWrapper):
         self.scale = scale
 
     def reset(self) -> VecEnvObs:
-        """Start all episodes."""
+        """Reset all environments and return their observations."""
         return self.venv.reset()
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Do the step."""
+        """Do the step and return observations, scaled rewards, ends and infos."""
         observation, rewards, dones, infos = self.venv.step_wait()
         return observation, rewards / self.scale, dones, infos

@@ -27,11 +27,15 @@ class Fragment:
         positions: ``(n, 3)`` float64, Å.
         ends: for each open end the index of its atom, and the unit vector ``(3,)`` that points
             away from the fragment; from a file there are none.
+        charge: total charge, e.
+        spin: multiplicity 2S + 1; None: the lowest that the number of electrons allows.
     """
 
     numbers: NDArray[np.int64]
     positions: NDArray[np.float64]
     ends: tuple[tuple[int, NDArray[np.float64]], ...] = ()
+    charge: int = 0
+    spin: int | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -1,4 +1,4 @@
-"""The environments: the rules of the game, written once, and their Gymnasium faces."""
+"""Gymnasium environments for molecular design, and the transition function that they share."""
 
 if __name__ != "molrl.envs":
     raise ImportError(

@@ -1,4 +1,4 @@
-"""Who draws the bag of an episode."""
+"""Bag samplers: they give the bag of atoms of each episode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,30 +10,38 @@ from molrl.bags import Bag
 
 
 class BagSampler(Protocol):
-    """Whoever draws bags; each environment has a copy of its own.
+    """Interface of a bag sampler; each environment has its own copy.
 
-    One that draws from a list has it as ``bags``.
+    A sampler that draws from a list has the list as the attribute ``bags``.
     """
 
     @property
     def elements(self) -> set[int]:
-        """Atomic numbers that can be in a bag."""
+        """Atomic numbers that a bag can contain."""
         ...
 
     def draw(self, rng: np.random.Generator) -> Bag:
-        """The bag of the next episode, drawn with the environment's own generator."""
+        """Draw the bag of the next episode.
+
+        Args:
+            rng: the environment's generator.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class FixedBagSampler:
-    """The same bag every time; draws nothing."""
+    """The same bag in every episode; no random number is used.
+
+    Attributes:
+        bag: the bag.
+    """
 
     bag: Bag
 
     @property
     def bags(self) -> Sequence[Bag]:
-        """The one."""
+        """The bag, as a list of one."""
         return [self.bag]
 
     @property
@@ -42,40 +50,48 @@ class FixedBagSampler:
         return set(self.bag)
 
     def draw(self, rng: np.random.Generator) -> Bag:
-        """The bag."""
+        """Return the bag."""
         return self.bag
 
 
 @dataclass(frozen=True)
 class UniformBagSampler:
-    """One of several bags, each as likely."""
+    """One of several bags, all equally likely.
+
+    Attributes:
+        bags: the bags.
+    """
 
     bags: Sequence[Bag]
 
     @property
     def elements(self) -> set[int]:
-        """Atomic numbers in any bag."""
+        """Atomic numbers in any of the bags."""
         return set().union(*self.bags)
 
     def draw(self, rng: np.random.Generator) -> Bag:
-        """A bag."""
+        """Draw a bag."""
         return self.bags[int(rng.integers(len(self.bags)))]
 
 
 @dataclass
 class CyclicBagSampler:
-    """Several bags in turn, from one that is drawn, so that environments are not in step."""
+    """Several bags in turn; the first one is drawn, so that parallel environments differ.
+
+    Attributes:
+        bags: the bags, in order.
+    """
 
     bags: Sequence[Bag]
     _next: int | None = field(default=None, init=False)
 
     @property
     def elements(self) -> set[int]:
-        """Atomic numbers in any bag."""
+        """Atomic numbers in any of the bags."""
         return set().union(*self.bags)
 
     def draw(self, rng: np.random.Generator) -> Bag:
-        """The next bag."""
+        """Return the next bag."""
         if self._next is None:
             self._next = int(rng.integers(len(self.bags)))
         bag = self.bags[self._next]

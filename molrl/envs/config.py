@@ -1,4 +1,4 @@
-"""What a molecular design environment can be told: its rules and its task."""
+"""Configuration of a molecular design environment: its rules, its reward and its task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
@@ -13,21 +13,39 @@ from molrl.energy import EnergyModel
 from molrl.errors import InputError, did_you_mean
 from molrl.validation import validated
 
-_MIN_CONTACT = 0.1  # Å; below it an energy model may take two atoms for one
+_MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
 _SMALLEST_RADII = 0.56  # Å, of two helium atoms: the smallest sum of covalent radii
 
 
 class Rules(BaseModel):
-    """What may be placed, and what ends an episode. Energies in eV, lengths in Å.
+    """Rules for placing atoms and for ending an episode. Energies in eV, lengths in Å.
 
-    An atom clashes if it is nearer to another than ``clash_fraction`` times the sum of their
-    covalent radii (Cordero et al. 2008), or nearer than ``clash_distance``. A solo atom (H, F, Cl,
-    Br) must have an atom that is none nearer than ``solo_distance``, unless it is the first.
-    An action that breaks a rule is refused: the canvas stays as it is and the episode ends at
-    ``min_reward``. An atom that pays less than ``min_reward`` or more than ``max_reward`` ends the
-    episode at ``min_reward`` too; real bonds never do, holes in a learned energy may. So does an
-    atom that leaves the energy model more uncertain of the canvas than ``max_uncertainty``; 0 is as
-    uncertain as the 99 % quantile of what it was fitted to and learnt.
+    An action that breaks a rule is refused: the canvas stays as it is and the episode ends with the
+    reward ``min_reward``. An accepted action places an atom, whose energy difference
+    r = E(canvas) + E(atom) - E(canvas + atom) is then checked: an atom outside ``min_reward`` to
+    ``max_reward`` is rejected, which ends the episode with ``min_reward`` too. Chemical bonds never
+    are outside; artefacts of a learned energy may be.
+
+    Attributes:
+        clash_fraction: two atoms clash if they are closer than this fraction of the sum of their
+            covalent radii (Cordero et al. 2008).
+        clash_distance: Å; two atoms clash if they are closer than this, whatever their elements.
+        monovalent_distance: Å; a monovalent atom (H, F, Cl, Br) must be closer than this to an atom
+            that is not monovalent, unless it is the first. None: no such rule.
+        min_reward: eV, smallest energy difference, and the reward of all that is refused, rejected
+            or failed.
+        max_reward: eV, largest energy difference; None: no limit.
+        max_uncertainty: largest uncertainty of the energy model for the canvas, on the model's own
+            scale, where 0 is the 99 % quantile of the data it was fitted to. None: no limit.
+        keep_rejected: whether a rejected atom stays on the canvas.
+        max_displacement: Å along each axis, of a new atom from the focal atom.
+
+    Raises:
+        InputError: if two atoms could be in one place.
+
+    Example:
+        >>> Rules(max_reward=20.0).clash_fraction
+        0.65
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,50 +56,62 @@ class Rules(BaseModel):
     clash_distance: float = Field(
         default=0.0, ge=0, le=2, description="Å, for every pair of elements"
     )
-    solo_distance: float | None = Field(default=2.0, gt=0, description="Å; None: no solo rule")
+    monovalent_distance: float | None = Field(default=2.0, gt=0, description="Å; None: no limit")
     min_reward: float = Field(default=-16.3, lt=0, description="eV")
     max_reward: float | None = Field(default=30.0, gt=0, description="eV; None: no upper limit")
     max_uncertainty: float | None = Field(
         default=None, description="of the energy model, on its own scale; None: no limit"
     )
     keep_rejected: bool = Field(
-        default=False, description="whether an atom rejected for what it pays stays on the canvas"
+        default=False, description="whether a rejected atom stays on the canvas"
     )
     max_displacement: float = Field(default=2.5, gt=0, le=100, description="Å, along each axis")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_keys(cls, values: object) -> object:
+        """Read ``solo_distance``, the former name of ``monovalent_distance`` in files."""
+        if not isinstance(values, Mapping) or "solo_distance" not in values:
+            return values
+        if "monovalent_distance" in values:
+            raise InputError("solo_distance is the old name of monovalent_distance; give one")
+        renamed = dict(values)
+        renamed["monovalent_distance"] = renamed.pop("solo_distance")
+        return renamed
+
     @model_validator(mode="after")
-    def _keeps_atoms_apart(self) -> Self:
+    def _check_atoms_stay_apart(self) -> Self:
         if max(self.clash_distance, self.clash_fraction * _SMALLEST_RADII) < _MIN_CONTACT:
             raise InputError(
-                "these let two atoms be in one place; "
+                "these allow two atoms in one place; "
                 "set clash_fraction to 0.18 or clash_distance to 0.1 Å at least"
             )
         return self
 
     @classmethod
     def named(cls, name: str) -> "Rules":
-        """The rules called ``"default"`` or ``"molgym"`` (Simm et al. 2020).
+        """Return the rules ``"default"`` or ``"molgym"`` (Simm et al. 2020).
 
         Raises:
-            InputError: if no rules are called so.
+            InputError: if the name is unknown.
         """
         if name not in _NAMED:
-            raise InputError(f"no rules are called {name!r}; {did_you_mean(name, _NAMED)}")
+            raise InputError(f"unknown rules {name!r}; {did_you_mean(name, _NAMED)}")
         return _NAMED[name]
 
     @classmethod
     def of(cls, rules: object) -> "Rules":
-        """Rules as they are, by name, or as a mapping of what differs from the default.
+        """Return rules from a name, a mapping of what differs from the default, or rules.
 
         Raises:
-            InputError: if a name or a key is not known, or a value does not fit.
+            InputError: if a name or a key is unknown, or a value does not fit.
         """
         if isinstance(rules, Rules):
             return rules
         if isinstance(rules, str):
             return cls.named(rules)
         if not isinstance(rules, Mapping):
-            raise InputError(f"rules are a name or a mapping, not {rules!r}")
+            raise InputError(f"rules must be a name or a mapping, not {rules!r}")
         return validated(cls, rules, "rules")
 
 
@@ -97,57 +127,67 @@ _NAMED = {
 }
 
 
-def _formula(bag: object) -> str:
+def to_bag(bag: object) -> Bag:
+    """Return a bag, given as a formula or as a bag.
+
+    Raises:
+        InputError: if it is neither.
+    """
     if not isinstance(bag, str | Bag):
-        raise InputError(f"a bag is a formula such as CH4O, not {bag!r}")
-    return Bag(bag).formula
+        raise InputError(f"a bag must be a formula such as CH4O, not {bag!r}")
+    return Bag(bag)
 
 
-def _numbers(elements: object) -> tuple[int, ...] | None:
-    """Atomic numbers, ascending, of symbols or atomic numbers."""
+def _to_formula(bag: object) -> str:
+    return to_bag(bag).formula
+
+
+def _to_numbers(elements: object) -> tuple[int, ...] | None:
+    """Return the atomic numbers, ascending, of symbols or atomic numbers."""
     if elements is None:
         return None
     if isinstance(elements, str) or not isinstance(elements, Sequence) or not elements:
-        raise InputError(f"elements are a list such as ['H', 'C'], not {elements!r}")
+        raise InputError(f"elements must be a list such as ['H', 'C'], not {elements!r}")
     numbers = set()
     for element in elements:
         number = atomic_numbers.get(element) if isinstance(element, str) else element
         if type(number) is not int or not 0 < number < len(chemical_symbols):
-            raise InputError(f"{element!r} among the elements is no element")
+            raise InputError(f"elements: unknown element {element!r}")
         numbers.add(number)
     return tuple(sorted(numbers))
 
 
-def _terms(reward: object) -> dict[str, Any]:
+def _to_terms(reward: object) -> dict[str, Any]:
     if not isinstance(reward, Mapping) or not reward:
-        raise InputError(f'a reward is a mapping such as {{"energy": 1.0}}, not {reward!r}')
+        raise InputError(f'a reward must be a mapping such as {{"energy": 1.0}}, not {reward!r}')
     for name in reward:
         if not isinstance(name, str):
-            raise InputError(f"a reward term has a name, not {name!r}")
+            raise InputError(f"the name of a reward term must be a string, not {name!r}")
     return dict(reward)
 
 
-Formula = Annotated[str, BeforeValidator(_formula)]
-Terms = Annotated[dict[str, Any], BeforeValidator(_terms)]
+Formula = Annotated[str, BeforeValidator(_to_formula)]
+Terms = Annotated[dict[str, Any], BeforeValidator(_to_terms)]
 
 
 class EnvOptions(BaseModel):
-    """What an environment can be told besides its task and its energy.
+    """Options of an environment besides its task and its energy model.
 
     Attributes:
-        elements: atomic numbers that an action chooses among, ascending; given as a list of
-            symbols. None: H, C, N, O and what can be in a bag.
-        canvas_size: slots on the canvas; the most atoms it takes.
+        elements: atomic numbers that an action chooses from, ascending; given as a list of symbols
+            or atomic numbers. None: H, C, N, O and the elements of the bags.
+        canvas_size: number of slots, which is the largest number of atoms on the canvas.
         rules: :class:`Rules`, ``"default"``, ``"molgym"``, or a mapping of what differs from the
             default.
-        reward: the terms that pay, each with its weight; see
+        reward: name of each reward term to its weight or its options; see
             :func:`molrl.rewards.build_reward`.
-        max_steps: atoms placed in an episode at most; it is truncated then. None: no limit.
+        max_steps: largest number of atoms placed in an episode, which is then truncated. None: no
+            limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    elements: Annotated[tuple[int, ...] | None, BeforeValidator(_numbers)] = None
+    elements: Annotated[tuple[int, ...] | None, BeforeValidator(_to_numbers)] = None
     canvas_size: int = Field(default=25, strict=True, ge=1, le=1000)
     rules: Annotated[Rules, BeforeValidator(Rules.of)] = Rules()
     reward: Terms = Field(default={"energy": 1.0})
@@ -155,29 +195,29 @@ class EnvOptions(BaseModel):
 
 
 class TaskConfig(EnvOptions):
-    """What every task is told. Everything but a model and a function goes into JSON.
+    """Configuration common to all tasks. All but models and functions can be written as JSON.
 
     Attributes:
-        energy: what pays: the name of an energy model, an ASE calculator, or a model.
+        energy: energy model used for the reward: its name, a model, or an ASE calculator.
     """
 
     energy: str | EnergyModel | BaseCalculator = "mace"
 
     @classmethod
     def of(cls, **options: Any) -> Self:  # noqa: ANN401 - checked by the schema
-        """The configuration that keyword arguments describe.
+        """Return the configuration that keyword arguments describe.
 
         Raises:
-            InputError: if one is not known or does not fit.
+            InputError: if an argument is unknown or does not fit.
         """
         return validated(cls, options, "the environment")
 
 
 class EnvConfig(TaskConfig):
-    """What a single bag is told.
+    """Configuration of the task of a single bag.
 
     Attributes:
-        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` names others.
+        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` gives another.
     """
 
     bag: Formula = "CH3NO"

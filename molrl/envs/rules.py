@@ -1,18 +1,16 @@
-"""The rules of the game, written once: one transition of many canvases at a time."""
+"""Transition function of the environments: one step of many canvases at a time."""
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
-import torch
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
 from molrl.envs.config import Rules
 from molrl.envs.state import CanvasState
 from molrl.errors import InputError
-from molrl.molecules import MoleculeBatch
-from molrl.rewards import EnergyDifference, Placed, Placements, Reward, RewardOutput
+from molrl.rewards import EnergyDifference, PlacedAtoms, Placements, Reward, RewardOutput
 
 ACTION_SIZE = 5
 MONOVALENT = np.isin(
@@ -25,9 +23,9 @@ Floats = NDArray[np.float64]
 
 
 class Reason(IntEnum):
-    """Why an episode ended; ``REASON_TEXTS`` has each one's words."""
+    """Reason for which an episode ended; ``REASON_TEXTS`` has the text of each."""
 
-    GOING_ON = 0
+    ONGOING = 0
     ELEMENT_NOT_IN_BAG = 1
     FOCUS_ON_AN_EMPTY_SLOT = 2
     OUT_OF_BOUNDS = 3
@@ -43,40 +41,40 @@ class Reason(IntEnum):
 
 
 REASON_TEXTS = np.array([r.name.lower().replace("_", " ") if r else "" for r in Reason], object)
-_ACCEPTED = np.isin(list(Reason), [Reason.GOING_ON, Reason.COMPLETE, Reason.STEP_LIMIT])
+_ACCEPTED = np.isin(list(Reason), [Reason.ONGOING, Reason.COMPLETE, Reason.STEP_LIMIT])
 _FAILED = np.isin(list(Reason), [Reason.ENERGY_FAILED, Reason.REWARD_FAILED])
 
 
 @dataclass(frozen=True)
 class TransitionContext:
-    """What a transition needs beside the state.
+    """Input of a transition besides the state and the actions.
 
     Attributes:
-        elements: ``(E,)`` int64, atomic numbers an action chooses among, ascending.
-        rules: what may be placed, and what ends an episode.
-        binding: the energy that a placed atom is judged by.
-        reward: what pays for an atom that is accepted.
-        max_steps: atoms placed in an episode at most, or None.
+        elements: ``(E,)`` int64, atomic numbers that an action chooses from, ascending.
+        rules: rules for placing atoms and for ending an episode.
+        energy_difference: energy differences, which decide whether an atom is rejected.
+        reward: reward of accepted atoms.
+        max_steps: largest number of atoms placed in an episode, or None.
     """
 
     elements: Ints
     rules: Rules
-    binding: EnergyDifference
+    energy_difference: EnergyDifference
     reward: Reward
     max_steps: int | None = None
 
 
 @dataclass(frozen=True)
 class Transition:
-    """What B actions led to.
+    """Result of B actions.
 
     Attributes:
-        state: the canvases afterwards; one whose action was refused is as it was.
+        state: canvases after the actions; a refused action leaves its canvas as it was.
         reward: ``(B,)`` float64, eV.
-        reason: ``(B,)`` int64, a :class:`Reason`; an episode goes on where it is 0.
-        terms: name of each reward term to ``(B,)`` float64, what it paid, eV; 0 where the action
-            was refused or the atom rejected.
-        failures: index of each canvas whose energy or reward failed, with what is told of it.
+        reason: ``(B,)`` int64, a :class:`Reason`; 0 where the episode has not ended.
+        terms: name of each reward term to its value times its weight, ``(B,)`` float64, eV; 0 where
+            the action was refused or the atom rejected.
+        failures: index of each canvas whose energy or reward failed, with the cause.
     """
 
     state: CanvasState
@@ -87,19 +85,19 @@ class Transition:
 
     @property
     def truncated(self) -> Bools:
-        """``(B,)`` bool: the episode was cut off at the limit of steps."""
+        """``(B,)`` bool: the episode was truncated at the limit of steps."""
         truncated: Bools = self.reason == Reason.STEP_LIMIT
         return truncated
 
     @property
     def terminated(self) -> Bools:
-        """``(B,)`` bool: the episode ended of itself."""
-        ended: Bools = self.reason != Reason.GOING_ON
+        """``(B,)`` bool: the episode ended for another reason."""
+        ended: Bools = self.reason != Reason.ONGOING
         return ended & ~self.truncated
 
     @property
     def reason_texts(self) -> NDArray[np.object_]:
-        """``(B,)`` str: the reasons in words, "" where an episode goes on."""
+        """``(B,)`` str: texts of the reasons, "" where the episode has not ended."""
         texts = REASON_TEXTS[self.reason]
         for i, failure in self.failures.items():
             texts[i] = f"{texts[i]}: {failure}"
@@ -107,8 +105,8 @@ class Transition:
 
 
 @dataclass(frozen=True)
-class _Moves:
-    """Decoded actions: indices are in range also where an action is not (``in_bag``, ...)."""
+class _DecodedActions:
+    """Decoded actions; indices are in range even where the action is not valid."""
 
     element: Ints  # (B,) index into the bag
     number: Ints  # (B,) atomic number
@@ -119,18 +117,19 @@ class _Moves:
 
 
 def checked_actions(actions: object, n: int, ignored: Bools | None = None) -> NDArray[np.float32]:
-    """Actions as an array, if they are actions.
+    """Return actions as an array after checking them.
 
     Args:
-        actions: what should be ``(n, 5)`` finite numbers.
-        n: how many environments act.
-        ignored: ``(n,)`` bool, environments whose action is not looked at.
+        actions: ``(n, 5)`` finite numbers.
+        n: number of environments.
+        ignored: ``(n,)`` bool, environments whose action is not used.
 
     Returns:
-        ``(n, 5)`` float32; rows that are ignored are 0.
+        ``(n, 5)`` float32; ignored rows are 0.
 
     Raises:
-        InputError: if the shape is wrong or a number is not finite; the environment is named.
+        InputError: if the shape is wrong or a number is not finite; the message has the index of
+            the environment.
     """
     try:
         with np.errstate(over="ignore"):
@@ -149,72 +148,71 @@ def checked_actions(actions: object, n: int, ignored: Bools | None = None) -> ND
 
 
 def transition(
-    state: CanvasState, actions: NDArray[np.float32], game: TransitionContext
+    state: CanvasState, actions: NDArray[np.float32], context: TransitionContext
 ) -> Transition:
-    """Place one atom on each canvas, as far as the rules allow.
+    """Place one atom on each canvas, where the rules allow it.
 
     Args:
         state: B canvases, none with an empty bag.
         actions: ``(B, 5)`` float32, finite: focus slot, index into the elements, and dx, dy, dz in
             Å from the focal atom; indices are rounded to the nearest integer. On an empty canvas
-            the atom goes to the origin, whatever focus and displacement are.
-        game: elements, rules and rewards.
+            the atom is placed at the origin, whatever the focus and the displacement are.
+        context: elements, rules and reward.
 
     Returns:
-        The transition. What is refused is not evaluated; the others cost one call of the reward.
+        The transition. Refused actions are not evaluated; all others together cost one call of the
+        energy model.
     """
-    moves = _decode(state, actions, game)
-    reason = _check(state, moves, game.rules)
-    reward = np.full(len(state), game.rules.min_reward)
-    terms = {name: np.zeros(len(state)) for name in game.reward.terms}
-    placed = np.flatnonzero(reason == Reason.GOING_ON)
+    decoded = _decode(state, actions, context)
+    reason = _check_actions(state, decoded, context.rules)
+    reward = np.full(len(state), context.rules.min_reward)
+    terms = {name: np.zeros(len(state)) for name in context.reward.terms}
+    placed = np.flatnonzero(reason == Reason.ONGOING)
     if not len(placed):
         return Transition(state, reward, reason, terms)
 
-    after = _place(state[placed], moves, placed)
-    outcome = _evaluate(after, moves.number[placed], state.energy[placed], game)
+    after = _place(state[placed], decoded, placed)
+    outcome = _evaluate(after, decoded.number[placed], state.energy[placed], context)
     reason[placed], reward[placed] = outcome.reason, outcome.reward
     for name, values in outcome.terms.items():
         terms[name][placed] = values
-    kept = _ACCEPTED[outcome.reason] | (game.rules.keep_rejected & ~_FAILED[outcome.reason])
+    kept = _ACCEPTED[outcome.reason] | (context.rules.keep_rejected & ~_FAILED[outcome.reason])
     failures = {int(placed[i]): text for i, text in outcome.failures.items()}
     state = state.updated(placed[kept], outcome.state[kept])
     return Transition(state, reward, reason, terms, failures)
 
 
 def _evaluate(
-    after: CanvasState, numbers: Ints, energy: Floats, game: TransitionContext
+    after: CanvasState, numbers: Ints, energy: Floats, context: TransitionContext
 ) -> Transition:
-    """What placed atoms lead to, if they stay where they are.
+    """Return the transition to ``after`` as if all placed atoms stayed on their canvases.
 
     Args:
         after: n canvases, each with its new atom.
         numbers: ``(n,)`` int64, atomic numbers of the new atoms.
         energy: ``(n,)`` float64, eV, of the canvases before.
-        game: rules and reward.
+        context: rules and reward.
     """
-    molecules = MoleculeBatch.from_padded(
-        torch.from_numpy(after.numbers), torch.from_numpy(after.positions).double()
-    )
-    payment = game.binding.compute_reward(Placements(molecules, numbers, energy))
-    after = replace(after, energy=payment.energy)
-    reason, failures = _judge(payment, after, game), dict(payment.failures)
-    terms = {name: np.zeros(len(after)) for name in game.reward.terms}
+    molecules = after.to_molecules()
+    output = context.energy_difference.compute_reward(Placements(molecules, numbers, energy))
+    after = replace(after, energy=output.energy)
+    reason, failures = _check_termination(output, after, context), dict(output.failures)
+    terms = {name: np.zeros(len(after)) for name in context.reward.terms}
     accepted = np.flatnonzero(_ACCEPTED[reason])
     if len(accepted):
-        placed = Placed(
+        placed = PlacedAtoms(
             molecules,
             after.n_fixed,
             after.shape,
-            payment.reward,
+            output.reward,
             after.energy,
-            payment.uncertainty,
-            payment.properties,
-            game.binding.model,
+            output.uncertainty,
+            output.properties,
+            context.energy_difference.model,
         )
         if len(accepted) < len(after):
             placed = placed[accepted]
-        for name, values in game.reward.compute_reward(
+        for name, values in context.reward.compute_reward(
             placed, reason[accepted] == Reason.COMPLETE
         ).items():
             terms[name][accepted] = values
@@ -224,26 +222,29 @@ def _evaluate(
                 int(i): f"{name} is not a finite number for {molecules[int(i)].bags()[0]}"
                 for i in failed
             }
-    stands = _ACCEPTED[reason]
+    # a term may have failed for an atom that was accepted
+    accepts = _ACCEPTED[reason]
     for values in terms.values():
-        values[~stands] = 0.0
-    reward = np.where(stands, sum(terms.values()), game.rules.min_reward)
+        values[~accepts] = 0.0
+    reward = np.where(accepts, sum(terms.values()), context.rules.min_reward)
     return Transition(after, reward, reason, terms, failures)
 
 
-def _decode(state: CanvasState, actions: NDArray[np.float32], game: TransitionContext) -> _Moves:
+def _decode(
+    state: CanvasState, actions: NDArray[np.float32], context: TransitionContext
+) -> _DecodedActions:
     rows = np.arange(len(state))
     focus, element = np.rint(actions[:, 0]), np.rint(actions[:, 1])
     empty = state.n_atoms == 0
     on_atom = (focus >= 0) & (focus < state.n_atoms)
-    known = (element >= 0) & (element < len(game.elements))
+    known = (element >= 0) & (element < len(context.elements))
     focus = np.where(on_atom, focus, 0).astype(np.int64)
     element = np.where(known, element, 0).astype(np.int64)
-    within = (np.abs(actions[:, 2:]) <= np.float32(game.rules.max_displacement)).all(1)
+    within = (np.abs(actions[:, 2:]) <= np.float32(context.rules.max_displacement)).all(1)
     displacement = np.where((within & ~empty)[:, None], actions[:, 2:], np.float32(0))
-    return _Moves(
+    return _DecodedActions(
         element=element,
-        number=game.elements[element],
+        number=context.elements[element],
         position=state.positions[rows, focus] + displacement,
         in_bag=known & (state.bag[rows, element] > 0),
         on_atom=on_atom | empty,
@@ -251,23 +252,23 @@ def _decode(state: CanvasState, actions: NDArray[np.float32], game: TransitionCo
     )
 
 
-def _check(state: CanvasState, moves: _Moves, rules: Rules) -> Ints:
-    """``(B,)`` int64: the first reason to refuse each move, else ``GOING_ON``."""
+def _check_actions(state: CanvasState, decoded: _DecodedActions, rules: Rules) -> Ints:
+    """Return ``(B,)`` int64: the first reason to refuse each action, else ``ONGOING``."""
     width = int(state.n_atoms.max(initial=1))
     numbers = state.numbers[:, :width]
-    vectors = state.positions[:, :width] - moves.position[:, None]
+    vectors = state.positions[:, :width] - decoded.position[:, None]
     squared = np.square(vectors).sum(-1)
     filled = numbers > 0
-    contact = rules.clash_fraction * (covalent_radii[numbers] + covalent_radii[moves.number, None])
-    contact = np.maximum(contact, rules.clash_distance)
+    radii = covalent_radii[numbers] + covalent_radii[decoded.number, None]
+    contact = np.maximum(rules.clash_fraction * radii, rules.clash_distance)
     clash = (filled & (squared < contact**2)).any(1)
-    if rules.solo_distance is None:
-        solo = np.zeros(len(state), bool)
+    if rules.monovalent_distance is None:
+        unbound = np.zeros(len(state), bool)
     else:
-        partner = filled & ~MONOVALENT[numbers] & (squared < rules.solo_distance**2)
-        solo = MONOVALENT[moves.number] & (state.n_atoms > 0) & ~partner.any(1)
+        partner = filled & ~MONOVALENT[numbers] & (squared < rules.monovalent_distance**2)
+        unbound = MONOVALENT[decoded.number] & (state.n_atoms > 0) & ~partner.any(1)
     return np.select(
-        [~moves.in_bag, ~moves.on_atom, ~moves.in_bounds, clash, solo],
+        [~decoded.in_bag, ~decoded.on_atom, ~decoded.in_bounds, clash, unbound],
         [
             Reason.ELEMENT_NOT_IN_BAG,
             Reason.FOCUS_ON_AN_EMPTY_SLOT,
@@ -275,40 +276,42 @@ def _check(state: CanvasState, moves: _Moves, rules: Rules) -> Ints:
             Reason.CLASH,
             Reason.SOLO_ATOM,
         ],
-        Reason.GOING_ON,
+        Reason.ONGOING,
     ).astype(np.int64)
 
 
-def _place(before: CanvasState, moves: _Moves, rows: NDArray[np.intp]) -> CanvasState:
-    """Take the atoms of ``moves[rows]`` out of the bags and put them on the canvases ``before``.
+def _place(before: CanvasState, decoded: _DecodedActions, rows: NDArray[np.intp]) -> CanvasState:
+    """Move the atoms of ``decoded[rows]`` from the bags to the canvases ``before``.
 
-    A bag that is empty then is filled again, if it has a refill left.
+    A bag that is empty then is refilled, if it has a refill left.
     """
     numbers, positions, bag = before.numbers.copy(), before.positions.copy(), before.bag.copy()
     canvas, slot = np.arange(len(before)), before.n_atoms
-    numbers[canvas, slot] = moves.number[rows]
-    positions[canvas, slot] = moves.position[rows]
-    bag[canvas, moves.element[rows]] -= 1
+    numbers[canvas, slot] = decoded.number[rows]
+    positions[canvas, slot] = decoded.position[rows]
+    bag[canvas, decoded.element[rows]] -= 1
     refilled = ~bag.any(1) & (before.refills > 0)
     bag[refilled] = before.refill[refilled]
     refills = before.refills - refilled
     return replace(before, numbers=numbers, positions=positions, bag=bag, refills=refills)
 
 
-def _judge(payment: RewardOutput, after: CanvasState, game: TransitionContext) -> Ints:
-    """``(n,)`` int64: why the episode of each placed atom ends, else ``GOING_ON``."""
-    rules = game.rules
-    high = np.inf if rules.max_reward is None else rules.max_reward
-    unsure = np.inf if rules.max_uncertainty is None else rules.max_uncertainty
-    limit = np.inf if game.max_steps is None else game.max_steps
+def _check_termination(
+    output: RewardOutput, after: CanvasState, context: TransitionContext
+) -> Ints:
+    """Return ``(n,)`` int64: why the episode of each placed atom ends, else ``ONGOING``."""
+    rules = context.rules
+    max_reward = np.inf if rules.max_reward is None else rules.max_reward
+    max_uncertainty = np.inf if rules.max_uncertainty is None else rules.max_uncertainty
+    max_steps = np.inf if context.max_steps is None else context.max_steps
     return np.select(
         [
-            ~np.isfinite(payment.reward),
-            payment.reward < rules.min_reward,
-            payment.reward > high,
-            payment.uncertainty > unsure,
+            ~np.isfinite(output.reward),
+            output.reward < rules.min_reward,
+            output.reward > max_reward,
+            output.uncertainty > max_uncertainty,
             ~after.bag.any(1),
-            after.n_atoms - after.n_fixed >= limit,
+            after.n_atoms - after.n_fixed >= max_steps,
         ],
         [
             Reason.ENERGY_FAILED,
@@ -318,5 +321,5 @@ def _judge(payment: RewardOutput, after: CanvasState, game: TransitionContext) -
             Reason.COMPLETE,
             Reason.STEP_LIMIT,
         ],
-        Reason.GOING_ON,
+        Reason.ONGOING,
     ).astype(np.int64)

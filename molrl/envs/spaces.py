@@ -1,4 +1,4 @@
-"""What agents see and do: the spaces of one environment, and observations of a state."""
+"""Observation and action spaces of an environment, and observations of a state."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from molrl.envs.state import CanvasState
 
-_ROUNDING = 1e-5  # by so much, relatively, sums of float32 displacements may pass their bound
+_ROUNDING = 1e-5  # relative error of sums of float32 displacements
 
 Observation = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes that the spaces of an environment follow from.
+    """Sizes that determine the spaces of an environment.
 
     Attributes:
-        n_elements: how many elements an action chooses among, E.
-        canvas_size: slots of the canvas, N.
-        max_displacement: Å along each axis, of a new atom from the focal one.
-        n_points: of the shape, P; 0 in tasks without one.
-        max_refills: of the bag; 0 in tasks that have none.
+        n_elements: number of elements that an action chooses from, E.
+        canvas_size: number of slots of the canvas, N.
+        max_displacement: Å along each axis, of a new atom from the focal atom.
+        n_points: number of points of the shape, P; 0 in tasks without a shape.
+        max_refills: number of refills of the bag; 0 in tasks without refills.
     """
 
     n_elements: int
@@ -33,12 +33,12 @@ class Layout:
 
     @property
     def reach(self) -> float:
-        """Å along each axis: how far from the origin an atom can be."""
+        """Å along each axis: largest distance of an atom from the origin."""
         return self.max_displacement * max(1, self.canvas_size - 1)
 
 
 def observation_space(layout: Layout) -> spaces.Dict:
-    """The space of the observation of one canvas; see :func:`observe`."""
+    """Return the space of the observation of one canvas; see :func:`observe`."""
     n, e, p = layout.canvas_size, layout.n_elements, layout.n_points
     reach = np.float32(layout.reach * (1 + _ROUNDING))
     keys: dict[str, spaces.Space[NDArray[np.generic]]] = {
@@ -56,7 +56,7 @@ def observation_space(layout: Layout) -> spaces.Dict:
 
 
 def action_space(layout: Layout) -> spaces.Box:
-    """The space of an action, ``(5,)`` float32: focus slot, element index, dx, dy, dz in Å."""
+    """Return the space of an action, ``(5,)`` float32: focus slot, element, dx, dy, dz in Å."""
     reach = [layout.max_displacement] * 3
     low = np.array([0, 0, *(-r for r in reach)], np.float32)
     high = np.array([layout.canvas_size - 1, layout.n_elements - 1, *reach], np.float32)
@@ -64,18 +64,22 @@ def action_space(layout: Layout) -> spaces.Box:
 
 
 def observe(state: CanvasState, layout: Layout) -> Observation:
-    """What agents see of B canvases, in arrays of its own.
+    """Return the observation of B canvases; its arrays share no memory with the state.
+
+    Args:
+        state: B canvases.
+        layout: sizes of the environment.
 
     Returns:
         ``numbers (B, N)`` int64, ``positions (B, N, 3)`` float32 Å, ``bag (B, E)`` int64,
-        ``focus_mask (B, N)`` int8: 1 for the slots that hold an atom, and for slot 0 of an empty
+        ``focus_mask (B, N)`` int8: 1 for slots that hold an atom, and for slot 0 of an empty
         canvas, where the focus does not matter, so that a masked choice is always possible;
-        ``element_mask (B, E)`` int8: 1 for the elements still in the bag; where the task has
-        them, ``points (B, P, 3)`` float32 Å and ``refills (B, 1)`` int64.
+        ``element_mask (B, E)`` int8: 1 for elements in the bag; in tasks that have them,
+        ``points (B, P, 3)`` float32 Å and ``refills (B, 1)`` int64.
     """
     focus_mask = (state.numbers > 0).view(np.int8)
     focus_mask[:, 0] = 1
-    seen: Observation = {
+    observation: Observation = {
         "numbers": state.numbers.copy(),
         "positions": state.positions.copy(),
         "bag": state.bag.copy(),
@@ -83,7 +87,7 @@ def observe(state: CanvasState, layout: Layout) -> Observation:
         "element_mask": (state.bag > 0).view(np.int8),
     }
     if layout.n_points:
-        seen["points"] = state.shape.copy()
+        observation["points"] = state.shape.copy()
     if layout.max_refills:
-        seen["refills"] = state.refills[:, None].copy()
-    return seen
+        observation["refills"] = state.refills[:, None].copy()
+    return observation

@@ -1,4 +1,4 @@
-"""A task: a configuration resolved, and what each of its episodes begins with."""
+"""Tasks: what an environment makes, resolved from a configuration."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,11 @@ from molrl.chemistry.fragments import Fragment
 from molrl.energy import load_energy
 from molrl.energy.counting import CountedEnergy
 from molrl.envs.bag_samplers import BagSampler, FixedBagSampler
-from molrl.envs.config import EnvConfig, TaskConfig
+from molrl.envs.config import EnvConfig, TaskConfig, to_bag
 from molrl.envs.rules import MONOVALENT, TransitionContext
 from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState, Instance
 from molrl.errors import InputError, did_you_mean
-from molrl.molecules import MoleculeBatch
 from molrl.registry import Registry
 from molrl.rewards import EnergyDifference, build_reward
 
@@ -36,7 +35,7 @@ TASKS = Registry(
         "complex": "molrl.envs.tasks.complex:SymmetricComplex",
     },
 )
-NOTHING = Fragment(np.zeros(0, np.int64), np.zeros((0, 3)))
+NO_ATOMS = Fragment(np.zeros(0, np.int64), np.zeros((0, 3)))
 NO_POINTS = np.zeros((0, 3), np.float32)
 
 ConfigT = TypeVar("ConfigT", bound=TaskConfig)
@@ -44,53 +43,64 @@ ConfigT = TypeVar("ConfigT", bound=TaskConfig)
 
 @dataclass(frozen=True)
 class ResetOptions:
-    """What the options of a reset choose in place of what the task has.
+    """Options of a reset, each of which replaces a part of the task for one episode.
 
     Attributes:
-        bags: who draws the bag.
-        fixed: atoms that stand there already.
-        shape: ``(P, 3)`` float32, Å.
+        sampler: bag sampler, or None for that of the task.
+        fixed: fixed atoms, or None for those of the task.
+        shape: ``(P, 3)`` float32, Å, points to fill, or None for those of the task.
     """
 
-    bags: BagSampler | None = None
+    sampler: BagSampler | None = None
     fixed: Fragment | None = None
     shape: NDArray[np.float32] | None = None
 
 
 class Task(Generic[ConfigT]):
-    """What every task is: who draws the bag, what stands there already, what is to be filled.
+    """Base class of the tasks: a bag sampler, fixed atoms and points to fill.
 
-    A task of one's own overrides :meth:`bag_sampler`, :meth:`fixed_atoms`, :meth:`points` or
-    ``refills``. It is pickled as its configuration: an energy model named by a string is loaded
-    again where it is unpickled, once per process.
+    A custom task sets ``Config`` and overrides :meth:`bag_sampler`, and :meth:`fixed_atoms`,
+    :meth:`points` or ``refills`` where it has them. It is pickled as its configuration: an energy
+    model named by a string is loaded again where it is unpickled, once per process.
 
     Args:
         config: the configuration.
 
     Attributes:
-        config: the same.
-        game: elements, rules and reward, for :func:`molrl.envs.rules.transition`.
-        energy_model: what pays, and counts what it is asked in this task.
-        layout: the sizes that the spaces follow from.
+        Config: class of the configuration.
+        option_names: keys of the options of ``reset``.
+        provides: what reward terms can require of the task: ``"fixed"`` atoms, a ``"shape"``.
+        config: the configuration.
+        context: elements, rules and reward, for :func:`molrl.envs.rules.transition`.
+        energy_model: energy model used for the reward; it counts the evaluations of this task.
+        layout: sizes that determine the spaces.
 
     Raises:
-        InputError: if the energy model or one of its elements is not known, or a bag cannot be
+        InputError: if the energy model or one of its elements is unknown, or a bag cannot be
             built.
+
+    Example:
+        >>> class Methane(Task[TaskConfig]):
+        ...     Config = TaskConfig
+        ...
+        ...     def bag_sampler(self) -> BagSampler:
+        ...         return FixedBagSampler(Bag("CH4"))
+        >>> env = MolDesignEnv(task=Methane, energy="gfn2")  # doctest: +SKIP
     """
 
     Config: ClassVar[type[TaskConfig]]
-    OPTIONS: ClassVar[tuple[str, ...]] = ("bag",)
-    OFFERS: ClassVar[tuple[str, ...]] = ()
+    option_names: ClassVar[tuple[str, ...]] = ("bag",)
+    provides: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config
-        self._source = self.bag_sampler()
+        self._sampler = self.bag_sampler()
         self._fixed = self.fixed_atoms({})
         self._shape = self.points({})
         self._elements = np.array(config.elements or sorted(self.default_elements), np.int64)
-        for bag in self.representatives():
-            self.counts(bag)
-        self._energies: dict[bytes, float] = {}
+        for bag in self.representative_bags():
+            self.count_atoms(bag)
+        self._energies: dict[tuple[bytes, bytes, int, int | None], float] = {}
         self.energy_model = CountedEnergy(load_energy(config.energy))
         self.layout = Layout(
             n_elements=len(self._elements),
@@ -99,12 +109,12 @@ class Task(Generic[ConfigT]):
             n_points=len(self._shape),
             max_refills=self.refills,
         )
-        self.check(self._fixed, self._shape)
-        reward = build_reward(config.reward, self.energy_model, self.OFFERS)
+        self.check_canvas(self._fixed, self._shape)
+        reward = build_reward(config.reward, self.energy_model, self.provides)
         for bag in self.known_bags():
-            reward.check_bag(self._finished(bag))
+            reward.check_bag(self._finished_bag(bag))
         uncertainty = config.rules.max_uncertainty is not None or "uncertainty" in config.reward
-        self.game = TransitionContext(
+        self.context = TransitionContext(
             self._elements,
             config.rules,
             EnergyDifference(self.energy_model, self._elements.tolist(), uncertainty, reward.wants),
@@ -116,142 +126,164 @@ class Task(Generic[ConfigT]):
         return type(self), (self.config,)
 
     def bag_sampler(self) -> BagSampler:
-        """Who draws the bags; each environment gets a copy."""
+        """Return the bag sampler of the task; each environment gets a copy."""
         raise NotImplementedError
 
     def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
-        """What stands on the canvas already, as the options of a reset choose."""
-        return NOTHING
+        """Return the atoms that are on the canvas from the first step on.
+
+        Args:
+            options: options of a reset; an option that is missing is that of the configuration.
+        """
+        return NO_ATOMS
 
     def points(self, options: Mapping[str, Any]) -> NDArray[np.float32]:
-        """``(P, 3)`` Å, the points to fill, as the options of a reset choose."""
+        """Return the points to fill, ``(P, 3)`` Å.
+
+        Args:
+            options: options of a reset; an option that is missing is that of the configuration.
+        """
         return NO_POINTS
 
     @property
     def refills(self) -> int:
-        """How often the bag is filled again when it is empty."""
+        """How many times an empty bag is refilled."""
         return 0
 
     @property
     def default_elements(self) -> set[int]:
-        """Atomic numbers an action chooses among, unless the configuration names them."""
-        return {1, 6, 7, 8} | self._source.elements
+        """Atomic numbers that an action chooses from, unless the configuration has them."""
+        return {1, 6, 7, 8} | self._sampler.elements
 
-    def representatives(self) -> Sequence[Bag]:
-        """Bags that the constructor checks."""
-        return [self._source.draw(np.random.default_rng(0))]
+    def representative_bags(self) -> Sequence[Bag]:
+        """Return the bags for which the constructor checks that they can be built."""
+        return [self._sampler.draw(np.random.default_rng(0))]
 
     def known_bags(self) -> Sequence[Bag]:
-        """All bags of episodes whose reset chooses none; none where compositions are drawn.
+        """Return all bags of episodes without options of reset, if the sampler has a list of them.
 
-        The constructor checks that their finished molecules can be paid for.
+        The constructor checks that the reward terms can be computed for their finished molecules.
         """
-        bags: Sequence[Bag] = getattr(self._source, "bags", [])
+        bags: Sequence[Bag] = getattr(self._sampler, "bags", [])
         return bags
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """Atomic numbers an action chooses among, ascending."""
+        """Atomic numbers that an action chooses from, ascending."""
         return tuple(self._elements.tolist())
 
     def new_sampler(self) -> BagSampler:
-        """A source of bags for one environment, at its beginning."""
-        return copy.copy(self._source)
+        """Return a bag sampler in its initial state, for one environment."""
+        return copy.copy(self._sampler)
 
-    def choose(self, options: Mapping[str, Any]) -> ResetOptions:
-        """What the options of a reset choose.
+    def parse_options(self, options: Mapping[str, Any]) -> ResetOptions:
+        """Return the options of a reset after checking them.
+
+        Args:
+            options: some of ``option_names``, with their values.
 
         Raises:
-            InputError: if one is not known or does not fit.
+            InputError: if an option is unknown or does not fit.
         """
         for key in options:
-            if key not in self.OPTIONS:
-                raise InputError(
-                    f"reset has no option {key!r}; {did_you_mean(str(key), self.OPTIONS)}"
-                )
+            if key not in self.option_names:
+                hint = did_you_mean(str(key), self.option_names)
+                raise InputError(f"unknown option {key!r} of reset; {hint}")
         if not options:
             return ResetOptions()
         fixed, shape = self.fixed_atoms(options), self.points(options)
-        self.check(fixed, shape)
-        bags = self.chosen_bags(options)
-        known: Sequence[Bag] | None = getattr(bags, "bags", None)
-        for bag in self.representatives() if known is None else known:
-            self.counts(bag, fixed)
+        self.check_canvas(fixed, shape)
+        sampler = self.sampler_of_options(options)
+        known: Sequence[Bag] | None = getattr(sampler, "bags", None)
+        for bag in self.representative_bags() if known is None else known:
+            self.count_atoms(bag, fixed)
         for bag in self.known_bags() if known is None else known:
-            self.game.reward.check_bag(self._finished(bag, fixed))
-        return ResetOptions(bags, fixed, shape)
+            self.context.reward.check_bag(self._finished_bag(bag, fixed))
+        return ResetOptions(sampler, fixed, shape)
 
-    def chosen_bags(self, options: Mapping[str, Any]) -> BagSampler | None:
-        """Who draws the bag instead, as the options of a reset choose."""
-        bag = options.get("bag")
-        return None if bag is None else FixedBagSampler(as_bag(bag))
-
-    def begin(self, rng: np.random.Generator, source: BagSampler, chosen: ResetOptions) -> Instance:
-        """What the next episode of one environment begins with.
+    def sampler_of_options(self, options: Mapping[str, Any]) -> BagSampler | None:
+        """Return the bag sampler that the options of a reset ask for, or None.
 
         Args:
-            rng: the environment's generator.
-            source: the environment's source of bags.
-            chosen: what is chosen for this episode.
+            options: options of a reset.
+        """
+        bag = options.get("bag")
+        return None if bag is None else FixedBagSampler(to_bag(bag))
+
+    def draw_instance(
+        self, rng: np.random.Generator, sampler: BagSampler, options: ResetOptions
+    ) -> Instance:
+        """Draw the initial conditions of the next episode of one environment.
+
+        Args:
+            rng: generator of the environment.
+            sampler: bag sampler of the environment.
+            options: options of this reset.
 
         Raises:
-            InputError: if the energy of what stands there cannot be had.
+            InputError: if the energy model has no energy for the fixed atoms.
         """
-        bag = (chosen.bags or source).draw(rng)
-        fixed = self._fixed if chosen.fixed is None else chosen.fixed
+        bag = (options.sampler or sampler).draw(rng)
+        fixed = self._fixed if options.fixed is None else options.fixed
         return Instance(
-            bag=self.counts(bag, fixed),
+            bag=self.count_atoms(bag, fixed),
             numbers=fixed.numbers,
             positions=fixed.positions,
             energy=self._energy(fixed),
             refills=self.refills,
-            shape=self._shape if chosen.shape is None else chosen.shape,
+            shape=self._shape if options.shape is None else options.shape,
+            charge=fixed.charge,
+            spin=fixed.spin or 0,
         )
 
-    def state(self, starts: Sequence[Instance]) -> CanvasState:
-        """Canvases as their episodes begin."""
-        return CanvasState.begin(starts, self.config.canvas_size)
+    def initial_state(self, instances: Sequence[Instance]) -> CanvasState:
+        """Return the initial canvases of episodes."""
+        return CanvasState.from_instances(instances, self.config.canvas_size)
 
-    def counts(self, bag: Bag, fixed: Fragment | None = None) -> NDArray[np.int64]:
-        """``(E,)`` int64: how many atoms of each element are in the bag.
+    def count_atoms(self, bag: Bag, fixed: Fragment | None = None) -> NDArray[np.int64]:
+        """Return ``(E,)`` int64: the number of atoms of each element in a bag.
 
         Args:
             bag: atoms to place.
-            fixed: atoms that stand there already; the task's, if None.
+            fixed: fixed atoms; None: those of the task.
 
         Raises:
-            InputError: if it cannot be built under the rules, or does not fit the canvas or the
-                elements.
+            InputError: if the bag cannot be built under the rules, or does not fit the canvas or
+                the elements.
         """
         fixed = self._fixed if fixed is None else fixed
         for number in bag:
             if number not in self._elements:
                 known = " ".join(chemical_symbols[z] for z in self._elements)
                 raise InputError(
-                    f"bag {bag} holds {chemical_symbols[number]}; elements are {known}"
+                    f"bag {bag} contains {chemical_symbols[number]}; elements are {known}"
                 )
         room = (self.config.canvas_size - len(fixed)) // (1 + self.refills)
         if bag.n_atoms > room:
             raise InputError(f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}")
-        heavy = ~MONOVALENT[[*bag, *fixed.numbers]]
-        if self.config.rules.solo_distance is not None and not heavy.any():
+        monovalent = MONOVALENT[[*bag, *fixed.numbers]]
+        if self.config.rules.monovalent_distance is not None and monovalent.all():
             raise InputError(
-                f"bag {bag} holds no heavy atom, so it cannot be built: H, F, Cl and Br are placed "
-                "next to another atom"
+                f"bag {bag} has monovalent atoms only, so it cannot be built: H, F, Cl and Br must "
+                "be placed next to an atom of another element"
             )
         return np.array([bag[z] for z in self._elements], np.int64)
 
-    def check(self, fixed: Fragment, shape: NDArray[np.float32]) -> None:
-        """Check what stands there already and what is to be filled.
+    def check_canvas(self, fixed: Fragment, shape: NDArray[np.float32]) -> None:
+        """Check fixed atoms and points to fill.
+
+        Args:
+            fixed: fixed atoms.
+            shape: ``(P, 3)`` Å.
 
         Raises:
-            InputError: if it does not fit the canvas, its space, or the energy model.
+            InputError: if they do not fit the canvas, its space, or the energy model.
         """
         for number in fixed.numbers.tolist():
             if number not in self.energy_model.elements:
                 raise InputError(
                     f"energy model {self.energy_model.name!r} does not know "
-                    f"{chemical_symbols[number]}, which stands on the canvas already"
+                    f"{chemical_symbols[number]}, which is among the fixed atoms"
                 )
         extent = float(np.abs(fixed.positions).max(initial=0.0))
         if extent > self.layout.max_displacement * max(0, len(fixed) - 1) + 1e-6:
@@ -259,30 +291,39 @@ class Task(Generic[ConfigT]):
         if np.abs(shape).max(initial=0.0) > self.layout.reach:
             raise InputError(f"the shape reaches farther than a canvas of {self.layout.reach} Å")
 
-    def _finished(self, bag: Bag, fixed: Fragment | None = None) -> Bag:
-        """The atoms on the canvas when all refills of a bag are placed."""
+    def _finished_bag(self, bag: Bag, fixed: Fragment | None = None) -> Bag:
+        """Return the atoms on the canvas when a bag and all its refills are placed."""
         fixed = self._fixed if fixed is None else fixed
         return Bag([*fixed.numbers.tolist(), *(1 + self.refills) * bag.numbers])
 
     def _energy(self, fixed: Fragment) -> float:
+        """Return the energy of fixed atoms in eV; each fragment is evaluated once."""
         if not len(fixed):
             return 0.0
-        key = fixed.numbers.tobytes() + fixed.positions.tobytes()
+        key = (fixed.numbers.tobytes(), fixed.positions.tobytes(), fixed.charge, fixed.spin)
         if key not in self._energies:
-            positions = fixed.positions.astype(np.float32)
-            output = self.energy_model.evaluate(
-                MoleculeBatch.from_arrays([(fixed.numbers, positions)])
+            instance = Instance(
+                bag=np.zeros(0, np.int64),
+                numbers=fixed.numbers,
+                positions=fixed.positions,
+                energy=0.0,
+                refills=0,
+                shape=NO_POINTS,
+                charge=fixed.charge,
+                spin=fixed.spin or 0,
             )
+            molecules = CanvasState.from_instances([instance], len(fixed)).to_molecules()
+            output = self.energy_model.evaluate(molecules)
             for failure in output.failures.values():
-                raise InputError(f"what stands on the canvas has no energy: {failure}")
+                raise InputError(f"the fixed atoms have no energy: {failure}")
             self._energies[key] = output.energy.item()
         return self._energies[key]
 
 
 class DesignTask(Task[EnvConfig]):
-    """Placing all atoms of one bag on an empty canvas.
+    """Task of placing all atoms of one bag on an empty canvas.
 
-    Options of ``reset``: ``{"bag": "C2H6O"}`` chooses the bag of this one episode.
+    Options of ``reset``: ``{"bag": "C2H6O"}`` sets the bag of this one episode.
 
     Config: the fields of :class:`molrl.envs.config.EnvConfig`: ``bag``.
     """
@@ -290,27 +331,16 @@ class DesignTask(Task[EnvConfig]):
     Config = EnvConfig
 
     def bag_sampler(self) -> FixedBagSampler:
-        """The one bag."""
+        """Return the sampler of the one bag."""
         return FixedBagSampler(Bag(self.config.bag))
 
 
-def as_bag(bag: object) -> Bag:
-    """A bag, given as one or as a formula.
+def check_fragment_name(name: object) -> str:
+    """Return the SMILES or the file name of a fragment after checking that it is a string.
 
     Raises:
-        InputError: if it is neither.
+        InputError: if it is not.
     """
-    if not isinstance(bag, str | Bag):
-        raise InputError(f"a bag is a formula such as CH4O, not {bag!r}")
-    return Bag(bag)
-
-
-def as_source(source: object) -> str:
-    """Where a fragment comes from, if it is a string.
-
-    Raises:
-        InputError: if it is none.
-    """
-    if not isinstance(source, str) or not source:
-        raise InputError(f"a fragment is a SMILES or the name of a file, not {source!r}")
-    return source
+    if not isinstance(name, str) or not name:
+        raise InputError(f"a fragment must be a SMILES or the name of a file, not {name!r}")
+    return name

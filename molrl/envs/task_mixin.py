@@ -1,4 +1,4 @@
-"""What the single and the vector environment have in common: what they show of their task."""
+"""Properties that the single and the vector environment share."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from molrl.envs.task import Task
 
 
 class TaskMixin:
-    """An environment on a task.
+    """Mixin of an environment that has a task.
 
     Attributes:
-        task: the task, resolved.
+        task: the task.
     """
 
     task: Task[Any]
@@ -22,26 +22,26 @@ class TaskMixin:
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """Atomic numbers an action chooses among, ascending."""
+        """Atomic numbers that an action chooses from, ascending."""
         return self.task.elements
 
     @property
     def energy_model(self) -> CountedEnergy:
-        """The energy model used for the reward; it counts what this environment asks it."""
+        """Energy model used for the reward; it counts the evaluations of this environment."""
         return self.task.energy_model
 
     @property
     def state(self) -> CanvasState:
-        """The canvases as they stand; of a single environment, a batch of one.
+        """Current state; that of a single environment is a batch of one.
 
         Raises:
             ResetNeeded: before the first reset.
         """
         if self._state is None:
-            raise ResetNeeded("there is no episode going on; call reset() first")
+            raise ResetNeeded("no episode has begun; call reset() first")
         return self._state
 
 
-def plain_seed(seed: object) -> Any:  # noqa: ANN401 - Gymnasium checks what it is
-    """Return a NumPy integer as a Python one, which Gymnasium insists on; all else as it is."""
+def to_int(seed: object) -> Any:  # noqa: ANN401 - Gymnasium checks what it is
+    """Convert a NumPy integer to a Python one, which Gymnasium requires; return all else as is."""
     return int(seed) if isinstance(seed, np.integer) else seed

@@ -1,4 +1,4 @@
-"""The environments for many molecules at once: one batched energy evaluation a step."""
+"""Vector environment for many molecules, with one batched energy evaluation per step."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, 
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
 from molrl.envs.task import ResetOptions, Task
-from molrl.envs.task_mixin import TaskMixin, plain_seed
+from molrl.envs.task_mixin import TaskMixin, to_int
 from molrl.envs.viewer import Draw, Viewer
 from molrl.errors import InputError, did_you_mean
 
@@ -24,40 +24,45 @@ Bools = NDArray[np.bool_]
 
 
 class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
-    """B environments of :class:`molrl.envs.design.MolDesignEnv` in one transition.
+    """B environments :class:`molrl.envs.design.MolDesignEnv`, stepped together.
 
-    Step for step the same as ``SyncVectorEnv`` over single ones, but a step costs one batched
-    evaluation of the energy, of the canvases that got an atom besides their first.
+    Equivalent to a ``SyncVectorEnv`` of B single environments, but a step costs one batched energy
+    evaluation, of the canvases that got an atom other than their first.
 
     Observation, action, reward, termination and info: those of the single environment with a first
         axis B; rewards ``(B,)`` float64, terminations and truncations ``(B,)`` bool. Each ``info``
-        array has a mask ``_<key>`` that says where it holds.
+        array has a mask ``_<key>`` of the environments that it has a value for.
 
-    Autoreset: ``"NextStep"`` (the default), ``"SameStep"`` (the last observation and info go to
-        ``info["final_obs"]`` and ``info["final_info"]``), ``"Disabled"`` (reset what has ended
-        with ``reset(options={"reset_mask": mask})``, mask ``(B,)`` bool).
+    Autoreset: ``"NextStep"`` (the default), ``"SameStep"`` (the last observation and info are
+        ``info["final_obs"]`` and ``info["final_info"]``), ``"Disabled"`` (reset environments that
+        ended with ``reset(options={"reset_mask": mask})``, mask ``(B,)`` bool).
 
-    Options of ``reset``: ``{"bag": "C2H6O"}``, or a list of B formulas, for this one episode; what
-        else the task lets one choose, for all environments.
+    Options of ``reset``: ``{"bag": "C2H6O"}``, or a list of B formulas, for this one episode; other
+        options of the task, for all environments.
 
-    Random: each environment draws from a generator of its own; a seed s gives them s, s + 1, ...
+    Randomness: each environment has its own generator; a seed s seeds them with s, s + 1, ...
 
     Args:
         num_envs: B.
         autoreset_mode: an ``AutoresetMode`` or its value.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
         max_episode_steps: the same as ``max_steps``; Gymnasium's name for it.
-        task: as for the single environment, and so are ``draw`` and ``config``.
-        draw: draws the pictures, in place of molrl's renderer.
-        config: the fields of the task's ``Config``.
+        task: a name in :data:`molrl.envs.task.TASKS`, or a custom class.
+        draw: function that draws the images; None: molrl's renderer.
+        config: fields of the task's ``Config``; see :class:`molrl.envs.design.MolDesignEnv`.
 
     Attributes:
         config: the resolved configuration.
-        task: what they are environments of.
-        endings: how many episodes ended for each :class:`molrl.envs.rules.Reason`, by its text.
+        task: the task.
+        endings: number of episodes that ended for each :class:`molrl.envs.rules.Reason`, by its
+            text.
 
     Raises:
-        InputError: if an argument is not known or does not fit, or the bag cannot be built.
+        InputError: if an argument is unknown or does not fit, or the bag cannot be built.
+
+    Example:
+        >>> envs = gym.make_vec("MolDesign-v0", 256, bag="CH4O", energy="gfn2")  # doctest: +SKIP
+        >>> obs, infos = envs.reset(seed=0)  # doctest: +SKIP
     """
 
     def __init__(
@@ -71,13 +76,13 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         **config: Any,  # noqa: ANN401 - see Args
     ) -> None:
         if type(num_envs) is not int or num_envs < 1:
-            raise InputError(f"num_envs is a number of environments, at least 1, not {num_envs!r}")
+            raise InputError(f"num_envs must be an integer of at least 1, not {num_envs!r}")
         self.num_envs = num_envs
         self.autoreset_mode = _checked_autoreset(autoreset_mode)
         self.metadata = {**MolDesignEnv.metadata, "autoreset_mode": self.autoreset_mode}
         if max_episode_steps is not None:
             if config.get("max_steps") is not None:
-                raise InputError("max_episode_steps and max_steps are one limit; name one of them")
+                raise InputError("max_episode_steps and max_steps are the same; give one of them")
             config["max_steps"] = max_episode_steps
         self.task = make_task(task, config)
         self.config = self.task.config
@@ -90,13 +95,17 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         self.endings: Counter[str] = Counter()
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
-        self._sources = [self.task.new_sampler() for _ in range(num_envs)]
+        self._samplers = [self.task.new_sampler() for _ in range(num_envs)]
         self._state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
         self._ended = np.ones(num_envs, bool)
 
-    def go_on_from(self, state: CanvasState) -> None:
-        """Take up B episodes that are under way, in place of the first reset."""
+    def resume_from(self, state: CanvasState) -> None:
+        """Resume B unfinished episodes, in place of the first reset.
+
+        Args:
+            state: B canvases, as :attr:`state` was when the episodes were interrupted.
+        """
         self._state = state
         self._rewards[:], self._ended[:] = 0.0, False
 
@@ -106,25 +115,28 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
-        """Clear all canvases, or those of a mask, and fill their bags.
+        """Begin episodes in all environments, or in those of a mask.
 
         Args:
-            seed: of the environments' generators, s + i for environment i; or B of them.
+            seed: seed s of the environments' generators, s + i for environment i; or B seeds.
             options: ``"bag"``, a formula or B of them, for this episode; ``"reset_mask"``, ``(B,)``
-                bool with at least one True: reset only these; what else the task lets one choose.
+                bool with at least one True: reset only these; other options of the task.
+
+        Returns:
+            Observations and infos; see the class.
 
         Raises:
-            InputError: if an option is not known, does not fit, or a bag cannot be built.
+            InputError: if an option is unknown or does not fit, or a bag cannot be built.
             ResetNeeded: if a mask leaves out environments that were never reset.
         """
         given = dict(options or {})
         mask = self._checked_mask(given.pop("reset_mask", None))
         if self._state is None and not mask.all():
             raise ResetNeeded("the first reset must be of all environments")
-        chosen = self._choose(given)
+        parsed = self._parse_options(given)
         rows = np.flatnonzero(mask)
         self._seed(seed, rows)
-        fresh = self._begin(rows, chosen)
+        fresh = self._begin(rows, parsed)
         self._state = fresh if self._state is None else self._state.updated(rows, fresh)
         self._rewards[mask], self._ended[mask] = 0.0, False
         return self._observe(), self._infos(self._state, _no_reasons(self.num_envs), {}, mask)
@@ -135,21 +147,24 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         """Place one atom on each canvas; in mode ``"NextStep"``, reset those that had ended.
 
         Args:
-            actions: ``(B, 5)`` float32; those of environments that reset are ignored.
+            actions: ``(B, 5)`` float32; those of environments that are reset are ignored.
+
+        Returns:
+            Observations, rewards in eV, terminations, truncations and infos; see the class.
 
         Raises:
             InputError: if the actions are not ``(B, 5)`` finite numbers; nothing has changed then.
             ResetNeeded: before the first reset, and in mode ``"Disabled"`` if one has ended.
         """
         before = self.state
-        self._check_going_on()
+        self._check_ongoing()
         array = checked_actions(actions, self.num_envs, ignored=self._ended)
-        acting, waiting = np.flatnonzero(~self._ended), np.flatnonzero(self._ended)
-        outcome = self._spread(transition(before[acting], array[acting], self.task.game), acting)
+        acting, resetting = np.flatnonzero(~self._ended), np.flatnonzero(self._ended)
+        outcome = self._expand(transition(before[acting], array[acting], self.task.context), acting)
         state, reasons = outcome.state, outcome.reason_texts
-        if len(waiting):
-            state = state.updated(waiting, self._begin(waiting))
-        ended = outcome.reason != Reason.GOING_ON
+        if len(resetting):
+            state = state.updated(resetting, self._begin(resetting))
+        ended = outcome.reason != Reason.ONGOING
         self.endings.update(REASON_TEXTS[outcome.reason[ended]])
         infos: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
@@ -165,19 +180,20 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         rewards = outcome.reward.copy()
         return self._observe(), rewards, outcome.terminated, outcome.truncated, infos
 
-    # Tuples of one for each environment, as in Gymnasium's SyncVectorEnv; the base class has one.
+    # A tuple with one item for each environment, as in SyncVectorEnv; the base class has one item.
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """The environments' own generators."""
+        """Generators of the environments."""
         return tuple(self._generator(i) for i in range(self.num_envs))
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The seeds of the environments' generators."""
-        return tuple(self._seeds[i] for i, _ in enumerate(self.np_random))  # which seeds them all
+        """Seeds of the environments' generators."""
+        seeded = self.np_random  # an environment without a seed gets one here
+        return tuple(self._seeds[: len(seeded)])
 
     def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:
-        """Each canvas as an image or a table, as in the single one; None without a mode."""
+        """Return an image or a table of each canvas; None without a render mode."""
         if self.render_mode is None:
             return None
         return tuple(
@@ -192,15 +208,15 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         if seed is None:
             return
         if isinstance(seed, Sequence | np.ndarray):
-            seeds = [plain_seed(own) for own in seed]
+            seeds = [to_int(each) for each in seed]
         else:
-            seeds = [plain_seed(seed) + i for i in range(self.num_envs)]
+            seeds = [to_int(seed) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds for {self.num_envs} environments")
         for i in rows:
             if seeds[i] is not None:
                 self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
-                self._sources[i] = self.task.new_sampler()
+                self._samplers[i] = self.task.new_sampler()
 
     def _generator(self, i: int) -> np.random.Generator:
         generator = self._generators[i]
@@ -210,27 +226,28 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         return generator
 
     def _begin(
-        self, rows: NDArray[np.intp], chosen: Sequence[ResetOptions] | None = None
+        self, rows: NDArray[np.intp], parsed: Sequence[ResetOptions] | None = None
     ) -> CanvasState:
-        """The next episodes of environments ``rows``."""
-        starts = []
+        """Return the initial state of the next episodes of environments ``rows``."""
+        instances = []
         for i in rows:
-            choice = ResetOptions() if chosen is None else chosen[i]
-            starts.append(self.task.begin(self._generator(i), self._sources[i], choice))
-        return self.task.state(starts)
+            options = ResetOptions() if parsed is None else parsed[i]
+            sampler = self._samplers[i]
+            instances.append(self.task.draw_instance(self._generator(i), sampler, options))
+        return self.task.initial_state(instances)
 
-    def _choose(self, options: Mapping[str, Any]) -> list[ResetOptions] | None:
+    def _parse_options(self, options: Mapping[str, Any]) -> list[ResetOptions] | None:
         if not options:
             return None
         bags = options.get("bag")
         if isinstance(bags, str) or not isinstance(bags, Sequence):
-            return [self.task.choose(options)] * self.num_envs
+            return [self.task.parse_options(options)] * self.num_envs
         if len(bags) != self.num_envs:
             raise InputError(f"{len(bags)} bags for {self.num_envs} environments")
-        return [self.task.choose({**options, "bag": bag}) for bag in bags]
+        return [self.task.parse_options({**options, "bag": bag}) for bag in bags]
 
-    def _spread(self, outcome: Transition, acting: NDArray[np.intp]) -> Transition:
-        """The transition of some environments as one of all, in which the others did nothing."""
+    def _expand(self, outcome: Transition, acting: NDArray[np.intp]) -> Transition:
+        """Extend a transition of some environments to all, of which the others did not act."""
         if len(acting) == self.num_envs:
             return outcome
         reward, reason = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
@@ -242,7 +259,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         state = self.state.updated(acting, outcome.state)
         return Transition(state, reward, reason, terms, failures)
 
-    def _check_going_on(self) -> None:
+    def _check_ongoing(self) -> None:
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
             ended = np.flatnonzero(self._ended).tolist()
             raise ResetNeeded(f"environments {ended} have ended; reset them with a reset_mask")
@@ -268,7 +285,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         terms: Mapping[str, NDArray[np.float64]],
         mask: Bools,
     ) -> dict[str, Any]:
-        """Info arrays as ``VectorEnv`` defines them: each with a mask, nothing where it is False.
+        """Return info arrays as ``VectorEnv`` defines them, each with its mask.
 
         Terms that are not given are 0.
         """
@@ -279,7 +296,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
             "n_atoms": np.where(mask, state.n_atoms, 0),
             "reason": texts,
         }
-        for name in self.task.game.reward.terms:
+        for name in self.task.context.reward.terms:
             arrays[f"reward_{name}"] = np.where(mask, terms.get(name, 0.0), 0.0)
         infos: dict[str, Any] = {}
         for key, array in arrays.items():
@@ -293,7 +310,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         terms: Mapping[str, NDArray[np.float64]],
         ended: Bools,
     ) -> dict[str, Any]:
-        """The last observation and info of what has ended, as ``VectorEnv`` defines them."""
+        """Return the last observations and infos of episodes that ended, as in ``VectorEnv``."""
         last = observe(state[ended], self.task.layout)
         final_obs = np.full(len(ended), None, object)
         for row, i in enumerate(np.flatnonzero(ended)):
@@ -310,7 +327,7 @@ def _checked_autoreset(mode: str | AutoresetMode) -> AutoresetMode:
     values = [known.value for known in AutoresetMode]
     if isinstance(mode, AutoresetMode) or mode in values:
         return AutoresetMode(mode)
-    raise InputError(f"no autoreset mode is called {mode!r}; {did_you_mean(str(mode), values)}")
+    raise InputError(f"unknown autoreset mode {mode!r}; {did_you_mean(str(mode), values)}")
 
 
 def _no_reasons(n: int) -> NDArray[np.object_]:

@@ -1,4 +1,4 @@
-"""Who draws the pictures: a canvas as an image or as a table."""
+"""Rendering of a canvas as an image or as a table."""
 
 from collections.abc import Callable
 
@@ -18,30 +18,31 @@ Draw = Callable[[NDArray[np.int64], NDArray[np.float32]], Image]  # numbers (n,)
 
 
 class Viewer:
-    """Draws canvases in one way.
+    """Renderer of canvases in one render mode.
 
     Args:
         mode: ``"rgb_array"``, ``"ansi"`` or None.
         elements: atomic numbers of the bag's columns.
-        draw: draws the images, ``(height, width, 3)`` uint8; molrl's renderer, if None.
+        draw: function that returns an image ``(height, width, 3)`` uint8 of atoms; None:
+            :func:`draw_canvas`.
 
     Raises:
-        InputError: if there is no such mode.
+        InputError: if the mode is unknown.
     """
 
     def __init__(self, mode: str | None, elements: tuple[int, ...], draw: Draw | None) -> None:
         if mode is not None and mode not in RENDER_MODES:
             hint = did_you_mean(str(mode), RENDER_MODES)
-            raise InputError(f"no render mode is called {mode!r}; {hint}")
+            raise InputError(f"unknown render mode {mode!r}; {hint}")
         self._mode, self._elements, self._draw = mode, elements, draw or draw_canvas
 
     def render(self, state: CanvasState, i: int, reward: float) -> Image | str:
-        """Canvas ``i`` of a state as an image or a table.
+        """Return an image or a table of one canvas.
 
         Args:
             state: B canvases.
-            i: which.
-            reward: eV, of the last atom.
+            i: index of the canvas.
+            reward: eV, of the last action.
         """
         n = int(state.n_atoms[i])
         numbers, positions = state.numbers[i, :n], state.positions[i, :n]
@@ -56,12 +57,12 @@ class Viewer:
             f"{slot:4d}  {chemical_symbols[z]:<2} " + " ".join(f"{x:9.3f}" for x in xyz)
             for slot, (z, xyz) in enumerate(zip(numbers, positions, strict=True))
         ]
-        again = f", filled {state.refills[i]} more times" if state.refills[i] else ""
+        refills = f", refills left: {state.refills[i]}" if state.refills[i] else ""
         return "\n".join(
             [
                 "slot  atom     x/Å       y/Å       z/Å",
                 *rows,
-                f"bag left: {' '.join(left) or 'nothing'}{again}",
+                f"bag left: {' '.join(left) or 'nothing'}{refills}",
                 f"energy: {state.energy[i]:.3f} eV   last reward: {reward:.3f} eV",
                 "",
             ]
@@ -69,7 +70,15 @@ class Viewer:
 
 
 def draw_canvas(numbers: NDArray[np.int64], positions: NDArray[np.float32]) -> Image:
-    """Balls and sticks; see :func:`molrl.plotting.molecules.draw_molecule`."""
+    """Draw atoms as balls and sticks; see :func:`molrl.plotting.molecules.draw_molecule`.
+
+    Args:
+        numbers: ``(n,)`` int64, atomic numbers.
+        positions: ``(n, 3)`` float32, Å.
+
+    Returns:
+        ``(400, 400, 3)`` uint8.
+    """
     from molrl.chemistry.bonds import bonded_atoms
     from molrl.molecules import MoleculeBatch
     from molrl.plotting.molecules import draw_molecule

@@ -1,4 +1,4 @@
-"""The model card of a fitted energy model: what it is, what it was fitted to, how good and fast."""
+"""The model card of a fitted energy model: its data, errors and speed."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ _SECONDS = 0.5  # for which the speed is measured
 
 @dataclass(frozen=True)
 class Card:
-    """What a model card says.
+    """A model card.
 
     Attributes:
         model: name and hash of the energy model.
@@ -63,7 +63,7 @@ def write_card(
     config: FitConfig,
     fitted_per_second: float | None,
 ) -> Card:
-    """Judge a fitted model, and write ``card.json``, ``card.md``, ``parity.png``, ``curve.png``.
+    """Evaluate a fitted model, and write ``card.json``, ``card.md``, ``parity.png``, ``curve.png``.
 
     Args:
         folder: of the fit; its log is drawn.

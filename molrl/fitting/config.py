@@ -1,4 +1,4 @@
-"""What a fit is told."""
+"""Config of a fit."""
 
 from typing import Annotated
 

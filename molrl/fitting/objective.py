@@ -1,4 +1,4 @@
-"""What a fit makes small: the errors of energies and forces, compiled into few kernels if asked."""
+"""The loss of a fit: errors of energies and forces, compiled into few kernels if asked."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from molrl.molecules import MoleculeBatch
 
 _ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count as squares
 _FORCE_WIDTH = 0.05  # eV/Å; likewise
-_STEEP = 10.0  # eV/Å; the error of a structure with forces like this counts half
+_STEEP = 10.0  # eV/Å; errors of a structure with forces as large count half
 _DUMMY_ATOMS = 2  # of each element; see with_dummy_molecule
 _APART = 3.0  # Å between dummy atoms, so that most have two neighbours
 
@@ -50,7 +50,7 @@ class Objective:
     def __call__(
         self, molecules: MoleculeBatch, energy: Tensor, forces: Tensor, largest_force: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss, and the mean errors of energy, eV/atom, and forces, eV/Å.
+        """Compute the loss, and the mean errors of energy, eV/atom, and forces, eV/Å.
 
         Args:
             molecules: at least one, each of one atom or more, on the network's device.
@@ -84,7 +84,7 @@ def _check_compiler() -> None:
 def _errors(
     potential: Potential, graph: Graph, energy: Tensor, forces: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Sizes of the errors: ``(n_molecules,)`` eV and ``(n_atoms_total,)`` eV/Å, no dummies."""
+    """Compute the sizes of errors: ``(n_molecules,)`` eV, ``(n_atoms_total,)`` eV/Å."""
     predicted, force = potential.predict(graph)
     wrong = force[: len(forces)] - forces
     # (the small number keeps the gradient of a force without error finite)

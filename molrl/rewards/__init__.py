@@ -1,17 +1,17 @@
-"""Rewards: terms over an energy model and the chemistry, that compose with weights."""
+"""Rewards: weighted sums of terms over an energy model and the chemistry of molecules."""
 
 from molrl.rewards.energy_difference import EnergyDifference, Placements, RewardOutput
-from molrl.rewards.interface import Placed, RewardTerm
-from molrl.rewards.registry import REWARD_TERMS, Reward, build_reward, names_code
+from molrl.rewards.interface import PlacedAtoms, RewardTerm
+from molrl.rewards.registry import REWARD_TERMS, Reward, build_reward, contains_code
 
 __all__ = [
     "REWARD_TERMS",
     "EnergyDifference",
-    "Placed",
+    "PlacedAtoms",
     "Placements",
     "Reward",
     "RewardOutput",
     "RewardTerm",
     "build_reward",
-    "names_code",
+    "contains_code",
 ]

@@ -1,4 +1,4 @@
-"""Reward terms that are chemistry, and a user's own."""
+"""Reward terms from chemistry, and user-defined reward terms."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -7,36 +7,41 @@ import numpy as np
 
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
-from molrl.rewards.interface import Floats, Placed
+from molrl.rewards.interface import Floats, PlacedAtoms
 
 
-class Valid:
-    """At the end: 1 for a valid molecule, else 0.
+class ValidityReward:
+    """Reward at the end: 1 for a valid molecule, else 0.
 
-    Valid: one fragment, neutral, all valences satisfied, by RDKit on the coordinates; see
-    :class:`molrl.chemistry.bonds.Validity`.
+    A valid molecule is connected and neutral, and all its valences are satisfied, as RDKit
+    perceives it from the coordinates; see :class:`molrl.chemistry.bonds.Validity`.
+
+    Args:
+        model: not used.
     """
 
     at_end: ClassVar[bool] = True
-    needs: ClassVar[str] = ""
 
     def __init__(self, model: EnergyModel) -> None:
         pass
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` 0 or 1."""
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return ``(n,)`` float64, 0 or 1."""
         from molrl.chemistry.bonds import validity
 
         return validity(placed.molecules).valid.astype(np.float64)
 
 
 class CustomTerm:
-    """At the end: what a function of one's own says of the finished molecules.
+    """Reward at the end: a user-defined function of the finished molecules.
 
     Args:
-        call: takes a :class:`~molrl.molecules.MoleculeBatch` of n molecules, returns n numbers. If
-            it has an attribute ``wants``, names of properties of the energy model such as
-            ``("dipole",)``, it takes a second argument: a mapping of each name to n arrays.
+        call: function of a :class:`~molrl.molecules.MoleculeBatch` of n molecules that returns n
+            numbers. If it has an attribute ``wants``, a tuple of properties of the energy model
+            such as ``("dipole",)``, its second argument is a mapping of each of them to n arrays.
+
+    Raises:
+        InputError: if ``wants`` is a string.
 
     Example:
         >>> def polarity(molecules, properties):
@@ -46,26 +51,27 @@ class CustomTerm:
     """
 
     at_end: ClassVar[bool] = True
-    needs: ClassVar[str] = ""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
         wants = getattr(call, "wants", ())
         if isinstance(wants, str):
-            raise InputError(f"what a reward wants is a tuple such as ('dipole',), not {wants!r}")
+            raise InputError(
+                f"wants of a reward function must be a tuple such as ('dipole',), not {wants!r}"
+            )
         self.wants: tuple[str, ...] = tuple(wants)
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)``.
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return the values of the function, ``(n,)`` float64.
 
         Raises:
             InputError: if the function does not return one number per molecule.
         """
-        wanted = [placed.properties] if self.wants else []
-        values = np.asarray(self._call(placed.molecules, *wanted), dtype=np.float64)
+        properties = [placed.properties] if self.wants else []
+        values = np.asarray(self._call(placed.molecules, *properties), dtype=np.float64)
         if values.shape != (len(placed),):
             raise InputError(
-                f"a reward of one's own returns {len(placed)} numbers for as many molecules, "
+                f"a reward function must return {len(placed)} numbers for as many molecules, "
                 f"not an array of shape {values.shape}"
             )
         return values

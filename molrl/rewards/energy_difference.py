@@ -1,4 +1,4 @@
-"""What each new atom binds: the energy that every step is judged by, and most are paid by."""
+"""Energy difference of each placed atom, by which atoms are rejected and mostly rewarded."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from molrl.molecules import MoleculeBatch
 
 @dataclass(frozen=True)
 class Placements:
-    """Atoms just placed, to be paid for.
+    """Atoms that were just placed on n canvases.
 
     Attributes:
-        molecules: n canvases, the new atom the last of each.
+        molecules: n canvases, each with its new atom as the last.
         numbers: ``(n,)`` int64, atomic number of each new atom.
-        energy: ``(n,)`` float64, eV, of each canvas before; 0 for one that was empty.
+        energy: ``(n,)`` float64, eV, of each canvas before; 0 for an empty canvas.
     """
 
     molecules: MoleculeBatch
@@ -32,16 +32,15 @@ class Placements:
 
 @dataclass(frozen=True)
 class RewardOutput:
-    """What was paid for n placements.
+    """Energy differences of n placements.
 
     Attributes:
         reward: ``(n,)`` float64, eV; NaN where the energy failed.
         energy: ``(n,)`` float64, eV, of each canvas with its new atom; NaN where it failed.
-        uncertainty: ``(n,)`` float64, of the same; NaN where it was not asked for.
-        properties: name of each property that was asked for to one array for each placement:
-            that of the molecule, or ``(n_atoms, ...)`` of its atoms; under ASE's names and in its
-            units.
-        failures: index of each placement whose energy failed, with the reason.
+        uncertainty: ``(n,)`` float64, of each canvas; NaN where it was not requested.
+        properties: name of each requested property to one array for each placement: that of the
+            molecule, or ``(n_atoms, ...)`` of its atoms; ASE's names and units.
+        failures: index of each placement whose energy failed, with the cause.
     """
 
     reward: NDArray[np.float64]
@@ -52,21 +51,21 @@ class RewardOutput:
 
 
 class EnergyDifference:
-    """What a new atom e binds to the canvas C: r = E(C) + E(e) - E(C + e), in eV.
+    """Energy difference r = E(C) + E(e) - E(C + e) of a new atom e on a canvas C, in eV.
 
     Over an episode it adds up to the atomisation energy, whatever the order of placement
-    (Simm et al. 2020, eq. 1). The first atom is paid exactly 0, and is evaluated only for
-    properties.
+    (Simm et al. 2020, eq. 1). For the first atom it is exactly 0; first atoms are evaluated only
+    for properties.
 
     Args:
-        model: the energy.
-        elements: atomic numbers that may be placed.
-        uncertainty: whether the model is asked for its uncertainty too, in the same call.
-        properties: what else it is asked for in that call, under ASE's names.
+        model: energy model.
+        elements: atomic numbers that can be placed.
+        uncertainty: whether the uncertainty is computed in the same evaluation.
+        properties: other properties that are computed in that evaluation, under ASE's names.
 
     Raises:
-        InputError: if the model does not know an element, has no energy for its atom, or offers
-            no uncertainty or property that it is asked for.
+        InputError: if the model does not know an element, has no energy for its atom, or does not
+            offer the uncertainty or a property.
     """
 
     def __init__(
@@ -92,9 +91,10 @@ class EnergyDifference:
             self._atoms[number] = known[number]
 
     def compute_reward(self, placements: Placements) -> RewardOutput:
-        """Pay for ``placements``: one batched evaluation of those that are no first atom.
+        """Compute the energy differences of placements in one batched evaluation.
 
-        Where properties are asked for, first atoms are in that evaluation too.
+        Args:
+            placements: n placements; first atoms are evaluated only if properties are requested.
         """
         atoms = self._atoms[placements.numbers]
         energy = atoms.copy()
@@ -127,10 +127,13 @@ def split_property(
     """Split a property of a batch into one array for each molecule.
 
     Args:
-        name: ASE's, which says whether it is a property of molecules or of atoms; one that ASE
-            does not know is of molecules.
+        name: name in ASE, which determines whether it is a property of molecules or of atoms; one
+            that ASE does not know is a property of molecules.
         values: ``(n_molecules, ...)`` or ``(n_atoms_total, ...)``.
         molecules: the batch.
+
+    Returns:
+        ``n_molecules`` arrays.
     """
     array = values.cpu().double().numpy()
     if name in all_outputs and "natoms" in all_outputs[name].shapespec:

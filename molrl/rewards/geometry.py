@@ -1,4 +1,4 @@
-"""Reward terms that are distances: from a solute, from a shape, from a sphere."""
+"""Reward terms from distances: to fixed atoms, to a shape, to a sphere."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -7,21 +7,25 @@ import numpy as np
 
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
-from molrl.rewards.interface import Floats, Placed
+from molrl.rewards.interface import Floats, PlacedAtoms
 
 
-class FromFixed:
-    """For every new atom: less its distance from the nearest fixed atom, Å."""
+class FixedAtomDistance:
+    """Reward of every atom: minus its distance from the nearest fixed atom, Å.
+
+    Args:
+        model: not used.
+    """
 
     at_end: ClassVar[bool] = False
-    needs: ClassVar[str] = "fixed"
+    requires: ClassVar[str] = "fixed"
 
     def __init__(self, model: EnergyModel) -> None:
         pass
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` Å, never positive."""
-        distances = _from_new(placed)
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return ``(n,)`` float64, Å, never positive."""
+        distances = _distances_from_new(placed)
         molecules = placed.molecules
         owner = molecules.molecule.numpy()
         rank = np.arange(len(owner)) - molecules.starts.numpy()[owner]
@@ -31,53 +35,59 @@ class FromFixed:
         return -nearest
 
 
-class OutOfShape:
-    """For every new atom: less its distance from the shape, Å.
+class ShapeDistance:
+    """Reward of every atom: minus its distance from the shape, Å.
 
-    The mean of its distances r from the shape's points, weighted by softmax(-sharpness r), which
-    is smooth where the nearest point changes; SiMGen's prior pulls by the same weights
-    (Elijošius et al. 2024).
+    The distance is the mean of the distances r from the points of the shape, weighted by
+    softmax(-sharpness r), which is smooth where the nearest point changes. The prior of SiMGen has
+    the same weights (Elijošius et al. 2024).
 
     Args:
         model: not used.
         sharpness: 1/Å.
-        free: Å, a distance that costs nothing.
+        free: Å, subtracted from the distance, which is then at least 0.
+
+    Raises:
+        InputError: if ``sharpness`` is not positive or ``free`` is negative.
     """
 
     at_end: ClassVar[bool] = False
-    needs: ClassVar[str] = "shape"
+    requires: ClassVar[str] = "shape"
 
     def __init__(self, model: EnergyModel, sharpness: float = 5.0, free: float = 1.0) -> None:
         self._sharpness, self._free = float(sharpness), float(free)
         if not (0 < self._sharpness < np.inf and 0 <= self._free < np.inf):
-            raise InputError("a sharpness is positive, 1/Å, and what is free at least 0 Å")
+            raise InputError("sharpness must be positive, 1/Å, and free at least 0 Å")
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` Å, never positive."""
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return ``(n,)`` float64, Å, never positive."""
         r = np.linalg.norm(placed.shape - placed.new[:, None], axis=-1)
         weights = np.exp(-self._sharpness * (r - r.min(1, keepdims=True)))
         mean: Floats = (weights * r).sum(1) / weights.sum(1)
         return -np.maximum(mean - self._free, 0.0)
 
 
-class Coverage:
-    """At the end: the fraction of the shape's points that an atom is near.
+class ShapeCoverage:
+    """Reward at the end: the fraction of the shape's points that are close to an atom.
 
     Args:
         model: not used.
-        reach: Å; nearer than this is near.
+        reach: Å, distance below which a point is close to an atom.
+
+    Raises:
+        InputError: if ``reach`` is not positive.
     """
 
     at_end: ClassVar[bool] = True
-    needs: ClassVar[str] = "shape"
+    requires: ClassVar[str] = "shape"
 
     def __init__(self, model: EnergyModel, reach: float = 1.5) -> None:
         self._reach = float(reach)
         if not 0 < self._reach < np.inf:
-            raise InputError(f"a reach is positive, Å, not {reach!r}")
+            raise InputError(f"reach must be positive, Å, not {reach!r}")
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` between 0 and 1."""
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return ``(n,)`` float64, between 0 and 1."""
         covered = [
             (np.linalg.norm(points[:, None] - positions, axis=-1).min(1) < self._reach).mean()
             for points, (_, positions) in zip(placed.shape, placed.molecules.arrays(), strict=True)
@@ -85,17 +95,19 @@ class Coverage:
         return np.array(covered)
 
 
-class Within:
-    """For every new atom: less how far it is outside a sphere, Å. A soft wall.
+class SphereConfinement:
+    """Reward of every atom: minus its distance from a sphere if it is outside, Å.
 
     Args:
         model: not used.
         radius: Å.
-        center: Å.
+        center: three coordinates, Å.
+
+    Raises:
+        InputError: if ``radius`` is not positive or ``center`` is not three finite numbers.
     """
 
     at_end: ClassVar[bool] = False
-    needs: ClassVar[str] = ""
 
     def __init__(
         self, model: EnergyModel, radius: float = 5.0, center: Sequence[float] = (0, 0, 0)
@@ -103,16 +115,16 @@ class Within:
         self._radius, self._center = float(radius), np.asarray(center, float)
         finite = self._center.shape == (3,) and np.isfinite([self._radius, *self._center]).all()
         if not finite or self._radius <= 0:
-            raise InputError("a sphere has a radius above 0 and a center of three coordinates, Å")
+            raise InputError("a sphere needs a radius above 0 and a center of three coordinates, Å")
 
-    def __call__(self, placed: Placed) -> Floats:
-        """``(n,)`` Å, never positive."""
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return ``(n,)`` float64, Å, never positive."""
         r: Floats = np.linalg.norm(placed.new - self._center, axis=-1)
         return -np.maximum(r - self._radius, 0.0)
 
 
-def _from_new(placed: Placed) -> Floats:
-    """``(n_atoms_total,)`` Å: how far each atom is from its canvas's new one."""
+def _distances_from_new(placed: PlacedAtoms) -> Floats:
+    """Return ``(n_atoms_total,)`` Å: distance of each atom from the new atom of its canvas."""
     positions = placed.molecules.positions.double().numpy()
     new = placed.new[placed.molecules.molecule.numpy()]
     distances: Floats = np.linalg.norm(positions - new, axis=-1)

@@ -1,4 +1,4 @@
-"""What a reward term sees, and what it must be."""
+"""Interface of a reward term, and its input."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,19 +15,19 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Atoms that were placed and accepted, with the canvases they are on.
+class PlacedAtoms:
+    """Accepted atoms, one on each of n canvases: the input of a reward term.
 
     Attributes:
-        molecules: n canvases, the new atom the last of each.
-        n_fixed: ``(n,)`` int64, atoms that stood there before the episode; the first of each.
-        shape: ``(n, P, 3)`` float32, Å, the points to fill; P is 0 where there is no shape.
+        molecules: n canvases, each with its new atom as the last.
+        n_fixed: ``(n,)`` int64, number of fixed atoms, which are the first of each canvas.
+        shape: ``(n, P, 3)`` float32, Å, points to fill; P is 0 where there is no shape.
         binding: ``(n,)`` float64, eV, E(canvas before) + E(atom) - E(canvas).
-        energy: ``(n,)`` float64, eV, of the canvas.
-        uncertainty: ``(n,)`` float64, the model's, of the canvas; NaN where it was not asked for.
-        properties: name of each property that a term wants to one array for each canvas, under
-            ASE's names and in its units ("dipole": ``(3,)`` e Å).
-        model: what they are the energies of.
+        energy: ``(n,)`` float64, eV, of the canvases.
+        uncertainty: ``(n,)`` float64, of the canvases; NaN where it was not requested.
+        properties: name of each property that a term wants to one array for each canvas; ASE's
+            names and units ("dipole": ``(3,)`` e Å).
+        model: energy model of these energies.
     """
 
     molecules: MoleculeBatch
@@ -42,9 +42,9 @@ class Placed:
     def __len__(self) -> int:
         return len(self.binding)
 
-    def __getitem__(self, rows: NDArray[np.intp]) -> "Placed":
-        """Some of them."""
-        return Placed(
+    def __getitem__(self, rows: NDArray[np.intp]) -> "PlacedAtoms":
+        """Return the atoms with the indices ``rows``."""
+        return PlacedAtoms(
             self.molecules[rows],
             self.n_fixed[rows],
             self.shape[rows],
@@ -57,39 +57,45 @@ class Placed:
 
     @cached_property
     def new(self) -> Floats:
-        """``(n, 3)`` Å: where the new atoms are."""
+        """``(n, 3)`` float64, Å: positions of the new atoms."""
         last = self.molecules.starts + self.molecules.n_atoms - 1
         return self.molecules.positions[last].double().numpy()
 
     @cached_property
     def relaxed(self) -> RelaxationResult:
-        """The canvases relaxed, all atoms free; done once for all terms that ask."""
+        """The relaxed canvases, no atom fixed; computed once for all terms."""
         return relax(self.molecules, self.model)
 
 
 class RewardTerm(Protocol):
-    """One thing that is paid for.
+    """Interface of a reward term.
 
-    Two attributes are optional. ``wants``, a tuple of names, asks for properties of the energy
-    model, which come with the one evaluation of a step and stand in :attr:`Placed.properties`.
-    ``check_bag(bag)`` raises an :class:`~molrl.errors.InputError` if finished molecules of the bag
-    cannot be paid for; it is asked for each bag of a task that has a list of them.
+    Three further attributes are optional. ``requires`` is what the task must provide: ``"fixed"``
+    atoms or a ``"shape"``. ``wants`` is a tuple of properties of the energy model, which are
+    computed in the one evaluation of a step, for :attr:`PlacedAtoms.properties`. ``check_bag(bag)``
+    raises an :class:`~molrl.errors.InputError` if the term cannot be computed for finished
+    molecules of a bag; it is called for each bag of a task that has a list of bags.
 
     Attributes:
-        at_end: whether it is paid once, for the finished molecule; else for every new atom.
-        needs: what the task must have: ``"fixed"`` atoms, a ``"shape"``, or ``""``.
+        at_end: whether the term is computed once, for the finished molecule; else for every atom.
+
+    Example:
+        >>> class Compactness:
+        ...     at_end = True
+        ...
+        ...     def __call__(self, placed):
+        ...         return np.array([-x.std() for _, x in placed.molecules.arrays()])
     """
 
     at_end: ClassVar[bool]
-    needs: ClassVar[str]
 
-    def __call__(self, placed: Placed) -> Floats:
-        """What is paid, before the weight.
+    def __call__(self, placed: PlacedAtoms) -> Floats:
+        """Return the reward before it is multiplied by the weight.
 
         Args:
-            placed: n placements; the last ones of their episodes, if ``at_end``.
+            placed: n placed atoms; the last ones of their episodes, if ``at_end``.
 
         Returns:
-            ``(n,)`` float64; a value that is not finite fails the episode.
+            ``(n,)`` float64; a value that is not finite ends the episode as failed.
         """
         ...

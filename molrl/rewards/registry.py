@@ -1,4 +1,4 @@
-"""Reward terms by name, and the sum of some of them."""
+"""Registry of the reward terms, and their weighted sum."""
 
 import importlib
 import inspect
@@ -13,44 +13,45 @@ from molrl.energy import EnergyModel
 from molrl.errors import InputError, did_you_mean
 from molrl.registry import Registry
 from molrl.rewards.chemistry import CustomTerm
-from molrl.rewards.interface import Floats, Placed, RewardTerm
+from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm
 
 REWARD_TERMS = Registry(
     "reward term",
     {
-        "energy": "molrl.rewards.energy:Binding",
-        "atomisation": "molrl.rewards.energy:Atomisation",
+        "energy": "molrl.rewards.energy:BindingEnergy",
+        "atomisation": "molrl.rewards.energy:AtomisationEnergy",
         "relative_energy": "molrl.rewards.energy:RelativeEnergy",
         "relaxed_energy": "molrl.rewards.energy:RelaxedEnergy",
-        "relaxation_move": "molrl.rewards.energy:RelaxationMove",
-        "uncertainty": "molrl.rewards.energy:Uncertainty",
-        "valid": "molrl.rewards.chemistry:Valid",
-        "distance": "molrl.rewards.geometry:FromFixed",
-        "shape": "molrl.rewards.geometry:OutOfShape",
-        "coverage": "molrl.rewards.geometry:Coverage",
-        "within": "molrl.rewards.geometry:Within",
+        "relaxation_move": "molrl.rewards.energy:RelaxationDisplacement",
+        "uncertainty": "molrl.rewards.energy:UncertaintyPenalty",
+        "valid": "molrl.rewards.chemistry:ValidityReward",
+        "distance": "molrl.rewards.geometry:FixedAtomDistance",
+        "shape": "molrl.rewards.geometry:ShapeDistance",
+        "coverage": "molrl.rewards.geometry:ShapeCoverage",
+        "within": "molrl.rewards.geometry:SphereConfinement",
     },
 )
+_PARTS = {"fixed": "fixed atoms", "shape": "a shape"}
 
 
 @dataclass(frozen=True)
 class Reward:
-    """A weighted sum of terms.
+    """Weighted sum of reward terms.
 
     Attributes:
-        terms: name to weight, eV per unit of the term, and the term.
+        terms: name to weight (eV per unit of the term) and term.
     """
 
     terms: dict[str, tuple[float, RewardTerm]]
 
     @property
     def wants(self) -> tuple[str, ...]:
-        """Names of the properties of the energy model that the terms want, each once."""
+        """Names of the properties of the energy model that the terms want, without duplicates."""
         every = (name for _, term in self.terms.values() for name in getattr(term, "wants", ()))
         return tuple(dict.fromkeys(every))
 
     def check_bag(self, bag: Bag) -> None:
-        """Check that finished molecules of a bag can be paid for.
+        """Check that all terms can be computed for finished molecules of a bag.
 
         Raises:
             InputError: if a term cannot.
@@ -61,45 +62,49 @@ class Reward:
             except InputError as error:
                 raise InputError(f"reward term {name!r}: {error}") from None
 
-    def compute_reward(self, placed: Placed, finished: np.ndarray) -> dict[str, Floats]:
-        """What each term pays, eV.
+    def compute_reward(self, placed: PlacedAtoms, finished: np.ndarray) -> dict[str, Floats]:
+        """Compute the value of each term times its weight, eV.
 
         Args:
-            placed: n placements.
-            finished: ``(n,)`` bool, those that end their episode with the whole bag placed.
+            placed: n placed atoms.
+            finished: ``(n,)`` bool, atoms that complete their episode.
 
         Returns:
-            Name of each term to ``(n,)`` float64, weights included; 0 where nothing is due.
+            Name of each term to ``(n,)`` float64; 0 for a term at the end before the end.
         """
         last = np.flatnonzero(finished)
         done = placed[last] if len(last) and any(t.at_end for _, t in self.terms.values()) else None
-        paid = {}
+        values = {}
         for name, (weight, term) in self.terms.items():
             if not term.at_end:
-                paid[name] = weight * term(placed)
+                values[name] = weight * term(placed)
                 continue
-            paid[name] = np.zeros(len(placed))
+            values[name] = np.zeros(len(placed))
             if done is not None:
-                paid[name][last] = weight * term(done)
-        return paid
+                values[name][last] = weight * term(done)
+        return values
 
 
 def build_reward(
-    spec: Mapping[str, object], model: EnergyModel, offers: Collection[str] = ()
+    spec: Mapping[str, object], model: EnergyModel, provides: Collection[str] = ()
 ) -> Reward:
-    """The reward that a mapping describes.
+    """Build the reward that a mapping describes.
 
     Args:
-        spec: name to weight (eV per unit of the term), or to a mapping of ``weight`` (1 unless
-            given) and the term's own options. A name that is no term's is one's own: a function,
-            or a mapping whose ``call`` is a function or ``"package.module:function"``; see
-            :class:`molrl.rewards.chemistry.CustomTerm`.
-        model: the energy.
-        offers: what the task has: ``"fixed"`` atoms, a ``"shape"``.
+        spec: name of each term to its weight (eV per unit of the term), or to a mapping of
+            ``weight`` (default 1) and the options of the term. A custom term has a new name and a
+            function, or a mapping whose ``call`` is a function or ``"package.module:function"``;
+            see :class:`molrl.rewards.chemistry.CustomTerm`.
+        model: energy model.
+        provides: what the task provides: ``"fixed"`` atoms, a ``"shape"``.
 
     Raises:
-        InputError: if a term is not known, does not fit the task or the model, or a weight is no
-            number.
+        InputError: if a term is unknown, or does not fit the task or the model, or a weight is not
+            a finite number.
+
+    Example:
+        >>> model = molrl.load_energy("gfn2")  # doctest: +SKIP
+        >>> reward = build_reward({"energy": 1.0, "valid": 2.0}, model)  # doctest: +SKIP
     """
     terms = {}
     for name, given in spec.items():
@@ -108,16 +113,22 @@ def build_reward(
             options = {"call": given}
         weight = options.pop("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not isfinite(weight):
-            raise InputError(f"reward term {name!r}: a weight is a number, not {weight!r}")
+            raise InputError(f"reward term {name!r}: weight must be a number, not {weight!r}")
         term = _custom_term(name, options) if "call" in options else _named(name, model, options)
-        if term.needs and term.needs not in offers:
-            raise InputError(f"reward term {name!r} needs a task with a {term.needs} part")
+        requires = getattr(term, "requires", "")
+        if requires and requires not in provides:
+            part = _PARTS.get(requires, requires)
+            raise InputError(f"reward term {name!r} requires a task with {part}")
         terms[name] = (float(weight), term)
     return Reward(terms)
 
 
-def names_code(spec: Mapping[str, object] | None) -> bool:
-    """Whether a reward has a term that is a function, or is named by an import string."""
+def contains_code(spec: Mapping[str, object] | None) -> bool:
+    """Return whether a reward has a term that is a function or an import string.
+
+    Args:
+        spec: as in :func:`build_reward`, or None for no reward.
+    """
     return any(
         callable(given) or (isinstance(given, Mapping) and "call" in given)
         for given in (spec or {}).values()
@@ -133,8 +144,8 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        told = str(error).partition(") ")[2] or error
-        raise InputError(f"reward term {name!r}: {told}") from None
+        cause = str(error).partition(") ")[2] or error  # without the "__init__()" of a TypeError
+        raise InputError(f"reward term {name!r}: {cause}") from None
     return term
 
 
@@ -142,20 +153,20 @@ def _check_options(name: str, options: Mapping[str, object], known: Sequence[str
     for key in options:
         if key not in known:
             hint = did_you_mean(key, ["weight", *known])
-            raise InputError(f"reward term {name!r} has no option {key!r}; {hint}")
+            raise InputError(f"reward term {name!r}: unknown option {key!r}; {hint}")
 
 
 def _custom_term(name: str, options: dict[str, object]) -> RewardTerm:
     call = options.pop("call")
     if name in REWARD_TERMS:
-        raise InputError(f"reward term {name!r} is there already; give yours another name")
+        raise InputError(f"reward term {name!r} already exists; give yours another name")
     _check_options(name, options, [])
     if isinstance(call, str):
         module, _, attribute = call.partition(":")
         try:
             call = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"reward term {name!r}: {call!r} cannot be had: {error}") from None
+            raise InputError(f"reward term {name!r}: {call!r} is not available: {error}") from None
     if not callable(call):
-        raise InputError(f"reward term {name!r}: {call!r} cannot be called")
+        raise InputError(f"reward term {name!r}: {call!r} must be a function")
     return CustomTerm(call)

@@ -1,1 +1,1 @@
-"""The tasks besides the single bag, one file each."""
+"""Tasks besides the single bag, one file each."""

@@ -9,17 +9,17 @@ from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, load_fragment
 from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig, Terms
-from molrl.envs.task import Task, as_source
+from molrl.envs.task import Task, check_fragment_name
 
 
 class ClusterConfig(TaskConfig):
-    """What a cluster is told.
+    """Configuration of the cluster task.
 
     Attributes:
-        solute: a SMILES or a file.
+        solute: SMILES or file of the solute.
         solvent: formula of one solvent molecule.
-        n_solvent: how many of them.
-        reward: as elsewhere; the distance from the solute costs 0.01 Ha/Å as in MolGym.
+        n_solvent: number of solvent molecules.
+        reward: reward terms; by default the distance from the solute costs 0.01 Ha/Å, as in MolGym.
     """
 
     solute: str = "C=O"
@@ -29,41 +29,41 @@ class ClusterConfig(TaskConfig):
 
 
 class Cluster(Task[ClusterConfig]):
-    """Placing solvent molecules around a solute, one after another.
+    """Task of placing solvent molecules around a solute, one after another.
 
-    The bag holds one solvent molecule; when it is empty it is filled again until ``n_solvent``
-    are placed.
+    The bag contains one solvent molecule; it is refilled until ``n_solvent`` are placed.
 
-    Observation: as in :class:`molrl.envs.design.MolDesignEnv`, and ``refills (1,)`` int64, how
-        often the bag will be filled again. The solute fills the first slots, its middle at the
-        origin; a first placed atom has it as its focus, not the origin.
+    Observation: as in :class:`molrl.envs.design.MolDesignEnv`, and ``refills (1,)`` int64, the
+        number of refills left. The solute fills the first slots, its centroid at the origin. The
+        first placed atom has an atom of the solute as its focus.
 
-    Reward: the energy difference, and less 0.272 eV for every Å that the new atom is away from
-        the nearest atom of the solute.
+    Reward: the energy difference, minus 0.272 eV/Å times the distance of the new atom from the
+        nearest atom of the solute.
 
-    Termination: "complete" when the last solvent molecule is placed; else as there.
+    Termination: "complete" when the last solvent molecule is placed; otherwise as in
+        :class:`molrl.envs.design.MolDesignEnv`.
 
-    Options of ``reset``: ``{"solute": "CO"}`` and ``{"bag": "H3N"}`` choose solute and solvent.
+    Options of ``reset``: ``{"solute": "CO"}`` and ``{"bag": "H3N"}`` set solute and solvent.
 
     Config: the fields of :class:`ClusterConfig`: ``solute``, ``solvent``, ``n_solvent``.
 
     Raises:
-        InputError: if the solute cannot be read, or all together do not fit the canvas.
+        InputError: if the solute cannot be read, or the cluster does not fit the canvas.
     """
 
     Config = ClusterConfig
-    OPTIONS = ("bag", "solute")
-    OFFERS = ("fixed",)
+    option_names = ("bag", "solute")
+    provides = ("fixed",)
 
     def bag_sampler(self) -> FixedBagSampler:
-        """One solvent molecule."""
+        """Return the sampler of one solvent molecule."""
         return FixedBagSampler(Bag(self.config.solvent))
 
     @property
     def refills(self) -> int:
-        """All but the first."""
+        """Number of solvent molecules after the first."""
         return self.config.n_solvent - 1
 
     def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
-        """The solute."""
-        return load_fragment(as_source(options.get("solute", self.config.solute)))
+        """Return the solute."""
+        return load_fragment(check_fragment_name(options.get("solute", self.config.solute)))

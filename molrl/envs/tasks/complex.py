@@ -1,4 +1,4 @@
-"""MolDesignComplex-v0: molecules of high symmetry, which need a covariant agent."""
+"""MolDesignComplex-v0: molecules of high symmetry, which need a covariant policy."""
 
 from ase.calculators.calculator import BaseCalculator
 
@@ -12,12 +12,12 @@ COMPLEXES = ("SF6", "SOF4", "IF5", "SOF6")
 
 
 class ComplexConfig(EnvConfig):
-    """What a symmetric complex is told.
+    """Configuration of the task of symmetric complexes.
 
     Attributes:
-        bag: one of ``SF6``, ``SOF4``, ``IF5``, ``SOF6``, or any other formula.
-        energy: as elsewhere; it must know sulfur, fluorine and iodine.
-        elements: as elsewhere; O, F, S and I unless told.
+        bag: ``SF6``, ``SOF4``, ``IF5``, ``SOF6``, or any other formula.
+        energy: energy model, which must know sulfur, fluorine and iodine.
+        elements: atomic numbers that an action chooses from; by default O, F, S and I.
     """
 
     bag: Formula = "SF6"
@@ -25,11 +25,11 @@ class ComplexConfig(EnvConfig):
 
 
 class SymmetricComplex(Task[ComplexConfig]):
-    """Placing the atoms of SF6, SOF4, IF5 or SOF6.
+    """Task of placing the atoms of SF6, SOF4, IF5 or SOF6.
 
-    Half-built, these look the same from several sides: an agent whose actions are distances,
-    angles and dihedrals to neighbours cannot tell the next place from those already taken, one
-    whose actions turn with the canvas can (Simm et al. 2021).
+    Partially built, these molecules are symmetric: a policy over distances, angles and dihedrals to
+    neighbours cannot distinguish the next position from occupied ones, a rotationally covariant
+    policy can (Simm et al. 2021).
 
     Observation, action, reward, termination and info: as in
     :class:`molrl.envs.design.MolDesignEnv`.
@@ -45,10 +45,10 @@ class SymmetricComplex(Task[ComplexConfig]):
     Config = ComplexConfig
 
     def bag_sampler(self) -> FixedBagSampler:
-        """The one bag."""
+        """Return the sampler of the one bag."""
         return FixedBagSampler(Bag(self.config.bag))
 
     @property
     def default_elements(self) -> set[int]:
-        """Those of all four complexes."""
+        """Atomic numbers of all four complexes and of the bag."""
         return set().union(*(Bag(bag) for bag in COMPLEXES), Bag(self.config.bag))

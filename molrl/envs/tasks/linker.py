@@ -9,18 +9,18 @@ from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, face_to_face, load_fragment
 from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig, Terms
-from molrl.envs.task import Task, as_source
+from molrl.envs.task import Task, check_fragment_name
 from molrl.errors import InputError
 
 
 class LinkerConfig(TaskConfig):
-    """What a linker is told.
+    """Configuration of the linker task.
 
     Attributes:
         fragments: two SMILES, each with an open end ``*``.
-        gap: Å, between the atoms of the two open ends, which face each other.
-        bag: formula of what is to be placed.
-        reward: as elsewhere; a valid molecule, all in one piece, is worth 5 eV more.
+        gap: Å, distance between the atoms of the two open ends, which point towards each other.
+        bag: formula of the atoms to place.
+        reward: reward terms; by default a valid molecule has 5 eV more.
     """
 
     fragments: tuple[str, str] = ("*c1ccccc1", "*C#N")
@@ -30,34 +30,35 @@ class LinkerConfig(TaskConfig):
 
 
 class Linker(Task[LinkerConfig]):
-    """Placing the atoms of a bag so that they connect two fragments that do not move.
+    """Task of placing the atoms of a bag so that they connect two fixed fragments.
 
     Observation, action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`. The
-        fragments fill the first slots, one after the other, their middle at the origin.
+        fragments fill the first slots, one after the other, their centroid at the origin.
 
-    Reward: the energy difference, and 5 eV at the end for one fragment, neutral, with all
-        valences satisfied.
+    Reward: the energy difference, and 5 eV at the end for a valid molecule: connected, neutral,
+        all valences satisfied.
 
     Options of ``reset``: ``{"fragments": ["*C", "*C"], "bag": "CH2"}``.
 
     Config: the fields of :class:`LinkerConfig`: ``fragments``, ``gap``, ``bag``.
 
     Raises:
-        InputError: if a fragment cannot be read or has no open end, or all do not fit the canvas.
+        InputError: if a fragment cannot be read or has no open end, or the molecule does not
+            fit the canvas.
     """
 
     Config = LinkerConfig
-    OPTIONS = ("bag", "fragments")
-    OFFERS = ("fixed",)
+    option_names = ("bag", "fragments")
+    provides = ("fixed",)
 
     def bag_sampler(self) -> FixedBagSampler:
-        """The one bag."""
+        """Return the sampler of the one bag."""
         return FixedBagSampler(Bag(self.config.bag))
 
     def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
-        """Both fragments."""
+        """Return both fragments as one."""
         given = options.get("fragments", self.config.fragments)
         if isinstance(given, str) or not isinstance(given, list | tuple) or len(given) != 2:
-            raise InputError(f"fragments are two SMILES such as ['*C', '*C'], not {given!r}")
-        first, second = (load_fragment(as_source(source)) for source in given)
+            raise InputError(f"fragments must be two SMILES such as ['*C', '*C'], not {given!r}")
+        first, second = (load_fragment(check_fragment_name(name)) for name in given)
         return face_to_face(first, second, self.config.gap)

@@ -7,16 +7,16 @@ from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, load_fragment
 from molrl.envs.bag_samplers import FixedBagSampler
 from molrl.envs.config import Formula, TaskConfig
-from molrl.envs.task import Task, as_source
+from molrl.envs.task import Task, check_fragment_name
 
 
 class ScaffoldConfig(TaskConfig):
-    """What a scaffold is told.
+    """Configuration of the scaffold task.
 
     Attributes:
-        scaffold: a SMILES, where ``*`` is an open end, or a file; several fragments that stand
-            where they stand come from a file.
-        bag: formula of what is to be placed.
+        scaffold: SMILES, where ``*`` is an open end, or a file, which may contain several
+            fragments.
+        bag: formula of the atoms to place.
     """
 
     scaffold: str = "*c1ccccc1"
@@ -24,13 +24,12 @@ class ScaffoldConfig(TaskConfig):
 
 
 class Scaffold(Task[ScaffoldConfig]):
-    """Placing the atoms of a bag on a scaffold that does not move.
+    """Task of placing the atoms of a bag on a fixed scaffold.
 
     Observation, action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`. The
-        scaffold fills the first slots, its middle at the origin; open ends are where an atom is
-        missing, nothing marks them.
+        scaffold fills the first slots, its centroid at the origin; open ends are not marked.
 
-    Reward: the energy difference. The return of a complete episode is the energy that binds the
+    Reward: the energy difference. The return of a complete episode is the binding energy of the
         placed atoms to the scaffold and to each other.
 
     Options of ``reset``: ``{"scaffold": "*C#N", "bag": "CH3"}``.
@@ -42,13 +41,13 @@ class Scaffold(Task[ScaffoldConfig]):
     """
 
     Config = ScaffoldConfig
-    OPTIONS = ("bag", "scaffold")
-    OFFERS = ("fixed",)
+    option_names = ("bag", "scaffold")
+    provides = ("fixed",)
 
     def bag_sampler(self) -> FixedBagSampler:
-        """The one bag."""
+        """Return the sampler of the one bag."""
         return FixedBagSampler(Bag(self.config.bag))
 
     def fixed_atoms(self, options: Mapping[str, Any]) -> Fragment:
-        """The scaffold."""
-        return load_fragment(as_source(options.get("scaffold", self.config.scaffold)))
+        """Return the scaffold."""
+        return load_fragment(check_fragment_name(options.get("scaffold", self.config.scaffold)))

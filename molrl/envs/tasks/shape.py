@@ -1,4 +1,4 @@
-"""MolDesignShape-v0: fill a region of space given as a point cloud."""
+"""MolDesignShape-v0: fill a shape given as a point cloud."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +15,16 @@ from molrl.shapes import N_POINTS, load_shape
 
 
 class ShapeConfig(TaskConfig):
-    """What a shape is told.
+    """Configuration of the shape task.
 
     Attributes:
         shape: ``"sphere"``, ``"line"``, ``"ring"``, ``"surface"``, a mapping such as
             ``{"kind": "ring", "radius": 1.4}``, a file of points, or the points; see
             :func:`molrl.shapes.load_shape`.
-        n_points: how many points stand for it.
-        bag: formula of what is to be placed.
-        reward: as elsewhere; every Å outside costs 1 eV, all points covered are worth 5 eV.
+        n_points: number of points that represent the shape.
+        bag: formula of the atoms to place.
+        reward: reward terms; by default every Å outside costs 1 eV, and covering all points gives
+            5 eV.
     """
 
     shape: Any = Field(default={"kind": "ring", "radius": 1.4})
@@ -33,34 +34,34 @@ class ShapeConfig(TaskConfig):
 
 
 class Shape(Task[ShapeConfig]):
-    """Placing the atoms of a bag so that they fill a region.
+    """Task of placing the atoms of a bag so that they fill a shape.
 
     Observation: as in :class:`molrl.envs.design.MolDesignEnv`, and ``points (P, 3)`` float32 Å, the
-        points to fill, in the frame of the positions. The point nearest their middle is at the
-        origin, where the first atom goes.
+        points to fill, in the frame of the positions. The point nearest to their centroid is at
+        the origin, where the first atom is placed.
 
-    Reward: the energy difference; less 1 eV for every Å that the new atom is away from the shape,
-        the first Å free; at the end 5 eV times the fraction of points within 1.5 Å of an atom.
+    Reward: the energy difference, minus 1 eV/Å times the distance of the new atom from the shape
+        beyond 1 Å; at the end 5 eV times the fraction of points within 1.5 Å of an atom.
 
-    Action, termination and info: as there.
+    Action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`.
 
     Options of ``reset``: ``{"shape": "sphere", "bag": "C7H10O2"}``.
 
     Config: the fields of :class:`ShapeConfig`: ``shape``, ``n_points``, ``bag``.
 
     Raises:
-        InputError: if the shape cannot be read, or reaches out of the canvas.
+        InputError: if the shape cannot be read, or does not fit the canvas.
     """
 
     Config = ShapeConfig
-    OPTIONS = ("bag", "shape")
-    OFFERS = ("shape",)
+    option_names = ("bag", "shape")
+    provides = ("shape",)
 
     def bag_sampler(self) -> FixedBagSampler:
-        """The one bag."""
+        """Return the sampler of the one bag."""
         return FixedBagSampler(Bag(self.config.bag))
 
     def points(self, options: Mapping[str, Any]) -> NDArray[np.float32]:
-        """The cloud."""
+        """Return the point cloud of the shape."""
         shape = options.get("shape", self.config.shape)
         return load_shape(shape, self.config.n_points).astype(np.float32)

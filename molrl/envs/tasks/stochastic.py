@@ -1,4 +1,4 @@
-"""MolDesignStochastic-v0: bags drawn around a reference bag."""
+"""MolDesignStochastic-v0: bags of random size and composition."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ MAX_DRAWS = 10_000
 
 
 class StochasticConfig(TaskConfig):
-    """What stochastic bags are told.
+    """Configuration of the task of stochastic bags.
 
     Attributes:
-        reference: formula whose proportions the elements are drawn in.
-        min_size: fewest atoms of a bag.
-        max_size: most atoms of a bag, inclusive.
+        reference: formula that gives the proportions of the elements.
+        min_size: smallest number of atoms of a bag.
+        max_size: largest number of atoms of a bag, inclusive.
     """
 
     reference: Formula = "C2H4O2"
@@ -32,12 +32,12 @@ class StochasticConfig(TaskConfig):
 
 @dataclass(frozen=True)
 class NeighborBagSampler:
-    """Closed-shell bags of a size drawn evenly, their atoms drawn in given proportions.
+    """Closed-shell bags: size drawn uniformly, atoms drawn in the proportions of a reference.
 
     Attributes:
-        reference: gives the proportions.
-        min_size: fewest atoms.
-        max_size: most atoms, inclusive.
+        reference: bag that gives the proportions.
+        min_size: smallest number of atoms.
+        max_size: largest number of atoms, inclusive.
     """
 
     reference: Bag
@@ -50,10 +50,10 @@ class NeighborBagSampler:
         return set(self.reference)
 
     def draw(self, rng: np.random.Generator) -> Bag:
-        """A bag that is closed-shell and holds a heavy atom.
+        """Draw a closed-shell bag that has not only monovalent atoms.
 
         Raises:
-            InputError: if none comes in many draws.
+            InputError: if 10,000 draws give none.
         """
         numbers = np.array(self.reference.numbers)
         for _ in range(MAX_DRAWS):
@@ -62,47 +62,48 @@ class NeighborBagSampler:
             if not MONOVALENT[drawn].all() and is_closed_shell(bag := Bag(drawn.tolist())):
                 return bag
         raise InputError(
-            f"{MAX_DRAWS} bags of {self.min_size} to {self.max_size} atoms drawn around "
-            f"{self.reference} are no closed-shell molecules"
+            f"none of {MAX_DRAWS} bags of {self.min_size} to {self.max_size} atoms drawn with the "
+            f"proportions of {self.reference} is a closed-shell molecule"
         )
 
 
 class StochasticBag(Task[StochasticConfig]):
-    """Placing all atoms of a bag whose size and composition are drawn.
+    """Task of placing all atoms of a bag whose size and composition are drawn.
 
-    Size: evenly from ``min_size`` to ``max_size``. Elements: each atom as it would be drawn from
-    the reference, with replacement. What cannot be one closed-shell molecule by
-    :func:`molrl.bags.is_closed_shell` is drawn again, size and all, with the environment's own
-    generator.
+    The size is drawn uniformly from ``min_size`` to ``max_size``, the atoms from the reference with
+    replacement. A bag that cannot be one closed-shell molecule, by
+    :func:`molrl.bags.is_closed_shell`, is drawn again, its size too. All draws use the
+    environment's generator.
 
     Observation, action, reward, termination and info: as in
     :class:`molrl.envs.design.MolDesignEnv`; the bag of the episode is in the observation.
 
-    Options of ``reset``: ``{"bag": "C2H6O"}`` chooses the bag, for evaluation.
+    Options of ``reset``: ``{"bag": "C2H6O"}`` sets the bag, for evaluation.
 
     Config: the fields of :class:`StochasticConfig`: ``reference``, ``min_size``, ``max_size``.
 
     Raises:
-        InputError: if the sizes do not fit each other or the canvas, or no such bag can be drawn.
+        InputError: if the sizes do not fit each other or the canvas, or no such bag is found.
     """
 
     Config = StochasticConfig
 
     def bag_sampler(self) -> NeighborBagSampler:
-        """Who draws."""
+        """Return the sampler that draws."""
         low, high = self.config.min_size, self.config.max_size
         if not low <= high <= self.config.canvas_size:
             raise InputError(
-                f"sizes {low} to {high} are none for a canvas of {self.config.canvas_size}"
+                f"min_size {low} and max_size {high} must be in this order, and at most "
+                f"canvas_size {self.config.canvas_size}"
             )
         return NeighborBagSampler(Bag(self.config.reference), low, high)
 
-    def representatives(self) -> Sequence[Bag]:
-        """One draw; all others fit as it does, if the elements of the reference do."""
+    def representative_bags(self) -> Sequence[Bag]:
+        """Return one bag; the others fit as it does, if all elements of the reference do."""
         for number in Bag(self.config.reference):
             if number not in self._elements:
                 raise InputError(
-                    f"reference {self.config.reference} holds {chemical_symbols[number]}, which is "
-                    "not among the elements"
+                    f"reference {self.config.reference} contains {chemical_symbols[number]}, which "
+                    "is not among the elements"
                 )
-        return super().representatives()
+        return super().representative_bags()

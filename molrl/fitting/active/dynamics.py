@@ -1,4 +1,4 @@
-"""Dynamics that look for what the model does not know: hyperactive learning."""
+"""Hyperactive learning: dynamics biased towards what the model does not know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -110,7 +110,7 @@ class Langevin:
 
 @dataclass(frozen=True)
 class Trajectories:
-    """The frame of each trajectory that is worth a label.
+    """The frame of each trajectory to label.
 
     Attributes:
         molecules: where the uncertainty passed the tolerance; where it never did, the most
@@ -182,15 +182,15 @@ class _Search:
         tau = self._config.bias * means[:, 0] / means[:, 1].clamp(min=1e-9)
         forces = output.forces + tau[self._langevin.molecules.molecule, None] * output.bias_forces
         self._forces, self._sizes = forces, means
-        sound = output.energy.isfinite()
+        known = output.energy.isfinite()
         if step:
             self._langevin.kick(forces)
-            self._note(output.uncertainty.masked_fill(~sound, -torch.inf), step)
-            self._passed[self.active] = sound & (output.uncertainty > self._config.tolerance)
-        self._keep(sound & ~self._passed[self.active])
+            self._note(output.uncertainty.masked_fill(~known, -torch.inf), step)
+            self._passed[self.active] = known & (output.uncertainty > self._config.tolerance)
+        self._keep(known & ~self._passed[self.active])
 
     def step(self) -> None:
-        """Go to where the forces are wanted next."""
+        """Move to where the next forces are wanted."""
         assert self._forces is not None  # look came before
         self._langevin.move(self._forces)
 
@@ -203,13 +203,13 @@ class _Search:
         )
 
     def _apart(self) -> Tensor:
-        """``(n_active,)`` bool: whether the molecule is one that the model can be asked about."""
+        """Return ``(n_active,)`` bool: whether the model can be evaluated on the molecule."""
         molecules = self._langevin.molecules
         near = molecules.neighbors(NEAREST).pairs
-        sound = torch.ones(len(molecules), dtype=torch.bool, device=molecules.device)
-        sound[molecules.molecule[near[0]]] = False
-        sound[molecules.molecule[~molecules.positions.isfinite().all(-1)]] = False
-        return sound
+        valid = torch.ones(len(molecules), dtype=torch.bool, device=molecules.device)
+        valid[molecules.molecule[near[0]]] = False
+        valid[molecules.molecule[~molecules.positions.isfinite().all(-1)]] = False
+        return valid
 
     def _mean_sizes(self, forces: Tensor, bias_forces: Tensor) -> Tensor:
         """``(n_active, 2)``: mean length of the forces, and of the bias's, on an atom."""

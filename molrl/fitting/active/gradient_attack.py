@@ -1,7 +1,7 @@
-"""The gradient attack: placements that follow the model's own forces into its holes.
+"""The gradient attack: placements that follow the model's own forces to where it is wrong.
 
-A hole that is too narrow for random placements to hit still draws in whoever goes downhill, as an
-agent does that is paid for it.
+A region of false energies that is too narrow for random placements to hit still attracts what goes
+downhill, as an agent that is rewarded by the model does.
 """
 
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ def gradient_attack(
         model: what is attacked.
         reference: what is right.
         n_molecules: half-built molecules of the test split to build upon.
-        n_starts: descents on each, half of them from the best paid of many random placements,
-            the others from any; the best end counts.
+        n_starts: descents on each, half of them from the lowest in energy of many random
+            placements, the others from any; the lowest end counts.
         seed: of all random choices.
         guard: the atom keeps further from any other than this share of the covalent radii's sum,
             as in the environment, and than 0.3 Å in any case.
@@ -59,12 +59,12 @@ def gradient_attack(
 def gradient_search(
     model: EnergyModel, molecules: Sequence[Structure], n_starts: int, seed: int, guard: float
 ) -> PlacementSearch:
-    """The ends of the descents on each molecule; see :func:`gradient_attack`."""
+    """Search the ends of descents on each molecule; see :func:`gradient_attack`."""
     starts, tried = random_placements(molecules, _TRIES * n_starts, seed, guard)
     if not starts:
         return PlacementSearch([], [])
-    paid = interaction_energies(model, [structure for some in tried for structure in some])
-    energies = np.split(paid, np.cumsum([len(some) for some in tried])[:-1])
+    found = interaction_energies(model, [structure for some in tried for structure in some])
+    energies = np.split(found, np.cumsum([len(some) for some in tried])[:-1])
     chosen = [
         [some[i] for i in dict.fromkeys([*energy.argsort()[: n_starts // 2], *range(len(some))])]
         for some, energy in zip(tried, energies, strict=True)
@@ -121,14 +121,14 @@ def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -
 
 
 def _evaluate(model: EnergyModel, batch: MoleculeBatch, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Energies ``(n,)`` and the forces ``(n, 3)`` on the last atoms."""
+    """Evaluate energies ``(n,)`` and the forces ``(n, 3)`` on the last atoms."""
     output = model.evaluate(batch, forces=True)
     assert output.forces is not None  # asked for
     return output.energy.to(batch.device), output.forces[last].to(batch.device)
 
 
 class _Room:
-    """Where the last atoms may be.
+    """The space in which the last atoms may be.
 
     Args:
         others: ``(n, m, 3)`` Å, the atoms in place, padded.

@@ -30,24 +30,24 @@ class Learning:
 
     Args:
         config: what to do.
-        visitors: whoever makes molecules, in the order of the config's.
-        report: told what is being done, how much of it is done, and how much there is.
+        generators: external generators, in the order of the config's.
+        report: called with what is being done, how much of it is done, and how much there is.
 
     Raises:
         InputError: if the weights or the data are missing or broken, or do not belong together.
     """
 
     def __init__(
-        self, config: LearnConfig, visitors: Sequence[Generator], report: Progress
+        self, config: LearnConfig, generators: Sequence[Generator], report: Progress
     ) -> None:
-        self._config, self._visitors, self._report = config, visitors, report
+        self._config, self._generators, self._report = config, generators, report
         self._device = resolve_device(config.device)
         self._start = Path(SHIPPED.get(config.start, config.start))
         self._folder = RunFolder(config.run_dir)
         model = NetworkEnergy(self._start, self._device)
         self._shape = model.potential.config
         self._check_bags("bags", config.bags if config.shares.episodes else ())
-        self._check_bags("visitor_bags", config.visitor_bags if config.shares.visits else ())
+        self._check_bags("generator_bags", config.generator_bags if config.shares.generated else ())
         self._data = Dataset.join([Dataset.load(path) for path in config.data])
         self._data.molecules.check(model.elements)
         for split in ("train", "valid"):
@@ -65,7 +65,7 @@ class Learning:
 
     @property
     def plot_file(self) -> Path:
-        """Errors against the round, PNG."""
+        """The picture of errors against the round, PNG."""
         return self._folder.path / "rounds.png"
 
     def weights(self, number: int) -> Path:
@@ -103,11 +103,11 @@ class Learning:
         return self._folder.path / f"round-{number}"
 
     def _labelled(self, number: int, data: Dataset) -> Dataset:
-        """What the model of the round before does not know, labelled; from the file if there."""
+        """Search, label and write the structures of a round; read them if they are there."""
         path = self._round(number).with_suffix(".npz")
         if not path.exists():
             model = NetworkEnergy(self.weights(number - 1), self._device)
-            sources = Sources(self._config, model, data, self._visitors, self._held_out, number)
+            sources = Sources(self._config, model, data, self._generators, self._held_out, number)
             found = sources.collect(self._report)
             if not found:
                 raise InputError(
@@ -123,7 +123,7 @@ class Learning:
         return Dataset.load(path)
 
     def _fitted(self, number: int, data: Dataset) -> NetworkEnergy:
-        """The model of a round, with its uncertainty; round 0 is a copy of the start."""
+        """Fit the model of a round, with its uncertainty; round 0 is a copy of the start."""
         weights = self.weights(number)
         if number:
             self._fit(number, data)

@@ -1,4 +1,4 @@
-"""How good a model is after a round: the attacks on it, and its errors on molecules held back."""
+"""Measures of a model after a round: attacks on it, and its errors on the validation split."""
 
 from collections.abc import Sequence
 
@@ -34,9 +34,9 @@ class Attacks:
         self._molecules = half_built_molecules(config.molecules, config.seed, "test", elements)
 
     def figures(self, model: EnergyModel) -> dict[str, float]:
-        """Errors in the energy of a placement, eV, by attack, guard and figure.
+        """Compute errors in the energy of a placement, eV, by attack, guard and figure.
 
-        Names are as in ``gradient_open_worst_error``: what went downhill, with no guard. See
+        Names are as in ``gradient_open_worst_error``: of what went downhill, with no guard. See
         :meth:`molrl.fitting.data.adversarial.AttackReport.summary`.
         """
         out = {}
@@ -55,7 +55,7 @@ class Attacks:
 
 
 def validation_errors(model: EnergyModel, data: Dataset) -> dict[str, float]:
-    """Mean absolute errors on the validation split: eV/atom and eV/Å, NaN if there is none."""
+    """Compute mean absolute errors on the validation split, eV/atom and eV/Å; NaN for none."""
     index = torch.nonzero(data.split == data.splits.index("valid")).flatten()
     index = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))]
     errors = errors_of(model, data[index[:MAX_VALID]])

@@ -23,8 +23,8 @@ def config(folder, run, **changes):
         "labels": 20,
         "shares": dict.fromkeys(Shares.model_fields, 1),
         "bags": ["CH4O", "CH2O"],
-        "visitors": ["random"],
-        "visitor_bags": ["CH2O"],
+        "generators": ["random"],
+        "generator_bags": ["CH2O"],
         "guards": [0.65],
         "placements": 10,
         "dynamics": {"steps": 5},
@@ -54,7 +54,7 @@ def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
     assert [row["labels"] for row in rows] == [0, labels[0], sum(labels)]
     assert min(labels) >= 12
     first = Dataset.load(whole / "round-1.npz")
-    assert {"hyperactive", "adversarial", "greedy", "minimum", "visit"} == set(first.kinds)
+    assert {"hyperactive", "adversarial", "greedy", "minimum", "generated"} == set(first.kinds)
     assert (first.split == first.splits.index("train")).all()
     assert all(row["gradient_open_worst_error"] is not None for row in rows)
 
