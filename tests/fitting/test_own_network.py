@@ -85,6 +85,7 @@ def weights(tmp_path_factory):
         f"""
 run_dir: {folder}/run
 data: [{folder}/water.npz]
+reference: gfn2
 network: {{architecture: direct-pairs, elements: [1, 8], width: 24}}
 steps: 1200
 batch_size: 16
