@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
-from molrl.envs.task import DesignTask, ResetOptions
+from molrl.envs.task import ResetOptions, Task
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
@@ -28,7 +29,7 @@ class _Counts:
     network_calls: int = 0
 
 
-def generate(task: DesignTask, act: Act, n: int, seed: int, batch_size: int = 256) -> Generated:
+def generate(task: Task[Any], act: Act, n: int, seed: int, batch_size: int = 256) -> Generated:
     """Generate exactly ``n`` complete molecules; incomplete episodes are repeated and counted.
 
     Molecule i is drawn from its own stream, ``numpy.random.default_rng([seed, i])``, so that it
@@ -66,7 +67,7 @@ def generate(task: DesignTask, act: Act, n: int, seed: int, batch_size: int = 25
 
 
 def _build(
-    task: DesignTask, act: Act, streams: list[np.random.Generator], counts: _Counts
+    task: Task[Any], act: Act, streams: list[np.random.Generator], counts: _Counts
 ) -> tuple[MoleculeBatch, list[float]]:
     """Return one molecule from each stream, and the return of every attempt in order of its end."""
     n = len(streams)

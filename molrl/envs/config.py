@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Hartree
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
@@ -56,7 +56,12 @@ class Rules(BaseModel):
     clash_distance: float = Field(
         default=0.0, ge=0, le=2, description="Å, for every pair of elements"
     )
-    monovalent_distance: float | None = Field(default=2.0, gt=0, description="Å; None: no limit")
+    monovalent_distance: float | None = Field(
+        default=2.0,
+        gt=0,
+        validation_alias=AliasChoices("monovalent_distance", "solo_distance"),  # in older files
+        description="Å; None: no limit",
+    )
     min_reward: float = Field(default=-16.3, lt=0, description="eV")
     max_reward: float | None = Field(default=30.0, gt=0, description="eV; None: no upper limit")
     max_uncertainty: float | None = Field(
@@ -66,18 +71,6 @@ class Rules(BaseModel):
         default=False, description="whether a rejected atom stays on the canvas"
     )
     max_displacement: float = Field(default=2.5, gt=0, le=100, description="Å, along each axis")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _rename_old_keys(cls, values: object) -> object:
-        """Read ``solo_distance``, the former name of ``monovalent_distance`` in files."""
-        if not isinstance(values, Mapping) or "solo_distance" not in values:
-            return values
-        if "monovalent_distance" in values:
-            raise InputError("solo_distance is the old name of monovalent_distance; give one")
-        renamed = dict(values)
-        renamed["monovalent_distance"] = renamed.pop("solo_distance")
-        return renamed
 
     @model_validator(mode="after")
     def _check_atoms_stay_apart(self) -> Self:

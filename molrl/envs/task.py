@@ -188,7 +188,7 @@ class Task(Generic[ConfigT]):
         for key in options:
             if key not in self.option_names:
                 hint = did_you_mean(str(key), self.option_names)
-                raise InputError(f"unknown option {key!r} of reset; {hint}")
+                raise InputError(f"reset: unknown option {key!r}; {hint}")
         if not options:
             return ResetOptions()
         fixed, shape = self.fixed_atoms(options), self.points(options)

@@ -10,7 +10,7 @@ ELEMENTS = (1, 6, 7, 8)
 
 
 def make_canvas(n_atoms, n_slots=9, batch=16, seed=0):
-    """Random, well-separated canvases as the environment would show them."""
+    """Return observations of random canvases with well-separated atoms."""
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.zeros(batch, n_slots, dtype=torch.int64)
     choice = torch.randint(len(ELEMENTS), (batch, n_atoms), generator=generator)
@@ -38,7 +38,7 @@ def canvas():
 
 
 def random_turn(seed, dtype=torch.float32):
-    """A rotation matrix ``(3, 3)``, uniform among all."""
+    """Return a uniformly random rotation matrix ``(3, 3)``."""
     quaternion = np.random.default_rng(seed).normal(size=4)
     return torch.from_numpy(Rotation.from_quat(quaternion).as_matrix()).to(dtype)
 
@@ -50,7 +50,7 @@ def turn():
 
 @pytest.fixture(scope="session")
 def network():
-    """A network whose heads are not at rest, so that symmetry has something to break."""
+    """Return a network with perturbed heads, so that the symmetry tests are not trivial."""
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)

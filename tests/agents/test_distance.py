@@ -23,14 +23,14 @@ def grid(n=200_001):
 
 
 @pytest.mark.parametrize("width", [0.02, 0.1, 0.5])
-def test_density_integrates_to_one_in_the_window(width):
+def test_distance_density_integrates_to_one_in_the_window(width):
     at = grid()
     p = density(width, len(at)).log_prob(at).exp()
     assert float(torch.trapezoid(p.double(), at.double())) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("width", [0.02, 0.1, 0.5])
-def test_samples_follow_the_density(width):
+def test_distance_samples_follow_the_density(width):
     noise = torch.rand(5000, 2, generator=torch.Generator().manual_seed(0))
     samples = density(width, 5000).sample(noise)
     assert samples.min() >= WINDOW[0]
@@ -42,14 +42,14 @@ def test_samples_follow_the_density(width):
     assert kstest(cdf[index].numpy(), "uniform").pvalue > 1e-3
 
 
-def test_entropy_is_the_mean_of_minus_log_prob():
+def test_distance_entropy_is_the_mean_of_minus_log_prob():
     at = grid()
     log_p = density(0.1, len(at)).log_prob(at).double()
     direct = -torch.trapezoid(log_p.exp() * log_p, at.double()) - math.log(WINDOW[1] - WINDOW[0])
     assert float(density(0.1).entropy()) == pytest.approx(float(direct), abs=2e-3)
 
 
-def test_mode_is_the_highest_peak():
+def test_distance_mode_is_the_highest_peak():
     at = grid()
     highest = at[density(0.05, len(at)).log_prob(at).argmax()]
     assert float(density(0.05).mode()) == pytest.approx(float(highest), abs=0.03)

@@ -1,4 +1,4 @@
-"""A trained agent as a generator: what its file may say, and what it may not."""
+"""Trained agents as generators: their files, headers and returns."""
 
 import sys
 
@@ -15,7 +15,7 @@ from molrl.runs.weights import load_weights, save_weights
 
 @pytest.fixture
 def policy(tmp_path):
-    """A policy file of an agent that has learnt nothing, and a way to change its header."""
+    """Return a function that changes the header of the file of an untrained policy."""
     envs = MolDesignVectorEnv(2, bag="CO", energy="mace-small", autoreset_mode="SameStep")
     training = AgentTraining(
         envs, PolicyConfig(width=16, channels=4, degree=2, layers=1), PPOConfig(num_envs=2), 8, 0
@@ -31,7 +31,7 @@ def policy(tmp_path):
     return change
 
 
-def test_code_that_a_policy_names_is_not_imported(policy, tmp_path, monkeypatch, capsys):
+def test_agent_generator_does_not_import_code_of_a_header(policy, tmp_path, monkeypatch, capsys):
     (tmp_path / "trap.py").write_text("raise SystemExit('a header has run code')\n")
     monkeypatch.syspath_prepend(tmp_path)
     path = policy(reward={"energy": 1.0, "mine": {"call": "trap:f", "weight": 2.0}})
@@ -39,17 +39,17 @@ def test_code_that_a_policy_names_is_not_imported(policy, tmp_path, monkeypatch,
     assert made.molecules.n_atoms.tolist() == [2, 2]
     assert made.returns is None
     assert "trap" not in sys.modules
-    assert "names code in its reward; it is not run" in capsys.readouterr().err
+    assert "names code in its reward, which is not run" in capsys.readouterr().err
 
 
-def test_a_policy_is_read_without_a_draw_of_the_random_numbers_of_the_process(policy):
+def test_agent_generator_does_not_change_the_global_random_state(policy):
     path = policy()
     before = torch.get_rng_state()
     AgentGenerator(path)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_returns_are_of_the_reward_in_the_header_or_of_the_one_given(policy):
+def test_agent_generator_returns_are_of_the_given_reward_or_the_header(policy):
     path = policy(reward={"energy": 2.0})
     double = AgentGenerator(path).generate("CO", 3, seed=0).returns
     single = AgentGenerator(path, reward={"energy": 1.0}).generate("CO", 3, seed=0).returns
@@ -59,7 +59,7 @@ def test_returns_are_of_the_reward_in_the_header_or_of_the_one_given(policy):
         assert a == pytest.approx(2 * b)
 
 
-def test_a_bag_that_the_reward_of_the_header_does_not_fit_is_made_without(policy, capsys):
+def test_agent_generator_omits_a_header_reward_that_does_not_fit(policy, capsys):
     path = policy(reward={"relative_energy": {"references": {"CO": -40.0}}})
     assert len(AgentGenerator(path).generate("CO", 1, seed=0).returns) >= 1
     made = AgentGenerator(path).generate("C2", 1, seed=0)
@@ -69,9 +69,15 @@ def test_a_bag_that_the_reward_of_the_header_does_not_fit_is_made_without(policy
     own = {"relative_energy": {"references": {"CO": -40.0}}}
     with pytest.raises(InputError, match="no reference energy for C2"):
         AgentGenerator(path, reward=own).generate("C2", 1, seed=0)
-    with pytest.raises(InputError, match="holds Si"):
+    with pytest.raises(InputError, match="contains Si"):
         AgentGenerator(path).generate("SiC", 1, seed=0)
 
 
-def test_returns_are_none_where_no_reward_is_known(policy):
+def test_agent_generator_reads_headers_with_the_old_name_of_a_rule(policy):
+    generator = AgentGenerator(policy(rules={"solo_distance": 1.2}))
+    made = generator.generate("CO", 1, seed=0)
+    assert made.molecules.n_atoms.tolist() == [2]
+
+
+def test_agent_generator_has_no_returns_without_a_reward(policy):
     assert AgentGenerator(policy(reward=None)).generate("CO", 1, seed=0).returns is None

@@ -35,7 +35,7 @@ def some_observation(model, steps=3):
     return observation
 
 
-def test_clip_of_predict_never_acts(model):
+def test_predict_needs_no_clipping(model):
     observation = some_observation(model)
     policy = model.policy
     torch.manual_seed(0)
@@ -47,7 +47,7 @@ def test_clip_of_predict_never_acts(model):
     assert model.action_space.high[2:].min() > policy.config.distances[1]
 
 
-def test_predict_turns_with_the_canvas(model, turn):
+def test_predict_is_covariant(model, turn):
     """Through ``predict`` and its clip: the log-probability of a turned action is the same."""
     observation = some_observation(model)
     actions, _ = model.predict(observation)
@@ -68,7 +68,7 @@ def test_predict_turns_with_the_canvas(model, turn):
             assert (a - b).abs().max() < 1e-4
 
 
-def test_log_prob_at_sampling_is_log_prob_on_evaluation(model):
+def test_forward_and_evaluate_actions_agree(model):
     observation = obs_as_tensor(some_observation(model), "cpu")
     with torch.no_grad():
         actions, value, log_prob = model.policy(observation)
@@ -77,7 +77,7 @@ def test_log_prob_at_sampling_is_log_prob_on_evaluation(model):
     assert (value - again[0]).abs().max() < 1e-4
 
 
-def test_same_seed_gives_the_same_run():
+def test_policy_trains_reproducibly_from_a_seed():
     weights = []
     for _ in range(2):
         model = PPO(CovariantPolicy, vec_env(), n_steps=8, batch_size=16, n_epochs=2, seed=5)
@@ -90,7 +90,7 @@ def test_same_seed_gives_the_same_run():
     assert (weights[0] - different).abs().max() > 0.01
 
 
-def test_saved_policy_is_the_same(model, tmp_path):
+def test_policy_survives_save_and_load(model, tmp_path):
     observation = some_observation(model)
     model.policy.save(tmp_path / "policy")
     loaded = CovariantPolicy.load(tmp_path / "policy")
@@ -99,7 +99,7 @@ def test_saved_policy_is_the_same(model, tmp_path):
     assert np.allclose(actions, again, atol=1e-5)
 
 
-def test_a2c_trains_the_policy_with_its_own_optimizer(tmp_path):
+def test_policy_trains_under_a2c_with_its_optimizer(tmp_path):
     env = ScaledReward(vec_env(4, "H2O"), 27.2)
     model = A2C(CovariantPolicy, env, n_steps=4, seed=0)
     assert type(model.policy.optimizer) is torch.optim.RMSprop
@@ -118,7 +118,7 @@ def test_a2c_trains_the_policy_with_its_own_optimizer(tmp_path):
     assert np.allclose(*actions, atol=1e-5)
 
 
-def test_policy_takes_the_optimizer_of_its_keywords(tmp_path):
+def test_policy_uses_the_optimizer_of_its_keywords(tmp_path):
     options = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.7}}
     model = PPO(CovariantPolicy, vec_env(2), policy_kwargs=options, learning_rate=0.01)
     model.policy.save(tmp_path / "policy")
@@ -130,24 +130,24 @@ def test_policy_takes_the_optimizer_of_its_keywords(tmp_path):
 
 
 @pytest.mark.parametrize("algorithm", [SAC, TD3])
-def test_policy_under_an_off_policy_algorithm_is_refused(algorithm):
+def test_policy_refuses_off_policy_algorithms(algorithm):
     with pytest.raises(InputError, match="train it with SB3's PPO or A2C"):
         algorithm(CovariantPolicy, vec_env(2), buffer_size=10)
 
 
-def test_policy_can_be_asked_what_it_has(model):
+def test_policy_has_no_attribute_actor(model):
     assert not hasattr(model.policy, "actor")
     assert "network" in dict(inspect.getmembers(model.policy))
 
 
-def test_policy_under_trpo_is_refused():
+def test_policy_refuses_trpo():
     model = TRPO(CovariantPolicy, vec_env(2), n_steps=4, batch_size=8)
     with pytest.raises(InputError, match=r"TRPO needs .* PPO or A2C"):
         model.learn(8)
 
 
 @pytest.mark.parametrize("option", [{"net_arch": [64]}, {"n_critics": 2}, {"ortho_init": True}])
-def test_policy_refuses_keywords_that_mean_nothing_to_it(option):
+def test_policy_refuses_unsupported_keywords(option):
     with pytest.raises(InputError, match=f"does not take {next(iter(option))}"):
         PPO(CovariantPolicy, vec_env(2), policy_kwargs=option)
 
@@ -161,7 +161,7 @@ def test_policy_refuses_rescaled_observations():
         model.predict(env.reset())
 
 
-def test_policy_reads_whole_numbers_from_a_float_buffer(model):
+def test_policy_reads_integers_from_a_float_buffer(model):
     observation = some_observation(model)
     floats = {key: torch.as_tensor(array).float() for key, array in observation.items()}
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_policy_reads_whole_numbers_from_a_float_buffer(model):
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(whole, read, strict=True))
 
 
-def test_foreign_spaces_are_refused():
+def test_policy_refuses_foreign_spaces():
     box = spaces.Box(-1, 1, (5,))
     with pytest.raises(InputError, match="needs observations with"):
         CovariantPolicy(spaces.Dict({"x": box}), box, lambda _: 1e-3)

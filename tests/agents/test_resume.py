@@ -1,7 +1,8 @@
-"""A training that was stopped and resumed ends as the one that never stopped."""
+"""A resumed training ends as one that was never interrupted."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,8 +23,8 @@ def training(policy=POLICY, total_steps=400):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    """A whole training, its rows, and a checkpoint of every update."""
+def uninterrupted(tmp_path_factory):
+    """Return a complete training, its rows, and a checkpoint of every update."""
     agent, rows = training(), []
     checkpoints = Checkpoints(tmp_path_factory.mktemp("run"), keep=100)
 
@@ -37,8 +38,8 @@ def unbroken(tmp_path_factory):
 
 @pytest.mark.bitwise
 @pytest.mark.parametrize("when", [0, 3, -2])
-def test_a_resumed_training_ends_bit_for_bit_as_an_unbroken_one(unbroken, when):
-    whole, rows, checkpoints = unbroken
+def test_restore_resumes_a_training_bit_for_bit(uninterrupted, when):
+    whole, rows, checkpoints = uninterrupted
     torch.manual_seed(99)
     agent, again = training(), []
     step = checkpoints.steps()[when]
@@ -50,17 +51,31 @@ def test_a_resumed_training_ends_bit_for_bit_as_an_unbroken_one(unbroken, when):
     assert agent.env.endings == whole.env.endings
 
 
-def test_a_checkpoint_of_another_energy_is_refused(unbroken):
-    _, _, checkpoints = unbroken
+def test_restore_refuses_a_checkpoint_of_another_energy(uninterrupted):
+    _, _, checkpoints = uninterrupted
     checkpoint = checkpoints.load(checkpoints.steps()[0])
     other = replace(checkpoint, state=checkpoint.state | {"energy_hash": "0" * 12})
-    with pytest.raises(InputError, match="was begun against gfn2 000000000000"):
+    with pytest.raises(InputError, match="was begun with gfn2 000000000000"):
         restore(training(), other)
 
 
-def test_a_checkpoint_of_another_network_is_refused(unbroken):
-    _, _, checkpoints = unbroken
+def test_restore_refuses_a_checkpoint_of_another_network(uninterrupted):
+    _, _, checkpoints = uninterrupted
     checkpoint = checkpoints.load(checkpoints.steps()[0])
     wider = POLICY.model_copy(update={"width": 24})
     with pytest.raises(InputError, match="does not belong to this config"):
         restore(training(wider), checkpoint)
+
+
+def test_restore_of_a_checkpoint_without_charges_is_neutral(uninterrupted):
+    _, _, checkpoints = uninterrupted
+    checkpoint = checkpoints.load(checkpoints.steps()[0])
+    canvas = "rank0/canvas/"
+    missing = {canvas + "charge", canvas + "spin"}
+    assert missing <= set(checkpoint.tensors)
+    tensors = {name: x for name, x in checkpoint.tensors.items() if name not in missing}
+    agent, complete = training(), training()
+    restore(agent, replace(checkpoint, tensors=tensors))
+    restore(complete, checkpoint)
+    for name, array in complete.env.state.arrays().items():
+        np.testing.assert_array_equal(agent.env.state.arrays()[name], array, err_msg=name)

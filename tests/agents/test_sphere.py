@@ -20,7 +20,7 @@ DEGREE = 4
 
 
 def densities(sharpness=SHARPNESS, degree=DEGREE):
-    """Random densities and the most extreme ones: zonal functions of single degrees and sums."""
+    """Return random and extreme densities: zonal functions of single degrees and sums."""
     generator = torch.Generator().manual_seed(1)
     n = 20
     axes = torch.nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=-1)
@@ -34,7 +34,7 @@ def densities(sharpness=SHARPNESS, degree=DEGREE):
 
 
 def product_grid(n=256):
-    """A Gauss-Legendre grid far finer than the one under test."""
+    """Return a Gauss-Legendre grid much finer than the Lebedev grid."""
     z, weights = np.polynomial.legendre.leggauss(n)
     angle = 2 * np.pi * np.arange(2 * n) / (2 * n)
     ring = np.sqrt(1 - z**2)[:, None]
@@ -45,7 +45,7 @@ def product_grid(n=256):
 
 @pytest.mark.parametrize("degree", [1, 4, 5])
 @pytest.mark.parametrize("sharpness", [0.01, 5.0, SHARPNESS])
-def test_density_integrates_to_one(sharpness, degree):
+def test_spherical_density_integrates_to_one(sharpness, degree):
     points, weights = product_grid()
     coefficients = densities(sharpness, degree)
     density = SphericalDensity(coefficients)
@@ -54,21 +54,21 @@ def test_density_integrates_to_one(sharpness, degree):
     assert (mass - 1).abs().max() < 1e-3
 
 
-def test_cap_is_reached_and_never_passed():
+def test_cap_sharpness_is_reached_and_not_exceeded():
     points, _ = product_grid(64)
     f = densities() @ harmonics(points, DEGREE).T
     assert f.abs().max() <= SHARPNESS * (1 + 1e-6)
     assert f.abs().max() > 0.99 * SHARPNESS
 
 
-def test_cap_leaves_weak_coefficients_alone():
+def test_cap_sharpness_keeps_small_coefficients():
     generator = torch.Generator().manual_seed(3)
     weak = 1e-3 * torch.randn(5, 25, generator=generator, dtype=torch.float64)
     assert torch.allclose(cap_sharpness(weak, SHARPNESS), weak, rtol=1e-4)
 
 
 @pytest.mark.parametrize("which", [0, 60, -1])
-def test_samples_follow_the_density(which):
+def test_spherical_samples_follow_the_density(which):
     coefficients = densities(6.0)[which].float()
     n = 40_000
     generator = torch.Generator().manual_seed(2)
@@ -89,14 +89,14 @@ def test_samples_follow_the_density(which):
 
 
 def bins(points, n=12):
-    """Cells of equal area in z and longitude, turned out of the grids' own symmetry axes."""
+    """Return cells of equal area in z and longitude, rotated off the symmetry axes of the grids."""
     turned = points @ o3.angles_to_matrix(*torch.tensor([0.3, 0.7, 1.1]).double()).T
     z = ((turned[:, 2] + 1) / 2 * n).clamp(0, n - 1e-9).long()
     longitude = torch.atan2(turned[:, 1], turned[:, 0]) / (2 * math.pi) + 0.5
     return (z * n + (longitude * n).clamp(0, n - 1e-9).long()).numpy()
 
 
-def test_entropy_is_the_mean_of_minus_log_prob():
+def test_spherical_entropy_is_the_mean_of_minus_log_prob():
     density = SphericalDensity(densities(8.0))
     points, weights = product_grid()
     f = density.coefficients @ harmonics(points, DEGREE).T - density.log_z[:, None]
@@ -104,7 +104,7 @@ def test_entropy_is_the_mean_of_minus_log_prob():
     assert density.entropy().max() <= 1e-6
 
 
-def test_turning_the_coefficients_turns_the_density(turn):
+def test_spherical_density_rotates_with_its_coefficients(turn):
     coefficients = densities()
     rotation = turn(0, torch.float64)
     irreps = o3.Irreps.spherical_harmonics(DEGREE)
@@ -117,7 +117,7 @@ def test_turning_the_coefficients_turns_the_density(turn):
     assert torch.allclose(before, after, atol=1e-4)
 
 
-def test_mode_is_as_dense_as_any_point_nearby():
+def test_spherical_mode_has_the_highest_density():
     density = SphericalDensity(densities(8.0))
     mode = density.mode()
     points, _ = product_grid(24)
@@ -125,7 +125,7 @@ def test_mode_is_as_dense_as_any_point_nearby():
     assert (density.log_prob(mode) > f.max(-1).values - 0.1).all()
 
 
-def test_inverse_cdf_never_draws_what_has_no_mass():
+def test_inverse_cdf_draws_no_index_of_probability_zero():
     p = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).expand(4, -1)
     drawn = inverse_cdf(p, torch.tensor([0.0, 0.4999, 0.5, 1.0]))
     assert drawn.tolist() == [1, 1, 3, 3]

@@ -20,7 +20,7 @@ def training(bag, total_steps, seed=0):
 
 @pytest.fixture(scope="module")
 def water():
-    """An agent that has learned to build water."""
+    """Return an agent that has learned to build water, and the figures of its updates."""
     agent = training("H2O", 6000)
     rows = []
     agent.run(lambda step, figures: rows.append({"step": step, **figures}))
@@ -41,7 +41,7 @@ def test_training_learns_water(water):
     assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
 
 
-def test_generates_what_is_asked_for(water, tmp_path):
+def test_agent_generator_makes_the_requested_molecules(water, tmp_path):
     agent, _ = water
     save_agent(tmp_path, agent.network, agent.header)
     generator = AgentGenerator(tmp_path)
@@ -53,11 +53,11 @@ def test_generates_what_is_asked_for(water, tmp_path):
     atoms = load_energy("gfn2").atom_energies()
     relaxed = sum(atoms[z] for z in Bag("H2O").numbers)
     energy = load_energy("gfn2").evaluate(made.molecules).energy
-    paid = sorted(relaxed - energy.numpy())
-    assert np.allclose(paid, sorted(made.returns)[-12:], atol=1e-3)
+    returns = sorted(relaxed - energy.numpy())
+    assert np.allclose(returns, sorted(made.returns)[-12:], atol=1e-3)
 
 
-def test_molecule_does_not_depend_on_the_others(water, tmp_path):
+def test_agent_generator_molecules_do_not_depend_on_each_other(water, tmp_path):
     agent, _ = water
     save_agent(tmp_path, agent.network, agent.header)
     generator = AgentGenerator(tmp_path)
@@ -69,7 +69,7 @@ def test_molecule_does_not_depend_on_the_others(water, tmp_path):
     assert not torch.allclose(many.molecules.positions, other.molecules.positions)
 
 
-def test_agent_names_its_energy_by_hash(water, tmp_path):
+def test_agent_generator_refuses_a_changed_energy(water, tmp_path):
     agent, _ = water
     header = agent.header.model_copy(update={"energy_hash": "0" * 12})
     save_agent(tmp_path, agent.network, header)
@@ -78,53 +78,53 @@ def test_agent_names_its_energy_by_hash(water, tmp_path):
     assert AgentGenerator(tmp_path, energy="gfn2").generate("H2O", 1, seed=0)
 
 
-def test_random_agent_makes_whole_bags():
+def test_random_agent_makes_complete_molecules():
     made = RandomAgent("gfn2").generate("CH4", n=5, seed=0)
     assert [bag.formula for bag in made.molecules.bags()] == ["CH4"] * 5
     assert made.attempts > 5
     assert made.network_calls == 0
 
 
-def test_no_molecules_are_refused():
+def test_random_agent_refuses_zero_molecules():
     with pytest.raises(InputError, match="at least 1"):
         RandomAgent("gfn2").generate("CH4", n=0, seed=0)
 
 
-def test_every_update_is_told_even_if_no_episode_ended(morse):
+def test_training_reports_updates_without_an_ended_episode(morse):
     envs = MolDesignVectorEnv(num_envs=1, bag="C6H14", energy=morse(), autoreset_mode="SameStep")
     ppo = PPOConfig(num_envs=1, n_steps=2, batch_size=2)
-    told = {}
-    AgentTraining(envs, PolicyConfig(), ppo, 8, seed=0).run(told.__setitem__)
-    assert list(told) == [2, 4, 6, 8]
-    assert np.isnan(told[2]["return"])
-    assert np.isnan(told[2]["valid_fraction"])
-    assert {"complete", "valid"}.isdisjoint(told[2])
+    reports = {}
+    AgentTraining(envs, PolicyConfig(), ppo, 8, seed=0).run(reports.__setitem__)
+    assert list(reports) == [2, 4, 6, 8]
+    assert np.isnan(reports[2]["return"])
+    assert np.isnan(reports[2]["valid_fraction"])
+    assert {"complete", "valid"}.isdisjoint(reports[2])
 
 
-def test_updates_with_and_without_an_ended_episode_have_the_same_figures(morse):
+def test_training_reports_the_same_figures_in_every_update(morse):
     envs = MolDesignVectorEnv(num_envs=1, bag="C2", energy=morse(), autoreset_mode="SameStep")
-    told = []
+    reports = []
     AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=1, n_steps=3, batch_size=3), 12, 0).run(
-        lambda _, figures: told.append(figures)
+        lambda _, figures: reports.append(figures)
     )
     envs = MolDesignVectorEnv(num_envs=1, bag="C6H14", energy=morse(), autoreset_mode="SameStep")
     AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=1, n_steps=2, batch_size=2), 2, 0).run(
-        lambda _, figures: told.append(figures)
+        lambda _, figures: reports.append(figures)
     )
-    ended = [not np.isnan(figures["return"]) for figures in told]
+    ended = [not np.isnan(figures["return"]) for figures in reports]
     assert any(ended)
     assert not all(ended)
-    assert len({tuple(figures) for figures in told}) == 1
+    assert len({tuple(figures) for figures in reports}) == 1
 
 
-def test_an_agent_learns_one_bag_and_says_so(morse):
+def test_training_refuses_tasks_of_several_bags(morse):
     envs = MolDesignVectorEnv(2, task="bags", energy=morse(), autoreset_mode="SameStep")
     with pytest.raises(InputError, match="trained on one bag"):
         AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=2), 8, seed=0)
 
 
 @pytest.mark.parametrize("mine", [len, {"call": "molrl.chemistry.bonds:validity"}])
-def test_header_of_a_policy_names_no_code_of_its_reward(morse, mine):
+def test_header_contains_no_reward_with_code(morse, mine):
     envs = MolDesignVectorEnv(
         2, bag="CH4", energy=morse(), autoreset_mode="SameStep", reward={"energy": 1.0, "x": mine}
     )

@@ -32,7 +32,7 @@ def ppo(env):
 
 
 def test_adapter_infos_are_those_of_single_environments(morse):
-    """Step for step, at the end of an episode too; what follows is in reset_infos."""
+    """They are equal in every step, also at the end of an episode, with reset_infos after it."""
     config = {"bag": "CH4", "energy": morse(), "reward": REWARD}
     env = vec_env(4, **config)
     singles = [gym.make("MolDesign-v0", **config) for _ in range(4)]
@@ -46,18 +46,18 @@ def test_adapter_infos_are_those_of_single_environments(morse):
         observation, _, dones, infos = env.step(actions)
         for i, single in enumerate(singles):
             last, _, terminated, truncated, expected = single.step(actions[i])
-            told = dict(infos[i])
+            got = dict(infos[i])
             assert dones[i] == (terminated or truncated)
             if dones[i]:
-                final = told.pop("terminal_observation")
+                final = got.pop("terminal_observation")
                 assert all(np.array_equal(final[key], last[key]) for key in last)
-                assert told.pop("TimeLimit.truncated") == truncated
-                assert told.pop("episode")["reason"] == expected["reason"]
+                assert got.pop("TimeLimit.truncated") == truncated
+                assert got.pop("episode")["reason"] == expected["reason"]
                 _, reset_info = single.reset()
                 assert env.reset_infos[i] == reset_info
                 ends += 1
-            assert told == pytest.approx(expected)
-            assert {"energy", "n_atoms", "reason", "reward_energy", "reward_valid"} == set(told)
+            assert got == pytest.approx(expected)
+            assert {"energy", "n_atoms", "reason", "reward_energy", "reward_valid"} == set(got)
     assert ends > 3
 
 
@@ -83,7 +83,7 @@ def test_vec_monitor_writes_the_reasons(morse, tmp_path):
     assert reasons
 
 
-def test_images_show_every_canvas_as_the_environment_draws_it(morse):
+def test_adapter_images_are_those_of_the_environment(morse):
     env = vec_env(4, energy=morse(), render_mode="rgb_array")
     env.reset()
     env.step(np.tile(np.array([0, 1, 0, 0, 0], np.float32), (4, 1)))
@@ -96,7 +96,7 @@ def test_images_show_every_canvas_as_the_environment_draws_it(morse):
 
 
 @pytest.mark.parametrize("mode", [None, "ansi"])
-def test_images_without_their_render_mode_are_refused(morse, mode):
+def test_adapter_refuses_images_without_their_render_mode(morse, mode):
     env = vec_env(2, energy=morse(), render_mode=mode)
     env.reset()
     for draw in (env.get_images, env.render):
@@ -104,7 +104,7 @@ def test_images_without_their_render_mode_are_refused(morse, mode):
             draw()
 
 
-def test_vec_video_recorder_makes_a_film(morse, tmp_path):
+def test_vec_video_recorder_writes_a_video(morse, tmp_path):
     pytest.importorskip("moviepy")
     env = vec_env(2, energy=morse(), render_mode="rgb_array")
     film = VecVideoRecorder(env, str(tmp_path), lambda step: step == 0, video_length=4)
@@ -117,8 +117,8 @@ def test_vec_video_recorder_makes_a_film(morse, tmp_path):
 
 
 @pytest.mark.parametrize("scale", [1.0, 27.2])
-def test_evaluate_policy_takes_the_returns_in_ev_and_misses_no_monitor(morse, scale):
-    """The other way to them is VecMonitor, which adds up the rewards that it is handed."""
+def test_evaluate_policy_returns_ev_without_a_monitor_warning(morse, scale):
+    """They equal those of VecMonitor, which sums the rewards of the wrapped environment."""
 
     def evaluate(env):
         env.seed(0)
@@ -134,7 +134,7 @@ def test_evaluate_policy_takes_the_returns_in_ev_and_misses_no_monitor(morse, sc
     assert lengths == expected_lengths
 
 
-def test_eval_callback_reports_ev_and_misses_no_monitor(morse):
+def test_eval_callback_reports_ev_without_a_monitor_warning(morse):
     means = []
     for scale in (1.0, 27.2):
         env, other = (ScaledReward(vec_env(4, energy=morse()), scale) for _ in range(2))
@@ -147,7 +147,7 @@ def test_eval_callback_reports_ev_and_misses_no_monitor(morse):
     assert np.isfinite(means[0])
 
 
-def test_scaled_reward_leaves_infos_in_ev():
+def test_scaled_reward_keeps_infos_in_ev():
     plain, scaled = vec_env(4), ScaledReward(vec_env(4), 27.2)
     plain.reset(), scaled.reset()
     rng = np.random.default_rng(0)
@@ -164,7 +164,7 @@ def test_scaled_reward_leaves_infos_in_ev():
     assert seen
 
 
-def test_adapter_sums_what_the_environment_paid():
+def test_adapter_sums_the_rewards_of_an_episode():
     env = vec_env(4)
     env.reset()
     rng = np.random.default_rng(1)
@@ -178,6 +178,6 @@ def test_adapter_sums_what_the_environment_paid():
             total[i] = 0
 
 
-def test_adapter_wants_same_step():
+def test_adapter_requires_same_step():
     with pytest.raises(InputError, match="SameStep"):
         SB3VecEnv(MolDesignVectorEnv(num_envs=2, bag="CH4O", energy="gfn2"))

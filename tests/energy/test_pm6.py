@@ -65,7 +65,7 @@ def test_without_sparrow_one_line_says_what_to_install():
 
 def line_of_hydrogens(energy, n):
     """Rewards in Hartree of n hydrogen atoms 1 Å apart, placed in a row."""
-    rules = MOLGYM.model_copy(update={"solo_distance": None})
+    rules = MOLGYM.model_copy(update={"monovalent_distance": None})
     env = MolDesignEnv(bag=f"H{n}", elements=["H"], energy=energy, rules=rules)
     env.reset()
     return [

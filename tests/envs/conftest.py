@@ -1,14 +1,14 @@
-"""Actors that play well or badly."""
+"""Actions for tests, sensible and arbitrary, and a configuration of each task."""
 
 import numpy as np
 import pytest
 
 
 def builder(rng, obs):
-    """An action that mostly holds a bond to a random atom, as an agent that has learnt would."""
+    """Return an action that mostly forms a bond to a random atom, as a trained agent would."""
     focus = rng.choice(np.flatnonzero(obs["focus_mask"]))
     in_bag = np.flatnonzero(obs["element_mask"])
-    if not len(in_bag):  # the episode is over; what is done now is not looked at
+    if not len(in_bag):  # the episode has ended; this action is ignored
         return np.zeros(5, np.float32)
     element = in_bag[-1] if obs["numbers"][0] == 0 else rng.choice(in_bag)
     atoms = obs["positions"][obs["numbers"] > 0]
@@ -21,8 +21,8 @@ def builder(rng, obs):
     return np.array([focus, element, *displacement], np.float32)
 
 
-def meddler(rng, obs):
-    """Any finite action: now sensible, now out of every range."""
+def scrambler(rng, obs):
+    """Return any finite action, sensible or out of range."""
     action = builder(rng, obs)
     kind = rng.integers(8)
     if kind == 0:
@@ -40,8 +40,8 @@ def build():
 
 
 @pytest.fixture(scope="session")
-def meddle():
-    return meddler
+def scramble():
+    return scrambler
 
 
 TASKS = {
@@ -58,5 +58,5 @@ TASKS = {
 
 @pytest.fixture(params=TASKS)
 def task(request):
-    """The name and options of each task, of elements that the Morse energy knows."""
+    """Return the name and options of each task, with elements that the Morse energy knows."""
     return {"task": request.param, **TASKS[request.param]}

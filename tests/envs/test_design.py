@@ -1,4 +1,4 @@
-"""The single environment: what it is told, what it refuses, what it remembers."""
+"""Single environment: configuration, invalid input, rendering and pickling."""
 
 import pickle
 
@@ -18,72 +18,72 @@ FIRST = np.array([0, 1, 0, 0, 0], np.float32)
 
 BAD_CONFIGS = [
     ({"bga": "CH4O"}, "unexpected keyword argument 'bga'; did you mean 'bag'"),
-    ({"bag": "H2"}, "bag H2 holds no heavy atom"),
-    ({"bag": "HF"}, "no heavy atom"),
-    ({"bag": "Cl2"}, "no heavy atom"),
+    ({"bag": "H2"}, "bag H2 has monovalent atoms only"),
+    ({"bag": "HF"}, "monovalent atoms only"),
+    ({"bag": "Cl2"}, "monovalent atoms only"),
     ({"bag": ""}, "is no formula"),
     ({"bag": "CH4o"}, "is no formula"),
     ({"bag": "Qq2"}, "no element"),
     ({"bag": "C0H4"}, "is no count"),
-    ({"bag": 7}, "a bag is a formula such as CH4O"),
-    ({"bag": None}, "a bag is a formula such as CH4O"),
-    ({"bag": ["C", "O"]}, "a bag is a formula such as CH4O"),
+    ({"bag": 7}, "a bag must be a formula such as CH4O"),
+    ({"bag": None}, "a bag must be a formula such as CH4O"),
+    ({"bag": ["C", "O"]}, "a bag must be a formula such as CH4O"),
     ({"bag": "C10H22"}, "bag C10H22 has 32 atoms; the canvas takes 25"),
     ({"bag": "CH4O", "canvas_size": 5}, "the canvas takes 5"),
-    ({"bag": "CH4O", "elements": ["C", "H"]}, "bag CH4O holds O; elements are H C"),
+    ({"bag": "CH4O", "elements": ["C", "H"]}, "bag CH4O contains O; elements are H C"),
     ({"bag": "SiH4"}, "does not know Si; known are: H C N O F"),
     ({"elements": ["H", "C", "N", "O", "Si"]}, "does not know Si"),
-    ({"elements": "HCNO"}, "elements are a list"),
-    ({"elements": []}, "elements are a list"),
-    ({"elements": ["H", "Xx"]}, "'Xx' among the elements is no element"),
-    ({"elements": ["H", 0]}, "0 among the elements is no element"),
-    ({"elements": ["H", 1.5]}, "1.5 among the elements is no element"),
+    ({"elements": "HCNO"}, "elements must be a list"),
+    ({"elements": []}, "elements must be a list"),
+    ({"elements": ["H", "Xx"]}, "elements: unknown element 'Xx'"),
+    ({"elements": ["H", 0]}, "elements: unknown element 0"),
+    ({"elements": ["H", 1.5]}, "elements: unknown element 1.5"),
     ({"energy": "maze"}, "did you mean 'mace'"),
     ({"energy": None}, "energy"),
     ({"canvas_size": 0}, "canvas_size must be greater than or equal to 1, not 0"),
     ({"canvas_size": "25"}, "canvas_size must be a valid integer, not '25'"),
-    ({"rules": "molgim"}, "no rules are called 'molgim'; did you mean 'molgym'"),
-    ({"rules": 3}, "rules are a name or a mapping"),
+    ({"rules": "molgim"}, "unknown rules 'molgim'; did you mean 'molgym'"),
+    ({"rules": 3}, "rules must be a name or a mapping"),
     ({"rules": {"min_rewrad": -1}}, "did you mean 'min_reward'"),
     ({"rules": {"min_reward": 1.0}}, "min_reward must be less than 0, not 1.0"),
     ({"rules": {"min_reward": float("nan")}}, "min_reward"),
     ({"rules": {"max_reward": -1}}, "max_reward must be greater than 0, not -1"),
-    ({"rules": {"clash_fraction": 0}}, "two atoms be in one place"),
+    ({"rules": {"clash_fraction": 0}}, "two atoms in one place"),
     ({"rules": {"max_displacement": 0}}, "max_displacement"),
-    ({"render_mode": "rgb"}, "no render mode is called 'rgb'; known are: ansi, rgb_array"),
+    ({"render_mode": "rgb"}, "unknown render mode 'rgb'; known are: ansi, rgb_array"),
 ]
 
 
-@pytest.mark.parametrize("face", [MolDesignEnv, MolDesignVectorEnv])
+@pytest.mark.parametrize("env_class", [MolDesignEnv, MolDesignVectorEnv])
 @pytest.mark.parametrize(("config", "message"), BAD_CONFIGS, ids=str)
-def test_bad_configs_are_refused_in_one_line(config, message, face, morse):
+def test_environment_refuses_bad_configs_in_one_line(config, message, env_class, morse):
     with pytest.raises(InputError) as error:
-        face(**{"energy": morse()} | config)
+        env_class(**{"energy": morse()} | config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("num_envs", [0, -1, 1.5, "2", None, True])
-def test_a_bad_number_of_environments_is_refused(num_envs, morse):
+def test_vector_env_refuses_bad_num_envs(num_envs, morse):
     with pytest.raises(InputError, match="num_envs"):
         MolDesignVectorEnv(num_envs, energy=morse())
 
 
-def test_a_bad_autoreset_mode_is_refused(morse):
+def test_vector_env_refuses_unknown_autoreset_mode(morse):
     with pytest.raises(InputError, match="did you mean 'NextStep'"):
         MolDesignVectorEnv(1, energy=morse(), autoreset_mode="NextStp")
 
 
-def test_elements_are_the_usual_four_and_those_of_the_bag(morse):
+def test_elements_default_to_hcno_and_those_of_the_bag(morse):
     assert MolDesignEnv(energy=morse()).elements == (1, 6, 7, 8)
     assert MolDesignEnv(energy=morse(), bag="CF4").elements == (1, 6, 7, 8, 9)
-    chosen = MolDesignEnv(energy=morse(), bag="CF4", elements=["F", "C"])
-    assert chosen.elements == (6, 9)
-    assert chosen.reset()[0]["bag"].tolist() == [1, 4]
-    assert chosen.action_space.high[1] == 1
+    given = MolDesignEnv(energy=morse(), bag="CF4", elements=["F", "C"])
+    assert given.elements == (6, 9)
+    assert given.reset()[0]["bag"].tolist() == [1, 4]
+    assert given.action_space.high[1] == 1
 
 
-def test_rules_come_by_name_as_a_mapping_or_as_they_are():
+def test_rules_are_read_from_names_mappings_and_rules():
     assert EnvConfig().rules == Rules() == Rules.named("default")
     assert EnvConfig.of(rules="molgym").rules == Rules.named("molgym")
     assert EnvConfig.of(rules={"max_reward": 20}).rules == Rules(max_reward=20)
@@ -91,12 +91,24 @@ def test_rules_come_by_name_as_a_mapping_or_as_they_are():
     assert EnvConfig.of(bag=Bag("OCH4")).bag == "CH4O"
 
 
-def test_a_configuration_goes_through_json():
+def test_rules_read_the_old_name_of_monovalent_distance():
+    rules = Rules(monovalent_distance=1.5)
+    assert Rules.of({"solo_distance": 1.5}) == rules
+    assert Rules.model_validate_json('{"solo_distance": 1.5}') == rules
+    assert EnvConfig.of(rules={"solo_distance": None}).rules.monovalent_distance is None
+    assert "solo_distance" not in rules.model_dump()
+    with pytest.raises(InputError, match="solo_distance"):
+        Rules.of({"solo_distance": 1.5, "monovalent_distance": 1.5})
+    with pytest.raises(InputError, match="solo_distance must be greater than 0, not -1"):
+        Rules.of({"solo_distance": -1})
+
+
+def test_env_config_survives_json():
     config = EnvConfig.of(bag="CH4O", elements=["O", "C", "H"], rules="molgym", canvas_size=7)
     assert EnvConfig.model_validate_json(config.model_dump_json()) == config
 
 
-def test_the_bag_is_chosen_for_one_episode(morse):
+def test_reset_sets_the_bag_of_one_episode(morse):
     env = MolDesignEnv(energy=morse(), bag="CH4O")
     assert env.reset(options={"bag": "C2H6O"})[0]["bag"].tolist() == [6, 2, 0, 1]
     assert env.reset()[0]["bag"].tolist() == [4, 1, 0, 1]
@@ -106,15 +118,15 @@ def test_the_bag_is_chosen_for_one_episode(morse):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bags": "CH4"}, "no option 'bags'; did you mean 'bag'"),
-        ({"bag": "H2"}, "no heavy atom"),
-        ({"bag": "CF4"}, "holds F; elements are H C N O"),
+        ({"bags": "CH4"}, "reset: unknown option 'bags'; did you mean 'bag'"),
+        ({"bag": "H2"}, "monovalent atoms only"),
+        ({"bag": "CF4"}, "contains F; elements are H C N O"),
         ({"bag": "C20H20"}, "the canvas takes 25"),
-        ({"bag": 4}, "a bag is a formula"),
+        ({"bag": 4}, "a bag must be a formula"),
         ({"bag": "c"}, "is no formula"),
     ],
 )
-def test_bad_options_of_reset_are_refused_and_change_nothing(options, message, morse):
+def test_reset_refuses_bad_options_and_changes_nothing(options, message, morse):
     for env in (MolDesignEnv(energy=morse()), MolDesignVectorEnv(1, energy=morse())):
         env.reset()
         with pytest.raises(InputError, match=message):
@@ -138,7 +150,7 @@ def test_bad_options_of_reset_are_refused_and_change_nothing(options, message, m
     ],
     ids=str,
 )
-def test_what_is_no_action_is_refused_and_changes_nothing(action, morse):
+def test_step_refuses_invalid_actions_and_changes_nothing(action, morse):
     env = MolDesignEnv(energy=morse())
     env.reset()
     with pytest.raises(InputError, match="action"):
@@ -148,14 +160,14 @@ def test_what_is_no_action_is_refused_and_changes_nothing(action, morse):
     assert not terminated
 
 
-def test_the_shape_of_an_action_is_said(morse):
+def test_step_names_the_expected_shape_of_an_action(morse):
     env = MolDesignEnv(energy=morse())
     env.reset()
     with pytest.raises(InputError, match=r"an action must have shape \(5,\), not \(4,\)"):
         env.step([0, 1, 0, 0])
 
 
-def test_no_step_without_an_episode(morse):
+def test_step_needs_an_episode(morse):
     env = MolDesignEnv(energy=morse(), bag="CO")
     with pytest.raises(ResetNeeded):
         env.step(FIRST)
@@ -167,7 +179,7 @@ def test_no_step_without_an_episode(morse):
     env.step(FIRST)
 
 
-def test_positions_stay_in_their_space_however_far_one_goes(morse):
+def test_observation_space_contains_the_farthest_positions(morse):
     env = MolDesignEnv(energy=morse(), bag="C25", rules={"min_reward": -1e6})
     env.reset()
     for i in range(25):
@@ -176,14 +188,14 @@ def test_positions_stay_in_their_space_however_far_one_goes(morse):
     assert info["reason"] == "complete"
 
 
-def test_a_pickle_holds_no_model_that_has_a_name():
+def test_pickle_of_env_contains_no_named_model():
     env = MolDesignEnv(energy="gfn2")
     twin = pickle.loads(pickle.dumps(env))
     assert twin.energy_model.model is env.energy_model.model
     assert len(pickle.dumps(env)) < 20_000
 
 
-def test_a_pickle_holds_a_model_that_was_handed_in(morse):
+def test_pickle_of_env_contains_a_given_model(morse):
     env = MolDesignEnv(energy=morse(depth=7.0), bag="CO")
     twin = pickle.loads(pickle.dumps(env))
     twin.reset()
@@ -192,7 +204,7 @@ def test_a_pickle_holds_a_model_that_was_handed_in(morse):
     assert twin.energy_model.model is not env.energy_model.model
 
 
-def test_the_table_tells_what_is_there(morse):
+def test_ansi_render_shows_atoms_bag_and_energy(morse):
     env = gym.make("MolDesign-v0", bag="CH4O", energy=morse(), render_mode="ansi")
     env.reset()
     assert "bag left: H4 C1 O1" in env.render()
@@ -206,7 +218,7 @@ def test_the_table_tells_what_is_there(morse):
     assert MolDesignEnv(energy=morse()).render() is None
 
 
-def test_the_picture_changes_as_atoms_come(morse):
+def test_rgb_render_changes_with_each_atom(morse):
     env = MolDesignEnv(bag="CO", energy=morse(), render_mode="rgb_array")
     env.reset()
     empty = env.render()
@@ -214,7 +226,7 @@ def test_the_picture_changes_as_atoms_come(morse):
     assert not np.array_equal(env.render(), empty)
 
 
-def test_a_model_handed_in_leaves_the_spec_and_the_pickle_whole():
+def test_given_model_keeps_spec_and_pickle_usable():
     energy = GFN2Energy(n_workers=1)
     env = gym.make("MolDesign-v0", bag="CO", energy=energy)
     assert env.spec.kwargs["bag"] == "CO"

@@ -1,4 +1,4 @@
-"""The environments work unchanged in what people train with: one smoke test each."""
+"""The environments work in common training code: one smoke test each."""
 
 from importlib.util import find_spec
 
@@ -10,16 +10,16 @@ from torch import nn
 
 import molrl
 
-gym.register_envs(molrl)  # importing it has; this says what the import is for
+gym.register_envs(molrl)  # the import has; this tells linters its purpose
 IDS = [name for name in gym.registry if name.startswith("MolDesign")]
 
 
-def needs(package):
+def requires(package):
     return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_atoms_appear_one_by_one_in_the_frames(name, build):
+def test_render_collection_shows_each_placed_atom(name, build):
     env = gym.make(name, energy="gfn2", render_mode="rgb_array")
     env = gym.wrappers.RenderCollection(env)
     rng = np.random.default_rng(3)
@@ -35,7 +35,7 @@ def test_atoms_appear_one_by_one_in_the_frames(name, build):
         assert np.array_equal(frames[i], frames[i - 1]) == (atoms[i] == atoms[i - 1])
 
 
-def test_whoever_is_handed_in_draws(build):
+def test_draw_replaces_the_renderer(build):
     def draw(numbers, positions):
         return np.full((8, 8, 3), len(numbers), np.uint8)
 
@@ -49,8 +49,8 @@ def test_whoever_is_handed_in_draws(build):
         assert np.unique(env.render()).tolist() == [1]
 
 
-@needs("moviepy")
-def test_record_video_makes_a_film(tmp_path, build):
+@requires("moviepy")
+def test_record_video_writes_a_video(tmp_path, build):
     env = gym.make("MolDesign-v0", bag="CH4O", energy="gfn2", render_mode="rgb_array")
     env = gym.wrappers.RecordVideo(env, str(tmp_path), disable_logger=True)
     rng, ended = np.random.default_rng(0), False
@@ -62,7 +62,7 @@ def test_record_video_makes_a_film(tmp_path, build):
 
 
 class Agent(nn.Module):
-    """The usual Gaussian actor and critic over a flat observation."""
+    """Gaussian actor and critic over a flat observation."""
 
     def __init__(self, n_seen, n_actions):
         super().__init__()
@@ -77,7 +77,7 @@ class Agent(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["MolDesign-v0", "MolDesignStochastic-v0", "MolDesignCluster-v0"])
-def test_a_ppo_loop_in_one_file_trains(name):
+def test_vector_env_trains_a_single_file_ppo(name):
     torch.manual_seed(0)
     envs = gym.make_vec(name, 4, energy="gfn2")
     envs = gym.wrappers.vector.FlattenObservation(gym.wrappers.vector.RecordEpisodeStatistics(envs))
@@ -105,7 +105,7 @@ def test_a_ppo_loop_in_one_file_trains(name):
             ended = done if t == 15 else dones[t + 1]
             running = rewards[t] + (1 - ended) * running
             returns[t] = running
-        fresh = dones == 0  # a step after the end is a reset in mode NextStep, and no choice
+        fresh = dones == 0  # in mode NextStep the step after the end is a reset
         for _ in range(2):
             _, log_prob, value = agent.act(states, actions)
             ratio, advantage = (log_prob - old).exp(), (returns - values) / 27.2
@@ -119,9 +119,9 @@ def test_a_ppo_loop_in_one_file_trains(name):
     assert episodes > 10
 
 
-@needs("torchrl")
+@requires("torchrl")
 @pytest.mark.parametrize("name", IDS)
-def test_torchrl_checks_and_rolls_out(name):
+def test_torchrl_checks_and_rolls_out_each_env(name):
     from torchrl.envs import GymEnv
     from torchrl.envs.utils import check_env_specs
 
@@ -132,8 +132,8 @@ def test_torchrl_checks_and_rolls_out(name):
     assert torch.isfinite(rollout["next", "reward"]).all()
 
 
-@needs("torchrl")
-def test_torchrl_rolls_out_the_native_vector_environment():
+@requires("torchrl")
+def test_torchrl_rolls_out_the_vector_env():
     from torchrl.envs import GymWrapper
 
     # TorchRL 0.14 cannot read the final observations of mode SameStep where they are dicts.

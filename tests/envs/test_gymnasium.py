@@ -1,4 +1,4 @@
-"""What Gymnasium and SB3 demand of an environment, for every id that molrl registers."""
+"""Requirements of Gymnasium and SB3 for every id that molrl registers."""
 
 import json
 import pickle
@@ -14,7 +14,7 @@ import molrl
 SPECS = [spec for name, spec in gym.registry.items() if name.startswith("MolDesign")]
 each_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
 
-# Advice that is not taken: an action is two indices and a displacement in Å, and covariant agents
+# Advice that is not followed: an action is two indices and a displacement in Å, and policies
 # read positions as (N, 3).
 BOX_ADVICE = "symmetric and normalized"
 SHAPE_ADVICE = "unconventional shape"
@@ -24,13 +24,13 @@ def make(spec, **kwargs):
     return gym.make(spec, **kwargs)
 
 
-def test_something_is_registered():
+def test_register_envs_registers_the_ids():
     assert "MolDesign-v0" in [spec.id for spec in SPECS]
     gym.register_envs(molrl)
 
 
 @each_spec
-def test_check_env_warns_of_nothing_but_the_action_box(spec):
+def test_check_env_warns_only_about_the_action_box(spec):
     env = make(spec, disable_env_checker=True).unwrapped
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -39,7 +39,7 @@ def test_check_env_warns_of_nothing_but_the_action_box(spec):
 
 
 @each_spec
-def test_sb3_check_env_warns_of_nothing_unexpected(spec):
+def test_sb3_check_env_warns_only_as_expected(spec):
     from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
     env = make(spec)
@@ -51,7 +51,7 @@ def test_sb3_check_env_warns_of_nothing_unexpected(spec):
 
 
 @each_spec
-def test_the_passive_checker_has_nothing_to_say(spec, build):
+def test_passive_checker_gives_no_warning(spec, build):
     env, rng = make(spec, disable_env_checker=False), np.random.default_rng(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -63,7 +63,7 @@ def test_the_passive_checker_has_nothing_to_say(spec, build):
 
 
 @each_spec
-def test_two_environments_with_one_seed_are_one(spec):
+def test_reset_with_one_seed_makes_equal_environments(spec):
     one, other = make(spec), make(spec)
     assert data_equivalence(one.reset(seed=0), other.reset(seed=0), exact=True)
     one.action_space.seed(0)
@@ -77,7 +77,7 @@ def test_two_environments_with_one_seed_are_one(spec):
 
 
 @each_spec
-def test_every_render_mode_draws(spec):
+def test_render_draws_in_every_mode(spec):
     modes = gym.make(spec).metadata["render_modes"]
     assert set(modes) == {"rgb_array", "ansi"}
     for mode in [*modes, "rgb_array_list", "ansi_list"]:
@@ -103,7 +103,7 @@ def check_picture(picture, mode):
 
 
 @each_spec
-def test_a_pickled_environment_goes_on_as_the_one_it_was_made_of(spec, build):
+def test_pickled_env_continues_as_the_original(spec, build):
     env, rng = make(spec), np.random.default_rng(0)
     obs, _ = env.reset(seed=3)
     obs, *_ = env.step(build(rng, obs))
@@ -118,7 +118,7 @@ def test_a_pickled_environment_goes_on_as_the_one_it_was_made_of(spec, build):
 
 
 @each_spec
-def test_the_spec_goes_through_json(spec):
+def test_spec_survives_json(spec):
     env = make(spec, rules="molgym", canvas_size=30, reward={"energy": 1.0, "valid": 2.0})
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
     assert again.unwrapped.config == env.unwrapped.config
@@ -126,7 +126,7 @@ def test_the_spec_goes_through_json(spec):
 
 
 @each_spec
-def test_gymnasium_wrappers_work(spec, build):
+def test_gymnasium_wrappers_accept_the_env(spec, build):
     env = gym.wrappers.RecordEpisodeStatistics(make(spec, max_episode_steps=2))
     rng = np.random.default_rng(0)
     obs, _ = env.reset(seed=0)

@@ -1,4 +1,4 @@
-"""What holds in every task whatever is done: 8 tasks of 50 examples of 6 episodes each."""
+"""Properties of every task under any actions: 8 tasks, 50 examples, 6 episodes each."""
 
 import pickle
 
@@ -13,7 +13,7 @@ from molrl.envs.design import MolDesignEnv
 
 EXAMPLES, EPISODES = 50, 6  # of each of 8 tasks: 2,400 episodes
 
-# The fixture is a name and options: nothing of it changes between examples.
+# The fixture is a name and options, which do not change between examples.
 many = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -38,14 +38,14 @@ def act(rng, obs, actors):
 
 @many
 @given(seed=seeds, rules=st.sampled_from(["default", "molgym"]))
-def test_episodes_are_sound(seed, rules, task, morse, build, meddle):
+def test_step_keeps_its_invariants_in_every_task(seed, rules, task, morse, build, scramble):
     env, rng = MolDesignEnv(energy=morse(), rules=rules, **task), np.random.default_rng(seed)
     obs, info = env.reset(seed=seed)
     for _ in range(EPISODES):
         total, refills, ended, bag = all_atoms(env, obs), obs.get("refills"), False, obs["bag"]
         while not ended:
             before = obs
-            obs, reward, ended, truncated, info = env.step(act(rng, obs, [build, build, meddle]))
+            obs, reward, ended, truncated, info = env.step(act(rng, obs, [build, build, scramble]))
             assert env.observation_space.contains(obs)
             assert np.isfinite([reward, info["energy"], *obs["positions"].flat]).all()
             assert ended == bool(info["reason"])
@@ -57,10 +57,10 @@ def test_episodes_are_sound(seed, rules, task, morse, build, meddle):
             if refills is not None:
                 total = total + bag * int(before["refills"][0] - obs["refills"][0])
             assert all_atoms(env, obs).tolist() == total.tolist()
-            paid = sum(value for key, value in info.items() if key.startswith("reward_"))
-            stands = info["reason"] in ("", "complete")
-            assert stands or not paid
-            expected = paid if stands else env.config.rules.min_reward
+            terms = sum(value for key, value in info.items() if key.startswith("reward_"))
+            accepted = info["reason"] in ("", "complete")
+            assert accepted or not terms
+            expected = terms if accepted else env.config.rules.min_reward
             np.testing.assert_allclose(reward, expected, rtol=1e-9, atol=1e-9)
         if info["reason"] == "complete":
             assert not obs["bag"].any()
@@ -70,14 +70,14 @@ def test_episodes_are_sound(seed, rules, task, morse, build, meddle):
 
 @settings(many, max_examples=10)
 @given(seed=seeds)
-def test_a_seed_makes_all_that_follows_the_same(seed, task, morse, build, meddle):
+def test_seed_determines_all_that_follows(seed, task, morse, build, scramble):
     one, other = (MolDesignEnv(energy=morse(), **task) for _ in range(2))
     one.reset(seed=seed ^ 1)
     rng = np.random.default_rng(seed)
     obs, _ = first = one.reset(seed=seed)
     assert data_equivalence(first, other.reset(seed=seed), exact=True)
     for _ in range(25):
-        action = act(rng, obs, [build, meddle])
+        action = act(rng, obs, [build, scramble])
         step = one.step(action)
         assert data_equivalence(step, other.step(action), exact=True)
         obs = step[0]
@@ -89,7 +89,7 @@ def test_a_seed_makes_all_that_follows_the_same(seed, task, morse, build, meddle
 
 @settings(many, max_examples=10)
 @given(seed=seeds, steps=st.integers(0, 4))
-def test_a_pickle_goes_on_where_it_was_made(seed, steps, task, morse, build):
+def test_pickled_env_continues_as_the_original_in_every_task(seed, steps, task, morse, build):
     env, rng = MolDesignEnv(energy=morse(), **task), np.random.default_rng(seed)
     obs, _ = env.reset(seed=seed)
     for _ in range(steps):
@@ -110,12 +110,12 @@ def test_a_pickle_goes_on_where_it_was_made(seed, steps, task, morse, build):
 
 @settings(many, max_examples=20)
 @given(seed=seeds)
-def test_returns_do_not_depend_on_the_order(seed, task, morse, build, rebuild):
-    loose = {"solo_distance": None, "clash_fraction": 0.2, "max_displacement": 20.0}
+def test_return_does_not_depend_on_the_order_of_placement(seed, task, morse, build, rebuild):
+    loose = {"monovalent_distance": None, "clash_fraction": 0.2, "max_displacement": 20.0}
     config = {"energy": morse(depth=1.0), "rules": loose} | task
     env, rng = MolDesignEnv(**config), np.random.default_rng(seed)
     obs, _ = env.reset(seed=0)
-    if "refills" in obs:  # a refilled bag has an order of its own
+    if "refills" in obs:  # a refilled bag determines the order
         return
     fixed, ended, total = int((obs["numbers"] > 0).sum()), False, 0.0
     bag = Bag(dict(zip(env.elements, obs["bag"].tolist(), strict=True)))
@@ -126,7 +126,7 @@ def test_returns_do_not_depend_on_the_order(seed, task, morse, build, rebuild):
     hypothesis.assume(info["reason"] == "complete")
     numbers, positions = obs["numbers"], obs["positions"].astype(float)
     n = info["n_atoms"]
-    # On an empty canvas the first atom is at the origin, whichever it is: it stays the first.
+    # On an empty canvas the first atom is at the origin, so it must stay the first.
     first = [] if fixed else [0]
     order = [*first, *rng.permutation(np.arange(fixed + len(first), n))]
     rewards, reason = rebuild(env, numbers[order], positions[order], {"bag": bag})

@@ -1,4 +1,4 @@
-"""The rules of the game: what is refused, what ends an episode, and what it costs."""
+"""Rules: refused actions, rejected atoms, the end of an episode and its reward."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def same_canvas(a, b):
     return all(np.array_equal(a[key], b[key]) for key in a)
 
 
-def test_the_first_atom_goes_to_the_origin_whatever_focus_and_displacement_are(morse):
+def test_step_places_the_first_atom_at_the_origin(morse):
     obs, reward, terminated, truncated, info = act(
         environment(morse()), 17, CARBON, 99.0, -3.0, 1.0
     )
@@ -37,7 +37,7 @@ def test_the_first_atom_goes_to_the_origin_whatever_focus_and_displacement_are(m
     assert info == {"energy": -13.6 * 6, "n_atoms": 1, "reason": "", "reward_energy": 0.0}
 
 
-def test_indices_are_rounded_to_the_nearest(morse):
+def test_step_rounds_indices_to_the_nearest(morse):
     env = environment(morse())
     act(env, 0, 1.49)
     obs, _, terminated, _, _ = act(env, -0.49, 2.51, 1.3)
@@ -65,7 +65,7 @@ def test_indices_are_rounded_to_the_nearest(morse):
         ((0, CARBON, 0.1), "element not in bag"),  # the first reason is the one named
     ],
 )
-def test_what_is_refused_leaves_the_canvas_and_costs_the_minimum(action, reason, morse):
+def test_step_refused_keeps_the_canvas_and_gives_min_reward(action, reason, morse):
     env = environment(morse(), bag="CH3NO")
     act(env, 0, CARBON)
     before = act(env, 0, OXYGEN, 0.0, 1.4)[0]
@@ -78,26 +78,26 @@ def test_what_is_refused_leaves_the_canvas_and_costs_the_minimum(action, reason,
     assert env.endings == {reason: 1}
 
 
-def test_the_clash_guard_is_065_of_the_covalent_radii(morse):
+def test_clash_fraction_is_of_the_covalent_radii(morse):
     for length, refused in [(0.926, False), (0.922, True)]:  # 0.65 (0.76 + 0.66) = 0.923
         env = environment(morse())
         act(env, 0, CARBON)
         assert (act(env, 0, OXYGEN, 0, length)[4]["reason"] == "clash") == refused
 
 
-def test_a_solo_atom_may_come_first_and_then_needs_a_heavy_one(morse):
+def test_monovalent_atom_needs_a_partner_unless_it_is_first(morse):
     env = environment(morse(), bag="CH4O")
     assert not act(env, 0, HYDROGEN)[2]
     assert act(env, 0, HYDROGEN, 0.74)[4]["reason"] == "solo atom"
     env.reset()
     act(env, 0, HYDROGEN)
     assert not act(env, 0, CARBON, 1.1)[2]
-    env = environment(morse(), bag="CHF3", rules={"solo_distance": None})
+    env = environment(morse(), bag="CHF3", rules={"monovalent_distance": None})
     act(env, 0, HYDROGEN)
     assert not act(env, 0, 4, 1.1)[2]
 
 
-def test_an_episode_is_complete_when_the_bag_is_empty(morse):
+def test_episode_is_complete_when_the_bag_is_empty(morse):
     env = environment(morse(), bag="CO")
     act(env, 0, CARBON)
     obs, reward, terminated, _, info = act(env, 0, OXYGEN, 1.2)
@@ -113,7 +113,7 @@ def test_an_episode_is_complete_when_the_bag_is_empty(morse):
     ("depth", "length", "reason"),
     [(4.0, 0.2, "energy rise too large"), (31.0, 1.2, "energy drop too large")],
 )
-def test_an_atom_that_pays_too_little_or_too_much_is_rejected(depth, length, reason, morse):
+def test_atom_outside_the_reward_limits_is_rejected(depth, length, reason, morse):
     loose = {"clash_fraction": 0, "clash_distance": 0.1}
     env = environment(morse(depth), bag="CO", rules=loose)
     before = act(env, 0, CARBON)[0]
@@ -124,7 +124,7 @@ def test_an_atom_that_pays_too_little_or_too_much_is_rejected(depth, length, rea
     assert info["energy"] == -13.6 * 6
 
 
-def test_a_failed_energy_ends_the_episode_and_is_counted(morse):
+def test_failed_energy_ends_the_episode_and_is_counted(morse):
     env = environment(morse(max_atoms=1), bag="CO", rules="molgym")
     before = act(env, 0, CARBON)[0]
     obs, reward, terminated, _, info = act(env, 0, OXYGEN, 1.2)
@@ -148,7 +148,7 @@ class TestUncertain:
 
         return Unsure()
 
-    def test_what_the_energy_model_is_not_certain_of_is_rejected(self, unsure):
+    def test_max_uncertainty_rejects_uncertain_atoms(self, unsure):
         env = environment(unsure, bag="CO2", rules={"max_uncertainty": 0.5})
         act(env, 0, CARBON)
         before, _, terminated, _, _ = act(env, 0, OXYGEN, 1.2)
@@ -160,43 +160,43 @@ class TestUncertain:
         assert env.endings == {"uncertain": 1}
         assert env.energy_model.calls == 2  # in the call that the energy comes from
 
-    def test_without_a_limit_it_is_not_asked_for(self, unsure):
+    def test_uncertainty_is_not_computed_without_a_limit(self, unsure):
         env = environment(unsure, bag="CO")
         act(env, 0, CARBON)
         assert act(env, 0, OXYGEN, 1.2)[4]["reason"] == "complete"
 
-    def test_a_model_that_offers_none_is_refused(self, morse):
+    def test_max_uncertainty_refuses_models_without_uncertainty(self, morse):
         with pytest.raises(InputError, match="'morse' offers no uncertainty"):
             environment(morse(), rules={"max_uncertainty": 0.5})
 
 
 class TestMolGymRules:
-    """Simm et al. 2020, as their code has it."""
+    """Rules of Simm et al. 2020, as in their code."""
 
-    def test_values(self):
+    def test_molgym_rules_have_the_published_values(self):
         rules = Rules.named("molgym")
         assert rules.min_reward == pytest.approx(-0.6 * 27.2114, abs=1e-3)
         assert rules.max_reward is None
-        assert rules.solo_distance == 2.0
+        assert rules.monovalent_distance == 2.0
 
     @pytest.mark.parametrize(("length", "refused"), [(0.599, True), (0.601, False)])
-    def test_atoms_clash_below_06_whatever_they_are(self, length, refused, morse):
+    def test_molgym_clash_distance_is_the_same_for_all_elements(self, length, refused, morse):
         env = environment(morse(), bag="CO", rules="molgym")
         act(env, 0, CARBON)
         assert (act(env, 0, OXYGEN, length)[4]["reason"] == "clash") == refused
 
-    def test_heavy_atoms_may_be_anywhere(self, morse):
+    def test_molgym_rules_allow_distant_polyvalent_atoms(self, morse):
         env = environment(morse(), bag="CO", rules="molgym")
         act(env, 0, CARBON)
         assert act(env, 0, OXYGEN, 2.4, 2.4, 2.4)[4]["reason"] == "complete"
 
     @pytest.mark.parametrize("element", [HYDROGEN, 4])
-    def test_a_second_solo_atom_before_a_heavy_one_is_refused(self, element, morse):
+    def test_molgym_rules_refuse_two_monovalent_atoms_alone(self, element, morse):
         env = environment(morse(), bag="CH2F2", rules="molgym")
         act(env, 0, HYDROGEN)
         assert act(env, 0, element, 1.0)[4]["reason"] == "solo atom"
 
-    def test_an_atom_that_pays_too_little_stays(self, morse):
+    def test_molgym_rules_keep_a_rejected_atom(self, morse):
         env = environment(morse(depth=8.0), bag="CO", rules="molgym")
         act(env, 0, CARBON)
         obs, reward, terminated, _, info = act(env, 0, OXYGEN, 0.61)
@@ -205,7 +205,7 @@ class TestMolGymRules:
         assert obs["numbers"][:2].tolist() == [6, 8]
         assert not obs["bag"].any()
 
-    def test_nothing_pays_too_much(self, morse):
+    def test_molgym_rules_have_no_largest_reward(self, morse):
         env = environment(morse(depth=100.0), bag="CO", rules="molgym")
         act(env, 0, CARBON)
         assert act(env, 0, OXYGEN, 1.2)[1] == pytest.approx(100.0)
@@ -213,13 +213,13 @@ class TestMolGymRules:
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rules=st.sampled_from(["default", "molgym"]))
-def test_whatever_is_done_atoms_are_conserved(seed, rules, morse, meddle):
+def test_step_conserves_atoms(seed, rules, morse, scramble):
     env, rng = environment(morse(), bag="C2H4NOF", rules=rules), np.random.default_rng(seed)
     obs, _ = env.reset(seed=0)
     bag, ended, total = obs["bag"].copy(), False, 0.0
     while not ended:
         before = obs
-        obs, reward, ended, truncated, info = env.step(meddle(rng, obs))
+        obs, reward, ended, truncated, info = env.step(scramble(rng, obs))
         total += reward
         assert env.observation_space.contains(obs)
         placed = [np.count_nonzero(obs["numbers"] == z) for z in env.elements]
@@ -241,11 +241,11 @@ def test_whatever_is_done_atoms_are_conserved(seed, rules, morse, meddle):
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_transition_changes_nothing_it_was_given(seed, morse, meddle):
+def test_step_does_not_change_its_arguments(seed, morse, scramble):
     env, rng = environment(morse()), np.random.default_rng(seed)
     obs, _ = env.reset()
     for _ in range(3):
-        action = meddle(rng, obs)
+        action = scramble(rng, obs)
         kept = (action.copy(), {key: array.copy() for key, array in obs.items()})
         next_obs, _, ended, _, _ = env.step(action)
         assert np.array_equal(action, kept[0])

@@ -1,4 +1,4 @@
-"""The tasks besides the single bag: what each begins with, lets one choose, refuses and pays."""
+"""Tasks besides the single bag: initial state, options, invalid input and reward."""
 
 import gymnasium as gym
 import numpy as np
@@ -30,13 +30,13 @@ def episodes(env, n, **options):
 class TestBags:
     BAGS = ("CH4", "CH2O", "H2O", "CHN")
 
-    def test_each_is_drawn_as_often(self, morse):
+    def test_bags_are_drawn_uniformly(self, morse):
         drawn = episodes(make("bags", morse(), bags=self.BAGS, held_out=[]), 400)
         counts = [drawn.count(bag) for bag in self.BAGS]
         assert sum(counts) == 400
         assert min(counts) > 70
 
-    def test_in_turn_from_one_that_is_drawn(self, morse):
+    def test_cycled_bags_come_in_turn_from_a_random_one(self, morse):
         env = make("bags", morse(), bags=self.BAGS, order="cycled")
         drawn = episodes(env, 8)
         assert drawn[:4] == drawn[4:]
@@ -45,13 +45,13 @@ class TestBags:
         starts = {bag_of(env, env.reset(seed=seed)[0]) for seed in range(40)}
         assert starts == set(self.BAGS)
 
-    def test_environments_of_a_batch_are_not_in_step(self, morse):
+    def test_cycled_bags_differ_between_environments(self, morse):
         envs = MolDesignVectorEnv(
             16, task="bags", energy=morse(), bags=self.BAGS, order="cycled", held_out=[]
         )
         assert len({tuple(bag) for bag in envs.reset(seed=0)[0]["bag"].tolist()}) > 1
 
-    def test_held_out_bags_come_when_asked_for_only(self, morse):
+    def test_held_out_bags_are_drawn_only_by_option(self, morse):
         env = make("bags", morse(), bags=self.BAGS, held_out=["C2H6", "C2H2"])
         assert set(episodes(env, 60)) == set(self.BAGS)
         assert set(episodes(env, 60, held_out=True)) == {"C2H6", "C2H2"}
@@ -62,17 +62,17 @@ class TestBags:
         [
             ({"bags": []}, "at least 1"),
             ({"bags": ["CH4", "Hx"]}, "Hx"),
-            ({"bags": ["CH4", "H2"]}, "no heavy atom"),
-            ({"bags": ["CH4"], "held_out": ["CH4"]}, "both given and held out"),
-            ({"bags": ["CH4"], "held_out": ["SiH4"], "elements": ["H", "C"]}, "holds Si"),
+            ({"bags": ["CH4", "H2"]}, "monovalent atoms only"),
+            ({"bags": ["CH4"], "held_out": ["CH4"]}, "in both bags and held_out"),
+            ({"bags": ["CH4"], "held_out": ["SiH4"], "elements": ["H", "C"]}, "contains Si"),
             ({"order": "shuffled"}, "order"),
         ],
     )
-    def test_bad_ones_are_refused(self, config, message, morse):
+    def test_bags_refuse_bad_configs(self, config, message, morse):
         with pytest.raises(InputError, match=message):
             make("bags", morse(), **config)
 
-    def test_bad_options_are_refused(self, morse):
+    def test_bags_refuse_bad_options(self, morse):
         env = make("bags", morse(), bags=self.BAGS, held_out=[])
         for options, message in [
             ({"held_out": True}, "no bags are held out"),
@@ -83,14 +83,14 @@ class TestBags:
 
 
 class TestStochasticBag:
-    def test_sizes_are_inclusive_and_bags_are_closed_shell(self, morse):
+    def test_stochastic_bags_have_all_sizes_and_are_closed_shell(self, morse):
         env = make("stochastic", morse(), reference="C2H4NF", min_size=4, max_size=6)
         drawn = [Bag(bag) for bag in episodes(env, 300)]
         assert {bag.n_atoms for bag in drawn} == {4, 5, 6}
         assert all(is_closed_shell(bag) for bag in drawn)
         assert {z for bag in drawn for z in bag} == {1, 6, 7, 9}
 
-    def test_draws_are_the_environments_own(self, morse):
+    def test_stochastic_bags_use_the_generator_of_the_environment(self, morse):
         env = make("stochastic", morse())
         first = episodes(env, 20)
         np.random.seed(0)  # noqa: NPY002 - the global generator must not matter
@@ -101,20 +101,20 @@ class TestStochasticBag:
     @pytest.mark.parametrize(
         ("config", "message"),
         [
-            ({"min_size": 6, "max_size": 5}, "sizes 6 to 5"),
-            ({"max_size": 26}, "for a canvas of 25"),
-            ({"reference": "CH4", "min_size": 2, "max_size": 2}, "no closed-shell"),
+            ({"min_size": 6, "max_size": 5}, "min_size 6 and max_size 5"),
+            ({"max_size": 26}, "at most canvas_size 25"),
+            ({"reference": "CH4", "min_size": 2, "max_size": 2}, "is a closed-shell"),
             ({"reference": "SiH4"}, "does not know Si"),
-            ({"reference": "C8H17F", "elements": ["H", "C"]}, "C8H17F holds F"),
+            ({"reference": "C8H17F", "elements": ["H", "C"]}, "C8H17F contains F"),
         ],
     )
-    def test_bad_ones_are_refused(self, config, message, morse):
+    def test_stochastic_bag_refuses_bad_configs(self, config, message, morse):
         with pytest.raises(InputError, match=message):
             make("stochastic", morse(), **config)
 
 
 class TestCluster:
-    def test_the_bag_is_filled_again_until_all_are_placed(self, morse):
+    def test_cluster_refills_the_bag_until_all_are_placed(self, morse):
         env = make("cluster", morse(depth=0.1), n_solvent=3)
         obs, info = env.reset(seed=0)
         assert obs["numbers"].tolist()[:5] == [6, 8, 1, 1, 0]
@@ -133,7 +133,7 @@ class TestCluster:
         assert reasons == [""] * 8 + ["complete"]
         assert refills == [2, 2, 1, 1, 1, 0, 0, 0, 0]
 
-    def test_distance_is_measured_from_the_solute(self, morse):
+    def test_cluster_distance_is_measured_from_the_solute(self, morse):
         env = make("cluster", morse(depth=0.0), solute="CC")
         obs, _ = env.reset()
         solute = obs["positions"][:8].copy()
@@ -143,7 +143,7 @@ class TestCluster:
         assert reward == pytest.approx(info["reward_distance"] + info["reward_energy"])
         assert info["reward_energy"] == pytest.approx(0.0, abs=1e-9)
 
-    def test_solute_and_solvent_are_chosen_for_one_episode(self, morse, tmp_path):
+    def test_cluster_options_set_solute_and_solvent(self, morse, tmp_path):
         water = load_fragment("O")
         write_extxyz(
             tmp_path / "water.extxyz",
@@ -164,16 +164,16 @@ class TestCluster:
             ({"solute": "C(("}, "no SMILES"),
             ({"solute": "nowhere.extxyz"}, "does not exist"),
             ({"solute": ""}, "a SMILES or the name of a file"),
-            ({"solute": "[SiH4]"}, "does not know Si, which stands on the canvas already"),
+            ({"solute": "[SiH4]"}, "does not know Si, which is among the fixed atoms"),
         ],
     )
-    def test_bad_ones_are_refused(self, config, message, morse):
+    def test_cluster_refuses_bad_configs(self, config, message, morse):
         with pytest.raises(InputError, match=message):
             make("cluster", morse(), **config)
 
 
 class TestScaffoldAndLinker:
-    def test_the_energy_that_binds_to_the_scaffold_is_paid(self, rebuild):
+    def test_scaffold_return_is_the_binding_energy(self, rebuild):
         toluene = load_fragment("*C")
         env = gym.make("MolDesignScaffold-v0", scaffold="*C", bag="CH3", energy="gfn2")
         _, info = env.reset()
@@ -193,7 +193,7 @@ class TestScaffoldAndLinker:
         assert reason == "complete"
         assert 15 < sum(rewards) < 25  # a C-C bond and three C-H bonds
 
-    def test_fixed_atoms_do_not_move(self, morse, build):
+    def test_scaffold_does_not_move(self, morse, build):
         env, rng = make("scaffold", morse()), np.random.default_rng(0)
         start, _ = env.reset(seed=0)
         obs, ended = start, False
@@ -202,7 +202,7 @@ class TestScaffoldAndLinker:
             np.testing.assert_array_equal(obs["numbers"][:11], start["numbers"][:11])
             np.testing.assert_array_equal(obs["positions"][:11], start["positions"][:11])
 
-    def test_open_ends_face_each_other_across_the_gap(self, morse):
+    def test_linker_open_ends_point_at_each_other_across_the_gap(self, morse):
         env = make("linker", morse(), fragments=["*C", "*C"], gap=2.6)
         obs, _ = env.reset()
         assert obs["numbers"].tolist()[:9] == [6, 1, 1, 1, 6, 1, 1, 1, 0]
@@ -211,7 +211,7 @@ class TestScaffoldAndLinker:
         for carbon, hydrogens, side in [(first, slice(1, 4), -1), (second, slice(5, 8), 1)]:
             assert (side * (obs["positions"][hydrogens] - carbon)[:, 0] > 0.2).all()
 
-    def test_a_linked_molecule_is_paid_for_being_one(self, rebuild, morse):
+    def test_linker_reward_is_larger_for_a_connected_molecule(self, rebuild, morse):
         env = make("linker", morse(depth=0.5), fragments=["*C", "*C"], gap=2.5)
         obs, _ = env.reset()
         first, second = obs["positions"][[0, 4]].astype(float)
@@ -225,7 +225,7 @@ class TestScaffoldAndLinker:
         assert reason == "complete"
         assert rewards[-1] < 2
 
-    def test_a_hydrogen_alone_may_close_a_scaffold(self, morse):
+    def test_scaffold_accepts_a_bag_of_one_hydrogen(self, morse):
         env = make("scaffold", morse(), scaffold="*C", bag="H")
         assert bag_of(env, env.reset()[0]) == "H"
 
@@ -234,21 +234,21 @@ class TestScaffoldAndLinker:
         [
             ("scaffold", {"scaffold": "*"}, "besides its open ends"),
             ("scaffold", {"bag": "C15H1"}, "the canvas takes 14"),
-            ("scaffold", {"scaffold": "[H]", "bag": "H"}, "no heavy atom"),
+            ("scaffold", {"scaffold": "[H]", "bag": "H"}, "monovalent atoms only"),
             ("linker", {"fragments": ["*C"]}, "fragments"),
             ("linker", {"fragments": ["*C", "C"]}, "has an open end"),
             ("linker", {"gap": 0.0}, "gap"),
             ("linker", {"gap": 21.0}, "gap"),
-            ("scaffold", {"reward": {"shape": 1.0}}, "needs a task with a shape"),
+            ("scaffold", {"reward": {"shape": 1.0}}, "requires a task with a shape"),
         ],
     )
-    def test_bad_ones_are_refused(self, task, config, message, morse):
+    def test_scaffold_and_linker_refuse_bad_configs(self, task, config, message, morse):
         with pytest.raises(InputError, match=message):
             make(task, morse(), **config)
 
 
 class TestShape:
-    def test_the_points_are_seen_and_the_first_atom_is_on_one(self, morse):
+    def test_shape_points_are_observed_and_one_is_the_origin(self, morse):
         env = make("shape", morse(), n_points=32)
         obs, _ = env.reset()
         assert obs["points"].shape == (32, 3)
@@ -256,7 +256,7 @@ class TestShape:
         obs, _, _, _, info = env.step(np.array([0, 1, 0, 0, 0], np.float32))
         assert info["reward_shape"] == 0.0
 
-    def test_another_shape_for_one_episode(self, morse):
+    def test_shape_option_sets_the_points_of_one_episode(self, morse):
         env = make("shape", morse(), n_points=32)
         ring = env.reset()[0]["points"]
         line = env.reset(options={"shape": {"kind": "line", "length": 6.0}})[0]["points"]
@@ -264,7 +264,7 @@ class TestShape:
         assert not line[:, 1:].any()
         np.testing.assert_array_equal(env.reset()[0]["points"], ring)
 
-    def test_who_fills_a_ring_is_paid_more(self, rebuild, morse):
+    def test_shape_reward_is_larger_for_a_filled_ring(self, rebuild, morse):
         reward = {"shape": 1.0, "coverage": 5.0}
         env = make("shape", morse(depth=0.0), bag="C6", reward=reward)
         angles = np.arange(6) * np.pi / 3
@@ -281,22 +281,22 @@ class TestShape:
             ({"shape": "rnig"}, "did you mean 'ring'"),
             ({"shape": {"kind": "ring", "radius": 400.0}}, "reaches farther"),
             ({"n_points": 0}, "n_points"),
-            ({"reward": {"distance": 1.0}}, "needs a task with a fixed"),
+            ({"reward": {"distance": 1.0}}, "requires a task with fixed atoms"),
         ],
     )
-    def test_bad_ones_are_refused(self, config, message, morse):
+    def test_shape_refuses_bad_configs(self, config, message, morse):
         with pytest.raises(InputError, match=message):
             make("shape", morse(), **config)
 
 
-def test_all_four_complexes_can_be_asked_of_one_environment():
+def test_complex_options_set_all_four_bags():
     env = gym.make("MolDesignComplex-v0").unwrapped
     for bag in ("SF6", "SOF4", "IF5", "SOF6"):
         obs, _ = env.reset(options={"bag": bag})
         assert Bag(bag_of(env, obs)) == Bag(bag)
 
 
-def test_sulfur_hexafluoride_is_worth_more_as_an_octahedron(rebuild):
+def test_complex_return_is_larger_for_octahedral_sf6(rebuild):
     env = gym.make("MolDesignComplex-v0")
     axes = np.vstack([np.eye(3), -np.eye(3)])
     whole, reason = rebuild(env, [16, *[9] * 6], [np.zeros(3), *(1.56 * axes)])

@@ -1,4 +1,4 @@
-"""The vector environment: one energy call a step, three ways to reset, arrays of one's own."""
+"""Vector environment: energy calls per step, autoreset modes, returned arrays."""
 
 import pickle
 
@@ -27,7 +27,7 @@ def envs(morse):
     return envs
 
 
-def test_make_vec_makes_the_native_one_and_says_how_it_resets(morse):
+def test_make_vec_returns_the_vector_env_with_its_autoreset_mode(morse):
     for mode in AutoresetMode:
         envs = gym.make_vec("MolDesign-v0", 2, energy=morse(), autoreset_mode=mode.value)
         assert isinstance(envs, MolDesignVectorEnv)
@@ -36,7 +36,7 @@ def test_make_vec_makes_the_native_one_and_says_how_it_resets(morse):
 
 
 @pytest.mark.parametrize("seed", [np.int64(3), np.uint8(255), [np.int64(3), 9], np.array([3, 9])])
-def test_reset_takes_numpy_seeds_as_it_takes_ints(morse, seed):
+def test_reset_accepts_numpy_seeds_as_ints(morse, seed):
     config = {"task": "stochastic", "energy": morse()}
     plain = np.asarray(seed).tolist()
     one, other = MolDesignVectorEnv(2, **config), MolDesignVectorEnv(2, **config)
@@ -49,7 +49,7 @@ def test_reset_takes_numpy_seeds_as_it_takes_ints(morse, seed):
     assert single.unwrapped.np_random_seed == first
 
 
-def test_a_step_costs_one_call_with_only_what_needs_it(envs):
+def test_step_makes_one_call_with_only_the_needed_canvases(envs):
     model = envs.energy_model
     step(envs, FIRST, FIRST, FIRST)
     assert (model.calls, model.evaluations) == (0, 0)
@@ -62,7 +62,7 @@ def test_a_step_costs_one_call_with_only_what_needs_it(envs):
     assert (model.calls, model.evaluations) == (1, 2)
 
 
-def test_one_episode_that_fails_does_not_touch_the_others(morse):
+def test_step_with_a_failed_energy_does_not_affect_others(morse):
     envs = MolDesignVectorEnv(3, bag="CO2", energy=morse(max_atoms=2), autoreset_mode="Disabled")
     envs.reset()
     step(envs, FIRST, FIRST, [0, OXYGEN, 0, 0, 0])
@@ -75,7 +75,7 @@ def test_one_episode_that_fails_does_not_touch_the_others(morse):
     ).all()
 
 
-def test_next_step_resets_on_the_next_step(envs):
+def test_autoreset_next_step_resets_on_the_next_step(envs):
     step(envs, FIRST, FIRST, FIRST)
     obs, _, terminated, _, infos = step(envs, BOND, CLASH, BOND)
     assert terminated.all()
@@ -88,7 +88,7 @@ def test_next_step_resets_on_the_next_step(envs):
     assert infos["reason"].tolist() == ["", "", ""]
 
 
-def test_same_step_resets_at_once_and_keeps_what_was_last_seen(morse):
+def test_autoreset_same_step_keeps_the_final_observation(morse):
     envs = MolDesignVectorEnv(3, bag="CO", energy=morse(), autoreset_mode="SameStep")
     envs.reset()
     assert not any("final" in key for key in step(envs, FIRST, FIRST, FIRST)[4])
@@ -104,7 +104,7 @@ def test_same_step_resets_at_once_and_keeps_what_was_last_seen(morse):
     assert infos["n_atoms"].tolist() == [0, 0, 1]
 
 
-def test_disabled_waits_for_a_reset_mask(morse):
+def test_autoreset_disabled_waits_for_a_reset_mask(morse):
     envs = MolDesignVectorEnv(3, bag="CO", energy=morse(), autoreset_mode="Disabled")
     with pytest.raises(ResetNeeded):
         envs.reset(options={"reset_mask": np.array([True, False, False])})
@@ -125,12 +125,12 @@ def test_disabled_waits_for_a_reset_mask(morse):
     "mask",
     [[True] * 3, np.ones(2, bool), np.ones(3), np.zeros(3, bool), np.ones((3, 1), bool), "all"],
 )
-def test_a_bad_reset_mask_is_refused(envs, mask):
+def test_reset_refuses_bad_reset_masks(envs, mask):
     with pytest.raises(InputError, match="reset_mask must be a bool array"):
         envs.reset(options={"reset_mask": mask})
 
 
-def test_bags_are_chosen_for_one_episode(morse):
+def test_reset_sets_the_bags_of_one_episode(morse):
     envs = MolDesignVectorEnv(2, bag="CO", energy=morse())
     assert envs.reset(options={"bag": "C2H6O"})[0]["bag"].tolist() == [[6, 2, 0, 1]] * 2
     obs, _ = envs.reset(options={"bag": ["CO", "CH4"]})
@@ -141,7 +141,7 @@ def test_bags_are_chosen_for_one_episode(morse):
         envs.reset(options={"bag": ["CO"] * 3})
 
 
-def test_arrays_are_new_at_every_step(envs):
+def test_step_returns_new_arrays(envs):
     kept = [envs.reset(), *(step(envs, FIRST, FIRST, BOND) for _ in range(4))]
     arrays = [list(leaves(result)) for result in kept]
     for i, some in enumerate(arrays):
@@ -166,7 +166,7 @@ def leaves(item):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
-def test_an_action_that_is_no_number_is_refused_by_its_index(envs, bad):
+def test_step_names_the_environment_of_a_bad_action(envs, bad):
     step(envs, FIRST, FIRST, FIRST)
     actions = np.array([BOND, BOND, BOND])
     actions[1, 3] = bad
@@ -177,17 +177,17 @@ def test_an_action_that_is_no_number_is_refused_by_its_index(envs, bad):
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 5), (5,), (3, 5, 1), (0, 5)])
-def test_actions_of_another_shape_are_refused(envs, shape):
+def test_step_refuses_actions_of_another_shape(envs, shape):
     with pytest.raises(InputError, match="actions must have shape"):
         envs.step(np.zeros(shape, np.float32))
 
 
-def test_no_step_before_the_first_reset(morse):
+def test_step_needs_a_reset(morse):
     with pytest.raises(ResetNeeded):
         step(MolDesignVectorEnv(1, energy=morse()), FIRST)
 
 
-def test_a_pickle_goes_on_where_it_was_made(envs):
+def test_pickled_vector_env_continues_as_the_original(envs):
     step(envs, FIRST, FIRST, FIRST)
     twin = pickle.loads(pickle.dumps(envs))
     actions = np.array([BOND, CLASH, BOND], np.float32)
@@ -195,7 +195,7 @@ def test_a_pickle_goes_on_where_it_was_made(envs):
         assert data_equivalence(envs.step(actions), twin.step(actions), exact=True)
 
 
-def test_it_draws_every_canvas(morse):
+def test_render_draws_every_canvas(morse):
     envs = MolDesignVectorEnv(2, bag="CO", energy=morse(), render_mode="rgb_array")
     envs.reset()
     step(envs, FIRST, FIRST)
@@ -206,7 +206,7 @@ def test_it_draws_every_canvas(morse):
     assert MolDesignVectorEnv(2, energy=morse()).render() is None
 
 
-def test_gymnasium_vector_wrappers_work(morse):
+def test_gymnasium_vector_wrappers_accept_the_vector_env(morse):
     envs = MolDesignVectorEnv(2, bag="CO", energy=morse())
     envs = gym.wrappers.vector.RecordEpisodeStatistics(envs)
     envs.reset(seed=0)
@@ -218,7 +218,7 @@ def test_gymnasium_vector_wrappers_work(morse):
     assert [info["n_atoms"] for info in step(listed, FIRST, FIRST)[4]] == [1, 1]
 
 
-def test_forked_environments_do_not_mix_up_their_energies():
+def test_forked_environments_do_not_mix_their_energies():
     config = {"bag": "CO", "energy": "gfn2"}
     native = gym.make_vec("MolDesign-v0", 3, **config)
     native.reset()
@@ -234,16 +234,16 @@ def test_forked_environments_do_not_mix_up_their_energies():
     forked.close()
 
 
-def test_one_limit_of_steps(morse):
+def test_max_episode_steps_is_max_steps(morse):
     envs = MolDesignVectorEnv(1, bag="CH4", energy=morse(), max_episode_steps=1)
     envs.reset(seed=0)
     assert step(envs, FIRST)[3].tolist() == [True]
-    with pytest.raises(InputError, match="name one of them"):
+    with pytest.raises(InputError, match="give one of them"):
         MolDesignVectorEnv(1, bag="CO", energy=morse(), max_episode_steps=10, max_steps=5)
 
 
-def test_atoms_as_far_out_as_they_get_are_in_the_space(morse):
-    rules = {"max_displacement": 2.2, "solo_distance": None}
+def test_vector_env_observation_space_contains_the_farthest_atoms(morse):
+    rules = {"max_displacement": 2.2, "monovalent_distance": None}
     envs = MolDesignVectorEnv(1, bag="C20", energy=morse(depth=0.0), rules=rules)
     obs, _ = envs.reset(seed=0)
     for i in range(20):

@@ -1,4 +1,4 @@
-"""Rewards are differences of energies: first atoms are free, and the order does not matter."""
+"""Energy differences: 0 for first atoms, and independent of the order of placement."""
 
 import itertools
 
@@ -41,7 +41,7 @@ def atomisation(gfn2):
 
 
 def built(env, order):
-    """The rewards of building methanol in the given order."""
+    """Build methanol in the given order and return the rewards."""
     numbers, positions = METHANOL
     env.reset(seed=0)
     rewards = []
@@ -56,7 +56,7 @@ def built(env, order):
     return rewards
 
 
-def test_the_return_is_the_atomisation_energy_in_whatever_order(gfn2, atomisation):
+def test_return_is_the_atomisation_energy_in_any_order(gfn2, atomisation):
     env = gym.make("MolDesign-v0", bag="CH4O", energy=gfn2)
     orders = [[0, 1, *rest] for rest in itertools.permutations([2, 3, 4, 5])][::6]
     orders += [[2, 0, 1, 3, 4, 5], [5, 1, 0, 4, 3, 2], [1, 5, 0, 2, 3, 4]]
@@ -66,7 +66,7 @@ def test_the_return_is_the_atomisation_energy_in_whatever_order(gfn2, atomisatio
         assert sum(rewards) == pytest.approx(atomisation, abs=1e-4)
 
 
-def test_the_energy_is_that_of_the_positions_observed(gfn2):
+def test_energy_is_that_of_the_observed_positions(gfn2):
     env = gym.make("MolDesign-v0", bag="CO", energy=gfn2)
     env.reset()
     env.step(np.array([0, 1, 0, 0, 0], np.float32))
@@ -75,12 +75,12 @@ def test_the_energy_is_that_of_the_positions_observed(gfn2):
     assert gfn2.evaluate(seen).energy.item() == pytest.approx(info["energy"], abs=1e-5)
 
 
-def test_only_what_is_no_first_atom_is_evaluated(gfn2):
+def test_compute_reward_evaluates_no_first_atoms(gfn2):
     first = (np.array([8]), np.zeros((1, 3)))
     second = (np.array([6, 8]), np.array([[0, 0, 0], [1.13, 0, 0]]))
     atoms, counted = gfn2.atom_energies(), CountedEnergy(gfn2)
     term = EnergyDifference(counted, [6, 8])
-    paid = term.compute_reward(
+    output = term.compute_reward(
         Placements(
             MoleculeBatch.from_arrays([first, second, first]),
             np.array([8, 8, 8]),
@@ -88,14 +88,14 @@ def test_only_what_is_no_first_atom_is_evaluated(gfn2):
         )
     )
     assert (counted.calls, counted.evaluations) == (1, 1)
-    assert paid.reward[[0, 2]].tolist() == [0.0, 0.0]
-    assert paid.energy[0] == atoms[8]
+    assert output.reward[[0, 2]].tolist() == [0.0, 0.0]
+    assert output.energy[0] == atoms[8]
     co = gfn2.evaluate(MoleculeBatch.from_arrays([second])).energy.item()
-    assert paid.reward[1] == pytest.approx(atoms[6] + atoms[8] - co)
-    assert 10 < paid.reward[1] < 16  # the strongest bond there is; 11.1 eV in nature
+    assert output.reward[1] == pytest.approx(atoms[6] + atoms[8] - co)
+    assert 10 < output.reward[1] < 16  # 11.1 eV in experiment
 
 
-def test_a_failure_is_named_by_the_placement_it_belongs_to(gfn2):
+def test_compute_reward_gives_failures_by_placement(gfn2):
     class Fragile(type(gfn2)):
         def _evaluate(self, molecules, wanted):
             output = gfn2._evaluate(molecules, wanted)
@@ -107,13 +107,13 @@ def test_a_failure_is_named_by_the_placement_it_belongs_to(gfn2):
         (np.array([6, 8]), np.array([[0, 0, 0], [1.2, 0, 0]])),
         (np.array([8, 6, 8]), np.array([[-1.2, 0, 0], [0, 0, 0], [1.2, 0, 0]])),
     ]
-    paid = EnergyDifference(Fragile(), [6, 8]).compute_reward(
+    output = EnergyDifference(Fragile(), [6, 8]).compute_reward(
         Placements(MoleculeBatch.from_arrays(molecules), np.array([6, 8, 8]), np.zeros(3))
     )
-    assert list(paid.failures) == [2]
-    assert np.isfinite(paid.reward).tolist() == [True, True, False]
+    assert list(output.failures) == [2]
+    assert np.isfinite(output.reward).tolist() == [True, True, False]
 
 
-def test_an_unknown_element_is_refused(gfn2):
+def test_energy_difference_refuses_unknown_elements(gfn2):
     with pytest.raises(InputError, match="does not know U; known are: H He"):
         EnergyDifference(gfn2, [1, 92])

@@ -1,4 +1,4 @@
-"""Reward terms: each pays what it says, they add up, and the order of placement does not matter."""
+"""Reward terms: values, sums, and independence of the order of placement."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def carbon_to_oxygen(molecules):
 
 
 def built(rebuild, energy, reward, order=range(6), **config):
-    """Rewards and what each term paid, of methanol built in an order."""
+    """Build methanol in an order and return the rewards and infos."""
     env = MolDesignEnv(bag="CH4O", energy=energy, reward=reward, **config)
     infos, step = [], env.step
     env.step = lambda action: infos.append(step(action)) or infos[-1]
@@ -54,7 +54,7 @@ def whole(gfn2):
     return molecules, gfn2.evaluate(molecules).energy.item(), atoms
 
 
-def test_terms_at_the_end_pay_what_they_say(rebuild, gfn2, whole):
+def test_terms_at_the_end_have_the_documented_values(rebuild, gfn2, whole):
     molecules, energy, atoms = whole
     relaxed = relax(molecules, gfn2)
     expected = {
@@ -74,7 +74,7 @@ def test_terms_at_the_end_pay_what_they_say(rebuild, gfn2, whole):
     assert rewards[-1] == pytest.approx(sum(infos[-1][f"reward_{n}"] for n in reward))
 
 
-def test_weights_multiply_and_terms_add(rebuild, gfn2, whole):
+def test_reward_is_the_weighted_sum_of_its_terms(rebuild, gfn2, whole):
     _, energy, atoms = whole
     rewards, infos = built(rebuild, gfn2, {"energy": 0.5, "valid": {"weight": 3.0}})
     assert sum(rewards) == pytest.approx(0.5 * (atoms - energy) + 3.0, abs=1e-3)
@@ -85,7 +85,7 @@ def test_weights_multiply_and_terms_add(rebuild, gfn2, whole):
 ORDERS = [*itertools.islice(itertools.permutations(range(6)), 0, None, 90), (5, 1, 0, 4, 3, 2)]
 
 
-def test_the_return_does_not_depend_on_the_order_of_placement(rebuild, gfn2):
+def test_return_does_not_depend_on_the_order_of_placement(rebuild, gfn2):
     reward = {
         "energy": 1.0,
         "atomisation": 2.0,
@@ -94,7 +94,7 @@ def test_the_return_does_not_depend_on_the_order_of_placement(rebuild, gfn2):
         "relaxation_move": 1.0,
         "length": carbon_to_oxygen,
     }
-    loose = {"solo_distance": None, "max_displacement": 4.0}
+    loose = {"monovalent_distance": None, "max_displacement": 4.0}
     returns = [
         sum(built(rebuild, gfn2, reward, order, rules=loose)[0])
         for order in ORDERS
@@ -104,7 +104,7 @@ def test_the_return_does_not_depend_on_the_order_of_placement(rebuild, gfn2):
     assert np.ptp(returns) < 5e-3
 
 
-def test_distances_do_not_depend_on_the_order_either(rebuild, morse):
+def test_distance_terms_do_not_depend_on_the_order_of_placement(rebuild, morse):
     reward = {"energy": 1.0, "distance": 0.3, "within": {"weight": 0.5, "radius": 1.0}}
     env = MolDesignEnv(task="scaffold", scaffold="*C", bag="CO2", energy=morse(), reward=reward)
     atoms = [(6, [1.6, 0.2, 0.1]), (8, [2.7, 1.0, 0.0]), (8, [1.9, -1.2, 0.4])]
@@ -116,28 +116,28 @@ def test_distances_do_not_depend_on_the_order_either(rebuild, morse):
     assert np.ptp(returns) < 1e-6
 
 
-def test_a_function_of_ones_own_pays(rebuild, gfn2):
+def test_custom_term_is_the_value_of_the_function(rebuild, gfn2):
     reward = {"length": {"call": carbon_to_oxygen, "weight": -2.0}}
     rewards, infos = built(rebuild, gfn2, reward)
     distance = np.linalg.norm(METHANOL.positions[0] - METHANOL.positions[1])
     assert sum(rewards) == infos[-1]["reward_length"] == pytest.approx(-2.0 * distance, abs=1e-5)
 
 
-def test_a_function_named_by_a_string_goes_through_json(gfn2):
+def test_custom_term_named_by_a_string_survives_json(gfn2):
     reward = {"size": {"call": "molrl.molecules:MoleculeBatch.__len__", "weight": 1.0}}
-    with pytest.raises(InputError, match=r"'size'.*cannot be had"):
+    with pytest.raises(InputError, match=r"'size'.*is not available"):
         build_reward(reward, gfn2)
     reward = {"size": {"call": "molrl.chemistry.bonds:validity", "weight": 1.0}}
     env = gym.make("MolDesign-v0", energy="gfn2", reward=reward)
     assert json.loads(env.spec.to_json())["kwargs"]["reward"] == reward
 
 
-def test_a_function_that_returns_something_else_is_refused(rebuild, gfn2):
-    with pytest.raises(InputError, match="returns 1 numbers for as many molecules"):
+def test_custom_term_refuses_values_of_another_shape(rebuild, gfn2):
+    with pytest.raises(InputError, match="must return 1 numbers for as many molecules"):
         built(rebuild, gfn2, {"mine": lambda molecules: [1.0, 2.0]})
 
 
-def test_a_term_that_is_no_number_fails_the_episode(rebuild, gfn2):
+def test_custom_term_that_is_nan_fails_the_episode(rebuild, gfn2):
     env = MolDesignEnv(bag="CH4O", energy=gfn2, reward={"mine": lambda m: [np.nan] * len(m)})
     rewards, reason = rebuild(env, METHANOL.numbers, METHANOL.positions)
     assert reason == "reward failed: mine is not a finite number for CH4O"
@@ -145,7 +145,7 @@ def test_a_term_that_is_no_number_fails_the_episode(rebuild, gfn2):
     assert env.endings == {"reward failed": 1}
 
 
-def test_the_energy_difference_judges_whatever_pays(morse):
+def test_energy_difference_rejects_atoms_under_any_reward(morse):
     loose = {"clash_fraction": 0, "clash_distance": 0.1}
     env = MolDesignEnv(bag="CO", energy=morse(), reward={"valid": 1.0}, rules=loose)
     env.reset()
@@ -154,7 +154,7 @@ def test_the_energy_difference_judges_whatever_pays(morse):
     assert info["reason"] == "energy rise too large"
 
 
-def test_two_terms_that_relax_share_one_relaxation(rebuild):
+def test_relaxation_terms_share_one_relaxation(rebuild):
     model = CountedEnergy(GFN2Energy(n_workers=1))
     both = {"relaxed_energy": 1.0, "relaxation_move": 1.0}
     calls = []
@@ -175,7 +175,7 @@ polarity.wants = ("dipole",)
 
 
 @pytest.mark.parametrize("size", ["CH4O", "O"])
-def test_property_of_a_term_comes_with_the_one_evaluation_of_a_step(rebuild, size):
+def test_custom_term_gets_properties_from_the_one_evaluation_of_a_step(rebuild, size):
     model = load_energy("gfn2")
     env = MolDesignEnv(bag=size, energy=model, reward={"energy": 1.0, "mine": polarity})
     n = len(METHANOL.numbers) if size == "CH4O" else 1
@@ -192,7 +192,7 @@ def test_property_of_a_term_comes_with_the_one_evaluation_of_a_step(rebuild, siz
     assert sum(rewards) == pytest.approx(expected, abs=1e-3)
 
 
-def test_properties_of_atoms_are_split_by_molecule():
+def test_split_property_splits_properties_of_atoms_by_molecule():
     batch = MoleculeBatch.from_arrays(
         [(np.full(n, 6), np.arange(3 * n).reshape(n, 3)) for n in (2, 0, 3)]
     )
@@ -202,12 +202,12 @@ def test_properties_of_atoms_are_split_by_molecule():
     assert [part.tolist() for part in dipoles] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
 
 
-def test_property_that_the_model_has_not_is_refused(morse):
+def test_custom_term_refuses_properties_that_the_model_lacks(morse):
     with pytest.raises(InputError, match="morse has no property 'dipole'"):
         MolDesignEnv(bag="CO", energy=morse(), reward={"mine": polarity})
 
 
-def test_what_a_function_wants_is_refused_as_a_string(gfn2):
+def test_custom_term_refuses_wants_as_a_string(gfn2):
     def mine(molecules, properties):
         return properties["dipole"]
 
@@ -216,7 +216,7 @@ def test_what_a_function_wants_is_refused_as_a_string(gfn2):
         MolDesignEnv(bag="CO", energy=gfn2, reward={"mine": mine})
 
 
-def test_property_that_ase_does_not_know_is_of_molecules(rebuild, morse):
+def test_split_property_takes_unknown_properties_as_of_molecules(rebuild, morse):
     class Gapped(morse):
         implemented_properties = ("energy", "forces", "gap")
 
@@ -247,12 +247,12 @@ REFERENCES = {"relative_energy": {"references": {"CH4": -40.0, "C2H6O": -80.0}}}
     ],
     ids=lambda value: value if isinstance(value, str) else value.get("task", "bag"),
 )
-def test_relative_energy_without_a_reference_for_a_bag_is_refused_at_once(morse, task, missing):
+def test_relative_energy_refuses_tasks_with_a_bag_without_reference(morse, task, missing):
     with pytest.raises(InputError, match=f"'relative_energy': no reference energy for {missing}"):
         MolDesignEnv(energy=morse(), reward=REFERENCES, **task)
 
 
-def test_relative_energy_without_a_reference_is_refused_when_a_reset_asks(morse):
+def test_relative_energy_refuses_reset_options_without_reference(morse):
     env = MolDesignEnv(
         task="bags", bags=["CH4"], held_out=["CH2O"], energy=morse(), reward=REFERENCES
     )
@@ -262,7 +262,7 @@ def test_relative_energy_without_a_reference_is_refused_when_a_reset_asks(morse)
     env.reset(options={"bag": "C2H6O"})
 
 
-def test_relative_energy_without_a_reference_fails_that_episode_and_no_other(morse):
+def test_relative_energy_without_reference_fails_that_episode_only(morse):
     reward = {"relative_energy": {"references": {"CO2": -40.0}}}
     drawn = {"reference": "CO2", "min_size": 3, "max_size": 3, "autoreset_mode": "Disabled"}
     envs = MolDesignVectorEnv(16, task="stochastic", energy=morse(), reward=reward, **drawn)
@@ -278,7 +278,7 @@ def test_relative_energy_without_a_reference_fails_that_episode_and_no_other(mor
 
 
 class Unsure(EnergyModel):
-    """No physics, but it says how unsure it is."""
+    """Energy of 0 with an uncertainty."""
 
     name = "unsure"
     elements = (1, 6, 7, 8)
@@ -294,52 +294,52 @@ class Unsure(EnergyModel):
         return EnergyOutput(energy, uncertainty=uncertainty if wanted.uncertainty else None)
 
 
-def test_uncertainty_is_charged_once_where_the_model_offers_it(rebuild):
+def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):
     model = CountedEnergy(Unsure())
     rewards, _ = built(rebuild, model, {"energy": 1.0, "uncertainty": 10.0})
     assert rewards == pytest.approx([0.0] * 5 + [-0.6])
-    assert model.calls == 5  # of six atoms, the first costs none
+    assert model.calls == 5  # six atoms, of which the first is not evaluated
     rewards, _ = built(rebuild, Unsure(sure=8), {"energy": 1.0, "uncertainty": 10.0})
-    assert rewards == [0.0] * 6  # being certain is not paid
+    assert rewards == [0.0] * 6  # there is no reward for certainty
 
 
 @pytest.mark.parametrize(
     ("reward", "message"),
     [
         ({"enrgy": 1.0}, "did you mean 'energy'"),
-        ({}, "a reward is a mapping"),
-        ("energy", "a reward is a mapping"),
-        ({1: 1.0}, "a reward term has a name"),
-        ({"energy": "much"}, "a weight is a number"),
-        ({"energy": True}, "a weight is a number"),
-        ({"energy": float("nan")}, "a weight is a number"),
-        ({"energy": {"wieght": 1.0}}, "'energy' has no option 'wieght'; did you mean 'weight'"),
-        ({"mine": {"call": len, "scale": 2}}, "'mine' has no option 'scale'"),
+        ({}, "a reward must be a mapping"),
+        ("energy", "a reward must be a mapping"),
+        ({1: 1.0}, "the name of a reward term must be a string"),
+        ({"energy": "much"}, "weight must be a number"),
+        ({"energy": True}, "weight must be a number"),
+        ({"energy": float("nan")}, "weight must be a number"),
+        ({"energy": {"wieght": 1.0}}, "'energy': unknown option 'wieght'; did you mean 'weight'"),
+        ({"mine": {"call": len, "scale": 2}}, "'mine': unknown option 'scale'"),
         ({"within": {"radius": -1.0}}, "radius above 0"),
         ({"relative_energy": {"references": {"CH4": float("nan")}}}, "CH4 is nan"),
         ({"within": {"radius": "big"}}, "could not convert"),
         ({"within": {"center": [0, 0]}}, "three coordinates"),
         ({"relative_energy": 1.0}, "references"),
-        ({"relative_energy": {"references": {}}}, "references are a mapping"),
+        ({"relative_energy": {"references": {}}}, "references must be a mapping"),
         ({"relative_energy": {"references": {"Xx": 1.0}}}, "no element"),
         ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),
-        ({"distance": 1.0}, "needs a task with a fixed part"),
-        ({"coverage": 1.0}, "needs a task with a shape part"),
-        ({"mine": {"call": "nowhere:f"}}, "cannot be had"),
-        ({"mine": {"call": 3}}, "cannot be called"),
+        ({"distance": 1.0}, "requires a task with fixed atoms"),
+        ({"coverage": 1.0}, "requires a task with a shape"),
+        ({"mine": {"call": "nowhere:f"}}, "is not available"),
+        ({"mine": {"call": 3}}, "must be a function"),
         ({"mine": {"call": len, "wieght": 1.0}}, "did you mean 'weight'"),
-        ({"valid": len}, "is there already"),
+        ({"valid": len}, "already exists"),
     ],
     ids=str,
 )
-def test_bad_rewards_are_refused_in_one_line(reward, message, gfn2):
+def test_build_reward_refuses_bad_rewards_in_one_line(reward, message, gfn2):
     with pytest.raises(InputError, match=message) as error:
         MolDesignEnv(energy=gfn2, reward=reward)
     assert "\n" not in str(error.value)
 
 
-def test_every_name_is_a_term():
+def test_registry_names_reward_terms():
     for name in REWARD_TERMS:
         term = REWARD_TERMS.load(name)
         assert term.at_end in (True, False)
-        assert term.needs in ("", "fixed", "shape")
+        assert getattr(term, "requires", "") in ("", "fixed", "shape")
