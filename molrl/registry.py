@@ -1,4 +1,4 @@
-"""Names to lazily imported objects: what a string in a config or a call stands for."""
+"""Registries: names in configs and calls, and the objects they stand for, imported lazily."""
 
 import importlib
 from collections.abc import Iterator
@@ -8,13 +8,18 @@ from molrl.errors import InputError, did_you_mean
 
 
 class Registry:
-    """A table of names, each with the import string of what it stands for.
+    """A table of names, each with the import string of an object.
 
-    Nothing is imported before it is asked for, so that a name costs nothing.
+    Nothing is imported before it is loaded.
 
     Args:
-        kind: what the names name, for error messages ("energy model").
-        entries: name to ``"package.module:attribute"``.
+        kind: what the names stand for, for error messages ("energy model").
+        entries: ``"package.module:attribute"`` by name.
+
+    Example:
+        >>> numbers = Registry("number", {"pi": "math:pi"})
+        >>> numbers.load("pi")
+        3.141592653589793
     """
 
     def __init__(self, kind: str, entries: dict[str, str]) -> None:
@@ -27,18 +32,24 @@ class Registry:
     def check(self, name: str) -> str:
         """Return ``name`` if it is known.
 
+        Args:
+            name: a name in the table.
+
         Raises:
-            InputError: if it is not; the message suggests the nearest known name.
+            InputError: if it is unknown; the message suggests the nearest known name.
         """
         if name not in self._entries:
-            raise InputError(f"no {self.kind} is called {name!r}; {did_you_mean(name, self)}")
+            raise InputError(f"unknown {self.kind} {name!r}; {did_you_mean(name, self)}")
         return name
 
-    def load(self, name: str) -> Any:  # noqa: ANN401 - whatever the string stands for
-        """Import and return what ``name`` stands for.
+    def load(self, name: str) -> Any:  # noqa: ANN401 - any object can have an entry
+        """Import and return the object called ``name``.
+
+        Args:
+            name: a name in the table.
 
         Raises:
-            InputError: if the name is not known.
+            InputError: if the name is unknown.
         """
         module, _, attribute = self._entries[self.check(name)].partition(":")
         return getattr(importlib.import_module(module), attribute)

@@ -23,7 +23,7 @@ from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.rewards import names_code
 from molrl.runs.config import Config, parse_config
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 from molrl.runs.weights import load_weights, save_weights
 from molrl.task import Task
 
@@ -97,7 +97,9 @@ class AgentGenerator:
         self.header = parse_config(fields, AgentHeader, where=str(path))
         if names_code(self.header.reward):
             self.header = self.header.model_copy(update={"reward": None})
-            tell(f"{path} names code in its reward; it is not run, and no reward is computed of it")
+            log_message(
+                f"{path} names code in its reward; it is not run, and no reward is computed of it"
+            )
         self._reward = reward
         self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
@@ -125,7 +127,7 @@ class AgentGenerator:
             if self._reward is not None:
                 raise
             design, reward = self._design(bag, _SAMPLING), None  # raises if it is not the reward's
-            tell(
+            log_message(
                 f"{error}; the molecules are made without the policy's reward, and have no returns"
             )
         made = generate(design, self._act, n, seed)
