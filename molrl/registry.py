@@ -1,4 +1,4 @@
-"""Names of parts: what a string in a config or a call stands for."""
+"""Registries: names in configs and calls, and the objects they stand for, imported lazily."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -10,16 +10,19 @@ Target = TypeVar("Target")
 
 
 class Registry:
-    """A table of names, each with what it stands for, or the import string of that.
+    """A table of names, each with an object or the import string of one.
 
-    Nothing is imported before it is asked for, so that a name costs nothing.
+    Nothing is imported before it is loaded.
 
     Args:
-        kind: what the names name, for error messages ("energy model").
-        entries: name to ``"package.module:attribute"``.
+        kind: what the names stand for, for error messages ("energy model").
+        entries: ``"package.module:attribute"`` by name.
 
     Example:
-        >>> NETWORKS.register("pair", "my_package.networks:PairNetwork")
+        >>> numbers = Registry("number", {"pi": "math:pi"})
+        >>> numbers.register("tau", "math:tau")
+        >>> numbers.load("tau")
+        6.283185307179586
     """
 
     def __init__(self, kind: str, entries: dict[str, str]) -> None:
@@ -49,18 +52,24 @@ class Registry:
     def check(self, name: str) -> str:
         """Return ``name`` if it is known.
 
+        Args:
+            name: a name in the table.
+
         Raises:
-            InputError: if it is not; the message suggests the nearest known name.
+            InputError: if it is unknown; the message suggests the nearest known name.
         """
         if name not in self._entries:
-            raise InputError(f"no {self.kind} is called {name!r}; {did_you_mean(name, self)}")
+            raise InputError(f"unknown {self.kind} {name!r}; {did_you_mean(name, self)}")
         return name
 
-    def load(self, name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-        """Return what ``name`` stands for, imported if need be.
+    def load(self, name: str) -> Any:  # noqa: ANN401 - any object can have an entry
+        """Return the object called ``name``, imported if need be.
+
+        Args:
+            name: a name in the table.
 
         Raises:
-            InputError: if the name is not known.
+            InputError: if the name is unknown.
         """
         target = self._entries[self.check(name)]
         if not isinstance(target, str):

@@ -28,7 +28,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.config import config_from_overrides, load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import phases, progress, tell
+from molrl.runs.progress import log_message, phases, progress
 from molrl.runs.ranks import Ranks, process_group
 from molrl.runs.signals import Stopped, stopping_when_saved
 
@@ -101,16 +101,16 @@ def _fit_config(file: str, overrides: Sequence[str]) -> FitConfig:
     return load_config(file, overrides, FitConfig)
 
 
-def go_on(folder: RunFolder) -> None:
-    """Go on with a fit at its latest sound checkpoint.
+def resume(folder: RunFolder) -> None:
+    """Resume a fit from its latest valid checkpoint.
 
     Raises:
-        InputError: if its data are gone, or it has checkpoints and none is sound.
+        InputError: if its data are missing, or it has checkpoints and none is valid.
     """
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
-    with process_group() as ranks, folder.held() if ranks.is_main else nullcontext():
+    with process_group() as ranks, folder.lock() if ranks.is_main else nullcontext():
         model = _fit(config, ranks)
-        model.resume(tell)
+        model.resume(log_message)
         _run(model, folder)
 
 
@@ -121,7 +121,7 @@ def _fit(config: FitConfig, ranks: Ranks) -> Fit:
     start = None if config.start is None else NetworkEnergy(config.start, device)
     isolated = isolated_energies(structures, given, start)
     if ranks.is_main:
-        tell(f"isolated atoms: {isolated.source}")
+        log_message(f"isolated atoms: {isolated.source}")
     return Fit(config, structures, dict(isolated.energies), device, ranks)
 
 
@@ -130,7 +130,7 @@ def _run(model: Fit, folder: RunFolder) -> None:
     if not model.ranks.is_main:
         _run_to_end(model, lambda step, figures: None)
         return
-    with folder.at_work():
+    with folder.lock_and_log():
         per_second = _run_logged(model, folder)
         config, device = model.config, str(model.device)
         with phases() as report:

@@ -33,14 +33,14 @@ def learn(arguments: Namespace) -> int:
     return 0
 
 
-def go_on(folder: RunFolder) -> None:
-    """Resume the round that was under way.
+def resume(folder: RunFolder) -> None:
+    """Resume the unfinished round.
 
     Raises:
         InputError: if its data or its start are gone or broken.
     """
     config = folder.load_config(LearnConfig).model_copy(update={"run_dir": str(folder.path)})
-    with folder.held(), phases() as report:
+    with folder.lock(), phases() as report:
         _run(Learning(config, _generators(config), report), folder)
 
 
@@ -49,7 +49,7 @@ def _generators(config: LearnConfig) -> list[Generator]:
 
 
 def _run(learning: Learning, folder: RunFolder) -> None:
-    with folder.at_work():
+    with folder.lock_and_log():
         learning.run()
         rows = read_metrics(folder.metrics_file)
         plot_rounds(rows, learning.plot_file)

@@ -218,7 +218,7 @@ def record_run() -> None:
                 run._save(folder, step)
                 raise Half
 
-        with folder.at_work(), run._showing(folder) as show:
+        with folder.lock_and_log(), run._metrics(folder) as show:
             try:
                 run.training.run(lambda step, figures: (show(step, figures), stop(step, figures)))
             except Half:

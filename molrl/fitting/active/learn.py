@@ -19,7 +19,7 @@ from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 
 
 class Learning:
@@ -116,7 +116,7 @@ class Learning:
                 )
             new, dropped = label(found, self._reference, self._config.max_force, self._report)
             new.save(path)
-            tell(
+            log_message(
                 f"round {number}: {len(new)} labelled, {dropped.failed.total()} without an energy, "
                 f"{dropped.large_force.total()} with too large forces"
             )
@@ -141,5 +141,5 @@ class Learning:
             self._shape,
         )
         fit = Fit(fit_config, data, dict(self._reference.atom_energies()), self._device)
-        fit.resume(tell)
+        fit.resume(log_message)
         fit.run(lambda step, _: self._report(f"fit, round {number}", step, config.fit.steps))

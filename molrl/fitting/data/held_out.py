@@ -4,7 +4,7 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import is_piece
 from molrl.files import read_molecules
 from molrl.fitting.data.labels import Progress
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 
 _CHUNK = 64
 
@@ -31,7 +31,7 @@ def read_identities(path: str | None, progress: Progress) -> frozenset[str]:
         progress("identifying the held-out molecules", len(found), len(molecules))
     unknown = found.count(None)
     if unknown:
-        tell(
+        log_message(
             f"{unknown} of the {len(found)} molecules in {path} have no bonds that can be "
             "perceived; they keep nothing out"
         )

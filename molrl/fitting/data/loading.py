@@ -10,7 +10,7 @@ from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labelled import read_labelled
 from molrl.fitting.data.splits import split_structures
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 
 
 def load_data(
@@ -91,7 +91,7 @@ def _assign_splits(parts: list[Dataset], unsplit: Sequence[int], paths: Sequence
         )
     identities = [parts[i].identities[j] for i in unsplit for j in parts[i].identity.tolist()]
     if len(set(identities)) == 1:
-        tell(f"all structures are {identities[0]}: split at random, not by molecule")
+        log_message(f"all structures are {identities[0]}: split at random, not by molecule")
     split = split_structures(identities)
     for i, some in zip(unsplit, torch.split(split, [len(parts[i]) for i in unsplit]), strict=True):
         parts[i] = replace(parts[i], split=some)

@@ -8,7 +8,8 @@ from pydantic import Field
 from rdkit import Chem
 
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.enumeration import from_smiles, isomers, random_molecules
+from molrl.chemistry.embedding import from_smiles
+from molrl.chemistry.enumeration import isomers, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, split_of
 from molrl.energy.registry import load_energy

@@ -12,7 +12,7 @@ import torch
 
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 
 HARTREE, RYDBERG, KCAL, KJOULE = 27.211386, 13.605693, 0.04336410, 0.01036427  # eV
 _BOHR = 0.52917721  # Å
@@ -67,7 +67,7 @@ def _report_ratio(ratio: float, where: str) -> None:
         raise InputError(f"{found}; are {_RATIOS[nearest]}{sign} Give eV and eV/Å")
     if abs(ratio + 1) < _TOLERANCE:
         raise InputError(f"{found}; are the forces gradients? Reverse their sign")
-    tell(f"{found}, not by all of it; are energies and forces of one calculation?")
+    log_message(f"{found}, not by all of it; are energies and forces of one calculation?")
 
 
 def _check_total_energies(data: Dataset, where: str) -> None:
