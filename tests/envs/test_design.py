@@ -21,10 +21,10 @@ BAD_CONFIGS = [
     ({"bag": "H2"}, "bag H2 holds no heavy atom"),
     ({"bag": "HF"}, "no heavy atom"),
     ({"bag": "Cl2"}, "no heavy atom"),
-    ({"bag": ""}, "is no formula"),
-    ({"bag": "CH4o"}, "is no formula"),
-    ({"bag": "Qq2"}, "no element"),
-    ({"bag": "C0H4"}, "is no count"),
+    ({"bag": ""}, "invalid formula"),
+    ({"bag": "CH4o"}, "invalid formula"),
+    ({"bag": "Qq2"}, "unknown element"),
+    ({"bag": "C0H4"}, "invalid count"),
     ({"bag": 7}, "a bag is a formula such as CH4O"),
     ({"bag": None}, "a bag is a formula such as CH4O"),
     ({"bag": ["C", "O"]}, "a bag is a formula such as CH4O"),
@@ -111,7 +111,7 @@ def test_the_bag_is_chosen_for_one_episode(morse):
         ({"bag": "CF4"}, "holds F; elements are H C N O"),
         ({"bag": "C20H20"}, "the canvas takes 25"),
         ({"bag": 4}, "a bag is a formula"),
-        ({"bag": "c"}, "is no formula"),
+        ({"bag": "c"}, "invalid formula"),
     ],
 )
 def test_bad_options_of_reset_are_refused_and_change_nothing(options, message, morse):

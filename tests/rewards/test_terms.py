@@ -322,7 +322,7 @@ def test_uncertainty_is_charged_once_where_the_model_offers_it(rebuild):
         ({"within": {"center": [0, 0]}}, "three coordinates"),
         ({"relative_energy": 1.0}, "references"),
         ({"relative_energy": {"references": {}}}, "references are a mapping"),
-        ({"relative_energy": {"references": {"Xx": 1.0}}}, "no element"),
+        ({"relative_energy": {"references": {"Xx": 1.0}}}, "unknown element"),
         ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),
         ({"distance": 1.0}, "needs a task with a fixed part"),
         ({"coverage": 1.0}, "needs a task with a shape part"),
