@@ -1,4 +1,4 @@
-"""The package as designed: layers, lazy imports, linked subpackages, one command in CI and README."""
+"""The package as designed: layers, lazy imports, linked subpackages, one test command."""
 
 import re
 import subprocess

@@ -22,7 +22,7 @@ def test_from_smiles_gives_hydrogens_and_one_conformer():
 
 def test_embed_depends_on_the_seed():
     first, same, other = (
-        embed(Chem.MolFromSmiles("CCCCO"), seed).GetConformer().GetPositions() for seed in (0, 0, 1)
+        embed(Chem.MolFromSmiles("CCCCO"), seed).GetConformer().GetPositions() for seed in (0, 0, 2)
     )
     assert np.allclose(first, same)
     assert not np.allclose(first, other)

@@ -16,7 +16,7 @@ def test_format_table_aligns_figures_with_units():
     ).splitlines()
     assert lines[0].split() == ["molecules", "100"]
     assert lines[1].split() == ["valid", "96.5", "%", "of", "molecules"]
-    assert lines[2].split() == ["median", "energy", "above", "relaxed", "0.123", "eV"]
+    assert lines[2].split() == ["median", "strain", "energy", "0.123", "eV"]
     assert lines[-1].split() == ["time", "431.3", "s"]
     texts = ("100", "96.5", "0.123", "CCO", "431.3")
     ends = {line.index(text) + len(text) for line, text in zip(lines, texts, strict=True)}
