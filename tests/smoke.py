@@ -1,4 +1,4 @@
-"""What a newcomer does first, against the installed package: ``python tests/smoke.py``."""
+"""First steps of a new user with the installed package: ``python tests/smoke.py``."""
 
 import shutil
 import subprocess
@@ -25,14 +25,14 @@ COMMAND = shutil.which("molrl", path=sysconfig.get_path("scripts"))
 
 
 def run_command(*arguments, folder):
-    """Run the installed command; what it prints."""
+    """Run the installed command, and return what it prints."""
     assert COMMAND, "the install made no command molrl"
     done = subprocess.run([COMMAND, *arguments], cwd=folder, stdout=subprocess.PIPE, check=True)
     return done.stdout.decode(errors="replace")
 
 
 def take_steps():
-    """Place atoms at random; each reward is a number."""
+    """Place atoms at random, and check that each reward is a number."""
     env = gym.make("MolDesign-v0", bag="CH4O", energy="mace")
     env.action_space.seed(0)
     env.reset(seed=0)
@@ -44,7 +44,7 @@ def take_steps():
 
 
 def train(folder):
-    """Train for two updates, to the table of the judge."""
+    """Train for two updates, and evaluate the policy."""
     (folder / "train.yaml").write_text(CONFIG, encoding="utf-8")
     print(run_command("train", "train.yaml", folder=folder))
     for name in ("policy.safetensors", "metrics.csv", "curve.png", "summary.json"):

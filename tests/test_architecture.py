@@ -1,4 +1,4 @@
-"""The house stands as designed: floors, lazy imports, guarded rooms, one line in CI and README."""
+"""The package as designed: layers, lazy imports, linked subpackages, one test command."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def python(code, folder=ROOT):
-    """Run code in a fresh interpreter; what it prints."""
+    """Run code in a fresh interpreter, and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -21,7 +21,7 @@ def python(code, folder=ROOT):
     return done.stdout.strip()
 
 
-def test_imports_run_down_the_floors(monkeypatch, capsys):
+def test_imports_follow_the_layers(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert read_configuration()["contracts_options"]
     assert lint_imports(no_cache=True) == 0, capsys.readouterr().out
@@ -32,25 +32,25 @@ def test_imports_run_down_the_floors(monkeypatch, capsys):
     ["import molrl", "import molrl.cli.main as m; m.main(['--help'])"],
     ids=["import", "help"],
 )
-def test_import_and_help_cost_neither_torch_nor_sb3(code):
+def test_import_and_help_load_neither_torch_nor_sb3(code):
     heavy = "{'torch', 'stable_baselines3', 'mace', 'e3nn', 'rdkit', 'ase'}"
     said = python(f"{code}\nimport sys\nprint(sorted({heavy} & set(sys.modules)))")
     assert said.splitlines()[-1] == "[]"
 
 
-def test_import_registers_the_environment():
+def test_import_registers_the_environments():
     code = "import gymnasium, molrl\nprint(gymnasium.spec('MolDesign-v0').to_json())"
     assert "molrl.envs.design:MolDesignEnv" in python(code)
 
 
 @pytest.mark.skipif(not (ROOT / "envs").is_symlink(), reason="this tree came without links")
-@pytest.mark.parametrize("room", ["envs", "agents"])
-def test_rooms_refuse_a_bare_import(room):
-    code = f"try:\n    import {room}\nexcept ImportError as error:\n    print(error)"
-    assert python(code).startswith(f"import molrl.{room}, not {room}")
+@pytest.mark.parametrize("name", ["envs", "agents"])
+def test_linked_subpackages_refuse_a_bare_import(name):
+    code = f"try:\n    import {name}\nexcept ImportError as error:\n    print(error)"
+    assert python(code).startswith(f"import molrl.{name}, not {name}")
 
 
-def test_ci_runs_the_command_of_the_readme_that_tests():
+def test_ci_runs_the_test_command_of_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^python3 -m venv .*pytest.*$", readme, re.MULTILINE)
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""constraints.txt holds one version of all that pyproject.toml asks for, and nothing else."""
+"""constraints.txt pins one version of each dependency and extra of pyproject.toml."""
 
 import tomllib
 from itertools import chain
@@ -25,13 +25,13 @@ def pinned():
     return [Requirement(line) for line in lines if line and line[0] != "#"]
 
 
-def test_constraints_name_each_dependency_and_extra_once_and_nothing_else():
+def test_constraints_list_each_dependency_once():
     wanted = {canonicalize_name(one.name) for one in asked()}
     assert sorted(canonicalize_name(one.name) for one in pinned()) == sorted(wanted)
 
 
 @pytest.mark.parametrize("requirement", asked(), ids=str)
-def test_constraints_are_one_version_within_the_bounds(requirement):
+def test_constraints_pin_one_version_within_the_bounds(requirement):
     name = canonicalize_name(requirement.name)
     (pin,) = (one for one in pinned() if canonicalize_name(one.name) == name)
     (clause,) = pin.specifier

@@ -1,4 +1,4 @@
-"""The configs that ship are configs, each with the command that takes it."""
+"""Shipped configs are valid, and each names its command."""
 
 import re
 from pathlib import Path
@@ -41,14 +41,14 @@ COMMANDS = {
 }
 
 
-def test_configs_that_ship_are_all_tested():
+def test_shipped_configs_are_all_tested():
     found = {path.relative_to(EXPERIMENTS) for path in EXPERIMENTS.rglob("*.yaml")}
-    # What is beside a benchmark is its own, and tested with it.
+    # Files of a benchmark are tested with it.
     assert {str(path) for path in found if path.parts[0] != "benchmarks"} == set(SCHEMAS)
 
 
 def leaves(mapping, prefix=()):
-    """The path and value of everything in a mapping that is no mapping."""
+    """Yield the path and value of everything in a mapping that is not a mapping itself."""
     for key, value in mapping.items():
         if isinstance(value, dict):
             yield from leaves(value, (*prefix, key))
@@ -57,7 +57,7 @@ def leaves(mapping, prefix=()):
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_config_that_ships_is_read_as_it_is_written(name):
+def test_shipped_config_is_read_as_written(name):
     path = EXPERIMENTS / name
     read = dict(leaves(load_config(path, [], SCHEMAS[name]).model_dump(mode="json")))
     written = dict(leaves(yaml.safe_load(path.read_text(encoding="utf-8"))))
@@ -65,7 +65,7 @@ def test_config_that_ships_is_read_as_it_is_written(name):
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_config_that_ships_says_a_command_that_takes_it(name):
+def test_shipped_config_names_its_command(name):
     text = (EXPERIMENTS / name).read_text(encoding="utf-8")
     comments = re.sub(r"\n# *", " ", re.match(r"(#.*\n)+", text)[0])
     said = re.findall(rf"molrl ([a-z ]+ experiments/{name})\b", comments)

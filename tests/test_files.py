@@ -17,7 +17,7 @@ def batch():
 
 
 @pytest.mark.parametrize("kind", ["extxyz", "sdf"])
-def test_what_is_written_is_read(tmp_path, batch, kind):
+def test_read_molecules_reads_what_was_written(tmp_path, batch, kind):
     path = tmp_path / f"made.{kind}"
     if kind == "sdf":
         write_sdf(path, batch.to_rdkit())
@@ -51,12 +51,12 @@ HOSTILE = {
 
 
 class TooMuchWork(BaseException):
-    """No exception that a reader could take for a broken file."""
+    """Not an ``Exception``, which a reader would take for a corrupted file."""
 
 
 @contextmanager
 def at_most(lines):
-    """A limit on the lines of Python that run."""
+    """Limit the lines of Python that run."""
     left, before = lines, sys.gettrace()
 
     def trace(frame, event, argument):
@@ -75,7 +75,7 @@ def at_most(lines):
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
-    """What reads molecules, with all that it imports when it is first used."""
+    """``read_molecules``, after its lazy imports."""
     path = tmp_path_factory.mktemp("good") / "good.extxyz"
     path.write_text("1\n\nH 0 0 0\n")
     assert len(read_molecules(path)) == 1
@@ -91,14 +91,14 @@ def test_read_molecules_refuses_hostile_files_with_little_work(tmp_path, reader,
     assert "\n" not in str(error.value)
 
 
-def test_other_files_are_refused(tmp_path):
+def test_read_molecules_refuses_other_files(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_molecules(tmp_path / "none.xyz")
-    with pytest.raises(InputError, match="of no known kind"):
+    with pytest.raises(InputError, match="has an unknown suffix"):
         read_molecules(tmp_path / "some.pdb")
     (tmp_path / "binary.xyz").write_bytes(bytes(range(128, 256)))
-    with pytest.raises(InputError, match="no text file"):
+    with pytest.raises(InputError, match="is not a text file"):
         read_molecules(tmp_path / "binary.xyz")
     (tmp_path / "broken.sdf").write_text("nothing\n")
-    with pytest.raises(InputError, match="broken"):
+    with pytest.raises(InputError, match="corrupted"):
         read_molecules(tmp_path / "broken.sdf")

@@ -1,4 +1,4 @@
-"""What a user installs, however it reached them, is the whole package under one name."""
+"""Every way to install molrl gives the whole package under one name."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def run(*command, folder):
 def clone(tmp_path_factory):
     """A fresh clone of the last commit, in a folder called molrl as its repository is.
 
-    Where this tree came without its history, in a zip, it is of a repository made of it.
+    A tree without its history, such as an unpacked zip, is committed to a new repository first.
     """
     folder = tmp_path_factory.mktemp("beside")
     if (ROOT / ".git").exists():
@@ -73,7 +73,7 @@ def tracked(clone):
 
 @pytest.fixture
 def source(request, clone, built, tmp_path):
-    """What pip is pointed at, by its kind."""
+    """What pip installs, by its kind."""
     if request.param == "zip":
         path = tmp_path / "molrl.zip"
         run("git", "archive", "--format=zip", "--prefix=molrl-main/", "-o", str(path), "HEAD",
@@ -89,7 +89,7 @@ def source(request, clone, built, tmp_path):
 
 
 def install(folder, *source):
-    """The Python of a new environment with molrl in it; all else is this environment's."""
+    """Return the Python of a new environment with molrl and the dependencies of this one."""
     run(sys.executable, "-m", "venv", "--without-pip", "env", folder=folder)
     python = str(folder / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     packages = run(python, "-c", f"{PURELIB}; print(purelib)", folder=folder).strip()
@@ -106,7 +106,7 @@ def test_install_from_each_kind_of_source_makes_an_environment(source, tmp_path)
     assert home.is_relative_to(tmp_path / "env")
 
 
-def test_editable_install_is_found_in_the_folder_beside_the_clone(clone, tmp_path):
+def test_editable_install_is_found_in_the_parent_folder_of_the_clone(clone, tmp_path):
     python = install(tmp_path, "-e", clone)
     script = clone.parent / "script.py"
     script.write_text(MAKE)
@@ -115,16 +115,16 @@ def test_editable_install_is_found_in_the_folder_beside_the_clone(clone, tmp_pat
         assert home == clone / "molrl" / "__init__.py"
 
 
-def test_wheel_holds_one_top_level(wheel):
+def test_wheel_has_one_top_level_package(wheel):
     tops = {name.split("/")[0] for name in wheel}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"molrl"}
 
 
-def test_wheel_holds_every_committed_file_of_the_package_and_nothing_else(wheel, tracked):
+def test_wheel_has_exactly_the_committed_files(wheel, tracked):
     assert {name for name in wheel if name.startswith("molrl/")} == tracked
 
 
-def test_wheel_holds_the_subpackages_and_what_ships(wheel):
+def test_wheel_has_subpackages_and_shipped_files(wheel):
     for name in ("envs/design.py", "agents/policy.py", "cli/main.py", "py.typed"):
         assert f"molrl/{name}" in wheel
     for model in ("mace", "mace-small"):
@@ -134,7 +134,7 @@ def test_wheel_holds_the_subpackages_and_what_ships(wheel):
 
 
 @pytest.mark.skipif(not (ROOT / "envs").is_symlink(), reason="this tree came without links")
-def test_links_in_the_tree_are_the_two_at_the_top(clone):
+def test_tree_has_two_links_at_the_top(clone):
     listed = run("git", "ls-tree", "-r", "HEAD", folder=clone).splitlines()
     links = {line.partition("\t")[2] for line in listed if line.startswith("120000")}
     assert links == {"envs", "agents"}

@@ -1,9 +1,9 @@
-"""What only some systems have is not needed: neither to import the package nor to run it."""
+"""The package imports and runs without what only some operating systems have."""
 
 import subprocess
 import sys
 
-# A process in which what Windows or macOS lack is taken away, as far as Python lets go of it.
+# A process without what Windows or macOS lack, as far as Python can remove it.
 ELSEWHERE = """
 import os, signal, sys
 sys.modules["fcntl"] = sys.modules["resource"] = sys.modules["pwd"] = None
@@ -22,14 +22,14 @@ from molrl.runs.config import Config
 from molrl.runs.folder import RunFolder
 from molrl.runs.signals import stopping_at_once
 folder = RunFolder.create(sys.argv[1], Config(), "train")
-with stopping_at_once(), folder.at_work():
+with stopping_at_once(), folder.lock_and_log():
     energy = molrl.load_energy("gfn2", "cpu").evaluate(molecule("H2O")).energy
     folder.write_summary({"energy": energy.item()})
 print("done")
 """
 
 
-def test_package_imports_and_works_without_what_only_some_systems_have(tmp_path):
+def test_package_works_without_what_only_some_systems_have(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(tmp_path / "run")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""e3nn and mace-torch are imported without a change to the process."""
+"""e3nn and mace-torch are imported without side effects on the process."""
 
 import json
 import os
@@ -41,7 +41,7 @@ print(json.dumps([sorted(redirected), list(unsafe), same, safe, whole]))
 """
 
 
-def test_imports_of_mace_torch_leave_output_environment_and_safe_loading():
+def test_contained_keeps_output_environment_and_safe_loading():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", WATCHED],
@@ -82,7 +82,7 @@ print(os.environ.get(NO_WEIGHTS_ONLY), warnings.filters == filters)
 """
 
 
-def test_two_threads_that_import_at_once_leave_environment_and_warnings():
+def test_contained_keeps_environment_and_warnings_with_two_threads():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH")}
     done = subprocess.run(
         [sys.executable, "-c", TWO_THREADS],

@@ -1,4 +1,4 @@
-"""Shapes are where they say, in as many points as asked for, and what is no shape is refused."""
+"""Shapes have their geometry and number of points, and invalid ones are refused."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ from molrl.shapes import SHAPES, line, load_shape, ring, sphere, surface
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("n", [1, 2, 17, 64, 500])
-def test_a_shape_has_n_points_one_of_them_at_the_origin(name, n):
+def test_load_shape_gives_n_points_with_one_at_the_origin(name, n):
     points = load_shape(name, n)
     assert points.shape == (n, 3)
     assert np.isfinite(points).all()
     assert (np.linalg.norm(points, axis=1) == 0.0).any()
 
 
-def test_shapes_are_what_they_are_called():
+def test_shapes_have_their_geometry():
     assert np.linalg.norm(ring(3.0, 50), axis=1) == pytest.approx(3.0)
     assert not ring(3.0, 50)[:, 2].any()
     assert np.ptp(line(7.0, 20)[:, 0]) == pytest.approx(7.0)
@@ -35,7 +35,7 @@ def test_shapes_are_what_they_are_called():
 
 
 @pytest.mark.parametrize("suffix", ["csv", "extxyz"])
-def test_points_come_from_a_file(suffix, tmp_path):
+def test_load_shape_reads_points_from_a_file(suffix, tmp_path):
     points = np.random.default_rng(0).normal(0, 3, (30, 3))
     path = tmp_path / f"cloud.{suffix}"
     if suffix == "csv":
@@ -47,7 +47,7 @@ def test_points_come_from_a_file(suffix, tmp_path):
     np.testing.assert_allclose(loaded + shift, points, atol=1e-6)
 
 
-def test_a_large_cloud_is_thinned_evenly_a_small_one_repeated():
+def test_load_shape_thins_large_clouds_and_repeats_small_ones():
     cloud = np.random.default_rng(0).uniform(-5, 5, (2000, 3))
     few = load_shape(cloud, 40)
     gaps = np.linalg.norm(few[:, None] - few, axis=-1) + 1e3 * np.eye(40)
@@ -60,12 +60,12 @@ def test_a_large_cloud_is_thinned_evenly_a_small_one_repeated():
     ("shape", "message"),
     [
         ("spere", "did you mean 'sphere'"),
-        ({"kind": "cube"}, "no shape is of kind 'cube'"),
-        ({"radius": 1.0}, "no shape is of kind None"),
-        ({"kind": "ring", "radius": -1.0}, "a length above 0"),
-        ({"kind": "ring", "radius": "big"}, "a length above 0"),
-        ({"kind": "ring", "radius": float("nan")}, "a length above 0"),
-        ({"kind": "ring", "width": 1.0}, "has no 'width'; known are: radius"),
+        ({"kind": "cube"}, "unknown kind of shape 'cube'"),
+        ({"radius": 1.0}, "unknown kind of shape None"),
+        ({"kind": "ring", "radius": -1.0}, "must be a length above 0"),
+        ({"kind": "ring", "radius": "big"}, "must be a length above 0"),
+        ({"kind": "ring", "radius": float("nan")}, "must be a length above 0"),
+        ({"kind": "ring", "width": 1.0}, "shape ring: unknown key 'width'; known are: radius"),
         ("nowhere.csv", "does not exist"),
         ("nowhere.extxyz", "does not exist"),
         ([], "three coordinates"),
@@ -77,12 +77,12 @@ def test_a_large_cloud_is_thinned_evenly_a_small_one_repeated():
     ],
     ids=str,
 )
-def test_what_is_no_shape_is_refused(shape, message):
+def test_load_shape_refuses_other_shapes(shape, message):
     with pytest.raises(InputError, match=message):
         load_shape(shape)
 
 
-def test_a_broken_file_is_refused(tmp_path):
+def test_load_shape_refuses_a_corrupted_file(tmp_path):
     (tmp_path / "cloud.csv").write_text("1,2\nx,y\n")
-    with pytest.raises(InputError, match="three numbers a line"):
+    with pytest.raises(InputError, match="three numbers per line"):
         load_shape(str(tmp_path / "cloud.csv"))

@@ -1,4 +1,4 @@
-"""Aims that a benchmark holds, and the misses that are known: read from a file beside it."""
+"""Acceptance thresholds of a benchmark and their known misses, read from a YAML file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +13,13 @@ FAILED = (BROKEN, WORSE)
 
 
 class Threshold(Config):
-    """What one figure may be at most.
+    """The acceptance threshold of one figure.
 
     Attributes:
-        name: of the figure, as the benchmark has it.
-        aim: what it should be at most.
-        known_miss: the figure as it was recorded, if it misses the aim.
-        recorded: where; given if and only if ``known_miss`` is.
+        name: of the figure, as in the benchmark.
+        aim: the largest value to accept.
+        known_miss: the recorded value of the figure, if it exceeds the aim.
+        recorded: where it is recorded; given if and only if ``known_miss`` is.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Threshold(Config):
     @model_validator(mode="after")
     def _check_miss(self) -> "Threshold":
         if (self.known_miss is None) != (self.recorded is None):
-            raise InputError(f"{self.name}: known_miss and recorded come together")
+            raise InputError(f"{self.name}: give both known_miss and recorded, or neither")
         if self.known_miss is not None and self.known_miss <= self.aim:
-            raise InputError(f"{self.name}: {self.known_miss} is no miss of {self.aim}; remove it")
+            raise InputError(f"{self.name}: {self.known_miss} does not exceed {self.aim}; drop it")
         return self
 
-    def verdict(self, found: float, margin: float) -> str:
-        """What a figure is: met, a known miss, broken, or worse than the known miss."""
+    def status(self, found: float, margin: float) -> str:
+        """Return whether a value is met, a known miss, broken, or worse than the known miss."""
         if found <= self.aim:
             return MET
         if self.known_miss is None:
@@ -45,10 +45,10 @@ class Threshold(Config):
 
 
 class Thresholds(Config):
-    """The thresholds of a benchmark.
+    """The acceptance thresholds of a benchmark.
 
     Attributes:
-        margin: by how much a known miss may get worse, in the unit of the figures.
+        margin: how much worse a known miss may get, in the unit of the figures.
         thresholds: one for each figure.
     """
 
@@ -57,25 +57,29 @@ class Thresholds(Config):
 
     @classmethod
     def load(cls, path: Path) -> "Thresholds":
-        """Read a file; what is wrong with it is an InputError."""
+        """Read a file.
+
+        Raises:
+            InputError: if it is invalid.
+        """
         return load_config(path, [], cls)
 
     def rows(self, found: Mapping[str, float]) -> list[dict[str, object]]:
-        """The verdict on each figure, a table's line each.
+        """Return the status of each figure, as rows of a table.
 
         Raises:
             InputError: if a figure has no threshold.
         """
         known = {threshold.name: threshold for threshold in self.thresholds}
         if missing := sorted(set(found) - set(known)):
-            raise InputError(f"no threshold for {', '.join(missing)}; name an aim")
+            raise InputError(f"no threshold for {', '.join(missing)}; add an aim")
         return [
             {
                 "figure": name,
                 "found": float(value),
                 "aim": known[name].aim,
                 "known miss": known[name].known_miss,
-                "verdict": known[name].verdict(value, self.margin),
+                "status": known[name].status(value, self.margin),
             }
             for name, value in found.items()
         ]

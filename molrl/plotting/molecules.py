@@ -180,7 +180,7 @@ def _sticks(
     scale: float,
     shape: tuple[int, int],
 ) -> _Samples:
-    """Return the samples of sticks, from each bonded atom to the middle of a bond."""
+    """Return the samples of sticks, each half of a bond in the colour of its atom."""
     begin, other = np.concatenate([bonds, bonds[:, ::-1]]).T
     length = np.linalg.norm(centers[begin] - centers[other], axis=-1) / 2
     # Atoms in one place have no axis.

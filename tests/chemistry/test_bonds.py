@@ -11,8 +11,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from scipy.spatial.transform import Rotation
 
-from molrl.chemistry.bonds import PerceptionError, perceive_bonds, validity
+from molrl.chemistry.bonds import PerceptionError, bonded_mols, perceive_bonds, validity
+from molrl.chemistry.embedding import from_smiles
 from molrl.chemistry.identity import canonical_smiles
+from molrl.files import read_molecules, write_sdf
 from molrl.molecules import MoleculeBatch
 
 KNOWN = {
@@ -59,7 +61,7 @@ def embedded(smiles):
     return MoleculeBatch.from_rdkit(mol)
 
 
-def test_known_molecules_are_valid_and_recognised():
+def test_validity_recognises_known_molecules():
     found = validity(batch(*map(molecule, KNOWN)))
     assert dict(zip(KNOWN, found.smiles, strict=True)) == KNOWN
     assert found.valid.all()
@@ -67,14 +69,14 @@ def test_known_molecules_are_valid_and_recognised():
     assert (found.n_fragments == 1).all()
 
 
-def test_radicals_and_lone_atoms_are_not_valid():
+def test_validity_refuses_radicals_and_single_atoms():
     found = validity(batch(*map(molecule, RADICALS)))
     assert not found.valid.any()
     assert all(found.reasons)
 
 
 @pytest.mark.parametrize("name", ["CH4", "CH3OH", "CH3CONH2", "C6H6", "H2O"])
-def test_a_missing_hydrogen_makes_a_molecule_invalid(name):
+def test_validity_refuses_a_missing_hydrogen(name):
     whole = molecule(name)
     for i in np.flatnonzero(whole.numbers == 1):
         broken = whole.copy()
@@ -82,7 +84,7 @@ def test_a_missing_hydrogen_makes_a_molecule_invalid(name):
         assert not validity(batch(broken)).valid[0]
 
 
-def test_two_fragments_are_named_and_not_valid():
+def test_validity_refuses_two_fragments():
     far = molecule("H2O")
     far.positions += 8
     found = validity(batch(molecule("CH4") + far))
@@ -92,22 +94,57 @@ def test_two_fragments_are_named_and_not_valid():
     assert found.smiles == ["C.O"]
 
 
-def test_a_diradical_written_with_charges_is_not_valid():
+def test_validity_refuses_a_diradical_with_separated_charges():
     found = validity(embedded("[CH2]C[CH2]"))
     assert not found.valid[0]
-    assert found.reasons[0] == "charges apart from each other"
+    assert found.reasons[0] == "separated formal charges"
 
 
-def test_an_ion_is_perceived_with_its_charge_and_not_valid():
+def test_validity_depends_on_the_charge_of_an_ion():
     ammonium = embedded("[NH4+]")
     found = validity(ammonium)
     assert found.smiles == ["[NH4+]"]
-    assert found.reasons == ["charge +1"]
-    assert not found.valid[0]
-    assert not validity(replace(ammonium, charge=torch.zeros(1, dtype=torch.int64))).valid[0]
+    assert found.valid[0]
+    assert not validity(ammonium.charged([0])).valid[0]
+    assert not validity(batch(molecule("CH4")).charged([1])).valid[0]
 
 
-def test_an_empty_canvas_is_not_valid_and_does_no_harm():
+@pytest.mark.parametrize(
+    ("smiles", "reason"),
+    [
+        ("O=C[O-]", ""),
+        ("C[N+](C)(C)C", ""),
+        ("[NH3+]CC(=O)O", ""),
+        ("[NH3+]CC[NH3+]", ""),
+        ("[O-]C(=O)C[N+](=O)[O-]", ""),
+        ("[NH3+]CC(=O)[O-]", "separated formal charges"),
+    ],
+)
+def test_validity_takes_formal_charges_that_make_up_the_charge(smiles, reason):
+    found = validity(MoleculeBatch.from_rdkit(from_smiles(smiles, 0)))
+    assert found.reasons == [reason]
+
+
+def test_validity_refuses_unpaired_electrons():
+    oxygen = molecule("O2")
+    oxygen.info["spin"] = 3
+    assert validity(batch(oxygen)).reasons == ["2 unpaired electrons"]
+    assert validity(batch(molecule("O2"))).valid[0]
+
+
+def test_bonded_mols_keep_charge_and_spin_without_a_lewis_structure(tmp_path):
+    radical_cation, triplet = molecule("CH4"), molecule("O2")
+    radical_cation.info["charge"], triplet.info["spin"] = 1, 3
+    images = batch(radical_cation, triplet, molecule("CH3"))
+    found = validity(images)
+    assert found.mols[0] is None
+    write_sdf(tmp_path / "a.sdf", bonded_mols(images, found))
+    back = read_molecules(tmp_path / "a.sdf")
+    assert back.charge.tolist() == [1, 0, 0]
+    assert back.spin.tolist() == [2, 3, 2]
+
+
+def test_validity_refuses_a_molecule_without_atoms():
     found = validity(batch(molecule("CH4"), Atoms(), molecule("H2O")))
     assert found.valid.tolist() == [True, False, True]
     assert found.n_fragments.tolist() == [1, 0, 1]
@@ -117,7 +154,7 @@ def test_an_empty_canvas_is_not_valid_and_does_no_harm():
 
 @pytest.mark.parametrize("name", ["CH3NO2", "CH3CONH2", "C4H4NH", "CO", "C6H6", "N2O"])
 @pytest.mark.parametrize("seed", range(3))
-def test_order_and_orientation_do_not_matter(name, seed):
+def test_validity_is_independent_of_order_and_orientation(name, seed):
     atoms = molecule(name)
     shuffled = atoms[np.random.default_rng(seed).permutation(len(atoms))]
     shuffled.positions = Rotation.random(random_state=seed).apply(shuffled.positions) + 3
@@ -127,7 +164,7 @@ def test_order_and_orientation_do_not_matter(name, seed):
     assert second.valid[0]
 
 
-def test_bonds_survive_small_noise():
+def test_validity_is_robust_to_small_noise():
     quiet = batch(*map(molecule, KNOWN))
     noise = torch.randn(quiet.positions.shape, generator=torch.Generator().manual_seed(0))
     noisy = validity(replace(quiet, positions=quiet.positions + 0.03 * noise))
@@ -135,7 +172,7 @@ def test_bonds_survive_small_noise():
     assert noisy.valid.all()
 
 
-def test_atoms_keep_their_order_and_places():
+def test_perceive_bonds_keeps_order_and_positions_of_atoms():
     atoms = molecule("CH3CONH2")
     (bare,) = batch(atoms).to_rdkit()
     mol = perceive_bonds(bare)
@@ -149,7 +186,7 @@ def test_atoms_keep_their_order_and_places():
 
 
 @pytest.mark.parametrize("name", ["CH3", "H2O"])
-def test_what_has_no_lewis_structure_says_so(name):
+def test_perceive_bonds_refuses_what_has_no_lewis_structure(name):
     atoms = molecule(name)
     (mol,) = batch(atoms[1:] if name == "H2O" else atoms).to_rdkit()
     with pytest.raises(PerceptionError):
@@ -158,7 +195,7 @@ def test_what_has_no_lewis_structure_says_so(name):
 
 @settings(max_examples=60)
 @given(n=st.integers(1, 25), seed=st.integers(0, 10_000), spread=st.floats(0.3, 3))
-def test_random_clouds_are_judged_without_complaint(n, seed, spread):
+def test_validity_takes_random_clouds(n, seed, spread):
     rng = np.random.default_rng(seed)
     numbers, positions = rng.choice([1, 6, 7, 8, 16], n), spread * rng.normal(size=(n, 3))
     found = validity(MoleculeBatch.from_arrays([(numbers, positions)]))
@@ -169,13 +206,13 @@ def test_random_clouds_are_judged_without_complaint(n, seed, spread):
         assert found.smiles[0] is not None
 
 
-def test_a_cloud_of_wide_open_atoms_is_never_valid():
+def test_validity_refuses_clouds_of_distant_atoms():
     rng = np.random.default_rng(0)
     clouds = [(rng.choice([1, 6, 8], 12), 6 * rng.normal(size=(12, 3))) for _ in range(50)]
     assert not validity(MoleculeBatch.from_arrays(clouds)).valid.any()
 
 
-def test_identity_is_constitution_unless_stereo_is_asked_for():
+def test_validity_smiles_omit_stereochemistry_and_isomeric_smiles_have_it():
     left, right = embedded("N[C@@H](C)C(=O)O"), embedded("N[C@H](C)C(=O)O")
     found = validity(MoleculeBatch.cat([left, right, embedded("F/C=C/F"), embedded("F/C=C\\F")]))
     assert found.valid.all()
@@ -185,7 +222,7 @@ def test_identity_is_constitution_unless_stereo_is_asked_for():
     assert found.isomeric_smiles[2:] == ["F/C=C/F", "F/C=C\\F"]
 
 
-def test_a_smiles_does_not_depend_on_how_it_was_written():
+def test_canonical_smiles_is_independent_of_the_input_smiles():
     assert canonical_smiles(Chem.MolFromSmiles("OCC")) == canonical_smiles(
         Chem.AddHs(Chem.MolFromSmiles("C(C)O"))
     )

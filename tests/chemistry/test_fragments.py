@@ -1,4 +1,6 @@
-"""What stands on a canvas: neutral, its open ends where they were."""
+"""Fragments: open valences, charge and multiplicity."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from molrl.chemistry.fragments import face_to_face, load_fragment
 from molrl.errors import InputError
 
 
-def test_an_open_end_points_away_along_its_bond():
+def test_load_fragment_points_an_open_valence_along_its_bond():
     phenyl = load_fragment("*c1ccccc1")
     assert sorted(phenyl.numbers.tolist()) == [1] * 5 + [6] * 6
     ((atom, outwards),) = phenyl.ends
@@ -20,19 +22,19 @@ def test_an_open_end_points_away_along_its_bond():
 
 
 @pytest.mark.parametrize("written", ["[*]C", "[*:1]C", "[1*]C", "C*"])
-def test_an_open_end_may_be_written_in_any_way(written):
+def test_load_fragment_takes_every_notation_of_an_open_valence(written):
     methyl = load_fragment(written)
     assert sorted(methyl.numbers.tolist()) == [1, 1, 1, 6]
     assert len(methyl.ends) == 1
 
 
-def test_heavy_hydrogen_is_hydrogen_and_no_open_end():
+def test_load_fragment_takes_deuterium_as_hydrogen():
     water = load_fragment("[2H]O[2H]")
     assert sorted(water.numbers.tolist()) == [1, 1, 8]
     assert not water.ends
 
 
-def test_two_ends_face_each_other():
+def test_face_to_face_puts_the_open_valences_at_the_gap():
     both = face_to_face(load_fragment("*C"), load_fragment("*C#N"), 3.0)
     carbons = both.positions[both.numbers == 6]
     assert min(np.linalg.norm(a - b) for a in carbons[:1] for b in carbons[1:]) == pytest.approx(3)
@@ -41,31 +43,58 @@ def test_two_ends_face_each_other():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("C((", "is no SMILES"),
-        ("[NH4+]", r"'\[NH4\+\]' has charge 1; what stands on a canvas is neutral"),
-        ("c1ccccc1.*", "an open end"),
-        ("C*C", "an open end"),
-        ("*", "besides its open ends"),
-        ("**", "besides its open ends"),
+        ("C((", r"invalid SMILES 'C\(\('"),
+        ("c1ccccc1.*", "exactly one neighbour"),
+        ("C*C", "exactly one neighbour"),
+        ("*", "besides its open valences"),
+        ("**", "besides its open valences"),
     ],
 )
-def test_what_cannot_stand_there_is_refused(source, message):
+def test_load_fragment_refuses_invalid_smiles_and_open_valences(source, message):
     with pytest.raises(InputError, match=message) as error:
         load_fragment(source)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("info", [{"charge": 1}, {"spin": 3}])
-def test_a_file_of_an_ion_or_of_a_higher_spin_is_refused(tmp_path, info):
+@pytest.mark.parametrize(
+    ("source", "charge"),
+    [("C", 0), ("[NH4+]", 1), ("*[NH3+]", 1), ("*C(=O)[O-]", -1), ("[NH3+]CC(=O)[O-]", 0)],
+)
+def test_load_fragment_takes_the_charge_of_a_smiles(source, charge):
+    fragment = load_fragment(source)
+    assert (fragment.charge, fragment.spin) == (charge, None)
+
+
+@pytest.mark.parametrize(
+    ("info", "charge", "spin"),
+    [
+        ({}, 0, None),
+        ({"charge": 1}, 1, None),
+        ({"spin": 3}, 0, 3),
+        ({"charge": 1, "spin": 4}, 1, 4),
+    ],
+)
+def test_load_fragment_keeps_charge_and_spin_of_a_file(tmp_path, info, charge, spin):
     path = tmp_path / "a.extxyz"
-    atoms = molecule("NH3") if "charge" in info else molecule("CH2_s1A1d")
+    atoms = molecule("CH2_s1A1d")
     atoms.info = info
     write(path, atoms)
-    with pytest.raises(InputError, match="neutral and of the lowest spin"):
-        load_fragment(str(path))
+    fragment = load_fragment(str(path))
+    assert (fragment.charge, fragment.spin) == (charge, spin)
+    assert fragment.centered().charge == charge
 
 
-def test_a_file_that_changes_is_read_again(tmp_path):
+def test_face_to_face_adds_charges_and_unpaired_electrons():
+    ammonium, carboxylate = load_fragment("*[NH3+]"), load_fragment("*C(=O)[O-]")
+    for others, charge in ((ammonium, 2), (carboxylate, 0)):
+        both = face_to_face(ammonium, others, 2.0)
+        assert (both.charge, both.spin) == (charge, None)
+    doublet, triplet = replace(ammonium, spin=2), replace(ammonium, spin=3)
+    assert face_to_face(ammonium, triplet, 2.0).spin == 3
+    assert face_to_face(doublet, triplet, 2.0).spin == 4
+
+
+def test_load_fragment_reads_a_changed_file_again(tmp_path):
     path = tmp_path / "a.xyz"
     for distance in (0.8, 0.9):
         write(path, Atoms("H2", [[0, 0, 0], [0, 0, distance]]))

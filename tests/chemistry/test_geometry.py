@@ -13,7 +13,7 @@ def of(*images):
     return MoleculeBatch.from_ase(list(images))
 
 
-def test_rmsd_of_a_rigid_motion_is_zero_and_of_an_empty_canvas_too():
+def test_rmsd_of_a_rigid_motion_and_of_no_atoms_is_zero():
     first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CO2", "H2")]
     second = [image.copy() for image in first]
     for seed, image in enumerate(second):
@@ -22,13 +22,13 @@ def test_rmsd_of_a_rigid_motion_is_zero_and_of_an_empty_canvas_too():
     torch.testing.assert_close(distances, torch.zeros(6).double(), atol=1e-12, rtol=0)
 
 
-def test_rmsd_of_what_did_not_move_is_exactly_zero():
+def test_rmsd_of_equal_geometries_is_exactly_zero():
     images = of(*(molecule(name) for name in ("CH3CH2OH", "C6H6", "CO2", "H2")), Atoms("C"))
     assert rmsd(images, images).tolist() == [0.0] * 5
 
 
 @pytest.mark.parametrize("growth", [1e-3, 1e-6, 1e-9])
-def test_rmsd_resolves_a_growth_of_the_molecule_however_small(growth):
+def test_rmsd_resolves_a_small_scaling(growth):
     """No rotation undoes it: the distance is the growth times the radius of gyration."""
     first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "H2")]
     second = [image.copy() for image in first]
@@ -40,7 +40,7 @@ def test_rmsd_resolves_a_growth_of_the_molecule_however_small(growth):
     np.testing.assert_allclose(rmsd(of(*first), of(*second)), expected, rtol=1e-4)
 
 
-def test_rmsd_agrees_with_ase_for_every_molecule_of_a_batch():
+def test_rmsd_agrees_with_ase():
     rng = np.random.default_rng(0)
     first = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CH3OH", "H2O")] * 3
     second = [image.copy() for image in first]
@@ -53,7 +53,7 @@ def test_rmsd_agrees_with_ase_for_every_molecule_of_a_batch():
     np.testing.assert_allclose(rmsd(of(*first), of(*second)), expected, rtol=1e-6)
 
 
-def test_rmsd_keeps_mirror_images_apart():
+def test_rmsd_does_not_superpose_mirror_images():
     chiral = Atoms(
         "CHFClBr", [[0, 0, 0], [0, 0, 1.1], [1.3, 0, -0.4], [-0.8, 1.5, -0.5], [-1, -1.6, -0.6]]
     )

@@ -23,7 +23,7 @@ def some(shipped):
     return shipped[np.random.default_rng(0).choice(len(shipped), 150, replace=False)]
 
 
-def test_the_split_depends_on_the_identity_alone():
+def test_split_of_depends_on_the_identity_only():
     names = [f"C{'C' * (i % 40)}O{'N' * (i // 40)}" for i in range(1600)]
     splits = [split_of(name) for name in names]
     assert splits == [split_of(name) for name in names]
@@ -32,11 +32,11 @@ def test_the_split_depends_on_the_identity_alone():
 
 
 @pytest.mark.parametrize("smiles", ["C", "O", "CO", "C#N", "[H][H]", "[C-]#[O+]"])
-def test_the_pieces_of_all_others_are_for_training(smiles):
+def test_split_of_small_molecules_is_train(smiles):
     assert split_of(smiles) == "train"
 
 
-def test_a_file_gives_back_what_was_written(some, tmp_path):
+def test_molecule_set_reads_back_unchanged(some, tmp_path):
     some.save(tmp_path / "a.npz")
     back = MoleculeSet.load(tmp_path / "a.npz")
     assert back.identities == some.identities
@@ -48,7 +48,7 @@ def test_a_file_gives_back_what_was_written(some, tmp_path):
     assert back.molecules.positions.dtype == torch.float32
 
 
-def test_another_suffix_is_refused(some, tmp_path):
+def test_molecule_set_save_refuses_another_suffix(some, tmp_path):
     with pytest.raises(InputError, match=r"must end in \.npz"):
         some.save(tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
@@ -66,7 +66,7 @@ def test_another_suffix_is_refused(some, tmp_path):
         ("identities", np.array([{"a": 1}], dtype=object)),
     ],
 )
-def test_a_damaged_file_is_refused_in_one_line(some, tmp_path, name, value):
+def test_molecule_set_load_refuses_a_corrupted_file_in_one_line(some, tmp_path, name, value):
     some.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
         arrays = {key: file[key] for key in file.files}
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_refused_in_one_line(some, tmp_path, name, value):
         MoleculeSet.load(tmp_path / "b.npz")
 
 
-def test_a_file_that_is_no_archive_or_not_there_is_refused(tmp_path):
+def test_molecule_set_load_refuses_a_missing_or_foreign_file(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"not an archive")
     for name in ("a.npz", "none.npz"):
         with pytest.raises(InputError, match=f"^molecule set .*{name} cannot be read: .+$"):
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_archive_or_not_there_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("formula", BAGS)
-def test_isomers_of_a_bag_are_several_and_sorted_by_energy(shipped, formula):
+def test_molecule_set_isomers_are_sorted_by_energy(shipped, formula):
     found = shipped.isomers(formula)
     assert len(found) >= 3
     assert {bag.formula for bag in found.molecules.bags()} == {formula}
@@ -94,11 +94,11 @@ def test_isomers_of_a_bag_are_several_and_sorted_by_energy(shipped, formula):
     assert (found.energy.diff() >= 0).all()
 
 
-def test_a_bag_without_molecules_has_no_isomers(shipped):
+def test_molecule_set_has_no_isomers_of_an_absent_bag(shipped):
     assert len(shipped.isomers("C40H82")) == 0
 
 
-def test_splits_share_no_identity_and_are_a_function_of_it(shipped):
+def test_shipped_molecules_have_disjoint_splits(shipped):
     parts = [shipped.of_split(name) for name in SPLITS]
     assert sum(map(len, parts)) == len(shipped)
     assert not Counter(name for part in parts for name in part.identities) - Counter(
@@ -108,26 +108,26 @@ def test_splits_share_no_identity_and_are_a_function_of_it(shipped):
         assert {split_of(identity) for identity in part.identities} == {name}
 
 
-def test_a_split_that_is_none_is_refused(shipped):
+def test_molecule_set_refuses_an_unknown_split(shipped):
     with pytest.raises(InputError, match="train, valid, test"):
         shipped.of_split("tset")
 
 
-def test_identities_are_distinct_and_what_bond_perception_says(shipped, some):
+def test_shipped_molecules_have_the_perceived_identities(shipped, some):
     assert len(set(shipped.identities)) == len(shipped)
     found = validity(some.molecules)
     assert tuple(found.smiles) == some.identities
     assert found.valid.all()
 
 
-def test_all_elements_and_sizes_are_there(shipped):
+def test_shipped_molecules_have_all_elements_and_sizes(shipped):
     numbers = shipped.molecules.numbers
     assert set(numbers.tolist()) == {1, 6, 7, 8, 9, 16}
     heavy = shipped.molecules.sum_atoms((numbers > 1).long())
     assert set(range(10)) <= set(heavy.tolist())
 
 
-def test_molecules_are_minima_of_gfn2_with_its_energy(some):
+def test_shipped_molecules_are_minima_of_gfn2(some):
     few = some[:20]
     output = load_energy("gfn2").evaluate(few.molecules, forces=True)
     assert torch.allclose(output.energy, few.energy, atol=1e-5)

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-# A command whose process sends itself a signal when it has come to a step of its work.
+# A command whose process sends itself a signal at a given step.
 SIGNALLED = """
 import signal, sys
 from molrl.cli.main import run
@@ -31,7 +31,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run_signalled():
-    """``run_signalled(number, step, *arguments)``: exit code and last line of such a command."""
+    """``run_signalled(number, step, *arguments)``: exit code and last line of a command."""
 
     def run(number, step, *arguments):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Bad input is refused in one line that names it, with exit code 2, and nothing is written."""
+"""Invalid input is refused in one line that names it, with exit code 2, and nothing is written."""
 
 import subprocess
 import sys
@@ -47,27 +47,30 @@ RUN = {"run/config.yaml": TRAIN, "run/versions.json": '{"command": "train"}'}
 
 COMMANDS = {
     "no command": (([], {}), "required: COMMAND"),
-    "an unknown command": ((["trian"], {}), "has no 'trian'; did you mean 'train'?"),
+    "an unknown command": ((["trian"], {}), "unknown command 'trian'; did you mean 'train'?"),
     "an unknown option": ((["evaluate", "x", "--jsn", "y"], {}), "did you mean '--json'?"),
     "no config": ((["train"], {}), "required: CONFIG"),
-    "an absent config": ((["train", "absent.yaml"], {}), "absent.yaml is no file"),
-    "a folder for a config": ((["train", "."], {}), ". is no file"),
+    "an absent config": ((["train", "absent.yaml"], {}), "absent.yaml is not a file"),
+    "a folder for a config": ((["train", "."], {}), ". is not a file"),
     "an empty config": (train(config=""), "config.yaml holds no keys"),
     "a list for a config": (train(config="- 1"), "holds no keys"),
-    "a config that is no YAML": (train(config="a: [1"), "config.yaml line 1"),
-    "a config that is no text": (train(config=b"\xff\xfe\x00"), "is no text file"),
+    "a config that is not YAML": (train(config="a: [1"), "config.yaml line 1"),
+    "a config that is not text": (train(config=b"\xff\xfe\x00"), "is not a text file"),
     "a config of a great many bytes": (train(config="#" * 10**6), "is larger than"),
     "a key twice": (
         train(config=TRAIN + "energy: mace"),
-        "line 6: the key 'energy' is there twice",
+        "line 6: duplicate key 'energy'",
     ),
     "an alias": (train(config=TRAIN + "seed: &a 1\ndevice: *a"), "aliases are not allowed"),
     "a tag": (train(config=TRAIN + "seed: !!python/name:os.system"), "is not allowed"),
-    "an unknown key": (train("totl_steps=5"), "totl_steps is no key; did you mean 'total_steps'?"),
-    "an unknown key of ppo": (train("ppo.num_env=5"), "ppo.num_env is no key; did you mean"),
+    "an unknown key": (
+        train("totl_steps=5"),
+        "unknown key 'totl_steps'; did you mean 'total_steps'?",
+    ),
+    "an unknown key of ppo": (train("ppo.num_env=5"), "unknown key 'ppo.num_env'; did you mean"),
     "an unknown key of the rules": (
         train("env.rules.clash_fracton=1"),
-        "env.rules: rules: clash_fracton is no key; did you mean 'clash_fraction'?",
+        "env.rules: rules: unknown key 'clash_fracton'; did you mean 'clash_fraction'?",
     ),
     "a missing key": (train(config="run_dir: run\ntask: {bag: H2O}"), "total_steps is missing"),
     "no task": (train(config="run_dir: run\ntotal_steps: 5"), "task is missing"),
@@ -78,13 +81,16 @@ COMMANDS = {
     "a negative seed": (train("seed=-1"), "seed must be"),
     "NaN": (train("ppo.learning_rate=.nan"), "ppo.learning_rate must be a finite number, not nan"),
     "infinity": (train("ppo.reward_scale=.inf"), "ppo.reward_scale must be a finite number"),
-    "a window that is none": (train("policy.distances=[2, 1]"), "policy: distances 2.0 to 1.0"),
-    "an override without a value": (train("seed"), "'seed' is no override; write key.sub=value"),
-    "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is no section"),
-    "no formula": (train("task.bag=methanol"), "task.bag: 'methanol' is no formula"),
+    "an invalid range of distances": (
+        train("policy.distances=[2, 1]"),
+        "policy: distances 2.0 to 1.0",
+    ),
+    "an override without a value": (train("seed"), "invalid override 'seed'; write key.sub=value"),
+    "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is not a section"),
+    "an invalid formula": (train("task.bag=methanol"), "task.bag: invalid formula 'methanol'"),
     "a number for a bag": (train("task.bag=5"), "task.bag must be a valid string, not 5"),
-    "no element": (train("task.bag=CXx4"), "'Xx' is no element"),
-    "no atoms": (train("task.bag=C0"), "'0' is no count"),
+    "an unknown element": (train("task.bag=CXx4"), "unknown element 'Xx'"),
+    "no atoms": (train("task.bag=C0"), "invalid count '0'"),
     "no heavy atom": (train("task.bag=H2"), "no heavy atom"),
     "a radical": (train("task.bag=CH3"), "CH3"),
     "more hydrogen than can be bound": (train("task.bag=CH9N"), "CH9N"),
@@ -101,7 +107,7 @@ COMMANDS = {
     "unknown rules": (train("env.rules=molgim"), "did you mean 'molgym'?"),
     "rules that let atoms be in one place": (train("env.rules={clash_fraction: 0}"), "one place"),
     "an unknown device": (train("device=gpu"), "no device is called 'gpu'"),
-    "a run that is there already": (
+    "a run that exists already": (
         (["train", "config.yaml"], {"config.yaml": TRAIN, "run/notes.txt": "mine"}),
         "run_dir=run-2",
     ),
@@ -111,68 +117,71 @@ COMMANDS = {
         generate("--method", "covariant", "--bag", "H2O", "-o", "x.sdf"),
         "covariant:RUN",
     ),
-    "a generator whose run is none": (
+    "a generator whose run does not exist": (
         generate("--method", "covariant:run", "--bag", "H2O", "-o", "x.sdf"),
         "policy.json",
     ),
-    "a bag that is none": (
+    "an invalid bag": (
         generate("--method", "random", "--bag", "h2o", "-o", "x.sdf"),
-        "'h2o' is no formula",
+        "invalid formula 'h2o'",
     ),
     "two energies": (
         generate(*RANDOM, "--energy", "gfn2", "-o", "x.sdf"),
         "multiple values for argument 'energy'",
     ),
-    "no molecules": (generate(*RANDOM, "-n", "0", "-o", "x.sdf"), "'0' is no number from 1"),
-    "NaN molecules": (generate(*RANDOM, "-n", "nan", "-o", "x.sdf"), "'nan' is no number"),
-    "a seed that is none": (generate(*RANDOM, "--seed", "-1", "-o", "x.sdf"), "'-1' is no number"),
+    "no molecules": (generate(*RANDOM, "-n", "0", "-o", "x.sdf"), "invalid number '0'; give 1"),
+    "NaN molecules": (generate(*RANDOM, "-n", "nan", "-o", "x.sdf"), "invalid number 'nan'"),
+    "an invalid seed": (generate(*RANDOM, "--seed", "-1", "-o", "x.sdf"), "invalid seed '-1'"),
     "an output where nothing can be written": (
         (["generate", *RANDOM, "-o", "water.xyz/x.sdf"], {"water.xyz": WATER}),
-        "water.xyz is no folder to write in",
+        "water.xyz is not a writable folder",
     ),
-    "an output of no known kind": (generate(*RANDOM, "-o", "x.pdb"), "x.pdb is of no known kind"),
+    "an output of an unknown suffix": (
+        generate(*RANDOM, "-o", "x.pdb"),
+        "x.pdb has an unknown suffix",
+    ),
     "no output": (generate(*RANDOM), "required: -o"),
     "an absent file": ((["evaluate", "absent.extxyz"], {}), "absent.extxyz does not exist"),
-    "a file of no known kind": (evaluate(WATER, "in.txt"), "in.txt is of no known kind"),
+    "a file of an unknown suffix": (evaluate(WATER, "in.txt"), "in.txt has an unknown suffix"),
     "an empty file": (evaluate(""), "in.extxyz holds no molecule"),
-    "a file that is no text": (evaluate(b"\xff\xfe\x00\x01"), "in.extxyz is no text file"),
+    "a file that is not text": (evaluate(b"\xff\xfe\x00\x01"), "in.extxyz is not a text file"),
     "a NaN coordinate": (evaluate(WATER.replace("0.96", "nan")), "no finite number"),
     "an infinite coordinate": (evaluate(WATER.replace("0.96", "inf")), "no finite number"),
     "two atoms in one place": (evaluate(WATER.replace("0.96", "0.0")), "two atoms in one place"),
-    "a negative number of atoms": (evaluate("-1\n\n"), "'-1' is no number of atoms"),
+    "a negative number of atoms": (evaluate("-1\n\n"), "'-1' is not a number of atoms"),
     "no atoms at all": (evaluate("0\n\n"), "0 atoms"),
     "ten million atoms": (evaluate("10000000\n\nH 0 0 0\n"), "10000000 atoms"),
     "a file cut short": (evaluate(WATER[:-20]), "in.extxyz"),
     "a dummy element": (evaluate(WATER.replace("O", "X")), "in.extxyz"),
     "no element in a file": (evaluate(WATER.replace("O", "Qq")), "in.extxyz"),
-    "words for coordinates": (evaluate(WATER.replace("0.96", "far")), "in.extxyz is broken"),
-    "an element the judge does not know": (evaluate(WATER.replace("O", "U")), "holds U"),
+    "words for coordinates": (evaluate(WATER.replace("0.96", "far")), "in.extxyz is corrupted"),
+    "an element the evaluator does not know": (evaluate(WATER.replace("O", "U")), "holds U"),
     "a broken SDF": (evaluate("nothing\n\n\n  3  2\n", "in.sdf"), "in.sdf"),
     "a folder for the figures": (
         (["evaluate", "in.extxyz", "--json", "."], {"in.extxyz": WATER}),
         "--json . is a folder",
     ),
-    "no run": ((["resume", "run"], {}), "run is no run folder"),
-    "a run whose config was spoiled": (
+    "no run": ((["resume", "run"], {}), "run is not a run folder"),
+    "a run whose config was changed": (
         (["resume", "run"], RUN | {"run/config.yaml": TRAIN + "sed: 1"}),
-        "sed is no key",
+        "unknown key 'sed'",
     ),
-    "a run of no known command": (
+    "a run of an unknown command": (
         (["resume", "run"], RUN | {"run/versions.json": '{"command": "brew"}'}),
         "'brew'",
     ),
     "an unknown energy command": ((["energy", "fitt"], {}), "did you mean 'fit'?"),
     "an unknown key of the data": (
         (["energy", "data", "c.yaml", "counts.relaxd=1"], {"c.yaml": DATA}),
-        "counts.relaxd is no key; did you mean 'relaxed'?",
+        "unknown key 'counts.relaxd'; did you mean 'relaxed'?",
     ),
     "data of another kind": (
         (["energy", "data", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),
         "must end in .npz",
     ),
-    "data that are there already": (
+    "data that exist already": (
         (["energy", "data", "c.yaml"], {"c.yaml": DATA, "data.npz": "mine"}),
-        "data.npz is there already",
+        "data.npz already exists",
     ),
     "an absent molecule set": (
         (["energy", "data", "c.yaml", "molecules=m.npz"], {"c.yaml": DATA}),
@@ -182,7 +191,7 @@ COMMANDS = {
         (["energy", "data", "c.yaml", "held_out=x.sdf"], {"c.yaml": DATA}),
         "x.sdf does not exist",
     ),
-    "held-out molecules of no known kind": (
+    "held-out molecules of an unknown suffix": (
         (["energy", "data", "c.yaml", "held_out=x.csv"], {"c.yaml": DATA}),
         "give an .extxyz, .xyz or .sdf file",
     ),
@@ -198,9 +207,9 @@ COMMANDS = {
         (["energy", "molecules", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),
         "must end in .npz",
     ),
-    "molecules that are there already": (
+    "molecules that exist already": (
         (["energy", "molecules", "c.yaml"], {"c.yaml": DATA, "data.npz": "mine"}),
-        "data.npz is there already",
+        "data.npz already exists",
     ),
     "absent data": ((["energy", "fit", "c.yaml"], {"c.yaml": FIT}), "data.npz does not exist"),
     "data that are none": (
@@ -208,11 +217,17 @@ COMMANDS = {
         "data.npz cannot be read",
     ),
     "nowhere to relax to": (relax(), "required: -o"),
-    "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz is there already"),
-    "relaxed molecules of no known kind": (relax("-o", "x.sdf"), "x.sdf is of no known kind"),
-    "a force that is none": (relax("--force-tolerance", "nan", "-o", "x.extxyz"), "no force from"),
-    "no force at all": (relax("--force-tolerance", "0", "-o", "x.extxyz"), "'0' is no force"),
-    "no steps to relax in": (relax("--max-steps", "0", "-o", "x.extxyz"), "'0' is no number"),
+    "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz already exists"),
+    "relaxed molecules of an unknown suffix": (
+        relax("-o", "x.sdf"),
+        "x.sdf has an unknown suffix",
+    ),
+    "an invalid force": (
+        relax("--force-tolerance", "nan", "-o", "x.extxyz"),
+        "invalid force 'nan'",
+    ),
+    "no force at all": (relax("--force-tolerance", "0", "-o", "x.extxyz"), "invalid force '0'"),
+    "no steps to relax in": (relax("--max-steps", "0", "-o", "x.extxyz"), "invalid number '0'"),
     "an unknown energy to relax": (relax("--model", "gfn", "-o", "x.extxyz"), "mean 'gfn2'?"),
     "an element the model does not know": (
         relax("-o", "x.extxyz", content=WATER.replace("O", "U")),
@@ -243,11 +258,14 @@ CALLS = {
         lambda: gymnasium.make("MolDesign-v0", bga="H2O", energy="gfn2"),
         "unexpected keyword argument 'bga'; did you mean 'bag'?",
     ),
-    "an energy that is no name": (lambda: molrl.load_energy(5), "named by a string"),
+    "an energy that is not a name": (lambda: molrl.load_energy(5), "named by a string"),
     "an argument that is not taken": (lambda: molrl.load_energy("gfn2:x"), "takes nothing"),
-    "a generator and a colon": (lambda: molrl.load_generator("covariant:"), "nothing follows"),
-    "a file that is a folder": (lambda: read_molecules("."), "no known kind"),
-    "shapes that do not belong together": (
+    "a generator and a colon": (
+        lambda: molrl.load_generator("covariant:"),
+        "the argument after the colon is missing",
+    ),
+    "a file that is a folder": (lambda: read_molecules("."), "unknown suffix"),
+    "shapes that do not match": (
         lambda: MoleculeBatch(torch.ones(2), torch.zeros(3, 3), torch.tensor([2])),
         "positions must be (2, 3)",
     ),
@@ -266,7 +284,7 @@ def put(folder, files):
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, *CALLS])
-def test_bad_input_is_refused_in_one_line_and_nothing_is_written(name, here, capfd):
+def test_commands_and_calls_refuse_invalid_input_in_one_line(name, here, capfd):
     if name in CALLS:
         call, wanted = CALLS[name]
         with pytest.raises(InputError) as refused:
@@ -287,7 +305,7 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(name, here, cap
 
 
 @pytest.mark.parametrize("name", ["an unknown key of ppo", "two atoms in one place"])
-def test_a_process_of_its_own_refuses_in_the_same_way(name, here):
+def test_command_refuses_invalid_input_in_a_process_of_its_own(name, here):
     (arguments, files), wanted = COMMANDS[name]
     put(here, files)
     done = subprocess.run(

@@ -110,7 +110,7 @@ def test_fit_stopped_by_a_signal_saves_and_resumes(fits, tmp_path, run_signalled
     fit = ["energy", "fit", fits / "fit.yaml", f"data=[{fits / 'data.npz'}]", f"run_dir={run}"]
     code, said = run_signalled(signal.SIGTERM, 27, *fit)
     assert code == 143
-    assert said.startswith("molrl: stopped by SIGTERM; saved at step 27; go on with")
+    assert said.startswith("molrl: stopped by SIGTERM; saved at step 27; resume with")
     assert Checkpoints(run / "checkpoints").steps() == [20, 27]
     assert main(["resume", str(run)]) == 0
     for name in ("metrics.csv", "mace.safetensors", "mace.json"):

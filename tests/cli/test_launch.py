@@ -1,4 +1,4 @@
-"""molrl launch: the script is one that bash takes, and each job resumes what it began."""
+"""molrl launch: bash accepts the script, and each job resumes its run."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 from molrl.cli.main import main
 
 CONFIG = "run_dir: runs/{name}\ntotal_steps: 100\ntask: {{bag: H2O}}\nenergy: gfn2\n"
-STUBS = {  # what SLURM would do: srun ends all ranks if one fails, scontrol tells and is told
+STUBS = {  # what SLURM does: srun ends all ranks if one fails, scontrol shows hosts and requeues
     "srun": """shift
 export SLURM_NTASKS=2 SLURM_STEP_TASKS_PER_NODE="2(x1)"
 for i in 0 1; do SLURM_PROCID=$i SLURM_LOCALID=$i "$@" || exit 137; done""",
@@ -27,7 +27,7 @@ def script(here, capsys):
     return here / "molrl.sbatch"
 
 
-def test_the_script_asks_for_what_it_should_and_bash_takes_it(script):
+def test_launch_writes_a_script_that_bash_accepts(script):
     lines = script.read_text().splitlines()
     asked = {line for line in lines if line.startswith("#SBATCH")}
     assert asked >= {
@@ -38,7 +38,7 @@ def test_the_script_asks_for_what_it_should_and_bash_takes_it(script):
 
 
 def job(script, number, code):
-    """What one job does, with stubs for the commands of SLURM and for Python."""
+    """Run one job, with stubs for the commands of SLURM and for Python."""
     folder = script.parent / "stubs"
     folder.mkdir(exist_ok=True)
     for name, text in STUBS.items():
@@ -65,7 +65,7 @@ def job(script, number, code):
     )
 
 
-def test_a_job_trains_resumes_and_goes_back_into_the_queue(script):
+def test_launched_job_trains_resumes_and_requeues(script):
     stopped = job(script, 4, 75)
     train = "-m molrl.cli.main train it's two.yaml run_dir=runs/its two-seed1 seed=1\n"
     assert (stopped.returncode, stopped.stdout) == (0, train + "requeue 7_4\n")
@@ -80,8 +80,8 @@ def test_a_job_trains_resumes_and_goes_back_into_the_queue(script):
     assert (done.returncode, done.stdout, done.stderr) == (0, resume, "")
 
 
-def test_runs_that_would_share_a_folder_are_refused(script, capsys):
+def test_launch_refuses_shared_run_folders_and_an_existing_script(script, capsys):
     assert main(["launch", "one.yaml", "one.yaml", "--slurm", "-o", "x"]) == 2
     assert "have the same run_dir" in capsys.readouterr().err
     assert main(["launch", "one.yaml", "--slurm"]) == 2
-    assert "molrl.sbatch is there already" in capsys.readouterr().err
+    assert "molrl.sbatch already exists" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""molrl energy learn: a round on real physics, and resumed; bad input is refused at once."""
+"""molrl energy learn: a round on real energies, resumed; invalid input is refused at once."""
 
 import json
 
@@ -46,7 +46,7 @@ def data(here):
     make_dataset(settings, lambda *_: None)[0].save(here / "data.npz")
 
 
-def test_a_run_learns_is_drawn_and_goes_on_where_it_was_left(config, data, here, capsys):
+def test_learn_runs_draws_and_resumes(config, data, here, capsys):
     assert main(["energy", "learn", "learn.yaml"]) == 0
     rows = read_metrics(here / "run" / "metrics.csv")
     assert [row["round"] for row in rows] == [0, 1]
@@ -69,16 +69,16 @@ def test_a_run_learns_is_drawn_and_goes_on_where_it_was_left(config, data, here,
     ("overrides", "said"),
     [
         (["rounds=0"], "rounds must be greater than or equal to 1"),
-        (["lables=5"], "lables is no key; did you mean 'labels'?"),
+        (["lables=5"], "unknown key 'lables'; did you mean 'labels'?"),
         (["shares.generated=0"], "shares.generated must be above 0 if and only if generators"),
-        (["bags=[methane]"], "'methane' is no formula"),
-        (["generators=[randm]"], "no generator is called 'randm'; did you mean 'random'?"),
+        (["bags=[methane]"], "invalid formula 'methane'"),
+        (["generators=[randm]"], "unknown generator 'randm'; did you mean 'random'?"),
         (["generator_bags=[H2]"], "no heavy atom"),
         (["start=absent.json"], "absent.json"),
         ([], "dataset data.npz does not exist"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_written(config, here, capsys, overrides, said):
+def test_learn_refuses_invalid_input_before_writing(config, here, capsys, overrides, said):
     assert main(["energy", "learn", "learn.yaml", *overrides]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line

@@ -1,4 +1,4 @@
-"""The command line itself: help, exit codes, and errors that nobody foresaw."""
+"""The command line: help, exit codes, and unexpected errors."""
 
 import os
 import re
@@ -21,21 +21,21 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_every_command_helps(command, capsys):
+def test_commands_print_their_help(command, capsys):
     assert main([*command.split(), "--help"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith(f"usage: {' '.join(['molrl', *command.split()])}")
     assert said.err == ""
 
 
-def test_version(capsys):
+def test_main_prints_the_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"molrl {molrl.__version__}\n"
 
 
 @pytest.fixture
 def broken(monkeypatch):
-    """A command that raises what it is told to."""
+    """``broken(error)``: have ``molrl resume`` raise an error."""
 
     def install(error):
         def fail(arguments):
@@ -46,7 +46,7 @@ def broken(monkeypatch):
     return install
 
 
-def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(broken, capsys):
+def test_main_reports_an_unexpected_error_in_one_line(broken, capsys):
     broken(ZeroDivisionError("no\nway"))
     assert main(["resume", "run"]) == 1
     line = capsys.readouterr().err
@@ -57,7 +57,7 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_a_file(broken, 
         assert "Traceback" in log.read()
 
 
-def test_main_leaves_the_environment_of_its_caller(broken, monkeypatch, capsys):
+def test_main_keeps_the_environment_of_its_caller(broken, monkeypatch, capsys):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = dict(os.environ)
     broken(ZeroDivisionError())
@@ -66,7 +66,7 @@ def test_main_leaves_the_environment_of_its_caller(broken, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("wanted", "threads"), [(None, 1), ("2", 2)])
-def test_run_computes_on_one_thread_unless_the_environment_says_otherwise(wanted, threads):
+def test_run_uses_one_thread_unless_the_environment_sets_more(wanted, threads):
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     code = "import molrl.cli.main as m; m.run(); import torch; print(torch.get_num_threads())"
     done = subprocess.run(
@@ -79,14 +79,14 @@ def test_run_computes_on_one_thread_unless_the_environment_says_otherwise(wanted
     assert done.stdout.splitlines()[-1] == str(threads)
 
 
-def test_an_interrupt_is_one_line(broken, capsys):
-    broken(Stopped(signal.SIGTERM, "go on with `molrl resume run`"))
+def test_main_reports_a_signal_in_one_line(broken, capsys):
+    broken(Stopped(signal.SIGTERM, "resume with `molrl resume run`"))
     assert main(["resume", "run"]) == 143
-    said = "molrl: stopped by SIGTERM; go on with `molrl resume run`\n"
+    said = "molrl: stopped by SIGTERM; resume with `molrl resume run`\n"
     assert capsys.readouterr().err == said
 
 
-def test_a_reader_that_has_gone_is_no_traceback():
+def test_main_reports_a_closed_pipe_in_one_line():
     code = (
         "import sys, molrl.cli.main as m\n"
         "def flood(arguments):\n"
@@ -98,6 +98,6 @@ def test_a_reader_that_has_gone_is_no_traceback():
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     process.stdout.close()
-    assert process.stderr.read() == "molrl: error: nobody reads the output any more\n"
+    assert process.stderr.read() == "molrl: error: the output pipe was closed\n"
     process.stderr.close()
     assert process.wait() == module.FAILED

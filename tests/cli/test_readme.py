@@ -1,4 +1,4 @@
-"""What the README tells a new user to run does run, on a reduced budget."""
+"""The commands and the Python of the README run, on a reduced budget."""
 
 import re
 from pathlib import Path
@@ -14,32 +14,32 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def command():
-    """The arguments of ``molrl`` in the one command that installs it and trains."""
+    """The arguments of ``molrl`` in the command that installs it and trains."""
     (line,) = re.findall(r"^python3 -m venv .*/molrl (train .*)$", README, re.MULTILINE)
     return line.split()
 
 
-def test_readme_quickstart_ends_with_its_table(command, tmp_path, monkeypatch, capsys):
+def test_readme_quickstart_prints_the_summary(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     budget = [f"run_dir={tmp_path / 'run'}", "total_steps=1500", "evaluation.n_molecules=5"]
     assert main([*command, *budget]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for label in ("return fraction", "valid", "median energy above relaxed", "judge"):
+    for label in ("return fraction", "valid", "median strain energy", "evaluator"):
         assert any(line.startswith(label) for line in lines), label
     assert (tmp_path / "run" / "molecules.png").is_file()
 
 
-# The Python of the README, each block as a new user would paste it.
+# The Python of the README, each block by itself.
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_readme_shows_both_how_to_make_an_environment_and_how_to_train():
+def test_readme_shows_an_environment_and_a_training():
     assert any("gym.make(" in block for block in BLOCKS)
     assert any(".learn(" in block for block in BLOCKS)
 
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "gym.make(" in block])
-def test_readme_environments_are_made_and_observed(code):
+def test_readme_environments_run(code):
     names = {}
     exec(code, names)
     made = [value for value in names.values() if isinstance(value, gym.Env)]

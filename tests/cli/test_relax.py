@@ -1,4 +1,4 @@
-"""molrl energy relax: molecules at their minima, and what did not get there is named."""
+"""molrl energy relax: relaxed molecules, and a list of those that did not converge."""
 
 import pytest
 from ase import Atoms
@@ -23,7 +23,7 @@ def start(here):
 
 
 def relax(capsys, *arguments):
-    """The table that is printed, by name, and what is said on standard error."""
+    """Run the command, and return its table by label and its standard error."""
     assert main(["energy", "relax", "start.extxyz", "-o", "out.extxyz", *arguments]) == 0
     out, err = capsys.readouterr()
     rows = [line.rsplit("  ", 1) for line in out.splitlines() if "  " in line]
@@ -31,18 +31,24 @@ def relax(capsys, *arguments):
 
 
 @pytest.mark.parametrize("model", ["mace", "gfn2"])
-def test_molecules_come_to_the_minima_of_the_model(model, start, capsys):
+def test_relax_finds_minima_of_the_model(model, start, capsys):
     table, err = relax(capsys, "--model", model, "--force-tolerance", "0.01")
-    counts = ("molecules", "converged", "not converged", "without an energy", "identity kept")
+    counts = (
+        "molecules",
+        "converged",
+        "not converged",
+        "without an energy",
+        "connectivity preserved",
+    )
     assert [table[name] for name in counts] == ["4", "4", "0", "0", "4 of 4"]
     assert float(table["median energy gained, eV"]) > 0.1
-    assert 0.01 < float(table["median RMSD to the start, Å"]) < 0.5
+    assert 0.01 < float(table["median RMSD from the start, Å"]) < 0.5
     assert err == ""
     forces = load_energy(model).evaluate(read_molecules("out.extxyz"), forces=True).forces
     assert forces.norm(dim=-1).max() < 0.011
 
 
-def test_what_is_written_is_what_the_model_says(start, capsys):
+def test_relax_writes_the_energies_of_the_model(start, capsys):
     relax(capsys)
     images = read("out.extxyz", ":")
     model = load_energy("mace")
@@ -57,14 +63,14 @@ def test_what_is_written_is_what_the_model_says(start, capsys):
     ]
 
 
-def test_what_does_not_converge_is_named(start, capsys):
+def test_relax_lists_unconverged_molecules(start, capsys):
     table, err = relax(capsys, "--max-steps", "1")
     assert (table["converged"], table["not converged"]) == ("0", "4")
     assert err == "molrl: not converged, by index from 0: 0, 1, 2, 3\n"
     assert not any(image.info["converged"] for image in read("out.extxyz", ":"))
 
 
-def test_what_has_no_energy_is_named_and_written_as_it_came(here, capsys):
+def test_relax_lists_molecules_without_energy_and_writes_them_unchanged(here, capsys):
     stretched = Atoms("CF", [[0, 0, 0], [0, 0, 4.0]])  # its SCF does not converge
     write("start.extxyz", [stretched, molecule("H2O")])
     table, err = relax(capsys, "--model", "gfn2")
@@ -76,7 +82,7 @@ def test_what_has_no_energy_is_named_and_written_as_it_came(here, capsys):
     assert written.positions[:2].numpy() == pytest.approx(stretched.positions, abs=1e-7)
 
 
-def test_the_defaults_are_those_of_the_function():
+def test_relax_command_has_the_defaults_of_the_function():
     arguments = parser().parse_args(["energy", "relax", "in.extxyz", "-o", "out.extxyz"])
     assert arguments.force_tolerance == FORCE_TOLERANCE
     assert arguments.max_steps == MAX_STEPS

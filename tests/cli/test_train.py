@@ -1,4 +1,4 @@
-"""From a config to the closing table, on real physics: train, resume, generate, evaluate."""
+"""From a config to the summary, on real energies: train, resume, generate, evaluate."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def runs(tmp_path_factory):
     return folder
 
 
-def test_the_run_folder_holds_what_is_promised(runs):
+def test_train_writes_all_files_of_a_run(runs):
     names = {path.name for path in (runs / "whole").iterdir()}
     assert names >= {
         *("config.yaml", "versions.json", "metrics.csv", "tensorboard", "checkpoints"),
@@ -53,7 +53,7 @@ def test_the_run_folder_holds_what_is_promised(runs):
         assert (runs / "whole" / name).read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_metrics_have_a_row_an_update(runs):
+def test_train_writes_a_row_of_metrics_per_update(runs):
     rows = read_metrics(runs / "whole" / "metrics.csv")
     assert [row["steps"] for row in rows] == [256, 512, 768, 1024]
     for row in rows:
@@ -61,7 +61,7 @@ def test_the_metrics_have_a_row_an_update(runs):
         assert 0 <= row["valid_fraction"] <= row["complete_fraction"] <= 1
 
 
-def test_the_closing_table_is_about_the_molecules_in_the_folder(runs):
+def test_train_summary_describes_the_molecules_in_the_folder(runs):
     summary = json.loads((runs / "whole" / "summary.json").read_text())
     assert summary["n_molecules"] == 4
     assert summary["attempts"] >= 4
@@ -77,7 +77,7 @@ def test_the_closing_table_is_about_the_molecules_in_the_folder(runs):
     assert [mol.GetNumAtoms() for mol in mols] == [3] * 4
 
 
-def test_the_files_of_a_run_are_as_readable_as_any_file_made_here(runs):
+def test_train_writes_files_with_the_usual_permissions(runs):
     file, folder = runs / "any", runs / "any folder"
     file.touch()
     folder.mkdir()
@@ -92,7 +92,7 @@ def files_that_must_agree(run):
     return {name: (run / name).read_bytes() for name in names}
 
 
-def test_runs_of_one_seed_agree_and_one_of_another_does_not(runs, tmp_path):
+def test_train_depends_on_the_seed_only(runs, tmp_path):
     arguments = [str(runs / "train.yaml"), f"run_dir={tmp_path / 'again'}"]
     assert main(["train", *arguments]) == 0
     assert main(["train", *arguments, f"run_dir={tmp_path / 'other'}", "seed=1"]) == 0
@@ -108,8 +108,8 @@ def test_runs_of_one_seed_agree_and_one_of_another_does_not(runs, tmp_path):
 
 
 @pytest.mark.bitwise
-@pytest.mark.parametrize("damaged", [False, True], ids=["sound", "damaged"])
-def test_a_run_that_broke_off_is_resumed_as_if_it_had_not(runs, tmp_path, damaged, capsys):
+@pytest.mark.parametrize("corrupted", [False, True], ids=["valid", "corrupted"])
+def test_resume_continues_a_training_bit_for_bit(runs, tmp_path, corrupted, capsys):
     run = tmp_path / "moved"
     shutil.copytree(runs / "whole", run)
     whole = files_that_must_agree(run)
@@ -117,30 +117,30 @@ def test_a_run_that_broke_off_is_resumed_as_if_it_had_not(runs, tmp_path, damage
         (run / name).unlink()
     checkpoints = Checkpoints(run / "checkpoints")
     shutil.rmtree(checkpoints.path(1024))
-    if damaged:
+    if corrupted:
         (checkpoints.path(768) / "state.json").write_text("{}")
     capsys.readouterr()
     assert main(["resume", str(run)]) == 0
-    assert ("step-000000000768/state.json is damaged" in capsys.readouterr().err) == damaged
+    assert ("step-000000000768/state.json is corrupted" in capsys.readouterr().err) == corrupted
     assert files_that_must_agree(run) == whole
 
 
-def test_a_finished_run_shows_its_table_and_has_its_checkpoints_checked(runs, tmp_path, capsys):
+def test_resume_of_a_finished_run_prints_the_summary_and_checks_checkpoints(runs, tmp_path, capsys):
     run = tmp_path / "finished"
     shutil.copytree(runs / "whole", run)
     before = files_that_must_agree(run)
     assert main(["resume", str(run)]) == 0
     said = capsys.readouterr()
     assert "is finished" in said.out
-    assert said.out.splitlines()[-1].startswith("judge")
+    assert said.out.splitlines()[-1].startswith("evaluator")
     assert files_that_must_agree(run) == before
     for path in (run / "checkpoints").glob("*/manifest.json"):
         path.write_text("{}")
     assert main(["resume", str(run)]) == 2
-    assert "holds no sound checkpoint" in capsys.readouterr().err.splitlines()[-1]
+    assert "holds no valid checkpoint" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, capsys):
+def test_generate_writes_molecules_that_evaluate_reads(runs, tmp_path, capsys):
     output, figures = str(tmp_path / "made.sdf"), str(tmp_path / "figures.json")
     method = f"covariant:{runs / 'whole'}"
     asked = ["--method", method, "--bag", "OH2", "-n", "3", "--seed", "5"]
@@ -148,25 +148,25 @@ def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, caps
     assert main(["evaluate", output, "--json", figures]) == 0
     summary = json.loads((tmp_path / "figures.json").read_text())
     assert summary["n_molecules"] == 3
-    assert capsys.readouterr().out.splitlines()[-1].startswith("judge")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("evaluator")
 
 
-def test_an_agent_trained_against_weights_of_ones_own_finds_them_again(runs, tmp_path):
+def test_train_with_custom_weights_can_generate(runs, tmp_path):
     tensors, header = load_weights(SHIPPED["mace"], MACE_KIND)
     tensors = {name: 1.001 * tensor for name, tensor in tensors.items()}
-    save_weights(tmp_path / "own.json", tensors, {"kind": MACE_KIND, "config": header["config"]})
+    save_weights(tmp_path / "custom.json", tensors, {"kind": MACE_KIND, "config": header["config"]})
     run, output = tmp_path / "run", tmp_path / "made.extxyz"
-    own = [f"energy=mace:{tmp_path / 'own.json'}", f"run_dir={run}", "total_steps=256"]
-    assert main(["train", str(runs / "train.yaml"), *own]) == 0
+    custom = [f"energy=mace:{tmp_path / 'custom.json'}", f"run_dir={run}", "total_steps=256"]
+    assert main(["train", str(runs / "train.yaml"), *custom]) == 0
     asked = ["--method", f"covariant:{run}", "--bag", "H2O", "-n", "2", "-o", str(output)]
     assert main(["generate", *asked]) == 0
     assert len(read(output, index=":")) == 2
 
 
-def test_what_else_pays_is_paid_when_the_agent_is_judged_and_sampled(runs, tmp_path):
+def test_train_with_other_reward_terms_uses_them_in_the_summary(runs, tmp_path):
     run = tmp_path / "run"
-    paid = ["env.reward={energy: 1.0, valid: 100.0}", "env.max_steps=3", "total_steps=256"]
-    assert main(["train", str(runs / "train.yaml"), *paid, f"run_dir={run}"]) == 0
+    reward = ["env.reward={energy: 1.0, valid: 100.0}", "env.max_steps=3", "total_steps=256"]
+    assert main(["train", str(runs / "train.yaml"), *reward, f"run_dir={run}"]) == 0
     header = AgentGenerator(run).header
     assert (header.reward, header.max_steps) == ({"energy": 1.0, "valid": 100.0}, 3)
     summary = json.loads((run / "summary.json").read_text())
@@ -176,22 +176,22 @@ def test_what_else_pays_is_paid_when_the_agent_is_judged_and_sampled(runs, tmp_p
     assert {row["return_fraction"] for row in read_metrics(run / "metrics.csv")} == {None}
 
 
-def test_a_policy_that_completes_nothing_has_a_closing_table_too(runs, tmp_path, capsys):
+def test_train_summarises_a_policy_that_completes_nothing(runs, tmp_path, capsys):
     run = tmp_path / "run"
     never = ["env.rules={clash_distance: 2.0}", "total_steps=256", "evaluation.n_molecules=1"]
     assert main(["train", str(runs / "train.yaml"), *never, f"run_dir={run}"]) == 0
-    assert "no molecules to judge: 200 episodes for each" in capsys.readouterr().err
+    assert "no molecules to evaluate: 200 episodes for each" in capsys.readouterr().err
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["n_molecules"], summary["return_fraction"]) == (0, None)
     assert (run / "curve.png").is_file()
     assert main(["resume", str(run)]) == 0
 
 
-def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys):
+def test_train_writes_the_traceback_of_an_error_to_the_folder(runs, tmp_path, monkeypatch, capsys):
     def fail(*arguments):
         raise MemoryError("full")
 
-    monkeypatch.setattr("molrl.cli.train.judge", fail)
+    monkeypatch.setattr("molrl.cli.train.evaluate_molecules", fail)
     run = tmp_path / "broken"
     assert main(["train", str(runs / "train.yaml"), f"run_dir={run}", "total_steps=256"]) == 1
     line = f"molrl: error: MemoryError: full; the traceback is in {run / 'error.log'}\n"
@@ -201,22 +201,22 @@ def test_what_breaks_a_run_is_in_its_folder(runs, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.bitwise
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 75)])
-def test_a_run_asked_to_stop_saves_says_so_and_goes_on_as_if_it_had_not(
+def test_train_stopped_by_a_signal_saves_and_resumes_bit_for_bit(
     runs, tmp_path, run_signalled, name, code
 ):
     number = getattr(signal, name, None) or pytest.skip(f"there is no {name} here")
     run = tmp_path / "run"
     train = ["train", runs / "train.yaml", f"run_dir={run}"]
-    said = f"stopped by {name}; saved at step 512; go on with `molrl resume {run}`"
+    said = f"stopped by {name}; saved at step 512; resume with `molrl resume {run}`"
     assert run_signalled(number, 512, *train) == (code, f"molrl: {said}")
     assert Checkpoints(run / "checkpoints").steps()[-1] == 512
     assert main(["resume", str(run)]) == 0
     assert files_that_must_agree(run) == files_that_must_agree(runs / "whole")
 
 
-# A command that says when it heeds signals, and when it has noted one. Whatever comes after the
-# first is another wish, however soon.
-TELLING = """
+# A command that prints when it handles signals, and when it has noted one. Every signal after the
+# first is another request, however soon it comes.
+PRINTING = """
 import signal, sys
 from contextlib import contextmanager
 from molrl.cli.main import run
@@ -225,27 +225,27 @@ from molrl.runs import signals
 handling = signals._handling
 
 @contextmanager
-def telling(handler):
+def printing(handler):
     def handle(number, frame):
         handler(number, frame)
         print("noted", flush=True)
 
     with handling(handle):
-        print("heeding", flush=True)
+        print("handling", flush=True)
         yield
 
-signals._handling, signals._SAME_WISH = telling, 0.0
+signals._handling, signals._SAME_REQUEST = printing, 0.0
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
 sys.exit(run())
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no groups of processes")
-def test_ctrl_c_ends_a_run_and_its_workers_and_a_second_one_at_once(runs, tmp_path):
+def test_train_ends_with_its_workers_on_a_second_ctrl_c(runs, tmp_path):
     endless = ["total_steps=1000000", "ppo.n_steps=1000", "task.bag=C7H16"]  # in its first update
     train = ["train", str(runs / "train.yaml"), f"run_dir={tmp_path / 'run'}", *endless]
     process = subprocess.Popen(
-        [sys.executable, "-c", TELLING, *train],
+        [sys.executable, "-c", PRINTING, *train],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -254,9 +254,9 @@ def test_ctrl_c_ends_a_run_and_its_workers_and_a_second_one_at_once(runs, tmp_pa
     last_resort = threading.Timer(600, os.killpg, (process.pid, signal.SIGKILL))
     last_resort.start()
     try:
-        assert process.stdout.readline() == "heeding\n"  # at once
+        assert process.stdout.readline() == "handling\n"  # at once
         assert process.stdout.readline().startswith("training covariant on C7H16")
-        assert process.stdout.readline() == "heeding\n"  # when it has saved
+        assert process.stdout.readline() == "handling\n"  # when it has saved
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
         assert process.stdout.readline() == "noted\n"
         os.killpg(process.pid, signal.SIGINT)

@@ -285,5 +285,5 @@ def test_a_damaged_mixture_is_refused(copied, ending):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"mace\.uncertainty\..* is damaged"):
+    with pytest.raises(InputError, match=r"mace\.uncertainty\..* is corrupted"):
         NetworkEnergy(copied)

@@ -161,7 +161,7 @@ class TestCluster:
         [
             ({"n_solvent": 8}, "the canvas takes 2"),
             ({"n_solvent": 0}, "n_solvent"),
-            ({"solute": "C(("}, "no SMILES"),
+            ({"solute": "C(("}, "invalid SMILES"),
             ({"solute": "nowhere.extxyz"}, "does not exist"),
             ({"solute": ""}, "a SMILES or the name of a file"),
             ({"solute": "[SiH4]"}, "does not know Si, which is among the fixed atoms"),

@@ -10,7 +10,11 @@ from ase.units import Bohr, Hartree
 from scipy.spatial.transform import Rotation
 from tblite.interface import Calculator
 
+from molrl.chemistry.embedding import from_smiles
+from molrl.energy import load_energy
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
+from molrl.evaluation.outputs import write_molecules
+from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 
 NAMES = ["CH3OH", "CH3CH2OH", "CH3OCH3", "H2O"]
@@ -28,71 +32,67 @@ def distorted(batch, sigma=0.08, seed=0):
 
 
 @pytest.fixture(scope="module")
-def verdict() -> EvaluationReport:
+def report() -> EvaluationReport:
     return evaluate_molecules(distorted(of(*NAMES)))
 
 
-def test_energies_are_those_of_tblite(verdict):
-    for energy, (numbers, positions) in zip(
-        verdict.energy, verdict.molecules.arrays(), strict=True
-    ):
+def test_evaluate_molecules_gives_the_energies_of_tblite(report):
+    for energy, (numbers, positions) in zip(report.energy, report.molecules.arrays(), strict=True):
         calculator = Calculator("GFN2-xTB", numbers, positions / Bohr)
         calculator.set("verbosity", 0)
         expected = float(calculator.singlepoint().get("energy")) * Hartree
         assert energy == pytest.approx(expected, abs=1e-4)
 
 
-def test_distorted_molecules_are_above_their_relaxed_selves(verdict):
-    assert verdict.converged.all()
-    assert (verdict.energy_above_relaxed > 0.05).all()
-    np.testing.assert_allclose(
-        verdict.energy_above_relaxed, verdict.energy - verdict.relaxed_energy
-    )
-    assert (verdict.rmsd > 0.01).all()
-    assert verdict.valid.all()
-    assert verdict.smiles == ["CO", "CCO", "COC", "O"]
-    assert verdict.identity_kept.all()
+def test_evaluate_molecules_gives_distorted_molecules_strain(report):
+    assert report.converged.all()
+    assert (report.strain > 0.05).all()
+    np.testing.assert_allclose(report.strain, report.energy - report.relaxed_energy)
+    assert (report.rmsd > 0.01).all()
+    assert report.valid.all()
+    assert report.smiles == ["CO", "CCO", "COC", "O"]
+    assert report.connectivity_preserved.all()
 
 
-def test_relaxed_molecules_have_nothing_to_gain(verdict):
-    again = evaluate_molecules(verdict.relaxed)
-    assert np.abs(again.energy_above_relaxed).max() < 1e-3
+def test_evaluate_molecules_gives_relaxed_molecules_no_strain(report):
+    again = evaluate_molecules(report.relaxed)
+    assert np.abs(again.strain).max() < 1e-3
     assert again.rmsd.max() < 1e-3
-    np.testing.assert_allclose(again.energy, verdict.relaxed_energy, atol=1e-4)
+    np.testing.assert_allclose(again.energy, report.relaxed_energy, atol=1e-4)
 
 
-def test_turning_the_molecules_does_not_change_the_verdict(verdict):
+def test_evaluate_molecules_is_invariant_to_rotation(report):
     turn = torch.from_numpy(Rotation.random(random_state=3).as_matrix())
     turned = evaluate_molecules(
-        replace(verdict.molecules, positions=verdict.molecules.positions @ turn.T - 1.0)
+        replace(report.molecules, positions=report.molecules.positions @ turn.T - 1.0)
     )
-    np.testing.assert_allclose(turned.energy, verdict.energy, atol=1e-4)
-    np.testing.assert_allclose(turned.energy_above_relaxed, verdict.energy_above_relaxed, atol=2e-3)
-    assert turned.smiles == verdict.smiles
+    np.testing.assert_allclose(turned.energy, report.energy, atol=1e-4)
+    np.testing.assert_allclose(turned.strain, report.strain, atol=2e-3)
+    assert turned.smiles == report.smiles
 
 
-def test_a_molecule_that_becomes_another_one_is_told():
+def test_connectivity_preserved_is_false_for_a_molecule_that_reacts():
     close = molecule("CH3OH")
     close.positions[close.numbers == 1] *= 1.9
     apart = evaluate_molecules(MoleculeBatch.from_ase([close, molecule("CH4")]))
-    assert apart.identity_kept[1]
+    assert apart.connectivity_preserved[1]
     assert apart.smiles[0] != "CO"
     assert apart.summary()["identity_kept_fraction"] == 1  # of the valid one
 
 
-def test_the_lowest_energy_is_of_a_molecule_that_stays_what_it_is(verdict):
-    same = np.flatnonzero(verdict.valid & verdict.identity_kept)
+def test_summary_takes_the_lowest_energy_of_preserved_connectivity(report):
+    same = np.flatnonzero(report.valid & report.connectivity_preserved)
     assert len(same)
     changed = [
-        None if i in same else name for i, name in enumerate(verdict.relaxed_chemistry.smiles)
+        None if i in same else name for i, name in enumerate(report.relaxed_chemistry.smiles)
     ]
-    chemistry = replace(verdict.relaxed_chemistry, smiles=changed)
-    others = replace(verdict, relaxed_chemistry=chemistry).summary()
-    assert others["n_valid"] == verdict.summary()["n_valid"]
+    chemistry = replace(report.relaxed_chemistry, smiles=changed)
+    others = replace(report, relaxed_chemistry=chemistry).summary()
+    assert others["n_valid"] == report.summary()["n_valid"]
     assert others["lowest_energy"] is others["lowest_smiles"] is None
 
 
-def test_the_summary_counts_right():
+def test_summary_counts_molecules():
     water = molecule("H2O")
     water.positions += 8
     batch = MoleculeBatch.from_ase(
@@ -103,9 +103,7 @@ def test_the_summary_counts_right():
     assert (summary["n_molecules"], summary["n_valid"], summary["n_isomers"]) == (4, 3, 2)
     assert summary["valid_fraction"] == 0.75
     assert summary["unique_fraction"] == pytest.approx(2 / 3)
-    assert summary["median_energy_above_relaxed"] == pytest.approx(
-        np.median(result.energy_above_relaxed)
-    )
+    assert summary["median_energy_above_relaxed"] == pytest.approx(np.median(result.strain))
     assert summary["lowest_energy"] == min(result.relaxed_energy[[0, 1, 3]])
     assert summary["lowest_smiles"] == "CCO"
     assert summary["n_failed"] == summary["n_unconverged"] == 0
@@ -113,24 +111,24 @@ def test_the_summary_counts_right():
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
-def test_energies_of_different_formulas_are_not_compared(verdict):
-    assert verdict.summary()["lowest_energy"] is None
-    assert not verdict.same_atoms
+def test_summary_compares_no_energies_of_different_formulas(report):
+    assert report.summary()["lowest_energy"] is None
+    assert not report.same_composition
 
 
-def test_what_did_not_converge_is_counted():
+def test_summary_counts_unconverged_relaxations():
     result = evaluate_molecules(distorted(of("CH3OH", "CH3OH")), max_steps=1)
     assert not result.converged.any()
     assert result.summary()["n_unconverged"] == 2
 
 
-def test_failures_make_no_figure_better(verdict):
+def test_summary_is_not_improved_by_failures(report):
     lost = np.array([True, True, True, False])
     broken = replace(
-        verdict,
-        energy=np.where(lost, np.nan, verdict.energy),
-        relaxed_energy=np.where(lost, np.nan, verdict.relaxed_energy),
-        rmsd=np.where(lost, np.nan, verdict.rmsd),
+        report,
+        energy=np.where(lost, np.nan, report.energy),
+        relaxed_energy=np.where(lost, np.nan, report.relaxed_energy),
+        rmsd=np.where(lost, np.nan, report.rmsd),
         converged=~lost,
         failures=dict.fromkeys(range(3), "SCF"),
     )
@@ -140,15 +138,63 @@ def test_failures_make_no_figure_better(verdict):
     assert summary["n_failed"] == 3
     assert summary["n_unconverged"] == 0
     json.dumps(summary, allow_nan=False)
-    one = replace(broken, energy=np.append(verdict.energy[:3], np.nan))
-    one = replace(one, relaxed_energy=np.append(verdict.relaxed_energy[:3], np.nan))
+    one = replace(broken, energy=np.append(report.energy[:3], np.nan))
+    one = replace(one, relaxed_energy=np.append(report.relaxed_energy[:3], np.nan))
     median = one.summary()["median_energy_above_relaxed"]
-    assert median > np.median(verdict.energy_above_relaxed[:3])
+    assert median > np.median(report.strain[:3])
 
 
-def test_single_atoms_and_radicals_are_judged():
+def test_evaluate_molecules_takes_single_atoms_and_radicals():
     result = evaluate_molecules(MoleculeBatch.from_ase([Atoms("H"), molecule("CH3")]))
     assert np.isfinite(result.energy).all()
     assert result.converged.all()
     assert not result.valid.any()
     assert result.summary()["unique_fraction"] is None
+
+
+@pytest.fixture(scope="module")
+def ions():
+    """Ammonium, formate, and oxygen in its triplet state."""
+    charged = MoleculeBatch.from_rdkit([from_smiles(s, 0) for s in ("[NH4+]", "O=C[O-]")])
+    oxygen = molecule("O2")
+    oxygen.info["spin"] = 3
+    return MoleculeBatch.cat([charged, MoleculeBatch.from_ase(oxygen)])
+
+
+@pytest.mark.parametrize("model", ["gfn2", "spgfn2"])
+def test_evaluate_molecules_keeps_charge_and_spin(ions, model):
+    report = evaluate_molecules(ions, model)
+    for batch in (report.molecules, report.relaxed):
+        assert batch.charge.tolist() == [1, -1, 0]
+        assert batch.spin.tolist() == [1, 1, 3]
+    assert report.converged.all()
+    assert report.smiles == ["[NH4+]", "O=C[O-]", "O=O"]
+    assert report.valid.tolist() == [True, True, False]
+    assert report.connectivity_preserved.all()
+    neutral = ions.charged(torch.zeros_like(ions.charge))
+    others = load_energy(model).evaluate(neutral).energy.numpy()
+    assert (np.abs(others - report.energy)[:2] > 1).all()  # eV: those of the ions, not of radicals
+
+
+def test_evaluate_molecules_takes_the_spin_state_of_the_batch(ions):
+    triplet, singlet = ions[2], ions[2].charged([0])
+    report = evaluate_molecules(MoleculeBatch.cat([triplet, singlet]), "gfn2")
+    assert report.energy[0] != pytest.approx(report.energy[1], abs=0.01)
+    assert report.chemistry.reasons == ["2 unpaired electrons", ""]
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "sdf"])
+def test_write_molecules_keeps_charge_and_spin(ions, tmp_path, suffix):
+    write_molecules(evaluate_molecules(ions), tmp_path)
+    back = read_molecules(tmp_path / f"molecules.{suffix}")
+    assert back.charge.tolist() == [1, -1, 0]
+    assert back.spin.tolist() == [1, 1, 3]
+
+
+def test_summary_compares_no_energies_of_different_charges():
+    hydroxide = MoleculeBatch.from_rdkit(from_smiles("[OH-]", 0))
+    radical = MoleculeBatch.from_ase(molecule("OH"))
+    report = evaluate_molecules(MoleculeBatch.cat([hydroxide, radical]))
+    assert report.valid.tolist() == [True, False]
+    assert not report.same_composition
+    assert report.summary()["lowest_energy"] is None

@@ -4,7 +4,7 @@ from molrl.evaluation.table import format_table
 from molrl.runs.tables import markdown_table
 
 
-def test_figures_are_aligned_and_have_units():
+def test_format_table_aligns_figures_with_units():
     lines = format_table(
         {
             "valid_fraction": 0.965,
@@ -16,19 +16,19 @@ def test_figures_are_aligned_and_have_units():
     ).splitlines()
     assert lines[0].split() == ["molecules", "100"]
     assert lines[1].split() == ["valid", "96.5", "%", "of", "molecules"]
-    assert lines[2].split() == ["median", "energy", "above", "relaxed", "0.123", "eV"]
+    assert lines[2].split() == ["median", "strain", "energy", "0.123", "eV"]
     assert lines[-1].split() == ["time", "431.3", "s"]
     texts = ("100", "96.5", "0.123", "CCO", "431.3")
     ends = {line.index(text) + len(text) for line, text in zip(lines, texts, strict=True)}
     assert len(ends) == 1
 
 
-def test_what_is_not_to_be_had_is_a_dash():
+def test_format_table_writes_missing_figures_as_dashes():
     lines = format_table({"lowest_energy": None, "median_rmsd": math.nan}).splitlines()
     assert [line.split()[-2] for line in lines] == ["-", "-"]
 
 
-def test_unknown_figures_come_last_under_their_own_name():
+def test_format_table_puts_unknown_figures_last():
     table = format_table({"my_figure": 1.5, "n_molecules": 3, "nested": {"left": "out"}})
     assert [line.split() for line in table.splitlines()] == [
         ["molecules", "3"],
@@ -36,11 +36,11 @@ def test_unknown_figures_come_last_under_their_own_name():
     ]
 
 
-def test_no_figures_no_lines():
+def test_format_table_of_nothing_is_empty():
     assert format_table({}) == ""
 
 
-def test_rows_become_a_markdown_table():
+def test_markdown_table_formats_rows():
     rows = [{"kind": "relaxed", "n": 7, "error": 0.012345}, {"kind": "walk", "n": 1, "error": None}]
     assert markdown_table([*rows, {"kind": "far", "n": 2, "error": 1234.5}]).splitlines() == [
         "| kind | n | error |",

@@ -28,7 +28,7 @@ def compared(formulas, predicted, reference):
     )
 
 
-def test_an_offset_of_each_formula_is_no_error_once_it_is_removed():
+def test_compared_row_removes_the_offset_of_each_formula():
     row = compared("AAABB", [1.0, 2.0, 3.0, 7.0, 9.0], [0.5, 1.5, 2.5, 8.0, 10.0]).row("all")
     assert row["energy MAE meV/atom"] == pytest.approx(1e3 * (3 * 0.25 + 2 * 0.5) / 5)
     assert row["after offset"] == pytest.approx(0)
@@ -36,14 +36,14 @@ def test_an_offset_of_each_formula_is_no_error_once_it_is_removed():
     assert row["formulas"] == 1  # two molecules have always a correlation of 1 or -1
 
 
-def test_a_formula_of_one_molecule_counts_before_and_not_after():
+def test_compared_row_omits_single_molecules_after_the_offset():
     row = compared("AAB", [0.0, 2.0, 9.0], [0.0, 0.0, 0.0]).row("all")
     assert (row["count"], row["of"]) == (3, 2)
     assert row["energy MAE meV/atom"] == pytest.approx(1e3 * 11 / 6)
     assert row["after offset"] == pytest.approx(500)
 
 
-def test_force_errors_are_of_components_and_of_vectors():
+def test_compared_row_gives_force_errors_of_components_and_vectors():
     one = compared("A", [0.0], [0.0])
     one.forces[0, 0] = [0.3, 0.4, 0.0]
     row = one.row("all")
@@ -51,7 +51,7 @@ def test_force_errors_are_of_components_and_of_vectors():
     assert row["vector"] == pytest.approx(250)
 
 
-def test_every_formula_is_relaxed_once_before_one_is_twice():
+def test_spread_takes_each_formula_once_before_any_twice():
     names = ["CH4"] * 6 + ["H2O", "CH3CH2OH", "CH3OCH3"]
     found = Molecules(MoleculeBatch.from_ase([molecule(name) for name in names]), Counter())
     chosen = found.formulas()[spread(found, 5)]

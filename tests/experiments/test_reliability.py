@@ -45,6 +45,6 @@ def end_group(number):
 @pytest.mark.parametrize(
     "name", ["hostile", *(pytest.param(name, marks=pytest.mark.bitwise) for name in RESUMED)]
 )
-def test_everything_is_as_it_should_be(run_small, name):
+def test_reliability_benchmark_finds_no_failure(run_small, name):
     code, said = run_small(name)
     assert code == 0, said

@@ -28,25 +28,25 @@ def colours(path, size):
 
 
 @pytest.mark.parametrize(("n", "n_kinds"), [(0, 2), (1, 1), (300, 13)])
-def test_parity_of_any_number_of_structures_and_kinds(tmp_path, n, n_kinds):
+def test_plot_parity_takes_any_number_of_structures_and_kinds(tmp_path, n, n_kinds):
     drawn = energies(n, n_kinds)
     plot_parity(drawn, list(drawn), tmp_path / "parity.png", "mace")
     assert len(colours(tmp_path / "parity.png", (1650, 750))) > 10
 
 
 @pytest.mark.parametrize("n", [0, 1, 40])
-def test_error_curve_of_any_number_of_rows(tmp_path, n):
+def test_plot_error_curve_takes_any_number_of_rows(tmp_path, n):
     plot_error_curve(rows(n), ["relaxed", "walk"], tmp_path / "curve.png")
     assert len(colours(tmp_path / "curve.png", (1500, 660))) > 10
 
 
-def test_attack_errors_of_any_size_are_drawn(tmp_path):
+def test_plot_attack_errors_takes_errors_of_any_size(tmp_path):
     found = {"free": np.array([-500.0, 0.0, 1.0]), "guarded": np.array([0.01])}
-    plot_attack_errors(found, {"free": 2.0, "guarded": 1.0}, tmp_path / "gate.png", "mace")
-    assert len(colours(tmp_path / "gate.png", (1200, 690))) > 10
+    plot_attack_errors(found, {"free": 2.0, "guarded": 1.0}, tmp_path / "attack.png", "mace")
+    assert len(colours(tmp_path / "attack.png", (1200, 690))) > 10
 
 
-def test_the_same_errors_give_the_same_bytes(tmp_path):
+def test_plot_parity_is_deterministic(tmp_path):
     for name in ("a.png", "b.png"):
         drawn = energies(20, 3)
         plot_parity(drawn, list(drawn), tmp_path / name)

@@ -20,7 +20,7 @@ def rows(n):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 150])
-def test_any_number_of_rows_gives_a_png_of_sane_size(tmp_path, n):
+def test_plot_learning_curve_takes_any_number_of_rows(tmp_path, n):
     plot_learning_curve(rows(n), tmp_path / "curve.png", "CH4O, mace")
     with Image.open(tmp_path / "curve.png") as image:
         assert image.format == "PNG"
@@ -28,19 +28,19 @@ def test_any_number_of_rows_gives_a_png_of_sane_size(tmp_path, n):
         assert (np.asarray(image.convert("RGB")) != 255).any(-1).mean() > 0.003
 
 
-def test_what_is_not_finite_is_left_out(tmp_path):
+def test_plot_learning_curve_omits_what_is_not_finite(tmp_path):
     odd = [row | {"return_fraction": math.nan} for row in rows(4)] + rows(9)[4:]
     plot_learning_curve(odd, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 5_000
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path):
+def test_plot_learning_curve_is_deterministic(tmp_path):
     for name in ("a.png", "b.png"):
         plot_learning_curve(rows(20), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_legend_covers_none_of_the_curves():
+def test_draw_learning_curve_puts_the_legend_outside_the_curves():
     figure = draw_learning_curve(rows(150), "CH4O, mace")
     figure.canvas.draw()
     (legend,), (ax,) = figure.legends, figure.axes
@@ -51,7 +51,7 @@ def test_legend_covers_none_of_the_curves():
 
 
 @pytest.mark.parametrize("n", [20, 150, 3000])
-def test_smoothed_shows_a_dip_neither_before_it_nor_long_after(n):
+def test_smoothed_shows_a_dip_neither_before_nor_long_after_it(n):
     curve = np.ones(n)
     curve[n // 2] = 0
     smooth = smoothed(curve)
@@ -61,12 +61,12 @@ def test_smoothed_shows_a_dip_neither_before_it_nor_long_after(n):
     assert (1 - smooth[over:] < 0.1 * (1 - smooth.min())).all()
 
 
-def test_smoothed_calms_noise_and_keeps_its_mean():
+def test_smoothed_reduces_noise_and_keeps_the_mean():
     noise = np.random.default_rng(0).normal(size=1000)
     smooth = smoothed(5 + noise)
     assert smooth[200:].std() < 0.5
     assert smooth.mean() == pytest.approx(5, abs=0.1)
 
 
-def test_smoothed_leaves_one_point_where_it_is():
+def test_smoothed_keeps_a_single_point():
     assert smoothed(np.array([0.3])) == pytest.approx([0.3])

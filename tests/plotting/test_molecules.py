@@ -41,7 +41,7 @@ def place_of(picture, hue, width=0.04):
     seed=st.integers(0, 99),
     size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
 )
-def test_any_atoms_at_any_size_give_a_picture(n, seed, size):
+def test_draw_molecule_takes_any_atoms_and_size(n, seed, size):
     rng = np.random.default_rng(seed)
     numbers, positions = rng.integers(1, 90, n), 2 * rng.normal(size=(n, 3))
     picture = picture_of(numbers, positions, size)
@@ -53,18 +53,18 @@ def test_any_atoms_at_any_size_give_a_picture(n, seed, size):
         assert (picture != WHITE).any()
 
 
-def test_the_same_atoms_give_the_same_picture():
+def test_draw_molecule_is_deterministic():
     assert (picture_of(*ethanol()) == picture_of(*ethanol())).all()
 
 
-def test_the_corners_stay_white_and_nothing_is_cut_off():
+def test_draw_molecule_fits_into_the_picture():
     picture = picture_of(*ethanol(), size=(200, 300))
     assert (picture[[0, -1]] == WHITE).all()
     assert (picture[:, [0, -1]] == WHITE).all()
 
 
 @pytest.mark.parametrize("symbol_hue", [(8, 0.0), (7, 0.64), (17, 0.33), (16, 0.16)])
-def test_one_atom_is_a_disc_of_its_colour_in_the_middle(symbol_hue):
+def test_draw_molecule_draws_one_atom_as_a_centred_disc(symbol_hue):
     number, hue = symbol_hue
     rows, columns = place_of(picture_of([number], np.ones((1, 3)), (100, 100)), hue)
     assert len(rows) > 100
@@ -72,14 +72,14 @@ def test_one_atom_is_a_disc_of_its_colour_in_the_middle(symbol_hue):
     assert abs(columns.mean() - 49.5) < 2
 
 
-def test_bonded_atoms_are_joined_and_distant_ones_are_not():
+def test_draw_molecule_joins_bonded_atoms_only():
     joined = picture_of([6, 6], np.array([[0, 0, 0], [1.5, 0, 0]]), (200, 200))
     apart = picture_of([6, 6], np.array([[0, 0, 0], [3.0, 0, 0]]), (200, 200))
     assert (joined[:, 100] != WHITE).any()
     assert (apart[:, 100] == WHITE).all()
 
 
-def test_sticks_join_the_atoms_of_the_bonds_given_and_no_others():
+def test_draw_molecule_draws_the_bonds_given():
     atoms = [6, 6], np.array([[0, 0, 0], [1.5, 0, 0]])
     assert (draw_molecule(*atoms, NONE, (200, 200))[:, 100] == WHITE).all()
     far = [6, 6], np.array([[0, 0, 0], [5.0, 0, 0]])
@@ -90,7 +90,7 @@ def test_sticks_join_the_atoms_of_the_bonds_given_and_no_others():
 
 
 @pytest.mark.parametrize("hydrogen", range(1, 5))
-def test_canvas_of_a_valid_strained_molecule_shows_no_loose_atom(hydrogen):
+def test_draw_canvas_joins_all_atoms_of_a_strained_molecule(hydrogen):
     """A C-H bond of 1.42 Å is one to bond perception, and so it is in the picture."""
     atoms = molecule("CH4")
     atoms.set_distance(0, hydrogen, 1.3 * atoms.get_distance(0, hydrogen), fix=0)
@@ -99,7 +99,7 @@ def test_canvas_of_a_valid_strained_molecule_shows_no_loose_atom(hydrogen):
     assert label(drawn)[1] == 1
 
 
-def test_bonded_atoms_are_those_of_the_perceived_bonds():
+def test_bonded_atoms_have_the_perceived_bonds():
     batch = MoleculeBatch.from_ase([molecule(name) for name in ("CH3NO2", "C6H6", "CO", "C4H4S")])
     for mol, pairs in zip(validity(batch).mols, bonded_atoms(batch), strict=True):
         ends = {frozenset((b.GetBeginAtomIdx(), b.GetEndAtomIdx())) for b in mol.GetBonds()}
@@ -113,18 +113,18 @@ def test_bonded_atoms_need_no_lewis_structure():
     assert len(bonded_atoms(batch)[0]) == 3
 
 
-def test_bonded_atoms_of_an_empty_canvas_and_of_one_atom_are_none():
+def test_bonded_atoms_of_up_to_one_atom_are_none():
     batch = MoleculeBatch.from_arrays([([], np.zeros((0, 3))), ([6], np.zeros((1, 3)))])
     assert [pairs.shape for pairs in bonded_atoms(batch)] == [(0, 2), (0, 2)]
 
 
-def test_edges_are_antialiased():
+def test_draw_molecule_antialiases_edges():
     levels = len(np.unique(picture_of([1], np.zeros((1, 3)), (100, 100))[50, :, 0]))
     assert levels > 10
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_turning_and_moving_a_molecule_does_not_change_its_picture(seed):
+def test_draw_molecule_is_invariant_to_rotation_and_translation(seed):
     rng = np.random.default_rng(seed)
     numbers, positions = ethanol()
     positions = positions + 0.1 * np.random.default_rng(0).normal(size=positions.shape)
@@ -136,7 +136,7 @@ def test_turning_and_moving_a_molecule_does_not_change_its_picture(seed):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("front", [8, 7])
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_nearer_atom_hides_the_farther_and_nothing_is_mirrored(order, front, seed):
+def test_draw_molecule_hides_farther_atoms_and_does_not_mirror(order, front, seed):
     """Oxygen above and nitrogen below a plane whose atoms run round it one way."""
     angle = np.radians([0, 100, 220])
     ring = 4 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
@@ -154,13 +154,13 @@ def test_the_nearer_atom_hides_the_farther_and_nothing_is_mirrored(order, front,
 
 
 @pytest.mark.parametrize("bad", [np.full((9, 3), np.nan), np.zeros((9, 2)), np.zeros((8, 3))])
-def test_what_cannot_be_drawn_is_refused(bad):
+def test_draw_molecule_refuses_invalid_positions(bad):
     with pytest.raises(InputError, match="to be drawn"):
         draw_molecule(ethanol()[0], bad, NONE)
 
 
 @pytest.mark.parametrize("n", [0, 1, 7])
-def test_a_grid_is_a_png_of_the_same_bytes_every_time(tmp_path, n):
+def test_draw_grid_is_deterministic(tmp_path, n):
     batch = MoleculeBatch.from_ase([molecule("CH3OH")] * n)
     captions = [f"molecule {i}\n-1.0 eV" for i in range(n)]
     for name in ("a.png", "b.png"):

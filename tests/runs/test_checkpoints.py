@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and none is believed that is not what was written."""
+"""Checkpoints: complete or absent, and refused unless they are exactly what was written."""
 
 import contextlib
 import itertools
@@ -26,7 +26,7 @@ def checkpoints(tmp_path):
     return Checkpoints(tmp_path / "checkpoints", keep=3)
 
 
-def test_what_is_saved_is_loaded(checkpoints):
+def test_checkpoints_load_what_they_saved(checkpoints):
     saved = moment(7)
     checkpoints.save(saved)
     loaded = checkpoints.load(7)
@@ -35,25 +35,25 @@ def test_what_is_saved_is_loaded(checkpoints):
         assert torch.equal(loaded.tensors[name], tensor)
 
 
-def test_only_the_last_few_are_kept(checkpoints):
+def test_checkpoints_keep_only_the_latest(checkpoints):
     for step in (1, 2, 3, 100, 20):
         checkpoints.save(moment(step))
     assert checkpoints.steps() == [3, 20, 100]
     assert checkpoints.load_latest(pytest.fail).step == 100
 
 
-def test_a_run_without_checkpoints_has_none(checkpoints):
+def test_load_latest_without_checkpoints_is_none(checkpoints):
     assert checkpoints.load_latest(pytest.fail) is None
 
 
-def test_the_same_step_can_be_saved_again(checkpoints):
+def test_save_replaces_the_checkpoint_of_the_same_step(checkpoints):
     checkpoints.save(moment(5))
     checkpoints.save(Checkpoint(5, {"w": torch.zeros(1)}, {}))
     assert checkpoints.load(5).tensors["w"].tolist() == [0.0]
     assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000000000005"]
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(checkpoints):
+def test_load_latest_skips_and_reports_a_corrupted_checkpoint(checkpoints):
     for step in (1, 2):
         checkpoints.save(moment(step))
     (checkpoints.path(2) / "state.json").write_text("{}")
@@ -64,14 +64,14 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(checkpoints):
     assert "\n" not in said[0]
 
 
-def test_if_none_is_sound_it_says_so(checkpoints):
+def test_load_latest_refuses_if_no_checkpoint_is_valid(checkpoints):
     checkpoints.save(moment(1))
     (checkpoints.path(1) / "manifest.json").unlink()
-    with pytest.raises(InputError, match="holds no sound checkpoint"):
+    with pytest.raises(InputError, match="holds no valid checkpoint"):
         checkpoints.load_latest(lambda line: None)
 
 
-def test_bit_flips_truncations_and_swaps_are_refused(checkpoints):
+def test_load_refuses_bit_flips_truncations_and_swaps(checkpoints):
     for step in (1, 2):
         checkpoints.save(moment(step))
     draw = random.Random(0)
@@ -80,22 +80,22 @@ def test_bit_flips_truncations_and_swaps_are_refused(checkpoints):
         other = (checkpoints.path(1) / file.name).read_bytes()
         flipped = []
         for _ in range(60):
-            damage = bytearray(content)
-            damage[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-            flipped.append(bytes(damage))
+            corrupted = bytearray(content)
+            corrupted[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+            flipped.append(bytes(corrupted))
         cut = [content[: draw.randrange(len(content))] for _ in range(30)]
-        for damage in (*flipped, *cut, other, content + b"\0"):
-            file.write_bytes(damage)
+        for corrupted in (*flipped, *cut, other, content + b"\0"):
+            file.write_bytes(corrupted)
             with pytest.raises(InputError, match=str(checkpoints.path(2))):
                 checkpoints.load(2)
         file.write_bytes(content)
     assert checkpoints.load(2).step == 2
 
 
-def test_a_checkpoint_under_another_step_is_refused(checkpoints):
+def test_load_refuses_the_checkpoint_of_another_step(checkpoints):
     checkpoints.save(moment(1))
     shutil.copytree(checkpoints.path(1), checkpoints.path(9))
-    with pytest.raises(InputError, match="no manifest of step 9"):
+    with pytest.raises(InputError, match="is not the manifest of step 9"):
         checkpoints.load(9)
 
 
@@ -105,14 +105,14 @@ class Bomb:
 
 
 @pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
-def test_a_pickle_is_refused_unread(checkpoints, name):
+def test_load_refuses_a_pickle_without_executing_it(checkpoints, name):
     checkpoints.save(moment(1))
     (checkpoints.path(1) / name).write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(InputError):
         checkpoints.load(1)
 
 
-def test_a_save_that_fails_leaves_what_was_there(checkpoints):
+def test_save_that_fails_keeps_the_checkpoints_before(checkpoints):
     checkpoints.save(moment(1))
     with pytest.raises(TypeError):
         checkpoints.save(Checkpoint(2, {}, {"no": object()}))
@@ -121,10 +121,10 @@ def test_a_save_that_fails_leaves_what_was_there(checkpoints):
 
 
 class Killed(BaseException):
-    """The process is killed."""
+    """The process was killed."""
 
 
-# All by which a checkpoint is written: (where it is, its name).
+# The operations that write a checkpoint: (owner, name).
 OPERATIONS = [
     *((os, name) for name in ("mkdir", "rename", "unlink", "rmdir", "fsync")),
     (Path, "write_bytes"),
@@ -132,7 +132,7 @@ OPERATIONS = [
 
 
 def kill_at(monkeypatch, moment):
-    """From the operation of this number on, none is done; the first of them only by half."""
+    """Stop at the operation of this number: it writes only half, and the later ones nothing."""
     done = itertools.count()
 
     def fail_from_then_on(operation):
@@ -154,11 +154,11 @@ def kill_at(monkeypatch, moment):
 WRITE = Path.write_bytes
 
 
-@pytest.mark.parametrize(("last", "sound"), [(3, {2, 3}), (2, {1, 2})], ids=["new", "there"])
-def test_checkpoints_killed_at_any_moment_of_a_save_have_a_sound_one_and_no_litter(
-    checkpoints, last, sound
+@pytest.mark.parametrize(("last", "valid"), [(3, {2, 3}), (2, {1, 2})], ids=["new", "existing"])
+def test_save_killed_at_any_operation_keeps_a_valid_checkpoint_and_no_leftovers(
+    checkpoints, last, valid
 ):
-    """A step that is there already, the last, is saved again only where it was damaged."""
+    """An existing last step is saved again only if it was corrupted."""
     checkpoints.keep = 2
     for at in itertools.count():
         for step in (1, 2):
@@ -169,7 +169,7 @@ def test_checkpoints_killed_at_any_moment_of_a_save_have_a_sound_one_and_no_litt
         if next(done) <= at:  # it was not killed
             break
         latest = checkpoints.load_latest(pytest.fail)
-        assert latest.step in sound
+        assert latest.step in valid
         assert latest.tensors["w"].unique().tolist() == [float(latest.step)]
         checkpoints.save(moment(4))
         assert checkpoints.load_latest(pytest.fail).step == 4
@@ -181,7 +181,7 @@ def test_checkpoints_killed_at_any_moment_of_a_save_have_a_sound_one_and_no_litt
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no umask")
-def test_checkpoints_are_of_the_mode_that_the_umask_leaves(checkpoints):
+def test_save_follows_the_umask(checkpoints):
     before = os.umask(0o027)
     try:
         checkpoints.save(moment(1))

@@ -1,4 +1,4 @@
-"""Run folders: begun in a free place, found again, and what failed is written down."""
+"""Run folders: created in an empty place, locked, opened again, with a log of failures."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ class Settings(Config):
     rate: float = 1e-3
 
 
-def test_a_run_is_begun_and_found_again(tmp_path):
+def test_run_folder_is_created_and_opened_again(tmp_path):
     begun = RunFolder.create(tmp_path / "runs" / "a", Settings(seed=3), "train")
     found = RunFolder.open(tmp_path / "runs" / "a")
     assert found.load_config(Settings) == Settings(seed=3)
@@ -36,10 +36,10 @@ def test_a_run_is_begun_and_found_again(tmp_path):
     assert found.read_summary() == {"return_fraction": 0.95}
 
 
-def test_an_empty_folder_is_free_and_a_run_is_not(tmp_path):
+def test_run_folder_is_created_in_an_empty_folder_only(tmp_path):
     (tmp_path / "a").mkdir()
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
-    with folder.at_work():
+    with folder.lock_and_log():
         pass
     before = folder.config_file.read_bytes()
     (tmp_path / "a-2").mkdir()
@@ -49,89 +49,89 @@ def test_an_empty_folder_is_free_and_a_run_is_not(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["file", "file/run", "file/run/deeper"])
-def test_a_file_in_the_way_is_named(tmp_path, path):
+def test_run_folder_names_a_file_in_its_path(tmp_path, path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"file is a file; name another"):
         RunFolder.create(tmp_path / path, Settings(), "train")
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+def test_run_folder_refuses_an_impossible_path(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         RunFolder.create(tmp_path / ("x" * 300), Settings(), "train")
 
 
-def test_what_is_no_run_is_refused(tmp_path):
+def test_run_folder_open_refuses_other_folders(tmp_path):
     for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(InputError, match="is no run folder"):
+        with pytest.raises(InputError, match="is not a run folder"):
             RunFolder.open(path)
 
 
-def test_an_unforeseen_error_is_written_down(tmp_path):
+def test_lock_and_log_writes_the_traceback_of_an_unexpected_error(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
-    with pytest.raises(RunFailed) as failed, folder.at_work():
+    with pytest.raises(RunFailed) as failed, folder.lock_and_log():
         raise ZeroDivisionError("no")
     assert failed.value.log == folder.log_file
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
     assert "ZeroDivisionError: no" in folder.log_file.read_text()
 
 
-def test_bad_input_passes_as_it_is_and_an_interrupt_says_how_to_go_on(tmp_path):
+def test_lock_and_log_passes_input_errors_and_tells_how_to_resume(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
-    with pytest.raises(InputError, match=r"^bad$"), folder.at_work():
+    with pytest.raises(InputError, match=r"^bad$"), folder.lock_and_log():
         raise InputError("bad")
-    with pytest.raises(Stopped, match=r"SIGINT; saved; go on .*a`"), folder.at_work():
+    with pytest.raises(Stopped, match=r"SIGINT; saved; resume .*a`"), folder.lock_and_log():
         raise Stopped(signal.SIGINT, "saved")
     assert not folder.log_file.exists()
 
 
-def test_run_folder_says_how_to_go_on_in_words_that_a_shell_takes(tmp_path):
+def test_run_folder_quotes_its_commands_for_a_shell(tmp_path):
     path = tmp_path / "läufe mit leer" / "α's run"
     folder = RunFolder.create(path, Settings(), "train")
-    with pytest.raises(Stopped) as stopped, folder.at_work():
+    with pytest.raises(Stopped) as stopped, folder.lock_and_log():
         raise Stopped(signal.SIGINT, "saved")
     with pytest.raises(InputError) as refused:
         RunFolder.create(path, Settings(), "train")
-    for line in (stopped.value.said, str(refused.value)):
+    for line in (stopped.value.detail, str(refused.value)):
         assert shlex.split(line.split("`")[1]) == ["molrl", "resume", str(path)]
-    anew = str(refused.value).partition("begin anew with ")[2]
+    anew = str(refused.value).partition("new run with ")[2]
     assert shlex.split(anew) == [f"run_dir={path}-2"]
 
 
-def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+def test_lock_excludes_others_and_deletes_leftovers(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
-    (folder.path / ".mace.json.abcd1234.json").touch()  # what a kill left
-    with folder.at_work():
+    (folder.path / ".mace.json.abcd1234.json").touch()  # left by a killed process
+    with folder.lock_and_log():
         assert not list(folder.path.glob(".mace*"))
         other = RunFolder.open(folder.path)
-        with pytest.raises(InputError, match="another process works in"), other.at_work():
+        with pytest.raises(InputError, match="another process uses"), other.lock_and_log():
             pass
-        with pytest.raises(InputError, match="another process works in"), other.held():
+        with pytest.raises(InputError, match="another process uses"), other.lock():
             pass
-    with folder.held(), folder.at_work():
+    with folder.lock(), folder.lock_and_log():
         folder.write_summary({"seconds": 1.0})
-    with pytest.raises(InputError, match="has just finished"), folder.held():
+    with pytest.raises(InputError, match="has just finished"), folder.lock():
         pass
 
 
-def test_run_folder_is_held_from_its_creation_on(tmp_path):
+def test_run_folder_is_locked_from_its_creation_on(tmp_path):
     folder = RunFolder.create(tmp_path / "a", Settings(), "train")
     other = RunFolder.open(folder.path)
-    with pytest.raises(InputError, match="another process works in"), other.held():
+    with pytest.raises(InputError, match="another process uses"), other.lock():
         pass
-    with folder.at_work():
+    with folder.lock_and_log():
         pass
-    with other.at_work():
+    with other.lock_and_log():
         pass
 
 
-def test_run_folder_that_holds_a_lock_and_nothing_else_is_free(tmp_path):
+def test_run_folder_is_created_where_only_a_lock_file_is(tmp_path):
     (tmp_path / ".lock").touch()
     assert RunFolder.create(tmp_path, Settings(), "train").load_config(Settings) == Settings()
 
 
-# Two of these begin the same runs at once: each waits for the other before it tries, and before it
-# goes away. What the winner is writing when the loser comes is no litter.
-BEGIN = """
+# Two of these create the same runs at once: each waits for the other before it tries, and before it
+# ends. The loser must not delete the temporary file of the winner.
+CREATE = """
 import json, sys
 from pathlib import Path
 from molrl.errors import InputError
@@ -146,11 +146,11 @@ def meet(number, where):
     while len(list(place.glob(f"{number}-{where}-*"))) < 2:
         pass
 
-def begin(number):
+def create(number):
     meet(number, "start")
     try:
         folder = RunFolder.create(place / f"run-{number}", Settings(seed=seed), "train")
-        with folder.at_work():
+        with folder.lock_and_log():
             (folder.path / ".mace.json.abcd1234.json").touch()
             meet(number, "refused")
             meet(number, "end")
@@ -164,15 +164,15 @@ def begin(number):
     return seed
 
 place, seed = Path(sys.argv[1]), int(sys.argv[2])
-print(json.dumps([begin(number) for number in range(int(sys.argv[3]))]))
+print(json.dumps([create(number) for number in range(int(sys.argv[3]))]))
 """
 
 
-def test_run_folder_begun_by_two_at_once_is_that_of_the_one_that_was_not_refused(tmp_path):
+def test_run_folder_created_by_two_processes_at_once_belongs_to_one(tmp_path):
     tries = 8
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", BEGIN, str(tmp_path), str(seed), str(tries)],
+            [sys.executable, "-c", CREATE, str(tmp_path), str(seed), str(tries)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -185,9 +185,9 @@ def test_run_folder_begun_by_two_at_once_is_that_of_the_one_that_was_not_refused
             process.kill()
     for number, outcomes in enumerate(zip(*said, strict=True)):
         path = tmp_path / f"run-{number}"
-        refusal = f"another process works in {path}; wait for it"
+        refusal = f"another process uses {path}; wait until it has finished"
         (winner,) = (seed for seed in (1, 2) if outcomes[seed - 1] == seed)
         assert outcomes[2 - winner] == [refusal, refusal]
         assert RunFolder.open(path).load_config(Settings).seed == winner
-        names = {file.name for file in path.iterdir()} - {".lock"}  # some systems leave it
+        names = {file.name for file in path.iterdir()} - {".lock"}  # some systems do not delete it
         assert names == {".mace.json.abcd1234.json", "config.yaml", "versions.json"}

@@ -1,4 +1,4 @@
-"""The metrics log: whole rows, one header, and a resumed log equals an unbroken one."""
+"""The metrics log: complete rows, one header, and a resumed log like an uninterrupted one."""
 
 import math
 
@@ -19,20 +19,20 @@ def write(path, chosen, steps=0):
         log.append(row)
 
 
-def test_rows_are_read_as_they_were_written(tmp_path):
+def test_metrics_log_rows_read_back_unchanged(tmp_path):
     write(tmp_path / "m.csv", rows(1, 2, 3))
     assert read_metrics(tmp_path / "m.csv") == rows(1, 2, 3)
     assert (tmp_path / "m.csv").read_text().startswith("steps,return_fraction,valid\n1,")
 
 
-def test_what_is_not_finite_is_kept(tmp_path):
+def test_metrics_log_keeps_nan_and_infinity(tmp_path):
     write(tmp_path / "m.csv", [{"steps": 1, "a": math.nan, "b": -math.inf, "c": 1e-300}])
     (row,) = read_metrics(tmp_path / "m.csv")
     assert math.isnan(row["a"])
     assert (row["b"], row["c"]) == (-math.inf, 1e-300)
 
 
-def test_a_row_of_other_columns_is_refused_and_not_written(tmp_path):
+def test_metrics_log_refuses_a_row_of_other_columns(tmp_path):
     log = MetricsLog(tmp_path / "m.csv")
     log.append({"steps": 1, "a": 1.0})
     for row in ({"steps": 2}, {"steps": 2, "b": 1.0}, {"steps": 2, "a": 1.0, "b": 1.0}):
@@ -42,7 +42,7 @@ def test_a_row_of_other_columns_is_refused_and_not_written(tmp_path):
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
-def test_a_resumed_log_equals_an_unbroken_one(tmp_path, cut):
+def test_metrics_log_resumed_equals_an_uninterrupted_one(tmp_path, cut):
     write(tmp_path / "whole.csv", rows(1, 2, 3, 4))
     write(tmp_path / "m.csv", rows(1, 2, 3))
     content = (tmp_path / "m.csv").read_bytes()
@@ -53,13 +53,13 @@ def test_a_resumed_log_equals_an_unbroken_one(tmp_path, cut):
 
 
 @pytest.mark.parametrize("text", ["steps,a\n1\n", "steps,a\n1,x\n", "a,b\n1,2\n", "steps,a\n,2\n"])
-def test_a_broken_log_is_refused(tmp_path, text):
+def test_read_metrics_refuses_a_corrupted_file(tmp_path, text):
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(InputError, match=r"m\.csv line 2 is no row"):
+    with pytest.raises(InputError, match=r"m\.csv line 2 is not a row"):
         read_metrics(tmp_path / "m.csv")
 
 
-def test_tensorboard_gets_the_same_figures(tmp_path):
+def test_metrics_log_sends_the_same_values_to_tensorboard(tmp_path):
     with MetricsLog(tmp_path / "m.csv", tmp_path / "tensorboard") as log:
         for row in rows(1, 2, 3):
             log.append(row)

@@ -1,4 +1,4 @@
-"""Progress: a bar where somebody looks, a line now and then where nobody does."""
+"""Progress: a bar on a terminal, a line per interval elsewhere."""
 
 import io
 
@@ -11,7 +11,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_bar_with_steps_and_figures():
+def test_progress_shows_a_bar_on_a_terminal():
     stream = Terminal()
     with progress(100, "train", done=20, stream=stream) as bar:
         for step in range(30, 101, 10):
@@ -22,14 +22,14 @@ def test_a_terminal_gets_a_bar_with_steps_and_figures():
     assert "return fraction 0.813, valid -" in last
 
 
-def test_a_file_gets_no_line_before_its_time():
+def test_progress_prints_no_line_before_the_interval():
     stream = io.StringIO()
     with progress(100, "train", stream=stream) as lines:
         lines.update(50, valid=0.5)
     assert stream.getvalue() == ""
 
 
-def test_a_file_gets_a_line_now_and_then(monkeypatch):
+def test_progress_prints_a_line_per_interval(monkeypatch):
     clock = iter([0.0, 10.0, 31.0, 45.0, 62.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()

@@ -1,4 +1,4 @@
-"""Weights: two files that carry their own sums; what was not written by us is not read."""
+"""Weights: two files with SHA-256 sums, refused unless they are exactly what was written."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def path(tmp_path):
     return tmp_path / "w.json"
 
 
-def test_what_is_written_is_read(path):
+def test_weights_read_back_unchanged(path):
     tensors, header = load_weights(path, "test")
     assert {**header, **HEADER} == header
     assert tensors.keys() == TENSORS.keys()
@@ -34,7 +34,7 @@ def test_what_is_written_is_read(path):
         assert tensors[name].dtype == tensor.dtype
 
 
-def test_transposed_and_shared_tensors_are_written_as_they_look(tmp_path):
+def test_save_weights_writes_transposed_and_shared_tensors(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
     save_weights(tmp_path / "w.json", {"t": shared.T, "s": shared[0], "r": shared}, HEADER)
     tensors, _ = load_weights(tmp_path / "w.json", "test")
@@ -42,13 +42,13 @@ def test_transposed_and_shared_tensors_are_written_as_they_look(tmp_path):
     assert torch.equal(tensors["s"], shared[0])
 
 
-def test_a_header_with_keys_that_json_makes_strings_is_not_taken_for_damaged(tmp_path):
+def test_load_weights_accepts_header_keys_that_json_turns_into_strings(tmp_path):
     save_weights(tmp_path / "w.json", TENSORS, {"kind": "test", "table": {2: 1.0, 10: (1, 2)}})
     _, header = load_weights(tmp_path / "w.json", "test")
     assert header["table"] == {"2": 1.0, "10": [1, 2]}
 
 
-def test_the_same_weights_give_the_same_files(path, tmp_path):
+def test_save_weights_is_deterministic(path, tmp_path):
     save_weights(tmp_path / "again" / "w.json", dict(reversed(TENSORS.items())), HEADER)
     for ending in (".json", ".safetensors"):
         again = (tmp_path / "again" / "w").with_suffix(ending)
@@ -56,16 +56,16 @@ def test_the_same_weights_give_the_same_files(path, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".json", ".safetensors"])
-def test_every_flipped_bit_and_every_truncation_is_refused(path, ending):
+def test_load_weights_refuses_every_flipped_bit_and_truncation(path, ending):
     broken = path.with_suffix(ending)
     content = broken.read_bytes()
     for i in range(len(content)):
         flipped = bytearray(content)
         flipped[i] ^= 1 << (i % 8)
-        for damage in (bytes(flipped), content[:i]):
-            broken.write_bytes(damage)
-            if ending == ".json" and _same_json(damage, content):
-                continue  # a blank more or less
+        for corrupted in (bytes(flipped), content[:i]):
+            broken.write_bytes(corrupted)
+            if ending == ".json" and _same_json(corrupted, content):
+                continue  # a difference in white space
             with pytest.raises(InputError) as refused:
                 load_weights(path, "test")
             assert "w." in str(refused.value)
@@ -78,10 +78,10 @@ def _same_json(one, other):
         return False
 
 
-def test_swapped_tensors_are_refused(path, tmp_path):
+def test_load_weights_refuses_swapped_tensors(path, tmp_path):
     save_weights(tmp_path / "other.json", {"a": torch.ones(2, 3)}, HEADER)
     path.with_suffix(".safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes())
-    with pytest.raises(InputError, match=r"w\.safetensors is damaged"):
+    with pytest.raises(InputError, match=r"w\.safetensors is corrupted"):
         load_weights(path, "test")
 
 
@@ -91,20 +91,20 @@ class Bomb:
 
 
 @pytest.mark.parametrize("ending", [".json", ".safetensors"])
-def test_a_pickle_is_refused_unread(path, ending):
+def test_load_weights_refuses_a_pickle_without_executing_it(path, ending):
     path.with_suffix(ending).write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(InputError):
         load_weights(path, "test")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"format": 1}', "\x00"])
-def test_foreign_json_is_refused(path, text):
+def test_load_weights_refuses_foreign_json(path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"w\.json"):
         load_weights(path, "test")
 
 
-def test_other_kinds_missing_files_and_other_names_are_refused(path, tmp_path):
+def test_load_weights_refuses_other_kinds_missing_files_and_other_suffixes(path, tmp_path):
     with pytest.raises(InputError, match="of kind 'test', not 'mace'"):
         load_weights(path, "mace")
     with pytest.raises(InputError, match=r"absent\.json does not exist"):
@@ -117,7 +117,7 @@ def test_other_kinds_missing_files_and_other_names_are_refused(path, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no umask")
-def test_weights_are_of_the_mode_that_the_umask_leaves(tmp_path):
+def test_save_weights_follows_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         save_weights(tmp_path / "w.json", TENSORS, HEADER)

@@ -224,7 +224,7 @@ def test_a_pickle_runs_no_code_unless_it_is_trusted(tmp_path):
         assert main(["energy", "convert", str(path), str(tmp_path / "out.json")]) == 2
     for name in ("disguised.json", "disguised.safetensors"):
         (tmp_path / name).write_bytes(bomb.read_bytes())
-    with pytest.raises(InputError, match=r"disguised\.json is damaged"):
+    with pytest.raises(InputError, match=r"disguised\.json is corrupted"):
         load_energy(f"mace:{tmp_path / 'disguised.json'}", "cpu", trust=True)
     assert not (tmp_path / "exploded").exists()
     assert dict(os.environ) == before

@@ -96,7 +96,7 @@ def test_generated_are_molecules_of_the_bags_and_what_they_were_half_built(sourc
             {"shares": dict.fromkeys(Shares.model_fields, 0)},
             "one of them must be above 0",
         ),
-        ({"bags": ["methanol"]}, "'methanol' is no formula"),
+        ({"bags": ["methanol"]}, "invalid formula 'methanol'"),
         ({"dynamics": {"temprature": 3}}, "did you mean 'temperature'?"),
     ],
 )

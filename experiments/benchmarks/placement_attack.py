@@ -1,7 +1,7 @@
-"""The gate against fooling: the placements that the shipped model likes best, by GFN2-xTB.
+"""Attacks on the shipped model: the placements with the lowest energy, evaluated by GFN2-xTB.
 
-Exits with 1 if an aim of thresholds.yaml that was met is broken, or a miss that is known there got
-worse by more than the margin. ``--small`` is one short attack, and writes nothing.
+Exits with 1 if an acceptance threshold of thresholds.yaml is exceeded, unless it is a known miss
+that got worse by no more than the margin. ``--small`` runs one short attack and writes nothing.
 """
 
 import argparse
@@ -27,7 +27,7 @@ Reports = Mapping[tuple[str, float, int], AttackReport]  # by attack, guard and 
 
 
 def random_placements(n_molecules: int) -> Attack:
-    """The attack of 200 random placements on each of some half-built molecules."""
+    """Return the attack by 200 random placements on each of some half-built molecules."""
     return lambda model, reference, seed, guard: placement_attack(
         model, reference, n_molecules, 200, seed, guard
     )
@@ -53,7 +53,7 @@ DISTANCES = {0.0: "from 0.3 Å", GUARD: "environment's guard"}  # by the guard o
 def attack(
     attacks: Mapping[str, tuple[Attack, Sequence[int]]], model: EnergyModel, reference: EnergyModel
 ) -> Reports:
-    """What each attack finds, by its name, guard and seed."""
+    """Run attacks, and return their reports by name, guard and seed."""
     todo = [
         (name, guard, seed)
         for name, (_, seeds) in attacks.items()
@@ -69,7 +69,7 @@ def attack(
 
 
 def figures(reports: Reports) -> dict[str, float]:
-    """What has an aim, in eV, the largest of the seeds of each attack."""
+    """Return the figures that have a threshold, eV, each the largest of the seeds."""
     found: dict[str, float] = {}
     for (name, guard, _), report in reports.items():
         summary = report.summary()
@@ -83,21 +83,21 @@ def figures(reports: Reports) -> dict[str, float]:
     return found
 
 
-def write(reports: Reports, verdicts: Sequence[Mapping[str, object]], model: EnergyModel) -> None:
-    """The table and the picture of the results."""
+def write(reports: Reports, checks: Sequence[Mapping[str, object]], model: EnergyModel) -> None:
+    """Write the table and the picture of the results."""
     rows = [
         {"attack": name, "distances": DISTANCES[guard], "seed": seed, **report.summary()}
         for (name, guard, seed), report in reports.items()
     ]
-    title = f"Placements on half-built molecules that mace {model.hash} likes best"
-    record("placement_gate", f"{title}; errors against GFN2-xTB in eV", rows)
-    aims = {str(row["figure"]): float(str(row["aim"])) for row in verdicts}
+    title = f"Placements on half-built molecules of lowest energy in mace {model.hash}"
+    record("placement_attack", f"{title}; errors against GFN2-xTB in eV", rows)
+    aims = {str(row["figure"]): float(str(row["aim"])) for row in checks}
     errors: dict[str, np.ndarray] = {}
     for (name, guard, _), report in reports.items():
         panel = f"{name}, {DISTANCES[guard]}"
         errors[panel] = np.concatenate([errors.get(panel, np.zeros(0)), report.errors])
     largest = {panel: aims[f"{panel}: largest overbinding"] for panel in errors}
-    plot_attack_errors(errors, largest, RESULTS / "placement_gate.png", title)
+    plot_attack_errors(errors, largest, RESULTS / "placement_attack.png", title)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,11 +106,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     small = parser.parse_args(argv).small
     model, reference = load_energy("mace"), load_energy("gfn2")
     reports = attack(SMALL if small else ATTACKS, model, reference)
-    verdicts = Thresholds.load(THRESHOLDS).rows(figures(reports))
+    checks = Thresholds.load(THRESHOLDS).rows(figures(reports))
     if not small:
-        write(reports, verdicts, model)
-    print(markdown_table(verdicts))
-    return int(any(row["verdict"] in FAILED for row in verdicts))
+        write(reports, checks, model)
+    print(markdown_table(checks))
+    return int(any(row["status"] in FAILED for row in checks))
 
 
 if __name__ == "__main__":
