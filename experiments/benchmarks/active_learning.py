@@ -42,8 +42,8 @@ ATTACKED = 50  # half-built molecules, for each attack and guard
 BAGS = ("CH4O", "CH2O", "CH3NO", "C2H6O", "C2H4O", "C2H2", "CO2", "NH3", "N2H4", "H2O2")
 SHAPE = MaceConfig(elements=(1, 6, 7, 8), channels=32)
 COUNTS = KindCounts(
-    relaxed=200, distorted=500, half_built=500, placed=600, clash=250, frag=150, pair=250,
-    walk=400, settled=150,
+    relaxed=200, distorted=500, half_built=500, placed=600, clash=250, fragments=150, pair=250,
+    random_walks=400, partially_relaxed=150,
 )  # fmt: skip
 PICTURE = RESULTS.parents[1] / "docs" / "active_learning.png"
 

@@ -134,7 +134,9 @@ def reference_network(model: BatchedEnergy) -> torch.nn.Module:
     """The network that mace-torch's calculator runs: of the same shape as the model's."""
     if isinstance(model, NetworkEnergy):
         return build_mace_torch(mace_config(model))
-    return model.network
+    assert isinstance(model, MaceModuleEnergy)
+    network: torch.nn.Module = model.network
+    return network
 
 
 def own_forward(model: BatchedEnergy, batch: MoleculeBatch) -> Callable[[], object]:
@@ -146,7 +148,8 @@ def own_forward(model: BatchedEnergy, batch: MoleculeBatch) -> Callable[[], obje
     batches = [
         to_mace_torch(part, part.neighbors(CUTOFF), model.elements, torch.float32) for part in parts
     ]
-    return torch.no_grad()(lambda: [model.network(b, compute_force=False) for b in batches])
+    network = reference_network(model)
+    return torch.no_grad()(lambda: [network(b, compute_force=False) for b in batches])
 
 
 def measure(

@@ -26,7 +26,7 @@ from molrl.energy.networks.energy import SHIPPED
 from molrl.fitting.data.adversarial import half_built_molecules, placement_attack
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import label
-from molrl.fitting.data.structures import Structure, clash, distances
+from molrl.fitting.data.structures import Structure, distances, press_together
 from molrl.runs.progress import progress
 
 PER_KIND, MOLECULES, PLACEMENTS, SEED = 300, 150, 100, 2023
@@ -86,7 +86,7 @@ def distortions(model: EnergyModel) -> Iterator[Structure]:
     starts = half_built_molecules(MOLECULES, SEED + 1, "test", model.elements)
     for i, start in enumerate(starts):
         rng = np.random.default_rng([SEED, i])
-        pressed = clash(start, rng)
+        pressed = press_together(start, rng)
         if pressed is not None:
             yield pressed.at(pressed.positions, "pressed")
         yield start.at(start.positions * rng.uniform(0.7, 1.6), "scaled")

@@ -104,21 +104,21 @@ def vector_row(model: NetworkEnergy, num_envs: int, steps: int) -> tuple[Row, li
     envs = MolDesignVectorEnv(num_envs, autoreset_mode="SameStep", bag=BAG, energy=model)
     actions = play(envs, steps)  # and warms up
     step, energy = Timed(envs.step, model.device), Timed(model.evaluate, model.device)
-    neighbors = Timed(model._batcher, model.device)
-    model.evaluate, model._batcher = energy, neighbors  # type: ignore[method-assign, assignment]
+    graphs = Timed(model._graph, model.device)
+    model.evaluate, model._graph = energy, graphs  # type: ignore[method-assign, assignment]
     envs.reset(seed=0)
     for action in actions:
         step(action)
     del model.evaluate  # type: ignore[method-assign]
-    model._batcher = neighbors._work  # type: ignore[assignment]
+    del model._graph  # type: ignore[method-assign]
     each = 1e6 / (num_envs * steps)
     row: Row = {
         "environments": num_envs,
         "molecule-steps/s": 1e6 / (step.seconds * each),
         "µs": step.seconds * each,
         "rules µs": (step.seconds - energy.seconds) * each,
-        "neighbour list µs": neighbors.seconds * each,
-        "model µs": (energy.seconds - neighbors.seconds) * each,
+        "graph µs": graphs.seconds * each,
+        "model µs": (energy.seconds - graphs.seconds) * each,
     }
     return row, actions
 

@@ -14,13 +14,11 @@ import torch._inductor.config
 from record import record, seconds
 
 from molrl.chemistry.molecule_set import shipped_molecules
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
-from molrl.energy.networks.mace.network import Mace, load_parameters
+from molrl.energy.networks.energy import SHIPPED
+from molrl.energy.networks.potential import load_potential
 from molrl.fitting.objective import Objective
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
-from molrl.runs.weights import load_weights
 
 Labelled = tuple[MoleculeBatch, torch.Tensor, torch.Tensor, torch.Tensor]
 SIZES = {"cpu": (16, 64), "cuda": (64, 1024)}
@@ -33,13 +31,13 @@ def main() -> None:
     device = parser.parse_args().device
     torch.set_num_threads(1)
     torch._inductor.config.force_disable_caches = True  # the first step compiles
-    network = Mace(NetworkEnergy().config).to(device)
-    load_parameters(network, load_weights(SHIPPED["mace"], WEIGHTS)[0], "mace")
+    potential, _ = load_potential(SHIPPED["mace"])
+    potential.network.to(device)
     rows: list[dict[str, object]] = []
     with progress(2 * len(SIZES[device]), "timed") as bar:
         times: dict[tuple[bool, int], float] = {}
         for compiled in (False, True):
-            objective = Objective(network, 12.0, 5.0, compiled)
+            objective = Objective(potential, 12.0, 5.0, compiled)
             began = perf_counter()
             step(objective, batch(SIZES[device][0], device))
             first = perf_counter() - began
@@ -72,7 +70,7 @@ def batch(size: int, device: str) -> Labelled:
 
 
 def step(objective: Objective, labelled: Labelled) -> None:
-    objective.network.zero_grad()
+    objective.potential.network.zero_grad()
     loss, _, _ = objective(*labelled)
     loss.backward()
 

@@ -83,7 +83,7 @@ COMMANDS = {
     "infinity": (train("ppo.reward_scale=.inf"), "ppo.reward_scale must be a finite number"),
     "an invalid range of distances": (
         train("policy.distances=[2, 1]"),
-        "policy: distances 2.0 to 1.0",
+        "policy: distances must be a window within 0.2 to 2.5 Å, not 2.0 to 1.0",
     ),
     "an override without a value": (train("seed"), "invalid override 'seed'; write key.sub=value"),
     "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is not a section"),
@@ -91,11 +91,11 @@ COMMANDS = {
     "a number for a bag": (train("task.bag=5"), "task.bag must be a valid string, not 5"),
     "an unknown element": (train("task.bag=CXx4"), "unknown element 'Xx'"),
     "no atoms": (train("task.bag=C0"), "invalid count '0'"),
-    "no heavy atom": (train("task.bag=H2"), "no heavy atom"),
+    "no heavy atom": (train("task.bag=H2"), "monovalent atoms only"),
     "a radical": (train("task.bag=CH3"), "CH3"),
     "more hydrogen than can be bound": (train("task.bag=CH9N"), "CH9N"),
     "a bag too large for the canvas": (train("env.canvas_size=2"), "the canvas takes 2"),
-    "an element left out": (train("env.elements=[H, C]"), "holds O; elements are H C"),
+    "an element left out": (train("env.elements=[H, C]"), "contains O; elements are H C"),
     "an element the energy does not know": (train("task.bag=UO2"), "does not know U"),
     "an unknown energy": (train("energy=gfn3"), "'gfn3'; did you mean 'gfn2'?"),
     "absent weights": (train("energy=mace:absent.json"), "absent.json"),
@@ -201,7 +201,7 @@ COMMANDS = {
     ),
     "data of an element that is none": (
         (["energy", "data", "c.yaml", "elements=[C, Xx]"], {"c.yaml": DATA}),
-        "'Xx' is no symbol of an element",
+        "'Xx' is not the symbol of an element",
     ),
     "molecules of another kind": (
         (["energy", "molecules", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),

@@ -137,7 +137,7 @@ def training(run: Path) -> Callable[[], int]:
 
 def pause_after(update: int) -> None:
     """Have this process pause when an update is done, before it is saved."""
-    most, calls = Ranks.most, count(1)  # it is called once an update
+    most, calls = Ranks.all_reduce_max, count(1)  # it is called once an update
 
     def most_and_pause(ranks: Ranks, value: int) -> int:
         largest = most(ranks, value)
@@ -145,7 +145,7 @@ def pause_after(update: int) -> None:
             signal.raise_signal(signal.SIGSTOP)
         return largest
 
-    Ranks.most = most_and_pause  # type: ignore[method-assign]
+    Ranks.all_reduce_max = most_and_pause  # type: ignore[method-assign]
 
 
 def wait_for_pause(children: list[int]) -> None:
