@@ -1,4 +1,4 @@
-"""Names of parts: what a string in a config or a call stands for."""
+"""Registries: tables from a name in a config or a call to a class or function."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -10,16 +10,20 @@ Target = TypeVar("Target")
 
 
 class Registry:
-    """A table of names, each with what it stands for, or the import string of that.
+    """A table from names to objects, or to import strings of objects.
 
-    Nothing is imported before it is asked for, so that a name costs nothing.
+    An import string is imported when its name is first loaded, so that listing names is fast and
+    optional packages are needed only by those who use them.
 
     Args:
-        kind: what the names name, for error messages ("energy model").
+        kind: what the names stand for, for error messages ("energy model").
         entries: name to ``"package.module:attribute"``.
 
     Example:
-        >>> NETWORKS.register("pair", "my_package.networks:PairNetwork")
+        >>> shapes = Registry("path", {"posix": "pathlib:PurePosixPath"})
+        >>> shapes.register("windows", "pathlib:PureWindowsPath")
+        >>> list(shapes), shapes.load("windows").__name__
+        (['posix', 'windows'], 'PureWindowsPath')
     """
 
     def __init__(self, kind: str, entries: dict[str, str]) -> None:
@@ -33,34 +37,36 @@ class Registry:
         """Add a name.
 
         Args:
-            name: the name; letters, digits and ``-``, because a colon ends it.
-            target: what it stands for, or its import string ``"package.module:attribute"``.
-            replace: whether the name may be taken already.
+            name: letters, digits and ``-``; a colon would separate an argument.
+            target: the object, or its import string ``"package.module:attribute"``.
+            replace: whether to replace an existing entry.
 
         Raises:
-            InputError: if it is taken, or is no such name.
+            InputError: if the name exists already, or has other characters.
         """
         if not name.replace("-", "").isalnum():
-            raise InputError(f"a name of a {self.kind} is letters, digits and -, not {name!r}")
+            raise InputError(
+                f"the name of a {self.kind} must be letters, digits and -, not {name!r}"
+            )
         if name in self._entries and not replace:
             raise InputError(f"the {self.kind} {name!r} already exists; pass replace=True")
         self._entries[name] = target
 
     def check(self, name: str) -> str:
-        """Return ``name`` if it is known.
+        """Return ``name`` after checking that it is registered.
 
         Raises:
-            InputError: if it is not; the message suggests the nearest known name.
+            InputError: if it is unknown; the message suggests the nearest known name.
         """
         if name not in self._entries:
-            raise InputError(f"no {self.kind} is called {name!r}; {did_you_mean(name, self)}")
+            raise InputError(f"unknown {self.kind} {name!r}; {did_you_mean(name, self)}")
         return name
 
-    def load(self, name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-        """Return what ``name`` stands for, imported if need be.
+    def load(self, name: str) -> Any:  # noqa: ANN401 - any object can be registered
+        """Return the object of a name; import it first where an import string is registered.
 
         Raises:
-            InputError: if the name is not known.
+            InputError: if the name is unknown.
         """
         target = self._entries[self.check(name)]
         if not isinstance(target, str):
@@ -70,10 +76,17 @@ class Registry:
 
 
 def accepting(*what: str) -> Callable[[Target], Target]:
-    """Declare what a target takes when it is loaded.
+    """Return a decorator that declares which options a function or class takes when loaded.
 
     Args:
-        what: of ``"argument"`` (what follows a colon in its name), ``"device"``, ``"trust"``.
+        what: any of ``"argument"`` (the text after a colon in the name), ``"device"``, ``"trust"``.
+
+    Example:
+        >>> @accepting("argument", "device")
+        ... def load(path: str = "", device: str = "cpu") -> str:
+        ...     return f"{path} on {device}"
+        >>> sorted(accepted(load))
+        ['argument', 'device']
     """
 
     def declare(target: Target) -> Target:
@@ -84,5 +97,5 @@ def accepting(*what: str) -> Callable[[Target], Target]:
 
 
 def accepted(target: object) -> frozenset[str]:
-    """Return what :func:`accepting` declared; nothing where it did not."""
+    """Return the options declared with :func:`accepting`; empty where none were."""
     return frozenset(getattr(target, "accepts", ()))
