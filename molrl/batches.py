@@ -94,6 +94,7 @@ class FlatBatch:
             self._check_shape(declared)
 
     def _check_shape(self, declared: "Field[Any]") -> None:
+        """Raise an ``InputError`` unless a field has its declared shape."""
         given = tuple(getattr(self, declared.name).shape)
         rows = len(self.numbers) if declared.metadata["per"] == "atom" else len(self.n_atoms)
         wanted = (rows, *declared.metadata["shape"])
@@ -102,6 +103,7 @@ class FlatBatch:
 
     @classmethod
     def _declared(cls) -> "tuple[Field[Any], ...]":
+        """Return the fields declared with :func:`per_atom` or :func:`per_molecule`."""
         if "_fields" not in vars(cls):  # cached: read whenever a batch is constructed
             cls._fields = tuple(f for f in fields(cls) if "per" in f.metadata)
         return cls._fields

@@ -91,6 +91,7 @@ class ASEEnergy(EnergyModel):
         )
 
     def _results(self, atoms: Atoms, names: Sequence[str]) -> Results:
+        """Compute properties of one molecule as float64 arrays; NaN for stress without a cell."""
         if not len(atoms):
             return {name: _filled(name, 0, 0.0) for name in names}
         without = ["stress"] if "stress" in names and not atoms.pbc.all() else []

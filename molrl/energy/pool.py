@@ -101,6 +101,7 @@ class Pool:
             raise
 
     def _map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
+        """Run the tasks in chunks, repeating once what fails, until each has a result."""
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
         todo = deque(list(range(i, min(i + size, len(tasks)))) for i in range(0, len(tasks), size))
@@ -167,7 +168,7 @@ class Pool:
         return ours
 
     def _drop_inherited_workers(self) -> None:
-        """In a forked process, drop the parent's workers: a shared pipe would mix up answers."""
+        """Drop the parent's workers in a forked process: a shared pipe would mix up answers."""
         if self._owner != os.getpid():
             for connection in self._workers:
                 connection.close()

@@ -157,6 +157,7 @@ class Mace(Network):
         )
 
     def _read(self, features: Tensor, readout: Tensor | None) -> Tensor:
+        """Read the energies of atoms from a layer: linearly, or in the last by an MLP."""
         if readout is not None:
             return features @ _scaled(readout)
         return _mlp(features, [self.readout_in, self.readout_out])
