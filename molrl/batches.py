@@ -1,4 +1,4 @@
-"""Many molecules or structures as flat tensors, with every field declared once."""
+"""Batches of molecules as flat tensors, with every field declared once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
@@ -18,14 +18,27 @@ def per_atom(shape: tuple[int, ...] = (), fill: Fill | None = None) -> Any:  # n
     """Declare a field with one row per atom.
 
     Args:
-        shape: of a row.
-        fill: gives the whole field for a batch that comes without; None for a required field.
+        shape: shape of a row; ``()`` for a number.
+        fill: computes the default of the whole field, ``(n_atoms_total, *shape)``, from the batch;
+            None for a required field.
+
+    Example:
+        >>> velocities: Tensor = per_atom((3,), lambda batch: torch.zeros_like(batch.positions))
     """
     return _declare("atom", shape, fill)
 
 
 def per_molecule(shape: tuple[int, ...] = (), fill: Fill | None = None) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare a field with one row per molecule; see :func:`per_atom`."""
+    """Declare a field with one row per molecule.
+
+    Args:
+        shape: shape of a row; ``()`` for a number.
+        fill: computes the default of the whole field, ``(n_molecules, *shape)``, from the batch;
+            None for a required field.
+
+    Example:
+        >>> label: Tensor = per_molecule(fill=lambda batch: torch.zeros_like(batch.n_atoms))
+    """
     return _declare("molecule", shape, fill)
 
 
@@ -36,11 +49,11 @@ def _declare(per: str, shape: tuple[int, ...], fill: Fill | None) -> Any:  # noq
 
 @dataclass(frozen=True)
 class FlatBatch:
-    """Atoms of many molecules one after the other, and what else is known of each.
+    """The atoms of many molecules, concatenated, with further data per atom or per molecule.
 
-    Every field is a tensor, declared with :func:`per_atom` or :func:`per_molecule`; all operations
-    follow from the declarations, so a subclass with one more field is indexed, joined, moved and
-    stored with it.
+    Every field is a tensor, declared with :func:`per_atom` or :func:`per_molecule`. All operations
+    (indexing, :meth:`to`, :meth:`cat`, :meth:`to_dict`, :meth:`to_padded`) follow from the
+    declarations, so a field that a subclass adds is indexed, moved, joined and stored too.
 
     Attributes:
         numbers: ``(n_atoms_total,)`` int64, atomic numbers, molecule after molecule.
@@ -48,12 +61,16 @@ class FlatBatch:
         n_atoms: ``(n_molecules,)`` int64; 0 for a molecule without atoms.
 
     Raises:
-        InputError: if the shapes do not belong together.
+        InputError: if the shapes are inconsistent.
 
     Example:
+        >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True)
-        ... class WithMasses(MoleculeBatch):
-        ...     mass: Tensor = per_atom(fill=lambda batch: MASSES[batch.numbers])
+        ... class Labelled(FlatBatch):
+        ...     label: Tensor = per_molecule(fill=lambda batch: torch.zeros_like(batch.n_atoms))
+        >>> batch = Labelled(torch.tensor([1, 1, 8]), torch.zeros(3, 3), torch.tensor([2, 1]))
+        >>> batch.label, len(batch[[1]].numbers)
+        (tensor([0, 0]), 1)
     """
 
     numbers: Tensor = per_atom()
@@ -68,13 +85,16 @@ class FlatBatch:
         if self.positions.shape != (total, 3):
             raise InputError(f"positions must be ({total}, 3), not {tuple(self.positions.shape)}")
         if int(self.n_atoms.sum()) != total or bool((self.n_atoms < 0).any()):
-            raise InputError(f"n_atoms must add up to the {total} atoms there are")
+            raise InputError(
+                f"n_atoms must be at least 0 each and add up to {total}, the number of atoms"
+            )
         for declared in self._declared():
             if getattr(self, declared.name) is None:
                 object.__setattr__(self, declared.name, declared.metadata["fill"](self))
             self._check_shape(declared)
 
     def _check_shape(self, declared: "Field[Any]") -> None:
+        """Raise an ``InputError`` unless a field has its declared shape."""
         given = tuple(getattr(self, declared.name).shape)
         rows = len(self.numbers) if declared.metadata["per"] == "atom" else len(self.n_atoms)
         wanted = (rows, *declared.metadata["shape"])
@@ -83,18 +103,19 @@ class FlatBatch:
 
     @classmethod
     def _declared(cls) -> "tuple[Field[Any], ...]":
-        if "_fields" not in vars(cls):  # read for every batch that is made
+        """Return the fields declared with :func:`per_atom` or :func:`per_molecule`."""
+        if "_fields" not in vars(cls):  # cached: read whenever a batch is constructed
             cls._fields = tuple(f for f in fields(cls) if "per" in f.metadata)
         return cls._fields
 
     @classmethod
     def atom_fields(cls) -> tuple[str, ...]:
-        """Names of the fields with one row per atom."""
+        """Return the names of the fields with one row per atom."""
         return tuple(f.name for f in cls._declared() if f.metadata["per"] == "atom")
 
     @classmethod
     def molecule_fields(cls) -> tuple[str, ...]:
-        """Names of the fields with one row per molecule."""
+        """Return the names of the fields with one row per molecule."""
         return tuple(f.name for f in cls._declared() if f.metadata["per"] == "molecule")
 
     def __len__(self) -> int:
@@ -107,25 +128,35 @@ class FlatBatch:
 
     @cached_property
     def starts(self) -> Tensor:
-        """``(n_molecules,)`` int64: where each molecule's atoms begin."""
+        """``(n_molecules,)`` int64: the index of each molecule's first atom."""
         return self.n_atoms.cumsum(0) - self.n_atoms
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors live."""
+        """The device of the tensors."""
         return self.positions.device
 
     def sum_atoms(self, values: Tensor) -> Tensor:
-        """Sum ``(n_atoms_total, ...)`` over the atoms of each molecule."""
+        """Sum values over the atoms of each molecule.
+
+        Args:
+            values: ``(n_atoms_total, ...)``.
+
+        Returns:
+            ``(n_molecules, ...)`` of the same type; 0 for a molecule without atoms.
+        """
         out = values.new_zeros((len(self.n_atoms), *values.shape[1:]))
         return out.index_add_(0, torch.repeat_interleave(self.n_atoms), values)
 
     def atoms_of(self, chosen: Tensor) -> Tensor:
-        """Return the indices of the atoms of molecules ``chosen (m,)`` int64, in that order.
+        """Return the indices of the atoms of some molecules.
+
+        Args:
+            chosen: ``(m,)`` int64, indices of molecules, in any order.
 
         Returns:
-            ``(n_atoms of all chosen,)`` int64; what belongs to the atoms of ``self[chosen]`` in
-            any tensor with one row per atom.
+            ``(n_atoms of all chosen,)`` int64, in the order of the atoms of ``self[chosen]``; it
+            selects their rows from any tensor with one row per atom.
         """
         n_atoms = self.n_atoms[chosen]
         within = torch.arange(int(n_atoms.sum()), device=self.device)
@@ -133,7 +164,7 @@ class FlatBatch:
         return torch.repeat_interleave(self.starts[chosen], n_atoms) + within
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray | Tensor) -> Self:
-        """The chosen molecules, in the order asked for: an int, a slice, indices or a mask."""
+        """Select molecules by an int, a slice, indices or a boolean mask, in the order given."""
         every = torch.arange(len(self), device=self.device)
         if isinstance(index, int | np.integer):
             index = [int(index)]
@@ -149,7 +180,12 @@ class FlatBatch:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
-        """A copy on another device, or with floating fields of another type."""
+        """Return a copy on another device or with floating fields of another type.
+
+        Args:
+            device: of the copy; unchanged, if None.
+            dtype: floating type of the copy; unchanged, if None. Other fields keep their type.
+        """
         moved = {}
         for declared in self._declared():
             tensor = getattr(self, declared.name)
@@ -159,38 +195,47 @@ class FlatBatch:
 
     @classmethod
     def cat(cls, batches: Sequence[Self]) -> Self:
-        """One batch of all the molecules of several."""
+        """Concatenate batches.
+
+        Args:
+            batches: at least one, all on the same device.
+
+        Returns:
+            The molecules of all batches, in order.
+        """
         names = [declared.name for declared in cls._declared()]
         return cls(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})
 
     def to_dict(self) -> dict[str, np.ndarray]:
-        """Name of each field to a NumPy array, for who stores a batch."""
+        """Return each field by name as a NumPy array, for storage; see :meth:`from_dict`."""
         return {f.name: getattr(self, f.name).detach().cpu().numpy() for f in self._declared()}
 
     @classmethod
     def from_dict(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """From what :meth:`to_dict` gave; fields that are missing are filled in.
+        """Build a batch from the arrays of :meth:`to_dict`.
 
-        Integers may be stored narrower than they are here, int64; other keys are not looked at.
+        Args:
+            arrays: field name to array. Optional fields that are missing get their defaults, keys
+                that are not fields are ignored, and integers of any width become int64.
 
         Raises:
-            InputError: if a required field is missing, or the shapes do not belong together.
+            InputError: if a required field is missing, or the shapes are inconsistent.
         """
         missing = [name for name in cls._required if name not in arrays]
         if missing:
-            raise InputError(f"a batch needs {', '.join(missing)}")
+            raise InputError(f"a batch must have {', '.join(missing)}")
         found = {f.name: arrays[f.name] for f in cls._declared() if f.name in arrays}
         return cls(**{name: _tensor(array) for name, array in found.items()})
 
     def to_padded(self, n_slots: int | None = None) -> dict[str, Tensor]:
-        """Name of each field but ``n_atoms`` to a tensor with one row per molecule.
+        """Return each field except ``n_atoms`` by name, as a tensor with one row per molecule.
 
         Args:
-            n_slots: atoms of the longest row; those of the largest molecule, if None.
+            n_slots: width of the padding; the atom count of the largest molecule, if None.
 
         Returns:
-            Fields of atoms as ``(n_molecules, n_slots, ...)``, 0 in empty slots; fields of
-            molecules as they are.
+            Fields per atom as ``(n_molecules, n_slots, ...)``, 0 in padding; fields per molecule
+            unchanged.
         """
         width = n_slots or (int(self.n_atoms.max()) if len(self) else 0)
         filled = torch.arange(width, device=self.device) < self.n_atoms[:, None]
@@ -203,12 +248,12 @@ class FlatBatch:
 
     @classmethod
     def from_padded(cls, numbers: Tensor, positions: Tensor, **others: Tensor) -> Self:
-        """From padded tensors; a slot is empty where its atomic number is 0.
+        """Build a batch from padded tensors, the inverse of :meth:`to_padded`.
 
         Args:
-            numbers: ``(n_molecules, n_slots)``.
-            positions: ``(n_molecules, n_slots, 3)``.
-            others: further fields, those of atoms padded likewise.
+            numbers: ``(n_molecules, n_slots)`` integer, atomic numbers; 0 is padding.
+            positions: ``(n_molecules, n_slots, 3)`` floating, Å.
+            others: further fields by name; fields per atom are padded as well.
         """
         filled = numbers > 0
         atoms = {"positions": positions} | others
@@ -217,6 +262,6 @@ class FlatBatch:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Integers as int64, all else in its own type."""
+    """Convert an array: integers become int64, other types are kept."""
     integral = np.issubdtype(array.dtype, np.integer)
     return torch.from_numpy(array.astype(np.int64) if integral else np.array(array))

@@ -1,4 +1,4 @@
-"""Many molecules as flat tensors, and how they come from and go to other libraries and files."""
+"""Batches of molecules or crystals, and their conversion from and to ASE, RDKit and NumPy."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,37 +18,40 @@ from molrl.neighbors import Neighbors, find_neighbors
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-MIN_DISTANCE = 0.05  # Å; two atoms closer than this are in one place
+MIN_DISTANCE = 0.05  # Å; two atoms closer than this count as being in one place
 
 
 def _lowest_spin(batch: FlatBatch) -> Tensor:
-    """``(n_molecules,)`` int64: the lowest multiplicity that the electrons allow."""
-    charge: Tensor = batch.charge  # type: ignore[attr-defined]  # of the batch below
+    """Return ``(n_molecules,)`` int64, the lowest multiplicity for each number of electrons."""
+    charge: Tensor = batch.charge  # type: ignore[attr-defined]  # a field of MoleculeBatch
     return (batch.sum_atoms(batch.numbers) - charge) % 2 + 1
 
 
 @dataclass(frozen=True)
 class MoleculeBatch(FlatBatch):
-    """Many molecules or crystals, flat: the one state of energy models, generators and evaluator.
+    """Many molecules or crystals: what energy models, generators and the evaluator work on.
 
     Attributes:
         numbers: ``(n_atoms_total,)`` int64, atomic numbers, molecule after molecule.
         positions: ``(n_atoms_total, 3)`` floating, Å.
         n_atoms: ``(n_molecules,)`` int64; an empty canvas is a molecule of 0 atoms.
         charge: ``(n_molecules,)`` int64, total charge in e; 0 unless given.
-        spin: ``(n_molecules,)`` int64, multiplicity 2S + 1; unless given the lowest that the
+        spin: ``(n_molecules,)`` int64, multiplicity 2S + 1; unless given, the lowest that the
             number of electrons allows (1 or 2).
         cell: ``(n_molecules, 3, 3)`` of the positions' type, Å, rows are cell vectors; 0 for
             molecules.
-        pbc: ``(n_molecules, 3)`` bool, along which cell vectors the structure is repeated.
+        pbc: ``(n_molecules, 3)`` bool, whether the structure is periodic along each cell vector.
 
     Raises:
-        InputError: if the shapes do not belong together.
+        InputError: if the shapes are inconsistent.
 
     Example:
-        >>> batch = MoleculeBatch.from_ase(ase.build.molecule("H2O"))
+        >>> from ase.build import molecule
+        >>> batch = MoleculeBatch.from_ase([molecule("H2O"), molecule("CH3")])
         >>> batch.n_atoms, batch.spin
-        (tensor([3]), tensor([1]))
+        (tensor([3, 4]), tensor([1, 2]))
+        >>> batch[1].numbers
+        tensor([6, 1, 1, 1])
     """
 
     charge: Tensor = per_molecule(fill=lambda batch: torch.zeros_like(batch.n_atoms))
@@ -58,7 +61,7 @@ class MoleculeBatch(FlatBatch):
 
     @cached_property
     def is_periodic(self) -> bool:
-        """Whether any of them is repeated along a cell vector."""
+        """Whether any structure of the batch is periodic."""
         return bool(self.pbc.any())
 
     @cached_property
@@ -66,7 +69,11 @@ class MoleculeBatch(FlatBatch):
         return {}
 
     def neighbors(self, cutoff: float) -> Neighbors:
-        """Return the pairs of atoms closer than the cutoff in Å; listed once for each cutoff."""
+        """Return the neighbour pairs; the list for each cutoff is cached.
+
+        Args:
+            cutoff: Å.
+        """
         if cutoff not in self._neighbor_lists:
             self._neighbor_lists[cutoff] = find_neighbors(
                 self.positions, self.n_atoms, cutoff, self.cell, self.pbc
@@ -74,7 +81,11 @@ class MoleculeBatch(FlatBatch):
         return self._neighbor_lists[cutoff]
 
     def part(self, molecules: slice) -> Self:
-        """Return consecutive molecules with the neighbours that are listed already; all: itself."""
+        """Return consecutive molecules, with the neighbour lists that are cached.
+
+        Args:
+            molecules: a slice of step 1; one of all molecules returns the batch itself.
+        """
         if molecules.indices(len(self)) == (0, len(self), 1):
             return self
         part = self[molecules]
@@ -83,22 +94,36 @@ class MoleculeBatch(FlatBatch):
         return part
 
     def distances(self, neighbors: Neighbors) -> Tensor:
-        """Return the distances ``(n_pairs,)`` Å between the atoms of each pair."""
+        """Return the distances between the atoms of each pair.
+
+        Args:
+            neighbors: pairs of atoms of this batch.
+
+        Returns:
+            ``(n_pairs,)`` of the positions' type, Å.
+        """
         vectors = self.positions[neighbors.pairs[1]] - self.positions[neighbors.pairs[0]]
         shifts = neighbors.shifts(self.cell)
         lengths: Tensor = (vectors if shifts is None else vectors + shifts).norm(dim=-1)
         return lengths
 
     def charged(self, charge: Sequence[int] | Tensor) -> Self:
-        """The same molecules with these charges, each of the lowest spin that allows."""
-        charges = torch.as_tensor(charge, dtype=torch.int64, device=self.device)
-        return replace(self, charge=charges, spin=None)  # type: ignore[arg-type]  # filled in anew
-
-    def require_molecules(self, what: str) -> Self:
-        """Return the batch itself, if nothing in it is periodic.
+        """Return the same molecules with other charges, each of the lowest spin it allows.
 
         Args:
-            what: names who knows no cells, as the subject of the message.
+            charge: ``(n_molecules,)`` integers, e.
+
+        Raises:
+            InputError: if there is not one charge per molecule.
+        """
+        charges = torch.as_tensor(charge, dtype=torch.int64, device=self.device)
+        return replace(self, charge=charges, spin=None)  # type: ignore[arg-type]  # None: recomputed
+
+    def require_molecules(self, what: str) -> Self:
+        """Return the batch itself after checking that no structure is periodic.
+
+        Args:
+            what: what cannot take periodic structures, for the error message ("RDKit").
 
         Raises:
             InputError: if a structure is periodic.
@@ -115,10 +140,14 @@ class MoleculeBatch(FlatBatch):
     def from_arrays(
         cls, molecules: Iterable[tuple[np.ndarray, np.ndarray]], dtype: torch.dtype = torch.float64
     ) -> Self:
-        """From pairs of ``numbers (n,)`` and ``positions (n, 3)`` in Å.
+        """Build a batch from NumPy arrays.
+
+        Args:
+            molecules: for each molecule, ``numbers (n,)`` and ``positions (n, 3)`` in Å.
+            dtype: floating type of the positions.
 
         Raises:
-            InputError: if a molecule's arrays are of other shapes.
+            InputError: if an array has another shape.
         """
         pairs = list(molecules)
         numbers = [np.asarray(z, dtype=np.int64) for z, _ in pairs]
@@ -137,7 +166,7 @@ class MoleculeBatch(FlatBatch):
         )
 
     def arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """``numbers (n,)`` int64 and ``positions (n, 3)`` float64 of each molecule, in NumPy."""
+        """Return ``numbers (n,)`` int64 and ``positions (n, 3)`` float64, Å, of each molecule."""
         numbers = self.numbers.cpu().numpy()
         positions = self.positions.detach().cpu().double().numpy()
         ends = np.cumsum(self.n_atoms.cpu().numpy())
@@ -146,26 +175,30 @@ class MoleculeBatch(FlatBatch):
 
     @classmethod
     def from_ase(cls, atoms: Atoms | Iterable[Atoms]) -> Self:
-        """From ASE, with cells; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are kept.
+        """Build a batch from ASE atoms, with cells, charges and multiplicities.
+
+        Args:
+            atoms: one structure or several; ``info["charge"]`` (e) and ``info["spin"]``
+                (multiplicity 2S + 1) are read where they are set.
 
         Raises:
-            InputError: if one of them is no number that the molecule can have, a cell vector that
-                the structure is repeated along is zero, or what is given is something else.
+            InputError: if an item is not an ASE ``Atoms``, a charge or multiplicity is impossible
+                for the molecule, or the periodic cell vectors are linearly dependent.
         """
         try:
             images: list[Atoms] = [atoms] if isinstance(atoms, Atoms | str) else list(atoms)
-        except TypeError:  # it is no sequence, nor an iterator
+        except TypeError:  # not iterable: refused below by its value
             images = [atoms]
         for i, image in enumerate(images):
             if not isinstance(image, Atoms):
                 raise InputError(
-                    f"molecules are ASE atoms or a MoleculeBatch, not {repr(image)[:60]}; "
-                    "molrl.files.read_molecules reads a file of them"
+                    f"molecules must be ASE Atoms or a MoleculeBatch, not {repr(image)[:60]}; "
+                    "read a file with molrl.files.read_molecules"
                 )
-            repeated = np.asarray(image.cell)[image.pbc]
-            if np.linalg.matrix_rank(repeated) < len(repeated):
+            periodic = np.asarray(image.cell)[image.pbc]
+            if np.linalg.matrix_rank(periodic) < len(periodic):
                 raise InputError(
-                    f"molecule {i} is periodic along cell vectors that span no volume: "
+                    f"molecule {i} is periodic along cell vectors that are linearly dependent: "
                     f"{np.asarray(image.cell).tolist()}"
                 )
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
@@ -189,7 +222,7 @@ class MoleculeBatch(FlatBatch):
         return replace(batch, spin=torch.tensor(spin, dtype=torch.int64))
 
     def to_ase(self) -> list[Atoms]:
-        """To ASE, with cells; a charge or a spin that is not the default goes to ``info``."""
+        """Return ASE atoms, with cells; ``info`` holds a charge or spin that is not the default."""
         lowest = _lowest_spin(self)
         cells, pbc = self.cell.cpu().double().numpy(), self.pbc.cpu().numpy()
         images = []
@@ -202,7 +235,10 @@ class MoleculeBatch(FlatBatch):
 
     @classmethod
     def from_rdkit(cls, mols: "Mol | Iterable[Mol]") -> Self:
-        """From RDKit molecules with a conformer and explicit hydrogens.
+        """Build a batch from RDKit molecules, with their formal charges.
+
+        Args:
+            mols: one molecule or several, each with a 3D conformer and explicit hydrogens.
 
         Raises:
             InputError: if a molecule has no 3D coordinates.
@@ -224,12 +260,12 @@ class MoleculeBatch(FlatBatch):
         return batch.charged([GetFormalCharge(mol) for mol in items])
 
     def to_rdkit(self) -> "list[Mol]":
-        """To RDKit molecules with atoms and a conformer but no bonds.
+        """Return RDKit molecules with atoms and a conformer, without bonds.
 
-        Bonds are a matter of perception: :func:`molrl.chemistry.bonds.perceive_bonds`.
+        :func:`molrl.chemistry.bonds.perceive_bonds` assigns bonds.
 
         Raises:
-            InputError: if one is periodic.
+            InputError: if a structure is periodic.
         """
         from rdkit import Chem
         from rdkit.Geometry import Point3D
@@ -248,27 +284,28 @@ class MoleculeBatch(FlatBatch):
         return mols
 
     def bags(self) -> list[Bag]:
-        """The bag of each molecule; every molecule must have an atom."""
+        """Return the bag of each molecule; none may be empty."""
         return [Bag(numbers) for numbers, _ in self.arrays()]
 
     def check(self, elements: Iterable[int] | None = None, cutoff: float = MIN_DISTANCE) -> Self:
-        """Return the batch itself, if a model can work on it.
+        """Return the batch itself after checking that a model can evaluate it.
 
         Args:
-            elements: the atomic numbers that are known; all, if None.
-            cutoff: Å, of the pairs that are searched for two atoms in one place: the one that
-                they will be wanted for (:meth:`neighbors`), so that they are listed once.
+            elements: the atomic numbers that the model knows; all, if None.
+            cutoff: Å, of the neighbour list that is searched for two atoms in one place. Pass the
+                cutoff of the model, whose neighbour list is then not computed again.
 
         Raises:
             InputError: if a coordinate is not finite, two atoms are in one place, or an element
-                is not known; the molecule is named by its index.
+                is unknown; the message names the molecule by its index.
         """
         from ase.data import chemical_symbols
 
         bad = ~torch.isfinite(self.positions).all(-1)
         if bad.any():
             raise InputError(
-                f"molecule {int(self.molecule[bad][0])} has a coordinate that is no finite number"
+                f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
+                "number"
             )
         known = set(range(1, len(chemical_symbols))) if elements is None else set(elements)
         for number in set(self.numbers.tolist()) - known:
@@ -287,9 +324,9 @@ class MoleculeBatch(FlatBatch):
 
 
 def _whole(value: object, what: str, i: int) -> int:
-    """A whole number from a file; no other is one silently."""
+    """Return a whole number read from a file; never round or convert another value to one."""
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         number = int(value)
         if abs(number) < 1_000_000:
             return number
-    raise InputError(f"molecule {i} has the {what} {str(value)[:40]!r}, which is no whole number")
+    raise InputError(f"molecule {i}: {what} must be a whole number, not {str(value)[:40]!r}")

@@ -1,8 +1,8 @@
-"""Neighbour pairs of many molecules or crystals at once, with periodic shifts.
+"""Neighbour lists of many molecules or crystals at once, with periodic shifts.
 
-Small molecules go through tensor operations alone, on their own device: all pairs are listed, and
-those within the cutoff kept. Periodic structures and large ones go through matscipy's cell lists,
-one by one, in time linear in their atoms.
+Small molecules are searched by tensor operations on their own device: all pairs are listed, and
+those within the cutoff are kept. Periodic structures and large ones are searched one by one with
+matscipy's cell lists on the CPU, in time linear in the number of atoms.
 """
 
 from dataclasses import dataclass, replace
@@ -12,21 +12,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LARGE = 400  # atoms; from here on a cell list is faster than all pairs, and needs far less memory
+_LARGE = 400  # atoms; from here on cell lists are faster than all pairs and need far less memory
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The pairs of atoms of the same molecule within a cutoff, each once.
+    """The pairs of atoms of the same molecule within a cutoff, each listed once.
 
-    In a periodic cell an atom pairs with each image of another, and of itself, that is near.
+    In a periodic structure an atom pairs with every image of another atom, and of itself, that is
+    within the cutoff.
 
     Attributes:
-        pairs: ``(2, n_pairs)`` int64: the atom that comes first, the other one; sorted by the other
-            one, then by the first.
-        images: ``(n_pairs, 3)`` in the cell's floating type: the whole numbers of cell vectors by
-            which the other atom is away from where it stands; None where nothing is periodic.
-        n_pairs: ``(n_molecules,)`` int64.
+        pairs: ``(2, n_pairs)`` int64, indices of the first and the second atom of each pair, the
+            first never greater than the second; sorted by the second, then by the first.
+        images: ``(n_pairs, 3)`` in the cell's floating type, the periodic image of the second atom
+            as integer multiples of the cell vectors; None where nothing is periodic.
+        n_pairs: ``(n_molecules,)`` int64, how many pairs each molecule has.
+
+    Example:
+        >>> positions = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 0, 3]])
+        >>> find_neighbors(positions, torch.tensor([3]), cutoff=2.5).pairs
+        tensor([[0, 1],
+                [1, 2]])
     """
 
     pairs: Tensor
@@ -34,13 +41,14 @@ class Neighbors:
     n_pairs: Tensor
 
     def shifts(self, cell: Tensor) -> Tensor | None:
-        """Return how far the other atom of each pair is moved.
+        """Return the vector from the second atom of each pair to its image within the cutoff.
 
         Args:
             cell: ``(n_molecules, 3, 3)`` Å, rows are cell vectors.
 
         Returns:
-            ``(n_pairs, 3)`` Å, or None where nothing is periodic.
+            ``(n_pairs, 3)`` Å, to add to the second atom's position; None where nothing is
+            periodic.
         """
         if self.images is None:
             return None
@@ -48,11 +56,12 @@ class Neighbors:
         return (self.images[:, None] @ of_pair).squeeze(1)
 
     def take(self, molecules: slice, starts: Tensor) -> Self:
-        """Return those of consecutive molecules, their atoms counted from 0.
+        """Return the pairs of consecutive molecules, with atoms numbered from 0.
 
         Args:
             molecules: a slice of step 1.
-            starts: ``(n_molecules,)`` int64, where each molecule's atoms begin, of all molecules.
+            starts: ``(n_molecules,)`` int64, index of each molecule's first atom, for all
+                molecules.
         """
         first, end, _ = molecules.indices(len(self.n_pairs))
         if (first, end) == (0, len(self.n_pairs)):
@@ -76,17 +85,23 @@ def find_neighbors(
     """List the pairs of atoms of the same molecule that are closer than the cutoff.
 
     Args:
-        positions: ``(n_atoms_total, 3)`` Å.
-        n_atoms: ``(n_molecules,)`` int64.
-        cutoff: Å; of a periodic structure, may be larger than its cell.
-        cell: ``(n_molecules, 3, 3)`` Å, rows are cell vectors.
-        pbc: ``(n_molecules, 3)`` bool, along which of them the structure is repeated.
+        positions: ``(n_atoms_total, 3)`` floating, Å.
+        n_atoms: ``(n_molecules,)`` int64, atoms per molecule.
+        cutoff: Å; may be larger than a periodic cell.
+        cell: ``(n_molecules, 3, 3)`` Å, rows are cell vectors; None where nothing is periodic.
+        pbc: ``(n_molecules, 3)`` bool, whether each structure is periodic along each cell vector;
+            None where nothing is periodic.
+
+    Returns:
+        The pairs, on the device of ``positions``.
 
     Example:
-        >>> molecules = MoleculeBatch.from_ase(ase.build.bulk("Cu"))
-        >>> find_neighbors(
-        ...     molecules.positions, molecules.n_atoms, 3.0, molecules.cell, molecules.pbc
-        ... )
+        >>> from ase.build import bulk
+        >>> from molrl.molecules import MoleculeBatch
+        >>> copper = MoleculeBatch.from_ase(bulk("Cu", a=3.6))  # one atom in the cell
+        >>> found = find_neighbors(copper.positions, copper.n_atoms, 3.0, copper.cell, copper.pbc)
+        >>> found.n_pairs, found.shifts(copper.cell).norm(dim=-1).max().round(decimals=3)
+        (tensor([6]), tensor(2.5460, dtype=torch.float64))
     """
     periodic = pbc is not None and bool(pbc.any())
     if not periodic and not (len(n_atoms) and int(n_atoms.max()) >= _LARGE):
@@ -101,7 +116,16 @@ def find_neighbors(
 
 
 def neighbor_pairs(positions: Tensor, n_atoms: Tensor, cutoff: float) -> Tensor:
-    """Return the ``(2, n_pairs)`` pairs of :func:`find_neighbors`, of what is not periodic."""
+    """Return the pairs of :func:`find_neighbors` for molecules that are not periodic.
+
+    Args:
+        positions: ``(n_atoms_total, 3)`` floating, Å.
+        n_atoms: ``(n_molecules,)`` int64, atoms per molecule.
+        cutoff: Å.
+
+    Returns:
+        ``(2, n_pairs)`` int64, as :attr:`Neighbors.pairs`.
+    """
     return find_neighbors(positions, n_atoms, cutoff).pairs
 
 
@@ -112,24 +136,39 @@ def all_pairs(n_atoms: Tensor) -> Tensor:
         n_atoms: ``(n_molecules,)`` int64, atoms per molecule, zeros allowed.
 
     Returns:
-        ``(2, n_pairs)`` int64: the atom that comes first, the other one; sorted by the other one,
-        then by the first.
+        ``(2, n_pairs)`` int64, as :attr:`Neighbors.pairs`.
+
+    Example:
+        >>> all_pairs(torch.tensor([3, 1, 2]))
+        tensor([[0, 0, 1, 4],
+                [1, 2, 2, 5]])
     """
     starts = torch.repeat_interleave(n_atoms.cumsum(0) - n_atoms, n_atoms)
-    # Atom b of its molecule is the other one of b pairs, with atoms 0 to b - 1.
+    # In closed form, because a mask of all atoms with all atoms would grow with the square of the
+    # batch, and a loop over molecules would start many small kernels. The atom with index b in its
+    # molecule is the second of b pairs, with the atoms 0 to b - 1 of the molecule as the first.
     below = torch.arange(len(starts), device=n_atoms.device) - starts
-    upper = torch.repeat_interleave(below)
-    lower = torch.arange(len(upper), device=n_atoms.device)
-    lower = lower - (below.cumsum(0) - below - starts)[upper]
-    return torch.stack([lower, upper])
+    second = torch.repeat_interleave(below)
+    first = torch.arange(len(second), device=n_atoms.device)
+    # A pair's number, less that of the second atom's first pair, counts the first atoms from 0.
+    first = first - (below.cumsum(0) - below - starts)[second]
+    return torch.stack([first, second])
 
 
 def both_ways(pairs: Tensor) -> Tensor:
-    """``(2, 2 n_pairs)`` int64, senders and receivers: each pair, then each the other way."""
+    """Return directed edges in both directions of each pair.
+
+    Args:
+        pairs: ``(2, n_pairs)`` int64.
+
+    Returns:
+        ``(2, 2 n_pairs)`` int64, senders and receivers: the pairs, then the same pairs reversed.
+    """
     return torch.cat([pairs, pairs.flip(0)], dim=1)
 
 
 def _count(pairs: Tensor, n_atoms: Tensor) -> Tensor:
+    """Return ``(n_molecules,)`` int64, the number of pairs of each molecule."""
     molecule = torch.repeat_interleave(n_atoms)
     return torch.bincount(molecule[pairs[1]], minlength=len(n_atoms))
 
@@ -137,7 +176,7 @@ def _count(pairs: Tensor, n_atoms: Tensor) -> Tensor:
 def _one_by_one(
     positions: Tensor, n_atoms: Tensor, cutoff: float, cell: Tensor, pbc: Tensor, periodic: bool
 ) -> Neighbors:
-    """:func:`find_neighbors` by cell lists, on the CPU."""
+    """Find neighbours with cell lists, structure by structure, on the CPU."""
     ends = np.cumsum(n_atoms.cpu().numpy())[:-1]
     structures = zip(
         np.split(positions.detach().cpu().double().numpy(), ends),
@@ -146,12 +185,12 @@ def _one_by_one(
         strict=True,
     )
     pairs, images, counts, start = [], [], [], 0
-    for places, vectors, repeated in structures:
-        found, shifts = _search(places, cutoff, vectors, repeated)
+    for coordinates, vectors, repeated in structures:
+        found, offsets = _search(coordinates, cutoff, vectors, repeated)
         pairs.append(found + start)
-        images.append(shifts)
-        counts.append(len(shifts))
-        start += len(places)
+        images.append(offsets)
+        counts.append(len(offsets))
+        start += len(coordinates)
     device = positions.device
     shifted = torch.from_numpy(np.concatenate(images)).to(device, cell.dtype) if periodic else None
     return Neighbors(
@@ -164,38 +203,44 @@ def _one_by_one(
 def _search(
     positions: np.ndarray, cutoff: float, cell: np.ndarray, pbc: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``pairs (2, n_pairs)`` int64 and ``images (n_pairs, 3)`` of one structure, each pair once."""
+    """Return ``pairs (2, n_pairs)`` int64 and ``images (n_pairs, 3)`` float64 of one structure."""
     from matscipy.neighbours import neighbour_list
 
     if not len(positions):
         return np.zeros((2, 0), np.int64), np.zeros((0, 3))
     vectors = _complete(cell, pbc, positions)
+    # Without periodicity the cell must hold all atoms, so that its origin moves below the lowest.
     first, second, images = neighbour_list(
         "ijS", positions=positions, cell=vectors, pbc=pbc, cutoff=float(cutoff),
         cell_origin=None if pbc.any() else positions.min(0) - 0.5,
     )  # fmt: skip
-    # It lists each pair both ways. Kept is the one whose first atom comes first; of an atom and an
-    # image of itself, the one whose first shift that is not zero is positive.
+    # matscipy lists each pair in both directions, and consumers expect it once. Keep the direction
+    # from the lower to the higher index. An atom and an image of itself have equal indices, and
+    # the images of the two directions are opposite: keep the one whose leading entry is positive.
     kept = (first < second) | ((first == second) & (_leading_sign(images) > 0))
     first, second, images = first[kept], second[kept], images[kept]
+    # The order of the dense search, which networks rely on, made unique by the images.
     order = np.lexsort((*images.T[::-1], first, second))
     return np.stack([first, second]).astype(np.int64)[:, order], images[order].astype(float)
 
 
 def _leading_sign(images: np.ndarray) -> np.ndarray:
-    """``(n,)``: the sign of the first entry of each row that is not 0."""
-    at = (images != 0).argmax(1)
+    """Return ``(n,)``, the sign of the first entry that is not 0 of each row ``(n, 3)``."""
+    at = (images != 0).argmax(1)  # the first True
     signs: np.ndarray = np.sign(images[np.arange(len(images)), at])
     return signs
 
 
 def _complete(cell: np.ndarray, pbc: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The cell with vectors along which nothing is repeated replaced by some that hold all atoms.
+    """Return a full cell ``(3, 3)`` in Å for a structure periodic along some or no vectors.
 
-    They are at right angles to the others; no image lies along them, so that any will do.
+    matscipy needs three independent vectors, also where the structure has fewer or where those of
+    directions that are not periodic are zero. Vectors that are not periodic are replaced by
+    orthogonal ones that are long enough to hold all atoms; as no image lies along them, their
+    direction does not matter.
     """
     vectors = np.where(pbc[:, None], cell, 0.0)
-    basis = np.linalg.svd(vectors)[2]  # the last rows span what the periodic vectors do not
+    basis = np.linalg.svd(vectors)[2]  # its last rows span the complement of the periodic vectors
     extent = np.ptp(positions, axis=0).max() + 1.0
     for row, direction in zip(np.flatnonzero(~pbc), basis[int(pbc.sum()) :], strict=True):
         vectors[row] = direction * (np.linalg.norm(np.ptp(positions, axis=0)) + extent)

@@ -1,4 +1,4 @@
-"""Energy models: one interface, several physics."""
+"""Energy models: machine-learned, semiempirical and ASE calculators behind one interface."""
 
 from molrl.energy.counting import CountedEnergy
 from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted

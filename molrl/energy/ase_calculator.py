@@ -20,18 +20,23 @@ Results = dict[str, np.ndarray]
 
 
 class ASEEnergy(EnergyModel):
-    """Energies of molecules and crystals one by one, from an ASE calculator.
+    """An energy model that calls an ASE calculator for one molecule or crystal after another.
 
-    Charge and multiplicity reach the calculator in both ways that calculators read them: in
+    Charge and multiplicity are passed in both ways that calculators read them: as
     ``atoms.info["charge"]`` and ``atoms.info["spin"]``, and as the sums of the initial charges and
-    of the initial magnetic moments. What the calculator raises for a molecule is the reason of its
-    failure.
+    of the initial magnetic moments. An exception that the calculator raises for a molecule becomes
+    the reason of its failure.
 
     Args:
-        calculator: the calculator; it is called for the energy, and for forces and properties where
-            they are asked for.
-        elements: the atomic numbers it knows; all if None, and those whose isolated atom has no
-            energy are found out where they are needed.
+        calculator: computes the energy, and forces, stress and properties where requested.
+        elements: the atomic numbers it knows; all, if None. An element whose isolated atom has no
+            energy is then found when its energy is needed.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> from ase.calculators.emt import EMT
+        >>> ASEEnergy(EMT()).evaluate(molecule("N2"), forces=True).forces.shape
+        torch.Size([2, 3])
     """
 
     takes_cells = True
@@ -41,28 +46,28 @@ class ASEEnergy(EnergyModel):
         self.calculator = calculator
         every = range(1, len(chemical_symbols))
         self.elements = tuple(every if elements is None else sorted(set(elements)))
-        further = [name for name in calculator.implemented_properties if _is_of_molecules(name)]
+        further = [name for name in calculator.implemented_properties if _is_further(name)]
         stress = ["stress"] if "stress" in calculator.implemented_properties else []
         self.implemented_properties = ("energy", "forces", *stress, *further)
         self._atoms = _AtomEnergies(self)
 
     @property
     def hash(self) -> str:
-        """Names the calculator's class and parameters; what else it holds cannot be seen."""
+        """A hash of the calculator's class and parameters; other state is not included."""
         kind = type(self.calculator)
         parameters = sorted(getattr(self.calculator, "parameters", {}).items())
         text = f"{kind.__module__}.{kind.__qualname__} {parameters!r}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def atom_energies(self) -> Mapping[int, float]:
-        """The energy of one isolated atom of each element in its ground state, eV; NaN for none.
+        """Return the energy of one isolated atom of each element in its ground state, eV.
 
-        Each is computed when it is looked up.
+        Each is computed when it is first looked up; NaN where the calculator fails.
         """
         return self._atoms
 
     def atom_faults(self) -> Counter[str]:
-        """None: an atom without an energy is one that the calculator does not know."""
+        """Return no faults: an atom without an energy is an element the calculator lacks."""
         return Counter()
 
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
@@ -72,10 +77,10 @@ class ASEEnergy(EnergyModel):
         for i, atoms in enumerate(_images(molecules)):
             try:
                 results.append(self._results(atoms, names))
-            except Exception as error:  # each calculator raises its own kinds
+            except Exception as error:  # each calculator raises its own exception types
                 failures[i] = " ".join(f"{self.name}: {type(error).__name__}: {error}".split())
                 results.append({name: _filled(name, len(atoms), np.nan) for name in names})
-        found = {name: _joined(name, [r[name] for r in results]) for name in names}
+        found = {name: _join(name, [r[name] for r in results]) for name in names}
         found = {name: tensor.to(molecules.device) for name, tensor in found.items()}
         return EnergyOutput(
             energy=found["energy"],
@@ -86,18 +91,20 @@ class ASEEnergy(EnergyModel):
         )
 
     def _results(self, atoms: Atoms, names: Sequence[str]) -> Results:
+        """Compute properties of one molecule as float64 arrays; NaN for stress without a cell."""
         if not len(atoms):
             return {name: _filled(name, 0, 0.0) for name in names}
         without = ["stress"] if "stress" in names and not atoms.pbc.all() else []
-        # The energy last: it comes with all else, from one calculation.
-        asked = [name for name in reversed(names) if name not in without]
-        found = {name: self.calculator.get_property(name, atoms) for name in asked}
+        # The energy last: it comes with the others from one calculation, whereas requested first
+        # it may start a calculation without forces, and they then a second one.
+        requested = [name for name in reversed(names) if name not in without]
+        found = {name: self.calculator.get_property(name, atoms) for name in requested}
         found |= {name: _filled(name, len(atoms), np.nan) for name in without}
         return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
 
 class _AtomEnergies(Mapping[int, float]):
-    """Energies of isolated atoms, each computed once, when it is looked up."""
+    """The energies of isolated atoms, each computed when it is first looked up."""
 
     def __init__(self, model: ASEEnergy) -> None:
         self._model = model
@@ -118,8 +125,8 @@ class _AtomEnergies(Mapping[int, float]):
         return len(self._model.elements)
 
 
-def _is_of_molecules(name: str) -> bool:
-    """Whether a property is an array of numbers that needs no cell, and no part of the contract."""
+def _is_further(name: str) -> bool:
+    """Return whether a property is a float array without a field in :class:`EnergyOutput`."""
     if name in ("energy", "forces", "stress", "stresses") or name not in all_outputs:
         return False
     output = all_outputs[name]
@@ -127,7 +134,7 @@ def _is_of_molecules(name: str) -> bool:
 
 
 def _images(molecules: MoleculeBatch) -> Iterator[Atoms]:
-    """ASE atoms that carry charge and multiplicity as calculators read them."""
+    """Yield ASE atoms that carry charge and multiplicity as calculators read them."""
     states = zip(molecules.charge.tolist(), molecules.spin.tolist(), strict=True)
     for atoms, (charge, spin) in zip(molecules.to_ase(), states, strict=True):
         atoms.info |= {"charge": charge, "spin": spin}
@@ -139,18 +146,19 @@ def _images(molecules: MoleculeBatch) -> Iterator[Atoms]:
 
 
 def _filled(name: str, n_atoms: int, value: float) -> np.ndarray:
+    """Return an array of one value, of the shape of a property of a molecule."""
     shape = [n_atoms if n == "natoms" else n for n in all_outputs[name].shapespec]
     return np.full(shape, value)
 
 
-def _joined(name: str, values: Sequence[np.ndarray]) -> Tensor:
-    """One tensor of all molecules: atoms one after the other, else one row a molecule."""
-    nothing = _filled(name, 0, 0.0)
+def _join(name: str, values: Sequence[np.ndarray]) -> Tensor:
+    """Concatenate a property of atoms, or stack a property of molecules, over all molecules."""
+    empty = _filled(name, 0, 0.0)  # has the shape even where there are no molecules
     if "natoms" in all_outputs[name].shapespec:
-        return torch.from_numpy(np.concatenate([nothing, *values]))
-    return torch.from_numpy(np.reshape(values, (len(values), *nothing.shape)).astype(np.float64))
+        return torch.from_numpy(np.concatenate([empty, *values]))
+    return torch.from_numpy(np.reshape(values, (len(values), *empty.shape)).astype(np.float64))
 
 
 def _from_voigt(stress: Tensor) -> Tensor:
-    """``(n, 3, 3)`` of the ``(n, 6)`` that ASE gives: xx, yy, zz, yz, xz, xy."""
+    """Return ``(n, 3, 3)`` from ASE's Voigt order ``(n, 6)``: xx, yy, zz, yz, xz, xy."""
     return stress[:, [[0, 5, 4], [5, 1, 3], [4, 3, 2]]]

@@ -1,4 +1,4 @@
-"""Counts of what one user of an energy model asked it, whoever else asks the same model."""
+"""A wrapper that counts the evaluations of one user of a shared energy model."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,23 +10,27 @@ from molrl.molecules import MoleculeBatch
 
 
 class CountedEnergy(EnergyModel):
-    """An energy model that counts what is asked through it.
+    """An energy model that counts the evaluations made through it.
 
-    A process holds one model of each name, which many environments and generators share; each
-    counts through a wrapper of its own.
+    A process holds one model of each name, which environments and generators share; each of them
+    counts through its own wrapper.
 
     Args:
-        model: the model that answers.
+        model: the model that is evaluated.
 
     Attributes:
         model: the same.
         calls: how many times :meth:`evaluate` was called.
-        evaluations: how many molecules were evaluated in all.
-        faults: how often each thing went wrong on the way, failed energies among them.
+        evaluations: how many molecules were evaluated in total.
+        faults: how often each kind of fault occurred, failed energies included.
 
     Example:
-        >>> model = CountedEnergy(molrl.load_energy("mace"))  # doctest: +SKIP
-        >>> model.evaluate(molecules).energy, model.evaluations  # doctest: +SKIP
+        >>> from ase.build import molecule
+        >>> from molrl import load_energy
+        >>> model = CountedEnergy(load_energy("mace"))
+        >>> output = model.evaluate([molecule("H2O"), molecule("CH4")])
+        >>> model.calls, model.evaluations
+        (1, 2)
     """
 
     def __init__(self, model: EnergyModel) -> None:
@@ -69,14 +73,14 @@ class CountedEnergy(EnergyModel):
 
     @property
     def hash(self) -> str:
-        """The hash of the model."""
+        """The hash of the wrapped model."""
         return self.model.hash
 
     def atom_energies(self) -> Mapping[int, float]:
-        """The energies of the model's isolated atoms, eV.
+        """Return the energies of the model's isolated atoms, eV.
 
-        They are computed once for all users, and so no evaluation of any; what went wrong on the
-        way is among the faults of each that relies on them.
+        They are computed once for all users, so they count as an evaluation of none; faults of that
+        computation are counted for each user that calls this method.
         """
         if not self._relies_on_atoms:
             self._relies_on_atoms = True
@@ -84,9 +88,9 @@ class CountedEnergy(EnergyModel):
         return self.model.atom_energies()
 
     def atom_faults(self) -> Counter[str]:
-        """The faults on the way to the energies of the isolated atoms."""
+        """Return how often each kind of fault occurred while computing the atoms' energies."""
         return self.model.atom_faults()
 
     def close(self) -> None:
-        """Close the model, which others may use too."""
+        """Close the wrapped model, which other wrappers may share."""
         self.model.close()

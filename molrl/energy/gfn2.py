@@ -8,11 +8,20 @@ from importlib.metadata import version
 
 from molrl.energy.semiempirical import SemiempiricalEnergy
 
-MAX_ITERATIONS = 120  # what has not converged by then does not converge at 250
+MAX_ITERATIONS = 120  # an SCF that has not converged by then does not converge within 250 either
 
 
 class GFN2Energy(SemiempiricalEnergy):
-    """GFN2-xTB at 300 K electronic temperature; see :class:`SemiempiricalEnergy`."""
+    """GFN2-xTB at 300 K electronic temperature; see :class:`SemiempiricalEnergy`.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> model = GFN2Energy(n_workers=1)
+        >>> output = model.evaluate(molecule("H2O"), properties=["dipole"])
+        >>> output.energy.item(), output.properties["dipole"].shape  # doctest: +ELLIPSIS
+        (-137.9..., torch.Size([1, 3]))
+        >>> model.close()
+    """
 
     implemented_properties = ("energy", "forces", "dipole")
     name = "gfn2"
@@ -21,7 +30,7 @@ class GFN2Energy(SemiempiricalEnergy):
 
     @property
     def hash(self) -> str:
-        """Names the method, its settings and the library's version."""
+        """A hash of the method, its settings and the version of tblite."""
         text = f"GFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""The interface of every energy model, with every shape written down."""
+"""The interface of every energy model, and what an evaluation returns."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -14,20 +14,24 @@ from torch import Tensor
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
-_OUTPUTS = ("energy", "forces", "stress")  # which have fields of their own
-NO_ENERGY = "molecule without an energy"  # among the faults
+_OUTPUTS = ("energy", "forces", "stress")  # properties that have a field in EnergyOutput
+NO_ENERGY = "molecule without an energy"  # a key of EnergyOutput.faults
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of one evaluation besides the energy.
+    """What an evaluation must compute besides the energy.
 
     Attributes:
-        forces: on each atom.
-        stress: of each cell.
-        descriptors: features of each atom.
-        uncertainty: of each atom and molecule, where the model offers it.
-        properties: further ones, under ASE's names.
+        forces: the forces on each atom.
+        stress: the stress of each cell.
+        descriptors: invariant features of each atom.
+        uncertainty: the uncertainty of each atom and molecule, where the model offers it.
+        properties: further properties, under ASE's names.
+
+    Example:
+        >>> Wanted(forces=True, properties=("dipole",)).stress
+        False
     """
 
     forces: bool = False
@@ -39,24 +43,31 @@ class Wanted:
 
 @dataclass
 class EnergyOutput:
-    """What :meth:`EnergyModel.evaluate` returns. All tensors are detached.
+    """The result of :meth:`EnergyModel.evaluate`. All tensors are detached.
 
     Attributes:
         energy: ``(n_molecules,)`` float64, eV, total energy of the model; NaN where it failed.
-        forces: ``(n_atoms_total, 3)`` float64, eV/Å, or None where not asked.
+        forces: ``(n_atoms_total, 3)`` float64, eV/Å; None unless requested.
         stress: ``(n_molecules, 3, 3)`` float64, eV/Å³, derivative of the energy with the strain
-            over the volume; NaN for what has no cell of three dimensions; or None where not asked.
-        descriptors: ``(n_atoms_total, n_features)`` invariant features of each atom, or None.
-        uncertainty: ``(n_molecules,)`` float64, how unusual each molecule is to the model, or None
-            where not asked or not to be had; for MACE on the scale of
-            :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`.
-        atom_uncertainty: ``(n_atoms_total,)`` float64, the same of each atom, or None.
-        properties: name to tensor of each further property that was asked for, under ASE's names
-            and in ASE's units ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``
-            or, of a property of atoms, ``(n_atoms_total, ...)``; NaN where it failed.
+            over the volume; NaN for structures that are not periodic in three dimensions; None
+            unless requested.
+        descriptors: ``(n_atoms_total, n_features)`` floating, invariant features of each atom;
+            None unless requested.
+        uncertainty: ``(n_molecules,)`` float64, out-of-distribution score of each molecule, for
+            networks on the scale of
+            :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`; None unless
+            requested and available.
+        atom_uncertainty: ``(n_atoms_total,)`` float64, the same score of each atom; None likewise.
+        properties: tensor of each further property requested, under ASE's names and in ASE's units
+            ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``, or
+            ``(n_atoms_total, ...)`` for a property of atoms; NaN where it failed.
         failures: index of each molecule whose energy failed, with the reason.
-        faults: how often each thing went wrong on the way to these energies, whether it was put
-            right (a worker replaced, a batch halved) or is among the failures.
+        faults: how often each kind of fault occurred during the evaluation, whether it was
+            recovered from (a worker replaced, a batch halved) or is among the failures.
+
+    Example:
+        >>> EnergyOutput(torch.zeros(2), failures={1: "SCF not converged"}).forces is None
+        True
     """
 
     energy: Tensor
@@ -71,22 +82,36 @@ class EnergyOutput:
 
 
 class EnergyModel(ABC):
-    """An energy of molecules, evaluated in one batch.
+    """An energy function of molecules, evaluated in batches.
 
-    A model is a function: it keeps no state that changes an answer. Molecules without atoms have
-    energy 0. A molecule whose energy cannot be had (SCF not converged, not a finite number) gets
-    NaN and a reason in ``failures``; the others are not touched by it.
+    A model keeps no state that changes its results. Molecules without atoms have energy 0. A
+    molecule whose energy fails (SCF not converged, not a finite number) gets NaN and a reason in
+    ``failures``; the other molecules are not affected.
 
     To add a model, define ``name``, ``elements``, ``hash`` and :meth:`_evaluate`.
 
     Attributes:
-        implemented_properties: what :meth:`evaluate` gives, under ASE's names.
-        takes_cells: whether it knows periodic cells; one that does not refuses them.
-        conservative: whether its forces are the derivatives of its energy.
-        name: what it is loaded by.
+        implemented_properties: what :meth:`evaluate` can compute, under ASE's names.
+        takes_cells: whether it accepts periodic structures.
+        conservative: whether its forces are the negative gradient of its energy.
+        name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
-        device: where it computes.
-        offers_uncertainty: whether :meth:`evaluate` can say how unsure it is.
+        device: the device it computes on.
+        offers_uncertainty: whether :meth:`evaluate` can return uncertainties.
+
+    Example:
+        >>> class SpringEnergy(EnergyModel):
+        ...     name = hash = "spring"
+        ...     elements = (1, 6, 7, 8)
+        ...
+        ...     def _evaluate(self, molecules, wanted):
+        ...         neighbors = molecules.neighbors(2.0)
+        ...         springs = (molecules.distances(neighbors) - 1.0).double() ** 2
+        ...         of_atoms = torch.zeros(len(molecules.numbers), dtype=torch.float64)
+        ...         of_atoms = of_atoms.index_add(0, neighbors.pairs[0], springs)
+        ...         return EnergyOutput(molecules.sum_atoms(of_atoms))
+        >>> SpringEnergy().evaluate(Atoms("H2", [[0, 0, 0], [0, 0, 1.5]])).energy
+        tensor([0.2500], dtype=torch.float64)
     """
 
     implemented_properties: tuple[str, ...] = ("energy", "forces")
@@ -107,36 +132,43 @@ class EnergyModel(ABC):
         uncertainty: bool = False,
         properties: Sequence[str] = (),
     ) -> EnergyOutput:
-        """Evaluate the energies of all molecules in one batch, and what else is asked for.
+        """Compute the energies of all molecules in one batch, and what else is requested.
 
         Args:
             molecules: a batch on any device, or ASE atoms.
-            forces: also return forces.
-            stress: also return the stress of each cell.
-            descriptors: also return descriptors.
-            uncertainty: also return uncertainties, where the model offers them.
-            properties: what else to return, of ``implemented_properties``.
+            forces: also compute forces.
+            stress: also compute the stress of each cell.
+            descriptors: also compute descriptors.
+            uncertainty: also compute uncertainties, where the model offers them.
+            properties: further properties to compute, of ``implemented_properties``.
+
+        Returns:
+            Energies and the requested quantities, on the device of the model or of the batch.
 
         Raises:
-            InputError: if the molecules are something else, a coordinate is not finite, two atoms
-                are in one place, one is periodic and the model takes no cells, or an element or a
-                property is not known to the model.
+            InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
+                one place, a structure is periodic and the model takes no cells, or the model does
+                not know an element or a property.
 
         Example:
-            >>> output = molrl.load_energy("mace").evaluate(ase.build.molecule("H2O"), forces=True)
+            >>> import molrl
+            >>> from ase.build import molecule
+            >>> output = molrl.load_energy("mace").evaluate(molecule("H2O"), forces=True)
             >>> output.energy.shape, output.forces.shape
             (torch.Size([1]), torch.Size([3, 3]))
         """
         self.check_properties(properties)
         if stress and "stress" not in self.implemented_properties:
-            raise InputError(f"{self.name} has no stress")
+            known = ", ".join(self.implemented_properties)
+            raise InputError(f"{self.name} does not compute stress; it computes: {known}")
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
         if not self.takes_cells:
             molecules.require_molecules(f"energy model {self.name!r}")
         molecules = self._checked(molecules)
-        unsure = uncertainty and self.offers_uncertainty
-        wanted = Wanted(forces, stress, descriptors or unsure, unsure, tuple(properties))
+        scored = uncertainty and self.offers_uncertainty
+        # Uncertainties are computed from the descriptors.
+        wanted = Wanted(forces, stress, descriptors or scored, scored, tuple(properties))
         output = self._evaluate(molecules, wanted)
         if not descriptors:
             output.descriptors = None
@@ -148,26 +180,38 @@ class EnergyModel(ABC):
         return output
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
-        """The molecules where :meth:`_evaluate` wants them, if it can work on them."""
+        """Check the molecules, and return them on the device that :meth:`_evaluate` expects."""
         return molecules.check(self.elements)
 
     @abstractmethod
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
-        """Do the work of :meth:`evaluate` on a checked batch, some molecules maybe empty."""
+        """Evaluate a checked batch.
+
+        Args:
+            molecules: of known elements; some may have no atoms.
+            wanted: what to compute besides the energy.
+
+        Returns:
+            ``energy`` and what is wanted, detached; an energy that is not finite is reported as a
+            failure by :meth:`evaluate`.
+        """
 
     def check_properties(self, properties: Sequence[str]) -> None:
-        """Check that :meth:`evaluate` gives each of the properties.
+        """Check that :meth:`evaluate` can compute some properties.
+
+        Args:
+            properties: ASE's names, except energy, forces and stress.
 
         Raises:
-            InputError: if it does not give one.
+            InputError: if one is unknown to the model.
         """
         further = [p for p in self.implemented_properties if p not in _OUTPUTS]
         if isinstance(properties, str):
-            raise InputError(f"properties are a list such as ['dipole'], not {properties!r}")
+            raise InputError(f"properties must be a list such as ['dipole'], not {properties!r}")
         for name in properties:
             if not further:
                 raise InputError(
-                    f"{self.name} has no property {name!r}; it has none but its energy"
+                    f"{self.name} has no property {name!r}; it computes no further properties"
                 )
             if name not in further:
                 raise InputError(
@@ -177,14 +221,14 @@ class EnergyModel(ABC):
     @property
     @abstractmethod
     def hash(self) -> str:
-        """A short hash that names the physics: equal if and only if the energies are."""
+        """A short hash of the method and its parameters: equal if and only if the energies are."""
 
     def atom_energies(self) -> Mapping[int, float]:
-        """The energy of one isolated atom of each known element, eV; computed once."""
+        """Return the energy of one isolated atom of each known element, eV; computed once."""
         return self._atoms_and_faults[0]
 
     def atom_faults(self) -> Counter[str]:
-        """How often each thing went wrong on the way to :meth:`atom_energies`."""
+        """Return how often each kind of fault occurred while computing :meth:`atom_energies`."""
         return self._atoms_and_faults[1]
 
     @cached_property
@@ -193,10 +237,13 @@ class EnergyModel(ABC):
         return dict(zip(self.elements, output.energy.tolist(), strict=True)), output.faults
 
     def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:
-        """``(n_molecules,)`` float64, eV: the energies of the isolated atoms, summed.
+        """Sum the energies of the isolated atoms of each molecule.
 
         Args:
             molecules: of elements that the model knows.
+
+        Returns:
+            ``(n_molecules,)`` float64, eV.
         """
         known, numbers = self.atom_energies(), molecules.numbers
         present = numbers.unique().tolist()  # type: ignore[no-untyped-call]  # untyped in torch
@@ -206,8 +253,8 @@ class EnergyModel(ABC):
         return molecules.sum_atoms(table.to(numbers.device)[numbers])
 
     def _isolated_atoms(self) -> MoleculeBatch:
-        """One atom of each known element, of the lowest spin, as molecules are by default."""
+        """Return one atom of each known element, of the lowest spin."""
         return MoleculeBatch.from_arrays((np.array([z]), np.zeros((1, 3))) for z in self.elements)
 
-    def close(self) -> None:  # noqa: B027 - most models hold nothing
-        """Give back what the model holds (worker processes)."""
+    def close(self) -> None:  # noqa: B027 - a no-op for models without resources
+        """Release the resources of the model, such as worker processes."""

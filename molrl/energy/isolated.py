@@ -11,10 +11,20 @@ from molrl.molecules import MoleculeBatch
 
 
 def ground_state_atoms(elements: Iterable[int]) -> MoleculeBatch:
-    """One neutral atom of each element, of its ground state's multiplicity.
+    """Return one neutral atom of each element with the multiplicity of its ground state.
 
-    The multiplicity is that of ASE's table of magnetic moments; the lowest that the number of
-    electrons allows, where the table has none.
+    The multiplicity comes from ASE's table of magnetic moments; where the table has none or an
+    impossible one, it is the lowest that the number of electrons allows.
+
+    Args:
+        elements: atomic numbers.
+
+    Returns:
+        One molecule of one atom per element, in the order given.
+
+    Example:
+        >>> ground_state_atoms([1, 6, 7]).spin
+        tensor([2, 3, 4])
     """
     atoms = MoleculeBatch.from_arrays((np.array([z]), np.zeros((1, 3))) for z in elements)
     numbers = atoms.numbers.numpy()

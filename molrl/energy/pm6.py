@@ -9,18 +9,26 @@ from importlib.metadata import PackageNotFoundError, version
 from molrl.energy.semiempirical import SemiempiricalEnergy
 from molrl.errors import InputError
 
-MAX_ITERATIONS = 128  # MolGym's
+MAX_ITERATIONS = 128  # of the SCF, as in MolGym
 
 
 class PM6Energy(SemiempiricalEnergy):
-    """PM6, unrestricted, as MolGym is paid by; see :class:`SemiempiricalEnergy`.
+    """Unrestricted PM6, the energy of MolGym's reward; see :class:`SemiempiricalEnergy`.
+
+    Args:
+        n_workers: processes; one per core available to this process, if None.
+        seconds: time limit of one attempt at a molecule; each is tried twice.
 
     Raises:
         InputError: if ``scine-sparrow`` is not installed.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> PM6Energy().evaluate(molecule("H2O"), forces=True).energy  # doctest: +SKIP
     """
 
     name = "pm6"
-    # Sparrow has no parameters for lanthanides; the lone atoms of Tc and Lu do not converge.
+    # Sparrow has no parameters for lanthanides; the isolated atoms of Tc and Lu do not converge.
     elements = (*range(1, 43), *range(44, 58), *range(72, 84))
     worker = "pm6_worker.py"
 
@@ -29,14 +37,14 @@ class PM6Energy(SemiempiricalEnergy):
             self._version = version("scine-sparrow")
         except PackageNotFoundError:
             raise InputError(
-                "energy model 'pm6' needs scine-sparrow, which there is for Python 3.11 and 3.12: "
+                "energy model 'pm6' needs scine-sparrow, available for Python 3.11 and 3.12: "
                 "pip install 'molrl[pm6]'"
             ) from None
         super().__init__(n_workers, seconds)
 
     @property
     def hash(self) -> str:
-        """Names the method, its settings and the library's version."""
+        """A hash of the method, its settings and the version of Sparrow."""
         text = f"PM6 sparrow {self._version} {MAX_ITERATIONS}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""The work of one process of the PM6 pool; imports NumPy and SCINE only."""
+"""PM6 single points for a process of :class:`molrl.energy.pool.Pool`; imports NumPy and SCINE."""
 
 import numpy as np
 import scine_sparrow  # noqa: F401 - registers its calculators with scine_utilities
@@ -6,21 +6,24 @@ import scine_utilities as scine
 
 _CALCULATOR = scine.core.ModuleManager.get_instance().get("calculator", "PM6")
 _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradients])
-_MIXERS = ("diis", "ediis_diis", "fock_simple")  # the next where the one before does not converge
+_MIXERS = ("diis", "ediis_diis", "fock_simple")  # tried in turn until the SCF converges
 _CALCULATOR.log = scine.core.Log.silent()
 
 
 def work(
     numbers: np.ndarray, positions: np.ndarray, charge: int, spin: int, max_iterations: int
 ) -> tuple[float, np.ndarray] | str:
-    """Energy in Hartree and gradient ``(n, 3)`` in Hartree/Bohr, or why there is none.
+    """Compute the energy and gradient of a molecule.
 
     Args:
         numbers: ``(n,)`` atomic numbers.
         positions: ``(n, 3)`` Bohr.
         charge: total charge, e.
-        spin: multiplicity.
+        spin: multiplicity 2S + 1.
         max_iterations: of the SCF.
+
+    Returns:
+        Energy in Hartree and gradient ``(n, 3)`` in Hartree/Bohr; or, in one line, why it failed.
     """
     elements = [scine.ElementInfo.element(int(number)) for number in numbers]
     try:
@@ -34,5 +37,5 @@ def work(
             if result.successful_calculation:
                 return float(result.energy), np.array(result.gradients)
         return "PM6: the SCF did not converge"
-    except Exception as error:  # SCINE raises its own kinds for bad input and for the SCF
+    except Exception as error:  # SCINE has its own exceptions for bad input and for the SCF
         return f"PM6: {error}".splitlines()[0]

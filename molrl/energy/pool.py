@@ -1,4 +1,4 @@
-"""A pool of worker processes that start once, are replaced when they fail, and end with us."""
+"""A pool of worker processes that survives workers that crash, hang or raise."""
 
 import contextlib
 import os
@@ -21,18 +21,18 @@ __all__ = ["DIED", "HUNG", "RAISED", "Pool", "cores_of_this_rank"]
 
 _SCRIPT = Path(pool_worker.__file__)
 _CHUNK = 16
-_START = 60.0  # s that a worker may take to load, beyond the time of its first task
+_START = 60.0  # s that a worker may take to load, in addition to the time of its first task
 DIED, HUNG = "worker died", "worker hung"
 
 
 @dataclass
 class _Worker:
-    """A process, and what it is busy with.
+    """A worker process and its unfinished tasks.
 
     Attributes:
         process: the process.
-        tasks: indices of the tasks it was given and has not answered, in their order.
-        deadline: monotonic seconds by which the next answer must be here.
+        tasks: indices of the tasks that it was sent and has not answered, in order.
+        deadline: monotonic time, s, by which its next answer must arrive.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -41,19 +41,30 @@ class _Worker:
 
 
 class Pool:
-    """Processes that apply the function ``work`` of one module to tasks.
+    """A pool of processes that apply the function ``work`` of one module to tasks.
 
-    The module is loaded from its file, so that a worker imports what the module imports and no
-    more. A task whose worker dies, raises or hangs is tried once more, by itself, in a new worker;
-    if it fails again its result is the reason. A worker dies with its parent, even when it hangs.
+    The module is loaded from its file, so that a worker imports what the module imports and
+    nothing else. A task whose worker dies, raises or hangs is tried once more, alone, in a new
+    worker; if it fails again, its result is the reason. Workers end with their parent, even those
+    that hang.
 
     Args:
-        worker: file of the module that holds ``work(*task)``.
+        worker: file of the module that defines ``work(*task)``.
         n_workers: how many processes.
-        seconds: a worker that takes longer for one task hangs.
+        seconds: time limit of a task, after which its worker counts as hung.
 
     Attributes:
         faults: how often workers died, hung or raised.
+
+    Example:
+        >>> import numpy as np
+        >>> from molrl.energy import xtb_worker
+        >>> pool = Pool(Path(xtb_worker.__file__), n_workers=1, seconds=60.0)
+        >>> helium = (np.array([2]), np.zeros((1, 3)), 0, 0, 100)
+        >>> ((energy, gradient, dipole),) = pool.map([helium])
+        >>> round(energy, 3)  # Hartree
+        -1.743
+        >>> pool.close()
     """
 
     def __init__(self, worker: Path, n_workers: int, seconds: float) -> None:
@@ -66,24 +77,31 @@ class Pool:
         self._finalizer = weakref.finalize(self, _end, self._workers)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy or a pickle is a pool with workers of its own."""
+        """Pickle or copy the pool as one with the same settings and new workers."""
         return Pool, (self._worker, self._n_workers, self._seconds)
 
     def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
-        """``work(*task)`` of every task, in order; a string is the reason of a failure.
+        """Compute ``work(*task)`` of every task.
+
+        Args:
+            tasks: the arguments of each call; they are pickled.
+
+        Returns:
+            The results in the order of the tasks; a string where a task failed, with the reason.
 
         Raises:
-            InputError: if the module cannot be loaded.
+            InputError: if the worker's module cannot be loaded.
         """
-        self._leave_to_parent()
+        self._drop_inherited_workers()
         try:
             return self._map(tasks)
-        except BaseException:  # an interrupt: what is still to come answers no later question
+        except BaseException:  # an interrupt: late answers must not be read by the next call
             for connection in [c for c, worker in self._workers.items() if worker.tasks]:
-                self._bury(connection)
+                self._kill(connection)
             raise
 
     def _map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
+        """Run the tasks in chunks, repeating once what fails, until each has a result."""
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
         todo = deque(list(range(i, min(i + size, len(tasks)))) for i in range(0, len(tasks), size))
@@ -109,11 +127,11 @@ class Pool:
                     todo.appendleft([first])
                 if worker.tasks:
                     todo.append(list(worker.tasks))
-                self._bury(connection)
+                self._kill(connection)
         return results
 
     def _hand_out(self, todo: deque[list[int]], tasks: list[tuple[Any, ...]]) -> None:
-        """Give chunks to idle workers, and to new ones as long as there are too few."""
+        """Send chunks to idle workers, and start workers up to their number."""
         while todo:
             idle = next((c for c, worker in self._workers.items() if not worker.tasks), None)
             if idle is None:
@@ -123,21 +141,23 @@ class Pool:
             worker = self._workers[idle]
             worker.tasks.extend(todo.popleft())
             worker.deadline = max(worker.deadline, time.monotonic() + self._seconds)
-            with contextlib.suppress(OSError):  # it died idle, and its pipe says so
+            with contextlib.suppress(OSError):  # it died idle: the closed pipe reports it
                 idle.send([tasks[i] for i in worker.tasks])
 
     def _answering(self) -> list[tuple[Connection, _Worker]]:
-        """The busy workers that have said something, died, or hang; waits for the first."""
+        """Wait for busy workers that answer, die or pass their deadline, and return them."""
         busy = {c: worker for c, worker in self._workers.items() if worker.tasks}
         earliest = min(worker.deadline for worker in busy.values())
-        said = wait(list(busy), max(0.0, earliest - time.monotonic()))
+        ready = wait(list(busy), max(0.0, earliest - time.monotonic()))
         now = time.monotonic()
-        return [(c, w) for c, w in busy.items() if c in said or now > w.deadline]
+        return [(c, w) for c, w in busy.items() if c in ready or now > w.deadline]
 
     def _start(self) -> Connection:
+        """Start a worker and return our end of its pipe."""
         ours, theirs = Pipe()
         process = subprocess.Popen(
-            # -P, lest a module beside the script is taken for one of a library with its name.
+            # -P keeps the script's folder off the import path, where its modules would shadow
+            # those of libraries with the same name.
             [sys.executable, "-P", str(_SCRIPT), str(theirs.fileno()), str(self._worker)],
             env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
@@ -147,15 +167,16 @@ class Pool:
         self._workers[ours] = _Worker(process, deadline=time.monotonic() + _START + self._seconds)
         return ours
 
-    def _leave_to_parent(self) -> None:
-        """In a fork, let go of the workers: two processes on one pipe would mix up answers."""
+    def _drop_inherited_workers(self) -> None:
+        """Drop the parent's workers in a forked process: a shared pipe would mix up answers."""
         if self._owner != os.getpid():
             for connection in self._workers:
                 connection.close()
             self._workers.clear()
             self._owner = os.getpid()
 
-    def _bury(self, connection: Connection) -> None:
+    def _kill(self, connection: Connection) -> None:
+        """Kill a worker and forget it."""
         worker = self._workers.pop(connection)
         connection.close()
         worker.process.kill()
@@ -167,7 +188,7 @@ class Pool:
 
 
 def cores_of_this_rank() -> int:
-    """How many cores each of the ranks on this machine may take, at least 1."""
+    """Return how many cores each of the ranks on this machine may use, at least 1."""
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     return max(1, _usable_cores() // ranks)
 
@@ -179,7 +200,7 @@ def _usable_cores() -> int:
 
 
 def _inheriting(connection: Connection) -> dict[str, Any]:
-    """Options of ``Popen`` with which a child gets one connection of ours, and no other."""
+    """Return options of ``Popen`` that let the child inherit this connection and no other."""
     if sys.platform == "win32":
         os.set_handle_inheritable(connection.fileno(), True)
         handles = {"handle_list": [connection.fileno()]}
@@ -188,7 +209,7 @@ def _inheriting(connection: Connection) -> dict[str, Any]:
 
 
 def _answer(connection: Connection, worker: _Worker) -> tuple[str, Any]:
-    """What a worker says, or what became of it."""
+    """Read the answer of a worker as its kind and content, or what went wrong with it."""
     if not connection.poll():
         return HUNG, "no answer in time"
     try:
@@ -201,6 +222,7 @@ def _answer(connection: Connection, worker: _Worker) -> tuple[str, Any]:
 
 
 def _end(workers: dict[Connection, _Worker]) -> None:
+    """End all workers: close their pipes, and kill those that do not exit within 2 s."""
     while workers:
         connection, worker = workers.popitem()
         connection.close()

@@ -1,7 +1,7 @@
 """The process of a worker of :class:`molrl.energy.pool.Pool`.
 
-It is run as a script, by its path, so that it imports the standard library and what the worker
-module imports, and nothing else of this package.
+It is run as a script by its path, so that it imports only the standard library and what the
+worker's module imports, and nothing else of this package.
 """
 
 import contextlib
@@ -30,24 +30,27 @@ Task = tuple[Any, ...]
 
 
 def main() -> None:
-    """Answer the parent until it has gone; its end of the pipe and the module are the arguments."""
+    """Serve the parent until it ends.
+
+    The command line holds the file descriptor or handle of the pipe and the worker module's file.
+    """
     for name in PARENTS_SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if sys.platform == "linux":
-        # The kernel ends even a worker whose library hangs and never lets go of the GIL.
+        # _listen cannot end a worker whose library hangs with the GIL held; the kernel can.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError):  # the parent has gone
+    with contextlib.suppress(OSError):  # the parent has ended
         serve(Connection(int(sys.argv[1])), sys.argv[2])
 
 
 def serve(connection: Connection, path: str) -> None:
-    """Load ``work`` and send an answer to each task that comes, until one raises.
+    """Load ``work`` and answer each task that is received, until one raises.
 
     Args:
-        connection: gives lists of tasks, and takes pairs of one of :data:`READY`, :data:`DONE`,
-            :data:`RAISED` or :data:`UNLOADABLE`, and an answer or a reason.
-        path: file of the module that holds ``work(*task)``.
+        connection: receives lists of tasks, and is sent pairs of :data:`READY`, :data:`DONE`,
+            :data:`RAISED` or :data:`UNLOADABLE` and an answer or a reason.
+        path: file of the module that defines ``work(*task)``.
     """
     try:
         work = load(path)
@@ -63,12 +66,12 @@ def serve(connection: Connection, path: str) -> None:
                 answer = work(*task)
             except Exception as error:
                 connection.send((RAISED, _one_line(error)))
-                return  # nobody knows what state it is in
+                return  # the state of its library is unknown
             connection.send((DONE, answer))
 
 
 def load(path: str) -> Callable[..., Any]:
-    """Return ``work`` of the module in a file."""
+    """Import the module in a file and return its function ``work``."""
     spec = importlib.util.spec_from_file_location("worker", path)
     assert spec is not None
     assert spec.loader is not None
@@ -79,8 +82,8 @@ def load(path: str) -> Callable[..., Any]:
 
 
 def _listen(connection: Connection, given: SimpleQueue[list[Task]]) -> None:
-    """Pass on what comes, and end the process with its parent, whatever it is busy with."""
-    code = 1  # of a task that cannot be unpickled
+    """Queue the tasks that are received, and end the process with its parent, even if busy."""
+    code = 1  # kept where a task cannot be unpickled
     try:
         while True:
             given.put(connection.recv())
@@ -91,6 +94,7 @@ def _listen(connection: Connection, given: SimpleQueue[list[Task]]) -> None:
 
 
 def _one_line(error: Exception) -> str:
+    """Format an exception on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 

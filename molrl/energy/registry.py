@@ -1,4 +1,4 @@
-"""Energy models by name."""
+"""The registry of energy models, and the function that loads one by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ from ase.calculators.calculator import BaseCalculator
 from molrl.energy.interface import EnergyModel
 from molrl.energy.networks.interface import NETWORKS
 from molrl.energy.networks.load import load_network, split_head
-from molrl.energy.uncertainty import beside
+from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError
 from molrl.registry import Registry, accepted, accepting
 from molrl.runs.weights import sha256
@@ -29,31 +29,44 @@ ENERGY_MODELS = Registry(
     },
 )
 
-# By name, device and trust: the sums of the files that a model came from, and the model.
+# Models by name, device and trust, each with the checksums of the files that it was loaded from.
 _LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel]] = {}
 
 
 def load_energy(
     name: str | EnergyModel | BaseCalculator = "mace", device: str = "auto", trust: bool = False
 ) -> EnergyModel:
-    """The energy model called ``name``. A process holds one of each.
+    """Load an energy model by name; a process holds one model of each name.
 
-    One that came from a file is loaded again when the file, or the mixture beside it, has changed.
+    A model from a file is loaded again when its weights or its uncertainty file has changed.
 
     Args:
-        name: ``"mace"``, ``"mace-small"``, ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (with
-            scine-sparrow); ``"mace:WEIGHTS.json"`` for weights that ``molrl energy fit`` or
-            ``molrl energy convert`` wrote, ``"mace:ANY.model"`` for a network that mace-torch
-            pickled; ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"`` and, after a
-            colon, one of their variants, for a foundation model, whose licences are in
-            :mod:`molrl.energy.mace_torch.foundations`; an ASE calculator; or a model, which is
-            returned as it is.
-        device: ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"``.
-        trust: whether a pickle that ``name`` is the path of may be loaded. It can run any code.
+        name: one of
+
+            * ``"mace"``, ``"mace-small"``: the shipped networks;
+            * ``"gfn2"``, ``"spgfn2"``, ``"pm6"`` (needs scine-sparrow): semiempirical methods;
+            * ``"mace:WEIGHTS.json"``, or another architecture before the colon: weights written by
+              ``molrl energy fit`` or ``molrl energy convert``;
+            * ``"mace:FILE.model"``: a network pickled by mace-torch, which needs ``trust``;
+            * ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"``, optionally with a
+              variant as in ``"mace-off:small"``: foundation models, whose licences are listed in
+              :mod:`molrl.energy.mace_torch.foundations`;
+            * an ASE calculator;
+            * an :class:`EnergyModel`, which is returned unchanged.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where one is available.
+        trust: whether the file in ``name`` may be a pickle, which can run any code.
+
+    Returns:
+        The model; the same object for the same arguments.
 
     Raises:
-        InputError: if there is no such model, device or weights file, or it is a pickle that is
+        InputError: if the model, device or weights file does not exist, or it is a pickle that is
             not trusted.
+
+    Example:
+        >>> load_energy("mace").elements
+        (1, 6, 7, 8, 9, 16)
+        >>> load_energy("mace-off:small", device="cuda")  # doctest: +SKIP
     """
     if isinstance(name, EnergyModel):
         return name
@@ -63,7 +76,7 @@ def load_energy(
         return ASEEnergy(name)
     if not isinstance(name, str):
         raise InputError(
-            f"an energy model is named by a string, or is an ASE calculator, not {name!r}"
+            f"an energy model must be a name, an EnergyModel or an ASE calculator, not {name!r}"
         )
     device = resolve_device(device)
     kind, colon, argument = name.partition(":")
@@ -81,7 +94,7 @@ def load_energy(
 
 
 def _factory(kind: str) -> Callable[..., EnergyModel]:
-    """What loads the models of a name: a function or a class of its own, or of a network's."""
+    """Return the function or class that loads models of a name: registered, or of a network."""
     if kind not in ENERGY_MODELS and kind in NETWORKS:
         return accepting("argument", "device")(partial(load_network, kind))
     factory: Callable[..., EnergyModel] = ENERGY_MODELS.load(kind)
@@ -89,24 +102,31 @@ def _factory(kind: str) -> Callable[..., EnergyModel]:
 
 
 def _sum_files(argument: str) -> str:
-    """The SHA-256 sums of the file that an argument names and of the mixture beside it, if any.
+    """Return the SHA-256 sums of a weights file and of its uncertainty file, where they exist.
 
-    A header of weights holds the sum of its tensors, so that theirs is in it.
+    Tensor files need no sum of their own: their JSON headers hold it.
     """
     if not argument:
         return ""
     path = Path(split_head(argument)[0])
     if not path.is_file():  # a variant of a foundation model, or for the factory to refuse
         return ""
-    files = [file for file in (path, beside(path)) if file.is_file()]
+    files = [file for file in (path, uncertainty_file(path)) if file.is_file()]
     return " ".join(sha256(file.read_bytes()) for file in files)
 
 
 def resolve_device(device: str) -> str:
-    """``"auto"`` resolved to what there is.
+    """Return the name of a PyTorch device, with ``"auto"`` replaced.
+
+    Args:
+        device: ``"auto"`` (a GPU where one is available), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
 
     Raises:
-        InputError: if a device is asked for that is not there.
+        InputError: if the device is unknown or not available.
+
+    Example:
+        >>> resolve_device("cpu")
+        'cpu'
     """
     import torch
 
@@ -114,12 +134,12 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if available else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise InputError(f"no device is called {device!r}; known are: auto, cpu, cuda")
+        raise InputError(f"unknown device {device!r}; known are: auto, cpu, cuda")
     name, _, index = device.partition(":")
     if ":" in device and not (index.isdecimal() and int(index) < max(1, torch.cuda.device_count())):
         raise InputError(
-            f"device {device!r} is not here; there are {torch.cuda.device_count()} GPUs"
+            f"device {device!r} is not available; there are {torch.cuda.device_count()} GPUs"
         )
     if name != "cpu" and not available:
-        raise InputError(f"device {device!r} is not here; use cpu or auto")
+        raise InputError(f"device {device!r} is not available; use cpu or auto")
     return device

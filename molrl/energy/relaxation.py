@@ -1,4 +1,4 @@
-"""Relaxation of many molecules at once under one energy model."""
+"""Relaxation of many molecules at once to local minima of an energy model."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -13,29 +13,35 @@ from molrl.molecules import MIN_DISTANCE, MoleculeBatch
 
 FORCE_TOLERANCE = 0.02  # eV/Å
 MAX_STEPS = 250
-_STIFFNESS = 70.0  # eV/Å², of the first Hessian
-_RADIUS = 0.12  # Å, the first trust radius: the longest way of an atom in one step
+_STIFFNESS = 70.0  # eV/Å², the curvature of the initial Hessian
+_RADIUS = 0.12  # Å, the initial trust radius: the longest displacement of an atom in one step
 _MAX_RADIUS = 0.3  # Å
-_MIN_RADIUS = 1e-4  # Å; a molecule whose steps all fail down to here has stalled
-_VIOLENT = 20.0  # eV/Å; the curvature of a clash this hard says nothing about the minimum
-_NOISE = 1e-4  # eV; an energy may rise by so much, which is what SCF and float32 leave
+_MIN_RADIUS = 1e-4  # Å; a molecule whose steps are rejected down to this radius has stalled
+_CLASH_FORCE = 20.0  # eV/Å; curvature at such forces carries no information about the minimum
+_NOISE = 1e-4  # eV, tolerated rise of the energy: the noise of an SCF and of float32
 
-Report = Callable[[int, int], None]  # told how many molecules are at rest, of how many
+Report = Callable[[int, int], None]  # called with the number of finished molecules and of all
 
 
 @dataclass(frozen=True)
 class RelaxationResult:
-    """Where :func:`relax` came to.
+    """The result of :func:`relax`.
 
     Attributes:
-        molecules: the relaxed geometries, float64; where nothing could be done, as they came.
-        start_energy: ``(n_molecules,)`` float64, eV, before; NaN where it failed.
-        energy: ``(n_molecules,)`` float64, eV, after; of a conservative model never above
-            ``start_energy`` by more than numerical noise, 1e-4 eV.
-        max_force: ``(n_molecules,)`` float64, eV/Å, the largest force on an atom at the end.
-        converged: ``(n_molecules,)`` bool, whether that is within the tolerance.
-        steps: ``(n_molecules,)`` int64, energy evaluations spent after the first.
-        failures: index of each molecule that had no energy to begin with, with the reason.
+        molecules: the relaxed geometries, float64; unchanged where the initial energy failed.
+        start_energy: ``(n_molecules,)`` float64, eV, initial energy; NaN where it failed.
+        energy: ``(n_molecules,)`` float64, eV, final energy; under a conservative model never more
+            than 1e-4 eV, the numerical noise, above ``start_energy``.
+        max_force: ``(n_molecules,)`` float64, eV/Å, the largest final force on an atom.
+        converged: ``(n_molecules,)`` bool, whether ``max_force`` is within the tolerance.
+        steps: ``(n_molecules,)`` int64, energy evaluations after the first.
+        failures: index of each molecule whose initial energy failed, with the reason.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> result = relax(molecule("H2O"), "mace")
+        >>> bool(result.energy <= result.start_energy), bool(result.max_force < 0.02)
+        (True, True)
     """
 
     molecules: MoleculeBatch
@@ -56,56 +62,67 @@ def relax(
 ) -> RelaxationResult:
     """Relax each molecule to a local minimum of its energy.
 
-    BFGS with a trust radius, every molecule with its own Hessian and radius, all that are still
-    moving in one energy call a step. Steps follow the Hessian with the absolute values of its
-    eigenvalues, so they go downhill even where it has negative ones, and a step that raises the
-    energy is not taken; under a model that is not conservative, one that raises the largest force.
-    Turning a molecule turns its way down with it.
+    The method is BFGS with a trust radius (Nocedal and Wright, Numerical Optimization, 2nd ed.,
+    chapters 4 and 6). Every molecule has its own Hessian and radius, and all unfinished molecules
+    share one energy call per step. Steps use the absolute values of the Hessian's eigenvalues, so
+    they go downhill even where it has negative ones. A step that raises the energy is rejected;
+    under a model that is not conservative, a step that raises the largest force. The path of a
+    rotated molecule is the rotated path.
 
     Args:
-        molecules: where to start, a batch or ASE atoms; molecules without atoms are at their
-            minimum.
-        model: the energy, or the name of one.
-        force_tolerance: eV/Å; a molecule has converged when no atom feels more.
+        molecules: initial geometries, a batch or ASE atoms; molecules without atoms have
+            converged.
+        model: the energy model, or its name.
+        force_tolerance: eV/Å; a molecule has converged when no atom has a larger force.
         max_steps: energy calls after the first.
-        report: told after every energy call how many molecules are at rest (converged, stalled
-            or without an energy), of how many.
+        report: called after every energy call with how many molecules have finished (converged,
+            stalled or failed) and how many there are.
+
+    Returns:
+        Final geometries, energies and forces, in the order of the molecules.
 
     Raises:
-        InputError: if the model cannot take the molecules.
+        InputError: if the model cannot evaluate the molecules.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> result = relax([molecule("CH3OH"), molecule("H2O")], "mace", force_tolerance=0.05)
+        >>> result.converged
+        tensor([True, True])
     """
     if not isinstance(molecules, MoleculeBatch):
         molecules = MoleculeBatch.from_ase(molecules)
     model = load_energy(model)
-    search = _Search(molecules.to(dtype=torch.float64), model)
+    state = _BatchedBFGS(molecules.to(dtype=torch.float64), model)
     for _ in range(max_steps):
-        moving = search.moving(force_tolerance)
-        report(len(molecules) - len(moving), len(molecules))
-        if not len(moving):
+        unfinished = state.unfinished(force_tolerance)
+        report(len(molecules) - len(unfinished), len(molecules))
+        if not len(unfinished):
             break
-        search.step(moving)
+        state.step(unfinished)
     else:
-        report(len(molecules) - len(search.moving(force_tolerance)), len(molecules))
-    max_force = search.max_force()
+        report(len(molecules) - len(state.unfinished(force_tolerance)), len(molecules))
+    max_force = state.max_force()
     return RelaxationResult(
-        molecules=search.batch(torch.arange(len(molecules), device=molecules.device), search.x),
-        start_energy=search.start_energy,
-        energy=search.energy,
+        molecules=state.batch(torch.arange(len(molecules), device=molecules.device), state.x),
+        start_energy=state.start_energy,
+        energy=state.energy,
         max_force=max_force,
         converged=max_force <= force_tolerance,
-        steps=search.steps,
-        failures=search.failures,
+        steps=state.steps,
+        failures=state.failures,
     )
 
 
-class _Search:
-    """The state of all searches, padded to the largest molecule of ``A`` atoms.
+class _BatchedBFGS:
+    """One BFGS minimisation per molecule, padded to the largest molecule of ``A`` atoms.
 
     Attributes:
-        x: ``(n_molecules, A, 3)`` positions, 0 where there is no atom; ``force`` likewise.
-        hessian: ``(n_molecules, 3 A, 3 A)``, eV/Å².
-        energy: ``(n_molecules,)`` eV.
-        radius: ``(n_molecules,)`` Å.
+        x: ``(n_molecules, A, 3)`` float64, positions in Å, 0 in padding.
+        force: ``(n_molecules, A, 3)`` float64, eV/Å, 0 in padding.
+        hessian: ``(n_molecules, 3 A, 3 A)`` float64, eV/Å².
+        energy: ``(n_molecules,)`` float64, eV.
+        radius: ``(n_molecules,)`` float64, Å, trust radius.
     """
 
     def __init__(self, molecules: MoleculeBatch, model: EnergyModel) -> None:
@@ -115,12 +132,12 @@ class _Search:
         self._filled = torch.arange(width, device=device) < molecules.n_atoms[:, None]
         self.x = torch.zeros(n, width, 3, dtype=torch.float64, device=device)
         self.x[self._filled] = molecules.positions
-        self._soft = _STIFFNESS * torch.eye(3 * width, dtype=torch.float64, device=device)
-        self.hessian = self._soft.repeat(n, 1, 1)
+        self._initial = _STIFFNESS * torch.eye(3 * width, dtype=torch.float64, device=device)
+        self.hessian = self._initial.repeat(n, 1, 1)
         self.radius = torch.full((n,), _RADIUS, dtype=torch.float64, device=device)
         self.steps = torch.zeros(n, dtype=torch.int64, device=device)
         output = model.evaluate(molecules, forces=True)
-        assert output.forces is not None  # asked for
+        assert output.forces is not None  # as requested
         self.energy = output.energy.to(device)
         self.start_energy = self.energy.clone()
         self._lowest = self.energy.clone()
@@ -129,23 +146,23 @@ class _Search:
         self.force[self._filled] = output.forces.to(device)
 
     def batch(self, chosen: Tensor, x: Tensor) -> MoleculeBatch:
-        """Molecules ``chosen (m,)`` at positions ``x (m, A, 3)``."""
+        """Return the molecules ``chosen (m,)`` at positions ``x (m, A, 3)``."""
         return replace(self._molecules[chosen], positions=x[self._filled[chosen]])
 
     def max_force(self) -> Tensor:
-        """``(n_molecules,)`` the largest force on an atom, NaN where there is none known."""
+        """Return ``(n_molecules,)`` eV/Å, the largest force on an atom; NaN where it failed."""
         if not self.x.shape[1]:
             return torch.zeros_like(self.energy)
         largest: Tensor = self.force.norm(dim=-1).amax(-1)
         return largest
 
-    def moving(self, force_tolerance: float) -> Tensor:
-        """``(m,)`` those that are neither at rest nor stalled nor without an energy."""
+    def unfinished(self, force_tolerance: float) -> Tensor:
+        """Return ``(m,)`` int64, the molecules that have not converged, stalled or failed."""
         moving = (self.max_force() > force_tolerance) & (self.radius > _MIN_RADIUS)
         return (moving & torch.isfinite(self.energy)).nonzero().flatten()
 
     def step(self, chosen: Tensor) -> None:
-        """Try one step of each chosen molecule, and take those that go down."""
+        """Try one step of each molecule of ``chosen (m,)``, and accept those that go downhill."""
         force, radius = self.force[chosen], self.radius[chosen]
         move = _newton(self.hessian[chosen], force.flatten(1)).view_as(force)
         length = move.norm(dim=-1).amax(-1)
@@ -157,51 +174,77 @@ class _Search:
         update = _bfgs(self.hessian[chosen], move.flatten(1), change)
         self.hessian[chosen[known]] = update[known]
         if self._model.conservative:
+            # Against the lowest energy so far, so that tolerated noise cannot add up over steps.
             better = energy <= self._lowest[chosen] + _NOISE
-        else:  # the energy need not fall on the way to where there is no force
+        else:  # following direct forces to zero force, the energy need not fall
             better = new_force.norm(dim=-1).amax(-1) <= force.norm(dim=-1).amax(-1)
-        taken = known & better
-        went = chosen[taken]
-        self.x[went] += move[taken]
-        self.energy[went], self.force[went] = energy[taken], new_force[taken]
+        accepted = known & better
+        moved = chosen[accepted]
+        self.x[moved] += move[accepted]
+        self.energy[moved], self.force[moved] = energy[accepted], new_force[accepted]
         self._lowest = torch.fmin(self._lowest, self.energy)
-        violent = self.max_force()[chosen] > _VIOLENT
-        self.hessian[chosen[violent]] = self._soft
+        # Curvature learnt in a clash is orders of magnitude too stiff, and would make every later
+        # step too short: forget it.
+        clashing = self.max_force()[chosen] > _CLASH_FORCE
+        self.hessian[chosen[clashing]] = self._initial
+        # A rejected step shrinks to a fraction of what was tried, not of the radius: the step may
+        # have been far inside, and a radius above its length would repeat it.
         self.radius[chosen] = torch.where(
-            taken, (1.4 * radius).clamp(max=_MAX_RADIUS), 0.35 * torch.minimum(radius, length)
+            accepted, (1.4 * radius).clamp(max=_MAX_RADIUS), 0.35 * torch.minimum(radius, length)
         )
 
     def _evaluate(self, chosen: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies and padded forces; NaN for molecules with two atoms in one place."""
+        """Return energies and padded forces; NaN for molecules with two atoms in one place."""
         trial = self.batch(chosen, x)
+        # The model refuses a whole batch for one such molecule, so these are left out of it.
         pairs = trial.neighbors(2 * MIN_DISTANCE).pairs
         clashing = torch.zeros(len(chosen), dtype=torch.bool, device=x.device)
         clashing[trial.molecule[pairs[0]]] = True
-        sane = (~clashing).nonzero().flatten()
+        valid = (~clashing).nonzero().flatten()
         energy = torch.full_like(self.energy[chosen], torch.nan)
         force = torch.full_like(x, torch.nan)
-        output = self._model.evaluate(trial[sane], forces=True)
-        assert output.forces is not None  # asked for
-        energy[sane] = output.energy.to(x.device)
-        padded = torch.zeros_like(x[sane])
-        padded[self._filled[chosen[sane]]] = output.forces.to(x.device)
-        force[sane] = padded
+        output = self._model.evaluate(trial[valid], forces=True)
+        assert output.forces is not None  # as requested
+        energy[valid] = output.energy.to(x.device)
+        padded = torch.zeros_like(x[valid])
+        padded[self._filled[chosen[valid]]] = output.forces.to(x.device)
+        force[valid] = padded
         return energy, force
 
 
 def _newton(hessian: Tensor, force: Tensor) -> Tensor:
-    """``|H|⁻¹ f`` of each molecule, ``(m, D)``."""
+    """Return the Newton steps ``|H|⁻¹ f``, ``(m, D)`` Å, of each molecule.
+
+    A plain Newton step H⁻¹ f climbs along eigenvectors of negative curvature, towards a saddle
+    point. With |H|, whose eigenvalues are the absolute values, it goes downhill along all of them.
+    """
     values, vectors = torch.linalg.eigh(hessian)
+    # Near 0 an eigenvalue would give a step without bound. Such are translations and rotations,
+    # along which there is no force, and flat directions, where the trust radius cuts the step.
     along = torch.einsum("mij,mi->mj", vectors, force) / values.abs().clamp(min=1e-3)
     return torch.einsum("mij,mj->mi", vectors, along)
 
 
 def _bfgs(hessian: Tensor, move: Tensor, change: Tensor) -> Tensor:
-    """The Hessians ``(m, D, D)`` after gradients changed by ``change`` over ``move (m, D)``."""
-    through = torch.einsum("mij,mj->mi", hessian, move)
-    gained, had = (move * change).sum(-1), (move * through).sum(-1)
-    sound = (gained.abs() > 1e-10) & (had.abs() > 1e-10)
-    gained, had = torch.where(sound, gained, 1.0), torch.where(sound, had, 1.0)
-    new = torch.einsum("mi,mj->mij", change, change) / gained[:, None, None]
-    old = torch.einsum("mi,mj->mij", through, through) / had[:, None, None]
-    return torch.where(sound[:, None, None], hessian + new - old, hessian)
+    """Return the Hessians ``(m, D, D)`` updated by BFGS (Nocedal and Wright, Eq. 6.19).
+
+    B' = B + y yᵀ / (yᵀ s) - B s sᵀ B / (sᵀ B s).
+
+    The usual condition of positive curvature, yᵀ s > 0, is not imposed: :func:`_newton` takes
+    negative eigenvalues, and dropping the update would leave the model of the energy wrong where
+    it is not convex. Rejected steps update the Hessian too, because they tell as much about it.
+
+    Args:
+        hessian: B, ``(m, D, D)`` eV/Å².
+        move: s, ``(m, D)`` Å.
+        change: y, ``(m, D)`` eV/Å, change of the gradient over the move.
+    """
+    product = torch.einsum("mij,mj->mi", hessian, move)
+    observed, predicted = (move * change).sum(-1), (move * product).sum(-1)
+    # A denominator of nearly 0 would blow up the update: skip it for those molecules.
+    usable = (observed.abs() > 1e-10) & (predicted.abs() > 1e-10)
+    observed = torch.where(usable, observed, 1.0)
+    predicted = torch.where(usable, predicted, 1.0)
+    added = torch.einsum("mi,mj->mij", change, change) / observed[:, None, None]
+    removed = torch.einsum("mi,mj->mij", product, product) / predicted[:, None, None]
+    return torch.where(usable[:, None, None], hessian + added - removed, hessian)

@@ -1,4 +1,4 @@
-"""Semiempirical energy models, each with a pool of worker processes."""
+"""The base class of semiempirical energy models, which compute in a pool of processes."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,18 +13,31 @@ from molrl.molecules import MoleculeBatch
 
 
 class SemiempiricalEnergy(EnergyModel):
-    """Energies and gradients of molecules one by one, in a pool of processes.
+    """An energy model that computes molecules one by one in a pool of worker processes.
 
-    Charge and multiplicity are the batch's: neutral and lowest spin by electron parity unless it
-    says otherwise. A molecule whose SCF does not converge is a failure, never a guess.
+    Charge and multiplicity are those of the batch, by default neutral and of the lowest spin. A
+    molecule whose SCF does not converge is a failure.
 
     Args:
-        n_workers: processes; as many as there are cores for this process, if None.
-        seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
+        n_workers: processes; one per core available to this process, if None.
+        seconds: time limit of one attempt at a molecule; each is tried twice.
+
+    Attributes:
+        worker: name of the worker module's file in this folder. It defines
+            ``work(numbers, positions, charge, *arguments)``, which returns, in atomic units,
+            energy, gradient and, where ``implemented_properties`` has it, dipole; or a string
+            that says why they failed.
+
+    Example:
+        >>> class ThirdOrderEnergy(SemiempiricalEnergy):
+        ...     name = hash = "third-order"
+        ...     elements = (1, 6, 7, 8)
+        ...     worker = "third_order_worker.py"
+        ...
+        ...     def _worker_arguments(self, spin):
+        ...         return (spin,)
     """
 
-    # A file beside this one with work(numbers, positions, charge, *arguments): energy, gradient
-    # and, where implemented_properties has one, dipole, in atomic units; or why there are none.
     worker: ClassVar[str]
 
     def __init__(self, n_workers: int | None = None, seconds: float = 120.0) -> None:
@@ -33,7 +46,7 @@ class SemiempiricalEnergy(EnergyModel):
         self._pool = Pool(worker, n_workers, seconds)
 
     def _worker_arguments(self, spin: int) -> tuple[Any, ...]:
-        """Return what the worker takes besides a molecule and its charge, by its multiplicity."""
+        """Return the arguments of the worker after the charge, for a multiplicity."""
         raise NotImplementedError
 
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:

@@ -1,9 +1,9 @@
-"""Spin-polarised GFN2-xTB through tblite, in the lower of two spin states.
+"""Spin-polarised GFN2-xTB energies through tblite, of the lower of two spin states.
 
-Plain GFN2-xTB has no energy that depends on the spin, and puts triplets such as CH2 and O2 above
-their singlets. Here unpaired electrons interact by the spin constants of Neugebauer et al.,
-J. Comput. Chem. 44, 2120 (2023), added to Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput.
-15, 1652 (2019).
+Plain GFN2-xTB (Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652, 2019) has no
+spin-dependent energy, and puts triplets such as CH2 and O2 above their singlets. Here the
+interaction of unpaired electrons is added with the spin constants of Neugebauer et al., J. Comput.
+Chem. 44, 2120 (2023).
 """
 
 import hashlib
@@ -19,31 +19,43 @@ from molrl.energy.semiempirical import SemiempiricalEnergy
 from molrl.molecules import MoleculeBatch
 
 SPIN_POLARIZATION = 1.0
-NO_HIGH_SPIN = "higher spin without an energy"  # among the faults
+NO_HIGH_SPIN = "higher spin without an energy"  # a key of EnergyOutput.faults
 
 
 class SpinGFN2Energy(SemiempiricalEnergy):
     """The lower of two spin states in spin-polarised GFN2-xTB; see :class:`SemiempiricalEnergy`.
 
-    The two are the batch's multiplicity, which is the lowest that there is unless it says
-    otherwise, and the next higher one. Forces and dipole are those of the state that is lower;
-    where the two cross, the energy has a kink. Isolated atoms follow the same rule, which gives
-    every element of the main groups its ground state by Hund's rules, but for boron, where the
-    method itself puts the quartet lower. Pieces with more than two unpaired electrons together,
-    such as two nitrogen atoms 8 Å apart, are up to 5 eV above what they are alone.
+    The two states are the batch's multiplicity, by default the lowest possible, and the next
+    higher one. Forces and dipole are those of the state with the lower energy; where the two
+    cross, the energy has a kink. Isolated atoms follow the same rule, which gives every
+    main-group element its ground state by Hund's rules except boron, where the method itself puts
+    the quartet lower. Fragments with more than two unpaired electrons in total, such as two
+    nitrogen atoms 8 Å apart, are up to 5 eV above the sum of the fragments.
 
-    A molecule of which the lower multiplicity does not converge is a failure. One of which only
-    the higher does not keeps the lower multiplicity's energy, and is counted in ``faults``.
+    A molecule whose lower multiplicity does not converge is a failure. One for which only the
+    higher multiplicity does not converge keeps the energy of the lower, and is counted in
+    ``faults``.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> model = SpinGFN2Energy(n_workers=1)
+        >>> oxygen, triplet = molecule("O2"), molecule("O2")
+        >>> triplet.info["spin"] = 3
+        >>> energy = model.evaluate([oxygen, triplet]).energy
+        >>> bool(abs(energy[0] - energy[1]) < 1e-4)  # the triplet is the ground state
+        True
+        >>> model.close()
     """
 
     implemented_properties = ("energy", "forces", "dipole")
     name = "spgfn2"
-    elements = (*range(1, 58), *range(72, 87))  # lanthanides: f electrons are not counted
+    # Without the lanthanides from cerium on: GFN2-xTB does not count their f electrons.
+    elements = (*range(1, 58), *range(72, 87))
     worker = "xtb_worker.py"
 
     @property
     def hash(self) -> str:
-        """Names the method, its settings and the library's version."""
+        """A hash of the method, its settings and the version of tblite."""
         text = f"spGFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS} {SPIN_POLARIZATION}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -57,7 +69,7 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         low, high = both.energy[:n], both.energy[n:]
         lost = int((low.isfinite() & ~high.isfinite()).sum())
         faults = both.faults + Counter({NO_HIGH_SPIN: lost})
-        crossed = high < low  # never where one of them is NaN
+        crossed = high < low  # False where one of them is NaN
         force = None
         if both.forces is not None:
             of_low, of_high = both.forces.chunk(2)

@@ -1,8 +1,8 @@
-"""How unusual each atom's surroundings are to an energy model: a Gaussian mixture over features.
+"""Uncertainty of a network: out-of-distribution scores from a Gaussian mixture over its features.
 
 Zhu, Batzner, Musaelian and Kozinsky, J. Chem. Phys. 158, 164111 (2023): the negative log-likelihood
-of an atom's final-layer features, under a mixture fitted to those of the training set, tells where
-the model is out of its depth; it costs one small product beside the network.
+(NLL) of an atom's final-layer features, under a mixture fitted to those of the training set, is
+large where the network extrapolates. It costs one small product in addition to the network.
 """
 
 import math
@@ -18,24 +18,29 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
 
-KIND = "mace-uncertainty"  # of all networks; the name is that of the first
+KIND = "mace-uncertainty"  # of files for any network; shipped headers fix the name of the first
 _TENSORS = ("log_weights", "means", "factors")
-EXACT = -1.0  # uncertainty of an isolated atom and of an empty canvas, as of a typical molecule
+REFERENCE_SCORE = -1.0  # of isolated atoms and empty canvases: that of a typical molecule
 
 
 @dataclass(frozen=True)
 class BiasedOutput:
-    """What a dynamics biased towards uncertainty needs. All tensors are detached.
+    """Energies, forces and gradients of the uncertainty. All tensors are detached.
 
-    F_HAL = F + tau dU/dx, with the uncertainty U of the molecule in place of a committee's
-    deviation (van der Oord et al., npj Comput. Mater. 9, 168, 2023).
+    They drive dynamics biased towards uncertainty: F_HAL = F + tau dU/dx, with the uncertainty U of
+    the molecule in place of a committee's deviation (van der Oord et al., npj Comput. Mater. 9,
+    168, 2023).
 
     Attributes:
         energy: ``(n_molecules,)`` float64, eV, total energy.
         forces: ``(n_atoms_total, 3)`` float64, eV/Å, of the energy alone.
-        bias_forces: ``(n_atoms_total, 3)`` float64, 1/Å, dU/dx: uphill in uncertainty.
+        bias_forces: ``(n_atoms_total, 3)`` float64, 1/Å, dU/dx, uphill in uncertainty.
         uncertainty: ``(n_molecules,)`` float64, as in ``evaluate``.
         atom_uncertainty: ``(n_atoms_total,)`` float64, as in ``evaluate``.
+
+    Example:
+        >>> biased = model.evaluate_biased(molecules)  # doctest: +SKIP
+        >>> force = biased.forces + 0.3 * biased.bias_forces  # doctest: +SKIP
     """
 
     energy: Tensor
@@ -46,13 +51,19 @@ class BiasedOutput:
 
 
 class Scale(Config):
-    """From negative log-likelihoods to uncertainties.
+    """The map from negative log-likelihoods (NLL) to out-of-distribution scores.
+
+    Its numbers are statistics of the structures that the mixture was fitted to.
 
     Attributes:
-        center: median of the atoms' negative log-likelihoods, in what was fitted to.
-        width: their 90 % quantile less their median.
-        typical: median of the structures' compressed likelihoods.
-        unusual: their 99 % quantile.
+        center: median of the atoms' NLL.
+        width: 90 % quantile of the atoms' NLL minus their median.
+        typical: median of the structures' compressed NLL, which gets the score -1.
+        unusual: 99 % quantile of the structures' compressed NLL, which gets the score 0.
+
+    Example:
+        >>> Scale(center=-20.0, width=5.0)(torch.tensor([-20.0, 1e4])).round(decimals=2)
+        tensor([-1.0000,  7.3000])
     """
 
     center: float = 0.0
@@ -61,24 +72,39 @@ class Scale(Config):
     unusual: float = 1.0
 
     def __call__(self, nll: Tensor) -> Tensor:
-        """Uncertainties of atoms, of their negative log-likelihoods."""
+        """Return the scores ``(n_atoms,)`` of atoms with these NLL ``(n_atoms,)``."""
         return (self.compressed(nll) - self.unusual) / (self.unusual - self.typical)
 
     def compressed(self, nll: Tensor) -> Tensor:
-        """An inverse hyperbolic sine: the likelihood near the usual ones, its logarithm far off."""
+        """Return the NLL on a scale that is linear near the median and logarithmic far above it.
+
+        Args:
+            nll: ``(n_atoms,)`` negative log-likelihoods.
+        """
         return torch.asinh((nll - self.center) / self.width)
 
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """A mixture of K Gaussians of full covariance for each of E elements, over F features.
+    """A mixture of K Gaussians with full covariances for each of E elements, over F features.
 
     Attributes:
         elements: E atomic numbers.
-        log_weights: ``(E, K)`` float64, log of the weight of each Gaussian; -inf for none.
+        log_weights: ``(E, K)`` float64, logarithm of each Gaussian's weight; -inf for unused ones.
         means: ``(E, K, F)`` float64.
         factors: ``(E, K, F, F)`` float64, lower triangular L with L Lᵀ the inverse covariance.
-        scale: what makes likelihoods comparable, see :class:`Scale`.
+        scale: the map from likelihoods to scores that are comparable between models.
+
+    Example:
+        >>> standard = GaussianMixture(
+        ...     elements=(1,),
+        ...     log_weights=torch.zeros(1, 1).double(),
+        ...     means=torch.zeros(1, 1, 2).double(),
+        ...     factors=torch.eye(2).double().expand(1, 1, 2, 2),
+        ... )
+        >>> features, numbers = torch.tensor([[0.0, 1.0], [9.0, 9.0]]), torch.tensor([1, 6])
+        >>> standard.nll(features, numbers).round(decimals=3)  # infinite for unknown elements
+        tensor([2.3380,    inf], dtype=torch.float64)
     """
 
     elements: tuple[int, ...]
@@ -88,7 +114,7 @@ class GaussianMixture:
     scale: Scale = field(default_factory=Scale)
 
     def to(self, device: torch.device | str) -> Self:
-        """A copy on another device."""
+        """Return a copy on another device."""
         return replace(
             self,
             log_weights=self.log_weights.to(device),
@@ -97,27 +123,40 @@ class GaussianMixture:
         )
 
     def nll(self, features: Tensor, numbers: Tensor) -> Tensor:
-        """``-log sum_k pi_k N(x | mu_k, Sigma_k)`` of each atom, under its element's mixture.
+        """Compute the negative log-likelihood of each atom under the mixture of its element.
+
+        It is ``-log sum_k pi_k N(x | mu_k, Sigma_k)`` (Zhu et al.), differentiable by the features.
 
         Args:
-            features: ``(n_atoms_total, F)``; differentiable.
+            features: ``(n_atoms_total, F)`` floating.
             numbers: ``(n_atoms_total,)`` int64, atomic numbers.
 
         Returns:
-            ``(n_atoms_total,)`` float64; infinite for other elements.
+            ``(n_atoms_total,)`` float64; infinite for elements without a mixture.
         """
         features = features.double()
         out = features.new_full((len(features),), math.inf)
         for i, number in enumerate(self.elements):
-            mine = torch.nonzero(numbers == number).flatten()
-            if len(mine):
-                log_p = self.log_likelihoods(features[mine], i)
-                out = out.index_put((mine,), -log_p.logsumexp(-1))
+            atoms = torch.nonzero(numbers == number).flatten()
+            if len(atoms):
+                log_p = self.log_likelihoods(features[atoms], i)
+                out = out.index_put((atoms,), -log_p.logsumexp(-1))
         return out
 
     def log_likelihoods(self, x: Tensor, element: int) -> Tensor:
-        """``(n, K)``: ``log pi_k + log N(x | mu_k, Sigma_k)`` for ``x (n, F)`` of one element."""
+        """Compute ``log pi_k + log N(x | mu_k, Sigma_k)`` of features of one element.
+
+        Args:
+            x: ``(n, F)`` float64, features.
+            element: index into ``elements``.
+
+        Returns:
+            ``(n, K)`` float64.
+        """
         factors, means = self.factors[element], self.means[element]
+        # With L Lᵀ the inverse covariance, the Mahalanobis distance is |Lᵀ x - Lᵀ mu|. Multiplying
+        # x and mu apart needs no (n, K, F) differences, and the determinant is that of the
+        # diagonal of L.
         shift = torch.einsum("kf,kfg->kg", means, factors)
         whitened = torch.einsum("nf,kfg->nkg", x, factors) - shift
         constant = (
@@ -128,30 +167,31 @@ class GaussianMixture:
         return constant - 0.5 * whitened.square().sum(-1)
 
     def atom_uncertainty(self, features: Tensor, numbers: Tensor) -> Tensor:
-        """How unusual each atom is, on a scale that means the same for every model.
+        """Compute the out-of-distribution score of each atom, comparable between models.
 
-        An atom's u is its negative log-likelihood, compressed by an inverse hyperbolic sine: far
-        from all that was fitted it grows as the logarithm, so that a clash costs a few units and
-        not thousands. A molecule's u is the mean over its atoms. 0 is as unusual as the 99 %
-        quantile of the structures the mixture was fitted to, -1 as their median. An atom without
-        neighbours has features that are exactly 0, and an energy that is exact: :data:`EXACT`.
+        The score is the NLL on a scale that is linear near typical values and logarithmic far
+        above, so that a clash scores a few units and not thousands. The score of a molecule is the
+        mean over its atoms: -1 for the median of the structures that the mixture was fitted to, 0
+        for their 99 % quantile. An atom without neighbours has :data:`REFERENCE_SCORE`.
 
         Args:
-            features: as for :meth:`nll`.
-            numbers: as for :meth:`nll`.
+            features: ``(n_atoms_total, F)`` floating.
+            numbers: ``(n_atoms_total,)`` int64, atomic numbers.
 
         Returns:
             ``(n_atoms_total,)`` float64.
         """
-        u = self.scale(self.nll(features, numbers))
-        return u.masked_fill((features == 0).all(-1), EXACT)
+        score = self.scale(self.nll(features, numbers))
+        # Features that are exactly 0 belong to an atom without neighbours, whose energy the model
+        # has exactly; the mixture, fitted to bonded atoms, would call it out of distribution.
+        return score.masked_fill((features == 0).all(-1), REFERENCE_SCORE)
 
     def save(self, weights: Path | str, weights_hash: str) -> None:
-        """Write the mixture beside the weights it belongs to.
+        """Write the mixture to the files that belong to some weights.
 
         Args:
             weights: the JSON file of the weights.
-            weights_hash: their ``header_sha256``.
+            weights_hash: the ``header_sha256`` of the weights.
         """
         header = {
             "kind": KIND,
@@ -160,23 +200,26 @@ class GaussianMixture:
             "scale": self.scale.model_dump(),
         }
         tensors = {name: getattr(self, name).float() for name in _TENSORS}
-        save_weights(beside(weights), tensors, header)
+        save_weights(uncertainty_file(weights), tensors, header)
 
     @classmethod
     def load(
         cls, weights: Path | str, weights_hash: str, device: torch.device | str = "cpu"
     ) -> Self | None:
-        """The mixture that stands beside some weights, or None if there is none.
+        """Load the mixture that belongs to some weights.
 
         Args:
             weights: the JSON file of the weights.
-            weights_hash: their ``header_sha256``.
-            device: where to compute.
+            weights_hash: the ``header_sha256`` of the weights.
+            device: the device to compute on.
+
+        Returns:
+            The mixture, or None if the weights have none.
 
         Raises:
-            InputError: if the mixture is damaged, or was fitted to other weights.
+            InputError: if the mixture is corrupted, or was fitted to other weights.
         """
-        path = beside(weights)
+        path = uncertainty_file(weights)
         if not path.exists():
             return None
         tensors, header = load_weights(path, kind=KIND)
@@ -189,15 +232,28 @@ class GaussianMixture:
         return cls(tuple(header["elements"]), log_weights, means, factors, scale)
 
 
-def beside(weights: Path | str) -> Path:
-    """The JSON file of the mixture that belongs to weights: ``mace.uncertainty.json``."""
+def uncertainty_file(weights: Path | str) -> Path:
+    """Return the JSON file of the mixture that belongs to some weights.
+
+    Args:
+        weights: the JSON file of the weights.
+
+    Example:
+        >>> str(uncertainty_file("runs/mace.json"))
+        'runs/mace.uncertainty.json'
+    """
     return Path(weights).with_suffix(".uncertainty.json")
 
 
 def average(atoms: Tensor, molecules: MoleculeBatch) -> Tensor:
-    """``(n_molecules,)``: the mean of each molecule's ``atoms (n_atoms_total,)``.
+    """Average the scores of atoms over each molecule.
 
-    An empty canvas has :data:`EXACT`.
+    Args:
+        atoms: ``(n_atoms_total,)`` float64, scores of atoms.
+        molecules: the molecules they belong to.
+
+    Returns:
+        ``(n_molecules,)`` float64; :data:`REFERENCE_SCORE` for an empty canvas.
     """
     mean = molecules.sum_atoms(atoms) / molecules.n_atoms.clamp(min=1)
-    return mean.masked_fill(molecules.n_atoms == 0, EXACT)
+    return mean.masked_fill(molecules.n_atoms == 0, REFERENCE_SCORE)

@@ -1,4 +1,7 @@
-"""The work of one process of the GFN2-xTB pool; imports NumPy and tblite only."""
+"""GFN2-xTB single points for a process of :class:`molrl.energy.pool.Pool`.
+
+It imports NumPy and tblite only.
+"""
 
 import numpy as np
 from tblite.exceptions import TBLiteRuntimeError, TBLiteTypeError, TBLiteValueError
@@ -15,17 +18,20 @@ def work(
     max_iterations: int,
     spin_polarization: float = 0.0,
 ) -> tuple[float, np.ndarray, np.ndarray] | str:
-    """Energy in Hartree, gradient ``(n, 3)`` in Hartree/Bohr and dipole ``(3,)`` in e Bohr.
-
-    Or, in a line, why there are none.
+    """Compute the energy, gradient and dipole of a molecule.
 
     Args:
         numbers: ``(n,)`` atomic numbers.
         positions: ``(n, 3)`` Bohr.
         charge: total charge, e.
-        uhf: unpaired electrons.
+        uhf: number of unpaired electrons.
         max_iterations: of the SCF.
-        spin_polarization: factor of the spin-dependent energy, which GFN2-xTB itself has not.
+        spin_polarization: factor of the spin-dependent energy; 0 for plain GFN2-xTB, which has
+            none.
+
+    Returns:
+        Energy in Hartree, gradient ``(n, 3)`` in Hartree/Bohr and dipole ``(3,)`` in e Bohr; or, in
+        one line, why they failed.
     """
     try:
         calculator = Calculator("GFN2-xTB", numbers, positions, charge=charge, uhf=uhf)

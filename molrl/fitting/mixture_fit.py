@@ -9,7 +9,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from molrl.energy.networks.energy import NetworkEnergy
-from molrl.energy.uncertainty import GaussianMixture, Scale, average, beside
+from molrl.energy.uncertainty import GaussianMixture, Scale, average, uncertainty_file
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress
@@ -42,7 +42,7 @@ def with_uncertainty(
     Raises:
         InputError: as for :func:`fit_uncertainty`.
     """
-    beside(weights).unlink(missing_ok=True)  # it may belong to other weights
+    uncertainty_file(weights).unlink(missing_ok=True)  # it may belong to other weights
     mixture = fit_uncertainty(NetworkEnergy(weights, device), data, seed, progress)
     mixture.save(weights, str(read_json(weights)["header_sha256"]))
     return NetworkEnergy(weights, device)

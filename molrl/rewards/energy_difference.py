@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molrl.energy import EnergyModel
-from molrl.energy.uncertainty import EXACT
+from molrl.energy.uncertainty import REFERENCE_SCORE
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -98,7 +98,7 @@ class EnergyDifference:
         """
         atoms = self._atoms[placements.numbers]
         energy = atoms.copy()
-        uncertainty = np.full(len(atoms), EXACT if self._uncertainty else np.nan)
+        uncertainty = np.full(len(atoms), REFERENCE_SCORE if self._uncertainty else np.nan)
         properties: dict[str, list[NDArray[np.float64]]] = {}
         failures: dict[int, str] = {}
         bonded = placements.molecules.n_atoms.numpy() > 1

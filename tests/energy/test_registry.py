@@ -12,7 +12,7 @@ from molrl.energy.mace_torch.batching import build_mace_torch
 from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.potential import MACE_KIND
 from molrl.energy.relaxation import relax
-from molrl.energy.uncertainty import beside
+from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError
 from molrl.runs.weights import load_weights, save_weights
 
@@ -43,9 +43,9 @@ def test_load_energy_reads_weights_again_that_were_written_anew(own):
 
 def test_load_energy_finds_an_uncertainty_that_came_later(own):
     assert not load_energy(f"mace:{own}").offers_uncertainty
-    shipped = beside(SHIPPED["mace-small"])
-    shutil.copy(shipped, beside(own))
-    shutil.copy(shipped.with_suffix(".safetensors"), beside(own).with_suffix(".safetensors"))
+    shipped = uncertainty_file(SHIPPED["mace-small"])
+    shutil.copy(shipped, uncertainty_file(own))
+    shutil.copy(shipped.with_suffix(".safetensors"), uncertainty_file(own).with_suffix(".safetensors"))
     assert load_energy(f"mace:{own}").offers_uncertainty
 
 

@@ -13,7 +13,7 @@ from molrl.energy import load_energy
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.mace.network import Mace, MaceConfig
 from molrl.energy.networks.potential import Potential, save_potential
-from molrl.energy.uncertainty import EXACT, GaussianMixture, average, beside
+from molrl.energy.uncertainty import REFERENCE_SCORE, GaussianMixture, average, uncertainty_file
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.mixture_fit import fit_mixture, fit_uncertainty, maximised
@@ -194,8 +194,8 @@ def test_lone_atoms_and_empty_canvases_are_exact(model):
     for some in (batch, batch[[0]], batch[[0, -1]], batch[[1]]):
         out, biased = model.evaluate(some, uncertainty=True), model.evaluate_biased(some)
         for found in (out, biased):
-            assert found.uncertainty.tolist() == [EXACT] * len(some)
-            assert found.atom_uncertainty.tolist() == [EXACT] * len(some.numbers)
+            assert found.uncertainty.tolist() == [REFERENCE_SCORE] * len(some)
+            assert found.atom_uncertainty.tolist() == [REFERENCE_SCORE] * len(some.numbers)
         assert biased.bias_forces.shape == (len(some.numbers), 3)
         assert not biased.bias_forces.any()
 
@@ -258,7 +258,7 @@ def test_fit_uncertainty_with_the_same_seed_fits_the_same_mixture(model):
 
 def test_the_mixture_is_no_part_of_the_hash_and_may_be_absent(copied, model):
     for ending in (".json", ".safetensors"):
-        beside(copied).with_suffix(ending).unlink()
+        uncertainty_file(copied).with_suffix(ending).unlink()
     without = NetworkEnergy(copied)
     assert without.hash == model.hash
     assert not without.offers_uncertainty
@@ -281,7 +281,7 @@ def test_a_mixture_of_other_weights_is_refused(copied):
 
 @pytest.mark.parametrize("ending", [".json", ".safetensors"])
 def test_a_damaged_mixture_is_refused(copied, ending):
-    path = beside(copied).with_suffix(ending)
+    path = uncertainty_file(copied).with_suffix(ending)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))

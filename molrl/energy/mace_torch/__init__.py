@@ -1,1 +1,1 @@
-"""Networks of mace-torch as energy models."""
+"""Energy models that evaluate networks of mace-torch."""

@@ -1,4 +1,4 @@
-"""Molecules as networks of mace-torch take them, and our MACE made of one of theirs."""
+"""The input format of mace-torch's networks, and the conversion of a network to :class:`Mace`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from molrl.safe_e3nn import contained, o3
 with contained():
     from mace.modules import ScaleShiftMACE, interaction_classes
 
-_N_PROBES = 200
+_N_PROBES = 200  # random features at which invariants are compared
 
 
 def to_mace_torch(
     molecules: MoleculeBatch, neighbors: Neighbors, elements: Sequence[int], dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Return the flat dictionary that a network of mace-torch is called with.
+    """Build the flat dictionary that a network of mace-torch is called with.
 
-    It is what ``mace.data.AtomicData`` and its collation give, by tensor operations on the batch's
+    It equals a collated ``mace.data.AtomicData``, but is built by tensor operations on the batch's
     device.
 
     Args:
@@ -32,7 +32,14 @@ def to_mace_torch(
         dtype: floating type.
 
     Returns:
-        The dictionary; ``positions`` are a copy that may take a gradient.
+        The tensors by mace-torch's names; ``positions`` are a copy that may require a gradient.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> water = MoleculeBatch.from_ase(molecule("H2O"))
+        >>> data = to_mace_torch(water, water.neighbors(5.0), (1, 8), torch.float32)
+        >>> data["edge_index"].shape
+        torch.Size([2, 6])
     """
     device, n_molecules = molecules.device, len(molecules)
     known = torch.tensor(elements, device=device)
@@ -42,7 +49,7 @@ def to_mace_torch(
     if neighbors.images is not None:
         units = torch.cat([neighbors.images, -neighbors.images]).to(dtype)
         one_way = neighbors.shifts(molecules.cell)
-        assert one_way is not None  # as there are images
+        assert one_way is not None  # because there are images
         shifts = torch.cat([one_way, -one_way]).to(dtype)
     return {
         "positions": molecules.positions.detach().to(dtype, copy=True),
@@ -63,12 +70,12 @@ def build_mace_torch(
     hidden: str | None = None,
     max_ell: int = 2,
 ) -> ScaleShiftMACE:
-    """mace-torch's network of a shape, randomly initialised, without a pair repulsion.
+    """Build a randomly initialised network of mace-torch, without a pair repulsion.
 
     Args:
-        config: the shape.
-        atomic_energies: of the isolated atoms, eV; 0 unless given.
-        hidden: irreps of the hidden features; scalars, ``config.channels`` of them, if None.
+        config: the settings.
+        atomic_energies: energies of the isolated atoms, eV; 0 unless given.
+        hidden: irreps of the hidden features; ``config.channels`` scalars, if None.
         max_ell: highest degree of the spherical harmonics.
     """
     with contained():
@@ -95,11 +102,11 @@ def build_mace_torch(
 
 
 def from_mace_torch(network: ScaleShiftMACE, config: MaceConfig) -> Mace:
-    """Our network with the weights of mace-torch's.
+    """Convert a network of mace-torch to a :class:`Mace` with the same energies.
 
     Args:
-        network: one that :func:`build_mace_torch` would build with scalars and ``max_ell=2``.
-        config: its shape.
+        network: as built by :func:`build_mace_torch` with scalar features and ``max_ell=2``.
+        config: its settings.
     """
     theirs = {name: tensor.detach() for name, tensor in network.named_parameters()}
     n, c = len(config.elements), config.channels
@@ -128,10 +135,11 @@ def from_mace_torch(network: ScaleShiftMACE, config: MaceConfig) -> Mace:
 
 
 def _product_weights(contraction: Any) -> Tensor:  # noqa: ANN401 - a class made by TorchScript
-    """``(n_elements, 9, channels)``: weights of our invariants.
+    """Return the weights ``(n_elements, 9, channels)`` of our invariants.
 
-    Theirs are more, of degree 3, because they do not use that the three factors are the same
-    features; each is a sum of ours, whose coefficients are found at random features.
+    mace-torch has more invariants of degree 3, because it does not use that the three factors are
+    the same features. Each of them is a linear combination of ours, whose coefficients are fitted
+    at random features.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(_N_PROBES, 9, dtype=torch.float64, generator=generator)

@@ -1,4 +1,4 @@
-"""The shape of any network of mace-torch as plain data, and the network of a shape."""
+"""The settings of a mace-torch network as plain data, read from it and built back into one."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -26,11 +26,11 @@ _CLASSES = {
     "readout_cls": readout_classes,
 }
 _IRREPS = ("hidden_irreps", "MLP_irreps", "edge_irreps")
-_TOLERANCE = 1e-6  # eV, of the energies of a network that was built again
+_TOLERANCE = 1e-6  # eV, allowed difference between the energies of a network and its rebuilt copy
 
 
 class Embedding(Config):
-    """How a network takes up one number of the molecule, as mace-torch is told."""
+    """The settings of mace-torch's embedding of one number of a molecule, under its own names."""
 
     type: Literal["categorical", "continuous"]
     per: Literal["graph"]
@@ -42,10 +42,14 @@ class Embedding(Config):
 
 
 class MaceModuleConfig(Config):
-    """What mace-torch's ``ScaleShiftMACE`` is built from, under its own names, as plain data.
+    """The arguments of mace-torch's ``ScaleShiftMACE``, under its own names, as plain data.
 
     Attributes:
         dtype: the floating type of the network.
+
+    Example:
+        >>> config = describe(torch.load("my.model"), "my.model")  # doctest: +SKIP
+        >>> network = build(config, tensors, "my.json")  # doctest: +SKIP
     """
 
     dtype: Literal["float32", "float64"]
@@ -84,14 +88,18 @@ class MaceModuleConfig(Config):
 
 
 def describe(network: torch.nn.Module, name: str) -> MaceModuleConfig:
-    """The shape of a network.
+    """Return the settings of a network.
+
+    Args:
+        network: of mace-torch.
+        name: what it is called in error messages.
 
     Raises:
-        InputError: if it cannot be told.
+        InputError: if the network is of a class or form that cannot be described.
     """
     if type(network) is not ScaleShiftMACE:
         raise InputError(
-            f"{name} holds a {type(network).__name__}; what can be converted is a ScaleShiftMACE"
+            f"{name} holds a {type(network).__name__}; only a ScaleShiftMACE can be converted"
         )
     found = extract_config_mace_model(network)
     if found.pop("cueq_config") is not None:
@@ -105,15 +113,15 @@ def describe(network: torch.nn.Module, name: str) -> MaceModuleConfig:
 
 
 def build(config: MaceModuleConfig, tensors: Mapping[str, Tensor], where: str) -> torch.nn.Module:
-    """The network of a shape with these weights, on the CPU.
+    """Build a network with given weights on the CPU.
 
     Args:
-        config: the shape.
-        tensors: parameters and buffers by name.
+        config: its settings.
+        tensors: its parameters and buffers by name.
         where: what they are called in error messages.
 
     Raises:
-        InputError: if there is no network of that shape, or the weights do not fit it.
+        InputError: if the settings are invalid, or the weights do not fit them.
     """
     options = config.model_dump(exclude={"dtype"})
     try:
@@ -126,21 +134,26 @@ def build(config: MaceModuleConfig, tensors: Mapping[str, Tensor], where: str) -
             options[key] = np.array(options[key])
         for key in ("atomic_numbers", "radial_MLP", "heads"):
             options[key] = list(options[key])
-        # Its first weights are drawn, and replaced.
+        # The constructor draws weights, which are replaced; the global generator stays unchanged.
         with contained(), default_dtype(_DTYPES[config.dtype]), torch.random.fork_rng(devices=[]):
             network: torch.nn.Module = ScaleShiftMACE(**options)
         network.load_state_dict(tensors)
-    except Exception as error:  # mace-torch and e3nn assert, index and reshape
+    except Exception as error:  # invalid settings fail in many ways inside mace-torch and e3nn
         line = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{where} describes no network of mace-torch: {line}") from None
+        raise InputError(f"{where} does not describe a network of mace-torch: {line}") from None
     return network
 
 
 def check_same(one: torch.nn.Module, other: torch.nn.Module, name: str) -> None:
-    """Compare the energies of two networks, in total and less the isolated atoms.
+    """Check that two networks have the same energies on random clusters of all their elements.
+
+    Args:
+        one: a network of mace-torch.
+        other: the same network, rebuilt.
+        name: what it is called in error messages.
 
     Raises:
-        InputError: if those of a few random clusters of all elements differ.
+        InputError: if total or interaction energies differ.
     """
     clusters = _clusters(elements(one))
     for head in range(len(heads(one))):
@@ -155,7 +168,7 @@ def check_same(one: torch.nn.Module, other: torch.nn.Module, name: str) -> None:
 
 
 def _clusters(known: list[int]) -> MoleculeBatch:
-    """Clusters of 5 atoms, some 1.5 Å apart, that hold each element several times."""
+    """Return clusters of 5 atoms about 1.5 Å apart that contain each element several times."""
     rng = np.random.default_rng(0)
     numbers = np.concatenate([rng.permutation(known) for _ in range(4)])
     numbers = np.resize(numbers, (-(-len(numbers) // 5), 5))
@@ -165,7 +178,8 @@ def _clusters(known: list[int]) -> MoleculeBatch:
     )
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - what mace-torch keeps, and plain data
+def _plain(value: Any) -> Any:  # noqa: ANN401 - mace-torch has no types
+    """Convert a setting of mace-torch to plain data, recursively."""
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, o3.Irreps):

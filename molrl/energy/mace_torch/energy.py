@@ -1,4 +1,4 @@
-"""Any network of mace-torch as an energy model."""
+"""The energy model of a network of mace-torch."""
 
 import hashlib
 from typing import Any
@@ -18,31 +18,40 @@ from molrl.safe_e3nn import contained
 with contained():
     from mace.modules import MACE, ScaleShiftMACE
 
-STATE = ("total_charge", "total_spin")  # what a network may be told of a molecule besides its atoms
+STATE = ("total_charge", "total_spin")  # inputs that a network may take in addition to the atoms
 
 
 class MaceModuleEnergy(BatchedEnergy):
-    """A network of mace-torch, in the floating type it is in.
+    """An energy model that evaluates a network of mace-torch in the network's floating type.
 
-    Its total energy, less that of the isolated atoms, comes from the network; theirs are added in
-    float64. Charge and multiplicity are passed to the networks that take them; their isolated
-    atoms are evaluated in their ground states, as their table of atomic energies is fitted, not
-    computed.
+    The network predicts interaction energies; the energies of the isolated atoms are added in
+    float64. Charge and multiplicity are passed to networks that take them. For those, isolated
+    atoms are evaluated in their ground states, because their table of atomic energies is fitted,
+    not computed.
 
     Args:
-        network: mace-torch's ``MACE`` or ``ScaleShiftMACE``; it is changed, and belongs to the
-            model from here on.
-        name: what it is loaded by.
+        network: mace-torch's ``MACE`` or ``ScaleShiftMACE``. The model changes it, so it must not
+            be used elsewhere.
+        name: the name that loads it.
         digest: SHA-256 of the file the network comes from.
-        head: which of its heads to use; may be None where there is one only, or one is "default".
-        device: where to compute.
+        head: the head to use; may be None where there is only one, or one is called "default".
+        device: the device to compute on.
 
     Attributes:
-        network: the network, frozen, its atomic energies set to zero.
+        network: the frozen network, with its atomic energies set to zero.
 
     Raises:
-        InputError: if the network is of another kind, has no such head, or wants to be told of a
-            molecule what a molecule does not have.
+        InputError: if the network is of another class, lacks the head, or needs inputs other than
+            atoms, charge and multiplicity.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> from molrl.energy.mace_torch.batching import build_mace_torch
+        >>> from molrl.energy.networks.mace.network import MaceConfig
+        >>> network = build_mace_torch(MaceConfig(elements=(1, 8), channels=4), (-13.6, -2043.0))
+        >>> model = MaceModuleEnergy(network, "random", digest="")
+        >>> model.evaluate(molecule("H2O"), forces=True).forces.shape
+        torch.Size([3, 3])
     """
 
     implemented_properties = ("energy", "forces", "stress")
@@ -71,15 +80,15 @@ class MaceModuleEnergy(BatchedEnergy):
 
     @property
     def hash(self) -> str:
-        """12 digits of the SHA-256 of the file it comes from, and of the head if it has several."""
+        """12 digits of the SHA-256 of its file, and of the head if there are several."""
         return self._hash
 
     def _isolated_atoms(self) -> MoleculeBatch:
         return ground_state_atoms(self.elements)
 
     def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
-        if not len(molecules.numbers):  # mace-torch cannot reshape nothing
-            return _of_nothing(molecules, wanted)
+        if not len(molecules.numbers):  # mace-torch fails on empty tensors
+            return _empty_output(molecules, wanted)
         derived = wanted.forces or wanted.stress
         with torch.set_grad_enabled(derived):
             strain = torch.zeros(len(molecules), 3, 3, device=self.device).requires_grad_(derived)
@@ -93,8 +102,8 @@ class MaceModuleEnergy(BatchedEnergy):
         return ChunkOutput(out["energy"].detach(), out["node_feats"].detach(), forces, stress)
 
 
-def _of_nothing(molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
-    """What there is to say of molecules without an atom."""
+def _empty_output(molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
+    """Return the output for molecules without atoms."""
     n, vectors = len(molecules), molecules.positions.new_zeros(0, 3, dtype=torch.float64)
     return ChunkOutput(
         energy=vectors.new_zeros(n),
@@ -110,17 +119,17 @@ def run(
     head: int,
     strain: Tensor | None = None,
 ) -> dict[str, Any]:
-    """Call a network for one of its heads, as it is, without forces.
+    """Call a network of mace-torch with one of its heads, without computing forces.
 
     Args:
         network: of mace-torch.
         molecules: on its device.
-        head: its index.
-        strain: ``(n_molecules, 3, 3)``, applied to positions and cells.
+        head: index of the head.
+        strain: ``(n_molecules, 3, 3)``, without unit, applied to positions and shifts.
 
     Returns:
-        Its answers, and the ``positions`` that it was called with before they were strained, for
-        their gradient.
+        Its output by mace-torch's names, and ``positions``, the unstrained leaf tensor to
+        differentiate by.
     """
     dtype = next(network.parameters()).dtype
     neighbors = molecules.neighbors(float(network.get_buffer("r_max")))
@@ -138,7 +147,7 @@ def run(
 
 
 def _strained(data: dict[str, Tensor], strain: Tensor) -> dict[str, Tensor]:
-    """Positions and shifts times 1 + strain, the symmetric part of it."""
+    """Return positions and shifts multiplied by 1 + the symmetric part of the strain."""
     strain = 0.5 * (strain + strain.mT)
     of_atoms, of_edges = strain[data["batch"]], strain[data["batch"][data["edge_index"][0]]]
     positions, shifts = data["positions"], data["shifts"]
@@ -149,40 +158,42 @@ def _strained(data: dict[str, Tensor], strain: Tensor) -> dict[str, Tensor]:
 
 
 def elements(network: torch.nn.Module) -> list[int]:
-    """Atomic numbers that a network knows, in its order."""
+    """Return the atomic numbers that a network knows, in its order."""
     return network.get_buffer("atomic_numbers").tolist()
 
 
 def heads(network: torch.nn.Module) -> list[str]:
-    """The names of a network's heads; one without any has one."""
+    """Return the names of a network's heads; a network without named heads has one."""
     return list(getattr(network, "heads", None) or ["Default"])
 
 
 def inputs(network: torch.nn.Module) -> tuple[str, ...]:
-    """What a network is told of a molecule besides its atoms."""
+    """Return the names of the inputs that a network takes in addition to the atoms."""
     return tuple(getattr(network, "embedding_specs", None) or ())
 
 
 def _check_kind(network: torch.nn.Module, name: str) -> None:
+    """Check that a network is of a supported class and takes supported inputs."""
     if type(network) not in (MACE, ScaleShiftMACE):
         raise InputError(
-            f"{name} holds a {type(network).__name__}; what can be used is a MACE or "
-            "a ScaleShiftMACE"
+            f"{name} holds a {type(network).__name__}; it must be a MACE or a ScaleShiftMACE"
         )
     unknown = sorted(set(inputs(network)) - set(STATE))
     if unknown:
         raise InputError(
-            f"{name} wants to be told {', '.join(unknown)}; known are: {', '.join(STATE)}"
+            f"{name} needs the inputs {', '.join(unknown)}; available are: {', '.join(STATE)}"
         )
 
 
 def _hash(digest: str, names: list[str], head: int) -> str:
+    """Return 12 digits of the hash of a file, and of the head if there are several."""
     if len(names) > 1:
         digest = hashlib.sha256(f"{digest}@{names[head]}".encode()).hexdigest()
     return digest[:12]
 
 
 def _index_of_head(network: torch.nn.Module, head: str | None, name: str) -> int:
+    """Return the index of a head by its name, or of the default head."""
     names = heads(network)
     if head is None:
         default = [i for i, known in enumerate(names) if known.lower() == "default"]

@@ -1,4 +1,4 @@
-"""Networks of mace-torch in files: converted ones, and pickles that are trusted."""
+"""Files of mace-torch networks: trusted pickles, and their conversion to JSON and safetensors."""
 
 import os
 import shlex
@@ -17,18 +17,17 @@ from molrl.safe_e3nn import contained
 
 
 def load_module(file: str, head: str | None, device: str, trust: bool) -> MaceModuleEnergy:
-    """A network of mace-torch from a file.
+    """Load a network of mace-torch from a file.
 
     Args:
-        file: what ``molrl energy convert`` wrote (``.json``), or a network that was pickled by
-            mace-torch.
-        head: which of several heads.
-        device: where to compute.
-        trust: whether a pickle may be loaded. It can run any code.
+        file: a ``.json`` file from ``molrl energy convert``, or a network pickled by mace-torch.
+        head: the head to use; may be None where there is only one, or one is called "default".
+        device: the device to compute on.
+        trust: whether a pickle may be loaded, which can run any code.
 
     Raises:
-        InputError: if there is no such file, it is damaged or of another kind, or it is a pickle
-            that is not trusted.
+        InputError: if the file is missing, corrupted or of another kind, or it is a pickle that is
+            not trusted.
     """
     if file.endswith(".json"):
         tensors, header = load_weights(file, MODULE_WEIGHTS)
@@ -41,23 +40,23 @@ def load_module(file: str, head: str | None, device: str, trust: bool) -> MaceMo
 
 
 def convert(source: str, output: str, trust: bool = False) -> None:
-    """Turn a network that was pickled by mace-torch into JSON and safetensors.
+    """Convert a network that was pickled by mace-torch to JSON and safetensors.
 
     Args:
         source: the pickle.
-        output: the JSON file to write; the tensors go to the same name with ``.safetensors``.
-        trust: whether the pickle may be loaded. It can run any code.
+        output: the JSON file to write; the tensors get the same name with ``.safetensors``.
+        trust: whether the pickle may be loaded, which can run any code.
 
     Raises:
-        InputError: if it is not trusted, cannot be loaded, or the network that is built again from
-            what would be written has other energies; nothing is written then.
+        InputError: if the pickle is not trusted or cannot be loaded, the output exists, or the
+            network rebuilt from what would be written has other energies; nothing is then written.
     """
     target = Path(output)
     if target.suffix != ".json":
-        raise InputError(f"output {output} is no name for weights; it must end in .json")
+        raise InputError(f"output {output} must end in .json")
     for path in (target, target.with_suffix(".safetensors")):
         if os.path.exists(path):
-            raise InputError(f"output {path} is there already; name another")
+            raise InputError(f"output {path} already exists; name another")
     network = read_pickle(source, trust)
     config, tensors = describe(network, source), network.state_dict()
     check_same(network, build(config, tensors, source), source)
@@ -68,25 +67,29 @@ def convert(source: str, output: str, trust: bool = False) -> None:
 
 
 def read_pickle(path: str, trust: bool) -> Any:  # noqa: ANN401 - mace-torch has no types
-    """The network in a pickle, on the CPU.
+    """Load a pickled network on the CPU.
+
+    Args:
+        path: the pickle.
+        trust: whether it may be loaded, which can run any code.
 
     Raises:
-        InputError: if it is not trusted, there is no such file, or it holds no network.
+        InputError: if the file is missing, not trusted, or does not hold a network.
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} does not exist; give the path of a .json or .model file")
     if not trust:
         raise InputError(
-            f"{path} is a pickle, which can run any code; if you trust where it comes from, run "
-            f"`molrl energy convert {shlex.quote(path)} OUT.json --trust` once, or pass what "
-            "load_energy gives with trust=True"
+            f"{path} is a pickle, which can run any code; if you trust its source, run "
+            f"`molrl energy convert {shlex.quote(path)} OUT.json --trust` once, or use "
+            "load_energy(..., trust=True)"
         )
     try:
         with contained():
             network = torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # whatever its classes and its bytes make the unpickler stumble over
+    except Exception as error:  # unpickling arbitrary bytes and classes can raise anything
         line = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{path} is no network pickled by mace-torch: {line}") from None
+        raise InputError(f"{path} is not a network pickled by mace-torch: {line}") from None
     if not isinstance(network, torch.nn.Module):
         raise InputError(f"{path} holds a {type(network).__name__}, not a network of mace-torch")
     return network

@@ -1,9 +1,9 @@
-"""The foundation models of mace-torch by their names there.
+"""The foundation models of mace-torch, under mace-torch's names.
 
-mace-torch fetches them, once, from where their authors publish them, and keeps them; they are
-pickles, and naming one is trusting its authors. Their licences are their own: MACE-MP-0, MACE-MPA-0
-and MACE-ANI are MIT; MACE-OFF23, MACE-OMOL-0, OMAT-0, MATPES and MH have the Academic Software
-License, which allows no commercial use. See https://github.com/ACEsuit/mace-foundations.
+mace-torch downloads each of them once from its authors and caches it. They are pickles, so using
+one means trusting its authors. Licences: MACE-MP-0, MACE-MPA-0 and MACE-ANI are MIT; MACE-OFF23,
+MACE-OMOL-0, OMAT-0, MATPES and MH have the Academic Software License, which does not allow
+commercial use. See https://github.com/ACEsuit/mace-foundations.
 """
 
 import sys
@@ -29,13 +29,16 @@ OMOL, ANI = "MACE-omol-0-extra-large-1024.model", "ani500k_large_CC.model"
 
 @dataclass(frozen=True)
 class Foundation:
-    """A family of foundation models; called, it loads one.
+    """A family of foundation models; calling it loads one.
 
     Attributes:
-        name: of the family.
-        files: variant to where mace-torch keeps it.
-        default: the variant that is meant by no name.
-        fetch: has mace-torch fetch the file of a variant, unless it is kept already.
+        name: name of the family.
+        files: returns the path in mace-torch's cache of each variant.
+        default: the variant that is loaded unless one is named.
+        fetch: downloads the file of a variant, unless it is cached.
+
+    Example:
+        >>> MACE_OFF("small").evaluate(molecules)  # doctest: +SKIP
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"argument", "device"})
@@ -46,44 +49,49 @@ class Foundation:
     fetch: Callable[[str], object]
 
     def __call__(self, argument: str = "", device: str = "cpu") -> MaceModuleEnergy:
-        """Load a variant.
+        """Load a variant, downloading it if it is not cached.
 
         Args:
-            argument: the variant, ``VARIANT@HEAD`` for one of several heads; the default if empty.
-            device: where to compute.
+            argument: the variant, or ``VARIANT@HEAD`` for one of several heads; the default if
+                empty.
+            device: the device to compute on.
 
         Raises:
-            InputError: if there is no such variant, or it can neither be found nor fetched.
+            InputError: if the variant is unknown, or is not cached and cannot be downloaded.
         """
         variant, _, head = argument.partition("@")
         variant = variant or self.default
         files = self.files()
         if variant not in files:
-            raise InputError(f"{self.name} has no {variant!r}; {did_you_mean(variant, files)}")
+            raise InputError(
+                f"{self.name} has no variant {variant!r}; {did_you_mean(variant, files)}"
+            )
         name, file = f"{self.name}:{variant}", files[variant]
         try:
-            # Most of these load what they have fetched, which torch's safe loader refuses.
+            # Most of these functions also load the file, which torch's safe loader refuses; that
+            # failure does not matter once the file is there.
             with contained(), _printing_to_stderr():
                 self.fetch(variant)
-        except Exception as error:  # of the network, of the disk, of the safe loader
+        except Exception as error:  # from the download, the disk or the safe loader
             if not file.is_file():
                 raise InputError(
-                    f"{name} could not be fetched ({error.__cause__ or error}); where there is no "
-                    f"network, put its file at {file}"
+                    f"{name} could not be downloaded ({error.__cause__ or error}); without a "
+                    f"connection, put its file at {file}"
                 ) from None
         try:
             with contained():
                 network = torch.load(file, map_location="cpu", weights_only=False)
-        except Exception as error:  # whatever its bytes make the unpickler stumble over
+        except Exception as error:  # unpickling a corrupted file can raise anything
             raise InputError(f"{name} in {file} cannot be loaded: {error}") from None
         return MaceModuleEnergy(network, name, sha256(file.read_bytes()), head or None, device)
 
 
 @contextmanager
 def _printing_to_stderr() -> Iterator[None]:
-    """Inside, what ``upstream`` prints, the licence and how far it has come, is no output of ours.
+    """Print the licence and the progress of ``upstream`` to standard error inside the context.
 
-    Its module gets a ``print`` of its own; the standard output of the process stays.
+    Only the module's ``print`` is replaced: redirecting the standard output of the process would
+    affect other threads.
     """
     vars(upstream)["print"] = lambda *values, **how: print(*values, **how | {"file": sys.stderr})
     try:
@@ -93,6 +101,7 @@ def _printing_to_stderr() -> Iterator[None]:
 
 
 def _mp_files() -> dict[str, Path]:
+    """Return the path in mace-torch's cache of each variant of MACE-MP."""
     names = {variant: url.rpartition("/")[2] for variant, url in upstream.mace_mp_urls.items()}
     return {
         variant: get_cache_dir() / "".join(c for c in name if c.isalnum() or c == "_")
@@ -101,6 +110,7 @@ def _mp_files() -> dict[str, Path]:
 
 
 def _off_files() -> dict[str, Path]:
+    """Return the path in mace-torch's cache of each variant of MACE-OFF."""
     urls = upstream.mace_off_urls.items()
     return {variant: get_cache_dir() / url.rpartition("/")[2] for variant, url in urls}
 

@@ -1,4 +1,4 @@
-"""Networks from molecules to energies: their interface, those that there are, their weights."""
+"""Networks that predict energies: their interface, the architectures and the shipped weights."""
 
 from molrl.energy.networks.interface import (
     NETWORKS,

@@ -1,4 +1,4 @@
-"""Energy models that evaluate flat batches in chunks that fit the device."""
+"""The base class of energy models that evaluate batches on a device, in chunks that fit it."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -11,17 +11,23 @@ from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.molecules import MoleculeBatch
 
 OUT_OF_MEMORY = "batch halved, out of memory"
-ATOMS_PER_CHUNK = {"cpu": 600, "cuda": 200_000}  # past this a CPU's cache no longer holds it
+# Larger chunks are slower on a CPU, whose cache no longer holds them.
+ATOMS_PER_CHUNK = {"cpu": 600, "cuda": 200_000}
 
 
 class ChunkOutput(NamedTuple):
-    """One forward pass; what is not wanted is None.
+    """The result of one forward pass; quantities that are not wanted are None.
 
     Attributes:
-        energy: ``(n_molecules,)`` eV, less that of the isolated atoms.
-        features: ``(n_atoms_total, n_features)``.
+        energy: ``(n_molecules,)`` floating, eV, interaction energy: total energy minus the
+            energies of the isolated atoms.
+        features: ``(n_atoms_total, n_features)`` floating, invariant features.
         forces: ``(n_atoms_total, 3)`` float64, eV/Å.
         stress: ``(n_molecules, 3, 3)`` float64, eV/Å³.
+
+    Example:
+        >>> ChunkOutput(energy=torch.zeros(1), features=torch.zeros(3, 8)).forces is None
+        True
     """
 
     energy: Tensor
@@ -31,17 +37,31 @@ class ChunkOutput(NamedTuple):
 
 
 class BatchedEnergy(EnergyModel):
-    """A network on flat batches; it gives interaction energies, the isolated atoms' are added.
+    """An energy model that adds interaction energies of a network to energies of isolated atoms.
 
-    The sum is made in float64, so totals are good to the rounding of the interaction energy alone.
-    Neighbours are listed once for the whole batch, when it is checked.
+    The sum is computed in float64, so that total energies have the absolute accuracy of the
+    interaction energies. Neighbours are listed once for the whole batch, when it is checked.
+    A subclass defines :meth:`_evaluate_chunk`.
 
     Args:
         elements: the atomic numbers it knows, ascending.
-        atomic_energies: ``(max(elements) + 1,)`` float64, eV, of each isolated atom by atomic
-            number.
+        atomic_energies: ``(max(elements) + 1,)`` float64, eV, energy of each isolated atom by
+            atomic number.
         cutoff: Å, of the neighbour pairs.
-        device: where it computes.
+        device: the device it computes on.
+
+    Example:
+        >>> class IdealGasEnergy(BatchedEnergy):
+        ...     name = hash = "ideal-gas"
+        ...
+        ...     def _evaluate_chunk(self, molecules, wanted):
+        ...         zeros = torch.zeros_like(molecules.positions, dtype=torch.float64)
+        ...         return ChunkOutput(torch.zeros(len(molecules)), zeros, forces=zeros)
+        >>> table = torch.tensor([0.0, -13.6], dtype=torch.float64)
+        >>> model = IdealGasEnergy((1,), table, cutoff=1.0, device="cpu")
+        >>> model.evaluate(MoleculeBatch(torch.tensor([1, 1]), torch.eye(2, 3), torch.tensor([2])))
+        ... # doctest: +ELLIPSIS
+        EnergyOutput(energy=tensor([-27.2000], dtype=torch.float64), ...)
     """
 
     def __init__(
@@ -52,19 +72,20 @@ class BatchedEnergy(EnergyModel):
         device: str | torch.device,
     ) -> None:
         self.elements, self.cutoff = elements, cutoff
-        self.device = torch.empty(0, device=device).device  # of a GPU, with its index
+        self.device = torch.empty(0, device=device).device  # "cuda" as "cuda:0", to compare
         self._chunk = ATOMS_PER_CHUNK[self.device.type]
         self._atomic_energies = atomic_energies.to(self.device)
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
-        return self._here(molecules).check(self.elements, self.cutoff)
+        return self._on_device(molecules).check(self.elements, self.cutoff)
 
-    def _here(self, molecules: MoleculeBatch) -> MoleculeBatch:
-        """The molecules on the model's device; the same, with its neighbours, if it is there."""
+    def _on_device(self, molecules: MoleculeBatch) -> MoleculeBatch:
+        """Return the molecules on the model's device: a copy only if they are on another."""
+        # A copy would lose the neighbour lists that the batch has cached.
         return molecules if molecules.device == self.device else molecules.to(self.device)
 
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
-        molecules, faults = self._here(molecules), Counter[str]()
+        molecules, faults = self._on_device(molecules), Counter[str]()
         parts = [
             part
             for chunk in chunks(molecules.n_atoms, self._chunk)
@@ -80,20 +101,33 @@ class BatchedEnergy(EnergyModel):
         )
 
     def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:
-        """``(n_molecules,)`` float64, eV: the energies of the isolated atoms, summed."""
+        """Sum the energies of the isolated atoms of each molecule.
+
+        Args:
+            molecules: of elements that the model knows.
+
+        Returns:
+            ``(n_molecules,)`` float64, eV.
+        """
         table = self._atomic_energies.to(molecules.device)
         return molecules.sum_atoms(table[molecules.numbers])
 
     @abstractmethod
     def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
-        """Evaluate some molecules in one forward pass, maybe none, or none with an atom."""
+        """Evaluate molecules in one forward pass.
+
+        Args:
+            molecules: on the model's device; there may be none, or none with atoms.
+            wanted: what to compute besides energy and features.
+        """
 
     def _evaluate_within_memory(
         self, molecules: MoleculeBatch, wanted: Wanted, faults: Counter[str]
     ) -> list[ChunkOutput]:
-        """A chunk, in halves if the device has no memory for the whole, and from then on.
+        """Evaluate a chunk, in halves if it exceeds the memory of the device.
 
-        A molecule that is too large by itself has no energy. Each attempt is counted in ``faults``.
+        Later chunks are made smaller too. A molecule that alone exceeds the memory gets NaN. Each
+        attempt that fails is counted in ``faults``.
         """
         n = len(molecules)
         try:
@@ -101,8 +135,8 @@ class BatchedEnergy(EnergyModel):
         except torch.OutOfMemoryError:
             faults[OUT_OF_MEMORY] += 1
             if n == 1:
-                return [self._nothing(molecules, wanted)]
-        # Outside of the handler, which would hold on to the tensors of the attempt.
+                return [self._failed(molecules, wanted)]
+        # Not in the handler: its traceback keeps the tensors of the failed attempt alive.
         torch.cuda.empty_cache()
         self._chunk = max(1, int(molecules.n_atoms.sum()) // 2)
         return [
@@ -111,8 +145,9 @@ class BatchedEnergy(EnergyModel):
             for part in self._evaluate_within_memory(molecules.part(half), wanted, faults)
         ]
 
-    def _nothing(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
-        """NaN in the shapes of :meth:`_evaluate_chunk`, for one molecule."""
+    def _failed(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
+        """Return NaN for one molecule, in the shapes of :meth:`_evaluate_chunk`."""
+        # The width of the features is known to the network alone: evaluate one atom to see it.
         atom = MoleculeBatch(
             molecules.numbers[:1], molecules.positions[:1], torch.ones_like(molecules.n_atoms)
         )
@@ -127,7 +162,19 @@ class BatchedEnergy(EnergyModel):
 
 
 def chunks(n_atoms: Tensor, budget: int) -> list[slice]:
-    """Slices of consecutive molecules with at most ``budget`` atoms each (or one molecule)."""
+    """Split a batch into chunks of consecutive molecules.
+
+    Args:
+        n_atoms: ``(n_molecules,)`` int64.
+        budget: the most atoms of a chunk; a larger molecule is a chunk of its own.
+
+    Returns:
+        Slices of molecules that cover the batch, in order; at least one, maybe empty.
+
+    Example:
+        >>> chunks(torch.tensor([3, 4, 9, 2]), budget=8)
+        [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
     ends = n_atoms.cumsum(0).tolist()
     slices, start, base = [], 0, 0
     for i, end in enumerate(ends):

@@ -1,4 +1,4 @@
-"""Fitted networks as energy models: energies of many molecules in one forward pass."""
+"""The energy model of a network that was fitted with ``molrl energy fit``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from molrl.energy.interface import EnergyOutput, Wanted
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput, chunks
 from molrl.energy.networks.interface import Graph
 from molrl.energy.networks.potential import load_potential
-from molrl.energy.uncertainty import EXACT, BiasedOutput, GaussianMixture, average
+from molrl.energy.uncertainty import REFERENCE_SCORE, BiasedOutput, GaussianMixture, average
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -18,26 +18,31 @@ SHIPPED = {name: _FOLDER / f"{name}.json" for name in ("mace", "mace-small")}
 
 
 class NetworkEnergy(BatchedEnergy):
-    """A network fitted with ``molrl energy fit``, in float32 on interaction energies.
+    """An energy model that evaluates a fitted network in float32.
 
-    The energies of the isolated atoms are added in float64, so totals are good to float32
-    rounding of the interaction energy alone.
+    The network predicts interaction energies; the energies of the isolated atoms are added in
+    float64, so that total energies have the absolute accuracy of a float32 interaction energy.
 
     Args:
-        weights: the JSON file of a pair of files that ``molrl energy fit`` wrote, or the name of a
-            shipped model: ``mace``, or ``mace-small``, of fewer channels.
-        device: where to compute.
+        weights: the JSON file that ``molrl energy fit`` wrote, with its tensors next to it; or the
+            name of a shipped model, ``mace`` or ``mace-small``, which has fewer channels.
+        device: the device to compute on.
 
     Attributes:
-        name: that of the shipped model, or the network's architecture, a colon and the file.
-        potential: the network, frozen, and what it stands on.
-        mixture: what the uncertainty is told by, if it stands beside the weights.
+        name: name of the shipped model, or architecture and file as in ``mace:FILE``.
+        potential: the frozen network with the pair repulsion and the isolated atoms' energies.
+        mixture: the Gaussian mixture that uncertainties are computed from; None where the weights
+            have none.
 
     Raises:
-        InputError: if the files are missing, damaged or of another kind.
+        InputError: if the files are missing, corrupted or of another kind.
 
     Example:
-        >>> NetworkEnergy("mace").evaluate(ase.build.molecule("H2O")).energy  # doctest: +SKIP
+        >>> from ase.build import molecule
+        >>> model = NetworkEnergy("mace-small")
+        >>> output = model.evaluate(molecule("H2O"), uncertainty=True)
+        >>> output.energy.shape, output.atom_uncertainty.shape
+        (torch.Size([1]), torch.Size([3]))
     """
 
     def __init__(self, weights: str | Path = "mace", device: str = "cpu") -> None:
@@ -58,18 +63,25 @@ class NetworkEnergy(BatchedEnergy):
 
     @property
     def hash(self) -> str:
-        """The first 12 digits of the SHA-256 of the header, which holds that of the weights."""
+        """First 12 digits of the SHA-256 of the header, which holds the checksum of the tensors."""
         return self._hash
 
     def final_features(self, descriptors: Tensor) -> Tensor:
-        """``(n_atoms_total, n)``: the part of the descriptors that the uncertainty is told by."""
+        """Return the part of the descriptors that uncertainties are computed from.
+
+        Args:
+            descriptors: ``(n_atoms_total, n_features)``, from :meth:`evaluate`.
+
+        Returns:
+            ``(n_atoms_total, n)``.
+        """
         return self.potential.network.final_features(descriptors)
 
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
         output = super()._evaluate(molecules, wanted)
         if wanted.uncertainty and self.mixture is not None:
-            assert output.descriptors is not None  # wanted with the uncertainty
-            molecules = self._here(molecules)
+            assert output.descriptors is not None  # evaluate requests them with the uncertainty
+            molecules = self._on_device(molecules)
             features = self.final_features(output.descriptors)
             output.atom_uncertainty = self.mixture.atom_uncertainty(features, molecules.numbers)
             output.uncertainty = average(output.atom_uncertainty, molecules)
@@ -95,10 +107,13 @@ class NetworkEnergy(BatchedEnergy):
         return self.potential.network.graph(molecules, torch.float32)
 
     def evaluate_biased(self, molecules: MoleculeBatch) -> BiasedOutput:
-        """Evaluate energies, forces and the gradient of the uncertainty, for biased dynamics.
+        """Compute energies, forces and the gradient of the uncertainty, for biased dynamics.
+
+        Args:
+            molecules: on any device.
 
         Raises:
-            InputError: if no mixture stands beside the weights, or as for :meth:`evaluate`.
+            InputError: if the weights have no mixture, or as for :meth:`evaluate`.
         """
         if self.mixture is None:
             raise InputError(f"energy model {self.name!r} offers no uncertainty")
@@ -107,45 +122,47 @@ class NetworkEnergy(BatchedEnergy):
             self._biased_chunk(molecules.part(chunk), self.mixture)
             for chunk in chunks(molecules.n_atoms, self._chunk)
         ]
-        energy, forces, bias, unsure, atoms = map(torch.cat, zip(*parts, strict=True))
+        energy, forces, bias, uncertainty, atoms = map(torch.cat, zip(*parts, strict=True))
         total = energy.double() + self.isolated_energy(molecules)
-        return BiasedOutput(total, forces, bias, unsure, atoms)
+        return BiasedOutput(total, forces, bias, uncertainty, atoms)
 
     def _biased_chunk(
         self, molecules: MoleculeBatch, mixture: GaussianMixture
     ) -> tuple[Tensor, ...]:
-        if not len(molecules.numbers):  # nothing to differentiate
-            nothing = torch.zeros(len(molecules), dtype=torch.float64, device=self.device)
-            vectors = nothing.new_zeros(0, 3)
-            return nothing, vectors, vectors, nothing + EXACT, nothing.new_zeros(0)
+        """Return the fields of a :class:`BiasedOutput`, but with interaction energies."""
+        if not len(molecules.numbers):  # without atoms there is no gradient
+            zero = torch.zeros(len(molecules), dtype=torch.float64, device=self.device)
+            vectors = zero.new_zeros(0, 3)
+            return zero, vectors, vectors, zero + REFERENCE_SCORE, zero.new_zeros(0)
         graph = self._graph(molecules)
         x = graph.positions.requires_grad_()
         found = self.potential(graph)
         atoms = mixture.atom_uncertainty(self.final_features(found.features), molecules.numbers)
-        unsure = average(atoms, molecules)
+        uncertainty = average(atoms, molecules)
         force = found.forces
         if force is None:
             (gradient,) = torch.autograd.grad(found.energy.sum(), x, retain_graph=True)
             force = -gradient
-        (uphill,) = torch.autograd.grad(unsure.sum(), x)
+        (uphill,) = torch.autograd.grad(uncertainty.sum(), x)
         return (
             found.energy.detach(),
             force.detach().double(),
             uphill.double(),
-            unsure.detach(),
+            uncertainty.detach(),
             atoms.detach(),
         )
 
 
 def stress_of(slope: Tensor, molecules: MoleculeBatch) -> Tensor:
-    """Return the stress of each cell: dE/dε over the volume; NaN without three cell vectors.
+    """Compute the stress of each cell, dE/dε over the volume.
 
     Args:
-        slope: ``(n_molecules, 3, 3)``, eV, derivative of the energy with the strain ε.
-        molecules: with their cells.
+        slope: ``(n_molecules, 3, 3)`` eV, derivative of the energy with the strain ε.
+        molecules: the structures, with their cells.
 
     Returns:
-        ``(n_molecules, 3, 3)`` float64, eV/Å³, symmetric.
+        ``(n_molecules, 3, 3)`` float64, eV/Å³, symmetric; NaN for structures that are not periodic
+        in three dimensions.
     """
     volume = torch.linalg.det(molecules.cell.double()).abs()
     volume = volume.masked_fill(~molecules.pbc.all(-1), torch.nan)

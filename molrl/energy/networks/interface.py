@@ -1,4 +1,4 @@
-"""The interface of every network that ``molrl energy fit`` can fit."""
+"""The interface of networks that ``molrl energy fit`` can fit, and their registry."""
 
 import json
 from abc import ABC, abstractmethod
@@ -20,12 +20,20 @@ NETWORKS = Registry("network", {"mace": "molrl.energy.networks.mace.network:Mace
 
 
 class NetworkConfig(Config):
-    """What every network is told of its shape; each adds its own keys.
+    """The settings that every network has; each architecture adds its own keys.
 
     Attributes:
         architecture: the name in :data:`NETWORKS`.
-        elements: atomic numbers it knows, ascending.
+        elements: the atomic numbers it knows, ascending.
         cutoff: Å, of the neighbour pairs.
+
+    Example:
+        >>> from typing import Literal
+        >>> class PairConfig(NetworkConfig):
+        ...     architecture: Literal["pair"] = "pair"
+        ...     width: int = Field(16, ge=1)
+        >>> PairConfig(elements=(1, 8)).cutoff
+        5.0
     """
 
     architecture: str
@@ -41,18 +49,25 @@ class NetworkConfig(Config):
 
 @dataclass(frozen=True)
 class Graph:
-    """Molecules as a network is evaluated on them; atoms in the order of the batch.
+    """The input of a network: atoms in the order of the batch, and their neighbour pairs.
 
-    A network may need more: then its graph is a subclass.
+    A network that needs more uses a subclass.
 
     Attributes:
-        positions: ``(n_atoms, 3)`` Å; may take a gradient.
+        positions: ``(n_atoms, 3)`` floating, Å; may require a gradient.
         element: ``(n_atoms,)`` int64, index into the network's elements.
-        molecule: ``(n_atoms,)`` int64.
-        n_molecules: how many.
+        molecule: ``(n_atoms,)`` int64, index of the molecule of each atom.
+        n_molecules: number of molecules.
         pairs: ``(2, n_pairs)`` int64, each unordered pair within the cutoff once.
-        shifts: ``(n_pairs, 3)`` Å, by which the second atom of a pair is moved, in a periodic cell;
-            None where nothing is periodic.
+        shifts: ``(n_pairs, 3)`` Å, vector from the second atom of a pair to its image within the
+            cutoff; None where nothing is periodic.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> network = build_network(parse_network({"elements": [1, 8]}), seed=0)
+        >>> graph = network.graph(MoleculeBatch.from_ase(molecule("H2O")), torch.float32)
+        >>> graph.vectors().shape
+        torch.Size([3, 3])
     """
 
     positions: Tensor
@@ -63,19 +78,19 @@ class Graph:
     shifts: Tensor | None
 
     def vectors(self) -> Tensor:
-        """``(n_pairs, 3)`` Å, from the first atom of each pair to the second."""
+        """Return ``(n_pairs, 3)`` Å, the vectors from the first atom of each pair to the second."""
         vectors = self.positions[self.pairs[1]] - self.positions[self.pairs[0]]
         return vectors if self.shifts is None else vectors + self.shifts
 
     def at(self, positions: Tensor) -> Self:
-        """Return it with its atoms elsewhere, the pairs and shifts as they are."""
+        """Return the graph with other positions ``(n_atoms, 3)`` Å, and the same pairs."""
         return replace(self, positions=positions)
 
     def strained(self, strain: Tensor) -> Self:
-        """Return it with positions and shifts multiplied by 1 + strain.
+        """Return the graph with positions and shifts multiplied by 1 + strain.
 
         Args:
-            strain: ``(n_molecules, 3, 3)``, symmetric.
+            strain: ``(n_molecules, 3, 3)`` symmetric, without unit.
         """
         positions = self.positions + _multiply(self.positions, strain[self.molecule])
         shifts = self.shifts
@@ -85,13 +100,18 @@ class Graph:
 
 
 class Prediction(NamedTuple):
-    """What a network says of a graph.
+    """The output of a network.
 
     Attributes:
-        energy: ``(n_molecules,)`` eV, less that of the isolated atoms: small enough for float32.
-        features: ``(n_atoms, n_features)``, invariant.
-        forces: ``(n_atoms, 3)`` eV/Å; None of a conservative network, whose energy is
+        energy: ``(n_molecules,)`` floating, eV, interaction energy: total energy minus the
+            energies of the isolated atoms, small enough for float32.
+        features: ``(n_atoms, n_features)`` floating, invariant features.
+        forces: ``(n_atoms, 3)`` floating, eV/Å; None for a conservative network, whose energy is
             differentiated.
+
+    Example:
+        >>> Prediction(energy=torch.zeros(1), features=torch.zeros(3, 8)).forces is None
+        True
     """
 
     energy: Tensor
@@ -100,28 +120,35 @@ class Prediction(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """A network from molecules to energies: all that ``molrl energy fit`` knows of one.
+    """A network that predicts energies of molecules, as ``molrl energy fit`` uses it.
 
-    Isolated atoms have energy 0. An energy must not depend on where a molecule stands, how it is
-    turned, or how its atoms are ordered.
+    The energy must be 0 for isolated atoms, and invariant under translation, rotation and
+    permutation of the atoms.
 
     Args:
-        config: the shape, of the class :attr:`Config`.
+        config: the settings, an instance of :attr:`Config`.
 
     Attributes:
         Config: the class of its config.
-        conservative: whether forces are the derivatives of the energy; a network that is not
-            predicts them itself.
+        conservative: whether forces are the negative gradient of the energy; if not, the network
+            predicts forces itself.
 
     Example:
         >>> class PairNetwork(Network):
-        ...     Config = PairConfig
+        ...     Config = NetworkConfig
+        ...
+        ...     def __init__(self, config):
+        ...         super().__init__(config)
+        ...         self.depth = nn.Parameter(torch.tensor(1.0))
         ...
         ...     def forward(self, graph):
-        ...         lengths = graph.vectors().norm(dim=-1, keepdim=True)
-        ...         ...
-        ...         return Prediction(energy, features)
-        >>> NETWORKS.register("pair", PairNetwork)
+        ...         lengths = graph.vectors().norm(dim=-1)
+        ...         wells = -self.depth * (1 - lengths / self.config.cutoff) ** 2
+        ...         molecule = graph.molecule[graph.pairs[0]]
+        ...         energy = torch.zeros(graph.n_molecules).index_add(0, molecule, wells)
+        ...         features = torch.zeros(len(graph.positions), 1)
+        ...         return Prediction(energy, features.index_add(0, graph.pairs[0], wells[:, None]))
+        >>> NETWORKS.register("pair", PairNetwork)  # doctest: +SKIP
     """
 
     Config: ClassVar[type[NetworkConfig]]
@@ -132,11 +159,11 @@ class Network(nn.Module, ABC):
         self.config = config
 
     def graph(self, molecules: MoleculeBatch, dtype: torch.dtype) -> Graph:
-        """Return what :meth:`forward` is called with; the positions are a copy of type ``dtype``.
+        """Build the input of :meth:`forward`.
 
         Args:
             molecules: of known elements, on the network's device.
-            dtype: floating type.
+            dtype: floating type of the positions, which are a copy without a gradient.
         """
         neighbors = molecules.neighbors(self.config.cutoff)
         shifts = neighbors.shifts(molecules.cell)
@@ -151,93 +178,131 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, graph: Graph) -> Prediction:
-        """Predict the energies, and the forces where the network is not conservative."""
+        """Predict energies and features, and forces where the network is not conservative.
+
+        Args:
+            graph: from :meth:`graph`.
+        """
 
     def final_features(self, features: Tensor) -> Tensor:
-        """Return the features ``(n_atoms, n)`` that the uncertainty is told by: all of them."""
+        """Return the features that uncertainties are computed from; all, unless overridden.
+
+        Args:
+            features: ``(n_atoms, n_features)``, from :meth:`forward`.
+
+        Returns:
+            ``(n_atoms, n)``.
+        """
         return features
 
     def matrices(self) -> tuple[str, ...]:
-        """Name the parameters that map features to features, for the optimiser Muon.
+        """Return the names of the parameters that the optimiser Muon updates; none by default.
 
-        They are matrices in their last two axes. All others are left to Adam.
+        They map features to features and are matrices in their last two axes. Adam updates all
+        other parameters.
         """
         return ()
 
     @torch.no_grad()
     def start_from(self, other: "Network") -> None:
-        """Take over the weights of a network of the same architecture.
+        """Copy the weights of a network of the same architecture.
 
         Args:
-            other: with weights of its own.
+            other: the network to copy from.
 
         Raises:
-            InputError: if the two differ in shape.
+            InputError: if the two have different settings.
         """
         self.check_same(other, ())
         self.load_state_dict(other.state_dict())
 
     def check_same(self, other: "Network", may_differ: tuple[str, ...]) -> None:
-        """Check that a network has the same shape, but for some keys of its config.
+        """Check that another network has the same settings.
+
+        Args:
+            other: the other network.
+            may_differ: keys of the config that are not compared.
 
         Raises:
-            InputError: if it has not.
+            InputError: if the two differ.
         """
         ours, theirs = self.config.model_dump(), other.config.model_dump()
         for name in ours:
             if name not in may_differ and ours[name] != theirs.get(name):
                 raise InputError(
-                    f"start: the weights are of another network: its {name} is "
+                    f"start: the weights belong to another network: its {name} is "
                     f"{theirs.get(name)}, that of this fit {ours[name]}"
                 )
 
     def elements_of(self, numbers: Tensor) -> Tensor:
-        """Return the index into the network's elements of each atomic number ``(n_atoms,)``."""
+        """Return the index into the network's elements of each atomic number.
+
+        Args:
+            numbers: ``(n_atoms,)`` int64, of known elements.
+
+        Returns:
+            ``(n_atoms,)`` int64.
+        """
         known = torch.tensor(self.config.elements, device=numbers.device)
         return torch.searchsorted(known, numbers)
 
 
 def parse_network(data: object) -> NetworkConfig:
-    """Read the config of a network of any registered architecture.
+    """Validate the config of a network of any registered architecture.
 
     Args:
-        data: a config, or a mapping with the key ``architecture``, ``mace`` unless given.
+        data: a config, which is returned unchanged; or a mapping whose key ``architecture`` is
+            ``mace`` unless given.
 
     Raises:
-        ValueError: if the architecture or a key is not known, or a value does not fit.
+        ValueError: if the architecture or a key is unknown, or a value is invalid.
+
+    Example:
+        >>> parse_network({"architecture": "mace", "channels": 16}).channels
+        16
     """
     if isinstance(data, NetworkConfig):
         return data
     if not isinstance(data, Mapping):
-        raise ValueError(f"a network is a section of keys, not {data!r}")
+        raise ValueError(f"a network must be a mapping of keys, not {data!r}")
     values = {"architecture": "mace"} | dict(data)
     schema: type[NetworkConfig] = NETWORKS.load(str(values["architecture"])).Config
     try:
-        # JSON, because its strict reading takes a list for a tuple.
+        # As JSON, because pydantic's strict mode accepts a list for a tuple there only.
         return schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise ValueError(one_line(error, values, schema)) from None
 
 
 def build_network(config: NetworkConfig, seed: int | None = None) -> Network:
-    """Build a network with random weights, on the CPU; the global generator stays as it is.
+    """Build a network with random weights on the CPU, without changing the global generator.
 
     Args:
-        config: its shape.
-        seed: of the weights; None where they are replaced anyway.
+        config: the settings of a registered architecture.
+        seed: of the weights; None where they will be replaced.
+
+    Example:
+        >>> network = build_network(parse_network({"channels": 8}), seed=0)
+        >>> network.config.architecture
+        'mace'
     """
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
         network: Network = NETWORKS.load(config.architecture)(config)
         return network
 
 
 def load_parameters(network: Network, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Put weights into a network that was built for them.
+    """Load weights into a network.
+
+    Args:
+        network: the network, which is changed.
+        tensors: parameters and buffers by name.
+        where: name of the weights in error messages.
 
     Raises:
-        InputError: if they are of another network; ``where`` is named.
+        InputError: if names or shapes differ from the network's.
     """
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
@@ -248,5 +313,5 @@ def load_parameters(network: Network, tensors: Mapping[str, Tensor], where: str)
 
 
 def _multiply(vectors: Tensor, matrices: Tensor) -> Tensor:
-    """``(n, 3)``: each row vector times its matrix."""
+    """Multiply each row vector ``(n, 3)`` by its matrix ``(n, 3, 3)``."""
     return (vectors[:, None] @ matrices).squeeze(1)

@@ -1,4 +1,4 @@
-"""Networks by the path of their files."""
+"""Functions that load networks as energy models, by the path of their files."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from molrl.errors import InputError
 from molrl.registry import accepting
 from molrl.runs.weights import read_json
 
-MODULE_WEIGHTS = "mace-module"  # of weights that are any network of mace-torch, converted
+MODULE_WEIGHTS = "mace-module"  # kind of weights that were converted from a mace-torch network
 
 
 @accepting("argument", "device", "trust")
@@ -17,15 +17,15 @@ def load_mace(path: str = "", device: str = "cpu", trust: bool = False) -> Batch
     """Load the shipped MACE, or one from a file.
 
     Args:
-        path: nothing for the shipped one; else what ``molrl energy fit`` or ``molrl energy
-            convert`` wrote (``.json``), or a network that was pickled by mace-torch; ``PATH@HEAD``
-            for one of several heads.
-        device: where to compute.
-        trust: whether a pickle may be loaded. It can run any code.
+        path: empty for the shipped one; otherwise a ``.json`` file from ``molrl energy fit`` or
+            ``molrl energy convert``, or a network pickled by mace-torch. ``PATH@HEAD`` selects one
+            of several heads.
+        device: the device to compute on.
+        trust: whether a pickle may be loaded, which can run any code.
 
     Raises:
-        InputError: if there is no such file, it is damaged or of another kind, or it is a pickle
-            that is not trusted.
+        InputError: if the file is missing, corrupted or of another kind, or it is a pickle that is
+            not trusted.
     """
     file, head = split_head(path)
     converted = file.endswith(".json") and read_json(Path(file)).get("kind") == MODULE_WEIGHTS
@@ -33,17 +33,17 @@ def load_mace(path: str = "", device: str = "cpu", trust: bool = False) -> Batch
         return NetworkEnergy("mace", device)
     if file.endswith(".json") and not head and not converted:
         return load_network("mace", file, device)
-    from molrl.energy.mace_torch.files import load_module  # imports all of mace-torch
+    from molrl.energy.mace_torch.files import load_module  # imports mace-torch, which is slow
 
     return load_module(file, head, device, trust)
 
 
 @accepting("device")
 def load_small(device: str = "cpu") -> NetworkEnergy:
-    """Load the smaller of the two MACEs that ship: less accurate, and faster.
+    """Load the smaller of the two shipped MACEs, which is faster and less accurate.
 
     Args:
-        device: where to compute.
+        device: the device to compute on.
     """
     return NetworkEnergy("mace-small", device)
 
@@ -52,21 +52,24 @@ def load_network(architecture: str, path: str, device: str = "cpu") -> NetworkEn
     """Load a network that ``molrl energy fit`` wrote.
 
     Args:
-        architecture: that it must be of.
-        path: of the JSON file.
-        device: where to compute.
+        architecture: the architecture that it must have.
+        path: the JSON file.
+        device: the device to compute on.
 
     Raises:
-        InputError: if there is no such file, it is damaged, or of another architecture.
+        InputError: if the file is missing, corrupted, or of another architecture.
     """
     model = NetworkEnergy(path, device)
     found = model.potential.config.architecture
     if found != architecture:
-        raise InputError(f"{path} is a network of kind {found}; load it as {found}:{path}")
+        raise InputError(f"{path} has the architecture {found}; load it as {found}:{path}")
     return model
 
 
 def split_head(path: str) -> tuple[str, str | None]:
-    """Split a path from what stands behind its last @, unless there is such a file."""
+    """Split ``PATH@HEAD`` at its last ``@``; the head is None without one.
+
+    The path of an existing file is not split, as it may contain an ``@``.
+    """
     file, at, head = path.rpartition("@")
     return (file, head) if at and not os.path.exists(path) else (path, None)

@@ -1,4 +1,4 @@
-"""A network with what it stands on: the energies of isolated atoms and a pair repulsion."""
+"""A network together with a pair repulsion and the energies of isolated atoms, and its files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,20 +22,26 @@ from molrl.energy.networks.repulsion import repulsion
 from molrl.errors import InputError
 from molrl.runs.weights import load_weights, read_json, save_weights
 
-KIND = "network"  # of weights
-MACE_KIND = "mace"  # of the weights of the first release, which are read for ever
+KIND = "network"  # in the header of weights
+MACE_KIND = "mace"  # in the header of weights of the first release, which stay readable
 
 
 @dataclass(frozen=True)
 class Potential:
-    """A network and, under it, the pair repulsion and the energies of isolated atoms.
+    """A network, and the pair repulsion and isolated atoms' energies that are added to it.
 
     Attributes:
         network: the network.
-        atomic_energies: eV, of each isolated atom, in the order of the network's elements.
-        repulsion: for each element the exponent and the charge of the pair repulsion
+        atomic_energies: eV, energy of each isolated atom, in the order of the network's elements.
+        repulsion: exponent and effective charge of the pair repulsion for each element
             (:mod:`molrl.energy.networks.repulsion`); empty for none.
         takes_cells: whether it was fitted to periodic structures.
+
+    Example:
+        >>> network = build_network(parse_network({"elements": [1, 8], "channels": 8}), seed=0)
+        >>> potential = Potential(network, atomic_energies=(-10.7, -103.1))
+        >>> save_potential("runs/water.json", potential)  # doctest: +SKIP
+        >>> potential, header_hash = load_potential("runs/water.json")  # doctest: +SKIP
     """
 
     network: Network
@@ -45,11 +51,11 @@ class Potential:
 
     @property
     def config(self) -> NetworkConfig:
-        """The shape of the network."""
+        """The settings of the network."""
         return self.network.config
 
     def __call__(self, graph: Graph) -> Prediction:
-        """Predict energies less those of the isolated atoms, and forces where not conservative."""
+        """Predict interaction energies, and forces if the network is not conservative."""
         found = self.network(graph)
         if not self.repulsion:
             return Prediction(*found)
@@ -67,13 +73,17 @@ class Potential:
         return Prediction(found.energy + energy, found.features, forces)
 
     def predict(self, graph: Graph) -> tuple[Tensor, Tensor]:
-        """Predict energies ``(n_molecules,)`` eV and forces ``(n_atoms, 3)`` eV/Å.
+        """Predict interaction energies and forces, both differentiable by the parameters.
 
-        Both can be differentiated by the network's parameters, unless gradients are switched off.
+        Args:
+            graph: from the network's ``graph``.
+
+        Returns:
+            Energies ``(n_molecules,)`` in eV and forces ``(n_atoms, 3)`` in eV/Å.
         """
         if not self.network.conservative:
             found = self(graph)
-            assert found.forces is not None  # what such a network predicts
+            assert found.forces is not None  # required of networks that are not conservative
             return found.energy, found.forces
 
         def total(positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,14 +94,18 @@ class Potential:
         return energy, -gradient
 
     def energy_table(self) -> Tensor:
-        """Energy of each isolated atom by atomic number, float64, eV; 0 for elements not known."""
+        """Return the energies of isolated atoms by atomic number.
+
+        Returns:
+            ``(max(elements) + 1,)`` float64, eV; 0 for unknown elements.
+        """
         elements = self.config.elements
         table = torch.zeros(max(elements) + 1, dtype=torch.float64)
         table[list(elements)] = torch.tensor(self.atomic_energies, dtype=torch.float64)
         return table
 
     def header(self) -> dict[str, Any]:
-        """What stands beside the tensors of its weights; :func:`load_potential` reads it."""
+        """Return the header of its weights, which :func:`load_potential` reads."""
         return {
             "kind": KIND,
             "config": self.config.model_dump(mode="json"),
@@ -104,19 +118,19 @@ class Potential:
 def save_potential(
     weights: Path | str, potential: Potential, average: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write the JSON file of a potential, and its tensors beside it.
+    """Write the JSON file of a potential, and its tensors next to it.
 
     Args:
-        weights: the JSON file.
-        potential: what to write.
-        average: parameters to write in place of the network's own, by name.
+        weights: the JSON file; the tensors get the same name with ``.safetensors``.
+        potential: the potential to write.
+        average: parameters by name that are written instead of the network's current ones.
     """
     tensors = potential.network.state_dict() | dict(average or {})
     save_weights(weights, tensors, potential.header())
 
 
 def load_potential(weights: Path | str) -> tuple[Potential, str]:
-    """Load what ``molrl energy fit`` wrote, on the CPU.
+    """Load a potential that ``molrl energy fit`` wrote, on the CPU.
 
     Args:
         weights: the JSON file.
@@ -125,34 +139,34 @@ def load_potential(weights: Path | str) -> tuple[Potential, str]:
         The potential, and the SHA-256 of the header.
 
     Raises:
-        InputError: if the files are missing, damaged or of another kind.
+        InputError: if the files are missing, corrupted or of another kind.
     """
     kind = read_json(Path(weights)).get("kind")
     tensors, header = load_weights(weights, kind=kind if kind == MACE_KIND else KIND)
     data = dict(header.get("config", {}))
-    if kind == MACE_KIND:  # all in one: the shape and what it stands on
+    if kind == MACE_KIND:  # one section holds everything
         rest = {name: data.pop(name, ()) for name in ("atomic_energies", "repulsion")}
     else:
         rest = header
     try:
         network = build_network(parse_network(data))
         atoms = tuple(map(float, rest["atomic_energies"]))
-        under = tuple((float(a), float(z)) for a, z in rest["repulsion"])
+        pair_repulsion = tuple((float(a), float(z)) for a, z in rest["repulsion"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{weights} describes no network: {error}") from None
+        raise InputError(f"{weights} does not describe a network: {error}") from None
     n_elements = len(network.config.elements)
-    if len(atoms) != n_elements or len(under) not in (0, n_elements):
+    if len(atoms) != n_elements or len(pair_repulsion) not in (0, n_elements):
         raise InputError(
-            f"{weights} describes no network: its {n_elements} elements need as many atomic "
+            f"{weights} does not describe a network: its {n_elements} elements need as many atomic "
             "energies and rows of repulsion"
         )
     load_parameters(network, tensors, str(weights))
     takes_cells = bool(header.get("takes_cells", False))
-    return Potential(network, atoms, under, takes_cells), str(header["header_sha256"])
+    return Potential(network, atoms, pair_repulsion, takes_cells), str(header["header_sha256"])
 
 
 def _slope(lengths: Tensor, table: Tensor) -> Tensor:
-    """``(n_pairs,)`` eV/Å, the derivative of the repulsion with the distance."""
+    """Compute ``(n_pairs,)`` eV/Å, the derivative of the repulsion by the distance."""
     exponent = table[..., 0].prod(0).sqrt()
     steepness = 1 / lengths + 1.5 * exponent * (lengths / Bohr).sqrt() / Bohr
     slope: Tensor = -repulsion(lengths, table) * steepness

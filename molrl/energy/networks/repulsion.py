@@ -1,4 +1,4 @@
-"""The pair repulsion under a network: steep and known, so that no network has to learn it."""
+"""The pair repulsion of GFN2-xTB, added to a network so that it need not learn steep walls."""
 
 from collections.abc import Iterable
 
@@ -39,10 +39,20 @@ _CHARGES = (
 
 
 def repulsion_parameters(elements: Iterable[int]) -> tuple[tuple[float, float], ...]:
-    """Return exponent and effective charge of each element, in atomic units.
+    """Return the parameters of the pair repulsion of some elements.
+
+    Args:
+        elements: atomic numbers.
+
+    Returns:
+        Exponent and effective charge of each element, in atomic units.
 
     Raises:
-        InputError: if GFN2-xTB has none for an element; it has them up to radon.
+        InputError: if an element is heavier than radon, the last that GFN2-xTB has.
+
+    Example:
+        >>> repulsion_parameters([1, 8])
+        ((2.213717, 1.105388), (2.165712, 5.784415))
     """
     numbers = list(elements)
     for number in numbers:
@@ -55,14 +65,23 @@ def repulsion_parameters(elements: Iterable[int]) -> tuple[tuple[float, float], 
 
 
 def repulsion(lengths: Tensor, parameters: Tensor) -> Tensor:
-    """Compute the repulsion of the cores of two atoms, eV; nothing beyond a bond.
+    """Compute the repulsion of the cores of two atoms, which vanishes beyond bond lengths.
 
-    E = Z_A Z_B / R exp(-sqrt(a_A a_B) R^(3/2)) in atomic units (Bannwarth et al., Eq. 9), for all
-    pairs of elements alike.
+    E = Z_A Z_B / R exp(-sqrt(a_A a_B) R^(3/2)) in atomic units (Bannwarth et al., Eq. 9), with the
+    exponent 3/2 for all pairs of elements.
 
     Args:
-        lengths: ``(n_pairs,)`` Å.
-        parameters: ``(2, n_pairs, 2)``, the exponent a and the charge Z of either atom.
+        lengths: ``(n_pairs,)`` floating, Å.
+        parameters: ``(2, n_pairs, 2)``, the exponent a and the charge Z of both atoms, in atomic
+            units.
+
+    Returns:
+        ``(n_pairs,)`` eV.
+
+    Example:
+        >>> parameters = torch.tensor(repulsion_parameters([1, 8]))[:, None]
+        >>> repulsion(torch.tensor([0.3, 5.0]), parameters.expand(2, 2, 2)).round(decimals=2)
+        tensor([120.5300,   0.0000])
     """
     exponents, charges = parameters.unbind(-1)
     r = lengths / Bohr

@@ -1,1 +1,1 @@
-"""MACE as matrix products: the network and the graph that it is evaluated on."""
+"""MACE written as matrix products: the network, its graph, and the widening of its weights."""

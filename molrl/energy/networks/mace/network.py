@@ -1,10 +1,10 @@
-"""A MACE with scalar features and harmonics up to l = 2, as few and as plain matrix products.
+"""MACE with scalar features and spherical harmonics up to l = 2, written as matrix products.
 
-Batatia et al., NeurIPS 2022. It is the function that mace-torch's ``ScaleShiftMACE`` computes for
-``hidden_irreps="Cx0e"``, ``max_ell=2``, ``correlation=3`` (a test holds it to that), in a tenth of
-the kernels and of the memory traffic: radial functions are evaluated once a pair, sums over
-neighbours are matrix products, and the symmetric contraction to a scalar is written out, for with
-l up to 2 there are one, three and five invariants of degree 1, 2 and 3.
+Batatia et al., NeurIPS 2022. It computes the same function as mace-torch's ``ScaleShiftMACE`` with
+``hidden_irreps="Cx0e"``, ``max_ell=2`` and ``correlation=3``, as a test checks, with a tenth of the
+kernels and of the memory traffic: radial functions are evaluated once per pair, sums over
+neighbours are matrix products, and the symmetric contraction to a scalar is written out, because
+for l up to 2 there are only one, three and five invariants of degree 1, 2 and 3.
 """
 
 import math
@@ -20,24 +20,29 @@ from molrl.energy.networks.mace.graph import MaceGraph, sort_by_element
 from molrl.energy.networks.mace.widening import DEGREES, widen
 from molrl.molecules import MoleculeBatch
 
-_SILU = 1.6791767923989418  # brings the second moment of silu(x), x normal, to 1; e3nn's digits
+# Normalises silu(x) to a second moment of 1 for normal x, with e3nn's digits.
+_SILU = 1.6791767923989418
 _N_INVARIANTS = (1, 3, 5)  # of degree 1, 2, 3
 
 
 class MaceConfig(NetworkConfig):
-    """The shape of a MACE.
+    """The settings of a MACE.
 
     Attributes:
-        elements: atomic numbers it knows, ascending.
+        elements: the atomic numbers it knows, ascending.
         cutoff: Å.
-        channels: scalar features of an atom.
-        layers: message-passing layers.
-        n_bessel: radial basis functions.
+        channels: number of scalar features of an atom.
+        layers: number of message-passing layers.
+        n_bessel: number of radial basis functions.
         envelope: power of the polynomial cutoff.
         radial_mlp: hidden sizes of the radial network.
         readout: hidden size of the last readout.
-        avg_neighbors: normalises the sums over neighbours.
-        scale: eV, multiplies the learned part of the energy.
+        avg_neighbors: average number of neighbours, by which sums over them are divided.
+        scale: eV, factor of the learnt energy.
+
+    Example:
+        >>> MaceConfig(elements=(1, 6, 8), channels=64).layers
+        2
     """
 
     architecture: Literal["mace"] = "mace"
@@ -52,14 +57,21 @@ class MaceConfig(NetworkConfig):
 
 
 class Mace(Network):
-    """Interaction energies of molecules, randomly initialised, float32.
+    """A MACE that predicts interaction energies, randomly initialised in float32.
 
-    The first layer has no self-connection and nothing is added at the end, so an isolated atom has
-    exactly its own energy. Parameters are drawn from a unit normal distribution and normalised by
-    their fan-in where they are used, as in e3nn.
+    The first layer has no self-connection and no constant is added, so the interaction energy of an
+    isolated atom is exactly 0. Parameters are drawn from a standard normal distribution and
+    divided by the square root of their fan-in where they are used, as in e3nn.
 
     Args:
-        config: the shape.
+        config: the settings.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> network = Mace(MaceConfig(elements=(1, 8), channels=8))
+        >>> graph = network.graph(MoleculeBatch.from_ase(molecule("H2O")), torch.float32)
+        >>> network(graph).features.shape
+        torch.Size([3, 16])
     """
 
     Config = MaceConfig
@@ -77,44 +89,59 @@ class Mace(Network):
         self.readout_out = nn.Parameter(torch.randn(config.readout, 1))
 
     def graph(self, molecules: MoleculeBatch, dtype: torch.dtype) -> MaceGraph:
-        """Return the graph, its atoms sorted by element; see :meth:`Network.graph`."""
+        """Build the graph, sorted by element and padded; see :meth:`Network.graph`."""
         return sort_by_element(super().graph(molecules, dtype), len(self.config.elements))
 
-    def forward(self, graph: MaceGraph) -> Prediction:  # type: ignore[override]  # of its own kind
+    def forward(self, graph: MaceGraph) -> Prediction:  # type: ignore[override]  # graph makes it
         """Predict energies and features.
 
-        The features are the invariant ones of each atom after each layer, side by side:
-        ``(n_atoms, layers * channels)``.
+        Args:
+            graph: from :meth:`graph`.
+
+        Returns:
+            Interaction energies, and the features of each atom after each layer, concatenated:
+            ``(n_atoms, layers * channels)``.
         """
         config = self.config
         vectors = graph.vectors()
         lengths = vectors.norm(dim=-1, keepdim=True)
         basis = _bessel(lengths, config)
         harmonics = _slot_harmonics(vectors / lengths, graph)
-        # (1 / sqrt(E): the normalisation of a product with a one-hot vector)
+        # 1 / sqrt(E) is e3nn's normalisation of a product with a one-hot vector.
         features = _by_element(self.embedding, graph.counts) / len(config.elements) ** 0.5
-        every, atom_energy = [], features.new_zeros(len(features), 1)
+        outputs, atom_energy = [], features.new_zeros(len(features), 1)
         for layer, readout in zip(self.layers, [*self.readouts, None], strict=True):
             features = layer(features, basis, harmonics, graph)
-            every.append(features)
+            outputs.append(features)
             atom_energy = atom_energy + self._read(features, readout)
         energy = vectors.new_zeros(graph.n_molecules)
         molecule = graph.molecule[graph.order]
         energy = energy.index_add(0, molecule, config.scale * atom_energy.squeeze(-1))
         unsorted = torch.empty_like(graph.order)
         unsorted[graph.order] = torch.arange(len(graph.order), device=graph.order.device)
-        return Prediction(energy, torch.cat(every, dim=-1)[unsorted])
+        return Prediction(energy, torch.cat(outputs, dim=-1)[unsorted])
 
     def final_features(self, features: Tensor) -> Tensor:
-        """Return the features ``(n_atoms, channels)`` after the last layer."""
+        """Return the features after the last layer.
+
+        Args:
+            features: ``(n_atoms, layers * channels)``, from :meth:`forward`.
+
+        Returns:
+            ``(n_atoms, channels)``.
+        """
         return features[:, -self.config.channels :]
 
     @torch.no_grad()
     def start_from(self, other: Network) -> None:
-        """Take over the weights of a MACE of as many channels or fewer.
+        """Copy the weights of a MACE with as many channels or fewer.
+
+        Args:
+            other: the MACE to copy from; with fewer channels see
+                :func:`molrl.energy.networks.mace.widening.widen`.
 
         Raises:
-            InputError: if the two differ in more than that.
+            InputError: if the two differ in other settings.
         """
         assert isinstance(other, Mace)
         narrower = other.config.channels < self.config.channels
@@ -122,7 +149,7 @@ class Mace(Network):
         widen(dict(self.named_parameters()), dict(other.named_parameters()), other.config.channels)
 
     def matrices(self) -> tuple[str, ...]:
-        """Name the parameters that map features to features."""
+        """Return the names of the parameters that map features to features."""
         return tuple(
             name
             for name, _ in self.named_parameters()
@@ -130,17 +157,19 @@ class Mace(Network):
         )
 
     def _read(self, features: Tensor, readout: Tensor | None) -> Tensor:
+        """Read the energies of atoms from a layer: linearly, or in the last by an MLP."""
         if readout is not None:
             return features @ _scaled(readout)
         return _mlp(features, [self.readout_in, self.readout_out])
 
 
 class _Layer(nn.Module):
-    """Messages from the neighbours, their products, and a self-connection (not in the first).
+    """A layer: messages from neighbours, their products, and a self-connection.
 
     Args:
-        config: of the network.
-        first: whether it is the first layer, whose messages are mixed element by element instead.
+        config: the settings of the network.
+        first: whether it is the first layer, which has no self-connection and mixes the messages
+            by element instead.
     """
 
     def __init__(self, config: MaceConfig, first: bool) -> None:
@@ -163,7 +192,7 @@ class _Layer(nn.Module):
     def forward(
         self, features: Tensor, basis: Tensor, harmonics: list[Tensor], graph: MaceGraph
     ) -> Tensor:
-        """``(n_atoms, channels)`` features after the layer."""
+        """Return the features ``(n_atoms, channels)`` after the layer."""
         channels, n_elements = self.config.channels, len(self.config.elements)
         radial = _mlp(basis, list(self.radial)).view(-1, DEGREES, channels)
         sent = (features @ _scaled(self.up))[graph.slot_sender]
@@ -187,7 +216,7 @@ class _Layer(nn.Module):
 
 
 def _bessel(lengths: Tensor, config: MaceConfig) -> Tensor:
-    """``(n_pairs, n_bessel)``: Bessel functions times the polynomial cutoff.
+    """Return Bessel functions times the polynomial cutoff, ``(n_pairs, n_bessel)``.
 
     Eq. 7 and 8 of Gasteiger et al., ICLR 2020.
     """
@@ -200,9 +229,9 @@ def _bessel(lengths: Tensor, config: MaceConfig) -> Tensor:
 
 
 def _slot_harmonics(units: Tensor, graph: MaceGraph) -> list[Tensor]:
-    """For each l ``(n_atoms, 2l + 1, n_slots)``, 0 in empty slots.
+    """Return the spherical harmonics of each slot, ``(n_atoms, 2l + 1, n_slots)`` for each l.
 
-    Real harmonics in e3nn's order and component normalisation.
+    They are real, in e3nn's order and component normalisation, and 0 in padding.
     """
     x, y, z = units.unbind(-1)
     first = 3**0.5 * units
@@ -216,26 +245,30 @@ def _slot_harmonics(units: Tensor, graph: MaceGraph) -> list[Tensor]:
         ],
         dim=-1,
     )
+    # Evaluated once per pair: seen from the other atom, harmonics of odd l change their sign.
     sign = graph.slot_sign.unsqueeze(-1)
-    there = sign.abs()
+    filled = sign.abs()
     return [
-        there.transpose(1, 2),
+        filled.transpose(1, 2),
         (first[graph.slot_pair] * sign).transpose(1, 2),
-        (second[graph.slot_pair] * there).transpose(1, 2),
+        (second[graph.slot_pair] * filled).transpose(1, 2),
     ]
 
 
 def invariants(scalar: Tensor, vector: Tensor, tensor: Tensor) -> Tensor:
-    """``(n_atoms, 9, channels)``: the invariants of degree 1, 2 and 3 of l = 0, 1, 2 features.
+    """Compute the invariants of degree 1, 2 and 3 of features with l = 0, 1 and 2.
 
-    With s the scalar, v the vector and T the symmetric traceless matrix that the l = 2 features
-    are components of: s; s², |v|², |T|²; s³, s|v|², s|T|², vᵀTv, det T; each divided by its
-    root mean square for normal features.
+    With s the scalar, v the vector and T the symmetric traceless matrix of the l = 2 components,
+    they are s; s², |v|², |T|²; s³, s|v|², s|T|², vᵀTv, det T; each divided by its root mean square
+    for normal features.
 
     Args:
         scalar: ``(n_atoms, 1, channels)``.
         vector: ``(n_atoms, 3, channels)``.
         tensor: ``(n_atoms, 5, channels)``.
+
+    Returns:
+        ``(n_atoms, 9, channels)``, in the order above.
     """
     s = scalar.squeeze(1)
     x, y, z = vector.unbind(1)
@@ -264,6 +297,7 @@ def invariants(scalar: Tensor, vector: Tensor, tensor: Tensor) -> Tensor:
 
 
 def _mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
+    """Apply a multilayer perceptron without biases, normalised as in e3nn."""
     x = x @ _scaled(weights[0])
     for weight in weights[1:]:
         x = nn.functional.silu(x) @ (_scaled(weight) * _SILU)
@@ -271,17 +305,17 @@ def _mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
 
 
 def _scaled(weight: Tensor) -> Tensor:
-    """A weight matrix over the square root of its fan-in."""
+    """Divide a weight matrix by the square root of its fan-in."""
     scale: float = weight.shape[-2] ** 0.5
     return weight / scale
 
 
 def _by_element(values: Tensor, counts: tuple[int, ...]) -> Tensor:
-    """Row ``e`` of the values for each atom of element ``e``, atoms sorted by element."""
+    """Return row ``e`` of the values for each atom of element ``e``; atoms sorted by element."""
     return torch.cat([row.expand(n, *row.shape) for row, n in zip(values, counts, strict=True)])
 
 
 def _matmul_by_element(x: Tensor, weights: Tensor, counts: tuple[int, ...]) -> Tensor:
-    """``x`` of each atom times the matrix of its element, atoms sorted by element."""
+    """Multiply ``x`` of each atom by the matrix of its element; atoms sorted by element."""
     parts = torch.split(x, list(counts))
     return torch.cat([part @ weight for part, weight in zip(parts, weights, strict=True)])

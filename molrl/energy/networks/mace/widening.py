@@ -1,4 +1,4 @@
-"""A MACE of more channels that begins as one of fewer."""
+"""Widening of a MACE: weights of a network with more channels that computes the same energies."""
 
 from collections.abc import Mapping
 
@@ -12,24 +12,26 @@ DEGREES = 3  # l = 0, 1, 2
 def widen(
     parameters: Mapping[str, nn.Parameter], narrow: Mapping[str, Tensor], channels: int
 ) -> None:
-    """Put the weights of a network of fewer channels into one that then has the same energies.
+    """Fill the parameters of a network from one with fewer channels, with the same energies.
 
-    The new channels keep their random weights, so that they can learn, and nothing that was there
-    before reads them yet (a function-preserving step as in Chen et al., Net2Net, ICLR 2016).
+    The new channels keep their random weights, so that they can learn, but the weights from them
+    to the old channels are 0 (a function-preserving transformation as in Chen et al., Net2Net,
+    ICLR 2016).
 
     Args:
-        parameters: by name, of the wider network, or of one as wide; they are filled.
-        narrow: weights of the narrower network, by name.
+        parameters: parameters by name of the network that is filled; as wide, or wider.
+        narrow: parameters by name of the narrower network.
         channels: of the narrower network.
     """
     wide = parameters["embedding"].shape[-1]
     last = f".radial.{sum(name.startswith('layers.0.radial.') for name in parameters) - 1}"
     for name, parameter in parameters.items():
         old, new = narrow[name], parameter.data
-        if name.endswith(last):  # all degrees side by side
+        if name.endswith(last):  # its columns hold the channels of all degrees
             old = torch.unflatten(old, -1, (DEGREES, channels))
             new = torch.unflatten(new, -1, (DEGREES, wide))
-        if old.shape[-2] != new.shape[-2]:  # it reads channels
+        if old.shape[-2] != new.shape[-2]:  # its input is channels
             new[..., channels:, : old.shape[-1]] = 0
-            old = old * (wide / channels) ** 0.5  # weights are divided by their fan-in
+            # The network divides by the square root of the fan-in, which is larger now.
+            old = old * (wide / channels) ** 0.5
         new[..., : old.shape[-2], : old.shape[-1]] = old
