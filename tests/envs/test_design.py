@@ -18,9 +18,9 @@ FIRST = np.array([0, 1, 0, 0, 0], np.float32)
 
 BAD_CONFIGS = [
     ({"bga": "CH4O"}, "unexpected keyword argument 'bga'; did you mean 'bag'"),
-    ({"bag": "H2"}, "bag H2 has monovalent atoms only"),
-    ({"bag": "HF"}, "monovalent atoms only"),
-    ({"bag": "Cl2"}, "monovalent atoms only"),
+    ({"bag": "H2"}, "bag H2 has no heavy atom"),
+    ({"bag": "HF"}, "no heavy atom"),
+    ({"bag": "Cl2"}, "no heavy atom"),
     ({"bag": ""}, "is no formula"),
     ({"bag": "CH4o"}, "is no formula"),
     ({"bag": "Qq2"}, "no element"),
@@ -30,7 +30,7 @@ BAD_CONFIGS = [
     ({"bag": ["C", "O"]}, "a bag must be a formula such as CH4O"),
     ({"bag": "C10H22"}, "bag C10H22 has 32 atoms; the canvas takes 25"),
     ({"bag": "CH4O", "canvas_size": 5}, "the canvas takes 5"),
-    ({"bag": "CH4O", "elements": ["C", "H"]}, "bag CH4O contains O; elements are H C"),
+    ({"bag": "CH4O", "elements": ["C", "H"]}, "bag CH4O holds O; elements are H C"),
     ({"bag": "SiH4"}, "does not know Si; known are: H C N O F"),
     ({"elements": ["H", "C", "N", "O", "Si"]}, "does not know Si"),
     ({"elements": "HCNO"}, "elements must be a list"),
@@ -119,8 +119,8 @@ def test_reset_sets_the_bag_of_one_episode(morse):
     ("options", "message"),
     [
         ({"bags": "CH4"}, "reset: unknown option 'bags'; did you mean 'bag'"),
-        ({"bag": "H2"}, "monovalent atoms only"),
-        ({"bag": "CF4"}, "contains F; elements are H C N O"),
+        ({"bag": "H2"}, "no heavy atom"),
+        ({"bag": "CF4"}, "holds F; elements are H C N O"),
         ({"bag": "C20H20"}, "the canvas takes 25"),
         ({"bag": 4}, "a bag must be a formula"),
         ({"bag": "c"}, "is no formula"),
