@@ -1,6 +1,10 @@
-"""molrl: reinforcement learning for molecular design in 3D, paid by physics.
+"""molrl: reinforcement learning for molecular design in 3D, with energies as rewards.
 
 ``import molrl`` registers the environments; heavy libraries are imported when they are needed.
+
+Example:
+    >>> import gymnasium as gym, molrl  # doctest: +SKIP
+    >>> env = gym.make("MolDesign-v0", bag="CH4O")  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,7 +30,7 @@ __all__ = [
     "load_generator",
 ]
 
-_HOMES = {
+_MODULES = {
     "Bag": "molrl.bags",
     "Generated": "molrl.generation",
     "Generator": "molrl.generation",
@@ -56,9 +60,9 @@ for _id, _task in _TASKS.items():
     )
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-    if name not in _HOMES:
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - an object of any type
+    if name not in _MODULES:
         raise AttributeError(f"module 'molrl' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

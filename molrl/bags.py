@@ -1,4 +1,4 @@
-"""Bags of atoms: chemical formulas, parsed, counted and written."""
+"""Bags of atoms, given as chemical formulas."""
 
 import re
 from collections import Counter
@@ -9,7 +9,8 @@ from ase.data import atomic_numbers, chemical_symbols
 from molrl.errors import InputError
 
 MAX_ATOMS = 1000
-# Bonds of an atom in an ordinary closed-shell molecule, by group; as odd as the atomic number.
+# Bonds of an atom in an ordinary closed-shell molecule, by group. They have the parity of the
+# atomic number: a molecule whose valences are satisfied has an even number of electrons.
 _VALENCE_OF_GROUP = (1, 2, 3, 4, 5, 6, 7, 2, 3, 2, 1, 2, 3, 4, 3, 2, 1, 0)
 _PERIODS = (0, 2, 10, 18, 36, 54, 86, 118)  # atomic numbers of the noble gases, after a 0
 _TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -23,7 +24,7 @@ class Bag(Mapping[int, int]):
             the atomic numbers themselves.
 
     Raises:
-        InputError: if it is no formula, names no element, or holds no or too many atoms.
+        InputError: if the formula is invalid, or the bag holds no atoms or too many.
 
     Example:
         >>> bag = Bag("C2H6O")
@@ -68,7 +69,7 @@ class Bag(Mapping[int, int]):
 
     @property
     def n_atoms(self) -> int:
-        """How many atoms are in the bag."""
+        """Number of atoms in the bag."""
         return sum(self._counts.values())
 
     @property
@@ -89,53 +90,74 @@ def _parse(formula: str) -> Counter[int]:
     text = formula.strip()
     tokens = _TOKEN.findall(text)
     if not text or "".join(symbol + count for symbol, count in tokens) != text:
-        raise InputError(f"{formula!r} is no formula; write element symbols and counts, as in CH4O")
+        raise InputError(
+            f"invalid formula {formula!r}; write element symbols and counts, as in CH4O"
+        )
     counts: Counter[int] = Counter()
     for symbol, count in tokens:
         if symbol not in atomic_numbers or symbol == "X":
-            raise InputError(f"{formula!r}: {symbol!r} is no element")
+            raise InputError(f"invalid formula {formula!r}: unknown element {symbol!r}")
         if count and (int(count[:5]) == 0 or len(count) > 4):
-            raise InputError(f"{formula!r}: {count!r} is no count; write 1 to {MAX_ATOMS}")
+            raise InputError(
+                f"invalid formula {formula!r}: invalid count {count!r}; write 1 to {MAX_ATOMS}"
+            )
         counts[atomic_numbers[symbol]] += int(count or 1)
     return counts
 
 
 def valences(number: int) -> tuple[int, ...]:
-    """The bonds that an atom can have in a closed-shell molecule, fewest first.
+    """Return the numbers of bonds that an atom can have in a closed-shell molecule, ascending.
 
-    By group of the periodic table: H 1, C 4, N 3, O 2, F 1; from the third period on (krypton on,
-    for noble gases) also as many more by twos as there are lone pairs to open (S 2, 4, 6).
-    Lanthanides and actinides have 2 or 3, whichever has the parity of their electrons.
+    By group of the periodic table: H 1, C 4, N 3, O 2, F 1; from the third period on (for noble
+    gases from krypton on) each lone pair adds two (S 2, 4, 6). Lanthanides and actinides have 2 or
+    3, whichever has the parity of their electrons.
 
     Args:
         number: atomic number.
+
+    Example:
+        >>> valences(8), valences(16)
+        ((2,), (2, 4, 6))
     """
     period = next(p for p, last in enumerate(_PERIODS) if number <= last)
-    place = number - _PERIODS[period - 1]  # 1 for an alkali metal
+    place = number - _PERIODS[period - 1]  # in its period, 1 for an alkali metal
     length = _PERIODS[period] - _PERIODS[period - 1]
     if length == 32 and 3 <= place <= 16:
         return (2 + number % 2,)
+    # The first two places of a period are groups 1 and 2. The others are counted back from the
+    # noble gas, which skips what short periods lack; helium is the last of its period, not group 2.
     group = 18 if place == length else place if place <= 2 else place - length + 18
     fewest = 1 if number == 1 else _VALENCE_OF_GROUP[group - 1]
+    # With all lone pairs open, all valence electrons bond: group - 10 of them in groups 15 to 18.
     most = group - 10 if period > 2 + (group == 18) and group > 14 else fewest
     return tuple(range(fewest, most + 1, 2))
 
 
 def is_closed_shell(bag: Bag) -> bool:
-    """Whether all atoms of a bag can be one molecule in which every valence is satisfied.
+    """Return whether all atoms of a bag can form one molecule in which every valence is satisfied.
 
-    That is, a connected multigraph without loops exists whose degrees are valences of the atoms:
-    their sum is even and at least 2 (n - 1), and none exceeds the sum of the others, nor three
-    bonds to each of them. Lone pairs open only for ligands that can open them, O, F and Cl, bond
-    by bond.
+    That is, a connected multigraph without loops exists whose degrees are valences of the atoms.
+
+    Args:
+        bag: the atoms.
+
+    Example:
+        >>> is_closed_shell(Bag("CH4")), is_closed_shell(Bag("CH3"))
+        (True, False)
     """
     choices = [valences(number) for number in bag.numbers]
     degrees = [choice[0] for choice in choices]
+    # A connected graph of n atoms has at least n - 1 bonds, and each bond adds 2 to the degrees.
     total, needed = sum(degrees), 2 * (bag.n_atoms - 1)
+    # Where the lowest valences give too few bonds, lone pairs open (SF6), two bonds at a time, but
+    # only to ligands that can open them: O takes two of the new bonds, F and Cl one each.
     ligands = 2 * bag[8] + bag[9] + bag[17]
     for i, choice in enumerate(choices):
         while total < needed and degrees[i] < choice[-1] and ligands >= 2:
             degrees[i], total, ligands = degrees[i] + 2, total + 2, ligands - 2
+    # A noble gas without bonds is a molecule by itself only.
     bound = bag.n_atoms == 1 or min(degrees) > 0
+    # Without loops, no atom has more bonds than all others together (half of the total), nor more
+    # than a triple bond to each of them.
     most = min(total // 2, 3 * (bag.n_atoms - 1))
     return total % 2 == 0 and total >= needed and max(degrees) <= most and bound

@@ -1,13 +1,16 @@
-"""The one error that bad input raises, and the help it gives."""
+"""The error that invalid input raises, and hints for its messages."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Input that is refused: one line that names what is wrong and what would be right.
+    """Invalid input: one line that names what is wrong and what would be right.
 
     The command line prints the line and exits with code 2.
+
+    Args:
+        message: the line; line breaks in it become spaces.
     """
 
     def __init__(self, message: str) -> None:
@@ -15,18 +18,21 @@ class InputError(ValueError):
 
 
 class UnexpectedArgument(InputError, TypeError):
-    """A keyword argument that is not known: a ``TypeError``, as Python raises and others expect."""
+    """An unknown keyword argument; also a ``TypeError``, which Python raises for one."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that ends an error message: the nearest known word, else all of them.
+    """Return a hint that ends an error message: the nearest known word, or all of them.
 
     Args:
         word: what was given.
         known: what would have been right.
 
-    Returns:
-        ``"did you mean 'mace'?"`` or ``"known are: gfn2, mace"``.
+    Example:
+        >>> did_you_mean("mcae", ["gfn2", "mace"])
+        "did you mean 'mace'?"
+        >>> did_you_mean("x", ["gfn2", "mace"])
+        'known are: gfn2, mace'
     """
     names = sorted(str(name) for name in known)
     near = difflib.get_close_matches(word, names, n=1)

@@ -1,4 +1,4 @@
-"""Molecules in files: extended XYZ and SDF, read with care, written whole or not at all."""
+"""Molecule files, extended XYZ and SDF: validated when read, written atomically."""
 
 import io
 import re
@@ -19,23 +19,39 @@ if TYPE_CHECKING:
 MAX_ATOMS_PER_MOLECULE = 10_000
 MAX_COLUMNS = 100  # of one property of an extended XYZ file
 MAX_BYTES = 500_000_000
+# Properties of an SDF entry whose charge or multiplicity its formal charges do not express.
+CHARGE_FIELD, SPIN_FIELD = "molrl_charge", "molrl_spin"
 
 
 def read_molecules(path: Path | str) -> MoleculeBatch:
     """Read the molecules of an ``.extxyz``, ``.xyz`` or ``.sdf`` file.
 
+    Charge and multiplicity are read too: in extended XYZ ``charge=1`` and ``spin=3`` in the comment
+    line, in SDF the formal charges, or the properties ``molrl_charge`` and ``molrl_spin`` where
+    :func:`molrl.chemistry.bonds.bonded_mols` set them.
+
+    Args:
+        path: the file.
+
+    Returns:
+        At least one molecule.
+
     Raises:
-        InputError: if there is no such file, it is of another kind, it is broken or empty, or a
+        InputError: if the file does not exist, has another suffix, or is corrupted or empty, or a
             coordinate in it is not a finite number.
+
+    Example:
+        >>> read_molecules("molecules.extxyz").n_atoms  # doctest: +SKIP
+        tensor([6, 6, 6])
     """
     path = Path(path)
     readers = {".extxyz": _read_xyz, ".xyz": _read_xyz, ".sdf": _read_sdf}
     if path.suffix not in readers:
-        raise InputError(f"{path} is of no known kind; give an .extxyz, .xyz or .sdf file")
+        raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path} is larger than the {MAX_BYTES} bytes that are read; split it")
+        raise InputError(f"{path} is larger than {MAX_BYTES} bytes, the limit; split it")
     batch = readers[path.suffix](path)
     if not len(batch):
         raise InputError(f"{path} holds no molecule")
@@ -51,12 +67,12 @@ def _read_xyz(path: Path) -> MoleculeBatch:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text file") from None
+        raise InputError(f"{path} is not a text file") from None
     _check_xyz_counts(path, text)
     try:
         images = read(io.StringIO(text), index=":", format="extxyz")
     except Exception as error:  # ASE raises whatever its parser stumbles over
-        raise InputError(f"{path} is broken: {error}") from None
+        raise InputError(f"{path} is corrupted: {error}") from None
     try:
         return MoleculeBatch.from_ase(images)
     except InputError as error:
@@ -64,15 +80,17 @@ def _read_xyz(path: Path) -> MoleculeBatch:
 
 
 def _check_xyz_counts(path: Path, text: str) -> None:
-    """Refuse counts that the file cannot hold, before a parser allocates for them."""
+    """Refuse counts that the file cannot hold, before a parser allocates memory for them."""
     lines = text.split("\n")
     i = 0
     while i < len(lines) and lines[i].strip():
         count = lines[i].strip()
         if not count.isascii() or not count.isdigit():
-            raise InputError(f"{path} line {i + 1}: {count[:40]!r} is no number of atoms")
+            raise InputError(f"{path} line {i + 1}: {count[:40]!r} is not a number of atoms")
         if not 0 < int(count[:9]) <= MAX_ATOMS_PER_MOLECULE or len(count) > 9:
-            raise InputError(f"{path} line {i + 1}: {count[:40]} atoms; 1 to 10000 can be read")
+            raise InputError(
+                f"{path} line {i + 1}: {count[:40]} atoms; the limit is {MAX_ATOMS_PER_MOLECULE}"
+            )
         header = lines[i + 1] if i + 1 < len(lines) else ""
         for columns in re.findall(r":[A-Za-z]:\s*(\d+)", header):
             if len(columns) > 9 or int(columns) > MAX_COLUMNS:
@@ -81,7 +99,7 @@ def _check_xyz_counts(path: Path, text: str) -> None:
         if i > len(lines):
             raise InputError(f"{path} ends within a molecule of {count} atoms")
     if any(line.strip() for line in lines[i:]):
-        raise InputError(f"{path} line {i + 1} is empty, but molecules follow; leave it out")
+        raise InputError(f"{path} line {i + 1} is empty, but molecules follow; remove it")
 
 
 def _read_sdf(path: Path) -> MoleculeBatch:
@@ -95,8 +113,20 @@ def _read_sdf(path: Path) -> MoleculeBatch:
         del block
     for i, mol in enumerate(mols):
         if mol is None or not mol.GetNumAtoms():
-            raise InputError(f"{path}: molecule {i} is broken or empty")
-    return MoleculeBatch.from_rdkit(mols)
+            raise InputError(f"{path}: molecule {i} is corrupted or empty")
+    images = MoleculeBatch.from_rdkit(mols).to_ase()
+    for image, mol in zip(images, mols, strict=True):
+        for name, field in (("charge", CHARGE_FIELD), ("spin", SPIN_FIELD)):
+            if mol.HasProp(field):
+                image.info[name] = _int_or_text(mol.GetProp(field))
+    try:
+        return MoleculeBatch.from_ase(images)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _int_or_text(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"[-+]?\d{1,9}", text) else text
 
 
 def write_extxyz(
@@ -104,12 +134,18 @@ def write_extxyz(
     molecules: MoleculeBatch,
     properties: Mapping[str, Sequence[float | str | bool] | np.ndarray] | None = None,
 ) -> None:
-    """Write an extended XYZ file, one frame a molecule.
+    """Write an extended XYZ file, one frame per molecule.
+
+    Charges other than 0 and multiplicities other than the lowest are written as ``charge`` and
+    ``spin``.
 
     Args:
-        path: where to.
-        molecules: what to write; empty canvases are not allowed in the format.
-        properties: name to one value per molecule, written in each frame's comment line.
+        path: the file to write.
+        molecules: the molecules; the format does not allow molecules without atoms.
+        properties: one value per molecule by name, written to the comment line of each frame.
+
+    Example:
+        >>> write_extxyz("made.extxyz", molecules, {"smiles": ["CO", "O"]})  # doctest: +SKIP
     """
     from ase.io import write
 
@@ -121,7 +157,13 @@ def write_extxyz(
 
 
 def write_sdf(path: Path | str, mols: "Iterable[Mol]") -> None:
-    """Write RDKit molecules to an SDF file."""
+    """Write RDKit molecules to an SDF file, with their bonds, formal charges and properties.
+
+    Args:
+        path: the file to write.
+        mols: RDKit molecules with a conformer, such as those of
+            :func:`molrl.chemistry.bonds.bonded_mols`.
+    """
     from rdkit import Chem
 
     def write(temporary: Path) -> None:

@@ -1,4 +1,4 @@
-"""One interface for whoever makes molecules, and what it returns."""
+"""The interface of generators of molecules, and their result."""
 
 import inspect
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ GENERATORS = Registry(
 
 
 class NotCompleted(InputError):
-    """A generator gives up: too few of its attempts place the whole bag."""
+    """A generator that gave up because too few of its attempts place the whole bag."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """What a generator made, and what it cost.
+    """The molecules that a generator made, and the cost.
 
     Attributes:
         molecules: exactly the n molecules asked for, each with the whole bag.
-        attempts: episodes or samples that were begun; those that broke off half-way are in here
-            and not in ``molecules``.
-        energy_calls: molecules whose energy was evaluated.
-        network_calls: molecules that went through the generator's own network.
+        attempts: number of episodes or samples that were started, including those that ended
+            early, which are not in ``molecules``.
+        energy_calls: number of molecules whose energy was evaluated.
+        network_calls: number of molecules that the generator's own network evaluated.
         seconds: wall time.
-        returns: undiscounted return of every attempt in eV, where there is such a thing.
+        returns: undiscounted return of every attempt, eV; None for generators without returns.
     """
 
     molecules: "MoleculeBatch"
@@ -48,7 +48,11 @@ class Generated:
 
 
 class Generator(Protocol):
-    """Whoever makes molecules: agents, diffusion, SiMGen, random search."""
+    """A generator of molecules, such as an agent or a random search.
+
+    Attributes:
+        name: the name it is loaded by.
+    """
 
     name: str
 
@@ -56,34 +60,46 @@ class Generator(Protocol):
         """Make exactly ``n`` molecules of the task.
 
         Args:
-            task: a task, or a bag, or the formula of one.
-            n: how many, at least 1.
-            seed: one stream per molecule is derived from it.
+            task: a task, a bag, or a formula.
+            n: number of molecules, at least 1.
+            seed: each molecule has a random stream derived from it.
+
+        Returns:
+            The molecules and the cost.
 
         Raises:
-            InputError: if the task cannot be made by this generator.
+            InputError: if this generator cannot make the task.
         """
         ...
 
 
 def load_generator(name: str, **options: object) -> Generator:
-    """The generator called ``name``; what follows a colon is handed to it (``covariant:RUN``).
+    """Return the generator called ``name``.
 
     Args:
-        name: a name in :data:`GENERATORS`, or ``name:argument``.
+        name: a name in :data:`GENERATORS`, or ``name:argument``, where the argument is passed to
+            the generator (``covariant:RUN``).
         options: keyword arguments of the generator.
 
+    Returns:
+        The generator.
+
     Raises:
-        InputError: if there is no such generator, or its argument is missing or bad.
+        InputError: if the name is unknown, or an argument is missing, unknown or invalid.
+
+    Example:
+        >>> generator = load_generator("random:gfn2")  # doctest: +SKIP
+        >>> generator.generate("H2O", n=10, seed=0).molecules.n_atoms.tolist()[:2]  # doctest: +SKIP
+        [3, 3]
     """
     kind, colon, argument = name.partition(":")
     factory = GENERATORS.load(kind)
     if colon and not argument:
-        raise InputError(f"{name!r}: nothing follows the colon; write {kind}:RUN")
+        raise InputError(f"{name!r}: the argument after the colon is missing; write {kind}:RUN")
     arguments = [argument] if argument else []
     try:
         inspect.signature(factory).bind(*arguments, **options)
     except TypeError as error:
-        raise InputError(f"{name!r}: {error}; after a colon comes the first argument") from None
+        raise InputError(f"{name!r}: {error}; the first argument follows a colon") from None
     generator: Generator = factory(*arguments, **options)
     return generator

@@ -1,7 +1,7 @@
 """Many molecules as flat tensors, and how they come from and go to other libraries and files."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -11,7 +11,9 @@ from ase import Atoms
 from torch import Tensor
 
 from molrl.bags import Bag
+from molrl.batches import FlatBatch, per_molecule
 from molrl.errors import InputError
+from molrl.neighbors import Neighbors, find_neighbors
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 MIN_DISTANCE = 0.05  # Å; two atoms closer than this are in one place
 
 
+def _lowest_spin(batch: FlatBatch) -> Tensor:
+    """``(n_molecules,)`` int64: the lowest multiplicity that the electrons allow."""
+    charge: Tensor = batch.charge  # type: ignore[attr-defined]  # of the batch below
+    return (batch.sum_atoms(batch.numbers) - charge) % 2 + 1
+
+
 @dataclass(frozen=True)
-class MoleculeBatch:
-    """Many molecules, flat: the one state that energy models, generators and the judge speak.
+class MoleculeBatch(FlatBatch):
+    """Many molecules or crystals, flat: the one state of energy models, generators and evaluator.
 
     Attributes:
         numbers: ``(n_atoms_total,)`` int64, atomic numbers, molecule after molecule.
@@ -30,101 +38,78 @@ class MoleculeBatch:
         charge: ``(n_molecules,)`` int64, total charge in e; 0 unless given.
         spin: ``(n_molecules,)`` int64, multiplicity 2S + 1; unless given the lowest that the
             number of electrons allows (1 or 2).
+        cell: ``(n_molecules, 3, 3)`` of the positions' type, Å, rows are cell vectors; 0 for
+            molecules.
+        pbc: ``(n_molecules, 3)`` bool, along which cell vectors the structure is repeated.
 
     Raises:
         InputError: if the shapes do not belong together.
+
+    Example:
+        >>> batch = MoleculeBatch.from_ase(ase.build.molecule("H2O"))
+        >>> batch.n_atoms, batch.spin
+        (tensor([3]), tensor([1]))
     """
 
-    numbers: Tensor
-    positions: Tensor
-    n_atoms: Tensor
-    charge: Tensor = field(default=None)  # type: ignore[assignment]  # filled in below
-    spin: Tensor = field(default=None)  # type: ignore[assignment]  # filled in below
-
-    def __post_init__(self) -> None:
-        total = len(self.numbers)
-        if self.positions.shape != (total, 3):
-            raise InputError(f"positions must be ({total}, 3), not {tuple(self.positions.shape)}")
-        if int(self.n_atoms.sum()) != total or bool((self.n_atoms < 0).any()):
-            raise InputError(f"n_atoms must add up to the {total} atoms there are")
-        for name in ("charge", "spin"):
-            given = getattr(self, name)
-            if given is not None and given.shape != self.n_atoms.shape:
-                raise InputError(f"{name} must be ({len(self.n_atoms)},), not {tuple(given.shape)}")
-        if self.charge is None:
-            object.__setattr__(self, "charge", torch.zeros_like(self.n_atoms))
-        if self.spin is None:
-            electrons = self.sum_atoms(self.numbers) - self.charge
-            object.__setattr__(self, "spin", electrons % 2 + 1)
-
-    def __len__(self) -> int:
-        return len(self.n_atoms)
+    charge: Tensor = per_molecule(fill=lambda batch: torch.zeros_like(batch.n_atoms))
+    spin: Tensor = per_molecule(fill=_lowest_spin)
+    cell: Tensor = per_molecule((3, 3), lambda batch: batch.positions.new_zeros(len(batch), 3, 3))
+    pbc: Tensor = per_molecule((3,), lambda batch: batch.n_atoms.new_zeros(len(batch), 3).bool())
 
     @cached_property
-    def molecule(self) -> Tensor:
-        """``(n_atoms_total,)`` int64: the molecule each atom belongs to."""
-        return torch.repeat_interleave(self.n_atoms)
+    def is_periodic(self) -> bool:
+        """Whether any of them is repeated along a cell vector."""
+        return bool(self.pbc.any())
 
     @cached_property
-    def starts(self) -> Tensor:
-        """``(n_molecules,)`` int64: where each molecule's atoms begin."""
-        return self.n_atoms.cumsum(0) - self.n_atoms
+    def _neighbor_lists(self) -> dict[float, Neighbors]:
+        return {}
 
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors live."""
-        return self.positions.device
+    def neighbors(self, cutoff: float) -> Neighbors:
+        """Return the pairs of atoms closer than the cutoff in Å; listed once for each cutoff."""
+        if cutoff not in self._neighbor_lists:
+            self._neighbor_lists[cutoff] = find_neighbors(
+                self.positions, self.n_atoms, cutoff, self.cell, self.pbc
+            )
+        return self._neighbor_lists[cutoff]
 
-    def sum_atoms(self, values: Tensor) -> Tensor:
-        """Sum ``(n_atoms_total, ...)`` over the atoms of each molecule."""
-        out = values.new_zeros((len(self.n_atoms), *values.shape[1:]))
-        return out.index_add_(0, torch.repeat_interleave(self.n_atoms), values)
+    def part(self, molecules: slice) -> Self:
+        """Return consecutive molecules with the neighbours that are listed already; all: itself."""
+        if molecules.indices(len(self)) == (0, len(self), 1):
+            return self
+        part = self[molecules]
+        for cutoff, neighbors in self._neighbor_lists.items():
+            part._neighbor_lists[cutoff] = neighbors.take(molecules, self.starts)
+        return part
 
-    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray | Tensor) -> Self:
-        """The chosen molecules, in the order asked for: an int, a slice, indices or a mask."""
-        every = torch.arange(len(self), device=self.device)
-        if isinstance(index, int | np.integer):
-            index = [int(index)]
-        if not isinstance(index, slice):
-            index = torch.as_tensor(index, device=self.device)
-            index = index if len(index) else index.long()
-        chosen = every[index]
-        n_atoms = self.n_atoms[chosen]
-        within = torch.arange(int(n_atoms.sum()), device=self.device)
-        within = within - torch.repeat_interleave(n_atoms.cumsum(0) - n_atoms, n_atoms)
-        atoms = torch.repeat_interleave(self.starts[chosen], n_atoms) + within
-        return replace(
-            self,
-            numbers=self.numbers[atoms],
-            positions=self.positions[atoms],
-            n_atoms=n_atoms,
-            charge=self.charge[chosen],
-            spin=self.spin[chosen],
-        )
-
-    def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> Self:
-        """A copy on another device, or with positions of another floating type."""
-        return replace(
-            self,
-            numbers=self.numbers.to(device),
-            positions=self.positions.to(device=device, dtype=dtype),
-            n_atoms=self.n_atoms.to(device),
-            charge=self.charge.to(device),
-            spin=self.spin.to(device),
-        )
+    def distances(self, neighbors: Neighbors) -> Tensor:
+        """Return the distances ``(n_pairs,)`` Å between the atoms of each pair."""
+        vectors = self.positions[neighbors.pairs[1]] - self.positions[neighbors.pairs[0]]
+        shifts = neighbors.shifts(self.cell)
+        lengths: Tensor = (vectors if shifts is None else vectors + shifts).norm(dim=-1)
+        return lengths
 
     def charged(self, charge: Sequence[int] | Tensor) -> Self:
         """The same molecules with these charges, each of the lowest spin that allows."""
         charges = torch.as_tensor(charge, dtype=torch.int64, device=self.device)
-        return type(self)(self.numbers, self.positions, self.n_atoms, charges)
+        return replace(self, charge=charges, spin=None)  # type: ignore[arg-type]  # filled in anew
 
-    @classmethod
-    def cat(cls, batches: Sequence[Self]) -> Self:
-        """One batch of all the molecules of several."""
-        names = ("numbers", "positions", "n_atoms", "charge", "spin")
-        return cls(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})
+    def require_molecules(self, what: str) -> Self:
+        """Return the batch itself, if nothing in it is periodic.
+
+        Args:
+            what: names who knows no cells, as the subject of the message.
+
+        Raises:
+            InputError: if a structure is periodic.
+        """
+        if self.is_periodic:
+            first = int(self.pbc.any(-1).nonzero()[0])
+            raise InputError(
+                f"molecule {first} is periodic, and {what} takes molecules only; for a molecule in "
+                "a box set its pbc to False"
+            )
+        return self
 
     @classmethod
     def from_arrays(
@@ -151,14 +136,6 @@ class MoleculeBatch:
             n_atoms=torch.tensor([len(z) for z in numbers], dtype=torch.int64),
         )
 
-    @classmethod
-    def from_padded(cls, numbers: Tensor, positions: Tensor) -> Self:
-        """From ``numbers (n_molecules, n_slots)``, 0 = empty, and ``positions (..., 3)``."""
-        filled = numbers > 0
-        return cls(
-            numbers=numbers[filled].long(), positions=positions[filled], n_atoms=filled.sum(-1)
-        )
-
     def arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """``numbers (n,)`` int64 and ``positions (n, 3)`` float64 of each molecule, in NumPy."""
         numbers = self.numbers.cpu().numpy()
@@ -169,11 +146,11 @@ class MoleculeBatch:
 
     @classmethod
     def from_ase(cls, atoms: Atoms | Iterable[Atoms]) -> Self:
-        """From ASE; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are taken over.
+        """From ASE, with cells; ``info["charge"]`` and ``info["spin"]`` (multiplicity) are kept.
 
         Raises:
-            InputError: if one of them is no number that the molecule can have, one is periodic, or
-                what is given is something else.
+            InputError: if one of them is no number that the molecule can have, a cell vector that
+                the structure is repeated along is zero, or what is given is something else.
         """
         try:
             images: list[Atoms] = [atoms] if isinstance(atoms, Atoms | str) else list(atoms)
@@ -185,12 +162,17 @@ class MoleculeBatch:
                     f"molecules are ASE atoms or a MoleculeBatch, not {repr(image)[:60]}; "
                     "molrl.files.read_molecules reads a file of them"
                 )
-            if image.pbc.any():
+            repeated = np.asarray(image.cell)[image.pbc]
+            if np.linalg.matrix_rank(repeated) < len(repeated):
                 raise InputError(
-                    f"molecule {i} is periodic, and cells are not known; for a molecule in a box "
-                    "set its pbc to False"
+                    f"molecule {i} is periodic along cell vectors that span no volume: "
+                    f"{np.asarray(image.cell).tolist()}"
                 )
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
+        if images:
+            cells = np.array([np.asarray(image.cell) for image in images])
+            pbc = np.array([image.pbc for image in images])
+            batch = replace(batch, cell=torch.from_numpy(cells), pbc=torch.from_numpy(pbc))
         infos = [image.info for image in images]
         charge = [_whole(info.get("charge", 0), "charge", i) for i, info in enumerate(infos)]
         batch = batch.charged(charge)
@@ -207,14 +189,15 @@ class MoleculeBatch:
         return replace(batch, spin=torch.tensor(spin, dtype=torch.int64))
 
     def to_ase(self) -> list[Atoms]:
-        """To ASE; a charge or a spin that is not the default goes to ``info``."""
-        lowest = self.charged(self.charge).spin
+        """To ASE, with cells; a charge or a spin that is not the default goes to ``info``."""
+        lowest = _lowest_spin(self)
+        cells, pbc = self.cell.cpu().double().numpy(), self.pbc.cpu().numpy()
         images = []
         for i, (numbers, positions) in enumerate(self.arrays()):
             info = {"charge": int(self.charge[i])} if self.charge[i] else {}
             if self.spin[i] != lowest[i]:
                 info["spin"] = int(self.spin[i])
-            images.append(Atoms(numbers=numbers, positions=positions, info=info))
+            images.append(Atoms(numbers, positions, cell=cells[i], pbc=pbc[i], info=info))
         return images
 
     @classmethod
@@ -244,12 +227,15 @@ class MoleculeBatch:
         """To RDKit molecules with atoms and a conformer but no bonds.
 
         Bonds are a matter of perception: :func:`molrl.chemistry.bonds.perceive_bonds`.
+
+        Raises:
+            InputError: if one is periodic.
         """
         from rdkit import Chem
         from rdkit.Geometry import Point3D
 
         mols = []
-        for numbers, positions in self.arrays():
+        for numbers, positions in self.require_molecules("RDKit").arrays():
             mol = Chem.RWMol()
             conformer = Chem.Conformer(len(numbers))
             for i, (number, xyz) in enumerate(zip(numbers, positions, strict=True)):
@@ -265,19 +251,19 @@ class MoleculeBatch:
         """The bag of each molecule; every molecule must have an atom."""
         return [Bag(numbers) for numbers, _ in self.arrays()]
 
-    def check(self, elements: Iterable[int] | None = None) -> Self:
-        """The batch itself, if a model can work on it.
+    def check(self, elements: Iterable[int] | None = None, cutoff: float = MIN_DISTANCE) -> Self:
+        """Return the batch itself, if a model can work on it.
 
         Args:
             elements: the atomic numbers that are known; all, if None.
+            cutoff: Å, of the pairs that are searched for two atoms in one place: the one that
+                they will be wanted for (:meth:`neighbors`), so that they are listed once.
 
         Raises:
             InputError: if a coordinate is not finite, two atoms are in one place, or an element
                 is not known; the molecule is named by its index.
         """
         from ase.data import chemical_symbols
-
-        from molrl.neighbors import neighbor_pairs
 
         bad = ~torch.isfinite(self.positions).all(-1)
         if bad.any():
@@ -292,11 +278,11 @@ class MoleculeBatch:
                 f"molecule {where} holds {named}; known are "
                 + ", ".join(chemical_symbols[z] for z in sorted(known)[:20])
             )
-        pairs = neighbor_pairs(self.positions, self.n_atoms, MIN_DISTANCE)
-        if pairs.shape[1]:
-            raise InputError(
-                f"molecule {int(self.molecule[pairs[0, 0]])} has two atoms in one place"
-            )
+        neighbors = self.neighbors(max(cutoff, MIN_DISTANCE))
+        near = self.distances(neighbors) < MIN_DISTANCE
+        if near.any():
+            where = int(self.molecule[neighbors.pairs[0, near][0]])
+            raise InputError(f"molecule {where} has two atoms in one place")
         return self
 
 

@@ -1,13 +1,13 @@
-"""e3nn and mace-torch, imported without a change to the process they are imported in.
+"""Imports of e3nn and mace-torch without side effects on the process.
 
 e3nn 0.4.4 stores a ``slice`` in the constants that it loads at import, which torch's safe loader
-refuses; it is allowed while e3nn is imported. mace-torch, when it is imported, switches safe
-loading off by an environment variable and prints which accelerations are missing.
+refuses; it is allowed while e3nn is imported. mace-torch disables safe loading by an environment
+variable when it is imported, and prints which accelerations are missing.
 
-What cannot be avoided: mace-torch's own lines set the variable, and other threads see it until it
-is put back here: for well under a millisecond when ``mace`` is imported, and for some hundredths of
-a second when ``mace.calculators`` is, for foundation models. And the filters of warnings are those
-of all threads, so that none warns meanwhile.
+Not avoidable: mace-torch sets the variable itself, and other threads see it until it is restored
+here, for less than a millisecond when ``mace`` is imported and for some hundredths of a second when
+``mace.calculators`` is (foundation models). Warning filters are shared by all threads, so no thread
+warns meanwhile.
 """
 
 import importlib
@@ -24,16 +24,16 @@ import torch
 
 NO_WEIGHTS_ONLY = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _ONE_AT_A_TIME = RLock()
-_VARIABLES = (NO_WEIGHTS_ONLY, "TORCHINDUCTOR_CACHE_DIR")  # of mace-torch, and of what it imports
+_VARIABLES = (NO_WEIGHTS_ONLY, "TORCHINDUCTOR_CACHE_DIR")  # set by mace-torch and its imports
 
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Import mace-torch, build its networks or unpickle one inside, one thread at a time.
+    """Import mace-torch, build its networks or unpickle one inside; one thread at a time.
 
-    The environment and the filters of warnings are as they were afterwards.
+    The environment and the warning filters are restored at the end.
     """
-    # Of two threads at once, the second would take what the first has changed for what was before.
+    # With two threads at once, the second would restore what the first had changed.
     with _ONE_AT_A_TIME, _quiet(), _environment_kept():
         if "mace" not in sys.modules:
             _import_mace()
@@ -43,7 +43,7 @@ def contained() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations of torch that their pins cannot heed
+        warnings.simplefilter("ignore")  # deprecations in torch that the pinned versions cause
         yield
 
 
@@ -61,15 +61,15 @@ def _environment_kept() -> Iterator[None]:
 
 
 def _import_mace() -> None:
-    """Import what of mace-torch has effects, ahead of the rest, which takes seconds."""
+    """Import the parts of mace-torch with side effects first; the rest takes seconds."""
     with _environment_kept():
         package = importlib.import_module("mace")
-    # Its module cg prints at import, with a ``print`` that is given to it here and does nothing.
-    # To redirect the standard output instead would take away what other threads print.
+    # Its module cg prints when it is imported, so it gets a ``print`` that does nothing.
+    # To redirect the standard output instead would drop what other threads print.
     file = Path(str(package.__file__)).parent / "tools" / "cg.py"
     spec = importlib.util.spec_from_file_location("mace.tools.cg", file)
     if not (file.is_file() and spec and spec.loader):
-        return  # in another version: a line more is printed
+        return  # another version of mace-torch, which may print a line
     module = importlib.util.module_from_spec(spec)
     vars(module)["print"] = lambda *_: None
     spec.loader.exec_module(module)

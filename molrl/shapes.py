@@ -1,4 +1,4 @@
-"""Regions to fill, as point clouds: sphere, line, ring, surface, or the points of a file."""
+"""Shapes to fill, as point clouds: sphere, line, ring, surface, or the points of a file."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,35 +13,70 @@ from molrl.errors import InputError, did_you_mean
 Points = NDArray[np.float64]
 N_POINTS = 64
 MAX_EXTENT = 1000.0  # Å
-_GOLDEN = np.pi * (3 - np.sqrt(5))
+_GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
 def sphere(radius: float = 2.5, n: int = N_POINTS) -> Points:
-    """Points that fill a ball evenly, ``(n, 3)`` Å; the first is its middle."""
+    """Return points that fill a ball evenly.
+
+    Args:
+        radius: Å.
+        n: number of points.
+
+    Returns:
+        ``(n, 3)`` float64, Å; the first is the centre.
+    """
     i = np.arange(n)
     r = radius * np.cbrt(i / max(1, n - 1))
+    # Heights and angles that advance by irrational fractions of their range cover the directions
+    # evenly and independently of the radius, which grows with i.
     z = 1 - 2 * ((i * np.sqrt(2)) % 1)
-    flat = np.sqrt(1 - z**2)
-    directions = np.stack([flat * np.cos(_GOLDEN * i), flat * np.sin(_GOLDEN * i), z], 1)
+    flat, angle = np.sqrt(1 - z**2), _GOLDEN_ANGLE * i
+    directions = np.stack([flat * np.cos(angle), flat * np.sin(angle), z], 1)
     points: Points = r[:, None] * directions
     return points
 
 
 def line(length: float = 8.0, n: int = N_POINTS) -> Points:
-    """Points along a straight line in x, ``(n, 3)`` Å."""
+    """Return points on a straight line along x.
+
+    Args:
+        length: Å.
+        n: number of points.
+
+    Returns:
+        ``(n, 3)`` float64, Å.
+    """
     return np.stack([np.linspace(-length / 2, length / 2, n), np.zeros(n), np.zeros(n)], 1)
 
 
 def ring(radius: float = 2.5, n: int = N_POINTS) -> Points:
-    """Points along a circle in the xy plane, ``(n, 3)`` Å."""
+    """Return points on a circle in the xy plane.
+
+    Args:
+        radius: Å.
+        n: number of points.
+
+    Returns:
+        ``(n, 3)`` float64, Å.
+    """
     angle = 2 * np.pi * np.arange(n) / n
     return radius * np.stack([np.cos(angle), np.sin(angle), np.zeros(n)], 1)
 
 
 def surface(width: float = 6.0, height: float = 6.0, n: int = N_POINTS) -> Points:
-    """Points spread evenly over a rectangle in the xy plane, ``(n, 3)`` Å."""
+    """Return points spread evenly over a rectangle in the xy plane.
+
+    Args:
+        width: Å, along x.
+        height: Å, along y.
+        n: number of points.
+
+    Returns:
+        ``(n, 3)`` float64, Å.
+    """
     i = np.arange(n)
-    # The plastic number's lattice: even at every n, where a grid is so at squares only.
+    # The R2 sequence of the plastic number: even for every n; a grid is even for squares only.
     u, v = (0.5 + i * 0.7548776662466927) % 1, (0.5 + i * 0.5698402909980532) % 1
     return np.stack([width * (u - 0.5), height * (v - 0.5), np.zeros(n)], 1)
 
@@ -55,48 +90,52 @@ SHAPES: dict[str, Callable[..., Points]] = {
 
 
 def load_shape(shape: object, n: int = N_POINTS) -> Points:
-    """A shape's points, moved so that the one nearest their middle is at the origin.
+    """Return the points of a shape, the one nearest their centre at the origin.
 
     Args:
         shape: a name in :data:`SHAPES`; a mapping such as ``{"kind": "ring", "radius": 3.0}``, Å;
             a file of points, ``.extxyz``, ``.xyz`` or ``.sdf`` (elements do not matter), or
             ``.csv`` with three numbers a line; or the points themselves.
-        n: how many points are returned. A cloud of more is thinned, evenly; of fewer, repeated.
+        n: number of points. A larger cloud is thinned evenly, a smaller one is repeated.
 
     Returns:
         ``(n, 3)`` float64, Å.
 
     Raises:
-        InputError: if it is none of these, or a point is not finite or out of reach.
+        InputError: if it is none of these, or a point is not finite or too far away.
+
+    Example:
+        >>> load_shape({"kind": "ring", "radius": 3.0}, n=8).shape
+        (8, 3)
     """
     if isinstance(shape, str) and shape in SHAPES:
         points = SHAPES[shape](n=n)
     elif isinstance(shape, Mapping):
-        points = _described(dict(shape), n)
+        points = _build(dict(shape), n)
     elif isinstance(shape, str | Path):
-        points = _thinned(_read(Path(shape)), n)
+        points = _thin(_read(Path(shape)), n)
     else:
-        points = _thinned(_checked(shape, "a shape"), n)
+        points = _thin(_check(shape, "a shape"), n)
     middle = np.argmin(np.linalg.norm(points - points.mean(0), axis=1).round(6))
     centred: Points = points - points[middle]
     return centred
 
 
-def _described(shape: dict[str, Any], n: int) -> Points:
+def _build(shape: dict[str, Any], n: int) -> Points:
     kind = shape.pop("kind", None)
     if not isinstance(kind, str) or kind not in SHAPES:
-        raise InputError(f"no shape is of kind {kind!r}; {did_you_mean(str(kind), SHAPES)}")
+        raise InputError(f"unknown kind of shape {kind!r}; {did_you_mean(str(kind), SHAPES)}")
     known = [key for key in inspect.signature(SHAPES[kind]).parameters if key != "n"]
     for key, value in shape.items():
         if key not in known:
-            raise InputError(f"a {kind} has no {key!r}; {did_you_mean(str(key), known)}")
+            raise InputError(f"shape {kind}: unknown key {key!r}; {did_you_mean(str(key), known)}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value < MAX_EXTENT):
-            raise InputError(f"shape {kind}: {key} is a length above 0 Å, not {value!r}")
+            raise InputError(f"shape {kind}: {key} must be a length above 0 Å, not {value!r}")
     try:
         return SHAPES[kind](**shape, n=n)
     except TypeError:
-        raise InputError(f"a {kind} is told by {', '.join(known)}; one is missing") from None
+        raise InputError(f"shape {kind} takes {', '.join(known)}; one is missing") from None
 
 
 def _read(path: Path) -> Points:
@@ -106,31 +145,32 @@ def _read(path: Path) -> Points:
         if path.suffix not in (".extxyz", ".xyz", ".sdf"):
             hint = did_you_mean(str(path), SHAPES)
             raise InputError(f"{str(path)!r} is neither a shape nor a file of points; {hint}")
-        return _checked(read_molecules(path)[0].positions.double().numpy(), str(path))
+        return _check(read_molecules(path)[0].positions.double().numpy(), str(path))
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:
-        return _checked(np.loadtxt(path, delimiter=",", ndmin=2), str(path))
+        return _check(np.loadtxt(path, delimiter=",", ndmin=2), str(path))
     except ValueError:
-        raise InputError(f"{path} does not hold three numbers a line") from None
+        raise InputError(f"{path} does not hold three numbers per line") from None
 
 
-def _checked(points: object, what: str) -> Points:
+def _check(points: object, what: str) -> Points:
     try:
         array = np.array(points, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.zeros(0)
     if array.ndim != 2 or array.shape[1] != 3 or not len(array):
         raise InputError(
-            f"{what} is points with three coordinates each, not an array of shape {array.shape}"
+            f"{what} must be points with three coordinates each, not an array of shape "
+            f"{array.shape}"
         )
     if not (np.abs(array) < MAX_EXTENT).all():
-        raise InputError(f"{what} has a point that is not within {MAX_EXTENT:.0f} Å")
+        raise InputError(f"{what} has a point that is not within {MAX_EXTENT:.0f} Å of the origin")
     return array
 
 
-def _thinned(points: Points, n: int) -> Points:
-    """``(n, 3)``: the farthest-point choice from a larger cloud, a smaller one over and over."""
+def _thin(points: Points, n: int) -> Points:
+    """Return ``(n, 3)`` points: larger clouds by farthest-point sampling, smaller ones repeated."""
     if len(points) <= n:
         return points[np.arange(n) % len(points)]
     chosen = [int(np.argmin(np.linalg.norm(points - points.mean(0), axis=1)))]

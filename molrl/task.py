@@ -1,4 +1,4 @@
-"""What to make. Environments and generators take the same task."""
+"""Tasks: what to make, for environments and generators alike."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,13 +8,17 @@ from molrl.bags import Bag
 
 @dataclass(frozen=True)
 class Task:
-    """What to make: all atoms of a bag, placed in space.
+    """The task of placing all atoms of a bag in space.
 
     Attributes:
         bag: the atoms to place; a string is read as a formula.
 
     Raises:
-        InputError: if the bag is no formula.
+        InputError: if the formula is invalid.
+
+    Example:
+        >>> Task("CH4O").bag.n_atoms
+        6
     """
 
     bag: Bag
@@ -24,5 +28,12 @@ class Task:
 
     @classmethod
     def of(cls, task: "Self | Bag | str") -> Self:
-        """The task itself, or the task of placing the given bag."""
+        """Return the task itself, or the task of placing a given bag.
+
+        Args:
+            task: a task, a bag, or a formula.
+
+        Raises:
+            InputError: if the formula is invalid.
+        """
         return task if isinstance(task, cls) else cls(bag=Bag(task))  # type: ignore[arg-type]  # not a Task here

@@ -1,4 +1,4 @@
-"""Pydantic schemas checked against what a user wrote, with errors of one line."""
+"""Validation of user input by pydantic schemas, with errors of one line."""
 
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,21 +9,21 @@ from pydantic_core import ErrorDetails
 
 from molrl.errors import InputError, did_you_mean
 
-MAX_COMPLAINTS = 5  # of bad values in their one line
+MAX_ERRORS = 5  # in one line
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def validated(schema: type[Schema], values: Mapping[str, object], what: str) -> Schema:
-    """The schema filled with the values.
+    """Return the schema filled with values.
 
     Args:
-        schema: what the values must fit.
-        values: key to value, as they come from keyword arguments.
+        schema: the class to validate by.
+        values: values by key, such as keyword arguments.
         what: what the values describe, for error messages ("rules").
 
     Raises:
-        InputError: if a key is not known (the nearest known one is suggested) or a value does not
-            fit; the message names each such key.
+        InputError: if a key is unknown (the message suggests the nearest known one) or a value is
+            invalid; the message names each such key.
     """
     try:
         return schema.model_validate(dict(values))
@@ -32,23 +32,23 @@ def validated(schema: type[Schema], values: Mapping[str, object], what: str) -> 
 
 
 def one_line(error: ValidationError, values: Mapping[str, object], schema: type[BaseModel]) -> str:
-    """What is wrong with values, key by key, in one line.
+    """Return what is wrong with values, key by key, in one line.
 
     Args:
-        error: what the schema said of the values.
-        values: what was to fit.
-        schema: what it was to fit.
+        error: the error of the schema.
+        values: the values that were validated.
+        schema: the class they were validated by.
     """
-    lines: dict[str, str] = {}  # by key: the branches of a union complain about the same one
+    lines: dict[str, str] = {}  # by key: each branch of a union reports an error of its own
     for detail in error.errors():
         keys = list(_keys(detail, values))
         lines.setdefault(".".join(keys), _describe(detail, keys, schema))
-    more = [f"and {len(lines) - MAX_COMPLAINTS} more"] if len(lines) > MAX_COMPLAINTS else []
-    return "; ".join([*list(lines.values())[:MAX_COMPLAINTS], *more])
+    more = [f"and {len(lines) - MAX_ERRORS} more"] if len(lines) > MAX_ERRORS else []
+    return "; ".join([*list(lines.values())[:MAX_ERRORS], *more])
 
 
 def _keys(detail: ErrorDetails, data: Any) -> Iterator[str]:  # noqa: ANN401 - plain data
-    """The keys of an error, less the names of union branches that pydantic puts between them."""
+    """Yield the keys of an error, without the names of union branches that pydantic inserts."""
     for i, part in enumerate(detail["loc"]):
         try:
             data = data[part]
@@ -59,11 +59,11 @@ def _keys(detail: ErrorDetails, data: Any) -> Iterator[str]:  # noqa: ANN401 - p
 
 
 def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) -> str:
-    key = ".".join(keys) or "the whole"
+    key = ".".join(keys) or "it"
     message = detail["msg"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"{key} is no key; {did_you_mean(keys[-1], _fields(schema, keys[:-1]))}"
+            return f"unknown key {key!r}; {did_you_mean(keys[-1], _fields(schema, keys[:-1]))}"
         case "missing":
             return f"{key} is missing and must be given"
         case "value_error":
@@ -77,7 +77,7 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
 
 
 def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:
-    """The keys that the section at ``keys`` may have."""
+    """Return the keys that the section at ``keys`` may have."""
     models = [schema]
     for key in keys:
         inner = [m for model in models for m in _models(model.model_fields.get(key))]
@@ -86,7 +86,7 @@ def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:
 
 
 def _models(field: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a field, a type or a part
-    """The models in an annotation, whatever it wraps them in."""
+    """Yield the models in an annotation, however they are nested."""
     annotation = getattr(field, "annotation", field)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation

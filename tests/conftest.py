@@ -35,7 +35,7 @@ class MorseEnergy(EnergyModel):
     def hash(self) -> str:
         return hashlib.sha256(f"morse {self.depth} {self.max_atoms}".encode()).hexdigest()[:12]
 
-    def _evaluate(self, molecules, *, forces, descriptors):
+    def _evaluate(self, molecules, wanted):
         pairs = all_pairs(molecules.n_atoms)
         r = (molecules.positions[pairs[0]] - molecules.positions[pairs[1]]).double().norm(dim=-1)
         well = self.depth * ((1 - torch.exp(-2 * (r - 1.2))) ** 2 - 1)

@@ -9,9 +9,9 @@ import yaml
 from molrl.cli.experiment import ExperimentConfig
 from molrl.cli.main import parser
 from molrl.fitting.active.config import LearnConfig
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.molecule_set import MoleculeSetConfig
-from molrl.fitting.fit import FitConfig
 from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
@@ -24,6 +24,7 @@ SCHEMAS = {
     "energy/molecules.yaml": MoleculeSetConfig,
     "energy/built.yaml": DataConfig,
     "energy/fit.yaml": FitConfig,
+    "energy/finetune.yaml": FitConfig,
     "energy/wide.yaml": FitConfig,
     "energy/learn.yaml": LearnConfig,
     "energy/reference-data.yaml": DataConfig,

@@ -2,14 +2,16 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdDepictor
 
+from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.neighbors import find_neighbors
 
 sizes = st.lists(st.integers(0, 6), min_size=1, max_size=6)
 
@@ -144,7 +146,44 @@ def test_shapes_must_belong_together():
         MoleculeBatch(torch.tensor([1]), torch.zeros(2, 3), torch.tensor([1]))
 
 
-def test_periodic_atoms_are_refused_rather_than_cut_out():
-    boxed = molecule("H2O", vacuum=3.0, pbc=(True, False, False))
-    with pytest.raises(InputError, match="molecule 1 is periodic"):
-        MoleculeBatch.from_ase([molecule("H2O"), boxed])
+def test_ase_cells_come_back():
+    slab = molecule("H2O", vacuum=3.0, pbc=(True, True, False))
+    images = [bulk("NaCl", "rocksalt", a=5.6), molecule("H2O"), slab]
+    batch = MoleculeBatch.from_ase(images)
+    assert batch.is_periodic
+    assert batch.pbc.tolist() == [[True] * 3, [False] * 3, [True, True, False]]
+    for atoms, again in zip(images, batch.to_ase(), strict=True):
+        assert np.array_equal(atoms.cell, again.cell)
+        assert np.array_equal(atoms.pbc, again.pbc)
+
+
+def test_from_ase_refuses_a_cell_without_a_volume():
+    flat = molecule("H2O", cell=[[3, 0, 0], [6, 0, 0], [0, 0, 3]], pbc=(True, True, False))
+    with pytest.raises(InputError, match="molecule 1 is periodic along cell vectors that span no"):
+        MoleculeBatch.from_ase([molecule("H2O"), flat])
+
+
+def test_to_rdkit_and_models_of_molecules_refuse_cells():
+    batch = MoleculeBatch.from_ase([molecule("H2O"), bulk("C", "diamond", a=3.57)])
+    with pytest.raises(InputError, match="molecule 1 is periodic, and RDKit takes molecules only"):
+        batch.to_rdkit()
+    for name in ("mace", "gfn2"):
+        with pytest.raises(InputError, match=f"periodic, and energy model '{name}' takes molecul"):
+            load_energy(name).evaluate(batch)
+
+
+def test_check_finds_two_atoms_in_one_place_across_a_cell():
+    images = Atoms("C2", positions=[[0, 0, 0], [0, 0, 4.99]], cell=[5, 5, 5], pbc=True)
+    with pytest.raises(InputError, match="molecule 0 has two atoms in one place"):
+        MoleculeBatch.from_ase(images).check()
+
+
+def test_part_takes_the_neighbors_with_it():
+    batch = batch_of([3, 0, 5, 4])
+    whole = batch.neighbors(3.0)
+    part = batch.part(slice(1, 3))
+    listed = part._neighbor_lists[3.0]
+    found = find_neighbors(part.positions, part.n_atoms, 3.0)
+    assert torch.equal(listed.pairs, found.pairs)
+    assert torch.equal(listed.n_pairs, found.n_pairs)
+    assert batch.part(slice(0, 4)).neighbors(3.0) is whole

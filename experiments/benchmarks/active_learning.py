@@ -18,19 +18,20 @@ from matplotlib.figure import Figure
 from record import RESULTS, record
 
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.mace.network import MaceConfig
 from molrl.fitting.active.config import LearnConfig, RefitConfig
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
 from molrl.fitting.active.measure import GUARDS, validation_errors
 from molrl.fitting.active.sources import Sources
-from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.config import FitConfig
+from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress, label
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.placements import interaction_energies
-from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.runs.progress import phases
 
@@ -51,7 +52,7 @@ PICTURE = RESULTS.parents[1] / "docs" / "active_learning.png"
 class AdversarialSet:
     """Placements that attacks on the start found, and the energies they truly have, eV."""
 
-    search: Search
+    search: PlacementSearch
     changes: np.ndarray
 
     @classmethod
@@ -62,12 +63,12 @@ class AdversarialSet:
         for guard in GUARDS.values():
             placed = random_placements(molecules, 200, seed, guard)
             for found in (
-                Search.of(model, *placed),
+                PlacementSearch.of(model, *placed),
                 gradient_search(model, molecules, N_STARTS, seed, guard),
             ):
                 starts += found.starts
                 picks += found.picks
-        search = Search(starts, picks)
+        search = PlacementSearch(starts, picks)
         return cls(search, _changes(reference, search))
 
     def errors(self, model: EnergyModel) -> dict[str, float]:
@@ -77,7 +78,7 @@ class AdversarialSet:
         return {"MAE eV": float(errors.mean()), "worst eV": float(errors.max())}
 
 
-def _changes(model: EnergyModel, search: Search) -> np.ndarray:
+def _changes(model: EnergyModel, search: PlacementSearch) -> np.ndarray:
     best = [some[0] for some in search.picks]
     return interaction_energies(model, best) - interaction_energies(model, search.starts)
 
@@ -90,11 +91,11 @@ class Arm:
         self._folder, self._reference = folder, load_energy("gfn2")
         self.weights = folder / "start" / "mace.json"
 
-    def start(self) -> MaceEnergy:
+    def start(self) -> NetworkEnergy:
         """The first fit."""
         return self._fitted("start", None, START_STEPS)
 
-    def round(self, number: int) -> MaceEnergy:
+    def round(self, number: int) -> NetworkEnergy:
         """The fit after another :data:`LABELS` labels."""
         chosen = self._active(number) if self.name == "active" else self._random(number)
         order = np.random.default_rng(number).permutation(len(chosen))
@@ -115,7 +116,7 @@ class Arm:
         made = generic(100 * (self.seed + 1) + number, MORE, self.report)
         return made[made.split == made.splits.index("train")]
 
-    def _fitted(self, name: str, start: str | None, steps: int) -> MaceEnergy:
+    def _fitted(self, name: str, start: str | None, steps: int) -> NetworkEnergy:
         settings = RefitConfig(steps=steps, learning_rate=3e-3 if start else 8e-3)
         config = FitConfig(
             run_dir=str(self._folder / name), data=(), start=start, network=SHAPE, seed=self.seed,
@@ -124,7 +125,7 @@ class Arm:
         fit = Fit(config, self.data, dict(self._reference.atom_energies()), "cpu")
         fit.run(lambda step, _: self.report(f"seed {self.seed}, fit {name}", step, steps))
         self.weights = fit.weights
-        return MaceEnergy(fit.weights)
+        return NetworkEnergy(fit.weights)
 
 
 def generic(seed: int, share: float, report: Progress) -> Dataset:

@@ -27,10 +27,10 @@ from record import record, seconds
 from roofline import Shape, bandwidth, bytes_moved
 
 from molrl.energy.gfn2 import GFN2Energy
+from molrl.energy.mace_torch.batching import build_mace_torch, to_mace_torch
 from molrl.energy.mace_torch.energy import MaceModuleEnergy
-from molrl.energy.networks import mace_torch
-from molrl.energy.networks.batched import NetworkEnergy, chunks
-from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.batched import BatchedEnergy, chunks
+from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
 from molrl.energy.networks.mace.network import MaceConfig
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import neighbor_pairs
@@ -55,13 +55,14 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     images = ten_atoms()
     peak = bandwidth(device)
-    shipped = [MaceEnergy(name, device) for name in SHIPPED]
-    models: dict[str, tuple[NetworkEnergy, Shape]] = {}
+    shipped = [NetworkEnergy(name, device) for name in SHIPPED]
+    models: dict[str, tuple[BatchedEnergy, Shape]] = {}
     for model in shipped:
-        shape = Shape(model.config.channels, layers=model.config.layers)
+        config = mace_config(model)
+        shape = Shape(config.channels, layers=config.layers)
         other = MaceModuleEnergy(reference_network(model), model.name, "0" * 12, device=device)
         models |= {model.name: (model, shape), f"{model.name}{BY_MACE_TORCH}": (other, shape)}
-    models["128x0e+128x1o, l 3"] = (large(shipped[0].config, device), LARGE)
+    models["128x0e+128x1o, l 3"] = (large(mace_config(shipped[0]), device), LARGE)
     rows: list[dict[str, object]] = []
     with progress((len(models) + 1) * len(BATCHES[device]), "measure") as bar:
         for name, (model, shape) in models.items():
@@ -118,30 +119,38 @@ def large(like: MaceConfig, device: str) -> MaceModuleEnergy:
     """A model of MACE-OFF-medium's size with random weights, for the elements of another."""
     torch.manual_seed(0)
     config = like.model_copy(update={"channels": LARGE.channels})
-    network = mace_torch.build_mace_torch(config, "128x0e + 128x1o", LARGE.max_ell)
+    network = build_mace_torch(config, hidden="128x0e + 128x1o", max_ell=LARGE.max_ell)
     return MaceModuleEnergy(network, "large", "0" * 12, device=device)
 
 
-def reference_network(model: NetworkEnergy) -> torch.nn.Module:
+def mace_config(model: NetworkEnergy) -> MaceConfig:
+    """The shape of a MACE."""
+    config = model.potential.config
+    assert isinstance(config, MaceConfig)
+    return config
+
+
+def reference_network(model: BatchedEnergy) -> torch.nn.Module:
     """The network that mace-torch's calculator runs: of the same shape as the model's."""
-    if isinstance(model, MaceEnergy):
-        return mace_torch.build_mace_torch(model.config)
+    if isinstance(model, NetworkEnergy):
+        return build_mace_torch(mace_config(model))
     return model.network
 
 
-def own_forward(model: NetworkEnergy, batch: MoleculeBatch) -> Callable[[], object]:
+def own_forward(model: BatchedEnergy, batch: MoleculeBatch) -> Callable[[], object]:
     """The network alone, on the batches that ``evaluate`` would give it, prepared beforehand."""
     parts = [batch[chunk] for chunk in chunks(batch.n_atoms, model._chunk)]
-    if isinstance(model, MaceEnergy):
-        graphs = [model._batcher(part, torch.float32) for part in parts]
-        return torch.no_grad()(lambda: [model.network(graph) for graph in graphs])
-    batcher = mace_torch.Batcher(model.elements, CUTOFF)
-    batches = [batcher(part, torch.float32) for part in parts]
+    if isinstance(model, NetworkEnergy):
+        graphs = [model.potential.network.graph(part, torch.float32) for part in parts]
+        return torch.no_grad()(lambda: [model.potential(graph) for graph in graphs])
+    batches = [
+        to_mace_torch(part, part.neighbors(CUTOFF), model.elements, torch.float32) for part in parts
+    ]
     return torch.no_grad()(lambda: [model.network(b, compute_force=False) for b in batches])
 
 
 def measure(
-    model: NetworkEnergy, shape: Shape, batch: MoleculeBatch, peak: float, alone: float
+    model: BatchedEnergy, shape: Shape, batch: MoleculeBatch, peak: float, alone: float
 ) -> dict[str, object]:
     device, n = model.device.type, len(batch)
     forward = own_forward(model, batch)

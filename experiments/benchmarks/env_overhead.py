@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from record import record
 
-from molrl.energy import EnergyModel, EnergyOutput
+from molrl.energy import EnergyModel, EnergyOutput, Wanted
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.molecules import MoleculeBatch
 
@@ -42,9 +42,7 @@ class NoEnergy(EnergyModel):
         self.seconds += time.perf_counter() - began
         return output
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
         return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
 
 

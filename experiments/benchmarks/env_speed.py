@@ -20,11 +20,11 @@ from mace.calculators import MACECalculator
 from record import record
 
 from molrl.agents.random import RandomAgent
-from molrl.energy import EnergyModel, EnergyOutput
+from molrl.energy import EnergyModel, EnergyOutput, Wanted
 from molrl.energy.gfn2 import GFN2Energy
 from molrl.energy.mace_torch.batching import build_mace_torch
 from molrl.energy.mace_torch.energy import MaceModuleEnergy
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import resolve_device
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv
@@ -54,7 +54,7 @@ class Timed:
         return perf_counter()
 
 
-def silent_network(model: MaceEnergy) -> torch.nn.Module:
+def silent_network(model: NetworkEnergy) -> torch.nn.Module:
     """mace-torch's network of a model's shape, and so of the same cost.
 
     It has no interaction energy to speak of: with random weights that would end episodes.
@@ -67,7 +67,7 @@ class OneByOne(EnergyModel):
 
     name = "ase"
 
-    def __init__(self, model: MaceEnergy) -> None:
+    def __init__(self, model: NetworkEnergy) -> None:
         self.elements = model.elements
         self._atomic = model.atom_energies()
         self._calculator = MACECalculator(
@@ -79,9 +79,7 @@ class OneByOne(EnergyModel):
         """It is not stored."""
         return "ase"
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
         energies = []
         for numbers, positions in molecules.arrays():
             atoms = Atoms(numbers, positions)
@@ -101,7 +99,7 @@ def play(envs: MolDesignVectorEnv, steps: int) -> list[np.ndarray]:
     return actions
 
 
-def vector_row(model: MaceEnergy, num_envs: int, steps: int) -> tuple[Row, list[np.ndarray]]:
+def vector_row(model: NetworkEnergy, num_envs: int, steps: int) -> tuple[Row, list[np.ndarray]]:
     """How fast environments are, and where the time goes, µs per molecule-step."""
     envs = MolDesignVectorEnv(num_envs, autoreset_mode="SameStep", bag=BAG, energy=model)
     actions = play(envs, steps)  # and warms up
@@ -162,7 +160,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     device = resolve_device(arguments.device)
-    model = MaceEnergy(device=device)
+    model = NetworkEnergy(device=device)
     other = MaceModuleEnergy(silent_network(model), "mace-torch", "0" * 12, device=device)
     others = {"mace-torch, same batches": other, "gfn2, one process": GFN2Energy(n_workers=1)}
     rows = []

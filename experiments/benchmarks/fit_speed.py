@@ -15,7 +15,7 @@ from record import record, seconds
 
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
 from molrl.energy.networks.mace.network import Mace, load_parameters
 from molrl.fitting.objective import Objective
 from molrl.molecules import MoleculeBatch
@@ -33,7 +33,7 @@ def main() -> None:
     device = parser.parse_args().device
     torch.set_num_threads(1)
     torch._inductor.config.force_disable_caches = True  # the first step compiles
-    network = Mace(MaceEnergy().config).to(device)
+    network = Mace(NetworkEnergy().config).to(device)
     load_parameters(network, load_weights(SHIPPED["mace"], WEIGHTS)[0], "mace")
     rows: list[dict[str, object]] = []
     with progress(2 * len(SIZES[device]), "timed") as bar:

@@ -19,7 +19,7 @@ from ase.optimize.optimize import Optimizer
 from record import record
 
 from molrl.chemistry.enumeration import random_molecules
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.relaxation import FORCE_TOLERANCE, relax
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
@@ -32,7 +32,7 @@ SAME = 1e-3  # eV; farther apart, one has stopped short of the other or elsewher
 def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    model = MaceEnergy()
+    model = NetworkEnergy()
     start = MoleculeBatch.from_rdkit(
         random_molecules(N, SEED, max_heavy=MAX_HEAVY, complete_heavy=2)
     )
@@ -77,7 +77,7 @@ class OneByOne(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
-    def __init__(self, model: MaceEnergy) -> None:
+    def __init__(self, model: NetworkEnergy) -> None:
         super().__init__()
         self._model = model
 
@@ -95,7 +95,7 @@ class OneByOne(Calculator):
 
 
 def one_by_one(
-    name: str, optimizer: Callable[..., Optimizer], start: MoleculeBatch, model: MaceEnergy
+    name: str, optimizer: Callable[..., Optimizer], start: MoleculeBatch, model: NetworkEnergy
 ) -> dict[str, object]:
     """ASE's optimizer at its defaults, on the same model."""
     images = start.to_ase()

@@ -23,7 +23,7 @@ from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 from molrl.runs.weights import load_weights, save_weights
 from molrl.task import Task
 
@@ -112,7 +112,7 @@ class AgentGenerator:
         self.header = parse_config(fields, AgentHeader, where=str(path))
         if contains_code(self.header.reward):
             self.header = self.header.model_copy(update={"reward": None})
-            tell(f"{path} names code in its reward, which is not run; there are no returns")
+            log_message(f"{path} names code in its reward, which is not run; there are no returns")
         self._reward = reward
         self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
@@ -140,7 +140,9 @@ class AgentGenerator:
             if self._reward is not None:
                 raise
             design, reward = self._design(bag, _SAMPLING), None  # raises if the bag is the cause
-            tell(f"{error}; the molecules are generated without the policy's reward and returns")
+            log_message(
+                f"{error}; the molecules are generated without the policy's reward and returns"
+            )
         made = generate(design, self._act, n, seed)
         return made if reward else replace(made, returns=None)
 

@@ -1,1 +1,1 @@
-"""What RDKit knows of a molecule: bonds, validity, identity, enumeration."""
+"""Chemistry by RDKit: bonds, validity, identity, enumeration, fragments, the shipped molecules."""

@@ -1,8 +1,8 @@
-"""Bonds perceived from coordinates, and what makes a molecule valid.
+"""Bonds perceived from coordinates, and the validity of molecules.
 
-RDKit's ``rdDetermineBonds`` does the work: connectivity from distances, then the Lewis structure
-of the given total charge (Kim and Kim, Bull. Korean Chem. Soc. 36, 1769 (2015)). It knows
-main-group chemistry; compounds of metals are not perceived.
+RDKit's ``rdDetermineBonds`` perceives them: connectivity from distances, then the Lewis structure
+for the total charge (Kim and Kim, Bull. Korean Chem. Soc. 36, 1769 (2015)). It covers main-group
+chemistry; bonds of metals are not perceived.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ from rdkit.Chem import rdDetermineBonds
 from rdkit.rdBase import BlockLogs
 
 from molrl.chemistry.identity import canonical_smiles
+from molrl.files import CHARGE_FIELD, SPIN_FIELD
 from molrl.molecules import MoleculeBatch
 
-MAX_ITERATIONS = 20_000  # bond orders that were tried; a molecule needs a handful
+MAX_ITERATIONS = 20_000  # bond orders to try; an ordinary molecule needs a handful
 
 
 class PerceptionError(ValueError):
@@ -26,21 +27,22 @@ class PerceptionError(ValueError):
 
 @dataclass(frozen=True)
 class Validity:
-    """Which molecules of a batch are valid, and which ones they are.
+    """Validity and identity of the molecules of a batch.
 
-    A molecule is valid if it is neutral and all its atoms hang together in one fragment whose
-    valences are satisfied: a Lewis structure exists that has no radical electrons, and formal
-    charges only between neighbours (as in nitro groups, isocyanides, carbon monoxide). Charges
-    farther apart are how bond perception writes a diradical, so they are not valid.
+    A molecule is valid if all its atoms are connected and a closed-shell Lewis structure of its
+    charge exists: no radical or unpaired electrons, and formal charges only where they make up the
+    charge of the molecule or neutralise that of a neighbour (as in nitro groups, isocyanides,
+    carbon monoxide). Opposite charges on distant atoms are how bond perception writes a diradical,
+    so they are not valid.
 
     Attributes:
         valid: ``(n_molecules,)`` bool.
-        smiles: canonical SMILES without stereochemistry, the identity; None where no bonds could
-            be perceived. A molecule that is not valid may have one.
-        isomeric_smiles: the same with stereochemistry as the coordinates have it.
-        n_fragments: ``(n_molecules,)`` int64, parts that hang together; 0 without atoms.
-        reasons: why a molecule is not valid, ``""`` where it is.
-        mols: RDKit molecules with the bonds perceived, None where they could not be.
+        smiles: canonical SMILES without stereochemistry, the identity; None if no bonds could be
+            perceived. An invalid molecule may have one.
+        isomeric_smiles: canonical SMILES with the stereochemistry of the coordinates, or None.
+        n_fragments: ``(n_molecules,)`` int64, number of connected fragments; 0 without atoms.
+        reasons: why each molecule is invalid, ``""`` for a valid one.
+        mols: RDKit molecules with the perceived bonds, or None.
     """
 
     valid: np.ndarray
@@ -52,14 +54,17 @@ class Validity:
 
 
 def perceive_bonds(mol: Chem.Mol, charge: int = 0) -> Chem.Mol:
-    """A copy of a molecule with the bonds and formal charges that its coordinates tell.
+    """Return a copy of a molecule with the bonds and formal charges perceived from coordinates.
 
-    The result does not depend on the order of the atoms, even where several Lewis structures are
-    as good.
+    The result does not depend on the order of the atoms, even if several Lewis structures are
+    equally good.
 
     Args:
         mol: atoms and one conformer; its bonds are ignored.
         charge: total charge, e.
+
+    Returns:
+        A sanitised molecule, its atoms in the same order.
 
     Raises:
         PerceptionError: if there are no atoms, or no Lewis structure is found.
@@ -68,11 +73,23 @@ def perceive_bonds(mol: Chem.Mol, charge: int = 0) -> Chem.Mol:
 
 
 def validity(molecules: MoleculeBatch) -> Validity:
-    """Whether each molecule of the batch is valid, and its identity."""
-    results = [
-        _examine(mol, charge)
-        for mol, charge in zip(molecules.to_rdkit(), molecules.charge.tolist(), strict=True)
-    ]
+    """Perceive the bonds of molecules, and return their validity and identity.
+
+    Args:
+        molecules: n molecules; their charges and multiplicities count.
+
+    Returns:
+        One entry per molecule.
+
+    Example:
+        >>> found = validity(molrl.molecules.MoleculeBatch.from_ase(water))  # doctest: +SKIP
+        >>> found.valid, found.smiles  # doctest: +SKIP
+        (array([ True]), ['O'])
+    """
+    items = zip(
+        molecules.to_rdkit(), molecules.charge.tolist(), molecules.spin.tolist(), strict=True
+    )
+    results = [_examine(mol, charge, spin) for mol, charge, spin in items]
     mols = [mol for mol, _, _ in results]
     reasons = [reason for _, _, reason in results]
     return Validity(
@@ -86,10 +103,12 @@ def validity(molecules: MoleculeBatch) -> Validity:
 
 
 def bonded_atoms(molecules: MoleculeBatch) -> list[np.ndarray]:
-    """Return which atoms are bonded in each molecule, with or without a Lewis structure.
+    """Return which atoms are bonded, by their distances; no Lewis structure is needed.
 
-    These are the bonds of :func:`perceive_bonds` wherever it finds a Lewis structure; elsewhere the
-    ones it started from, of which the distances alone decide.
+    Where :func:`perceive_bonds` finds a Lewis structure, it has the same bonds.
+
+    Args:
+        molecules: n molecules.
 
     Returns:
         ``(n_bonds, 2)`` int64 indices of atoms for each molecule.
@@ -103,31 +122,42 @@ def bonded_atoms(molecules: MoleculeBatch) -> list[np.ndarray]:
 
 
 def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]:
-    """RDKit molecules for a file: with the bonds perceived, Kekulé, or with none.
+    """Return RDKit molecules for :func:`molrl.files.write_sdf`.
+
+    Those whose bonds were perceived have them, Kekulé, and formal charges; the others have none.
+    A charge that the formal charges do not add up to, and a multiplicity other than the lowest,
+    are properties of the molecule, which :func:`molrl.files.read_molecules` reads.
 
     Args:
         molecules: n molecules.
         perceived: :func:`validity` of the same.
     """
+    lowest = molecules.charged(molecules.charge).spin.tolist()
+    charges, spins = molecules.charge.tolist(), molecules.spin.tolist()
     mols = []
-    for bonded, bare in zip(perceived.mols, molecules.to_rdkit(), strict=True):
+    for i, (bonded, bare) in enumerate(zip(perceived.mols, molecules.to_rdkit(), strict=True)):
         mol = Chem.Mol(bonded or bare)
         if bonded:
             Chem.Kekulize(mol, clearAromaticFlags=True)
+        if Chem.GetFormalCharge(mol) != charges[i]:
+            mol.SetIntProp(CHARGE_FIELD, charges[i])
+        if spins[i] != lowest[i]:
+            mol.SetIntProp(SPIN_FIELD, spins[i])
         mols.append(mol)
     return mols
 
 
-def _examine(mol: Chem.Mol, charge: int) -> tuple[Chem.Mol | None, int, str]:
-    """The molecule with bonds if there are any to be had, its fragments, and what is wrong."""
+def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, int, str]:
+    """Return the molecule with bonds if any are found, its number of fragments, and what is wrong.
+
+    The last is ``""`` for a valid molecule.
+    """
     try:
         connected = _connect(mol)
     except PerceptionError as error:
         return None, 0, str(error)
     n_fragments = len(Chem.GetMolFrags(connected))
     problems = [f"{n_fragments} fragments"] if n_fragments > 1 else []
-    if charge:
-        problems.append(f"charge {charge:+d}")
     try:
         bonded = _assign_orders(connected, charge)
     except PerceptionError as error:
@@ -135,9 +165,17 @@ def _examine(mol: Chem.Mol, charge: int) -> tuple[Chem.Mol | None, int, str]:
     radicals = sum(atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms())
     if radicals:
         problems.append(f"{radicals} radical electron{'s' * (radicals > 1)}")
-    elif not charge and any(map(_is_lone_charge, bonded.GetAtoms())):
-        problems.append("charges apart from each other")
+    elif spin > 1:
+        problems.append(f"{spin - 1} unpaired electron{'s' * (spin > 2)}")
+    elif _has_separated_charges(bonded, charge):
+        problems.append("separated formal charges")
     return bonded, n_fragments, "; ".join(problems)
+
+
+def _has_separated_charges(mol: Chem.Mol, charge: int) -> bool:
+    """Return whether formal charges neither make up ``charge`` nor neutralise a neighbour's."""
+    lone = [atom.GetFormalCharge() for atom in mol.GetAtoms() if _is_lone_charge(atom)]
+    return sum(map(abs, lone)) > abs(charge) or any(one * charge < 0 for one in lone)
 
 
 def _is_lone_charge(atom: Chem.Atom) -> bool:
@@ -148,7 +186,7 @@ def _is_lone_charge(atom: Chem.Atom) -> bool:
 
 
 def _connect(mol: Chem.Mol) -> Chem.Mol:
-    """A copy with single bonds between the atoms that are bonded."""
+    """Return a copy with single bonds between the atoms that are bonded."""
     if not mol.GetNumAtoms():
         raise PerceptionError("no atoms")
     mol = Chem.Mol(mol)
@@ -158,7 +196,7 @@ def _connect(mol: Chem.Mol) -> Chem.Mol:
 
 
 def _assign_orders(connected: Chem.Mol, charge: int) -> Chem.Mol:
-    """A copy with bond orders and formal charges, found in canonical order of the atoms."""
+    """Return a copy with bond orders and formal charges, found in canonical order of the atoms."""
     for atom in connected.GetAtoms():
         atom.SetNoImplicit(True)
     with _failures_as_perception_errors():
@@ -173,12 +211,12 @@ def _assign_orders(connected: Chem.Mol, charge: int) -> Chem.Mol:
 
 @contextmanager
 def _failures_as_perception_errors() -> Iterator[None]:
-    """RDKit raises several kinds for one thing, and prints them besides."""
+    """Turn the exceptions of RDKit into :class:`PerceptionError`, and silence its log."""
     block = BlockLogs()
     try:
         yield
     except RuntimeError as error:
-        raise PerceptionError("bond orders not found in the tries allowed") from error
+        raise PerceptionError("bond orders not found within the limit of iterations") from error
     except ValueError as error:
         raise PerceptionError("no Lewis structure fits") from error
     finally:

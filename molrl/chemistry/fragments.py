@@ -1,34 +1,38 @@
-"""Pieces of molecules to build on: from SMILES with open ends, or from files."""
+"""Fragments of molecules to build on, from SMILES with open valences or from files."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
-from molrl.chemistry.enumeration import embed
+from molrl.chemistry.embedding import embed, parse_smiles
 from molrl.errors import InputError
 from molrl.files import read_molecules
 
 _FILES = (".extxyz", ".xyz", ".sdf")
-_CAP = 99  # isotope of the hydrogens at open ends, which is none of nature's
+_CAP = 99  # isotope that marks the hydrogens at open valences; no real one has it
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """Atoms that stand where they stand.
+    """Atoms at fixed positions.
 
     Attributes:
         numbers: ``(n,)`` int64, atomic numbers.
         positions: ``(n, 3)`` float64, Å.
-        ends: for each open end the index of its atom, and the unit vector ``(3,)`` that points
-            away from the fragment; from a file there are none.
+        ends: for each open valence the index of its atom, and the unit vector ``(3,)`` that points
+            away from the fragment; a file has none.
         charge: total charge, e.
-        spin: multiplicity 2S + 1; None: the lowest that the number of electrons allows.
+        spin: multiplicity 2S + 1; the lowest that the number of electrons allows if None.
+
+    Example:
+        >>> ammonium = load_fragment("[NH4+]")
+        >>> len(ammonium), ammonium.charge
+        (5, 1)
     """
 
     numbers: NDArray[np.int64]
@@ -41,86 +45,98 @@ class Fragment:
         return len(self.numbers)
 
     def centered(self) -> "Fragment":
-        """The same with its middle at the origin."""
+        """Return the fragment with its centre at the origin."""
         return replace(self, positions=self.positions - self.positions.mean(0))
 
 
 def load_fragment(source: str) -> Fragment:
-    """A fragment, centred.
+    """Return a fragment, centred.
 
     Args:
-        source: a SMILES, where ``*`` marks an open end (``"*c1ccccc1"`` is phenyl), or a file
-            ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule counts. A SMILES gives one
-            conformer, always the same.
+        source: a SMILES, where ``*`` marks an open valence (``"*c1ccccc1"`` is phenyl), or a file
+            ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule is taken. A SMILES gives one
+            conformer, always the same. The charge is that of the SMILES or the file, the
+            multiplicity that of the file or the lowest.
+
+    Returns:
+        The fragment.
 
     Raises:
-        InputError: if it is neither, cannot be embedded, or is charged or of a higher spin than
-            it must be: what stands on a canvas has neither.
+        InputError: if the file cannot be read, or the SMILES is invalid or cannot be embedded.
+
+    Example:
+        >>> load_fragment("*C").numbers.tolist()
+        [6, 1, 1, 1]
     """
     if Path(source).suffix not in _FILES:
         return _from_smiles(source)
     molecules = read_molecules(source)
-    lowest = molecules.charged(torch.zeros_like(molecules.charge)).spin
-    if molecules.charge[0] or molecules.spin[0] != lowest[0]:
-        raise InputError(
-            f"{source}: charge {int(molecules.charge[0])} and multiplicity "
-            f"{int(molecules.spin[0])}; what stands on a canvas is neutral and of the lowest spin"
-        )
     ((numbers, positions), *_) = molecules.arrays()
-    return Fragment(numbers, positions).centered()
+    charge, spin = int(molecules.charge[0]), int(molecules.spin[0])
+    lowest = int(molecules.charged(molecules.charge).spin[0])
+    fragment = Fragment(numbers, positions, charge=charge, spin=None if spin == lowest else spin)
+    return fragment.centered()
 
 
 @lru_cache(maxsize=256)
 def _from_smiles(source: str) -> Fragment:
     block = BlockLogs()
     try:
-        mol = Chem.MolFromSmiles(source)
-        if mol is None:
-            raise InputError(f"{source!r} is no SMILES")
-        if Chem.GetFormalCharge(mol):
-            raise InputError(
-                f"{source!r} has charge {Chem.GetFormalCharge(mol)}; what stands on a canvas is "
-                "neutral"
-            )
-        embedded = embed(_capped(mol, source), seed=0)
+        mol = parse_smiles(source)
+        embedded = embed(_cap(mol, source), seed=0)
     finally:
         del block
     if embedded is None:
         raise InputError(f"{source!r} cannot be embedded in 3D")
-    return _opened(embedded).centered()
+    return replace(_remove_caps(embedded), charge=Chem.GetFormalCharge(mol)).centered()
 
 
 def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
-    """Two fragments with their first open ends towards each other, as one.
+    """Combine two fragments, with their first open valences facing each other.
 
     Args:
-        first: is turned and moved so that its end points to +x.
-        second: likewise, to -x.
-        gap: Å, between the atoms of the two ends.
+        first: the fragment whose open valence is turned to +x.
+        second: the fragment whose open valence is turned to -x.
+        gap: Å, between the atoms of the two open valences.
+
+    Returns:
+        One fragment, centred, without open valences. The charges add up, and so do the unpaired
+        electrons of a fragment with a multiplicity.
 
     Raises:
-        InputError: if one has no open end.
+        InputError: if a fragment has no open valence.
+
+    Example:
+        >>> both = face_to_face(load_fragment("*C"), load_fragment("*[NH3+]"), gap=3.0)
+        >>> len(both), both.charge
+        (8, 1)
     """
     parts = []
     for fragment, direction in ((first, 1.0), (second, -1.0)):
         if not fragment.ends:
-            raise InputError("a fragment to be linked has an open end; write it with a *: '*C'")
+            raise InputError("a fragment to link must have an open valence; write it as *: '*C'")
         atom, outwards = fragment.ends[0]
-        turned = (fragment.positions - fragment.positions[atom]) @ _turning(outwards, direction).T
-        parts.append(turned - [direction * gap / 2, 0, 0])
-    numbers = np.concatenate([first.numbers, second.numbers])
-    return Fragment(numbers, np.concatenate(parts)).centered()
+        rotation = _rotation_to_x(outwards, direction)
+        rotated = (fragment.positions - fragment.positions[atom]) @ rotation.T
+        parts.append(rotated - [direction * gap / 2, 0, 0])
+    spins = [fragment.spin for fragment in (first, second) if fragment.spin is not None]
+    return Fragment(
+        np.concatenate([first.numbers, second.numbers]),
+        np.concatenate(parts),
+        charge=first.charge + second.charge,
+        spin=1 + sum(spin - 1 for spin in spins) if spins else None,
+    ).centered()
 
 
-def _capped(mol: Chem.Mol, source: str) -> Chem.Mol:
-    """The molecule with a hydrogen of its own kind at each open end."""
+def _cap(mol: Chem.Mol, source: str) -> Chem.Mol:
+    """Return the molecule with a marked hydrogen at each open valence."""
     mol = Chem.RWMol(mol)
     if not any(atom.GetAtomicNum() for atom in mol.GetAtoms()):
-        raise InputError(f"{source!r}: a fragment holds an atom besides its open ends")
+        raise InputError(f"{source!r}: a fragment must have an atom besides its open valences")
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 0:
             if atom.GetDegree() != 1:
-                raise InputError(f"{source!r}: an open end * has one neighbour, not none or two")
+                raise InputError(f"{source!r}: an open valence * must have exactly one neighbour")
             atom.SetAtomicNum(1)
             atom.SetIsotope(_CAP)
             atom.SetNoImplicit(True)
@@ -128,8 +144,8 @@ def _capped(mol: Chem.Mol, source: str) -> Chem.Mol:
     return mol.GetMol()
 
 
-def _opened(mol: Chem.Mol) -> Fragment:
-    """The fragment without its caps."""
+def _remove_caps(mol: Chem.Mol) -> Fragment:
+    """Return the fragment without the marked hydrogens, and where they were."""
     atoms = list(mol.GetAtoms())
     positions = mol.GetConformer().GetPositions()
     caps = [atom.GetIdx() for atom in atoms if atom.GetIsotope() == _CAP]
@@ -143,12 +159,13 @@ def _opened(mol: Chem.Mol) -> Fragment:
     return Fragment(numbers, positions[kept], tuple(ends))
 
 
-def _turning(vector: NDArray[np.float64], direction: float) -> NDArray[np.float64]:
-    """The rotation ``(3, 3)`` that takes a unit vector to ``(direction, 0, 0)``."""
+def _rotation_to_x(vector: NDArray[np.float64], direction: float) -> NDArray[np.float64]:
+    """Return the rotation ``(3, 3)`` that takes a unit vector to ``(direction, 0, 0)``."""
     target = np.array([direction, 0.0, 0.0])
     axis, cosine = np.cross(vector, target), float(vector @ target)
     if cosine < -1 + 1e-9:
-        return np.diag([-1.0, -1.0, 1.0])
+        return np.diag([-1.0, -1.0, 1.0])  # opposite vectors have no axis: half a turn about z
+    # Rodrigues' formula with the unnormalised axis, whose length is the sine of the angle.
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    turning: NDArray[np.float64] = np.eye(3) + cross + cross @ cross / (1 + cosine)
-    return turning
+    rotation: NDArray[np.float64] = np.eye(3) + cross + cross @ cross / (1 + cosine)
+    return rotation

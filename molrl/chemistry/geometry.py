@@ -1,4 +1,4 @@
-"""How far two geometries of the same atoms are from each other."""
+"""Distances between geometries of the same atoms."""
 
 import torch
 from torch import Tensor
@@ -7,29 +7,34 @@ from molrl.molecules import MoleculeBatch
 
 
 def rmsd(first: MoleculeBatch, second: MoleculeBatch) -> Tensor:
-    """Root-mean-square distance of corresponding atoms after the best rigid motion.
+    """Return the root-mean-square distance of corresponding atoms after optimal superposition.
 
-    All atoms count alike, hydrogens too, in the order they have; mirror images are not
-    superposed (Kabsch, Acta Cryst. A 34, 827 (1978)).
+    All atoms have the same weight, hydrogens included, and keep their order; the superposition
+    does not mirror (Kabsch, Acta Cryst. A 34, 827 (1978)).
 
     Args:
         first: n molecules.
-        second: the same atoms elsewhere.
+        second: the same atoms in the same order, at other positions.
 
     Returns:
-        ``(n,)`` float64, Å; 0 without atoms.
+        ``(n,)`` float64, Å; 0 for a molecule without atoms.
 
     Raises:
-        ValueError: if the atoms are not the same.
+        ValueError: if the atoms differ.
+
+    Example:
+        >>> rmsd(molecules, relaxed)  # doctest: +SKIP
+        tensor([0.0312, 0.1043], dtype=torch.float64)
     """
     same = torch.equal(first.n_atoms, second.n_atoms)
     if not same or not bool((first.numbers == second.numbers).all()):
         raise ValueError("rmsd compares geometries of the same atoms")
     x, y = _centred(first), _centred(second)
     left, _, right = torch.linalg.svd(first.sum_atoms(x[:, :, None] * y[:, None, :]))
-    right[:, 2] *= torch.linalg.det(left @ right).sign()[:, None]  # a rotation, no reflection
+    right[:, 2] *= torch.linalg.det(left @ right).sign()[:, None]  # a proper rotation
     turned = torch.einsum("ij,ijk->ik", x, (left @ right)[first.molecule])
-    # Not to turn is a rigid motion too, and leaves nothing of what did not move.
+    # The smaller of the distances with and without the rotation, so that a molecule that did not
+    # move has exactly 0 and not the rounding error of the rotation.
     squares = torch.minimum(*(first.sum_atoms((z - y).square().sum(-1)) for z in (turned, x)))
     distances: Tensor = (squares / first.n_atoms.clamp(min=1)).sqrt()
     return distances

@@ -1,4 +1,4 @@
-"""The molecules that ship with molrl: relaxed with GFN2-xTB, with identity, energy and split."""
+"""Sets of molecules relaxed with GFN2-xTB, with identity, energy and split; the shipped one."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,14 +22,24 @@ SHIPPED = Path(__file__).with_name("shipped") / "molecules.npz"
 
 
 def is_piece(identity: str) -> bool:
-    """Whether a molecule has two heavy atoms at most: such are the pieces of all others."""
+    """Return whether a molecule has at most two heavy atoms: larger ones are built of such pieces.
+
+    Args:
+        identity: canonical SMILES.
+    """
     return sum(c.isalpha() and c not in "Hh" for c in identity) <= 2
 
 
 def split_of(identity: str) -> str:
-    """The split that a molecule belongs to: a function of its canonical SMILES alone.
+    """Return the split of a molecule, which depends on its canonical SMILES only.
 
-    Molecules of one or two heavy atoms are always ``train``: they are the pieces of all others.
+    Molecules of one or two heavy atoms are always ``train``, since larger ones are built of them.
+
+    Args:
+        identity: canonical SMILES.
+
+    Returns:
+        One of :data:`SPLITS`.
     """
     if is_piece(identity):
         return SPLITS[0]
@@ -40,13 +50,17 @@ def split_of(identity: str) -> str:
 
 @dataclass(frozen=True)
 class MoleculeSet:
-    """Distinct molecules, each at a minimum of GFN2-xTB.
+    """Distinct neutral molecules, each at a minimum of GFN2-xTB.
 
     Attributes:
         molecules: the geometries, positions float32, Å.
         energy: ``(n_molecules,)`` float64, total GFN2-xTB energy, eV.
         identities: canonical SMILES without stereochemistry.
         split: ``(n_molecules,)`` int64, index into :data:`SPLITS`, a function of the identity.
+
+    Example:
+        >>> shipped_molecules().isomers("C2H6O").identities
+        ('CCO', 'COC')
     """
 
     molecules: MoleculeBatch
@@ -60,7 +74,7 @@ class MoleculeSet:
         return len(self.molecules)
 
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray | Tensor) -> Self:
-        """The chosen molecules: a slice, indices or a mask."""
+        """Return the molecules at a slice, indices or a mask."""
         chosen = torch.arange(len(self))[index]
         return type(self)(
             molecules=self.molecules[chosen],
@@ -70,30 +84,40 @@ class MoleculeSet:
         )
 
     def of_split(self, name: str) -> Self:
-        """The molecules of one split.
+        """Return the molecules of one split.
+
+        Args:
+            name: one of :data:`SPLITS`.
 
         Raises:
-            InputError: if there is no such split.
+            InputError: if the split is unknown.
         """
         if name not in SPLITS:
-            raise InputError(f"no split is called {name!r}; splits are {', '.join(SPLITS)}")
+            raise InputError(f"unknown split {name!r}; splits are {', '.join(SPLITS)}")
         return self[self.split == SPLITS.index(name)]
 
     def isomers(self, bag: Bag | str) -> Self:
-        """The molecules made of exactly the atoms of a bag, lowest energy first."""
+        """Return the molecules made of exactly the atoms of a bag, lowest energy first.
+
+        Args:
+            bag: the atoms.
+        """
         formula = Bag(bag).formula
         here = [i for i, b in enumerate(self.molecules.bags()) if b.formula == formula]
         return self[sorted(here, key=lambda i: float(self.energy[i]))]
 
     def save(self, path: Path | str) -> None:
-        """Write an ``.npz`` file, whole or not at all.
+        """Write an ``.npz`` file, atomically.
+
+        Args:
+            path: the file.
 
         Raises:
             InputError: if the name does not end in ``.npz``.
         """
         path = Path(path)
         if path.suffix != ".npz":
-            raise InputError(f"{path} is no name for a molecule set; it must end in .npz")
+            raise InputError(f"molecule set {path} must end in .npz")
         arrays: dict[str, Any] = {
             "numbers": self.molecules.numbers.numpy().astype(np.uint8),
             "positions": self.molecules.positions.numpy().astype(np.float32),
@@ -108,8 +132,11 @@ class MoleculeSet:
     def load(cls, path: Path | str) -> "MoleculeSet":
         """Read a file that :meth:`save` wrote.
 
+        Args:
+            path: the file.
+
         Raises:
-            InputError: if it is missing or no molecule set.
+            InputError: if it is missing or not a valid molecule set.
         """
         path = Path(path)
         try:
@@ -125,20 +152,20 @@ class MoleculeSet:
                 identities=tuple(str(arrays["identities"]).split("\n")),
                 split=torch.from_numpy(arrays["split"].astype(np.int64)),
             )
-        except Exception as error:  # NumPy and zipfile raise whatever a broken file trips them into
+        except Exception as error:  # NumPy and zipfile raise many kinds for a corrupted file
             raise InputError(f"molecule set {path} cannot be read: {error}") from None
         lengths = {len(out.energy), len(out.identities), len(out.split), len(out)}
         if len(lengths) > 1:
-            raise InputError(f"molecule set {path} is damaged: its arrays differ in length")
+            raise InputError(f"molecule set {path} is corrupted: its arrays differ in length")
         if not set(out.split.tolist()) <= set(range(len(SPLITS))):
-            raise InputError(f"molecule set {path} is damaged: split must be 0, 1 or 2")
+            raise InputError(f"molecule set {path} is corrupted: split must be 0, 1 or 2")
         return out
 
 
 @cache
 def shipped_molecules() -> MoleculeSet:
-    """The molecule set that comes with the package: H, C, N, O, F, S, up to 9 heavy atoms.
+    """Return the molecule set of the package: H, C, N, O, F, S, up to 9 heavy atoms.
 
-    It is made with ``molrl energy molecules experiments/energy/molecules.yaml``.
+    ``molrl energy molecules experiments/energy/molecules.yaml`` makes it.
     """
     return MoleculeSet.load(SHIPPED)

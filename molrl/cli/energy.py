@@ -1,6 +1,8 @@
 """``molrl energy``: the data, the fit and the errors of energy models."""
 
+import os
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import nullcontext
 from time import perf_counter
 
@@ -8,23 +10,25 @@ import torch
 
 from molrl.cli.output import new_file
 from molrl.energy.interface import EnergyOutput
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy, resolve_device
-from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.fitting.card import write_card
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
+from molrl.fitting.data.loading import load_data
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
-from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import load_config
+from molrl.runs.config import config_from_overrides, load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import phases, progress, tell
+from molrl.runs.progress import log_message, phases, progress
 from molrl.runs.ranks import Ranks, process_group
 from molrl.runs.signals import Stopped, stopping_when_saved
 
@@ -45,7 +49,7 @@ def data(arguments: Namespace) -> int:
     lost = {
         "not made": dropped.not_made.total(),
         "dropped, no energy": dropped.failed.total(),
-        "dropped, too steep": dropped.too_steep.total(),
+        "dropped, too large forces": dropped.large_force.total(),
     }
     print(f"data: {output}")
     print(format_table({"structures": len(made), **figures, **lost}))
@@ -71,13 +75,15 @@ def molecules(arguments: Namespace) -> int:
 
 
 def fit(arguments: Namespace) -> int:
-    """Fit a MACE to labelled structures, in a run folder.
+    """Fit a network to labelled structures, in a run folder.
+
+    The config is a YAML file with overrides, or overrides alone.
 
     Raises:
         InputError: if the config or the data are bad, or the run folder is not free; nothing is
             written then.
     """
-    config = load_config(arguments.config, arguments.overrides, FitConfig)
+    config = _fit_config(arguments.config, arguments.overrides)
     with process_group() as ranks:
         folder = RunFolder(config.run_dir)
         if ranks.is_main:
@@ -89,33 +95,42 @@ def fit(arguments: Namespace) -> int:
     return 0
 
 
-def go_on(folder: RunFolder) -> None:
-    """Go on with a fit at its latest sound checkpoint.
+def _fit_config(file: str, overrides: Sequence[str]) -> FitConfig:
+    if "=" in file and not os.path.exists(file):
+        return config_from_overrides([file, *overrides], FitConfig)
+    return load_config(file, overrides, FitConfig)
+
+
+def resume(folder: RunFolder) -> None:
+    """Resume a fit from its latest valid checkpoint.
 
     Raises:
-        InputError: if its data are gone, or it has checkpoints and none is sound.
+        InputError: if its data are missing, or it has checkpoints and none is valid.
     """
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
-    with process_group() as ranks, folder.held() if ranks.is_main else nullcontext():
+    with process_group() as ranks, folder.lock() if ranks.is_main else nullcontext():
         model = _fit(config, ranks)
-        model.resume(tell)
+        model.resume(log_message)
         _run(model, folder)
 
 
 def _fit(config: FitConfig, ranks: Ranks) -> Fit:
-    if not config.data:
-        raise InputError("data: name one dataset at least")
-    structures = Dataset.join([Dataset.load(path) for path in config.data])
-    atoms = dict(load_energy(config.reference).atom_energies())
-    return Fit(config, structures, atoms, resolve_device(config.device), ranks)
+    device = resolve_device(config.device)
+    structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
+    given = parse_atomic_energies(config.atomic_energies or {})
+    start = None if config.start is None else NetworkEnergy(config.start, device)
+    isolated = isolated_energies(structures, given, start)
+    if ranks.is_main:
+        log_message(f"isolated atoms: {isolated.source}")
+    return Fit(config, structures, dict(isolated.energies), device, ranks)
 
 
 def _run(model: Fit, folder: RunFolder) -> None:
-    """Fit to the end, on every rank; the first logs, judges, and prints the closing table."""
+    """Fit to the end, on every rank; the first logs, evaluates, and prints the closing table."""
     if not model.ranks.is_main:
         _run_to_end(model, lambda step, figures: None)
         return
-    with folder.at_work():
+    with folder.lock_and_log():
         per_second = _run_logged(model, folder)
         config, device = model.config, str(model.device)
         with phases() as report:
@@ -123,7 +138,8 @@ def _run(model: Fit, folder: RunFolder) -> None:
         write_card(folder, fitted, model.weights, model.config, per_second)
         closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
         folder.write_summary({**closing, "weights": str(model.weights)})
-    print(f"weights: {model.weights}; use them as energy mace:{model.weights}")
+    architecture = model.potential.config.architecture
+    print(f"weights: {model.weights}; use them as energy {architecture}:{model.weights}")
     print(f"model card: {folder.path / 'card.md'}")
     print(format_table(closing))
 

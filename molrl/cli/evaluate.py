@@ -1,4 +1,4 @@
-"""``molrl evaluate``: the judge's table of a file of molecules."""
+"""``molrl evaluate``: the evaluation of the molecules in a file."""
 
 import json
 from argparse import Namespace
@@ -11,11 +11,17 @@ from molrl.runs.atomic import write_text
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Judge the molecules of a file, print the table, and write the figures if asked to.
+    """Evaluate the molecules of a file, print the table, and write the figures if asked to.
+
+    Args:
+        arguments: of the command: ``file`` and ``json``.
+
+    Returns:
+        The exit code.
 
     Raises:
-        InputError: if the file is broken, holds what the judge does not know, or the place of the
-            figures is a folder.
+        InputError: if the file is corrupted, holds an element that the evaluator does not know, or
+            the figures cannot be written.
     """
     if arguments.json:
         output_file(arguments.json, "--json")

@@ -1,4 +1,4 @@
-"""What ``molrl train`` is told: the configs of the rooms, side by side."""
+"""The config of ``molrl train``, composed of the configs of the subpackages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,41 +25,45 @@ def _energy(name: str) -> str:
 
 
 class TaskConfig(Config):
-    """What to make.
+    """The task.
 
     Attributes:
-        bag: the formula of the atoms to place.
+        bag: formula of the atoms to place.
     """
 
     bag: Annotated[str, AfterValidator(_formula)]
 
 
 class EvaluationConfig(Config):
-    """What the closing table is about.
+    """The evaluation of the final policy.
 
     Attributes:
-        n_molecules: how many molecules of the final policy are judged.
+        n_molecules: number of molecules to sample and evaluate.
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)
 
 
 class ExperimentConfig(Config):
-    """A training, from the first step to the closing table.
+    """A training of an agent, from the first step to the summary.
 
     Attributes:
-        run_dir: the folder that is made for it.
-        seed: of everything that is drawn.
+        run_dir: the folder of the run, which is created.
+        seed: random seed of everything.
         total_steps: environment steps, over all environments.
-        checkpoint_every: environment steps between checkpoints, which are taken after updates.
+        checkpoint_every: environment steps between checkpoints, which are saved after updates.
         device: ``auto``, ``cpu`` or ``cuda``: of the energy model and the network.
         task: what to make.
-        energy: the model that pays, by name.
-        env: the environment.
-        agent: who learns, by name.
+        energy: name of the energy model of the reward.
+        env: options of the environment.
+        agent: name of the agent.
         policy: its network.
         ppo: its training.
-        evaluation: how it is judged at the end.
+        evaluation: the evaluation at the end.
+
+    Example:
+        >>> load_config("experiments/quickstart.yaml", [], ExperimentConfig).task  # doctest: +SKIP
+        TaskConfig(bag='CH4O')
     """
 
     run_dir: Path

@@ -1,4 +1,4 @@
-"""``molrl generate``: molecules from any generator into a file."""
+"""``molrl generate``: molecules of any generator, written to a file."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -13,10 +13,16 @@ from molrl.task import Task
 
 
 def generate(arguments: Namespace) -> int:
-    """Make molecules, write them, and print what they cost.
+    """Make molecules, write them, and print the cost.
+
+    Args:
+        arguments: of the command: ``method``, ``bag``, ``energy``, ``n``, ``seed`` and ``output``.
+
+    Returns:
+        The exit code.
 
     Raises:
-        InputError: if there is no such generator, it cannot make the bag, or the file cannot be
+        InputError: if the generator is unknown or cannot make the bag, or the file cannot be
             written.
     """
     output = output_file(arguments.output, "-o", list(_WRITERS))

@@ -1,4 +1,4 @@
-"""``molrl launch``: configs and seeds as an array of jobs that requeue and resume themselves."""
+"""``molrl launch``: an array of SLURM jobs, which requeue and resume themselves."""
 
 import shlex
 import stat
@@ -16,8 +16,8 @@ SECONDS_TO_SAVE = 120
 _SCRIPT = """\
 #!/bin/bash
 # Submit with: sbatch {script}
-# Each job trains one config with one seed. When its time is up, or it is preempted, it saves,
-# goes back into the queue, and resumes where it was.
+# Each job trains one config with one seed. When its time limit is reached, or it is preempted, it
+# saves, is requeued, and resumes.
 #SBATCH --job-name=molrl
 #SBATCH --array=0-{last}
 #SBATCH --ntasks={ranks}
@@ -44,10 +44,10 @@ export MASTER_ADDR MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 srun --kill-on-bad-exit=1 bash -c '
     export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
     export LOCAL_WORLD_SIZE=${{SLURM_STEP_TASKS_PER_NODE%%[(,]*}}
-    trap : USR1  # it is for Python to answer
+    trap : USR1  # Python handles it
     "$0" -m molrl.cli.main "$@"
     code=$?
-    [ "$code" -eq {requeue} ] && exit 0  # any other code would have the other ranks killed
+    [ "$code" -eq {requeue} ] && exit 0  # another code would kill the other ranks
     exit "$code"
 ' {python} "${{command[@]}}"
 code=$?
@@ -60,10 +60,16 @@ exit "$code"
 
 
 def launch(arguments: Namespace) -> int:
-    """Write the script of a SLURM array, one job for each config and seed.
+    """Write the script of a SLURM job array, one job for each config and seed.
+
+    Args:
+        arguments: of the command: ``config``, ``seeds``, ``ranks``, ``sbatch`` and ``output``.
+
+    Returns:
+        The exit code.
 
     Raises:
-        InputError: if a config is bad, two jobs would share a run folder, or the script exists.
+        InputError: if a config is invalid, two jobs would share a run folder, or the script exists.
     """
     jobs = [
         (config, seed, Path(f"{load_config(config, [], ExperimentConfig).run_dir}-seed{seed}"))
@@ -71,10 +77,10 @@ def launch(arguments: Namespace) -> int:
         for seed in range(arguments.seeds)
     ]
     if len({run for _, _, run in jobs}) < len(jobs):
-        raise InputError("two of the configs have the same run_dir; give each its own")
+        raise InputError("two of the configs have the same run_dir; give each another")
     script = Path(arguments.output)
     if script.exists():
-        raise InputError(f"{script} is there already; name another with -o")
+        raise InputError(f"{script} already exists; name another with -o")
     configs, seeds, runs = (
         " ".join(shlex.quote(str(x)) for x in part) for part in zip(*jobs, strict=True)
     )

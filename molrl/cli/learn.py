@@ -1,4 +1,4 @@
-"""``molrl energy learn``: rounds of active learning, with any generators as visitors."""
+"""``molrl energy learn``: rounds of active learning, with external generators."""
 
 from argparse import Namespace
 
@@ -17,39 +17,39 @@ def learn(arguments: Namespace) -> int:
     """Learn in rounds, in a run folder; see :class:`molrl.fitting.active.config.LearnConfig`.
 
     Raises:
-        InputError: if the config, the weights or the data are bad, a visitor is not known or cannot
-            make a bag, or the run folder is not free; nothing is written then.
+        InputError: if the config, the weights or the data are bad, a generator is not known or
+            cannot make a bag, or the run folder is not free; nothing is written then.
     """
     config = load_config(arguments.config, arguments.overrides, LearnConfig)
     folder = RunFolder(config.run_dir)
     folder.ensure_new()
-    visitors = _visitors(config)
-    for visitor in visitors:
-        for bag in config.visitor_bags:
-            visitor.generate(bag, 1, config.seed)  # refuses what it cannot make
+    generators = _generators(config)
+    for generator in generators:
+        for bag in config.generator_bags:
+            generator.generate(bag, 1, config.seed)  # refuses what it cannot make
     with phases() as report:
-        learning = Learning(config, visitors, report)
+        learning = Learning(config, generators, report)
         _run(learning, RunFolder.create(config.run_dir, config, "energy learn"))
     return 0
 
 
-def go_on(folder: RunFolder) -> None:
-    """Go on with the round that was under way.
+def resume(folder: RunFolder) -> None:
+    """Resume the unfinished round.
 
     Raises:
         InputError: if its data or its start are gone or broken.
     """
     config = folder.load_config(LearnConfig).model_copy(update={"run_dir": str(folder.path)})
-    with folder.held(), phases() as report:
-        _run(Learning(config, _visitors(config), report), folder)
+    with folder.lock(), phases() as report:
+        _run(Learning(config, _generators(config), report), folder)
 
 
-def _visitors(config: LearnConfig) -> list[Generator]:
-    return [load_generator(name) for name in config.visitors]
+def _generators(config: LearnConfig) -> list[Generator]:
+    return [load_generator(name) for name in config.generators]
 
 
 def _run(learning: Learning, folder: RunFolder) -> None:
-    with folder.at_work():
+    with folder.lock_and_log():
         learning.run()
         rows = read_metrics(folder.metrics_file)
         plot_rounds(rows, learning.plot_file)

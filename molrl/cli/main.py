@@ -1,4 +1,4 @@
-"""The command line. Each command is imported when it is called, so that help costs nothing."""
+"""The command line. A command is imported when it is called, so that help is immediate."""
 
 import argparse
 import importlib
@@ -18,26 +18,31 @@ BAD_INPUT, FAILED = 2, 1
 
 
 def run() -> int:
-    """Run the command that this process was started with; its exit code is that of :func:`main`.
+    """Run the command of this process, on one CPU thread unless OMP_NUM_THREADS is set.
 
-    On a CPU it computes on one thread, unless the environment says otherwise.
+    Returns:
+        The exit code, as :func:`main`.
     """
-    # Many small tensors: on a busy machine a second thread makes training 3 times slower. PyTorch
-    # reads this when it is imported, which a command does.
+    # Small tensors: on a busy machine a second thread makes training 3 times slower. PyTorch reads
+    # the variable when it is imported, which only the commands do.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the environment stays as it is.
+    """Run a command, without changing the environment of the process.
 
     Args:
         argv: the arguments after ``molrl``; those of the process if None.
 
     Returns:
-        The exit code: 0 done; 1 failed, the traceback is in the file named; 2 bad input; stopped
-        by SIGINT 130, by SIGTERM 143, by SIGUSR1 75, which asks a scheduler to requeue the run.
-        What is not 0 is explained in one line on standard error.
+        The exit code: 0 for success; 1 for a failure, whose traceback is in the file named; 2 for
+        invalid input; 130 after SIGINT, 143 after SIGTERM, and 75 after SIGUSR1, which asks a
+        scheduler to requeue the run. All but 0 come with one line on standard error.
+
+    Example:
+        >>> main(["train", "experiments/quickstart.yaml"])  # doctest: +SKIP
+        0
     """
     try:
         with stopping_at_once():
@@ -45,17 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
     except InputError as error:
-        return _complain(str(error), BAD_INPUT)
+        return _fail(str(error), BAD_INPUT)
     except Stopped as stopped:
-        return _say(str(stopped), stopped.exit_code)
+        return _print_line(str(stopped), stopped.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush
-        return _complain("nobody reads the output any more", FAILED)
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the flush at exit fails, too
+        return _fail("the output pipe was closed", FAILED)
     except RunFailed as failure:
-        return _complain(f"{_said(failure.__cause__)}; {failure}", FAILED)
+        return _fail(f"{_describe(failure.__cause__)}; {failure}", FAILED)
     except Exception as error:
         log = write_traceback(error)
-        return _complain(f"{_said(error)}; the traceback is in {log}", FAILED)
+        return _fail(f"{_describe(error)}; the traceback is in {log}", FAILED)
 
 
 def _dispatch(argv: Sequence[str]) -> int:
@@ -63,28 +70,29 @@ def _dispatch(argv: Sequence[str]) -> int:
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
         raise InputError(
-            f"{arguments.parser.prog} takes no {unknown[0]!r}; {did_you_mean(unknown[0], options)}"
+            f"{arguments.parser.prog}: unknown argument {unknown[0]!r}; "
+            f"{did_you_mean(unknown[0], options)}"
         )
     module, _, function = arguments.target.partition(":")
     code: int = getattr(importlib.import_module(module), function)(arguments)
     return code
 
 
-def _complain(line: str, code: int) -> int:
-    return _say(f"error: {line}", code)
+def _fail(line: str, code: int) -> int:
+    return _print_line(f"error: {line}", code)
 
 
-def _say(line: str, code: int) -> int:
+def _print_line(line: str, code: int) -> int:
     print(f"molrl: {' '.join(line.split())}", file=sys.stderr)
     return code
 
 
-def _said(error: BaseException | None) -> str:
+def _describe(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises :class:`InputError` and suggests the near word."""
+    """An argument parser that raises :class:`InputError` and suggests the nearest word."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # argparse's own
@@ -93,29 +101,35 @@ class _Parser(argparse.ArgumentParser):
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if wrong:
             known = re.findall(r"[\w-]+", wrong[2])
-            raise InputError(f"{self.prog} has no {wrong[1]!r}; {did_you_mean(wrong[1], known)}")
+            raise InputError(
+                f"{self.prog}: unknown command {wrong[1]!r}; {did_you_mean(wrong[1], known)}"
+            )
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of all commands."""
-    top = _Parser(prog="molrl", description="Molecular design in 3D, paid by physics.")
+    """Return the parser of all commands."""
+    top = _Parser(prog="molrl", description="Reinforcement learning for molecular design in 3D.")
     top.add_argument("--version", action="version", version=f"molrl {molrl.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
     _add_config(train)
-    resume = _command(commands, "resume", "molrl.cli.resume:resume", "go on with a run")
+    resume = _command(
+        commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
+    )
     resume.add_argument("run", metavar="RUN", help="folder of the run")
-    launch = _command(commands, "launch", "molrl.cli.launch:launch", "write jobs for a cluster")
+    launch = _command(
+        commands, "launch", "molrl.cli.launch:launch", "write a job script for a cluster"
+    )
     _add_launch(launch)
     generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
     _add_generate(generate)
-    evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "judge molecules")
+    evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     evaluate.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     evaluate.add_argument("--json", metavar="OUT", help="also write the figures to this file")
 
-    energy = commands.add_parser("energy", help="data, fit and errors of energy models")
+    energy = commands.add_parser("energy", help="data, fits and errors of energy models")
     energies = energy.add_subparsers(metavar="COMMAND", required=True)
     data = _command(energies, "data", "molrl.cli.energy:data", "make and label structures")
     _add_config(data)
@@ -129,13 +143,13 @@ def parser() -> argparse.ArgumentParser:
         energies, "convert", "molrl.cli.energy:convert", "make a pickled MACE safe to load"
     )
     convert.add_argument("source", metavar="IN.model", help="network pickled by mace-torch")
-    convert.add_argument("output", metavar="OUT.json", help="weights go to OUT.safetensors")
+    convert.add_argument("output", metavar="OUT.json", help="the tensors go to OUT.safetensors")
     convert.add_argument(
         "--trust", action="store_true", help="load the pickle, which can run any code"
     )
     relax = _command(energies, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
     _add_relax(relax)
-    learn = _command(energies, "learn", "molrl.cli.learn:learn", "let a MACE find its own data")
+    learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a MACE by active learning")
     _add_config(learn)
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
     errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
@@ -158,34 +172,40 @@ def _command(
 def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", metavar="CONFIG", help="YAML file")
     command.add_argument(
-        "overrides", metavar="key.sub=value", nargs="*", default=[], help="of the config"
+        "overrides", metavar="key.sub=value", nargs="*", default=[], help="overrides of the config"
     )
 
 
 def _add_launch(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", metavar="CONFIG", nargs="+", help="YAML files, as for train")
-    command.add_argument(
-        "--slurm", action="store_true", required=True, help="as an array of jobs for SLURM"
-    )
+    command.add_argument("--slurm", action="store_true", required=True, help="as a SLURM job array")
     command.add_argument(
         "--sbatch",
         metavar="OPTION",
         action="append",
         default=[],
-        help="an option of sbatch, as in --sbatch=--partition=gpu; may be repeated",
+        help="option of sbatch, such as --sbatch=--partition=gpu; may be repeated",
     )
-    command.add_argument("--seeds", type=_count, default=1, help="runs of each; default: 1")
-    command.add_argument("--ranks", type=_count, default=1, help="processes of each; default: 1")
-    command.add_argument("-o", "--output", metavar="OUT", default="molrl.sbatch", help="the script")
+    command.add_argument(
+        "--seeds", type=_count, default=1, help="number of seeds for each config; default: 1"
+    )
+    command.add_argument(
+        "--ranks", type=_count, default=1, help="number of processes of each run; default: 1"
+    )
+    command.add_argument(
+        "-o", "--output", metavar="OUT", default="molrl.sbatch", help="script to write"
+    )
 
 
 def _add_generate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--method", metavar="NAME", required=True, help="who makes them")
-    command.add_argument("--bag", metavar="FORMULA", required=True, help="as in CH4O")
+    command.add_argument("--method", metavar="NAME", required=True, help="name of the generator")
+    command.add_argument("--bag", metavar="FORMULA", required=True, help="such as CH4O")
     command.add_argument(
-        "--energy", metavar="NAME", help="what pays; default: what the agent was trained against"
+        "--energy",
+        metavar="NAME",
+        help="energy model of the reward; default: that of the training",
     )
-    command.add_argument("-n", type=_count, default=100, help="how many; default: 100")
+    command.add_argument("-n", type=_count, default=100, help="number of molecules; default: 100")
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
 
@@ -198,14 +218,14 @@ def _add_relax(command: argparse.ArgumentParser) -> None:
         metavar="FORCE",
         type=_force,
         default=0.02,
-        help="the most that an atom of a relaxed molecule feels, eV/Å; default: 0.02",
+        help="maximum force on an atom of a relaxed molecule, eV/Å; default: 0.02",
     )
     command.add_argument(
         "--max-steps",
         metavar="N",
         type=_count,
         default=250,
-        help="energy evaluations of a molecule after the first; default: 250",
+        help="maximum number of energy evaluations after the first; default: 250",
     )
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz")
 
@@ -216,19 +236,19 @@ def _force(text: str) -> float:
     except ValueError:
         force = math.nan
     if not 1e-6 <= force <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no force from 1e-6 to 100 eV/Å")
+        raise argparse.ArgumentTypeError(f"invalid force {text!r}; give 1e-6 to 100 eV/Å")
     return force
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text[:9]) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000000")
+        raise argparse.ArgumentTypeError(f"invalid number {text!r}; give 1 to 1000000")
     return int(text)
 
 
 def _seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 999999999")
+        raise argparse.ArgumentTypeError(f"invalid seed {text!r}; give 0 to 999999999")
     return int(text)
 
 

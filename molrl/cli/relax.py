@@ -1,4 +1,4 @@
-"""``molrl energy relax``: molecules of a file at their minima, all in one batch."""
+"""``molrl energy relax``: relaxation of the molecules in a file, all in one batch."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -14,23 +14,31 @@ from molrl.energy.relaxation import relax as relax_batch
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules, write_extxyz
 from molrl.molecules import MoleculeBatch
-from molrl.runs.progress import progress, tell
+from molrl.runs.progress import log_message, progress
 
 
 def relax(arguments: Namespace) -> int:
-    """Relax the molecules of a file, write them, and print how it went.
+    """Relax the molecules of a file, write them, and print a summary.
 
-    Each is written as it was left, with ``energy``, ``start_energy``, ``max_force``, ``steps``
-    and ``converged``. Those that did not converge, or have no energy, are named on standard error.
+    Each is written with its last geometry, ``energy``, ``start_energy``, ``max_force``, ``steps``
+    and ``converged``. Molecules that did not converge, or have no energy, are listed on standard
+    error. Charges and multiplicities are those of the file.
+
+    Args:
+        arguments: of the command: ``file``, ``model``, ``force_tolerance``, ``max_steps`` and
+            ``output``.
+
+    Returns:
+        The exit code.
 
     Raises:
-        InputError: if the file is broken, the model does not know an element in it, or the output
-            is there already or no name for one; nothing is written then.
+        InputError: if the file is corrupted, the model does not know an element in it, or the
+            output exists or has an unknown suffix; nothing is written then.
     """
     output = new_file(arguments.output, "-o", [".extxyz"])
     molecules = read_molecules(arguments.file)
     model = load_energy(arguments.model)
-    with progress(len(molecules), "at rest") as bar:
+    with progress(len(molecules), "relaxed") as bar:
         done = relax_batch(
             molecules,
             model,
@@ -39,7 +47,7 @@ def relax(arguments: Namespace) -> int:
             report=lambda n, total: bar.update(n),
         )
     _write(output, done)
-    _name_the_rest(done)
+    _log_unfinished(done)
     print(f"molecules: {output}")
     print(format_table({"model": f"{model.name} {model.hash}", **_figures(molecules, done)}))
     return 0
@@ -53,36 +61,36 @@ def _write(output: Path, done: RelaxationResult) -> None:
     write_extxyz(output, done.molecules, properties)
 
 
-def _name_the_rest(done: RelaxationResult) -> None:
-    """Tell which molecules are at no minimum, and why where that is known."""
+def _log_unfinished(done: RelaxationResult) -> None:
+    """Print which molecules did not converge or have no energy to standard error."""
     failed = set(done.failures)
     left = [i for i in np.flatnonzero(~done.converged.cpu().numpy()).tolist() if i not in failed]
     if left:
-        tell(f"not converged, by index from 0: {', '.join(map(str, left))}")
+        log_message(f"not converged, by index from 0: {', '.join(map(str, left))}")
     if failed:
         reasons = (f"{i} ({reason})" for i, reason in sorted(done.failures.items()))
-        tell(f"no energy, by index from 0: {', '.join(reasons)}")
+        log_message(f"no energy, by index from 0: {', '.join(reasons)}")
 
 
 def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, object]:
-    """The closing table; medians are over the molecules that have an energy."""
-    sound = np.isfinite(done.start_energy.cpu().numpy())
+    """Return the summary; medians are over the molecules that have an energy."""
+    known = np.isfinite(done.start_energy.cpu().numpy())
     converged = done.converged.cpu().numpy()
     before, after = validity(molecules).smiles, validity(done.molecules).smiles
-    named = [i for i in np.flatnonzero(sound) if before[i] is not None]
-    kept = sum(before[i] == after[i] for i in named)
+    perceived = [i for i in np.flatnonzero(known) if before[i] is not None]
+    preserved = sum(before[i] == after[i] for i in perceived)
     moved = rmsd(molecules, done.molecules).cpu().numpy()
     gained = (done.start_energy - done.energy).cpu().numpy()
     return {
         "molecules": len(molecules),
         "converged": int(converged.sum()),
-        "not converged": int((sound & ~converged).sum()),
-        "without an energy": int((~sound).sum()),
-        "median steps": _median(done.steps.cpu().numpy()[sound]),
-        "identity kept": f"{kept} of {len(named)}",
-        "median RMSD to the start, Å": _median(moved[sound]),
-        "median energy gained, eV": _median(gained[sound]),
-        "energy gained, eV": float(gained[sound].sum()),
+        "not converged": int((known & ~converged).sum()),
+        "without an energy": int((~known).sum()),
+        "median steps": _median(done.steps.cpu().numpy()[known]),
+        "connectivity preserved": f"{preserved} of {len(perceived)}",
+        "median RMSD from the start, Å": _median(moved[known]),
+        "median energy gained, eV": _median(gained[known]),
+        "energy gained, eV": float(gained[known].sum()),
     }
 
 

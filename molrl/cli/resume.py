@@ -1,38 +1,44 @@
-"""``molrl resume``: whatever was begun in a run folder goes on."""
+"""``molrl resume``: continue any run from its folder."""
 
 from argparse import Namespace
 
 from molrl.evaluation.table import format_table
 from molrl.registry import Registry
 from molrl.runs.folder import RunFolder
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 
 COMMANDS = Registry(
     "resumable command",
     {
-        "train": "molrl.cli.train:go_on",
-        "energy fit": "molrl.cli.energy:go_on",
-        "energy learn": "molrl.cli.learn:go_on",
+        "train": "molrl.cli.train:resume",
+        "energy fit": "molrl.cli.energy:resume",
+        "energy learn": "molrl.cli.learn:resume",
     },
 )
 
 
 def resume(arguments: Namespace) -> int:
-    """Go on with a run at its latest sound checkpoint; of a finished one, show the closing table.
+    """Resume a run from its latest valid checkpoint; of a finished one, print the summary.
 
     The checkpoints are checked in either case.
 
+    Args:
+        arguments: of the command: ``run``.
+
+    Returns:
+        The exit code.
+
     Raises:
-        InputError: if it is no run, has checkpoints and none is sound, or another process works in
+        InputError: if it is not a run, has checkpoints and none is valid, or another process uses
             it.
     """
     folder = RunFolder.open(arguments.run)
-    go_on = COMMANDS.load(folder.command)
+    resume_run = COMMANDS.load(folder.command)
     summary = folder.read_summary()
     if summary is None:
-        go_on(folder)
+        resume_run(folder)
         return 0
-    folder.checkpoints.load_latest(tell)
+    folder.checkpoints.load_latest(log_message)
     print(f"{folder.path} is finished")
     print(format_table(summary))
     return 0

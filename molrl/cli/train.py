@@ -1,4 +1,4 @@
-"""``molrl train``: an agent learns, and what it has learned is judged."""
+"""``molrl train``: training of an agent, and evaluation of its molecules."""
 
 from argparse import Namespace
 from collections import Counter
@@ -25,7 +25,7 @@ from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import progress, tell
+from molrl.runs.progress import log_message, progress
 from molrl.runs.ranks import Ranks, process_group
 from molrl.runs.signals import Stopped, stopping_when_saved
 
@@ -33,10 +33,16 @@ OnUpdate = Callable[[int, Mapping[str, float]], None]
 
 
 def train(arguments: Namespace) -> int:
-    """Begin a run, train to its end, and judge what came of it.
+    """Create a run, train to the end, and evaluate the final policy.
+
+    Args:
+        arguments: of the command: ``config`` and ``overrides``.
+
+    Returns:
+        The exit code.
 
     Raises:
-        InputError: if anything that can be checked beforehand is wrong; nothing is written then.
+        InputError: if the config is invalid or the run folder is in use; nothing is written then.
     """
     config = load_config(arguments.config, arguments.overrides, ExperimentConfig)
     with process_group() as ranks:
@@ -50,15 +56,18 @@ def train(arguments: Namespace) -> int:
     return 0
 
 
-def go_on(folder: RunFolder) -> None:
-    """Go on with a training where its latest sound checkpoint was taken.
+def resume(folder: RunFolder) -> None:
+    """Resume a training from its latest valid checkpoint, and evaluate the final policy.
+
+    Args:
+        folder: the folder of the run.
 
     Raises:
-        InputError: if it has checkpoints and none is sound, or what it was begun with is gone.
+        InputError: if it has checkpoints and none is valid, or its energy model is missing.
     """
     config = folder.load_config(ExperimentConfig)
-    with process_group() as ranks, folder.held() if ranks.is_main else nullcontext():
-        checkpoint = folder.checkpoints.load_latest(tell)
+    with process_group() as ranks, folder.lock() if ranks.is_main else nullcontext():
+        checkpoint = folder.checkpoints.load_latest(log_message)
         run = Run(config, ranks)
         if checkpoint:
             run.restore(checkpoint)
@@ -66,22 +75,22 @@ def go_on(folder: RunFolder) -> None:
 
 
 class Run:
-    """A training on its way to the closing table.
+    """A training and the evaluation that follows it.
 
     Args:
-        config: what was asked for.
-        ranks: the processes that train together; the first of them writes and judges.
+        config: of the run.
+        ranks: the processes that share the training; the main one writes and evaluates.
 
     Attributes:
-        config: the same.
+        config: as given.
         training: the agent, its environments and its optimiser.
         reference: eV, the return of the best known isomer.
-        seconds: how long the run took before this process.
-        endings: how many episodes of the finished training ended for which reason.
-        faults: how often what went wrong with the energy, as last gathered from the ranks.
+        seconds: wall time of the run before this process.
+        endings: number of episodes of the finished training by the reason they ended.
+        faults: number of faults of the energy model by kind, as last gathered from the ranks.
 
     Raises:
-        InputError: if the energy model, the bag, the rules and the network do not go together.
+        InputError: if the energy model, the bag, the rules and the network do not fit together.
     """
 
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
@@ -108,41 +117,52 @@ class Run:
         self._saved = 0
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go to where a checkpoint was taken."""
+        """Restore the state of a checkpoint.
+
+        Args:
+            checkpoint: of the same config.
+
+        Raises:
+            InputError: if it does not fit the training.
+        """
         restore(self.training, checkpoint)
         self.seconds = checkpoint.state["seconds"]
         self.faults = Counter(checkpoint.state["faults"])
         self._saved = checkpoint.step
 
     def finish(self, folder: RunFolder) -> None:
-        """Train to the end, judge the final policy, and print the closing table last.
+        """Train to the end, evaluate the final policy, and print the summary.
+
+        Args:
+            folder: the folder of the run.
 
         Raises:
-            RunFailed: on an error that nobody foresaw; the folder holds its traceback.
-            Stopped: by a signal, after what was done was saved.
+            RunFailed: on an unexpected error; the folder holds its traceback.
+            Stopped: by a signal, after the state was saved.
         """
         if not self.ranks.is_main:
             self._train(folder, lambda step, figures: None)
             return
-        with folder.at_work():
+        with folder.lock_and_log():
             print(
                 f"training {self.config.agent} on {self.config.task.bag} against "
-                f"{self.config.energy}; the best known isomer is worth {self.reference:.2f} eV",
+                f"{self.config.energy}; the best known isomer has a return of "
+                f"{self.reference:.2f} eV",
                 flush=True,
             )
-            with self._showing(folder) as show:
+            with self._metrics(folder) as show:
                 self._train(folder, show)
             save_agent(folder.path, self.training.network, self.training.header)
-            summary = self._judge(folder)
+            summary = self._evaluate(folder)
             folder.write_summary(summary)
         for what, times in sorted(self.faults.items()):
-            tell(f"the energy on the way: {what}, {times} times")
+            log_message(f"energy faults during the run: {what}, {times} times")
         print(f"run folder: {folder.path}")
         print(format_table(summary))
 
     @contextmanager
-    def _showing(self, folder: RunFolder) -> Iterator[OnUpdate]:
-        """What logs and shows the figures of an update."""
+    def _metrics(self, folder: RunFolder) -> Iterator[OnUpdate]:
+        """Yield a function that logs and shows the metrics of an update."""
         done = self.training.steps
         with (
             MetricsLog(folder.metrics_file, folder.tensorboard, steps=done) as log,
@@ -157,7 +177,7 @@ class Run:
             yield show
 
     def _train(self, folder: RunFolder, show: OnUpdate) -> None:
-        """Train to the end, on every rank; then :attr:`endings` and faults are those of all."""
+        """Train to the end on every rank, and gather :attr:`endings` and faults of all ranks."""
         if self.training.steps < self.config.total_steps:
             with stopping_when_saved() as stop:
 
@@ -167,7 +187,7 @@ class Run:
                     if number or self._due(step):
                         self._save(folder, step)
                     if number:
-                        self.ranks.gather(None)  # a rank that ends early may have others killed
+                        self.ranks.gather(None)  # torchrun kills the others when a rank ends
                         raise Stopped(number, f"saved at step {step}")
 
                 self.training.run(on_update)
@@ -188,36 +208,36 @@ class Run:
         self._saved = step
 
     def _gather_faults(self) -> None:
-        """Add to the faults, on the first rank, what came since the last time, on any rank."""
+        """Add the faults of all ranks since the last call, on the main rank."""
         model = self.training.env.energy_model
         for new in self.ranks.gather(model.faults - self._counted):
             self.faults += new
         self._counted = model.faults.copy()
 
-    def _fraction(self, paid: float) -> float | None:
-        """A return over that of the best known isomer; None where more than the energy pays."""
-        return paid / self.reference if self.config.env.reward == {"energy": 1.0} else None
+    def _fraction(self, value: float) -> float | None:
+        """Return a return over that of the best known isomer; None with other reward terms."""
+        return value / self.reference if self.config.env.reward == {"energy": 1.0} else None
 
     def _elapsed(self) -> float:
         return self.seconds + perf_counter() - self._began
 
-    def _judge(self, folder: RunFolder) -> dict[str, Any]:
+    def _evaluate(self, folder: RunFolder) -> dict[str, Any]:
         bag = self.config.task.bag
         rows, title = read_metrics(folder.metrics_file), f"{bag}, {self.config.energy}"
         plot_learning_curve(rows, folder.curve_file, title)
-        judged = self._judged_sample(folder)
+        figures = self._evaluate_sample(folder)
         self.faults += self.training.env.energy_model.faults - self._counted
         return {
             "bag": bag,
             "reference_return": self.reference,
-            **judged,
+            **figures,
             "seconds": self._elapsed(),
             "endings": dict(sorted(self.endings.items())),
             "energy_faults": dict(sorted(self.faults.items())),
         }
 
-    def _judged_sample(self, folder: RunFolder) -> dict[str, Any]:
-        """Figures of molecules that the policy makes; none if it cannot complete any."""
+    def _evaluate_sample(self, folder: RunFolder) -> dict[str, Any]:
+        """Return the figures of molecules of the policy; few if it cannot complete any."""
         energy = self.training.env.energy_model
         device, reward = str(self.training.ppo.device), self.config.env.reward
         generator = AgentGenerator(folder.path, energy, device, reward)
@@ -225,14 +245,14 @@ class Run:
         try:
             made = generator.generate(self.config.task.bag, n, seed)
         except NotCompleted as error:
-            tell(f"no molecules to judge: {error}")
+            log_message(f"no molecules to evaluate: {error}")
             return {"return_fraction": None, "n_molecules": 0}
         returns = _returns(made)
-        verdict = evaluate_molecules(made.molecules)
-        write_molecules(verdict, folder.path)
-        best = best_known_energy(verdict, self._best_known)
-        draw_best(verdict, folder.picture_file, best)
-        figures = verdict.summary()
+        report = evaluate_molecules(made.molecules)
+        write_molecules(report, folder.path)
+        best = best_known_energy(report, self._best_known)
+        draw_best(report, folder.picture_file, best)
+        figures = report.summary()
         return {
             "return_fraction": self._fraction(returns["mean_return"]),
             **returns,
@@ -242,7 +262,7 @@ class Run:
 
 
 def _returns(made: Generated) -> dict[str, Any]:
-    """What the stochastic policy is paid, failed episodes included, eV, and what that took."""
+    """Return the mean return of the stochastic policy, failed episodes included, and its cost."""
     assert made.returns is not None
     return {
         "mean_return": float(np.mean(made.returns)),

@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from ase.outputs import all_outputs
 from torch import Tensor
 
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.energy.isolated import ground_state_atoms
 from molrl.molecules import MoleculeBatch
 
@@ -20,7 +20,7 @@ Results = dict[str, np.ndarray]
 
 
 class ASEEnergy(EnergyModel):
-    """Energies of molecules one by one, from an ASE calculator.
+    """Energies of molecules and crystals one by one, from an ASE calculator.
 
     Charge and multiplicity reach the calculator in both ways that calculators read them: in
     ``atoms.info["charge"]`` and ``atoms.info["spin"]``, and as the sums of the initial charges and
@@ -34,13 +34,16 @@ class ASEEnergy(EnergyModel):
             energy are found out where they are needed.
     """
 
+    takes_cells = True
+
     def __init__(self, calculator: BaseCalculator, elements: Iterable[int] | None = None) -> None:
         self.name = type(calculator).__name__
         self.calculator = calculator
         every = range(1, len(chemical_symbols))
         self.elements = tuple(every if elements is None else sorted(set(elements)))
         further = [name for name in calculator.implemented_properties if _is_of_molecules(name)]
-        self.implemented_properties = ("energy", "forces", *further)
+        stress = ["stress"] if "stress" in calculator.implemented_properties else []
+        self.implemented_properties = ("energy", "forces", *stress, *further)
         self._atoms = _AtomEnergies(self)
 
     @property
@@ -62,20 +65,9 @@ class ASEEnergy(EnergyModel):
         """None: an atom without an energy is one that the calculator does not know."""
         return Counter()
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
-        return self._evaluate_with(molecules, (), forces=forces, descriptors=descriptors)
-
-    def _evaluate_with(
-        self,
-        molecules: MoleculeBatch,
-        properties: Sequence[str],
-        *,
-        forces: bool,
-        descriptors: bool,
-    ) -> EnergyOutput:
-        names = ["energy", *(["forces"] if forces else []), *properties]
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+        further = ["forces"] * wanted.forces + ["stress"] * wanted.stress
+        names = ["energy", *further, *wanted.properties]
         results, failures = [], {}
         for i, atoms in enumerate(_images(molecules)):
             try:
@@ -88,15 +80,19 @@ class ASEEnergy(EnergyModel):
         return EnergyOutput(
             energy=found["energy"],
             forces=found.get("forces"),
-            properties={name: found[name] for name in properties},
+            stress=_from_voigt(found["stress"]) if wanted.stress else None,
+            properties={name: found[name] for name in wanted.properties},
             failures=failures,
         )
 
     def _results(self, atoms: Atoms, names: Sequence[str]) -> Results:
         if not len(atoms):
             return {name: _filled(name, 0, 0.0) for name in names}
+        without = ["stress"] if "stress" in names and not atoms.pbc.all() else []
         # The energy last: it comes with all else, from one calculation.
-        found = {name: self.calculator.get_property(name, atoms) for name in reversed(names)}
+        asked = [name for name in reversed(names) if name not in without]
+        found = {name: self.calculator.get_property(name, atoms) for name in asked}
+        found |= {name: _filled(name, len(atoms), np.nan) for name in without}
         return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
 
@@ -133,8 +129,8 @@ def _is_of_molecules(name: str) -> bool:
 def _images(molecules: MoleculeBatch) -> Iterator[Atoms]:
     """ASE atoms that carry charge and multiplicity as calculators read them."""
     states = zip(molecules.charge.tolist(), molecules.spin.tolist(), strict=True)
-    for (numbers, positions), (charge, spin) in zip(molecules.arrays(), states, strict=True):
-        atoms = Atoms(numbers, positions, info={"charge": charge, "spin": spin})
+    for atoms, (charge, spin) in zip(molecules.to_ase(), states, strict=True):
+        atoms.info |= {"charge": charge, "spin": spin}
         if len(atoms) and charge:
             atoms.set_initial_charges(np.full(len(atoms), charge / len(atoms)))
         if len(atoms) and spin > 1:
@@ -153,3 +149,8 @@ def _joined(name: str, values: Sequence[np.ndarray]) -> Tensor:
     if "natoms" in all_outputs[name].shapespec:
         return torch.from_numpy(np.concatenate([nothing, *values]))
     return torch.from_numpy(np.reshape(values, (len(values), *nothing.shape)).astype(np.float64))
+
+
+def _from_voigt(stress: Tensor) -> Tensor:
+    """``(n, 3, 3)`` of the ``(n, 6)`` that ASE gives: xx, yy, zz, yz, xz, xy."""
+    return stress[:, [[0, 5, 4], [5, 1, 3], [4, 3, 2]]]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ase import Atoms
 
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.molecules import MoleculeBatch
 
 
@@ -34,6 +34,7 @@ class CountedEnergy(EnergyModel):
         self.name, self.elements, self.device = model.name, model.elements, model.device
         self.offers_uncertainty = model.offers_uncertainty
         self.implemented_properties = model.implemented_properties
+        self.takes_cells, self.conservative = model.takes_cells, model.conservative
         self.calls = 0
         self.evaluations = 0
         self.faults: Counter[str] = Counter()
@@ -44,6 +45,7 @@ class CountedEnergy(EnergyModel):
         molecules: MoleculeBatch | Atoms | Iterable[Atoms],
         *,
         forces: bool = False,
+        stress: bool = False,
         descriptors: bool = False,
         uncertainty: bool = False,
         properties: Sequence[str] = (),
@@ -52,6 +54,7 @@ class CountedEnergy(EnergyModel):
         output = self.model.evaluate(
             molecules,
             forces=forces,
+            stress=stress,
             descriptors=descriptors,
             uncertainty=uncertainty,
             properties=properties,
@@ -61,10 +64,8 @@ class CountedEnergy(EnergyModel):
         self.faults += output.faults
         return output
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
-        return self.model._evaluate(molecules, forces=forces, descriptors=descriptors)
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+        return self.model._evaluate(molecules, wanted)
 
     @property
     def hash(self) -> str:

@@ -25,5 +25,5 @@ class GFN2Energy(SemiempiricalEnergy):
         text = f"GFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _rest(self, spin: int) -> tuple[int, int]:
+    def _worker_arguments(self, spin: int) -> tuple[int, int]:
         return spin - 1, MAX_ITERATIONS

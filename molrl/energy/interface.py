@@ -14,7 +14,27 @@ from torch import Tensor
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
+_OUTPUTS = ("energy", "forces", "stress")  # which have fields of their own
 NO_ENERGY = "molecule without an energy"  # among the faults
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of one evaluation besides the energy.
+
+    Attributes:
+        forces: on each atom.
+        stress: of each cell.
+        descriptors: features of each atom.
+        uncertainty: of each atom and molecule, where the model offers it.
+        properties: further ones, under ASE's names.
+    """
+
+    forces: bool = False
+    stress: bool = False
+    descriptors: bool = False
+    uncertainty: bool = False
+    properties: tuple[str, ...] = ()
 
 
 @dataclass
@@ -24,6 +44,8 @@ class EnergyOutput:
     Attributes:
         energy: ``(n_molecules,)`` float64, eV, total energy of the model; NaN where it failed.
         forces: ``(n_atoms_total, 3)`` float64, eV/Å, or None where not asked.
+        stress: ``(n_molecules, 3, 3)`` float64, eV/Å³, derivative of the energy with the strain
+            over the volume; NaN for what has no cell of three dimensions; or None where not asked.
         descriptors: ``(n_atoms_total, n_features)`` invariant features of each atom, or None.
         uncertainty: ``(n_molecules,)`` float64, how unusual each molecule is to the model, or None
             where not asked or not to be had; for MACE on the scale of
@@ -39,6 +61,7 @@ class EnergyOutput:
 
     energy: Tensor
     forces: Tensor | None = None
+    stress: Tensor | None = None
     descriptors: Tensor | None = None
     uncertainty: Tensor | None = None
     atom_uncertainty: Tensor | None = None
@@ -54,12 +77,12 @@ class EnergyModel(ABC):
     energy 0. A molecule whose energy cannot be had (SCF not converged, not a finite number) gets
     NaN and a reason in ``failures``; the others are not touched by it.
 
-    Molecules have no cell. Where periodic cells come, they are ``cell (n_molecules, 3, 3)`` of the
-    batch, in Å, zeros for a molecule, and a model that knows none refuses the others; a stress or
-    a stiffness tensor is then one more of the properties.
+    To add a model, define ``name``, ``elements``, ``hash`` and :meth:`_evaluate`.
 
     Attributes:
         implemented_properties: what :meth:`evaluate` gives, under ASE's names.
+        takes_cells: whether it knows periodic cells; one that does not refuses them.
+        conservative: whether its forces are the derivatives of its energy.
         name: what it is loaded by.
         elements: the atomic numbers it knows, ascending.
         device: where it computes.
@@ -67,6 +90,8 @@ class EnergyModel(ABC):
     """
 
     implemented_properties: tuple[str, ...] = ("energy", "forces")
+    takes_cells: bool = False
+    conservative: bool = True
     name: str
     elements: tuple[int, ...]
     device: torch.device = torch.device("cpu")
@@ -77,34 +102,42 @@ class EnergyModel(ABC):
         molecules: MoleculeBatch | Atoms | Iterable[Atoms],
         *,
         forces: bool = False,
+        stress: bool = False,
         descriptors: bool = False,
         uncertainty: bool = False,
         properties: Sequence[str] = (),
     ) -> EnergyOutput:
-        """Energies of all molecules, and what else is asked for.
+        """Evaluate the energies of all molecules in one batch, and what else is asked for.
 
         Args:
             molecules: a batch on any device, or ASE atoms.
             forces: also return forces.
+            stress: also return the stress of each cell.
             descriptors: also return descriptors.
             uncertainty: also return uncertainties, where the model offers them.
             properties: what else to return, of ``implemented_properties``.
 
         Raises:
             InputError: if the molecules are something else, a coordinate is not finite, two atoms
-                are in one place, or an element or a property is not known to the model.
+                are in one place, one is periodic and the model takes no cells, or an element or a
+                property is not known to the model.
+
+        Example:
+            >>> output = molrl.load_energy("mace").evaluate(ase.build.molecule("H2O"), forces=True)
+            >>> output.energy.shape, output.forces.shape
+            (torch.Size([1]), torch.Size([3, 3]))
         """
         self.check_properties(properties)
+        if stress and "stress" not in self.implemented_properties:
+            raise InputError(f"{self.name} has no stress")
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
-        molecules = molecules.check(self.elements)
-        features = descriptors or (uncertainty and self.offers_uncertainty)
-        if properties:
-            output = self._evaluate_with(molecules, properties, forces=forces, descriptors=features)
-        else:
-            output = self._evaluate(molecules, forces=forces, descriptors=features)
-        if uncertainty and self.offers_uncertainty:
-            self._add_uncertainty(molecules, output)
+        if not self.takes_cells:
+            molecules.require_molecules(f"energy model {self.name!r}")
+        molecules = self._checked(molecules)
+        unsure = uncertainty and self.offers_uncertainty
+        wanted = Wanted(forces, stress, descriptors or unsure, unsure, tuple(properties))
+        output = self._evaluate(molecules, wanted)
         if not descriptors:
             output.descriptors = None
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
@@ -114,22 +147,13 @@ class EnergyModel(ABC):
             output.faults[NO_ENERGY] += len(output.failures)
         return output
 
-    @abstractmethod
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
-        """Do the work of :meth:`evaluate` on a checked batch, some molecules maybe empty."""
+    def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
+        """The molecules where :meth:`_evaluate` wants them, if it can work on them."""
+        return molecules.check(self.elements)
 
-    def _evaluate_with(
-        self,
-        molecules: MoleculeBatch,
-        properties: Sequence[str],
-        *,
-        forces: bool,
-        descriptors: bool,
-    ) -> EnergyOutput:
-        """:meth:`_evaluate`, with ``properties``; overridden where a model has any."""
-        return self._evaluate(molecules, forces=forces, descriptors=descriptors)
+    @abstractmethod
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+        """Do the work of :meth:`evaluate` on a checked batch, some molecules maybe empty."""
 
     def check_properties(self, properties: Sequence[str]) -> None:
         """Check that :meth:`evaluate` gives each of the properties.
@@ -137,7 +161,7 @@ class EnergyModel(ABC):
         Raises:
             InputError: if it does not give one.
         """
-        further = [p for p in self.implemented_properties if p not in ("energy", "forces")]
+        further = [p for p in self.implemented_properties if p not in _OUTPUTS]
         if isinstance(properties, str):
             raise InputError(f"properties are a list such as ['dipole'], not {properties!r}")
         for name in properties:
@@ -149,11 +173,6 @@ class EnergyModel(ABC):
                 raise InputError(
                     f"{self.name} has no property {name!r}; {did_you_mean(name, further)}"
                 )
-
-    def _add_uncertainty(  # noqa: B027 - most offer none
-        self, molecules: MoleculeBatch, output: EnergyOutput
-    ) -> None:
-        """Put the uncertainties into an output with descriptors, if the model offers them."""
 
     @property
     @abstractmethod
@@ -170,7 +189,7 @@ class EnergyModel(ABC):
 
     @cached_property
     def _atoms_and_faults(self) -> tuple[Mapping[int, float], Counter[str]]:
-        output = self._evaluate(self._isolated_atoms(), forces=False, descriptors=False)
+        output = self._evaluate(self._isolated_atoms(), Wanted())
         return dict(zip(self.elements, output.energy.tolist(), strict=True)), output.faults
 
     def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:

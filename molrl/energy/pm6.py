@@ -40,5 +40,5 @@ class PM6Energy(SemiempiricalEnergy):
         text = f"PM6 sparrow {self._version} {MAX_ITERATIONS}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _rest(self, spin: int) -> tuple[int, int]:
+    def _worker_arguments(self, spin: int) -> tuple[int, int]:
         return spin, MAX_ITERATIONS

@@ -1,13 +1,18 @@
 """Energy models by name."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ase.calculators.calculator import BaseCalculator
 
 from molrl.energy.interface import EnergyModel
+from molrl.energy.networks.interface import NETWORKS
+from molrl.energy.networks.load import load_network, split_head
+from molrl.energy.uncertainty import beside
 from molrl.errors import InputError
-from molrl.registry import Registry
+from molrl.registry import Registry, accepted, accepting
+from molrl.runs.weights import sha256
 
 ENERGY_MODELS = Registry(
     "energy model",
@@ -62,18 +67,25 @@ def load_energy(
         )
     device = resolve_device(device)
     kind, colon, argument = name.partition(":")
-    factory = ENERGY_MODELS.load(kind)
-    is_network = kind.startswith("mace")
-    if colon and (not is_network or kind == "mace-small"):
+    factory = _factory(kind)
+    takes = accepted(factory)
+    if colon and "argument" not in takes:
         raise InputError(f"{name!r}: {kind} takes nothing after a colon")
-    key = (name, device if is_network else "cpu", trust)  # the others have no GPU code
+    key = (name, device if "device" in takes else "cpu", trust)
     sums = _sum_files(argument)
     if key not in _LOADED or _LOADED[key][0] != sums:
-        arguments = [argument] if argument else []
-        options: dict[str, Any] = {"device": device} if is_network else {}
-        options |= {"trust": trust} if kind == "mace" else {}
-        _LOADED[key] = sums, factory(*arguments, **options)
+        given = {"device": device, "trust": trust}
+        options = {option: value for option, value in given.items() if option in takes}
+        _LOADED[key] = sums, factory(*([argument] if argument else []), **options)
     return _LOADED[key][1]
+
+
+def _factory(kind: str) -> Callable[..., EnergyModel]:
+    """What loads the models of a name: a function or a class of its own, or of a network's."""
+    if kind not in ENERGY_MODELS and kind in NETWORKS:
+        return accepting("argument", "device")(partial(load_network, kind))
+    factory: Callable[..., EnergyModel] = ENERGY_MODELS.load(kind)
+    return factory
 
 
 def _sum_files(argument: str) -> str:
@@ -83,10 +95,6 @@ def _sum_files(argument: str) -> str:
     """
     if not argument:
         return ""
-    from molrl.energy.networks.load import split_head  # only networks take an argument
-    from molrl.energy.uncertainty import beside
-    from molrl.runs.weights import sha256
-
     path = Path(split_head(argument)[0])
     if not path.is_file():  # a variant of a foundation model, or for the factory to refuse
         return ""

@@ -10,7 +10,6 @@ from torch import Tensor
 from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
 from molrl.molecules import MIN_DISTANCE, MoleculeBatch
-from molrl.neighbors import neighbor_pairs
 
 FORCE_TOLERANCE = 0.02  # eV/Å
 MAX_STEPS = 250
@@ -31,8 +30,8 @@ class RelaxationResult:
     Attributes:
         molecules: the relaxed geometries, float64; where nothing could be done, as they came.
         start_energy: ``(n_molecules,)`` float64, eV, before; NaN where it failed.
-        energy: ``(n_molecules,)`` float64, eV, after; never above ``start_energy`` by more than
-            numerical noise, 1e-4 eV.
+        energy: ``(n_molecules,)`` float64, eV, after; of a conservative model never above
+            ``start_energy`` by more than numerical noise, 1e-4 eV.
         max_force: ``(n_molecules,)`` float64, eV/Å, the largest force on an atom at the end.
         converged: ``(n_molecules,)`` bool, whether that is within the tolerance.
         steps: ``(n_molecules,)`` int64, energy evaluations spent after the first.
@@ -60,7 +59,8 @@ def relax(
     BFGS with a trust radius, every molecule with its own Hessian and radius, all that are still
     moving in one energy call a step. Steps follow the Hessian with the absolute values of its
     eigenvalues, so they go downhill even where it has negative ones, and a step that raises the
-    energy is not taken. Turning a molecule turns its way down with it.
+    energy is not taken; under a model that is not conservative, one that raises the largest force.
+    Turning a molecule turns its way down with it.
 
     Args:
         molecules: where to start, a batch or ASE atoms; molecules without atoms are at their
@@ -156,7 +156,11 @@ class _Search:
         change = (force - new_force).flatten(1).nan_to_num()
         update = _bfgs(self.hessian[chosen], move.flatten(1), change)
         self.hessian[chosen[known]] = update[known]
-        taken = known & (energy <= self._lowest[chosen] + _NOISE)
+        if self._model.conservative:
+            better = energy <= self._lowest[chosen] + _NOISE
+        else:  # the energy need not fall on the way to where there is no force
+            better = new_force.norm(dim=-1).amax(-1) <= force.norm(dim=-1).amax(-1)
+        taken = known & better
         went = chosen[taken]
         self.x[went] += move[taken]
         self.energy[went], self.force[went] = energy[taken], new_force[taken]
@@ -170,7 +174,7 @@ class _Search:
     def _evaluate(self, chosen: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Energies and padded forces; NaN for molecules with two atoms in one place."""
         trial = self.batch(chosen, x)
-        pairs = neighbor_pairs(trial.positions, trial.n_atoms, 2 * MIN_DISTANCE)
+        pairs = trial.neighbors(2 * MIN_DISTANCE).pairs
         clashing = torch.zeros(len(chosen), dtype=torch.bool, device=x.device)
         clashing[trial.molecule[pairs[0]]] = True
         sane = (~clashing).nonzero().flatten()

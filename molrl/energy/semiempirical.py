@@ -1,6 +1,5 @@
-"""What the semiempirical models have in common: a pool of processes that lives as long as they."""
+"""Semiempirical energy models, each with a pool of worker processes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from ase.units import Bohr, Hartree
 
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.molecules import MoleculeBatch
 
@@ -24,8 +23,8 @@ class SemiempiricalEnergy(EnergyModel):
         seconds: after which a molecule that has no energy yet is given up, once it was tried twice.
     """
 
-    # A file beside this one, with work(numbers, positions, charge, *rest): energy and gradient, and
-    # the dipole where ``implemented_properties`` has one, in atomic units; or why there are none.
+    # A file beside this one with work(numbers, positions, charge, *arguments): energy, gradient
+    # and, where implemented_properties has one, dipole, in atomic units; or why there are none.
     worker: ClassVar[str]
 
     def __init__(self, n_workers: int | None = None, seconds: float = 120.0) -> None:
@@ -33,25 +32,13 @@ class SemiempiricalEnergy(EnergyModel):
         worker = Path(__file__).with_name(self.worker)
         self._pool = Pool(worker, n_workers, seconds)
 
-    def _rest(self, spin: int) -> tuple[Any, ...]:
-        """What the worker is told besides the molecule and its charge, of the multiplicity."""
+    def _worker_arguments(self, spin: int) -> tuple[Any, ...]:
+        """Return what the worker takes besides a molecule and its charge, by its multiplicity."""
         raise NotImplementedError
 
-    def _evaluate(
-        self, molecules: MoleculeBatch, *, forces: bool, descriptors: bool
-    ) -> EnergyOutput:
-        return self._evaluate_with(molecules, (), forces=forces, descriptors=descriptors)
-
-    def _evaluate_with(
-        self,
-        molecules: MoleculeBatch,
-        properties: Sequence[str],
-        *,
-        forces: bool,
-        descriptors: bool,
-    ) -> EnergyOutput:
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
         tasks = [
-            (numbers, positions / Bohr, int(charge), *self._rest(int(spin)))
+            (numbers, positions / Bohr, int(charge), *self._worker_arguments(int(spin)))
             for (numbers, positions), charge, spin in zip(
                 molecules.arrays(), molecules.charge.tolist(), molecules.spin.tolist(), strict=True
             )
@@ -70,7 +57,7 @@ class SemiempiricalEnergy(EnergyModel):
                 energy[i], gradients[i] = result[:2]
                 dipole[i] = result[2] if "dipole" in self.implemented_properties else np.nan
         force = None
-        if forces:
+        if wanted.forces:
             flat = np.concatenate(gradients) if gradients else np.zeros((0, 3))
             force = torch.from_numpy(-flat * Hartree / Bohr).to(molecules.device)
         energies = torch.from_numpy(energy * Hartree).to(molecules.device)
@@ -78,7 +65,7 @@ class SemiempiricalEnergy(EnergyModel):
         return EnergyOutput(
             energies,
             forces=force,
-            properties=dict.fromkeys(properties, dipoles),
+            properties=dict.fromkeys(wanted.properties, dipoles),
             failures=failures,
             faults=self._pool.faults - before,
         )

@@ -8,14 +8,13 @@ J. Comput. Chem. 44, 2120 (2023), added to Bannwarth, Ehlert and Grimme, J. Chem
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
 import torch
 
 from molrl.energy.gfn2 import MAX_ITERATIONS
-from molrl.energy.interface import EnergyOutput
+from molrl.energy.interface import EnergyOutput, Wanted
 from molrl.energy.semiempirical import SemiempiricalEnergy
 from molrl.molecules import MoleculeBatch
 
@@ -48,25 +47,13 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         text = f"spGFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS} {SPIN_POLARIZATION}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _rest(self, spin: int) -> tuple[int, int, float]:
+    def _worker_arguments(self, spin: int) -> tuple[int, int, float]:
         return spin - 1, MAX_ITERATIONS, SPIN_POLARIZATION
 
-    def _evaluate_with(
-        self,
-        molecules: MoleculeBatch,
-        properties: Sequence[str],
-        *,
-        forces: bool,
-        descriptors: bool,
-    ) -> EnergyOutput:
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
         n = len(molecules)
         higher = replace(molecules, spin=molecules.spin + 2)
-        both = super()._evaluate_with(
-            MoleculeBatch.cat([molecules, higher]),
-            properties,
-            forces=forces,
-            descriptors=descriptors,
-        )
+        both = super()._evaluate(MoleculeBatch.cat([molecules, higher]), wanted)
         low, high = both.energy[:n], both.energy[n:]
         lost = int((low.isfinite() & ~high.isfinite()).sum())
         faults = both.faults + Counter({NO_HIGH_SPIN: lost})

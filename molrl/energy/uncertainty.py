@@ -18,7 +18,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
 
-KIND = "mace-uncertainty"
+KIND = "mace-uncertainty"  # of all networks; the name is that of the first
 _TENSORS = ("log_weights", "means", "factors")
 EXACT = -1.0  # uncertainty of an isolated atom and of an empty canvas, as of a typical molecule
 

@@ -1,1 +1,1 @@
-"""The judge, its figures and its plots."""
+"""Evaluation of molecules, and its tables, files and pictures."""

@@ -1,7 +1,6 @@
-"""The one judge of generated molecules, which is not the reward they were made for.
+"""The evaluator of generated molecules, which is independent of the reward they were made for.
 
-GFN2-xTB energies before and after relaxation, on total energies, and RDKit for validity and
-identity.
+It uses GFN2-xTB total energies before and after relaxation, and RDKit for validity and identity.
 """
 
 from dataclasses import dataclass
@@ -18,21 +17,26 @@ from molrl.molecules import MoleculeBatch
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What the judge found, one entry per molecule in each array.
+    """The evaluation of molecules, one entry per molecule in each array.
 
     Attributes:
-        molecules: what was judged.
-        relaxed: the same molecules at the local minimum they relax to; as they came where there
-            was no energy.
+        molecules: the molecules as generated, with their charges and multiplicities.
+        relaxed: the same molecules relaxed to a local minimum; as generated if they have no
+            energy.
         energy: float64, eV, total energy as generated; NaN where it failed.
         relaxed_energy: float64, eV, after relaxation; NaN where ``energy`` is.
-        converged: bool, whether the relaxation came to a minimum. Where not, ``relaxed_energy``
-            is that of the last geometry, above the minimum.
-        rmsd: float64, Å, of all atoms against the relaxed geometry; NaN where ``energy`` is.
+        converged: bool, whether the relaxation converged. Where not, ``relaxed_energy`` is that of
+            the last geometry, above the minimum.
+        rmsd: float64, Å, of all atoms from the relaxed geometry; NaN where ``energy`` is.
         chemistry: validity and identity as generated.
         relaxed_chemistry: the same of the relaxed geometries.
-        failures: index of each molecule without an energy, with the reason.
-        judge: name and hash of the energy model.
+        failures: the reason for each molecule without an energy, by its index.
+        evaluator: name and hash of the energy model.
+
+    Example:
+        >>> report = evaluate_molecules(molecules)  # doctest: +SKIP
+        >>> report.valid.mean(), np.median(report.strain)  # doctest: +SKIP
+        (0.98, 0.21)
     """
 
     molecules: MoleculeBatch
@@ -44,16 +48,16 @@ class EvaluationReport:
     chemistry: Validity
     relaxed_chemistry: Validity
     failures: dict[int, str]
-    judge: str
+    evaluator: str
 
     def __len__(self) -> int:
         return len(self.molecules)
 
     @property
-    def energy_above_relaxed(self) -> np.ndarray:
-        """``(n_molecules,)`` float64, eV per molecule above its own relaxed geometry."""
-        above: np.ndarray = self.energy - self.relaxed_energy
-        return above
+    def strain(self) -> np.ndarray:
+        """``(n_molecules,)`` float64, eV: strain energy, above the relaxed geometry."""
+        strain: np.ndarray = self.energy - self.relaxed_energy
+        return strain
 
     @property
     def valid(self) -> np.ndarray:
@@ -62,65 +66,74 @@ class EvaluationReport:
 
     @property
     def smiles(self) -> list[str | None]:
-        """Identity of each molecule as generated, None where no bonds could be perceived."""
+        """Identity of each molecule as generated, None if no bonds could be perceived."""
         return self.chemistry.smiles
 
     @property
-    def identity_kept(self) -> np.ndarray:
-        """``(n_molecules,)`` bool: it has an identity, and has the same one when relaxed."""
+    def connectivity_preserved(self) -> np.ndarray:
+        """``(n_molecules,)`` bool: the relaxed molecule has the same identity."""
         pairs = zip(self.smiles, self.relaxed_chemistry.smiles, strict=True)
         return np.array([before is not None and before == after for before, after in pairs], bool)
 
     @property
-    def same_atoms(self) -> bool:
-        """Whether all molecules are made of the same atoms, so that energies can be compared."""
-        made_of = {tuple(sorted(numbers.tolist())) for numbers, _ in self.molecules.arrays()}
-        return len(made_of) == 1
+    def same_composition(self) -> bool:
+        """Whether all molecules have the same atoms and charge, so that energies are comparable."""
+        atoms = (tuple(sorted(numbers.tolist())) for numbers, _ in self.molecules.arrays())
+        return len(set(zip(atoms, self.molecules.charge.tolist(), strict=True))) == 1
 
     def summary(self) -> dict[str, Any]:
-        """The figures of all molecules together, ready for JSON; None where there is none.
+        """Return the figures of all molecules together, as plain JSON data.
 
-        The medians are over all molecules, and one without an energy counts as infinitely bad, so
-        that a failure never makes a figure better. ``unique_fraction`` is distinct molecules over
-        valid ones. The lowest energy is the relaxed one of the valid molecules that stay what
-        they are, and is given only where all molecules are made of the same atoms.
+        Medians are over all molecules, where a molecule without an energy counts as infinite, so
+        that a failure never improves a figure. ``unique_fraction`` is distinct over valid
+        molecules. The lowest energy is the lowest relaxed one of the valid molecules whose
+        connectivity is preserved, given only if all molecules have the same composition. Figures
+        without a value are None.
         """
         n, valid = len(self), int(self.valid.sum())
         smiles = [s for s, ok in zip(self.smiles, self.valid, strict=True) if ok]
-        usable = np.flatnonzero(self.valid & self.identity_kept & np.isfinite(self.relaxed_energy))
-        best = usable[self.relaxed_energy[usable].argsort()[: self.same_atoms]]
+        preserved = self.connectivity_preserved & self.valid
+        usable = np.flatnonzero(preserved & np.isfinite(self.relaxed_energy))
+        best = usable[self.relaxed_energy[usable].argsort()[: self.same_composition]]
         return {
             "n_molecules": n,
             "n_valid": valid,
             "valid_fraction": _fraction(valid, n),
             "n_isomers": len(set(smiles)),
             "unique_fraction": _fraction(len(set(smiles)), valid),
-            "median_energy_above_relaxed": _median(self.energy_above_relaxed),
+            "median_energy_above_relaxed": _median(self.strain),
             "median_rmsd": _median(self.rmsd),
-            "identity_kept_fraction": _fraction(
-                int((self.identity_kept & self.valid).sum()), valid
-            ),
+            "identity_kept_fraction": _fraction(int(preserved.sum()), valid),
             "lowest_energy": float(self.relaxed_energy[best[0]]) if len(best) else None,
             "lowest_smiles": self.smiles[best[0]] if len(best) else None,
             "n_unconverged": int((~self.converged & np.isfinite(self.energy)).sum()),
             "n_failed": len(self.failures),
-            "judge": self.judge,
+            "judge": self.evaluator,
         }
 
 
 def evaluate_molecules(
     molecules: MoleculeBatch, energy: str | EnergyModel = "gfn2", max_steps: int = MAX_STEPS
 ) -> EvaluationReport:
-    """Judge molecules: energies, relaxations, validity, identity.
+    """Evaluate molecules: energies, relaxations, validity, identity.
 
     Args:
-        molecules: what was made, at least one molecule.
-        energy: who judges.
-        max_steps: of each relaxation.
+        molecules: at least one molecule; charges and multiplicities count.
+        energy: the energy model, or its name.
+        max_steps: limit of each relaxation.
+
+    Returns:
+        The report.
 
     Raises:
         InputError: if a coordinate is not finite, two atoms are in one place, or the energy model
             does not know an element.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> water = MoleculeBatch.from_ase(molecule("H2O"))
+        >>> evaluate_molecules(water).summary()["valid_fraction"]  # doctest: +SKIP
+        1.0
     """
     model = load_energy(energy)
     result = relax(molecules, model, max_steps=max_steps)
@@ -136,7 +149,7 @@ def evaluate_molecules(
         chemistry=validity(molecules),
         relaxed_chemistry=validity(result.molecules),
         failures=result.failures,
-        judge=f"{model.name} {model.hash}",
+        evaluator=f"{model.name} {model.hash}",
     )
 
 
@@ -145,7 +158,7 @@ def _fraction(part: int, whole: int) -> float | None:
 
 
 def _median(values: np.ndarray) -> float | None:
-    """The median with NaN counted as infinite, None where it is not finite."""
+    """Return the median, with NaN counted as infinite; None if it is not finite."""
     if not len(values):
         return None
     middle = float(np.median(np.where(np.isnan(values), np.inf, values)))

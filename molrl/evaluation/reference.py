@@ -1,4 +1,4 @@
-"""What a bag is worth at best: the measure of returns, and of the energies of a sample."""
+"""The best known isomer of a bag, which returns and energies are compared with."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
 
-N_ISOMERS = 400  # isomers that are compared; small bags have fewer
+N_ISOMERS = 400  # isomers to compare at most; small bags have fewer
 N_RELAXED = 40  # of them, the lowest as enumerated, are relaxed
 SEED = 0
 
@@ -24,12 +24,12 @@ class Reference:
     """The best known molecule of a bag under one energy model.
 
     Attributes:
-        value: eV, the energy of the isolated atoms less that of the molecule: the undiscounted
-            return of whoever builds it.
+        value: eV, the energy of the isolated atoms minus that of the molecule, which is the
+            undiscounted return of an agent that builds it.
         molecule: its relaxed geometry, a batch of one.
         energy: eV, its total energy.
-        smiles: what it is.
-        n_isomers: how many isomers were compared, at most :data:`N_ISOMERS`.
+        smiles: its identity.
+        n_isomers: number of isomers compared, at most :data:`N_ISOMERS`.
     """
 
     value: float
@@ -40,19 +40,26 @@ class Reference:
 
 
 def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
-    """The lowest of the bag's isomers, each relaxed under the given energy model.
+    """Find the isomer of a bag with the lowest energy under an energy model.
 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
-    One that does not converge or becomes another molecule on the way does not count: where a
-    learned energy leads away from molecules it is not to be trusted.
+    One that does not converge, or whose connectivity changes, is left out: a learned energy is not
+    reliable where it leads away from molecules.
 
     Args:
         bag: the atoms.
-        energy: the model that pays.
+        energy: the energy model of the reward.
+
+    Returns:
+        The isomer.
 
     Raises:
         InputError: if no neutral closed-shell molecule can be made of the bag, the model does not
             know an element of it, or no isomer is a minimum of the model.
+
+    Example:
+        >>> best_known("C2H6O", molrl.load_energy("gfn2")).smiles  # doctest: +SKIP
+        'CCO'
     """
     bag = Bag(bag)
     drawn = MoleculeBatch.from_rdkit(isomers(bag, N_ISOMERS, SEED))
@@ -61,10 +68,10 @@ def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
     result = relax(start, energy)
     before, after = validity(start), validity(result.molecules)
     same = [a is not None and a == b for a, b in zip(before.smiles, after.smiles, strict=True)]
-    sound = result.converged.cpu() & torch.tensor(same) & torch.from_numpy(after.valid)
-    if not sound.any():
+    usable = result.converged.cpu() & torch.tensor(same) & torch.from_numpy(after.valid)
+    if not usable.any():
         raise InputError(f"no isomer of {bag} is a minimum of the energy model {energy.name!r}")
-    energies = result.energy.cpu().masked_fill(~sound, torch.inf)
+    energies = result.energy.cpu().masked_fill(~usable, torch.inf)
     best = int(energies.argmin())
     atoms = energy.atom_energies()
     return Reference(
@@ -77,17 +84,25 @@ def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
 
 
 def reference_return(bag: Bag | str, energy: EnergyModel) -> float:
-    """The return of the best known molecule of a bag, eV: :attr:`Reference.value`."""
+    """Return the :attr:`Reference.value` of the best known molecule of a bag, eV.
+
+    Args:
+        bag: the atoms.
+        energy: the energy model of the reward.
+
+    Raises:
+        InputError: as :func:`best_known`.
+    """
     return best_known(bag, energy).value
 
 
 @dataclass(frozen=True)
 class BestKnown:
-    """The isomer of the lowest GFN2-xTB energy that is known.
+    """The isomer with the lowest known GFN2-xTB energy.
 
     Attributes:
         energy: eV, total energy, relaxed.
-        smiles: what it is.
+        smiles: its identity.
     """
 
     energy: float
@@ -95,28 +110,32 @@ class BestKnown:
 
 
 def best_known_energy(
-    verdict: EvaluationReport, reference: Reference | None = None
+    report: EvaluationReport, reference: Reference | None = None
 ) -> BestKnown | None:
-    """Find the lowest of the shipped isomers, a reference and the sample itself.
+    """Find the lowest of the shipped isomers, a reference, and the molecules of a sample.
 
     Args:
-        verdict: of the sample, by GFN2-xTB.
+        report: the evaluation of the sample by GFN2-xTB.
         reference: the best known molecule under another energy model; it is relaxed again.
 
     Returns:
-        None if the molecules are not all of one formula, or no isomer besides them is known.
+        The isomer; None if the molecules differ in composition or charge, or no isomer besides
+        them is known, as for every ion.
+
+    Raises:
+        InputError: if GFN2-xTB does not know an element of the reference.
     """
-    if not verdict.same_atoms:
-        return None
-    shipped = shipped_molecules().isomers(verdict.molecules[0].bags()[0])
+    if not report.same_composition or report.molecules.charge.any():
+        return None  # shipped isomers and references are neutral
+    shipped = shipped_molecules().isomers(report.molecules[0].bags()[0])
     known = [BestKnown(float(shipped.energy[0]), shipped.identities[0])] if len(shipped) else []
     known += _lowest(evaluate_molecules(reference.molecule.to("cpu"))) if reference else []
-    return min(known + _lowest(verdict), key=lambda one: one.energy) if known else None
+    return min(known + _lowest(report), key=lambda one: one.energy) if known else None
 
 
-def _lowest(verdict: EvaluationReport) -> list[BestKnown]:
-    """Return the lowest valid molecule that stays what it is; nothing if there is none."""
-    figures = verdict.summary()
+def _lowest(report: EvaluationReport) -> list[BestKnown]:
+    """List the lowest valid molecule whose connectivity is preserved, if there is one."""
+    figures = report.summary()
     if figures["lowest_smiles"] is None:
         return []
     return [BestKnown(figures["lowest_energy"], figures["lowest_smiles"])]

@@ -1,8 +1,8 @@
-"""A set of figures as a table for the terminal."""
+"""Tables of figures for the terminal."""
 
 from collections.abc import Mapping
 
-# key: label, unit, how the figure is written
+# key: label, unit, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
     "bag": ("bag", "", "s"),
     "return_fraction": ("return fraction", "of the best known isomer", ".3f"),
@@ -14,30 +14,35 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "valid_fraction_per_attempt": ("valid", "% of attempts", "%"),
     "n_isomers": ("distinct isomers", "", "d"),
     "unique_fraction": ("distinct", "% of valid", "%"),
-    "median_energy_above_relaxed": ("median energy above relaxed", "eV", ".3f"),
-    "median_rmsd": ("median RMSD to relaxed", "Å", ".3f"),
-    "identity_kept_fraction": ("same molecule when relaxed", "% of valid", "%"),
+    "median_energy_above_relaxed": ("median strain energy", "eV", ".3f"),
+    "median_rmsd": ("median RMSD from relaxed", "Å", ".3f"),
+    "identity_kept_fraction": ("connectivity preserved", "% of valid", "%"),
     "lowest_energy": ("lowest relaxed energy", "eV", ".3f"),
     "lowest_smiles": ("lowest isomer", "", "s"),
     "n_unconverged": ("relaxations not converged", "", "d"),
-    "n_failed": ("energies that failed", "", "d"),
+    "n_failed": ("failed energies", "", "d"),
     "attempts": ("attempts", "", "d"),
     "energy_calls": ("energies evaluated", "", "d"),
     "network_calls": ("network evaluations", "", "d"),
     "seconds": ("time", "s", ".1f"),
-    "judge": ("judge", "", "s"),
+    "judge": ("evaluator", "", "s"),
 }
 
 
 def format_table(figures: Mapping[str, object]) -> str:
-    """A table of figures for the terminal: label, figure, unit, a line each.
+    """Return a table of figures: label, figure and unit, one per line.
 
     Args:
-        figures: a summary. Figures it knows come first, in its order and with labels and units;
-            others follow under their own names. None is written as ``-``.
+        figures: a summary. Figures of a known summary come first, in a fixed order, with labels
+            and units; others follow under their own names. None is written as ``-``.
 
     Returns:
         The lines, without a line break at the end.
+
+    Example:
+        >>> print(format_table({"n_molecules": 100, "valid_fraction": 0.98}))
+        molecules   100
+        valid      98.0  % of molecules
     """
     known = [key for key in _ROWS if key in figures]
     rows = [(_ROWS[key][0], _written(figures[key], _ROWS[key][2]), _ROWS[key][1]) for key in known]

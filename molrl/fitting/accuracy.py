@@ -8,22 +8,21 @@ import torch
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.dataset import LOW_FORCE, Dataset
 
-GENTLE = 30.0  # eV/Å; what has a larger force on an atom is counted by itself
 _CHUNK = 256  # structures between two reports
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors of an energy model on the structures that it has an energy for.
+    """Errors of an energy model on the structures that it gives an energy for.
 
     Attributes:
         structures: those structures.
         failed: how many others there were.
-        energy: ``(n_structures,)`` float64, model less reference, eV.
-        interaction: ``(n_structures,)`` float64, the reference's energy less that of the isolated
-            atoms, eV.
+        energy: ``(n_structures,)`` float64, model minus reference, eV.
+        interaction: ``(n_structures,)`` float64, the reference's energy minus that of the
+            isolated atoms, eV.
         force: ``(n_atoms_total,)`` float64, mean over the three components of the absolute error
             of the force on an atom, eV/Å.
     """
@@ -36,11 +35,16 @@ class Errors:
 
     @property
     def energy_per_atom(self) -> Tensor:
-        """``(n_structures,)`` float64, model less reference, eV an atom."""
+        """``(n_structures,)`` float64, model minus reference, eV an atom."""
         return self.energy / self.structures.molecules.n_atoms
 
     def row(self, name: str, chosen: Tensor) -> dict[str, object]:
-        """The errors of some structures as a line of a table; ``chosen (n_structures,)`` bool."""
+        """Return the errors of some structures as a row of a table.
+
+        Args:
+            name: of the row.
+            chosen: ``(n_structures,)`` bool.
+        """
         molecules = self.structures.molecules
         per_atom = 1e3 * self.energy_per_atom[chosen].abs()
         return {
@@ -53,46 +57,46 @@ class Errors:
         }
 
     def by_kind(self) -> list[dict[str, object]]:
-        """A line for all gentle structures, one for each kind among them, one for all others.
+        """Return a row for all low-force structures, for each kind of them, and for all others.
 
-        A structure is gentle if no force on an atom is larger than :data:`GENTLE`. A line without
-        structures is left out.
+        Rows without structures are left out.
         """
         data = self.structures
-        gentle = self.gentle()
-        groups = {f"all up to {GENTLE:.0f} eV/Å": gentle}
-        groups |= {kind: gentle & data.of_kind(kind) for kind in data.kinds}
-        groups["all steeper"] = ~gentle
+        low_force = self.structures.low_force()
+        groups = {f"all up to {LOW_FORCE:.0f} eV/Å": low_force}
+        groups |= {kind: low_force & data.of_kind(kind) for kind in data.kinds}
+        groups[f"all above {LOW_FORCE:.0f} eV/Å"] = ~low_force
         return [self.row(name, chosen) for name, chosen in groups.items() if chosen.any()]
 
     def parity(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Of each kind the reference's and the model's interaction energies ``(n,)``, eV/atom.
+        """Return the reference's and the model's interaction energies ``(n,)``, eV/atom.
 
-        Structures that are not gentle are left out.
+        Returns:
+            Of each kind the two arrays, without high-force structures.
         """
-        data, gentle = self.structures, self.gentle()
+        data, low_force = self.structures, self.structures.low_force()
         reference = self.interaction / data.molecules.n_atoms
         predicted = reference + self.energy_per_atom
-        chosen = {kind: gentle & data.of_kind(kind) for kind in data.kinds}
+        chosen = {kind: low_force & data.of_kind(kind) for kind in data.kinds}
         return {k: (reference[some].numpy(), predicted[some].numpy()) for k, some in chosen.items()}
-
-    def gentle(self) -> Tensor:
-        """``(n_structures,)`` bool: which have no force larger than :data:`GENTLE`."""
-        return self.structures.largest_force() <= GENTLE
 
 
 def errors_of(
     model: EnergyModel, data: Dataset, report: Callable[[int], object] = lambda done: None
 ) -> Errors:
-    """Evaluate labelled structures, energies and forces.
+    """Compute the errors of a model's energies and forces on labelled structures.
 
     Args:
         model: the energy model.
         data: the structures, labelled by the reference.
-        report: is told how many structures are done.
+        report: called with the number of structures done.
 
     Raises:
-        InputError: if there is an element in them that the model does not know.
+        InputError: if the model does not know an element in them.
+
+    Example:
+        >>> errors = errors_of(load_energy("mace"), data)  # doctest: +SKIP
+        >>> errors.energy_per_atom.abs().mean()  # doctest: +SKIP
     """
     energies = [torch.zeros(0, dtype=torch.float64)]
     forces = [torch.zeros(0, 3, dtype=torch.float64)]

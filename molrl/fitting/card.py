@@ -1,4 +1,4 @@
-"""The model card of a fitted energy model: what it is, what it was fitted to, how good and fast."""
+"""The model card of a fitted energy model: its data, errors and speed."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.accuracy import GENTLE, Errors, errors_of
-from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.fit import FitConfig
+from molrl.fitting.accuracy import Errors, errors_of
+from molrl.fitting.config import FitConfig
+from molrl.fitting.data.dataset import LOW_FORCE, Dataset
+from molrl.fitting.data.loading import load_parts
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.energy_errors import plot_error_curve, plot_parity
 from molrl.runs.atomic import write_text
@@ -29,7 +30,7 @@ _SECONDS = 0.5  # for which the speed is measured
 
 @dataclass(frozen=True)
 class Card:
-    """What a model card says.
+    """A model card.
 
     Attributes:
         model: name and hash of the energy model.
@@ -62,7 +63,7 @@ def write_card(
     config: FitConfig,
     fitted_per_second: float | None,
 ) -> Card:
-    """Judge a fitted model, and write ``card.json``, ``card.md``, ``parity.png``, ``curve.png``.
+    """Evaluate a fitted model, and write ``card.json``, ``card.md``, ``parity.png``, ``curve.png``.
 
     Args:
         folder: of the fit; its log is drawn.
@@ -78,11 +79,11 @@ def write_card(
         InputError: if the data are gone or damaged.
     """
     paths = [Path(path) for path in config.data]
-    parts = [Dataset.load(path) for path in paths]
+    parts = load_parts(paths, config.reference, config.energy_key, config.forces_key)
     data = Dataset.join(parts)
     errors = _errors(model, data)
     card = Card(
-        model=f"mace {model.hash}",
+        model=f"{model.name.partition(':')[0]} {model.hash}",
         weights={"file": weights.name, "sha256": str(read_json(weights).get("sha256"))},
         errors={split: found.by_kind() for split, found in errors.items()},
         failed={split: found.failed for split, found in errors.items()},
@@ -94,9 +95,8 @@ def write_card(
     )
     shown = errors["test"] if len(errors["test"].structures) else errors["valid"]
     split = "test" if shown is errors["test"] else "valid"
-    title = (
-        f"{card.model}, {split} split\ninteraction energy, forces up to {GENTLE:.0f} eV/Å".lstrip()
-    )
+    limit = f"forces up to {LOW_FORCE:.0f} eV/Å"
+    title = f"{card.model}, {split} split\ninteraction energy, {limit}".lstrip()
     plot_parity(shown.parity(), data.kinds, folder.path / "parity.png", title)
     plot_error_curve(read_metrics(folder.metrics_file), data.kinds, folder.curve_file)
     write_text(folder.path / "card.json", json.dumps(asdict(card), indent=1) + "\n")

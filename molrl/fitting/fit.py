@@ -1,26 +1,25 @@
-"""Fitting a MACE to labelled structures: flat batches, energies and forces, resumable."""
+"""Fitting a network to labelled structures: flat batches, energies and forces, resumable."""
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from ase.data import chemical_symbols
-from pydantic import Field
 from torch import Tensor
 
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.mace.network import Mace, MaceConfig, load_parameters
-from molrl.energy.networks.mace.widening import load_widened
-from molrl.energy.networks.repulsion import GFN2_REPULSION
+from molrl.energy.networks.energy import SHIPPED
+from molrl.energy.networks.interface import NetworkConfig, build_network, parse_network
+from molrl.energy.networks.potential import Potential, load_potential, save_potential
+from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.errors import InputError
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.muon import Muon
-from molrl.fitting.objective import Objective, predict
+from molrl.fitting.objective import Objective
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
-from molrl.runs.config import Config, parse_config
 from molrl.runs.ranks import Ranks
-from molrl.runs.weights import load_weights, save_weights
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
 _REMEMBERED = ("momentum", "step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # by optimisers
@@ -29,64 +28,19 @@ _POOL = 32  # batches whose structures are sorted by size, so that those of a ba
 Report = Callable[[int, dict[str, float]], None]
 
 
-class FitConfig(Config):
-    """How a MACE is fitted.
-
-    Attributes:
-        data: datasets made with ``molrl energy data``, joined.
-        reference: the energy model that labelled them, for the energies of isolated atoms.
-        run_dir: folder of the fit: log, checkpoints, and the weights as ``mace.json``.
-        network: the shape and the elements; atomic energies are those of ``reference``, and the
-            repulsion is that of GFN2-xTB.
-        start: weights to start from, of as many channels or fewer, or None to start at random.
-        steps: optimiser steps.
-        batch_size: structures a step, on each rank.
-        learning_rate: peak, reached after ``warmup`` steps; of Muon for the weights between
-            features, and of Adam for the others.
-        warmup: steps.
-        decay: share of the steps after the warmup, the last of them, over which the rate falls
-            to 0 as a cosine.
-        ema: decay of the running average of the weights, which is what is written.
-        energy_weight: weight of the energy's part of the loss.
-        force_weight: weight of the forces' part of the loss.
-        max_force: eV/Å; structures with a larger force are left out.
-        checkpoint_every: steps between checkpoints, each with errors on the validation split.
-        seed: of the initial weights and the order of the structures.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        compiled: whether the loss is compiled first, which takes minutes and then halves the time
-            of a step on a CPU (:class:`~molrl.fitting.objective.Objective`); taken up again, such
-            a fit goes on the same but for rounding, not bit for bit.
-    """
-
-    data: tuple[str, ...]
-    reference: str = "gfn2"
-    run_dir: str
-    network: MaceConfig = MaceConfig()
-    start: str | None = None
-    steps: int = Field(20_000, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-2, gt=0)
-    warmup: int = Field(500, ge=0)
-    decay: float = Field(1.0, ge=0, le=1)
-    ema: float = Field(0.999, ge=0, lt=1)
-    energy_weight: float = Field(4.0, ge=0)
-    force_weight: float = Field(1.0, ge=0)
-    max_force: float = Field(400.0, gt=0)
-    checkpoint_every: int = Field(1000, ge=1)
-    seed: int = Field(0, ge=0)
-    device: str = "auto"
-    compiled: bool = False
-
-
 class Fit:
     """The state of a fit: network, running average, optimiser and step.
 
     Args:
         config: what to do.
         data: the structures.
-        atomic_energies: energy of the isolated atom of each element, eV.
+        atomic_energies: energy of the isolated atom of each element of the data, eV; the network
+            has its start's for others.
         device: where to compute.
         ranks: those that fit together, each to its own part of every batch.
+
+    Attributes:
+        potential: what is fitted, on the device.
 
     Raises:
         InputError: if the data hold an element that the network does not know or no structure of
@@ -101,73 +55,56 @@ class Fit:
         device: str,
         ranks: Ranks | None = None,
     ) -> None:
-        self.config = config
+        self.config, self.data = config, data
         self.ranks = ranks or Ranks()
         self.device = torch.device(device)
         self.checkpoints = Checkpoints(Path(config.run_dir) / "checkpoints")
         self.step = 0
-        self.data = data
-        shape = config.network
-        data.molecules.check(shape.elements)
-        self.shape = shape.model_copy(
-            update={
-                "atomic_energies": tuple(atomic_energies[z] for z in shape.elements),
-                "repulsion": tuple(_repulsion_of(z) for z in shape.elements),
-            }
-        )
-        self.network = _drawn(self.shape, config.seed).to(self.device)
-        isolated = data.molecules.sum_atoms(self.shape.energy_table()[data.molecules.numbers])
+        self.potential = make_potential(config, data, atomic_energies)
+        self.network = self.potential.network.to(self.device)
+        isolated = data.molecules.sum_atoms(self.potential.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
         self.largest_force = data.largest_force()
-        kept = self.largest_force <= config.max_force
-        self.train_set = torch.nonzero(kept & (data.split == data.splits.index("train"))).flatten()
-        valid = torch.nonzero(kept & (data.split == data.splits.index("valid"))).flatten()
-        shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))
-        self.valid_set = valid[shuffled[:MAX_VALID]]
-        for split, found, needed in (
-            ("train", self.train_set, self.ranks.size),
-            ("valid", self.valid_set, 1),
-        ):
-            if len(found) < needed:
-                raise InputError(
-                    f"the data hold {len(found)} structures of the {split} split with no force "
-                    f"above {config.max_force:g} eV/Å; {needed} are needed"
-                )
-        if config.start:
-            self._start_from(config.start)
+        self.train_set, self.valid_set = self._split()
         self.objective = Objective(
-            self.network, config.energy_weight, config.force_weight, config.compiled
+            self.potential, config.energy_weight, config.force_weight, config.compiled
         )
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        hidden = self.network.hidden_matrices()
-        others = [p for name, p in self.parameters.items() if name not in hidden]
-        self.optimizers = (
-            Muon([self.parameters[name] for name in hidden], lr=config.learning_rate),
-            torch.optim.Adam(others, lr=config.learning_rate, amsgrad=True),
+        self.optimizers = self._make_optimizers()
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """Indices of the structures that are fitted to, and of those that errors are logged on."""
+        data, limit = self.data, self.config.max_force
+        kept = self.largest_force <= limit
+        train, valid = (
+            torch.nonzero(kept & (data.split == data.splits.index(name))).flatten()
+            for name in ("train", "valid")
         )
+        for name, found, needed in (("train", train, self.ranks.size), ("valid", valid, 1)):
+            if len(found) < needed:
+                raise InputError(
+                    f"the data hold {len(found)} structures of the {name} split with no force "
+                    f"above {limit:g} eV/Å; {needed} are needed"
+                )
+        shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))
+        return train, valid[shuffled[:MAX_VALID]]
+
+    def _make_optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """Muon for the matrices between features, Adam for the rest, where there are any."""
+        rate, matrices = self.config.learning_rate, self.network.matrices()
+        others = [p for name, p in self.parameters.items() if name not in matrices]
+        made: list[torch.optim.Optimizer] = []
+        if matrices:
+            made.append(Muon([self.parameters[name] for name in matrices], lr=rate))
+        if others:
+            made.append(torch.optim.Adam(others, lr=rate, amsgrad=True))
+        return tuple(made)
 
     @property
     def weights(self) -> Path:
         """The JSON file of the weights."""
-        return Path(self.config.run_dir) / "mace.json"
-
-    def _start_from(self, weights: str) -> None:
-        tensors, header = load_weights(weights, kind=WEIGHTS)
-        theirs = parse_config(header.get("config", {}), MaceConfig, where=weights)
-        may_differ = ["atomic_energies"]
-        if theirs.channels < self.shape.channels:
-            may_differ.append("channels")
-        for name in MaceConfig.model_fields:
-            ours, given = getattr(self.shape, name), getattr(theirs, name)
-            if given != ours and name not in may_differ:
-                raise InputError(
-                    f"start: {weights} is of another network: its {name} is {given}, "
-                    f"that of this fit {ours}"
-                )
-        start = _drawn(theirs, self.config.seed)
-        load_parameters(start, tensors, weights)
-        load_widened(self.network, dict(start.named_parameters()), theirs)
+        return Path(self.config.run_dir) / f"{self.potential.config.architecture}.json"
 
     def run(self, report: Report) -> None:
         """Fit to the end; ``report(step, metrics)`` is called at every step, before it is saved.
@@ -256,8 +193,7 @@ class Fit:
         for part in torch.split(chosen, 128):
             molecules, _, forces = self.data.take(part)
             molecules = molecules.to(self.device)
-            graph = self.objective.batcher(molecules, torch.float32)
-            energy, force = predict(self.network, graph)
+            energy, force = self.potential.predict(self.network.graph(molecules, torch.float32))
             error = energy.cpu() - self.interaction_energy[part]
             energy_errors.append(error.abs() / molecules.n_atoms.cpu())
             force_errors.append((force.cpu() - forces).abs().mean(-1))
@@ -277,8 +213,7 @@ class Fit:
         """Write the weights and a checkpoint; of several ranks, the first does."""
         if not self.ranks.is_main:
             return
-        config = self.shape.model_dump(mode="json")
-        save_weights(self.weights, self.average, {"kind": WEIGHTS, "config": config})
+        save_potential(self.weights, self.potential, self.average)
         tensors = {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self.parameters.items():
             tensors[f"network/{name}"] = parameter.detach()
@@ -287,13 +222,13 @@ class Fit:
         self.checkpoints.save(Checkpoint(self.step, tensors, {}))
 
     def resume(self, report: Callable[[str], object]) -> None:
-        """Take up the fit at its latest sound checkpoint, if there is one.
+        """Resume the fit at its latest valid checkpoint, if there is one.
 
         Args:
-            report: is told of checkpoints that are damaged and left out.
+            report: called with a line on each checkpoint that is corrupted and left out.
 
         Raises:
-            InputError: if there are checkpoints and none is sound.
+            InputError: if there are checkpoints and none is valid.
         """
         checkpoint = self.checkpoints.load_latest(report)
         if checkpoint is None:
@@ -332,17 +267,53 @@ def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tens
     return torch.cat(pools)
 
 
-def _drawn(shape: MaceConfig, seed: int) -> Mace:
-    """A network of random weights, on the CPU, which leaves the global generator as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
-        return Mace(shape)
+def make_potential(
+    config: FitConfig, data: Dataset, atomic_energies: dict[int, float]
+) -> Potential:
+    """Build what is fitted, with the weights that it starts with, on the CPU.
 
+    Args:
+        config: of the fit.
+        data: whose elements the network must know.
+        atomic_energies: by atomic number, eV, of each element of the data.
 
-def _repulsion_of(number: int) -> tuple[float, float]:
-    if number not in GFN2_REPULSION:
+    Raises:
+        InputError: if the data hold an element that the network does not know, or the weights to
+            start from are missing or of another network.
+    """
+    start = None
+    if config.start is not None:
+        start, _ = load_potential(SHIPPED.get(config.start, config.start))
+    shape = config.network or (start.config if start else _shape_of(data))
+    _check_elements(data, shape, config)
+    network = build_network(shape, config.seed)
+    if start is not None:
+        network.start_from(start.network)
+        known = dict(zip(shape.elements, start.atomic_energies, strict=True)) | atomic_energies
+        atoms = tuple(known[z] for z in shape.elements)
+        return replace(start, network=network, atomic_energies=atoms)
+    lacking = [chemical_symbols[z] for z in shape.elements if z not in atomic_energies]
+    if lacking:
         raise InputError(
-            f"no pair repulsion is known for {chemical_symbols[number]}; "
-            f"known are {', '.join(chemical_symbols[z] for z in GFN2_REPULSION)}"
+            f"network.elements: there are no energies of isolated {', '.join(lacking)}; leave out "
+            "what the data do not hold"
         )
-    return GFN2_REPULSION[number]
+    return Potential(
+        network=network,
+        atomic_energies=tuple(atomic_energies[z] for z in shape.elements),
+        repulsion=repulsion_parameters(shape.elements) if config.repulsion else (),
+        takes_cells=data.molecules.is_periodic,
+    )
+
+
+def _shape_of(data: Dataset) -> NetworkConfig:
+    """A MACE that knows the elements of the data."""
+    return parse_network({"elements": sorted(set(data.molecules.numbers.tolist()))})
+
+
+def _check_elements(data: Dataset, shape: NetworkConfig, config: FitConfig) -> None:
+    try:
+        data.molecules.check(shape.elements)
+    except InputError as error:
+        hint = "start, or start without" if config.start else "network.elements"
+        raise InputError(f"data: {error}; name another {hint}") from None

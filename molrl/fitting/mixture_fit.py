@@ -1,4 +1,4 @@
-"""Fitting a mixture of Gaussians to the features of a training set, by expectation maximisation."""
+"""Fits of a mixture of Gaussians to the features of a training set."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +8,13 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.uncertainty import GaussianMixture, Scale, average, beside
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress
 from molrl.molecules import MoleculeBatch
-from molrl.runs.weights import load_weights
+from molrl.runs.weights import read_json
 
 N_GAUSSIANS = 2
 MAX_STRUCTURES = 20_000
@@ -30,39 +29,38 @@ _CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
 
 def with_uncertainty(
     weights: Path, data: Dataset, seed: int, device: str, progress: Progress = lambda *_: None
-) -> MaceEnergy:
-    """The model of some weights, with a mixture fitted to its data and written beside them.
+) -> NetworkEnergy:
+    """Fit a mixture to what weights were fitted to, write it beside them, and load both.
 
     Args:
         weights: the JSON file; a mixture that stands beside it is replaced.
         data: what the weights were fitted to.
         seed: as for :func:`fit_uncertainty`.
         device: where to compute.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         InputError: as for :func:`fit_uncertainty`.
     """
     beside(weights).unlink(missing_ok=True)  # it may belong to other weights
-    mixture = fit_uncertainty(MaceEnergy(weights, device), data, seed, progress)
-    _, header = load_weights(weights, kind=WEIGHTS)
-    mixture.save(weights, header["header_sha256"])
-    return MaceEnergy(weights, device)
+    mixture = fit_uncertainty(NetworkEnergy(weights, device), data, seed, progress)
+    mixture.save(weights, str(read_json(weights)["header_sha256"]))
+    return NetworkEnergy(weights, device)
 
 
 def fit_uncertainty(
-    model: MaceEnergy, data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
+    model: NetworkEnergy, data: Dataset, seed: int = 0, progress: Progress = lambda *_: None
 ) -> GaussianMixture:
-    """The mixture of a model's final-layer features over the structures that it has learnt.
+    """Fit the mixture of a model's final-layer features over the structures that it has learnt.
 
     That is the half of the train split with the smaller errors per atom: what the model gets
-    wrong although it was fitted to it is not what others are to be likened to.
+    wrong although it was fitted to it is no standard for others.
 
     Args:
         model: the energy model.
         data: what it was fitted to; 20,000 structures are drawn if there are more.
         seed: of the choice of structures and of where the Gaussians start.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         InputError: if the data hold fewer than ten atoms of each element.
@@ -94,9 +92,9 @@ def fit_mixture(
     k: int = N_GAUSSIANS,
     progress: Progress = lambda *_: None,
 ) -> GaussianMixture:
-    """Expectation maximisation for each element, from k-means; features that are 0 are left out.
+    """Maximise the expectation for each element, from k-means; features that are 0 are left out.
 
-    An element with fewer than ten atoms gets no mixture: all its atoms are infinitely unusual.
+    An element with fewer than ten atoms gets no mixture: its atoms are infinitely uncertain.
 
     Args:
         features: ``(n_atoms_total, F)``.
@@ -104,7 +102,7 @@ def fit_mixture(
         elements: atomic numbers to fit.
         seed: of k-means.
         k: Gaussians of each element; fewer where there are not enough atoms.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         InputError: if there are fewer than ten atoms of each element.
@@ -124,7 +122,7 @@ def fit_mixture(
 def calibrated(
     mixture: GaussianMixture, features: Tensor, molecules: MoleculeBatch
 ) -> GaussianMixture:
-    """The mixture with its scale set by the structures it was fitted to."""
+    """Return the mixture with its scale set by the structures it was fitted to."""
     nll = mixture.nll(features, molecules.numbers)
     fitted = (features != 0).any(-1) & torch.isfinite(nll)
     center, high = np.quantile(nll[fitted].numpy(), [0.5, 0.9]).tolist()
@@ -139,7 +137,7 @@ def calibrated(
 
 
 def _fit_element(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """``log_weights (k,)``, ``means (k, F)`` and ``factors (k, F, F)`` of one element."""
+    """Fit ``log_weights (k,)``, ``means (k, F)`` and ``factors (k, F, F)`` of one element."""
     n, width = x.shape
     used = max(1, min(k, n // (_ATOMS_PER_FEATURE * width)))
     spread = x.std(0).clamp(min=1e-6)
@@ -163,7 +161,7 @@ def _fit_element(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def maximised(x: Tensor, share: Tensor, ridge: Tensor) -> GaussianMixture:
-    """The Gaussians that make ``x (n, F)`` likeliest, for ``share (n, k)`` of each atom."""
+    """Return the Gaussians that make ``x (n, F)`` likeliest, for ``share (n, k)`` of each atom."""
     weight = share.sum(0).clamp(min=1e-6)
     means = share.T @ x / weight[:, None]
     centred = x[None] - means[:, None]

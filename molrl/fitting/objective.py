@@ -1,22 +1,22 @@
-"""What a fit makes small: the errors of energies and forces, compiled into few kernels if asked."""
+"""The loss of a fit: errors of energies and forces, compiled into few kernels if asked."""
 
 import os
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from molrl.energy.networks.mace.graph import Batcher, Graph
-from molrl.energy.networks.mace.network import Mace
+from molrl.energy.networks.interface import Graph
+from molrl.energy.networks.potential import Potential
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 _ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count as squares
 _FORCE_WIDTH = 0.05  # eV/Å; likewise
-_STEEP = 10.0  # eV/Å; the error of a structure with forces like this counts half
-_GHOSTS = 2  # of each element; see `with_ghosts`
-_APART = 3.0  # Å between ghosts, so that most have two neighbours
+_STEEP = 10.0  # eV/Å; errors of a structure with forces as large count half
+_DUMMY_ATOMS = 2  # of each element; see with_dummy_molecule
+_APART = 3.0  # Å between dummy atoms, so that most have two neighbours
 
 
 class Objective:
@@ -26,7 +26,7 @@ class Objective:
     be known to be bad, an equilibrium must be known well.
 
     Args:
-        network: whose errors they are.
+        potential: whose errors they are.
         energy_weight: weight of the energy's part.
         force_weight: weight of the forces' part.
         compiled: whether the loss and its gradient run as code that ``torch.compile`` makes at
@@ -38,12 +38,11 @@ class Objective:
     """
 
     def __init__(
-        self, network: Mace, energy_weight: float, force_weight: float, compiled: bool
+        self, potential: Potential, energy_weight: float, force_weight: float, compiled: bool
     ) -> None:
-        if compiled and network.embedding.device.type == "cpu":
+        if compiled and next(potential.network.parameters()).device.type == "cpu":
             _check_compiler()
-        self.network = network
-        self.batcher = Batcher(network.config.elements, network.config.cutoff)
+        self.potential = potential
         self.energy_weight, self.force_weight = energy_weight, force_weight
         self.compiled = compiled
         self._errors = torch.compile(_errors, dynamic=True, fullgraph=True) if compiled else _errors
@@ -51,7 +50,7 @@ class Objective:
     def __call__(
         self, molecules: MoleculeBatch, energy: Tensor, forces: Tensor, largest_force: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss, and the mean errors of energy, eV/atom, and forces, eV/Å.
+        """Compute the loss, and the mean errors of energy, eV/atom, and forces, eV/Å.
 
         Args:
             molecules: at least one, each of one atom or more, on the network's device.
@@ -60,11 +59,11 @@ class Objective:
             largest_force: ``(n_molecules,)`` eV/Å, the largest norm of an atom's force.
         """
         n_atoms = molecules.n_atoms
-        graph = self.batcher(
-            with_ghosts(molecules, self.batcher.elements) if self.compiled else molecules,
-            torch.float32,
-        )
-        energy_error, force_error = self._errors(self.network, graph, energy, forces)
+        shown = molecules
+        if self.compiled:
+            shown = with_dummy_molecule(molecules, self.potential.config.elements)
+        graph = self.potential.network.graph(shown, torch.float32)
+        energy_error, force_error = self._errors(self.potential, graph, energy, forces)
         energy_error = energy_error / n_atoms
         softness = 1 / (1 + largest_force / _STEEP)
         in_energy = _pseudo_huber(energy_error * softness * n_atoms.sqrt(), _ENERGY_WIDTH)
@@ -82,42 +81,28 @@ def _check_compiler() -> None:
         )
 
 
-def predict(network: Mace, graph: Graph) -> tuple[Tensor, Tensor]:
-    """Interaction energy ``(n_molecules,)`` eV and forces ``(n_atoms_total, 3)`` eV/Å.
-
-    Both can be differentiated by the network's parameters, unless gradients are switched off.
-    """
-
-    def total(positions: Tensor) -> tuple[Tensor, Tensor]:
-        energy, _ = network(replace(graph, positions=positions))
-        return energy.sum(), energy
-
-    gradient, energy = torch.func.grad(total, has_aux=True)(graph.positions)
-    return energy, -gradient
-
-
-def _errors(network: Mace, graph: Graph, energy: Tensor, forces: Tensor) -> tuple[Tensor, Tensor]:
-    """Sizes of the errors: ``(n_molecules,)`` eV and ``(n_atoms_total,)`` eV/Å, without ghosts."""
-    predicted, force = predict(network, graph)
+def _errors(
+    potential: Potential, graph: Graph, energy: Tensor, forces: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Compute the sizes of errors: ``(n_molecules,)`` eV, ``(n_atoms_total,)`` eV/Å."""
+    predicted, force = potential.predict(graph)
     wrong = force[: len(forces)] - forces
     # (the small number keeps the gradient of a force without error finite)
     return (predicted[: len(energy)] - energy).abs(), (wrong.square().sum(-1) + 1e-12).sqrt()
 
 
-def with_ghosts(molecules: MoleculeBatch, elements: Tensor) -> MoleculeBatch:
-    """The molecules and one more: two atoms of each element in a line, neighbours of the next.
+def with_dummy_molecule(molecules: MoleculeBatch, elements: Sequence[int]) -> MoleculeBatch:
+    """Add a molecule: two atoms of each element in a line, each a neighbour of the next.
 
     Code is compiled for sizes of two and more. None or one atom of an element or neighbour of an
     atom are sizes that it would be compiled for again.
     """
-    numbers = elements.to(molecules.device).repeat_interleave(_GHOSTS)
+    numbers = torch.tensor(elements, device=molecules.device).repeat_interleave(_DUMMY_ATOMS)
     positions = molecules.positions.new_zeros(len(numbers), 3)
     positions[:, 0] = _APART * torch.arange(len(numbers), device=molecules.device)
-    return MoleculeBatch(
-        numbers=torch.cat([molecules.numbers, numbers]),
-        positions=torch.cat([molecules.positions, positions]),
-        n_atoms=torch.cat([molecules.n_atoms, molecules.n_atoms.new_tensor([len(numbers)])]),
-    )
+    n_atoms = molecules.n_atoms.new_tensor([len(numbers)])
+    dummy = MoleculeBatch(numbers, positions, n_atoms)
+    return MoleculeBatch.cat([molecules, dummy])
 
 
 def _pseudo_huber(error: Tensor, width: float) -> Tensor:

@@ -1,1 +1,1 @@
-"""Pictures: molecules, learning curves, errors of energy models."""
+"""Pictures of molecules, learning curves, and errors of energy models."""

@@ -1,4 +1,4 @@
-"""Errors of an energy model as pictures."""
+"""Pictures of the errors of energy models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from molrl.plotting.figures import blank_figure, save_figure, tidy
 
 Row = Mapping[str, float | int | None]
 _COLORS = [matplotlib.colormaps["tab10"](i) for i in range(10)]
-_MARKERS, _DASHES = "os^Dv", ("-", "--", ":")  # the next where the colours begin again
+_MARKERS, _DASHES = "os^Dv", ("-", "--", ":")  # the next when the colours repeat
 _ALL = "#222222"
 _TITLE = {"fontsize": 10, "loc": "left", "color": "#333333"}
-_MOST_POINTS = 400  # of a kind: more would hide the others
+_MAX_POINTS = 400  # per kind: more would hide the others
 
 
 def plot_parity(
@@ -27,22 +27,22 @@ def plot_parity(
 ) -> None:
     """Write a PNG of predicted against reference energies per atom, by kind of structure.
 
-    To the left the energies, to the right the size of the errors of each kind: every structure a
-    point, the box from the lower to the upper quartile, the line in it the median. Of a kind of
-    many only some, evenly spaced, are drawn as points.
+    On the left are the energies, on the right the absolute errors of each kind: structures as
+    points, quartiles as a box, the median as a line. Kinds with many structures show an evenly
+    spaced selection of them as points.
 
     Args:
-        energies: by kind, reference ``(n,)`` and prediction ``(n,)``, eV/atom.
-        kinds: of structures in the data, in the order of their colours.
-        path: of the PNG.
-        title: written above.
+        energies: reference ``(n,)`` and prediction ``(n,)``, eV/atom, by kind.
+        kinds: all kinds of structures in the data, in the order of their colours.
+        path: the PNG.
+        title: the title.
     """
     figure = blank_figure(11.0, 5.0)
     left, right = figure.subplots(1, 2)
     groups = {kind: pair for kind, pair in energies.items() if len(pair[0])}
     for place, (kind, (reference, predicted)) in enumerate(groups.items()):
         style = _style(kinds.index(kind))
-        step = -(-len(reference) // _MOST_POINTS)
+        step = -(-len(reference) // _MAX_POINTS)
         left.plot(reference[::step], predicted[::step], alpha=0.7, **style)
         error = 1e3 * np.abs(predicted - reference)
         _errors_of_kind(right, place, error, error[::step], style)
@@ -71,10 +71,10 @@ def plot_error_curve(
     """Write a PNG of the validation errors of a fit against its steps, both axes logarithmic.
 
     Args:
-        rows: of ``metrics.csv``, as :func:`molrl.runs.metrics.read_metrics` reads it.
-        kinds: of structures in the data; each has the colour it has in :func:`plot_parity`.
-        path: of the PNG.
-        title: written above.
+        rows: rows of ``metrics.csv``, from :func:`molrl.runs.metrics.read_metrics`.
+        kinds: kinds of structures in the data, with the colours of :func:`plot_parity`.
+        path: the PNG.
+        title: the title.
     """
     figure = blank_figure(10.0, 4.4)
     left, right = figure.subplots(1, 2)
@@ -104,16 +104,17 @@ def plot_error_curve(
 def plot_attack_errors(
     errors: Mapping[str, np.ndarray], largest: Mapping[str, float], path: Path | str, title: str
 ) -> None:
-    """Write a PNG of histograms of what attacks found, one below the other.
+    """Write a PNG with a histogram of the errors that each attack found.
 
-    They reach a little beyond what is allowed; what is further off is in the outermost bars.
+    The histograms extend a little beyond the allowed errors; larger errors are in the outermost
+    bars.
 
     Args:
-        errors: by attack ``(n,)`` eV, model less reference, as in
+        errors: ``(n,)`` eV, model minus reference, by attack, as in
             :class:`molrl.fitting.data.adversarial.AttackReport`.
-        largest: by attack, eV: the overbinding that is still allowed, drawn as a line.
-        path: of the PNG.
-        title: written above.
+        largest: eV, the largest overbinding allowed, by attack; drawn as a line.
+        path: the PNG.
+        title: the title.
     """
     figure = blank_figure(8.0, 0.8 + 1.9 * len(errors))
     panels = np.atleast_1d(figure.subplots(len(errors), 1, sharex=True))
@@ -130,13 +131,13 @@ def plot_attack_errors(
         beyond = int((np.abs(found) > reach).sum())
         axes.set_title(f"{name}: {len(found)} placements, {beyond} off the scale", **_TITLE)
         tidy(axes)
-    panels[-1].set_xlabel("error, eV; overbound to the left, dashed: the most that is allowed")
+    panels[-1].set_xlabel("error, eV; overbound to the left, dashed: the largest allowed")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, color="#333333")
     save_figure(figure, path)
 
 
 def _style(kind: int) -> dict[str, Any]:
-    """Colour and marker of a kind, by its place among the kinds of the data."""
+    """Return colour and marker of a kind, by its index among the kinds of the data."""
     at = kind % len(_COLORS)
     return {
         "color": _COLORS[at],
@@ -150,7 +151,7 @@ def _style(kind: int) -> dict[str, Any]:
 def _errors_of_kind(
     axes: Axes, place: int, error: np.ndarray, drawn: np.ndarray, style: dict[str, Any]
 ) -> None:
-    """Absolute errors as points scattered round their line, a box from quartile to quartile."""
+    """Draw absolute errors as points scattered around a line, with their quartiles and median."""
     low, middle, high = np.quantile(error, [0.25, 0.5, 0.75])
     off = np.random.default_rng(0).uniform(-0.3, 0.3, len(drawn))
     axes.plot(drawn, place + off, alpha=0.4, **style)
@@ -159,7 +160,7 @@ def _errors_of_kind(
 
 
 def _line(axes: Axes, rows: Sequence[Row], name: str, style: dict[str, Any]) -> None:
-    """One column of the log, in thousandths of its unit."""
+    """Draw one column of the log, in thousandths of its unit."""
     points = np.array([(row["steps"], row.get(name)) for row in rows], float).reshape(-1, 2)
     points = points[np.isfinite(points).all(1) & (points > 0).all(1)]
     if not len(points):

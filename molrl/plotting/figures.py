@@ -1,4 +1,4 @@
-"""What all figures have in common: their size, their axes, and how they are written."""
+"""Creation, style and atomic writing of figures."""
 
 from pathlib import Path
 
@@ -10,18 +10,28 @@ from molrl.runs.atomic import write_atomically
 
 
 def blank_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches at 150 dots an inch, without a window."""
+    """Return an empty figure at 150 dots per inch, without a window.
+
+    Args:
+        width: inches.
+        height: inches.
+    """
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save_figure(figure: Figure, path: Path | str) -> None:
-    """Write a PNG, whole or not at all, with nothing in it that differs between identical runs."""
+    """Write a figure as PNG, atomically; identical figures give identical files.
+
+    Args:
+        figure: the figure.
+        path: the PNG.
+    """
     write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
 
 
 def tidy(axes: Axes) -> None:
-    """Take away the upper and the right border, and draw a light grid."""
+    """Remove the upper and the right border, and draw a light grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)

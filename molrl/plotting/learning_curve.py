@@ -1,4 +1,4 @@
-"""Learning curves as pictures."""
+"""Pictures of learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +23,9 @@ def plot_learning_curve(
     """Write :func:`draw_learning_curve` as a PNG.
 
     Args:
-        rows: of ``metrics.csv``, as :func:`molrl.runs.metrics.read_metrics` reads it.
-        path: of the PNG.
-        title: written above, such as the bag and the energy model.
+        rows: rows of ``metrics.csv``, from :func:`molrl.runs.metrics.read_metrics`.
+        path: the PNG.
+        title: the title, such as the bag and the energy model.
     """
     save_figure(draw_learning_curve(rows, title), path)
 
@@ -33,15 +33,18 @@ def plot_learning_curve(
 def draw_learning_curve(
     rows: Sequence[Mapping[str, float | int | None]], title: str = ""
 ) -> Figure:
-    """Draw how a run learned, with the legend below.
+    """Draw the learning curve of a run, with the legend below.
 
-    Drawn are the return fraction, the share of valid molecules and that of complete episodes over
-    environment steps, as many of them as the rows have: each figure as it was measured thin,
-    :func:`smoothed` thick.
+    The curves are the return fraction, the fraction of valid molecules and that of complete
+    episodes over environment steps, as far as the rows have them: raw values thin,
+    :func:`smoothed` ones thick.
 
     Args:
-        rows: as in :func:`plot_learning_curve`.
-        title: as there.
+        rows: as for :func:`plot_learning_curve`.
+        title: the title.
+
+    Returns:
+        The figure.
     """
     figure = blank_figure(7.2, 4.2)
     ax = figure.subplots()
@@ -56,10 +59,10 @@ def draw_learning_curve(
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Compute the exponential moving average of a curve, which follows it and never runs ahead.
+    """Compute the exponential moving average of a curve, which depends on past values only.
 
-    Each value counts ``1 / (1 + n / 150)``: a dip has halved after one update of 150, and is as
-    wide in the picture of a longer run.
+    The newest value has the weight ``1 / (1 + n / 150)``, so that a dip has the same width in the
+    picture of a long run as in that of a short one.
 
     Args:
         values: ``(n,)`` float, at least one.
@@ -74,7 +77,7 @@ def smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:
-    """One figure: as measured thin, smoothed thick."""
+    """Draw one curve: raw values thin, smoothed ones thick."""
     points = points[np.isfinite(points).all(1)]
     if not len(points):
         return
@@ -96,6 +99,6 @@ def _decorate(ax: Axes) -> None:
 
 
 def _limits(ax: Axes) -> tuple[float, float]:
-    """From 0, or a little below the worst point but never below -0.5, to a little above 1."""
+    """Return limits from 0, or the lowest point but at least -0.5, to 1 or the highest point."""
     values = np.concatenate([line.get_ydata() for line in ax.get_lines()])
     return max(-0.5, min(0.0, float(values.min()))) - 0.02, max(1.0, float(values.max())) + 0.08

@@ -1,7 +1,10 @@
 """Pictures of molecules: a ball-and-stick renderer in plain NumPy, and grids of its pictures.
 
-Orthographic, with a z-buffer over the fragments of all spheres and sticks at once, so that the
-cost follows the pixels covered. It needs no display, and draws the sticks it is told to.
+The projection is orthographic: x to the right, y up, z towards the eye. Spheres and sticks are
+turned into surface samples, one for every pixel that they cover; a z-buffer keeps the nearest
+sample of each pixel, which is then shaded. All of this works on flat arrays over all shapes at
+once, so the cost grows with the pixels covered and not with the number of Python calls. No display
+is needed.
 """
 
 from collections.abc import Sequence
@@ -24,22 +27,22 @@ if TYPE_CHECKING:
 MIN_EXTENT = 4.0  # Å across the picture at least, so that one atom does not fill it
 TILT = np.radians([14.0, -12.0])  # about x and y: atoms that eclipse one another come apart
 STICK_RADIUS = 0.105  # Å
-OUTLINE_STEP = 0.35  # Å; an edge is drawn dark where the depth jumps by more
-FAR = 1e6  # Å; where the background stands
-SUPERSAMPLING = 2  # fixed: pictures are averaged over 2 x 2 pixels
+OUTLINE_STEP = 0.35  # Å; an edge is drawn dark where the depth changes by more between pixels
+FAR = 1e6  # Å; the distance of the background
+SUPERSAMPLING = 2  # fixed, because _shade averages over 2 x 2 pixels
 LIGHT = np.array([-0.42, 0.55, 0.72], np.float32)
 LIGHT /= np.linalg.norm(LIGHT)
 HALFWAY = LIGHT + np.array([0, 0, 1], np.float32)  # between the light and the eye
 HALFWAY /= np.linalg.norm(HALFWAY)
 
 
-class _Fragments(NamedTuple):
-    """What may be seen: one column per pixel that a sphere or a stick covers, float32."""
+class _Samples(NamedTuple):
+    """Surface samples: one column for each pixel that a sphere or a stick covers, float32."""
 
     pixel: np.ndarray  # (n,) index into the flattened supersampled picture
-    depth: np.ndarray  # (n,) Å towards the eye
-    normal: np.ndarray  # (3, n)
-    color: np.ndarray  # (3, n)
+    depth: np.ndarray  # (n,) z, Å towards the eye
+    normal: np.ndarray  # (3, n) unit vectors
+    color: np.ndarray  # (3, n) RGB, 0 to 1
 
 
 def draw_molecule(
@@ -48,15 +51,16 @@ def draw_molecule(
     bonds: np.ndarray,
     size: tuple[int, int] = (300, 300),
 ) -> np.ndarray:
-    """A picture of a molecule or of a half-built one, seen from its broad side.
+    """Draw a complete or partial molecule, seen from its broad side.
 
-    The view follows the principal axes of the atoms, so the picture does not depend on how the
-    molecule is turned (unless symmetry leaves the axes open); it is never mirrored.
+    The view follows the principal axes of the atoms, so that the picture does not depend on the
+    orientation of the molecule, except for symmetric ones whose axes are not unique. It is never
+    mirrored.
 
     Args:
         numbers: ``(n,)`` atomic numbers; no atoms give a white picture.
         positions: ``(n, 3)`` Å, finite.
-        bonds: ``(n_bonds, 2)`` indices of the atoms that sticks join, each pair once; see
+        bonds: ``(n_bonds, 2)`` indices of the atoms to join by sticks, each pair once; see
             :func:`molrl.chemistry.bonds.bonded_atoms`.
         size: height and width, pixels.
 
@@ -64,7 +68,12 @@ def draw_molecule(
         ``(height, width, 3)`` uint8 RGB on white.
 
     Raises:
-        InputError: if the shapes do not belong together or a coordinate is not finite.
+        InputError: if the shapes do not match or a coordinate is not finite.
+
+    Example:
+        >>> numbers, positions = np.array([8, 1]), np.array([[0, 0, 0], [0, 0, 0.97]])
+        >>> draw_molecule(numbers, positions, np.array([[0, 1]])).shape
+        (300, 300, 3)
     """
     numbers = np.asarray(numbers, dtype=np.int64).reshape(-1)
     positions = np.asarray(positions, dtype=np.float64)
@@ -80,18 +89,25 @@ def draw_molecule(
     extent = np.maximum(1.12 * (high - low)[:2], MIN_EXTENT)
     scale = min(shape[1] / extent[0], shape[0] / extent[1])
     xyz = (xyz - (low + high) / 2).astype(np.float32)
-    fragments = [
+    samples = [
         _spheres(xyz, radii, jmol_colors[numbers].astype(np.float32), scale, shape),
         _sticks(xyz, numbers, bonds, scale, shape),
     ]
-    joined = (np.concatenate(parts, axis=-1) for parts in zip(*fragments, strict=True))
-    return _shade(_Fragments(*joined), shape)
+    joined = (np.concatenate(parts, axis=-1) for parts in zip(*samples, strict=True))
+    return _shade(_Samples(*joined), shape)
 
 
 def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
-    """Coordinates ``(n, 3)`` with x to the right, y up and z, the thin direction, to the eye."""
+    """Return coordinates ``(n, 3)`` with x to the right, y up and the thin direction z to the eye.
+
+    Args:
+        positions: ``(n, 3)`` Å.
+        wide: whether the picture is at least as wide as high; the longest axis lies along x then.
+    """
     centred = positions - positions.mean(0)
-    axes = np.linalg.svd(centred, full_matrices=True)[2]
+    axes = np.linalg.svd(centred, full_matrices=True)[2]  # principal axes, the longest first
+    # Their signs are arbitrary. The third moments fix those of the axes in the plane; the third
+    # axis is their cross product, so that the frame stays right-handed and nothing is mirrored.
     skew = ((centred @ axes.T) ** 3).sum(0)
     axes = axes * np.where(skew < -1e-9, -1.0, 1.0)[:, None]
     first, second = (0, 1) if wide else (1, 0)
@@ -106,23 +122,25 @@ def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
 def _boxes(
     low: np.ndarray, high: np.ndarray, scale: float, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The pixels of many boxes, flat.
+    """Return the pixels of many boxes, one box after another, in flat arrays.
 
     Args:
-        low: ``(n, 2)`` lower corners, Å from the middle of the picture.
+        low: ``(n, 2)`` lower corners, Å from the centre of the picture.
         high: ``(n, 2)`` upper corners.
         scale: pixels per Å.
         shape: height and width of the picture.
 
     Returns:
         ``owner (m,)``, the box of each pixel, ``pixel (m,)``, its flat index, and ``x (m,)``
-        and ``y (m,)``, the pixel's middle in Å.
+        and ``y (m,)``, the centre of the pixel in Å.
     """
     middle = np.array([shape[1], shape[0]]) / 2
     first = np.maximum(np.floor(low * scale + middle), 0).astype(np.int32)
     last = np.minimum(np.ceil(high * scale + middle), 2 * middle).astype(np.int32)
     spans = np.maximum(last - first, 0)
     counts = spans.prod(1)
+    # The pixels of all boxes without a loop: the owner of each, its rank within its box, and from
+    # that its row and column in the box. 32-bit integers, because this is most of the time.
     owner = np.repeat(np.arange(len(low), dtype=np.int32), counts)
     rank = np.arange(len(owner), dtype=np.int32)
     rank -= np.repeat((counts.cumsum() - counts).astype(np.int32), counts)
@@ -131,6 +149,7 @@ def _boxes(
     row += np.repeat(first[:, 1], counts)
     x = (column.astype(np.float32) + np.float32(0.5 - middle[0])) * np.float32(1 / scale)
     y = (row.astype(np.float32) + np.float32(0.5 - middle[1])) * np.float32(1 / scale)
+    # Rows of a picture are counted from the top, y from the bottom.
     return owner, ((shape[0] - 1 - row) * shape[1] + column).astype(np.intp), x, y
 
 
@@ -140,18 +159,18 @@ def _spheres(
     colors: np.ndarray,
     scale: float,
     shape: tuple[int, int],
-) -> _Fragments:
+) -> _Samples:
+    """Return the samples of spheres, the half that faces the eye."""
     flat = centers[:, :2]
     owner, pixel, x, y = _boxes(flat - radii[:, None], flat + radii[:, None], scale, shape)
+    # On a unit sphere, the point above (x, y) is also the normal there.
     x = (x - centers[owner, 0]) / radii[owner]
     y = (y - centers[owner, 1]) / radii[owner]
     height = 1 - x * x - y * y
     seen = height > 0
     owner, up = owner[seen], np.sqrt(height[seen])
     normal = np.stack([x[seen], y[seen], up])
-    return _Fragments(
-        pixel[seen], centers[owner, 2] + radii[owner] * up, normal, colors.T[:, owner]
-    )
+    return _Samples(pixel[seen], centers[owner, 2] + radii[owner] * up, normal, colors.T[:, owner])
 
 
 def _sticks(
@@ -160,46 +179,62 @@ def _sticks(
     bonds: np.ndarray,
     scale: float,
     shape: tuple[int, int],
-) -> _Fragments:
-    """Half a cylinder from each bonded atom to the middle of the bond, in the atom's colour."""
+) -> _Samples:
+    """Return the samples of sticks, from each bonded atom to the middle of a bond."""
     begin, other = np.concatenate([bonds, bonds[:, ::-1]]).T
     length = np.linalg.norm(centers[begin] - centers[other], axis=-1) / 2
+    # Atoms in one place have no axis.
     begin, other, length = (of_bond[length > 1e-6] for of_bond in (begin, other, length))
     start, middle = centers[begin], (centers[begin] + centers[other]) / 2
     low, high = np.minimum(start, middle), np.maximum(start, middle)
     owner, pixel, x, y = _boxes(low[:, :2] - STICK_RADIUS, high[:, :2] + STICK_RADIUS, scale, shape)
     ax, ay, az = ((middle - start) / length[:, None]).T[:, owner]
     x, y = x - start[owner, 0], y - start[owner, 1]
-    # The ray (x, y, z) meets the cylinder where its part across the axis is as long as the
-    # radius: across z² - 2 b z + c = 0.
+    # Each pixel is a ray along z, at (x, y) from the start of the stick. A point p of it is on the
+    # cylinder with unit axis a if its distance from the axis is the radius R, |p|² - (p·a)² = R².
+    # With along = x ax + y ay, p·a = along + az z, which gives the quadratic equation
+    #   (1 - az²) z² - 2 az along z + (x² + y² - along² - R²) = 0,  1 - az² = ax² + ay² = across.
+    # The larger root faces the eye. A stick along the ray (across = 0) shows its end only, which is
+    # hidden by the atom.
     along = x * ax + y * ay
     across = np.maximum(ax * ax + ay * ay, 1e-6)
     b = az * along
     c = x * x + y * y - along * along - STICK_RADIUS**2
     root = b * b - across * c
     z = (b + np.sqrt(np.maximum(root, 0))) / across
-    reach = along + az * z
-    seen = (root > 0) & (reach >= 0) & (reach <= length[owner])
+    reach = along + az * z  # of the point, along the axis
+    seen = (root > 0) & (reach >= 0) & (reach <= length[owner])  # between the two ends
     owner, z = owner[seen], z[seen]
     axis = np.stack([ax, ay, az])[:, seen]
     normal = (np.stack([x[seen], y[seen], z]) - reach[seen] * axis) / STICK_RADIUS
     color = (0.93 * jmol_colors[numbers[begin]]).astype(np.float32).T[:, owner]
-    return _Fragments(pixel[seen], start[owner, 2] + z, normal, color)
+    return _Samples(pixel[seen], start[owner, 2] + z, normal, color)
 
 
-def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
-    """The nearest fragment of each pixel, lit, outlined and averaged down to the picture."""
+def _shade(samples: _Samples, shape: tuple[int, int]) -> np.ndarray:
+    """Return the picture: the nearest sample of each pixel, lit, outlined and averaged.
+
+    Args:
+        samples: of all shapes.
+        shape: height and width of the supersampled picture.
+
+    Returns:
+        ``(height / 2, width / 2, 3)`` uint8.
+    """
+    # The z-buffer: the largest depth of each pixel, and the samples that have it.
     nearest = np.full(shape[0] * shape[1], -FAR, np.float32)
-    np.maximum.at(nearest, fragments.pixel, fragments.depth)
-    seen = fragments.depth >= nearest[fragments.pixel]
-    pixel, depth = fragments.pixel[seen], fragments.depth[seen]
-    normal = fragments.normal[:, seen]
+    np.maximum.at(nearest, samples.pixel, samples.depth)
+    seen = samples.depth >= nearest[samples.pixel]
+    pixel, depth = samples.pixel[seen], samples.depth[seen]
+    normal = samples.normal[:, seen]
+    # Blinn-Phong shading: diffuse light by the angle to the light, a highlight by that to the
+    # halfway vector to the power of 32, a darker rim; far samples fade to white.
     diffuse = np.maximum(LIGHT @ normal, 0)
     shine = np.maximum(HALFWAY @ normal, 0)
     for _ in range(5):
         shine *= shine
     rim = 1 - 0.45 * np.square(1 - normal[2])
-    lit = fragments.color[:, seen] * ((0.52 + 0.5 * diffuse) * rim) + 0.35 * shine
+    lit = samples.color[:, seen] * ((0.52 + 0.5 * diffuse) * rim) + 0.35 * shine
     front, back = depth.max(initial=-FAR), depth.min(initial=FAR)
     fog = 0.3 * (front - depth) / max(front - back, 4.0)
     lit = np.minimum(lit, 1) * (1 - fog) + fog
@@ -212,7 +247,7 @@ def _shade(fragments: _Fragments, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _outline(depth: np.ndarray) -> np.ndarray:
-    """``(height, width)`` bool: pixels of a nearer thing beside one that lies well behind it."""
+    """Return ``(height, width)`` bool: pixels next to one that is much farther away."""
     edge = np.zeros(depth.shape, dtype=bool)
     down, right = depth[1:] - depth[:-1], depth[:, 1:] - depth[:, :-1]
     edge[1:] |= down > OUTLINE_STEP
@@ -232,11 +267,14 @@ def draw_grid(
     """Write a PNG with a picture of every molecule of a batch, with the bonds perceived.
 
     Args:
-        molecules: what to draw, in this order; none gives a picture that says so.
-        path: of the PNG.
-        captions: one per molecule, maybe of several lines.
+        molecules: the molecules, in this order; none gives a picture that says so.
+        path: the PNG.
+        captions: one per molecule, of one or more lines.
         n_columns: pictures in a row.
-        title: written above them, maybe of several lines; long ones are broken.
+        title: the title, of one or more lines; long ones are wrapped.
+
+    Example:
+        >>> draw_grid(molecules, "molecules.png", captions=["CO", "O"])  # doctest: +SKIP
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

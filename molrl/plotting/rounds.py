@@ -1,4 +1,4 @@
-"""Rounds of learning as a picture."""
+"""Pictures of rounds of active learning."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ def plot_rounds(rows: Sequence[Mapping[str, float | int | None]], path: Path | s
     """Write a PNG of the errors of adversarial placements against the round.
 
     Args:
-        rows: of ``metrics.csv``, one a round.
-        path: of the PNG.
+        rows: rows of ``metrics.csv``, one per round.
+        path: the PNG.
     """
     figure = blank_figure(8.4, 3.6)
     for ax, (name, label) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):

@@ -1,1 +1,1 @@
-"""Run folders: configs, checkpoints, logs and progress; knows no chemistry."""
+"""Run folders: configs, checkpoints, logs and progress; independent of chemistry."""

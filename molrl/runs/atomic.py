@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 import os
 import re
@@ -6,14 +6,21 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # names of what a kill leaves half written
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # names of files that a kill left incomplete
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, sync it, and put it in its place.
+    """Fill a temporary file in the same folder, sync it, and rename it to ``path``.
 
-    A crash leaves the old file or the new one, never half of one. Who may read it is the umask's to
-    say, as for any new file.
+    A crash leaves the old file or the new one, never a part of it. The permissions follow the
+    umask, as for any new file.
+
+    Args:
+        path: the file to write; missing parent folders are created.
+        write: called with the path of the temporary file, which it fills.
+
+    Raises:
+        OSError: if the file cannot be written; the old one is unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,15 +35,24 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file whole or not at all, the same bytes on every system."""
+    """Write a text file atomically, with the same bytes on every operating system.
+
+    Args:
+        path: the file to write.
+        text: its content, written as UTF-8 with line breaks unchanged.
+    """
     write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
 def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, outlast a loss of power."""
+    """Flush a file, or the entries of a folder, to the disk, so that a power failure keeps them.
+
+    Args:
+        path: a file or a folder.
+    """
     folder = path.is_dir()
     if folder and os.name == "nt":
-        return  # Windows opens no folders; its file system keeps a journal of the names itself
+        return  # Windows cannot open a folder; NTFS journals its entries
     handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
         os.fsync(handle)

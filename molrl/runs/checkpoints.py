@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash at any moment and are refused if a bit of them is wrong."""
+"""Checkpoints that survive a crash at any time and are refused if a single bit is wrong."""
 
 import json
 import re
@@ -29,12 +29,12 @@ _NAME = re.compile(r"step-(\d{12})")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A moment of a training.
+    """State of a run after one of its steps.
 
     Attributes:
-        step: how many steps were done.
-        tensors: name to tensor, on the CPU.
-        state: everything else, as JSON holds it.
+        step: number of steps done.
+        tensors: tensors by name, on the CPU.
+        state: everything else, as plain JSON data.
     """
 
     step: int
@@ -43,15 +43,20 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of a run: one folder each, the last few kept.
+    """The checkpoints of a run: one folder each, of which the latest are kept.
 
-    A checkpoint is ``tensors.safetensors``, ``state.json`` and ``manifest.json`` with the sums of
-    both. It is written under a temporary name, synced, and renamed, so that a crash leaves it
-    whole or not at all.
+    A checkpoint consists of ``tensors.safetensors``, ``state.json`` and ``manifest.json`` with the
+    SHA-256 sums of both. It is written under a temporary name, synced, and renamed, so that a
+    crash leaves a complete checkpoint or none.
 
     Args:
-        folder: where they stand.
+        folder: the folder that holds them; it need not exist.
         keep: how many are kept, at least 1.
+
+    Example:
+        >>> checkpoints = Checkpoints(Path("runs/a/checkpoints"))  # doctest: +SKIP
+        >>> checkpoints.load_latest(print).step  # doctest: +SKIP
+        30000
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:
@@ -59,31 +64,37 @@ class Checkpoints:
         self.keep = keep
 
     def steps(self) -> list[int]:
-        """The steps that have a checkpoint, ascending; whether sound is not looked at."""
+        """Return the steps that have a checkpoint, ascending, without validating them."""
         if not self.folder.is_dir():
             return []
         names = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
         return sorted(int(name[1]) for name in names if name)
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step stands."""
+        """Return the folder of the checkpoint of a step."""
         return self.folder / f"step-{step:012d}"
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, then drop what is older than the last few.
+        """Write a checkpoint, then delete the oldest beyond :attr:`keep`.
+
+        Args:
+            checkpoint: what to write; an existing checkpoint of the same step is replaced.
 
         Returns:
             The folder of the checkpoint.
+
+        Raises:
+            OSError: if it cannot be written; the checkpoints before it are unchanged.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._drop_unfinished()
+        self._delete_unfinished()
         unfinished = self.folder / f"{_TEMPORARY}{secrets.token_hex(4)}"
         try:
             unfinished.mkdir()
             _write(unfinished, checkpoint)
-            self._put_in_place(unfinished, self.path(checkpoint.step))
+            self._rename(unfinished, self.path(checkpoint.step))
         finally:
-            self._drop_unfinished()
+            self._delete_unfinished()
         for step in self.steps()[: -self.keep]:
             shutil.rmtree(self.path(step))
         return self.path(checkpoint.step)
@@ -91,8 +102,14 @@ class Checkpoints:
     def load(self, step: int) -> Checkpoint:
         """Read the checkpoint of a step.
 
+        Args:
+            step: number of steps done.
+
+        Returns:
+            The checkpoint, its tensors on the CPU.
+
         Raises:
-            InputError: if it is missing or damaged; it is named.
+            InputError: if a file of it is missing or corrupted; the message names it.
         """
         path = self.path(step)
         manifest = read_json(path / "manifest.json")
@@ -102,7 +119,9 @@ class Checkpoints:
             or (manifest["format"], manifest["step"]) != (FORMAT, step)
             or not isinstance(sums, dict)
         ):
-            raise InputError(f"{path / 'manifest.json'} is no manifest of step {step} ({FORMAT})")
+            raise InputError(
+                f"{path / 'manifest.json'} is not the manifest of step {step} ({FORMAT})"
+            )
         state = read_checked(path / "state.json", sums.get("state.json"))
         return Checkpoint(
             step=step,
@@ -111,34 +130,34 @@ class Checkpoints:
         )
 
     def load_latest(self, report: Callable[[str], object]) -> Checkpoint | None:
-        """Read the latest checkpoint that is sound.
+        """Read the latest valid checkpoint.
 
         Args:
-            report: is told, in one line each, of a checkpoint that is damaged and left out.
+            report: called with one line about each corrupted checkpoint that is skipped.
 
         Returns:
-            The checkpoint, or None where none was ever written.
+            The checkpoint, or None if the run has no checkpoints.
 
         Raises:
-            InputError: if there are checkpoints and none is sound.
+            InputError: if there are checkpoints and none is valid.
         """
         steps = self.steps()
         for step in reversed(steps):
             try:
                 return self.load(step)
             except InputError as error:
-                report(f"{error}; going back to the checkpoint before it")
+                report(f"{error}; the checkpoint before it is used")
         if steps:
-            raise InputError(f"{self.folder} holds no sound checkpoint; start the run anew")
+            raise InputError(f"{self.folder} holds no valid checkpoint; start a new run")
         return None
 
-    def _put_in_place(self, unfinished: Path, path: Path) -> None:
-        if path.exists():  # one that was refused as damaged, and its step has come again
+    def _rename(self, unfinished: Path, path: Path) -> None:
+        if path.exists():  # a corrupted one, and the resumed run has reached its step again
             path.rename(self.folder / f"{_TEMPORARY}{path.name}")
         unfinished.rename(path)
         sync(self.folder)
 
-    def _drop_unfinished(self) -> None:
+    def _delete_unfinished(self) -> None:
         for path in self.folder.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(path)
 

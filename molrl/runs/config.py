@@ -1,4 +1,4 @@
-"""Configs: read from YAML, overridden from the command line, checked by a pydantic schema."""
+"""Configs: read from YAML, overridden from the command line, validated by a pydantic schema."""
 
 import json
 import os
@@ -14,7 +14,14 @@ from molrl.validation import one_line
 
 
 class Config(BaseModel):
-    """The base of every config: no unknown key, no silent conversion, no NaN, no change."""
+    """Base class of every config: strict, immutable, without unknown keys or NaN.
+
+    Example:
+        >>> class Settings(Config):
+        ...     seed: int = 0
+        >>> parse_config({"seed": 3}, Settings, where="settings")
+        Settings(seed=3)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -23,12 +30,15 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT]) -> ConfigT:
-    """Read a YAML config, override it, and check it.
+    """Read a YAML config, apply overrides, and validate it.
 
     Args:
         path: a YAML file that holds a mapping.
         overrides: ``key.sub=value`` each, the value in YAML.
-        schema: what the config must be.
+        schema: the class of the config.
+
+    Returns:
+        The config, with the defaults filled in.
 
     Raises:
         InputError: one line that names the file, the dotted key, what is wrong and what would be
@@ -40,38 +50,50 @@ def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT
     return parse_config(data, schema, where=str(path))
 
 
+def config_from_overrides(overrides: Sequence[str], schema: type[ConfigT]) -> ConfigT:
+    """Return a config given by ``key.sub=value`` overrides alone; see :func:`load_config`."""
+    data: dict[str, Any] = {}
+    for override in overrides:
+        _override(data, override)
+    return parse_config(data, schema, where="command line")
+
+
 def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> ConfigT:
-    """Check plain data against a schema.
+    """Validate plain data against a schema.
 
     Args:
-        data: what YAML or JSON can hold.
-        schema: what the data must be.
-        where: what the data is called in error messages.
+        data: plain YAML or JSON data.
+        schema: the class of the config.
+        where: what error messages call the data.
+
+    Returns:
+        The config, with the defaults filled in.
 
     Raises:
-        InputError: if it is not; one line, as in :func:`load_config`.
+        InputError: if the data do not fit; one line, as in :func:`load_config`.
     """
     try:
-        # JSON, because its strict reading takes a list for a tuple and a string for a path.
+        # As JSON, because strict validation accepts a list for a tuple there, and a string for
+        # a path.
         return schema.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise InputError(f"{where}: {one_line(error, data, schema)}") from None
 
 
 def dump_config(config: Config) -> str:
-    """The resolved config as YAML, every default written out."""
+    """Return the resolved config as YAML, with all defaults written out."""
     return write_yaml(config.model_dump(mode="json"))
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     if not os.path.isfile(path):
-        raise InputError(f"{path} is no file; give the path of a YAML config")
+        raise InputError(f"{path} is not a file; give the path of a YAML config")
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path} is larger than the {MAX_BYTES} bytes a config may have")
+        raise InputError(f"{path} is larger than {MAX_BYTES} bytes, the limit for a config")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text file; give a YAML config") from None
+        raise InputError(f"{path} is not a text file; give a YAML config") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     data = read_yaml(text, str(path))
@@ -84,11 +106,13 @@ def _override(data: dict[str, Any], override: str) -> None:
     dotted, equals, text = override.partition("=")
     keys = dotted.strip().split(".")
     if not equals or not all(keys):
-        raise InputError(f"{override!r} is no override; write key.sub=value")
+        raise InputError(f"invalid override {override!r}; write key.sub=value")
     value = read_yaml(text, f"override {override!r}")
     section = data
     for i, key in enumerate(keys[:-1]):
         section = section.setdefault(key, {})
         if not isinstance(section, dict):
-            raise InputError(f"override {override!r}: {'.'.join(keys[: i + 1])} is no section")
+            raise InputError(
+                f"override {override!r}: {'.'.join(keys[: i + 1])} is not a section of keys"
+            )
     section[keys[-1]] = value

@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: where their tracebacks go."""
+"""Unexpected errors and the files that hold their tracebacks."""
 
 import tempfile
 import traceback
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class RunFailed(Exception):
-    """A run ended on an error that nobody foresaw, which is the cause of this one.
+    """A run that ended with an unexpected error, which is the ``__cause__`` of this one.
 
     Args:
         log: the file that holds the traceback.
@@ -21,8 +21,8 @@ def write_traceback(error: BaseException, log: Path | None = None) -> Path:
     """Write the traceback of an error to a file.
 
     Args:
-        error: what was raised.
-        log: where to; a temporary file if None, or if that cannot be written (a full disk).
+        error: the exception.
+        log: the file; a temporary file if None, or if that cannot be written (a full disk).
 
     Returns:
         The file that holds the traceback.

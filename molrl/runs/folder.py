@@ -1,4 +1,4 @@
-"""The folder of a run: what stands in it, how it is begun and how it is found again."""
+"""The folder of a run: its files, its creation, its lock and its error log."""
 
 import json
 import os
@@ -26,9 +26,7 @@ _PACKAGES = (
     *("molrl", "torch", "numpy", "gymnasium", "stable-baselines3", "mace-torch", "e3nn"),
     *("ase", "rdkit", "tblite", "safetensors", "pydantic"),
 )
-
-
-# Left by a kill before the run began, or by a process that was refused.
+# Left by a process that was killed before the run began, or that found the folder locked.
 _UNBEGUN = re.compile(r"versions\.json|\.(versions|config)\.|\.lock$")
 
 
@@ -41,15 +39,21 @@ class RunFolder:
     Attributes:
         path: the folder.
         config_file: the resolved config, YAML.
-        versions_file: which command began the run, with which versions, and where, JSON.
-        metrics_file: one row a report, CSV.
+        versions_file: the command that created the run, the package versions and the machine,
+            JSON.
+        metrics_file: one row per report, CSV.
         tensorboard: folder of the TensorBoard events.
-        summary_file: the closing table, JSON.
+        summary_file: the summary of the finished run, JSON.
         curve_file: the learning curve, PNG.
         picture_file: the best molecules, PNG.
-        molecules_file: the samples the closing table is about, extended XYZ.
-        sdf_file: the same samples, SDF.
+        molecules_file: the molecules that the summary is about, extended XYZ.
+        sdf_file: the same molecules, SDF.
         log_file: the traceback of a run that failed.
+
+    Example:
+        >>> folder = RunFolder.open("runs/quickstart")  # doctest: +SKIP
+        >>> folder.read_summary()["valid_fraction"]  # doctest: +SKIP
+        1.0
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -64,8 +68,8 @@ class RunFolder:
         self.molecules_file = self.path / "molecules.extxyz"
         self.sdf_file = self.path / "molecules.sdf"
         self.log_file = self.path / "error.log"
-        self._lock = FileLock(self.path / ".lock", thread_local=False)
-        self._at_work = False
+        self._file_lock = FileLock(self.path / ".lock", thread_local=False)
+        self._in_use = False
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -74,18 +78,21 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path | str, config: Config, command: str) -> "RunFolder":
-        """Begin a run: make the folder, write the resolved config and the versions.
+        """Create the folder of a new run, with the resolved config and the versions.
 
-        The folder is held until the work in it is over, that of :meth:`at_work` or :meth:`held`.
+        The folder is locked from here until the end of :meth:`lock` or :meth:`lock_and_log`.
 
         Args:
-            path: of the folder.
-            config: of the run.
-            command: the command of ``molrl`` that begins it.
+            path: the folder.
+            config: the config of the run.
+            command: the command of ``molrl`` that creates it.
+
+        Returns:
+            The locked folder.
 
         Raises:
-            InputError: if something stands there already, another process works there, or the
-                folder cannot be made.
+            InputError: if the folder is not empty, another process uses it, or it cannot be
+                created.
         """
         folder = cls(path)
         folder.ensure_new()
@@ -95,73 +102,76 @@ class RunFolder:
             raise _unwritable(folder.path, error) from None
         folder._acquire()
         try:
-            folder._begin({"command": command, **versions()}, config)
+            folder._write_config({"command": command, **versions()}, config)
         except BaseException:
-            folder._lock.release()
+            folder._file_lock.release()
             raise
         return folder
 
-    def _begin(self, origin: Mapping[str, Any], config: Config) -> None:
+    def _write_config(self, origin: Mapping[str, Any], config: Config) -> None:
         if not self._is_empty():  # another process was faster, and has finished
-            raise self._occupied()
+            raise self._not_empty()
         try:
             write_text(self.versions_file, json.dumps(origin, indent=2) + "\n")
-            write_text(self.config_file, dump_config(config))  # with it, the run has begun
+            write_text(self.config_file, dump_config(config))  # last: it is what makes it a run
         except OSError as error:
             raise _unwritable(self.path, error) from None
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """Find a run again.
+        """Return the folder of an existing run.
+
+        Args:
+            path: the folder.
 
         Raises:
-            InputError: if there is none.
+            InputError: if it is not the folder of a run.
         """
         folder = cls(path)
         if not folder.config_file.is_file():
-            raise InputError(f"{path} is no run folder: it holds no config.yaml")
+            raise InputError(f"{path} is not a run folder: it holds no config.yaml")
         return folder
 
     @property
     def command(self) -> str:
-        """The command of ``molrl`` that began the run.
+        """The command of ``molrl`` that created the run.
 
         Raises:
-            InputError: if ``versions.json`` is broken.
+            InputError: if ``versions.json`` is missing or corrupted.
         """
         return str(read_json(self.versions_file).get("command"))
 
     def ensure_new(self) -> None:
-        """Make sure that nothing would be overwritten.
+        """Check that a new run would overwrite nothing.
 
         Raises:
-            InputError: if the path is a file or a folder with something in it, for which a free
-                name is suggested, or another process works in it.
+            InputError: if the path is a file, another process uses the folder, or it is not empty;
+                the message suggests a free name.
         """
         nearest = next(p for p in (self.path, *self.path.parents) if os.path.exists(p))
         if not nearest.is_dir():
             raise InputError(f"run_dir {self.path}: {nearest} is a file; name another")
         if not self._is_empty():
-            if self.config_file.is_file() and os.path.exists(self._lock.lock_file):
-                self._acquire()  # says so if another process works in it
-                self._lock.release()
-            raise self._occupied()
+            if self.config_file.is_file() and os.path.exists(self._file_lock.lock_file):
+                self._acquire()  # raises if another process uses it
+                self._file_lock.release()
+            raise self._not_empty()
 
     def _is_empty(self) -> bool:
-        """Whether there is nothing that could be overwritten, or no folder."""
+        """Return whether the folder does not exist or holds nothing of a run."""
         if not os.path.isdir(self.path):
             return True
         return all(_UNBEGUN.match(p.name) for p in self.path.iterdir())
 
-    def _occupied(self) -> InputError:
-        anew = shlex.quote(f"run_dir={self._free_name()}")
+    def _not_empty(self) -> InputError:
+        free = shlex.quote(f"run_dir={self._free_name()}")
         return InputError(
-            f"run_dir {self.path} is not empty; go on with {self._resuming} or begin anew with "
-            f"{anew}"
+            f"run_dir {self.path} is not empty; resume it with {self._resume_command} or start a "
+            f"new run with {free}"
         )
 
     @property
-    def _resuming(self) -> str:
+    def _resume_command(self) -> str:
         return f"`{shlex.join(['molrl', 'resume', str(self.path)])}`"
 
     def _free_name(self) -> Path:
@@ -171,7 +181,11 @@ class RunFolder:
         return name
 
     def load_config(self, schema: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
-        """The config the run was begun with.
+        """Return the config of the run.
+
+        Args:
+            schema: the class of the config.
+            overrides: ``key.sub=value`` each.
 
         Raises:
             InputError: if it does not fit the schema.
@@ -179,76 +193,77 @@ class RunFolder:
         return load_config(self.config_file, overrides, schema)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write the closing table."""
+        """Write the summary, which marks the run as finished."""
         write_text(self.summary_file, json.dumps(dict(summary), indent=2) + "\n")
 
     def read_summary(self) -> dict[str, Any] | None:
-        """The closing table; None while the run is not finished.
+        """Return the summary, or None while the run is not finished.
 
         Raises:
-            InputError: if it is broken.
+            InputError: if the file is corrupted.
         """
         return read_json(self.summary_file) if self.summary_file.is_file() else None
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Work in the folder: alone, and with the traceback of what goes wrong in ``error.log``.
+    def lock_and_log(self) -> Iterator[None]:
+        """Lock the folder, and write the traceback of an unexpected error to ``error.log``.
 
-        Files that a killed process left half written are removed first.
+        Incomplete files of a killed process are deleted first.
 
         Raises:
-            InputError: if another process works in it.
-            RunFailed: in place of an error that nobody foresaw, from it. An
-                :class:`~molrl.errors.InputError` passes as it is.
-            Stopped: in place of another, saying how to go on.
+            InputError: if another process uses the folder; one raised inside is not changed.
+            RunFailed: in place of an unexpected error, from it.
+            Stopped: in place of another one, with the command that resumes the run.
         """
-        with self.held(), self._logging_failure():
+        with self.lock(), self._log_failure():
             for path in self.path.iterdir():
                 if TEMPORARY.fullmatch(path.name):
                     path.unlink()
             yield
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from working in the folder; held already, it stays so.
+    def lock(self) -> Iterator[None]:
+        """Lock the folder against other processes; it may be nested.
 
-        A run that goes on is held before its checkpoint is read, lest it go on from where another
-        process no longer is.
+        A resumed run is locked before its checkpoint is read, so that another process cannot move
+        on in between.
 
         Raises:
-            InputError: if another process holds it, or has finished it in the meantime.
+            InputError: if another process uses the folder, or has finished the run in the meantime.
         """
-        if self._at_work:
+        if self._in_use:
             yield
             return
-        if not self._lock.is_locked:  # the one that created it holds it since
+        if not self._file_lock.is_locked:  # it is where this process created the folder
             self._acquire()
         try:
             if self.summary_file.is_file():
                 raise InputError(f"another process has just finished {self.path}")
-            self._at_work = True
+            self._in_use = True
             yield
         finally:
-            self._at_work = False
-            self._lock.release()
+            self._in_use = False
+            self._file_lock.release()
 
     def _acquire(self) -> None:
         try:
-            self._lock.acquire(timeout=0)
+            self._file_lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(f"another process works in {self.path}; wait for it") from None
+            raise InputError(
+                f"another process uses {self.path}; wait until it has finished"
+            ) from None
         except OSError as error:
             raise _unwritable(self.path, error) from None
 
     @contextmanager
-    def _logging_failure(self) -> Iterator[None]:
+    def _log_failure(self) -> Iterator[None]:
         try:
             yield
         except InputError:
             raise
         except Stopped as stopped:
-            how = f"go on with {self._resuming}"
-            raise Stopped(stopped.number, "; ".join(filter(None, [stopped.said, how]))) from None
+            how = f"resume with {self._resume_command}"
+            raise Stopped(stopped.number, "; ".join(filter(None, [stopped.detail, how]))) from None
         except Exception as error:
             raise RunFailed(write_traceback(error, self.log_file)) from error
 
@@ -258,7 +273,12 @@ def _unwritable(path: Path, error: Exception) -> InputError:
 
 
 def versions() -> dict[str, Any]:
-    """What runs, and where: versions of Python and packages, commit, processor, cores, GPU."""
+    """Return the versions of Python and the packages, the commit, and the machine.
+
+    Returns:
+        Plain data: ``python``, one key per package (None if it is not installed), ``commit`` and
+        ``machine`` (``system``, ``cpu``, ``cores``, ``gpu``).
+    """
     import torch
 
     return {
@@ -282,7 +302,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that molrl runs from, ``+`` if it was changed; None if none."""
+    """Return the commit of the checkout, with ``+`` if it was modified; None without a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

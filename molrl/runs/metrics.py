@@ -1,4 +1,4 @@
-"""What a run reports on its way: rows in a CSV file and TensorBoard events."""
+"""Metrics of a run: rows in a CSV file and TensorBoard events."""
 
 import csv
 import errno
@@ -19,16 +19,20 @@ STEPS = "steps"
 
 
 class MetricsLog:
-    """Rows of figures, appended whole and at once to a CSV file, and sent to TensorBoard.
+    """Rows of metrics, each appended at once to a CSV file and sent to TensorBoard.
 
-    The first row fixes the columns. A log that is opened again loses what is later than
-    ``steps``, and a row that a crash cut short, so that a resumed run writes what an unbroken one
+    The first row fixes the columns. When a log is opened again, rows later than ``steps`` and a
+    row cut short by a crash are dropped, so that a resumed run writes what an uninterrupted one
     would have written.
 
     Args:
-        csv_file: where the rows go.
+        csv_file: the file of the rows.
         tensorboard: folder of the TensorBoard events; none are written if None.
-        steps: the steps after which the run goes on.
+        steps: number of steps done before.
+
+    Example:
+        >>> with MetricsLog(Path("metrics.csv")) as log:  # doctest: +SKIP
+        ...     log.append({"steps": 256, "return_fraction": 0.5})
     """
 
     def __init__(self, csv_file: Path, tensorboard: Path | None = None, steps: int = 0) -> None:
@@ -45,8 +49,8 @@ class MetricsLog:
         """Add a row.
 
         Args:
-            row: name to figure, ``steps`` among them; the same names in every row. None leaves
-                the field empty.
+            row: metrics by name, including ``steps``; the same names in every row. None leaves the
+                field empty.
 
         Raises:
             ValueError: if the names differ from those of the first row.
@@ -71,11 +75,11 @@ class MetricsLog:
         self.close()
 
     def _write(self, line: str) -> None:
-        binary = getattr(os, "O_BINARY", 0)  # of Windows, which else ends lines in its own way
+        binary = getattr(os, "O_BINARY", 0)  # Windows would change the line breaks
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | binary)
         try:
             data = line.encode()
-            written = os.write(handle, data)  # in one call, so that a kill cannot cut it
+            written = os.write(handle, data)  # one call, so that a kill cannot cut the row
             os.fsync(handle)
             if written < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
@@ -96,10 +100,16 @@ class MetricsLog:
 
 
 def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:
-    """The whole rows of a metrics file, in order; none if there is no such file.
+    """Read the complete rows of a metrics file.
+
+    Args:
+        csv_file: the file.
+
+    Returns:
+        The rows in order; none if the file does not exist.
 
     Raises:
-        InputError: if the file is broken otherwise than by the loss of its end.
+        InputError: if the file is corrupted anywhere but at its end.
     """
     if not csv_file.is_file():
         return []
@@ -107,14 +117,14 @@ def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:
     try:
         header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
     except csv.Error as error:
-        raise InputError(f"{csv_file} is broken: {error}") from None
+        raise InputError(f"{csv_file} is corrupted: {error}") from None
     rows: list[dict[str, Figure]] = []
     for number, fields in enumerate(lines, start=2):
         try:
             rows.append(dict(zip(header, map(_number, fields), strict=True)))
             assert rows[-1][STEPS] is not None
         except (ValueError, KeyError, AssertionError):
-            raise InputError(f"{csv_file} line {number} is no row of figures") from None
+            raise InputError(f"{csv_file} line {number} is not a row of metrics") from None
     return rows
 
 

@@ -1,4 +1,4 @@
-"""How far a run has come: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, a line from time to time elsewhere."""
 
 import sys
 import time
@@ -12,20 +12,20 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress(Protocol):
-    """Whoever is told how far a run has come."""
+    """A display of the progress of a run."""
 
     def update(self, done: int, **figures: float | str | None) -> None:
-        """Tell it.
+        """Show the progress.
 
         Args:
-            done: how many of all the steps are done.
-            figures: what to show beside it; None is shown as ``-``.
+            done: number of steps done.
+            figures: metrics to show next to it; None is shown as ``-``.
         """
         ...
 
 
-def tell(line: str) -> None:
-    """Tell whoever looks on something that does not end the run, on standard error."""
+def log_message(line: str) -> None:
+    """Print a line about something that does not end the run to standard error."""
     print(f"molrl: {line}", file=sys.stderr, flush=True)
 
 
@@ -33,17 +33,24 @@ def tell(line: str) -> None:
 def progress(
     total: int, description: str, done: int = 0, stream: TextIO | None = None
 ) -> Iterator[Progress]:
-    """Show how far a run has come, what it reports, and the time left.
+    """Show the progress of a run, its metrics, and the time left.
 
     Args:
-        total: how many steps there are.
-        description: what is done.
-        done: how many were done before.
-        stream: a terminal gets a bar, anything else one line every 30 s; standard error if None.
+        total: number of steps.
+        description: what the run does.
+        done: number of steps done before.
+        stream: a terminal shows a bar, anything else one line every 30 s; standard error if None.
+
+    Yields:
+        The display to update.
+
+    Example:
+        >>> with progress(100, "train") as bar:  # doctest: +SKIP
+        ...     bar.update(50, return_fraction=0.8)
     """
     stream = stream or sys.stderr
     if stream.isatty():
-        bar: tqdm[NoReturn]  # it is told of steps, and iterates over nothing
+        bar: tqdm[NoReturn]  # it is updated by hand, and iterates over nothing
         with tqdm(total=total, initial=done, desc=description, file=stream) as bar:
             yield _Bar(bar)
     else:
@@ -52,13 +59,13 @@ def progress(
 
 @contextmanager
 def phases() -> Iterator[Callable[[str, int, int], None]]:
-    """Show work in phases, one after the other, a bar for each.
+    """Show the progress of work in consecutive phases, a bar for each.
 
     Yields:
-        What to call with what is being done, how much of it is done, and how much there is.
+        A function to call with the name of the phase, the steps done, and their number.
     """
     with ExitStack() as stack:
-        bar: dict[str, Progress] = {}  # that of the present phase, by its name
+        bar: dict[str, Progress] = {}  # that of the current phase, by its name
 
         def report(what: str, done: int, total: int) -> None:
             if what not in bar:
@@ -85,13 +92,13 @@ class _Lines:
         self._description = description
         self._first = done
         self._stream = stream
-        self._began = self._said = time.monotonic()
+        self._began = self._printed = time.monotonic()
 
     def update(self, done: int, **figures: float | str | None) -> None:
         now = time.monotonic()
-        if now - self._said < SECONDS_BETWEEN_LINES:
+        if now - self._printed < SECONDS_BETWEEN_LINES:
             return
-        self._said = now
+        self._printed = now
         left = (now - self._began) / max(done - self._first, 1) * (self._total - done)
         shown = f", {_shown(figures)}" if figures else ""
         print(

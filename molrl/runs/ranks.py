@@ -1,7 +1,7 @@
-"""The processes that do one training together, each with its own share of the work.
+"""Ranks: the processes that share one training.
 
 They are started by ``torchrun``, or by anything that sets ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``,
-``MASTER_ADDR`` and ``MASTER_PORT``. A process by itself is the one rank of one.
+``MASTER_ADDR`` and ``MASTER_PORT``. A single process is rank 0 of 1.
 """
 
 import os
@@ -16,17 +16,17 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """This process among those that do the same training.
+    """This process among those that share a training.
 
-    Every method but :attr:`first` must be called by all ranks, in the same order.
+    Every method must be called by all ranks, in the same order.
 
     Args:
-        rank: which one this is, from 0.
-        size: how many there are.
+        rank: index of this process, from 0.
+        size: number of processes.
 
     Attributes:
-        rank: the same.
-        size: the same.
+        rank: as given.
+        size: as given.
     """
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
@@ -34,19 +34,19 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one rank that writes and prints."""
+        """Whether this is the rank that writes and prints."""
         return self.rank == 0
 
     def gather(self, value: T) -> list[T]:
-        """What each rank gives, by rank; any Python object."""
+        """Return the values of all ranks, by rank; any picklable object."""
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
         distributed.all_gather_object(values, value)
-        return values  # type: ignore[return-value]  # all were filled in
+        return values  # type: ignore[return-value]  # all_gather_object fills in all of them
 
     def all_reduce_max(self, value: int) -> int:
-        """The largest of what the ranks give."""
+        """Return the largest value of all ranks."""
         if self.size == 1:
             return value
         tensor = torch.tensor([value])
@@ -54,7 +54,7 @@ class Ranks:
         return int(tensor)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Put the mean over the ranks into each tensor, in one exchange."""
+        """Replace each tensor by its mean over the ranks, in one all-reduce."""
         if self.size == 1:
             return
         flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
@@ -65,7 +65,7 @@ class Ranks:
             tensor.detach().copy_(part.view_as(tensor))
 
     def average_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Put the mean of the gradient over the ranks into each ``grad``; none counts as 0."""
+        """Replace each ``grad`` by its mean over the ranks; a missing one counts as 0."""
         if self.size == 1:
             return
         for parameter in parameters:
@@ -74,7 +74,7 @@ class Ranks:
         self.average([p.grad for p in parameters if p.grad is not None])
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Put what the first rank has into each tensor."""
+        """Replace each tensor by that of rank 0."""
         if self.size > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor.detach(), src=0)
@@ -82,7 +82,11 @@ class Ranks:
 
 @contextmanager
 def process_group() -> Iterator[Ranks]:
-    """Meet the other ranks, if there are any, and part from them when the work is done."""
+    """Join the process group of the other ranks, if there are any, and leave it at the end.
+
+    Yields:
+        This process among the ranks.
+    """
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         yield Ranks()
@@ -93,4 +97,4 @@ def process_group() -> Iterator[Ranks]:
     backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
     distributed.init_process_group(backend)
     yield Ranks(distributed.get_rank(), size)
-    distributed.destroy_process_group()  # not after an error: the others may wait for this one
+    distributed.destroy_process_group()  # not after an error: others might wait for this one

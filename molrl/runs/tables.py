@@ -4,13 +4,21 @@ from collections.abc import Mapping, Sequence
 
 
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows as a Markdown table; floats to three digits, or whole from 100 to a million.
+    """Return rows as a Markdown table.
 
     Args:
-        rows: one mapping a line, all with the keys of the first, which are the headings.
+        rows: one mapping per line, all with the keys of the first, which are the headings. Floats
+            are written with three digits, those from 100 to a million as whole numbers, None as
+            ``-``.
 
     Returns:
-        The lines, without a line break at the end; nothing for no rows.
+        The lines, without a line break at the end; an empty string for no rows.
+
+    Example:
+        >>> print(markdown_table([{"kind": "relaxed", "error": 0.01234}]))
+        | kind | error |
+        | --- | --- |
+        | relaxed | 0.0123 |
     """
     if not rows:
         return ""

@@ -1,7 +1,7 @@
-"""YAML as configs use it: the YAML 1.2 reading of plain values, and nothing else that YAML can do.
+"""The subset of YAML that configs use, with plain values read as in YAML 1.2.
 
 PyYAML reads YAML 1.1, where ``NO`` is false, ``1e-3`` a string, ``010`` eight and ``1:30`` ninety.
-A formula may be ``NO`` and a learning rate ``1e-3``, so plain values are read as YAML 1.2 has them.
+A formula may be ``NO`` and a learning rate ``1e-3``, so plain values are read as in YAML 1.2.
 Tags, aliases (and with them alias bombs), duplicate keys and deep nesting are refused.
 """
 
@@ -59,15 +59,13 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"a key must be a word, not {key!r}", key_node.start_mark
                 )
             if key in out:
-                raise ConstructorError(
-                    None, None, f"the key {key!r} is there twice", key_node.start_mark
-                )
+                raise ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             out[key] = self.construct_object(value_node, deep=True)
         return out
 
     def integer(self, node: ScalarNode) -> int:
         if len(node.value) > 40:
-            raise ConstructorError(None, None, "a number of over 40 digits", node.start_mark)
+            raise ConstructorError(None, None, "a number of more than 40 digits", node.start_mark)
         return int(node.value)
 
     def refuse(self, node: Node) -> None:
@@ -101,22 +99,25 @@ def read_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the text
 
     Args:
         text: the YAML.
-        where: what the text is called in error messages.
+        where: what error messages call the text.
+
+    Returns:
+        Plain data.
 
     Raises:
-        InputError: if it is no YAML, too long, nested too deep, or uses what is refused here.
+        InputError: if it is not valid YAML, too long, nested too deep, or outside of the subset.
     """
     if len(text) > MAX_BYTES:
-        raise InputError(f"{where} is longer than the {MAX_BYTES} characters a config may have")
+        raise InputError(f"{where} is longer than {MAX_BYTES} characters, the limit for a config")
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{where}{line}: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{where} is no YAML: {error}") from None
+        raise InputError(f"{where} is not valid YAML: {error}") from None
 
 
 def write_yaml(data: Any) -> str:  # noqa: ANN401 - any plain data
-    """Plain data as YAML that :func:`read_yaml` reads back to the same."""
+    """Return plain data as YAML that :func:`read_yaml` reads back unchanged."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False)

@@ -3,13 +3,18 @@
 import json
 import shutil
 import signal
+from pathlib import Path
 
+import numpy as np
 import pytest
+from ase.io import write
+from tblite.ase import TBLite
 
+from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.cli.main import main
 from molrl.energy import load_energy
 from molrl.fitting.accuracy import errors_of
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data import Dataset, load_data
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import sha256
@@ -17,8 +22,8 @@ from molrl.runs.weights import sha256
 DATA = """
 output: data.npz
 max_heavy: 3
-counts: {relaxed: 20, distorted: 40, twisted: 5, half_built: 30, placed: 20, clash: 10, frag: 10,
-         pair: 30, walk: 10, settled: 5}
+counts: {relaxed: 20, distorted: 40, twisted: 5, half_built: 30, placed: 20, clash: 10,
+         fragments: 10, pair: 30, random_walks: 10, partially_relaxed: 5}
 """
 FIT = """
 data: [data.npz]
@@ -45,12 +50,12 @@ def fits(tmp_path_factory):
     return folder
 
 
-def test_the_data_are_of_every_kind(fits):
+def test_data_are_of_every_kind(fits):
     data = Dataset.load(fits / "data.npz")
     assert set(data.kinds) >= {"relaxed", "distorted", "half-built", "placed", "clash", "pair"}
 
 
-def test_the_fit_is_a_run_with_a_row_a_checkpoint(fits):
+def test_fit_writes_a_row_a_checkpoint(fits):
     rows = read_metrics(fits / "whole" / "metrics.csv")
     assert [row["steps"] for row in rows] == [20, 40]
     names = {path.name for path in (fits / "whole").iterdir()}
@@ -59,7 +64,7 @@ def test_the_fit_is_a_run_with_a_row_a_checkpoint(fits):
     assert load_energy(f"mace:{weights}").elements == (1, 6, 7, 8, 9, 16)
 
 
-def test_the_fit_ends_with_a_card_of_what_it_is(fits):
+def test_fit_writes_a_card(fits):
     run = fits / "whole"
     card = json.loads((run / "card.json").read_text())
     model = load_energy(f"mace:{run / 'mace.json'}")
@@ -84,7 +89,7 @@ def test_the_fit_ends_with_a_card_of_what_it_is(fits):
 
 
 @pytest.mark.bitwise
-def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
+def test_fit_resumes_bit_for_bit(fits, tmp_path):
     run = tmp_path / "moved"
     shutil.copytree(fits / "whole", run)
     (run / "summary.json").unlink()
@@ -100,7 +105,7 @@ def test_a_fit_that_broke_off_is_resumed_as_if_it_had_not(fits, tmp_path):
 
 
 @pytest.mark.bitwise
-def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, run_signalled):
+def test_fit_stopped_by_a_signal_saves_and_resumes(fits, tmp_path, run_signalled):
     run = tmp_path / "run"
     fit = ["energy", "fit", fits / "fit.yaml", f"data=[{fits / 'data.npz'}]", f"run_dir={run}"]
     code, said = run_signalled(signal.SIGTERM, 27, *fit)
@@ -112,6 +117,78 @@ def test_a_fit_asked_to_stop_saves_and_goes_on_as_if_it_had_not(fits, tmp_path, 
         assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()
 
 
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Forty distorted geometries of eight molecules by GFN1-xTB, one in five of the valid split."""
+    shipped = shipped_molecules()
+    small = shipped[(shipped.molecules.n_atoms >= 4) & (shipped.molecules.n_atoms <= 7)]
+    rng = np.random.default_rng(0)
+    images = []
+    for atoms in small[:: len(small) // 8][:8].molecules.to_ase():
+        for i in range(5):
+            image = atoms.copy()
+            image.rattle(0.04, rng=rng)
+            image.calc = TBLite(method="GFN1-xTB", verbosity=0)
+            image.get_forces()
+            image.info["split"] = "valid" if i == 4 else "train"
+            images.append(image)
+    path = tmp_path_factory.mktemp("labelled") / "mine.extxyz"
+    write(path, images)
+    return path
+
+
+def test_fit_fine_tunes_a_shipped_model_from_the_command_line_alone(labelled, here, capsys):
+    fit = ["energy", "fit", f"data={labelled}", "start=mace", "batch_size=8", "warmup=10"]
+    assert main([*fit, "run_dir=before", "steps=1", "learning_rate=1e-12"]) == 0
+    settings = ["steps=60", "learning_rate=0.003", "ema=0.9", "checkpoint_every=30"]
+    assert main([*fit, "run_dir=after", *settings]) == 0
+    assert "H, C, N, O, F, S: least squares over 8 compositions" in capsys.readouterr().err
+    before, after = (
+        json.loads(Path(run, "summary.json").read_text()) for run in ("before", "after")
+    )
+    assert after["valid_force_mae"] < 0.7 * before["valid_force_mae"]
+    assert after["valid_energy_mae"] < 0.5 * before["valid_energy_mae"]
+    data = load_data(labelled)
+    model = load_energy("mace:after/mace.json")
+    errors = errors_of(model, data[data.split == data.splits.index("valid")])
+    assert float(errors.force.mean()) == pytest.approx(after["valid_force_mae"], rel=1e-3)
+    (file,) = json.loads(Path("after/card.json").read_text())["files"]
+    assert file["structures"] == len(data) == 40
+    Path("after/summary.json").unlink()
+    shutil.rmtree(Checkpoints(Path("after/checkpoints")).path(60))
+    assert main(["resume", "after"]) == 0
+    resumed = json.loads(Path("after/summary.json").read_text())
+    assert resumed["valid_force_mae"] == pytest.approx(after["valid_force_mae"], rel=1e-3)
+
+
+def test_fit_takes_labelled_data_in_place_of_those_of_a_config(labelled, here):
+    config = Path(__file__).parents[2] / "experiments" / "energy" / "finetune.yaml"
+    assert main(["energy", "fit", str(config), f"data={labelled}", "run_dir=run", "steps=2"]) == 0
+    assert load_energy("mace:run/mace.json").elements == load_energy("mace").elements
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "atomic_energies={H: -13.6, C: -1029.0, O: -2041.0}",
+            "of another level of theory",
+        ),
+        ("atomic_energies={Hydrogen: -13.6}", "'Hydrogen' is not the symbol of an element"),
+        ("energy_key=dft", "has no energy_key 'dft'"),
+        ("reference=gfn3", "did you mean 'gfn2'"),
+        ("data=[]", "name one file"),
+        ("datum=1", "datum"),
+    ],
+)
+def test_fit_refuses_bad_labelled_data_before_it_writes(labelled, here, capsys, setting, message):
+    code = main(["energy", "fit", f"data={labelled}", "start=mace", "run_dir=run", setting])
+    assert code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert message in said[-1]
+    assert list(here.iterdir()) == []
+
+
 def errors(arguments, capsys):
     """The errors that ``molrl energy evaluate`` prints, by name."""
     capsys.readouterr()
@@ -120,7 +197,7 @@ def errors(arguments, capsys):
     return {name.strip(): float(value) for name, value in rows if "error" in name}
 
 
-def test_errors_of_a_model_against_itself_are_none_and_of_another_are_some(fits, capsys):
+def test_evaluate_finds_no_errors_against_the_model_itself(fits, capsys):
     water = str(fits / "water.xyz")
     none = errors([water, "--model", "gfn2"], capsys)
     assert list(none.values()) == pytest.approx([0.0] * 5, abs=1e-4)  # two SCFs

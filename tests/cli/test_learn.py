@@ -16,10 +16,10 @@ run_dir: run
 data: [data.npz]
 rounds: 1
 labels: 10
-shares: {hyperactive: 1, placements: 1, gradient: 0, episodes: 0, visits: 1}
+shares: {hyperactive: 1, placements: 1, gradient: 0, episodes: 0, generated: 1}
 bags: [CH2O]
-visitors: [random]
-visitor_bags: [CH2O]
+generators: [random]
+generator_bags: [CH2O]
 guards: [0.65]
 placements: 4
 dynamics: {steps: 2}
@@ -37,8 +37,8 @@ def config(here):
 @pytest.fixture
 def data(here):
     counts = KindCounts(
-        relaxed=60, distorted=0, twisted=0, half_built=60, placed=0, clash=0, frag=0, pair=0,
-        walk=60, settled=0,
+        relaxed=60, distorted=0, twisted=0, half_built=60, placed=0, clash=0, fragments=0,
+        pair=0, random_walks=60, partially_relaxed=0,
     )  # fmt: skip
     settings = DataConfig(
         output="", elements=("C", "N", "O"), max_heavy=3, bags=("CH2O",), counts=counts
@@ -70,10 +70,10 @@ def test_a_run_learns_is_drawn_and_goes_on_where_it_was_left(config, data, here,
     [
         (["rounds=0"], "rounds must be greater than or equal to 1"),
         (["lables=5"], "lables is no key; did you mean 'labels'?"),
-        (["shares.visits=0"], "shares.visits must be above 0 if and only if visitors"),
+        (["shares.generated=0"], "shares.generated must be above 0 if and only if generators"),
         (["bags=[methane]"], "'methane' is no formula"),
-        (["visitors=[randm]"], "no generator is called 'randm'; did you mean 'random'?"),
-        (["visitor_bags=[H2]"], "no heavy atom"),
+        (["generators=[randm]"], "no generator is called 'randm'; did you mean 'random'?"),
+        (["generator_bags=[H2]"], "no heavy atom"),
         (["start=absent.json"], "absent.json"),
         ([], "dataset data.npz does not exist"),
     ],

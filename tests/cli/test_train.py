@@ -14,8 +14,8 @@ from rdkit import Chem
 
 from molrl.agents.generator import AgentGenerator
 from molrl.cli.main import main
-from molrl.energy.networks import WEIGHTS
 from molrl.energy.networks.energy import SHIPPED
+from molrl.energy.networks.potential import MACE_KIND
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import load_weights, save_weights
@@ -152,9 +152,9 @@ def test_a_run_generates_molecules_and_the_judge_reads_them(runs, tmp_path, caps
 
 
 def test_an_agent_trained_against_weights_of_ones_own_finds_them_again(runs, tmp_path):
-    tensors, header = load_weights(SHIPPED["mace"], WEIGHTS)
+    tensors, header = load_weights(SHIPPED["mace"], MACE_KIND)
     tensors = {name: 1.001 * tensor for name, tensor in tensors.items()}
-    save_weights(tmp_path / "own.json", tensors, {"kind": WEIGHTS, "config": header["config"]})
+    save_weights(tmp_path / "own.json", tensors, {"kind": MACE_KIND, "config": header["config"]})
     run, output = tmp_path / "run", tmp_path / "made.extxyz"
     own = [f"energy=mace:{tmp_path / 'own.json'}", f"run_dir={run}", "total_steps=256"]
     assert main(["train", str(runs / "train.yaml"), *own]) == 0

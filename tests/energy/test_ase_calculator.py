@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from tblite.ase import TBLite
@@ -118,3 +118,13 @@ def test_an_environment_is_paid_by_a_calculator(rebuild):
     envs.action_space.seed(0)
     _, _, terminated, _, _ = envs.step(envs.action_space.sample())
     assert terminated.shape == (2,)
+
+
+def test_cells_and_their_stress_reach_the_calculator():
+    crystal = bulk("Cu", "fcc", a=3.7).repeat((2, 1, 1))
+    crystal.positions[0] += [0.1, 0.05, 0.0]
+    out = ASEEnergy(EMT()).evaluate([molecule("H2O"), crystal], forces=True, stress=True)
+    crystal.calc = EMT()
+    assert float(out.energy[1]) == pytest.approx(crystal.get_potential_energy(), abs=1e-10)
+    np.testing.assert_allclose(out.stress[1].numpy(), crystal.get_stress(voigt=False), atol=1e-12)
+    assert out.stress[0].isnan().all()

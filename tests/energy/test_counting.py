@@ -56,8 +56,8 @@ def test_counted_model_is_the_model_in_all_else():
 
 def test_faults_on_the_way_to_the_atoms_are_of_each_who_relies_on_them(morse):
     class Faulty(morse):
-        def _evaluate(self, molecules, *, forces, descriptors):
-            output = super()._evaluate(molecules, forces=forces, descriptors=descriptors)
+        def _evaluate(self, molecules, wanted):
+            output = super()._evaluate(molecules, wanted)
             output.faults["put right"] += 1
             return output
 

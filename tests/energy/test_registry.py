@@ -9,8 +9,8 @@ from ase.build import molecule
 
 from molrl.energy import load_energy
 from molrl.energy.mace_torch.batching import build_mace_torch
-from molrl.energy.networks import WEIGHTS
 from molrl.energy.networks.energy import SHIPPED
+from molrl.energy.networks.potential import MACE_KIND
 from molrl.energy.relaxation import relax
 from molrl.energy.uncertainty import beside
 from molrl.errors import InputError
@@ -32,9 +32,9 @@ def test_load_energy_gives_one_model_of_each_name(own):
 
 def test_load_energy_reads_weights_again_that_were_written_anew(own):
     before = load_energy(f"mace:{own}")
-    tensors, header = load_weights(own, WEIGHTS)
+    tensors, header = load_weights(own, MACE_KIND)
     scaled = {name: 1.05 * tensor for name, tensor in tensors.items()}
-    save_weights(own, scaled, {"kind": WEIGHTS, "config": header["config"]})
+    save_weights(own, scaled, {"kind": MACE_KIND, "config": header["config"]})
     after = load_energy(f"mace:{own}")
     assert after.hash != before.hash
     energies = [float(model.evaluate(molecule("CH4")).energy) for model in (before, after)]
@@ -51,7 +51,7 @@ def test_load_energy_finds_an_uncertainty_that_came_later(own):
 
 def test_trust_is_asked_for_again_of_a_pickle_that_was_trusted_once(tmp_path):
     path = tmp_path / "network.model"
-    torch.save(build_mace_torch(load_energy("mace-small").config), path)
+    torch.save(build_mace_torch(load_energy("mace-small").potential.config), path)
     trusted = load_energy(f"mace:{path}", trust=True)
     with pytest.raises(InputError, match="is a pickle"):
         load_energy(f"mace:{path}")

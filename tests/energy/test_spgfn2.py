@@ -156,8 +156,8 @@ class Short(SpinGFN2Energy):
         super().__init__(n_workers=1)
         self._hurried = hurried
 
-    def _rest(self, spin):
-        unpaired, iterations, factor = super()._rest(spin)
+    def _worker_arguments(self, spin):
+        unpaired, iterations, factor = super()._worker_arguments(spin)
         return unpaired, 1 if spin == self._hurried else iterations, factor
 
 

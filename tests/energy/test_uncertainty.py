@@ -10,8 +10,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from molrl.energy import load_energy
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.potential import Potential, save_potential
 from molrl.energy.uncertainty import EXACT, GaussianMixture, average, beside
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
@@ -57,18 +58,17 @@ def weights(tmp_path_factory):
     """A small MACE with weights as they come, and its mixture beside them."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "mace.json"
-    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4, -5, -6))
-    header = {"kind": "mace", "config": config.model_dump(mode="json")}
-    save_weights(path, dict(Mace(config).named_parameters()), header)
-    model = MaceEnergy(path)
+    potential = Potential(Mace(MaceConfig(channels=8)), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0))
+    save_potential(path, potential)
+    model = NetworkEnergy(path)
     mixture = fit_uncertainty(model, dataset(model, rattled(0.05, 12, 0)), seed=0)
-    mixture.save(path, load_weights(path, "mace")[1]["header_sha256"])
+    mixture.save(path, load_weights(path, "network")[1]["header_sha256"])
     return path
 
 
 @pytest.fixture(scope="module")
 def model(weights):
-    return MaceEnergy(weights)
+    return NetworkEnergy(weights)
 
 
 @pytest.fixture
@@ -239,7 +239,9 @@ def test_a_mixture_is_read_as_it_was_written(tmp_path, model):
     written.save(tmp_path / "mace.json", "0" * 64)
     again = GaussianMixture.load(tmp_path / "mace.json", "0" * 64)
     assert again.elements == written.elements == ELEMENTS
-    features = torch.randn(20, model.config.channels, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(
+        20, model.potential.config.channels, generator=torch.Generator().manual_seed(0)
+    )
     numbers = torch.tensor(ELEMENTS).repeat(10)[:20]
     torch.testing.assert_close(
         again.atom_uncertainty(features, numbers), written.atom_uncertainty(features, numbers)
@@ -257,7 +259,7 @@ def test_fit_uncertainty_with_the_same_seed_fits_the_same_mixture(model):
 def test_the_mixture_is_no_part_of_the_hash_and_may_be_absent(copied, model):
     for ending in (".json", ".safetensors"):
         beside(copied).with_suffix(ending).unlink()
-    without = MaceEnergy(copied)
+    without = NetworkEnergy(copied)
     assert without.hash == model.hash
     assert not without.offers_uncertainty
     assert without.evaluate(molecule("H2O"), uncertainty=True).uncertainty is None
@@ -266,13 +268,14 @@ def test_the_mixture_is_no_part_of_the_hash_and_may_be_absent(copied, model):
 
 
 def test_a_mixture_of_other_weights_is_refused(copied):
-    tensors, header = load_weights(copied, "mace")
+    tensors, header = load_weights(copied, "network")
     tensors = {name: tensor * 1.01 for name, tensor in tensors.items()}
-    save_weights(copied, tensors, {"kind": "mace", "config": header["config"]})
+    rest = {key: value for key, value in header.items() if "sha256" not in key}
+    save_weights(copied, tensors, rest)
     with pytest.raises(
         InputError, match=r"mace\.uncertainty\.json belongs to other weights"
     ) as error:
-        MaceEnergy(copied)
+        NetworkEnergy(copied)
     assert "\n" not in str(error.value)
 
 
@@ -283,4 +286,4 @@ def test_a_damaged_mixture_is_refused(copied, ending):
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(InputError, match=r"mace\.uncertainty\..* is damaged"):
-        MaceEnergy(copied)
+        NetworkEnergy(copied)

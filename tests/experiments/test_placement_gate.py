@@ -76,8 +76,8 @@ class Hole(EnergyModel):
     name = hash = "hole"
     elements = (1, 6, 7, 8)
 
-    def _evaluate(self, molecules, *, forces, descriptors):
-        out = load_energy("gfn2")._evaluate(molecules, forces=forces, descriptors=descriptors)
+    def _evaluate(self, molecules, wanted):
+        out = load_energy("gfn2")._evaluate(molecules, wanted)
         pairs = neighbor_pairs(molecules.positions, molecules.n_atoms, 0.4)
         holed = torch.zeros(len(molecules), dtype=torch.bool)
         holed[molecules.molecule[pairs[0]]] = True

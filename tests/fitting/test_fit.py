@@ -8,8 +8,9 @@ from molrl.energy import load_energy
 from molrl.energy.networks.mace.network import Mace, MaceConfig
 from molrl.errors import InputError
 from molrl.fitting.accuracy import errors_of
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.fit import Fit, FitConfig, pooled_order
+from molrl.fitting.fit import Fit, pooled_order
 from molrl.molecules import MoleculeBatch
 
 ATOMS = {1: -10.0, 6: -49.0, 8: -103.0}  # eV
@@ -53,7 +54,7 @@ def test_fit_draws_its_weights_by_its_seed_and_leaves_the_global_generator(data,
     fit(data, tmp_path, seed=3, start=str(tmp_path / "mace.json"))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(3)
-    for name, parameter in Mace(begun.shape).named_parameters():
+    for name, parameter in Mace(begun.potential.config).named_parameters():
         assert torch.equal(begun.parameters[name], parameter), name
 
 
@@ -80,7 +81,7 @@ def test_what_is_written_is_the_running_average(data, tmp_path):
 
     start = {name: p.detach().clone() for name, p in settled.parameters.items()}
     settled.run(follow)
-    written = load_energy(f"mace:{settled.weights}").network.state_dict()
+    written = load_energy(f"mace:{settled.weights}").potential.network.state_dict()
     for name, expected in followed.items():
         torch.testing.assert_close(written[name], expected)
 

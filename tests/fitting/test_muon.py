@@ -75,10 +75,10 @@ def test_directions_of_small_gradients_are_learnt_too():
     assert left.max() < 0.3  # gradient descent has 0.7 left of the last column
 
 
-def test_hidden_matrices_are_those_between_features():
+def test_mace_names_as_matrices_those_those_between_features():
     network = Mace(MaceConfig(channels=8, radial_mlp=(8,)))
     shapes = {name: p.shape for name, p in network.named_parameters()}
-    hidden = network.hidden_matrices()
+    hidden = network.matrices()
     assert all(min(shapes[name][-2:]) >= 8 for name in hidden)
     rest = set(shapes) - set(hidden)
     assert {name.split(".")[-1] for name in rest} == {

@@ -7,8 +7,9 @@ import torch
 from ase.build import molecule
 
 from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.potential import Potential
 from molrl.errors import InputError
-from molrl.fitting.objective import Objective, predict, with_ghosts
+from molrl.fitting.objective import Objective, with_dummy_molecule
 from molrl.molecules import MoleculeBatch
 
 CONFIG = MaceConfig(elements=(1, 6, 7, 8, 16), channels=8)
@@ -21,9 +22,9 @@ BATCHES = (
 
 
 @pytest.fixture(scope="module")
-def network():
+def potential():
     torch.manual_seed(0)
-    return Mace(CONFIG)
+    return Potential(Mace(CONFIG), (0.0,) * 5)
 
 
 def labelled(names):
@@ -37,34 +38,33 @@ def labelled(names):
 
 
 def loss_and_gradient(objective, batch):
-    objective.network.zero_grad()
+    objective.potential.network.zero_grad()
     loss, energy_error, force_error = objective(*batch)
     loss.backward()
-    gradient = torch.cat([p.grad.flatten() for p in objective.network.parameters()])
+    gradient = torch.cat([p.grad.flatten() for p in objective.potential.network.parameters()])
     return loss.detach(), energy_error, force_error, gradient
 
 
-def test_predicted_forces_are_the_slope_of_the_predicted_energy(network):
-    objective = Objective(network, 1.0, 1.0, compiled=False)
+def test_predicted_forces_are_the_slope_of_the_predicted_energy(potential):
     molecules, *_ = labelled(BATCHES[0])
-    graph = objective.batcher(molecules, torch.float64)
-    double = Mace(CONFIG).double()
-    double.load_state_dict(network.state_dict())
-    _, forces = predict(double, graph)
+    graph = potential.network.graph(molecules, torch.float64)
+    double = Potential(Mace(CONFIG).double(), (0.0,) * 5)
+    double.network.load_state_dict(potential.network.state_dict())
+    _, forces = double.predict(graph)
     step = torch.randn(forces.shape, generator=torch.Generator().manual_seed(1)).double()
     ends = []
     for side in (-1e-4, 1e-4):
         moved = MoleculeBatch(
             molecules.numbers, molecules.positions.double() + side * step, molecules.n_atoms
         )
-        ends.append(predict(double, objective.batcher(moved, torch.float64))[0].sum())
+        ends.append(double.predict(double.network.graph(moved, torch.float64))[0].sum())
     torch.testing.assert_close((ends[0] - ends[1]) / 2e-4, (forces * step).sum(), rtol=1e-6, atol=0)
 
 
-def test_a_right_answer_costs_nothing_and_its_gradient_is_finite(network):
-    objective = Objective(network, 12.0, 5.0, compiled=False)
+def test_a_right_answer_costs_nothing_and_its_gradient_is_finite(potential):
+    objective = Objective(potential, 12.0, 5.0, compiled=False)
     molecules, _, _, largest = labelled(BATCHES[0])
-    energy, forces = predict(network, objective.batcher(molecules, torch.float32))
+    energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
     loss, energy_error, force_error, gradient = loss_and_gradient(
         objective, (molecules, energy.detach(), forces.detach(), largest)
     )
@@ -74,10 +74,10 @@ def test_a_right_answer_costs_nothing_and_its_gradient_is_finite(network):
     assert torch.isfinite(gradient).all()
 
 
-def test_the_loss_is_pseudo_huber_and_steep_structures_count_less(network):
-    objective = Objective(network, 12.0, 5.0, compiled=False)
+def test_the_loss_is_pseudo_huber_and_steep_structures_count_less(potential):
+    objective = Objective(potential, 12.0, 5.0, compiled=False)
     molecules = MoleculeBatch.from_ase([molecule("H2"), molecule("CH3OH")])
-    energy, forces = predict(network, objective.batcher(molecules, torch.float32))
+    energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
     energy, forces = energy.detach(), forces.detach()
     wrong_by = torch.tensor([0.3, -0.6])  # eV: 0.15 and 0.1 an atom
     pushed = forces + 0.2 * torch.tensor([0.0, 0.6, 0.8])  # eV/Å
@@ -94,30 +94,29 @@ def test_the_loss_is_pseudo_huber_and_steep_structures_count_less(network):
     assert float(force_error) == pytest.approx(0.2, rel=1e-4)
 
 
-def test_ghosts_change_no_other_and_leave_no_size_below_two(network):
-    objective = Objective(network, 1.0, 1.0, compiled=False)
+def test_ghosts_change_no_other_and_leave_no_size_below_two(potential):
     molecules, *_ = labelled(BATCHES[0])
-    both = with_ghosts(molecules, objective.batcher.elements)
+    both = with_dummy_molecule(molecules, CONFIG.elements)
     assert (torch.bincount(both.numbers)[list(CONFIG.elements)] >= 2).all()
     alone = MoleculeBatch.from_ase([molecule("H2")])
-    graph = objective.batcher(with_ghosts(alone, objective.batcher.elements), torch.float32)
+    graph = potential.network.graph(with_dummy_molecule(alone, CONFIG.elements), torch.float32)
     assert min(*graph.slot_pair.shape, *graph.pairs.shape, *graph.counts) >= 2
-    energy, forces = predict(network, objective.batcher(molecules, torch.float32))
-    with_them, and_theirs = predict(network, objective.batcher(both, torch.float32))
+    energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
+    with_them, and_theirs = potential.predict(potential.network.graph(both, torch.float32))
     torch.testing.assert_close(with_them[:-1], energy)
     torch.testing.assert_close(and_theirs[: len(forces)], forces)
 
 
-def test_a_missing_compiler_is_named(network, monkeypatch):
+def test_a_missing_compiler_is_named(potential, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match="no-such-compiler"):
-        Objective(network, 1.0, 1.0, compiled=True)
+        Objective(potential, 1.0, 1.0, compiled=True)
 
 
 @pytest.mark.slow
-def test_compiled_once_it_is_the_same_for_batches_of_other_sizes(network):
-    plain = Objective(network, 12.0, 5.0, compiled=False)
-    compiled = Objective(network, 12.0, 5.0, compiled=True)
+def test_compiled_once_it_is_the_same_for_batches_of_other_sizes(potential):
+    plain = Objective(potential, 12.0, 5.0, compiled=False)
+    compiled = Objective(potential, 12.0, 5.0, compiled=True)
     for names in BATCHES:
         batch = labelled(names)
         with torch.compiler.set_stance("default" if names is BATCHES[0] else "fail_on_recompile"):

@@ -21,7 +21,7 @@ import molrl
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.cli.main import parser
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy
 from molrl.files import read_molecules, write_extxyz
 from molrl.molecules import MoleculeBatch
@@ -68,12 +68,11 @@ def evaluate_double(name: str, molecules: MoleculeBatch) -> tuple[np.ndarray, np
 
     Its own float32 differs from processor to processor by more than what is guarded here.
     """
-    model = MaceEnergy(name)
+    model = NetworkEnergy(name)
     isolated = model.isolated_energy(molecules)
-    model.network.double()
-    graph = model._batcher(molecules, torch.float64)
+    graph = model.potential.network.double().graph(molecules, torch.float64)
     graph.positions.requires_grad_()
-    energy, _ = model.network(graph)
+    energy = model.potential(graph).energy
     (gradient,) = torch.autograd.grad(energy.sum(), graph.positions)
     return (energy.detach() + isolated).numpy(), -gradient.numpy()
 
@@ -219,7 +218,7 @@ def record_run() -> None:
                 run._save(folder, step)
                 raise Half
 
-        with folder.at_work(), run._showing(folder) as show:
+        with folder.lock_and_log(), run._metrics(folder) as show:
             try:
                 run.training.run(lambda step, figures: (show(step, figures), stop(step, figures)))
             except Half:

@@ -97,8 +97,8 @@ def test_compute_reward_evaluates_no_first_atoms(gfn2):
 
 def test_compute_reward_gives_failures_by_placement(gfn2):
     class Fragile(type(gfn2)):
-        def _evaluate(self, molecules, *, forces, descriptors):
-            output = gfn2._evaluate(molecules, forces=forces, descriptors=descriptors)
+        def _evaluate(self, molecules, wanted):
+            output = gfn2._evaluate(molecules, wanted)
             output.energy[molecules.n_atoms == 3] = torch.nan
             return output
 

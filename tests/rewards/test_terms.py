@@ -220,8 +220,8 @@ def test_split_property_takes_unknown_properties_as_of_molecules(rebuild, morse)
     class Gapped(morse):
         implemented_properties = ("energy", "forces", "gap")
 
-        def _evaluate_with(self, molecules, properties, *, forces, descriptors):
-            output = self._evaluate(molecules, forces=forces, descriptors=descriptors)
+        def _evaluate(self, molecules, wanted):
+            output = super()._evaluate(molecules, wanted)
             output.properties["gap"] = molecules.n_atoms.double()
             return output
 
@@ -288,11 +288,10 @@ class Unsure(EnergyModel):
     def __init__(self, sure=0):
         self.sure = sure
 
-    def _evaluate(self, molecules, *, forces, descriptors):
-        return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
-
-    def _add_uncertainty(self, molecules, output):
-        output.uncertainty = (molecules.n_atoms - self.sure).double() / 100
+    def _evaluate(self, molecules, wanted):
+        energy = torch.zeros(len(molecules), dtype=torch.float64)
+        uncertainty = (molecules.n_atoms - self.sure).double() / 100
+        return EnergyOutput(energy, uncertainty=uncertainty if wanted.uncertainty else None)
 
 
 def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):

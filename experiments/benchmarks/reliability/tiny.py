@@ -41,8 +41,8 @@ SMALL_TRAIN = TRAIN.replace("2048", "768").replace("CH4O", "H2O")
 DATA = """
 output: data.npz
 max_heavy: 3
-counts: {relaxed: 20, distorted: 40, twisted: 5, half_built: 30, placed: 20, clash: 10, frag: 10,
-         pair: 30, walk: 10, settled: 5}
+counts: {relaxed: 20, distorted: 40, twisted: 5, half_built: 30, placed: 20, clash: 10,
+         fragments: 10, pair: 30, random_walks: 10, partially_relaxed: 5}
 """
 FIT = """
 run_dir: fit

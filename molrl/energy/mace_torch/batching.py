@@ -1,5 +1,6 @@
-"""Networks of mace-torch, and ours made of one where the shape allows it."""
+"""Molecules as networks of mace-torch take them, and our MACE made of one of theirs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from molrl.energy.networks.mace.network import Mace, MaceConfig, invariants
 from molrl.molecules import MoleculeBatch
-from molrl.neighbors import both_ways, neighbor_pairs
+from molrl.neighbors import Neighbors, both_ways
 from molrl.safe_e3nn import contained, o3
 
 with contained():
@@ -16,49 +17,57 @@ with contained():
 _N_PROBES = 200
 
 
-class Batcher:
-    """Turns a :class:`MoleculeBatch` into the flat dictionary a MACE is called with.
+def to_mace_torch(
+    molecules: MoleculeBatch, neighbors: Neighbors, elements: Sequence[int], dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """Return the flat dictionary that a network of mace-torch is called with.
 
-    Tensors only, on the batch's device. It gives what ``mace.data.AtomicData`` and its collation
-    give for molecules without a cell.
+    It is what ``mace.data.AtomicData`` and its collation give, by tensor operations on the batch's
+    device.
 
     Args:
+        molecules: the molecules or crystals.
+        neighbors: their pairs within the network's cutoff.
         elements: the network's atomic numbers, in its order.
-        cutoff: Å.
+        dtype: floating type.
+
+    Returns:
+        The dictionary; ``positions`` are a copy that may take a gradient.
     """
-
-    def __init__(self, elements: tuple[int, ...], cutoff: float) -> None:
-        self.cutoff = cutoff
-        self._elements = torch.tensor(elements)
-
-    def __call__(self, molecules: MoleculeBatch, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The dictionary; ``positions`` are a copy of type ``dtype`` that may take a gradient."""
-        device = molecules.device
-        positions = molecules.positions.detach().to(dtype, copy=True)
-        edges = both_ways(neighbor_pairs(positions, molecules.n_atoms, self.cutoff))
-        elements = self._elements.to(device)
-        shifts = torch.zeros(edges.shape[1], 3, dtype=dtype, device=device)
-        n_molecules = len(molecules)
-        return {
-            "positions": positions,
-            "node_attrs": (molecules.numbers[:, None] == elements).to(dtype),
-            "edge_index": edges,
-            "shifts": shifts,
-            "unit_shifts": shifts,
-            "cell": torch.zeros(3 * n_molecules, 3, dtype=dtype, device=device),
-            "batch": molecules.molecule,
-            "ptr": torch.cat([molecules.starts.new_zeros(1), molecules.n_atoms.cumsum(0)]),
-            "head": torch.zeros(n_molecules, dtype=torch.int64, device=device),
-        }
+    device, n_molecules = molecules.device, len(molecules)
+    known = torch.tensor(elements, device=device)
+    edges = both_ways(neighbors.pairs)
+    units = torch.zeros(edges.shape[1], 3, dtype=dtype, device=device)
+    shifts = units
+    if neighbors.images is not None:
+        units = torch.cat([neighbors.images, -neighbors.images]).to(dtype)
+        one_way = neighbors.shifts(molecules.cell)
+        assert one_way is not None  # as there are images
+        shifts = torch.cat([one_way, -one_way]).to(dtype)
+    return {
+        "positions": molecules.positions.detach().to(dtype, copy=True),
+        "node_attrs": (molecules.numbers[:, None] == known).to(dtype),
+        "edge_index": edges,
+        "shifts": shifts,
+        "unit_shifts": units,
+        "cell": molecules.cell.to(dtype).view(3 * n_molecules, 3),
+        "batch": molecules.molecule,
+        "ptr": torch.cat([molecules.starts.new_zeros(1), molecules.n_atoms.cumsum(0)]),
+        "head": torch.zeros(n_molecules, dtype=torch.int64, device=device),
+    }
 
 
 def build_mace_torch(
-    config: MaceConfig, hidden: str | None = None, max_ell: int = 2
+    config: MaceConfig,
+    atomic_energies: Sequence[float] = (),
+    hidden: str | None = None,
+    max_ell: int = 2,
 ) -> ScaleShiftMACE:
     """mace-torch's network of a shape, randomly initialised, without a pair repulsion.
 
     Args:
         config: the shape.
+        atomic_energies: of the isolated atoms, eV; 0 unless given.
         hidden: irreps of the hidden features; scalars, ``config.channels`` of them, if None.
         max_ell: highest degree of the spherical harmonics.
     """
@@ -74,7 +83,7 @@ def build_mace_torch(
             num_elements=len(config.elements),
             hidden_irreps=o3.Irreps(hidden or f"{config.channels}x0e"),
             MLP_irreps=o3.Irreps(f"{config.readout}x0e"),
-            atomic_energies=list(config.atomic_energies),
+            atomic_energies=list(atomic_energies) or [0.0] * len(config.elements),
             avg_num_neighbors=config.avg_neighbors,
             atomic_numbers=list(config.elements),
             correlation=3,

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molrl.energy.interface import Wanted
 from molrl.energy.isolated import ground_state_atoms
-from molrl.energy.mace_torch.batching import Batcher
-from molrl.energy.networks.batched import NetworkEnergy
+from molrl.energy.mace_torch.batching import to_mace_torch
+from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput
+from molrl.energy.networks.energy import stress_of
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 from molrl.safe_e3nn import contained
@@ -19,7 +21,7 @@ with contained():
 STATE = ("total_charge", "total_spin")  # what a network may be told of a molecule besides its atoms
 
 
-class MaceModuleEnergy(NetworkEnergy):
+class MaceModuleEnergy(BatchedEnergy):
     """A network of mace-torch, in the floating type it is in.
 
     Its total energy, less that of the isolated atoms, comes from the network; theirs are added in
@@ -43,6 +45,9 @@ class MaceModuleEnergy(NetworkEnergy):
             molecule what a molecule does not have.
     """
 
+    implemented_properties = ("energy", "forces", "stress")
+    takes_cells = True
+
     def __init__(
         self,
         network: Any,  # noqa: ANN401 - mace-torch has no types
@@ -59,7 +64,8 @@ class MaceModuleEnergy(NetworkEnergy):
         table = torch.zeros(int(numbers.max()) + 1, dtype=torch.float64)
         rows: Tensor = torch.atleast_2d(energies)  # type: ignore[no-untyped-call]  # untyped in torch
         table[numbers] = rows[self._head].double()
-        super().__init__(tuple(sorted(numbers.tolist())), table, device)
+        cutoff = float(network.get_buffer("r_max"))
+        super().__init__(tuple(sorted(numbers.tolist())), table, cutoff, device)
         energies.zero_()
         self.network = network.to(self.device).eval().requires_grad_(False)
 
@@ -71,36 +77,75 @@ class MaceModuleEnergy(NetworkEnergy):
     def _isolated_atoms(self) -> MoleculeBatch:
         return ground_state_atoms(self.elements)
 
-    def _evaluate_chunk(
-        self, molecules: MoleculeBatch, forces: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
         if not len(molecules.numbers):  # mace-torch cannot reshape nothing
-            nothing = torch.zeros(len(molecules), device=self.device)
-            return nothing, nothing.new_zeros(0, 3, dtype=torch.float64), nothing.new_zeros(0)
-        with torch.set_grad_enabled(forces):
-            out = run(self.network, molecules, self._head)
-            force = out["positions"].new_zeros(0, 3).detach()
-            if forces:
-                (gradient,) = torch.autograd.grad(out["energy"].sum(), out["positions"])
-                force = -gradient.double()
-        return out["energy"].detach(), force, out["node_feats"].detach()
+            return _of_nothing(molecules, wanted)
+        derived = wanted.forces or wanted.stress
+        with torch.set_grad_enabled(derived):
+            strain = torch.zeros(len(molecules), 3, 3, device=self.device).requires_grad_(derived)
+            out = run(self.network, molecules, self._head, strain if wanted.stress else None)
+            forces, stress = None, None
+            if derived:
+                leaves = [out["positions"], strain] if wanted.stress else [out["positions"]]
+                slopes = torch.autograd.grad(out["energy"].sum(), leaves)
+                forces = -slopes[0].double() if wanted.forces else None
+                stress = stress_of(slopes[-1], molecules) if wanted.stress else None
+        return ChunkOutput(out["energy"].detach(), out["node_feats"].detach(), forces, stress)
 
 
-def run(network: torch.nn.Module, molecules: MoleculeBatch, head: int) -> dict[str, Any]:
-    """What a network says of molecules for one of its heads, as it is, without forces.
+def _of_nothing(molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
+    """What there is to say of molecules without an atom."""
+    n, vectors = len(molecules), molecules.positions.new_zeros(0, 3, dtype=torch.float64)
+    return ChunkOutput(
+        energy=vectors.new_zeros(n),
+        features=vectors.new_zeros(0),
+        forces=vectors if wanted.forces else None,
+        stress=vectors.new_full((n, 3, 3), torch.nan) if wanted.stress else None,
+    )
 
-    The positions it is called with are among the answers, for their gradient.
+
+def run(
+    network: torch.nn.Module,
+    molecules: MoleculeBatch,
+    head: int,
+    strain: Tensor | None = None,
+) -> dict[str, Any]:
+    """Call a network for one of its heads, as it is, without forces.
+
+    Args:
+        network: of mace-torch.
+        molecules: on its device.
+        head: its index.
+        strain: ``(n_molecules, 3, 3)``, applied to positions and cells.
+
+    Returns:
+        Its answers, and the ``positions`` that it was called with before they were strained, for
+        their gradient.
     """
     dtype = next(network.parameters()).dtype
-    batcher = Batcher(tuple(elements(network)), float(network.get_buffer("r_max")))
-    data = batcher(molecules, dtype)
+    neighbors = molecules.neighbors(float(network.get_buffer("r_max")))
+    data = to_mace_torch(molecules, neighbors, elements(network), dtype)
+    positions = data["positions"].requires_grad_(torch.is_grad_enabled())
+    if strain is not None:
+        data |= _strained(data, strain.to(dtype))
     data |= {
         "head": torch.full_like(data["head"], head),
         "total_charge": molecules.charge.to(dtype),
         "total_spin": molecules.spin.to(dtype),
     }
     output: dict[str, Any] = network(data, compute_force=False)
-    return output | {"positions": data["positions"]}
+    return output | {"positions": positions}
+
+
+def _strained(data: dict[str, Tensor], strain: Tensor) -> dict[str, Tensor]:
+    """Positions and shifts times 1 + strain, the symmetric part of it."""
+    strain = 0.5 * (strain + strain.mT)
+    of_atoms, of_edges = strain[data["batch"]], strain[data["batch"][data["edge_index"][0]]]
+    positions, shifts = data["positions"], data["shifts"]
+    return {
+        "positions": positions + (positions[:, None] @ of_atoms).squeeze(1),
+        "shifts": shifts + (shifts[:, None] @ of_edges).squeeze(1),
+    }
 
 
 def elements(network: torch.nn.Module) -> list[int]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -36,6 +37,8 @@ class Foundation:
         default: the variant that is meant by no name.
         fetch: has mace-torch fetch the file of a variant, unless it is kept already.
     """
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"argument", "device"})
 
     name: str
     files: Callable[[], Mapping[str, Path]]

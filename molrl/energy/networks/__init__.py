@@ -1,4 +1,11 @@
-"""MACE: our network and what it is evaluated on, and any network of mace-torch."""
+"""Networks from molecules to energies: their interface, those that there are, their weights."""
 
-WEIGHTS = "mace"  # the kind of weights that are our network's
-MODULE_WEIGHTS = "mace-module"  # and of those that are any network of mace-torch, converted
+from molrl.energy.networks.interface import (
+    NETWORKS,
+    Graph,
+    Network,
+    NetworkConfig,
+    Prediction,
+)
+
+__all__ = ["NETWORKS", "Graph", "Network", "NetworkConfig", "Prediction"]

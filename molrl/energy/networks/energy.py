@@ -1,27 +1,24 @@
-"""MACE energies of many molecules in one forward pass."""
+"""Fitted networks as energy models: energies of many molecules in one forward pass."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from molrl.energy.interface import EnergyOutput
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.batched import NetworkEnergy, chunks
-from molrl.energy.networks.mace.graph import Batcher
-from molrl.energy.networks.mace.network import Mace, MaceConfig, load_parameters
+from molrl.energy.interface import EnergyOutput, Wanted
+from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput, chunks
+from molrl.energy.networks.interface import Graph
+from molrl.energy.networks.potential import load_potential
 from molrl.energy.uncertainty import EXACT, BiasedOutput, GaussianMixture, average
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import parse_config
-from molrl.runs.weights import load_weights
 
 _FOLDER = Path(__file__).with_name("shipped")
 SHIPPED = {name: _FOLDER / f"{name}.json" for name in ("mace", "mace-small")}
 
 
-class MaceEnergy(NetworkEnergy):
-    """A MACE fitted with ``molrl energy fit``, in float32 on interaction energies.
+class NetworkEnergy(BatchedEnergy):
+    """A network fitted with ``molrl energy fit``, in float32 on interaction energies.
 
     The energies of the isolated atoms are added in float64, so totals are good to float32
     rounding of the interaction energy alone.
@@ -32,30 +29,32 @@ class MaceEnergy(NetworkEnergy):
         device: where to compute.
 
     Attributes:
-        name: that of the shipped model, or ``mace:`` and the file.
-        config: the network's shape.
-        network: the module, frozen.
-        mixture: what tells how unusual an atom is, if it stands beside the weights.
+        name: that of the shipped model, or the network's architecture, a colon and the file.
+        potential: the network, frozen, and what it stands on.
+        mixture: what the uncertainty is told by, if it stands beside the weights.
 
     Raises:
         InputError: if the files are missing, damaged or of another kind.
+
+    Example:
+        >>> NetworkEnergy("mace").evaluate(ase.build.molecule("H2O")).energy  # doctest: +SKIP
     """
 
     def __init__(self, weights: str | Path = "mace", device: str = "cpu") -> None:
         shipped = SHIPPED.get(str(weights))
         path = shipped or Path(weights)
-        self.name = str(weights) if shipped else f"mace:{weights}"
-        tensors, header = load_weights(path, kind=WEIGHTS)
-        self.config = parse_config(header.get("config", {}), MaceConfig, where=str(path))
-        super().__init__(self.config.elements, self.config.energy_table(), device)
-        self._hash: str = header["header_sha256"][:12]
-        self.mixture = GaussianMixture.load(path, header["header_sha256"], self.device)
+        self.potential, digest = load_potential(path)
+        config = self.potential.config
+        super().__init__(config.elements, self.potential.energy_table(), config.cutoff, device)
+        self.name = str(weights) if shipped else f"{config.architecture}:{weights}"
+        self._hash = digest[:12]
+        self.mixture = GaussianMixture.load(path, digest, self.device)
         self.offers_uncertainty = self.mixture is not None
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and replaced
-            network = Mace(self.config)
-        load_parameters(network, tensors, str(path))
-        self.network = network.to(self.device).eval().requires_grad_(False)
-        self._batcher = Batcher(self.elements, self.config.cutoff)
+        self.takes_cells = self.potential.takes_cells
+        self.conservative = self.potential.network.conservative
+        if self.conservative and self.takes_cells:
+            self.implemented_properties = ("energy", "forces", "stress")
+        self.potential.network.to(self.device).eval().requires_grad_(False)
 
     @property
     def hash(self) -> str:
@@ -63,33 +62,54 @@ class MaceEnergy(NetworkEnergy):
         return self._hash
 
     def final_features(self, descriptors: Tensor) -> Tensor:
-        """``(n_atoms_total, channels)``: the last layer's part of the descriptors."""
-        return descriptors[:, -self.config.channels :]
+        """``(n_atoms_total, n)``: the part of the descriptors that the uncertainty is told by."""
+        return self.potential.network.final_features(descriptors)
 
-    def _add_uncertainty(self, molecules: MoleculeBatch, output: EnergyOutput) -> None:
-        assert self.mixture is not None
-        assert output.descriptors is not None
-        molecules = molecules.to(self.device)
-        features = self.final_features(output.descriptors)
-        output.atom_uncertainty = self.mixture.atom_uncertainty(features, molecules.numbers)
-        output.uncertainty = average(output.atom_uncertainty, molecules)
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+        output = super()._evaluate(molecules, wanted)
+        if wanted.uncertainty and self.mixture is not None:
+            assert output.descriptors is not None  # wanted with the uncertainty
+            molecules = self._here(molecules)
+            features = self.final_features(output.descriptors)
+            output.atom_uncertainty = self.mixture.atom_uncertainty(features, molecules.numbers)
+            output.uncertainty = average(output.atom_uncertainty, molecules)
+        return output
+
+    def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
+        graph = self._graph(molecules)
+        derived = wanted.stress or (wanted.forces and self.conservative)
+        with torch.set_grad_enabled(derived):
+            positions = graph.positions.requires_grad_(derived)
+            strain = positions.new_zeros(len(molecules), 3, 3).requires_grad_(wanted.stress)
+            found = self.potential(graph.strained(strain) if wanted.stress else graph)
+            forces, stress = found.forces, None
+            if derived:
+                leaves = [positions, strain] if wanted.stress else [positions]
+                slopes = torch.autograd.grad(found.energy.sum(), leaves)
+                forces = -slopes[0]
+                stress = stress_of(slopes[-1], molecules) if wanted.stress else None
+        forces = forces.double() if wanted.forces and forces is not None else None
+        return ChunkOutput(found.energy.detach(), found.features.detach(), forces, stress)
+
+    def _graph(self, molecules: MoleculeBatch) -> Graph:
+        return self.potential.network.graph(molecules, torch.float32)
 
     def evaluate_biased(self, molecules: MoleculeBatch) -> BiasedOutput:
-        """Energies, forces and the gradient of the uncertainty, for biased dynamics.
+        """Evaluate energies, forces and the gradient of the uncertainty, for biased dynamics.
 
         Raises:
             InputError: if no mixture stands beside the weights, or as for :meth:`evaluate`.
         """
         if self.mixture is None:
             raise InputError(f"energy model {self.name!r} offers no uncertainty")
-        molecules = molecules.check(self.elements).to(self.device)
+        molecules = self._checked(molecules)
         parts = [
-            self._biased_chunk(molecules[chunk], self.mixture)
+            self._biased_chunk(molecules.part(chunk), self.mixture)
             for chunk in chunks(molecules.n_atoms, self._chunk)
         ]
         energy, forces, bias, unsure, atoms = map(torch.cat, zip(*parts, strict=True))
-        isolated = molecules.sum_atoms(self._atomic_energies[molecules.numbers])
-        return BiasedOutput(energy.double() + isolated, forces, bias, unsure, atoms)
+        total = energy.double() + self.isolated_energy(molecules)
+        return BiasedOutput(total, forces, bias, unsure, atoms)
 
     def _biased_chunk(
         self, molecules: MoleculeBatch, mixture: GaussianMixture
@@ -98,25 +118,36 @@ class MaceEnergy(NetworkEnergy):
             nothing = torch.zeros(len(molecules), dtype=torch.float64, device=self.device)
             vectors = nothing.new_zeros(0, 3)
             return nothing, vectors, vectors, nothing + EXACT, nothing.new_zeros(0)
-        graph = self._batcher(molecules, torch.float32)
+        graph = self._graph(molecules)
         x = graph.positions.requires_grad_()
-        energy, features = self.network(graph)
-        atoms = mixture.atom_uncertainty(self.final_features(features), molecules.numbers)
+        found = self.potential(graph)
+        atoms = mixture.atom_uncertainty(self.final_features(found.features), molecules.numbers)
         unsure = average(atoms, molecules)
-        (gradient,) = torch.autograd.grad(energy.sum(), x, retain_graph=True)
+        force = found.forces
+        if force is None:
+            (gradient,) = torch.autograd.grad(found.energy.sum(), x, retain_graph=True)
+            force = -gradient
         (uphill,) = torch.autograd.grad(unsure.sum(), x)
-        force, bias = -gradient.double(), uphill.double()
-        return energy.detach(), force, bias, unsure.detach(), atoms.detach()
+        return (
+            found.energy.detach(),
+            force.detach().double(),
+            uphill.double(),
+            unsure.detach(),
+            atoms.detach(),
+        )
 
-    def _evaluate_chunk(
-        self, molecules: MoleculeBatch, forces: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        graph = self._batcher(molecules, torch.float32)
-        with torch.set_grad_enabled(forces):
-            graph.positions.requires_grad_(forces)
-            energy, features = self.network(graph)
-            force = graph.positions.new_zeros(0, 3)
-            if forces:
-                (gradient,) = torch.autograd.grad(energy.sum(), graph.positions)
-                force = -gradient.double()
-        return energy.detach(), force, features.detach()
+
+def stress_of(slope: Tensor, molecules: MoleculeBatch) -> Tensor:
+    """Return the stress of each cell: dE/dε over the volume; NaN without three cell vectors.
+
+    Args:
+        slope: ``(n_molecules, 3, 3)``, eV, derivative of the energy with the strain ε.
+        molecules: with their cells.
+
+    Returns:
+        ``(n_molecules, 3, 3)`` float64, eV/Å³, symmetric.
+    """
+    volume = torch.linalg.det(molecules.cell.double()).abs()
+    volume = volume.masked_fill(~molecules.pbc.all(-1), torch.nan)
+    stress: Tensor = 0.5 * (slope + slope.mT).double() / volume[:, None, None]
+    return stress

@@ -1,15 +1,15 @@
-"""What active learning is told."""
+"""Configs of active learning."""
 
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from molrl.bags import Bag
-from molrl.energy.networks.mace.network import MaceConfig
+from molrl.energy.networks.interface import NetworkConfig
 from molrl.fitting.active.dynamics import DynamicsConfig
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import SMALL_BAGS
 from molrl.fitting.data.placements import GUARD
-from molrl.fitting.fit import FitConfig
 from molrl.runs.config import Config
 
 
@@ -18,15 +18,15 @@ def _formula(bag: str) -> str:
 
 
 class Shares(Config):
-    """How the labels of a round are divided, in any unit.
+    """The label budget: how the labels of a round are divided among sources, in any unit.
 
     Attributes:
         hyperactive: dynamics biased towards uncertainty.
-        placements: random placements that the model pays best.
+        placements: the random placements of lowest energy under the model.
         gradient: placements that follow the model downhill.
         episodes: states of greedy episodes.
-        minima: where structures of the data come to rest under the model.
-        visits: molecules that visitors make, and what they looked like half-built.
+        minima: structures of the data, relaxed under the model.
+        generated: molecules of external generators, whole and half-built.
     """
 
     hyperactive: float = Field(0.3, ge=0)
@@ -34,17 +34,17 @@ class Shares(Config):
     gradient: float = Field(0.25, ge=0)
     episodes: float = Field(0.2, ge=0)
     minima: float = Field(0.2, ge=0)
-    visits: float = Field(0.0, ge=0)
+    generated: float = Field(0.0, ge=0)
 
     def counts(self, n: int) -> dict[str, int]:
-        """``n`` labels divided among the sources, by name."""
+        """Divide ``n`` labels among the sources, by name."""
         shares = self.model_dump()
         total = sum(shares.values())
         return {name: round(n * share / total) for name, share in shares.items()}
 
 
 class RefitConfig(Config):
-    """How the model is fitted again in each round; as in :class:`~molrl.fitting.fit.FitConfig`."""
+    """How the model is fitted in each round, as in :class:`molrl.fitting.config.FitConfig`."""
 
     steps: int = Field(2000, ge=1)
     batch_size: int = Field(16, ge=1)
@@ -76,17 +76,18 @@ class LearnConfig(Config):
 
     Attributes:
         run_dir: folder of the run.
-        start: weights to start from; the shipped ones if None.
-        data: datasets that the start was fitted to, joined; their validation split judges every
-            round.
+        start: weights to start from: ``mace``, ``mace-small`` or a file.
+        data: datasets that the start was fitted to, joined; every round is evaluated on
+            their validation split.
         held_out: a file of molecules that are not built upon; as for the data.
         reference: the energy model that labels; the one that labelled the data.
         rounds: how many.
-        labels: structures labelled in each round; what fails its label is not made up for.
+        labels: structures labelled in each round; what gets no label is not
+            replaced.
         shares: of the sources.
         bags: formulas of the greedy episodes.
-        visitors: generators by name, as in ``covariant:RUN``.
-        visitor_bags: formulas of what they make.
+        generators: generators by name, as in ``covariant:RUN``.
+        generator_bags: formulas of what they make.
         guards: smallest distances in the attacks, as shares of the covalent radii's sum.
         placements: random placements tried on each half-built molecule.
         dynamics: of hyperactive learning.
@@ -98,7 +99,7 @@ class LearnConfig(Config):
     """
 
     run_dir: str
-    start: str | None = None
+    start: str = "mace"
     data: tuple[str, ...] = Field(min_length=1)
     held_out: str | None = None
     reference: str = "gfn2"
@@ -106,8 +107,12 @@ class LearnConfig(Config):
     labels: int = Field(1000, ge=10)
     shares: Shares = Shares()
     bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = SMALL_BAGS
-    visitors: tuple[str, ...] = ()
-    visitor_bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = ("CH4O", "CH3NO", "C2H6O")
+    generators: tuple[str, ...] = ()
+    generator_bags: tuple[Annotated[str, AfterValidator(_formula)], ...] = (
+        "CH4O",
+        "CH3NO",
+        "C2H6O",
+    )
     guards: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
         (GUARD, 0.5, 0.35, 0.0), min_length=1
     )
@@ -123,18 +128,19 @@ class LearnConfig(Config):
     def _shares_fit(self) -> Self:
         if not any(self.shares.model_dump().values()):
             raise ValueError("shares: one of them must be above 0")
-        if (self.shares.visits > 0) != bool(self.visitors and self.visitor_bags):
+        if (self.shares.generated > 0) != bool(self.generators and self.generator_bags):
             raise ValueError(
-                "shares.visits must be above 0 if and only if visitors and visitor_bags are named"
+                "shares.generated must be above 0 if and only if generators and generator_bags "
+                "are named"
             )
         if self.shares.episodes > 0 and not self.bags:
             raise ValueError("bags: name one formula at least, or set shares.episodes to 0")
         return self
 
     def refit(
-        self, run_dir: str, data: tuple[str, ...], start: str, shape: MaceConfig
+        self, run_dir: str, data: tuple[str, ...], start: str, shape: NetworkConfig
     ) -> FitConfig:
-        """The fit of one round, in its own folder."""
+        """Return the config of the fit of one round, in its own folder."""
         return FitConfig(
             run_dir=run_dir,
             data=data,

@@ -1,7 +1,7 @@
-"""Dynamics that look for what the model does not know: hyperactive learning."""
+"""Hyperactive learning: dynamics biased towards what the model does not know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,9 +10,8 @@ from ase.data import atomic_masses
 from pydantic import Field
 from torch import Tensor
 
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.molecules import MoleculeBatch
-from molrl.neighbors import neighbor_pairs
 from molrl.runs.config import Config
 
 NEAREST = 0.3  # Å; a trajectory ends before two atoms come nearer
@@ -106,13 +105,12 @@ class Langevin:
         return torch.from_numpy(np.concatenate(drawn, axis=1)).to(self.molecules.device)
 
     def _at(self, positions: Tensor) -> MoleculeBatch:
-        m = self.molecules
-        return MoleculeBatch(m.numbers, positions, m.n_atoms, m.charge, m.spin)
+        return replace(self.molecules, positions=positions)
 
 
 @dataclass(frozen=True)
 class Trajectories:
-    """The frame of each trajectory that is worth a label.
+    """The frame of each trajectory to label.
 
     Attributes:
         molecules: where the uncertainty passed the tolerance; where it never did, the most
@@ -129,7 +127,7 @@ class Trajectories:
 
 
 def hyperactive(
-    model: MaceEnergy,
+    model: NetworkEnergy,
     molecules: MoleculeBatch,
     config: DynamicsConfig,
     seed: int,
@@ -160,7 +158,7 @@ class _Search:
     """The trajectories that still run, and the best frame of each so far."""
 
     def __init__(
-        self, model: MaceEnergy, molecules: MoleculeBatch, config: DynamicsConfig, seed: int
+        self, model: NetworkEnergy, molecules: MoleculeBatch, config: DynamicsConfig, seed: int
     ) -> None:
         self._model, self._config, self._start = model, config, molecules
         n = len(molecules)
@@ -184,35 +182,34 @@ class _Search:
         tau = self._config.bias * means[:, 0] / means[:, 1].clamp(min=1e-9)
         forces = output.forces + tau[self._langevin.molecules.molecule, None] * output.bias_forces
         self._forces, self._sizes = forces, means
-        sound = output.energy.isfinite()
+        known = output.energy.isfinite()
         if step:
             self._langevin.kick(forces)
-            self._note(output.uncertainty.masked_fill(~sound, -torch.inf), step)
-            self._passed[self.active] = sound & (output.uncertainty > self._config.tolerance)
-        self._keep(sound & ~self._passed[self.active])
+            self._note(output.uncertainty.masked_fill(~known, -torch.inf), step)
+            self._passed[self.active] = known & (output.uncertainty > self._config.tolerance)
+        self._keep(known & ~self._passed[self.active])
 
     def step(self) -> None:
-        """Go to where the forces are wanted next."""
+        """Move to where the next forces are wanted."""
         assert self._forces is not None  # look came before
         self._langevin.move(self._forces)
 
     def found(self) -> Trajectories:
-        m = self._start
         return Trajectories(
-            MoleculeBatch(m.numbers, self._frames, m.n_atoms, m.charge, m.spin),
+            replace(self._start, positions=self._frames),
             self._uncertainty,
             self._passed,
             self._steps,
         )
 
     def _apart(self) -> Tensor:
-        """``(n_active,)`` bool: whether the molecule is one that the model can be asked about."""
+        """Return ``(n_active,)`` bool: whether the model can be evaluated on the molecule."""
         molecules = self._langevin.molecules
-        near = neighbor_pairs(molecules.positions, molecules.n_atoms, NEAREST)
-        sound = torch.ones(len(molecules), dtype=torch.bool, device=molecules.device)
-        sound[molecules.molecule[near[0]]] = False
-        sound[molecules.molecule[~molecules.positions.isfinite().all(-1)]] = False
-        return sound
+        near = molecules.neighbors(NEAREST).pairs
+        valid = torch.ones(len(molecules), dtype=torch.bool, device=molecules.device)
+        valid[molecules.molecule[near[0]]] = False
+        valid[molecules.molecule[~molecules.positions.isfinite().all(-1)]] = False
+        return valid
 
     def _mean_sizes(self, forces: Tensor, bias_forces: Tensor) -> Tensor:
         """``(n_active, 2)``: mean length of the forces, and of the bias's, on an atom."""

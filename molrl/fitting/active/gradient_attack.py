@@ -1,10 +1,11 @@
-"""The gradient attack: placements that follow the model's own forces into its holes.
+"""The gradient attack: placements that follow the model's own forces to where it is wrong.
 
-A hole that is too narrow for random placements to hit still draws in whoever goes downhill, as an
-agent does that is paid for it.
+A region of false energies that is too narrow for random placements to hit still attracts what goes
+downhill, as an agent that is rewarded by the model does.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.data.adversarial import (
     AttackReport,
-    Search,
+    PlacementSearch,
     half_built_molecules,
     random_placements,
 )
@@ -45,8 +46,8 @@ def gradient_attack(
         model: what is attacked.
         reference: what is right.
         n_molecules: half-built molecules of the test split to build upon.
-        n_starts: descents on each, half of them from the best paid of many random placements,
-            the others from any; the best end counts.
+        n_starts: descents on each, half of them from the lowest in energy of many random
+            placements, the others from any; the lowest end counts.
         seed: of all random choices.
         guard: the atom keeps further from any other than this share of the covalent radii's sum,
             as in the environment, and than 0.3 Å in any case.
@@ -57,20 +58,20 @@ def gradient_attack(
 
 def gradient_search(
     model: EnergyModel, molecules: Sequence[Structure], n_starts: int, seed: int, guard: float
-) -> Search:
-    """The ends of the descents on each molecule; see :func:`gradient_attack`."""
+) -> PlacementSearch:
+    """Search the ends of descents on each molecule; see :func:`gradient_attack`."""
     starts, tried = random_placements(molecules, _TRIES * n_starts, seed, guard)
     if not starts:
-        return Search([], [])
-    paid = interaction_energies(model, [structure for some in tried for structure in some])
-    energies = np.split(paid, np.cumsum([len(some) for some in tried])[:-1])
+        return PlacementSearch([], [])
+    found = interaction_energies(model, [structure for some in tried for structure in some])
+    energies = np.split(found, np.cumsum([len(some) for some in tried])[:-1])
     chosen = [
         [some[i] for i in dict.fromkeys([*energy.argsort()[: n_starts // 2], *range(len(some))])]
         for some, energy in zip(tried, energies, strict=True)
     ]
     chosen = [some[:n_starts] for some in chosen]
     moved = iter(descend(model, [structure for some in chosen for structure in some], guard))
-    return Search.of(model, starts, [[next(moved) for _ in some] for some in chosen])
+    return PlacementSearch.of(model, starts, [[next(moved) for _ in some] for some in chosen])
 
 
 def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -> list[Structure]:
@@ -103,8 +104,9 @@ def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -
         trial, allowed = room.push(moving, where[moving] + radius[moving, None] * heading)
         radius[moving[~allowed]] *= 0.4
         moving, trial = moving[allowed], trial[allowed]
-        batch.positions[last[moving]] = trial
         some = batch[moving]
+        moved = some.positions.index_copy(0, some.starts + some.n_atoms - 1, trial)
+        some = replace(some, positions=moved)
         new_energy, new_force = _evaluate(model, some, some.starts + some.n_atoms - 1)
         lower = new_energy < energy[moving]  # and so a number
         down, up = moving[lower], moving[~lower]
@@ -119,14 +121,14 @@ def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -
 
 
 def _evaluate(model: EnergyModel, batch: MoleculeBatch, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Energies ``(n,)`` and the forces ``(n, 3)`` on the last atoms."""
+    """Evaluate energies ``(n,)`` and the forces ``(n, 3)`` on the last atoms."""
     output = model.evaluate(batch, forces=True)
     assert output.forces is not None  # asked for
     return output.energy.to(batch.device), output.forces[last].to(batch.device)
 
 
 class _Room:
-    """Where the last atoms may be.
+    """The space in which the last atoms may be.
 
     Args:
         others: ``(n, m, 3)`` Å, the atoms in place, padded.

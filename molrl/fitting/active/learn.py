@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from molrl.bags import Bag
-from molrl.energy.networks import WEIGHTS
-from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
+from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
@@ -19,8 +19,7 @@ from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import tell
-from molrl.runs.weights import load_weights, save_weights
+from molrl.runs.progress import log_message
 
 
 class Learning:
@@ -31,24 +30,24 @@ class Learning:
 
     Args:
         config: what to do.
-        visitors: whoever makes molecules, in the order of the config's.
-        report: told what is being done, how much of it is done, and how much there is.
+        generators: external generators, in the order of the config's.
+        report: called with what is being done, how much of it is done, and how much there is.
 
     Raises:
         InputError: if the weights or the data are missing or broken, or do not belong together.
     """
 
     def __init__(
-        self, config: LearnConfig, visitors: Sequence[Generator], report: Progress
+        self, config: LearnConfig, generators: Sequence[Generator], report: Progress
     ) -> None:
-        self._config, self._visitors, self._report = config, visitors, report
+        self._config, self._generators, self._report = config, generators, report
         self._device = resolve_device(config.device)
-        self._start = Path(config.start or SHIPPED["mace"])
+        self._start = Path(SHIPPED.get(config.start, config.start))
         self._folder = RunFolder(config.run_dir)
-        model = MaceEnergy(self._start, self._device)
-        self._shape = model.config
+        model = NetworkEnergy(self._start, self._device)
+        self._shape = model.potential.config
         self._check_bags("bags", config.bags if config.shares.episodes else ())
-        self._check_bags("visitor_bags", config.visitor_bags if config.shares.visits else ())
+        self._check_bags("generator_bags", config.generator_bags if config.shares.generated else ())
         self._data = Dataset.join([Dataset.load(path) for path in config.data])
         self._data.molecules.check(model.elements)
         for split in ("train", "valid"):
@@ -66,12 +65,14 @@ class Learning:
 
     @property
     def plot_file(self) -> Path:
-        """Errors against the round, PNG."""
+        """The picture of errors against the round, PNG."""
         return self._folder.path / "rounds.png"
 
     def weights(self, number: int) -> Path:
         """The JSON file of the weights of a round; the last is -1."""
-        return self._round(range(self._config.rounds + 1)[number]) / "mace.json"
+        return (
+            self._round(range(self._config.rounds + 1)[number]) / f"{self._shape.architecture}.json"
+        )
 
     def run(self) -> None:
         """Learn to the end; one row of the log is written for each round."""
@@ -102,11 +103,11 @@ class Learning:
         return self._folder.path / f"round-{number}"
 
     def _labelled(self, number: int, data: Dataset) -> Dataset:
-        """What the model of the round before does not know, labelled; from the file if there."""
+        """Search, label and write the structures of a round; read them if they are there."""
         path = self._round(number).with_suffix(".npz")
         if not path.exists():
-            model = MaceEnergy(self.weights(number - 1), self._device)
-            sources = Sources(self._config, model, data, self._visitors, self._held_out, number)
+            model = NetworkEnergy(self.weights(number - 1), self._device)
+            sources = Sources(self._config, model, data, self._generators, self._held_out, number)
             found = sources.collect(self._report)
             if not found:
                 raise InputError(
@@ -115,21 +116,19 @@ class Learning:
                 )
             new, dropped = label(found, self._reference, self._config.max_force, self._report)
             new.save(path)
-            tell(
+            log_message(
                 f"round {number}: {len(new)} labelled, {dropped.failed.total()} without an energy, "
-                f"{dropped.too_steep.total()} too steep"
+                f"{dropped.large_force.total()} with too large forces"
             )
         return Dataset.load(path)
 
-    def _fitted(self, number: int, data: Dataset) -> MaceEnergy:
-        """The model of a round, with its uncertainty; round 0 is a copy of the start."""
+    def _fitted(self, number: int, data: Dataset) -> NetworkEnergy:
+        """Fit the model of a round, with its uncertainty; round 0 is a copy of the start."""
         weights = self.weights(number)
         if number:
             self._fit(number, data)
         else:
-            tensors, _ = load_weights(self._start, kind=WEIGHTS)
-            header = {"kind": WEIGHTS, "config": self._shape.model_dump(mode="json")}
-            save_weights(weights, tensors, header)
+            save_potential(weights, load_potential(self._start)[0])
         return with_uncertainty(weights, data, self._config.seed, self._device, self._report)
 
     def _fit(self, number: int, data: Dataset) -> None:
@@ -142,5 +141,5 @@ class Learning:
             self._shape,
         )
         fit = Fit(fit_config, data, dict(self._reference.atom_energies()), self._device)
-        fit.resume(tell)
+        fit.resume(log_message)
         fit.run(lambda step, _: self._report(f"fit, round {number}", step, config.fit.steps))

@@ -1,4 +1,4 @@
-"""How good a model is after a round: the attacks on it, and its errors on molecules held back."""
+"""Measures of a model after a round: attacks on it, and its errors on the validation split."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.fitting.accuracy import errors_of
 from molrl.fitting.active.config import AttackConfig
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
-from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.placements import GUARD
 from molrl.fitting.fit import MAX_VALID
@@ -34,9 +34,9 @@ class Attacks:
         self._molecules = half_built_molecules(config.molecules, config.seed, "test", elements)
 
     def figures(self, model: EnergyModel) -> dict[str, float]:
-        """Errors in the energy of a placement, eV, by attack, guard and figure.
+        """Compute errors in the energy of a placement, eV, by attack, guard and figure.
 
-        Names are as in ``gradient_open_worst_error``: what went downhill, with no guard. See
+        Names are as in ``gradient_open_worst_error``: of what went downhill, with no guard. See
         :meth:`molrl.fitting.data.adversarial.AttackReport.summary`.
         """
         out = {}
@@ -46,16 +46,16 @@ class Attacks:
                 out.update({f"{attack}_{name}_{figure}": summary[figure] for figure in _FIGURES})
         return out
 
-    def _search(self, model: EnergyModel, attack: str, guard: float) -> Search:
+    def _search(self, model: EnergyModel, attack: str, guard: float) -> PlacementSearch:
         seed = self._config.seed
         if attack == "gradient":
             return gradient_search(model, self._molecules, N_STARTS, seed, guard)
         n = self._config.placements
-        return Search.of(model, *random_placements(self._molecules, n, seed, guard))
+        return PlacementSearch.of(model, *random_placements(self._molecules, n, seed, guard))
 
 
 def validation_errors(model: EnergyModel, data: Dataset) -> dict[str, float]:
-    """Mean absolute errors on the validation split: eV/atom and eV/Å, NaN if there is none."""
+    """Compute mean absolute errors on the validation split, eV/atom and eV/Å; NaN for none."""
     index = torch.nonzero(data.split == data.splits.index("valid")).flatten()
     index = index[torch.randperm(len(index), generator=torch.Generator().manual_seed(0))]
     errors = errors_of(model, data[index[:MAX_VALID]])

@@ -1,4 +1,4 @@
-"""Where the structures come from that a model should know better."""
+"""Sources of active learning: searches for structures that a model should know better."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import torch
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import split_of
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.relaxation import relax
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.dynamics import hyperactive
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
-from molrl.fitting.data.adversarial import Search, half_built_molecules, random_placements
+from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.episodes import greedy_episodes
 from molrl.fitting.data.placements import GUARD
@@ -24,8 +24,8 @@ from molrl.molecules import MoleculeBatch
 
 _PICKS = 3  # structures that a search finds on each molecule
 _EXCESS = 3  # candidates for each label where the most uncertain are taken
-_CALM = 10.0  # eV/Å; dynamics and relaxations start from structures with no larger force
-_DOWNHILL = 40  # steps; where a relaxation has come by then is as telling as its end
+_LOW_FORCE = 10.0  # eV/Å; dynamics and relaxations start from structures with no larger force
+_DOWNHILL = 40  # steps; a relaxation is as informative there as at its end
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Sources:
         config: of the learning.
         model: the model of the round, with its uncertainty.
         data: what it was fitted to.
-        visitors: whoever makes molecules.
+        generators: external generators of molecules.
         held_out: identities of molecules that are kept out.
         number: of the round.
     """
 
     config: LearnConfig
-    model: MaceEnergy
+    model: NetworkEnergy
     data: Dataset
-    visitors: Sequence[Generator]
+    generators: Sequence[Generator]
     held_out: Collection[str]
     number: int
 
     def collect(self, progress: Callable[[str, int, int], None]) -> list[Structure]:
-        """What all sources find, by the shares of the config; nothing is labelled."""
+        """Return what all sources find, by the shares of the config; nothing is labelled."""
         found: list[Structure] = []
         counts = self.config.shares.counts(self.config.labels)
         for i, (name, count) in enumerate(counts.items(), start=1):
@@ -59,8 +59,8 @@ class Sources:
         return found
 
     def hyperactive(self, n: int) -> list[Structure]:
-        """Frames of biased dynamics that start from calm, well-known structures of the data."""
-        chosen = self._calm(_EXCESS * n, self._seed("hyperactive"))
+        """Run biased dynamics from well-known low-force structures; return their best frames."""
+        chosen = self._low_force(_EXCESS * n, self._seed("hyperactive"))
         dynamics = self.config.dynamics
         molecules, _, _ = self.data.take(torch.from_numpy(chosen))
         known = (self._uncertainty(molecules) <= dynamics.tolerance).cpu().numpy()
@@ -73,22 +73,22 @@ class Sources:
         return [structures[i] for i in order if found.uncertainty[i] > -torch.inf]
 
     def placements(self, n: int) -> list[Structure]:
-        """Random placements that the model pays best and worst, at all guards."""
+        """Search random placements for the lowest and highest energies, at all guards."""
 
-        def search(molecules: list[Structure], seed: int, guard: float) -> Search:
+        def search(molecules: list[Structure], seed: int, guard: float) -> PlacementSearch:
             starts, tried = random_placements(molecules, self.config.placements, seed, guard)
-            return Search.of(self.model, starts, tried)
+            return PlacementSearch.of(self.model, starts, tried)
 
         return self._search("placements", n, search)
 
     def gradient(self, n: int) -> list[Structure]:
-        """Ends of descents of a placed atom, at all guards."""
+        """Let placed atoms follow the model downhill, at all guards; return the ends."""
         return self._search(
             "gradient", n, lambda m, s, g: gradient_search(self.model, m, N_STARTS, s, g)
         )
 
     def episodes(self, n: int) -> list[Structure]:
-        """The most uncertain states of greedy episodes."""
+        """Play greedy episodes; return their most uncertain states."""
         rng = np.random.default_rng(self._seed("episodes"))
         bags = [Bag(str(formula)) for formula in rng.choice(self.config.bags, size=max(1, n // 2))]
         tried = self.config.placements // 2
@@ -96,41 +96,43 @@ class Sources:
         return self._most_uncertain([s for s in states if self._allowed(s)], n)
 
     def minima(self, n: int) -> list[Structure]:
-        """Where calm structures of the data come to rest under the model.
+        """Relax low-force structures of the data under the model.
 
         The reference finds forces there just where the model has none: along soft modes, and at
         minima that are not there.
         """
-        chosen = self._calm(n, self._seed("minima"))
+        chosen = self._low_force(n, self._seed("minima"))
         molecules, _, _ = self.data.take(torch.from_numpy(chosen))
         end = relax(molecules, self.model, max_steps=_DOWNHILL).molecules
         return self._moved(end, chosen, "minimum")
 
-    def visits(self, n: int) -> list[Structure]:
-        """The most uncertain of what the visitors make, whole and half-built."""
-        rng = np.random.default_rng(self._seed("visits"))
-        n_visits = 2 * len(self.visitors) * len(self.config.visitor_bags)  # whole and half-built
-        each = -(-_EXCESS * n // n_visits)
+    def generated(self, n: int) -> list[Structure]:
+        """Return the most uncertain molecules of external generators, whole and half-built."""
+        rng = np.random.default_rng(self._seed("generated"))
+        n_generated = (
+            2 * len(self.generators) * len(self.config.generator_bags)
+        )  # whole and half-built
+        each = -(-_EXCESS * n // n_generated)
         made: list[Structure] = []
-        for visitor in self.visitors:
-            for formula in self.config.visitor_bags:
-                seed = self._seed(f"{visitor.name} {formula}")
-                molecules = visitor.generate(formula, each, seed).molecules
-                made += _named(molecules, f"walk:{formula}:{visitor.name}-{seed}")
+        for generator in self.generators:
+            for formula in self.config.generator_bags:
+                seed = self._seed(f"{generator.name} {formula}")
+                molecules = generator.generate(formula, each, seed).molecules
+                made += _named(molecules, f"walk:{formula}:{generator.name}-{seed}")
         made = [s for s in made if self._allowed(s)]
         prefixes = [s.only(np.arange(rng.integers(2, len(s) + 1)), s.kind) for s in made]
         return self._most_uncertain(made + prefixes, n)
 
-    def _calm(self, n: int, seed: int) -> np.ndarray:
-        """Indices of at most ``n`` structures of the train split under small forces."""
-        calm = self.data.split == self.data.splits.index("train")
-        calm &= self.data.largest_force() <= _CALM
-        calm &= self.data.molecules.n_atoms > 1
-        index = torch.nonzero(calm).flatten().numpy()
+    def _low_force(self, n: int, seed: int) -> np.ndarray:
+        """Draw at most ``n`` structures of the train split with small forces; their indices."""
+        chosen = self.data.split == self.data.splits.index("train")
+        chosen &= self.data.largest_force() <= _LOW_FORCE
+        chosen &= self.data.molecules.n_atoms > 1
+        index = torch.nonzero(chosen).flatten().numpy()
         return np.random.default_rng(seed).choice(index, min(n, len(index)), replace=False)
 
     def _moved(self, molecules: MoleculeBatch, origin: np.ndarray, kind: str) -> list[Structure]:
-        """What structures ``origin`` of the data have become."""
+        """Return what structures ``origin`` of the data have become."""
         names = [self.data.identities[i] for i in self.data.identity[origin].tolist()]
         return [
             Structure(numbers, positions, kind, name)
@@ -142,9 +144,9 @@ class Sources:
         return split_of(name) == "train" and name not in self.held_out
 
     def _search(
-        self, source: str, n: int, search: Callable[[list[Structure], int, float], Search]
+        self, source: str, n: int, search: Callable[[list[Structure], int, float], PlacementSearch]
     ) -> list[Structure]:
-        """A search on ``n`` / 3 half-built molecules, divided among the guards."""
+        """Search on ``n`` / 3 half-built molecules, divided among the guards."""
         guards = self.config.guards
         n_molecules = -(-n // (_PICKS * len(guards)))
         found = []
@@ -177,15 +179,15 @@ class Sources:
         return uncertainty
 
     def _seed(self, source: str) -> int:
-        """A seed of its own for each source and round."""
+        """Derive a seed for each source and round."""
         words = [self.config.seed, self.number, *source.encode()]
         return int(np.random.SeedSequence(words).generate_state(1)[0] % 2**31)
 
 
 def _named(molecules: MoleculeBatch, name: str) -> list[Structure]:
-    """Molecules, called what their coordinates say they are; else by ``name`` and their place."""
+    """Name molecules by the identity that their coordinates give, or else by ``name``."""
     return [
-        Structure(numbers, positions, "visit", smiles or f"{name}-{i}")
+        Structure(numbers, positions, "generated", smiles or f"{name}-{i}")
         for i, ((numbers, positions), smiles) in enumerate(
             zip(molecules.arrays(), validity(molecules).smiles, strict=True)
         )

@@ -1,7 +1,7 @@
-"""The placement attack: the placements that an energy model likes best, checked by a reference.
+"""The placement attack: placements of too low energy by a model, checked by a reference.
 
-An agent is an adversary that looks for the hole in its reward. The attack does what it would do:
-of many random placements of an atom on a half-built molecule it takes the best paid one.
+An agent is an adversary that exploits errors of its reward. The attack does the same: of many
+random placements of an atom on a half-built molecule it takes the one of lowest energy.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from molrl.chemistry.molecule_set import split_of
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
 from molrl.fitting.data.placements import GUARD, interaction_energies, placements
-from molrl.fitting.data.structures import Structure, half_built, rattled
+from molrl.fitting.data.structures import Structure, rattle, take_prefix
 from molrl.molecules import MoleculeBatch
 
 _OVERBOUND = 1.0  # eV
@@ -26,16 +26,16 @@ _RATTLE = 0.05  # Å
 
 @dataclass(frozen=True)
 class AttackReport:
-    """What the attack found.
+    """The errors that an attack found.
 
-    Errors are model less reference, in the energy change of the placement. Below zero the
-    placement is overbound, which is what pays an agent.
+    Errors are model minus reference, in the energy change of the placement. Below zero the
+    placement is overbound, and an agent is rewarded for it.
 
     Attributes:
-        errors: ``(n,)`` eV, of the best paid placement on each half-built molecule.
+        errors: ``(n,)`` eV, of the placement of lowest energy on each half-built molecule.
         failed: molecules left out because the reference gave no energy for the placement.
-        structures: of each molecule the best paid placement, the worst paid, and the one
-            furthest from the best among the better half: what to learn from, of kind
+        structures: of each molecule the placements of lowest and of highest energy, and the one
+            furthest from the lowest among the lower half: structures to fit to, of kind
             ``adversarial``.
     """
 
@@ -44,7 +44,7 @@ class AttackReport:
     structures: list[Structure]
 
     def summary(self) -> dict[str, float]:
-        """The figures by name; energies in eV."""
+        """Return the statistics by name; energies in eV."""
         errors = self.errors
         return {
             "molecules": len(errors),
@@ -59,13 +59,13 @@ class AttackReport:
 
 
 @dataclass(frozen=True)
-class Search:
-    """Placements that a model pays well, one list for each half-built molecule.
+class PlacementSearch:
+    """Placements of low energy by a model, one list for each half-built molecule.
 
     Attributes:
         starts: the half-built molecules.
-        picks: of each the best paid placement, the worst paid, and the one furthest from the best
-            among the better half.
+        picks: of each the placements of lowest and of highest energy, and the one furthest from
+            the lowest among the lower half.
     """
 
     starts: list[Structure]
@@ -73,7 +73,7 @@ class Search:
 
     @property
     def structures(self) -> list[Structure]:
-        """All picks, molecule after molecule."""
+        """Return all picks, molecule after molecule."""
         return [structure for some in self.picks for structure in some]
 
     @classmethod
@@ -82,13 +82,21 @@ class Search:
         model: EnergyModel,
         starts: Sequence[Structure],
         tried: Sequence[Sequence[Structure]],
-    ) -> "Search":
-        """Pick among the placements tried on each start, none of them empty, by what is paid."""
+    ) -> "PlacementSearch":
+        """Pick among the placements tried on each start by their energies.
+
+        Args:
+            model: the energy model that is searched.
+            starts: the half-built molecules.
+            tried: placements on each, one at least.
+        """
         if not tried:
             return cls([], [])
-        paid = interaction_energies(model, [structure for some in tried for structure in some])
+        interaction = interaction_energies(
+            model, [structure for some in tried for structure in some]
+        )
         ends = np.cumsum([len(some) for some in tried])
-        energies = np.split(paid, ends[:-1])
+        energies = np.split(interaction, ends[:-1])
         picks = [
             [some[i] for i in _pick(energy, some)]
             for energy, some in zip(energies, tried, strict=True)
@@ -96,16 +104,18 @@ class Search:
         return cls(list(starts), picks)
 
     def check(self, model: EnergyModel, reference: EnergyModel) -> AttackReport:
-        """Compare model and reference on the best paid placement of each molecule.
+        """Compare model and reference on the placement of lowest energy on each molecule.
 
         Raises:
-            InputError: if the reference has an energy for none.
+            InputError: if the reference gives an energy for none.
         """
         best = [some[0] for some in self.picks]
         errors = _change(model, self.starts, best) - _change(reference, self.starts, best)
         known = np.isfinite(errors)
         if not known.any():
-            raise InputError("the attack found nothing that the reference has an energy for")
+            raise InputError(
+                "the attack found no placement for which the reference gives an energy"
+            )
         return AttackReport(errors[known], int((~known).sum()), self.structures)
 
 
@@ -117,11 +127,11 @@ def placement_attack(
     seed: int = 0,
     guard: float = GUARD,
 ) -> AttackReport:
-    """Take the placement that the model pays best, on each of many half-built molecules.
+    """Take the placement of lowest energy by the model on each of many half-built molecules.
 
     Args:
-        model: what is attacked.
-        reference: what is right.
+        model: the energy model that is attacked.
+        reference: the energy model that is right.
         n_molecules: half-built molecules of the test split to build upon.
         n_placements: random placements tried on each.
         seed: of all random choices.
@@ -130,13 +140,19 @@ def placement_attack(
     """
     molecules = half_built_molecules(n_molecules, seed, "test", model.elements)
     starts, tried = random_placements(molecules, n_placements, seed, guard)
-    return Search.of(model, starts, tried).check(model, reference)
+    return PlacementSearch.of(model, starts, tried).check(model, reference)
 
 
 def random_placements(
     molecules: Sequence[Structure], n_placements: int, seed: int, guard: float
 ) -> tuple[list[Structure], list[list[Structure]]]:
-    """Random placements on each molecule; molecules where the guard leaves no room are left out.
+    """Draw placements on each molecule; molecules where the guard leaves no room are left out.
+
+    Args:
+        molecules: the half-built molecules.
+        n_placements: placements tried on each.
+        seed: of all random choices.
+        guard: smallest distance to any atom as a share of the covalent radii's sum.
 
     Returns:
         The molecules that have room, and the placements on each.
@@ -155,7 +171,7 @@ def random_placements(
 def molecules_of_split(
     n: int, seed: int, split: str, elements: Sequence[int], held_out: Collection[str]
 ) -> list[Chem.Mol]:
-    """Random molecules of one split, less those that are held out.
+    """Draw molecules of one split, without those that are held out.
 
     Args:
         n: how many, all distinct.
@@ -180,7 +196,7 @@ def half_built_molecules(
     elements: Sequence[int] = (1, 6, 7, 8),
     held_out: Collection[str] = frozenset(),
 ) -> list[Structure]:
-    """Slightly rattled prefixes of :func:`molecules_of_split`, each of another molecule."""
+    """Return slightly rattled prefixes of :func:`molecules_of_split`, each of another molecule."""
     mols = molecules_of_split(n, seed, split, elements, held_out)
     out = []
     for i, (mol, (numbers, positions)) in enumerate(
@@ -188,18 +204,18 @@ def half_built_molecules(
     ):
         rng = np.random.default_rng([seed, i])
         whole = Structure(numbers, positions, "half-built", canonical_smiles(mol))
-        prefix = half_built(whole, rng)
-        out.append(rattled(prefix or whole, rng, _RATTLE, "half-built"))
+        prefix = take_prefix(whole, rng)
+        out.append(rattle(prefix or whole, rng, _RATTLE, "half-built"))
     return out
 
 
-def _pick(paid: np.ndarray, tried: Sequence[Structure]) -> list[int]:
-    """The best paid, the worst paid, and the furthest from the best among the better half."""
-    order = np.argsort(paid)
+def _pick(energy: np.ndarray, tried: Sequence[Structure]) -> list[int]:
+    """The lowest, the highest, and the furthest from the lowest among the lower half."""
+    order = np.argsort(energy)
     last = np.array([structure.positions[-1] for structure in tried])
-    better = order[: max(2, len(order) // 2)]
-    far = np.linalg.norm(last[better] - last[order[0]], axis=-1)
-    return list(dict.fromkeys([int(order[0]), int(order[-1]), int(better[far.argmax()])]))
+    lower = order[: max(2, len(order) // 2)]
+    far = np.linalg.norm(last[lower] - last[order[0]], axis=-1)
+    return list(dict.fromkeys([int(order[0]), int(order[-1]), int(lower[far.argmax()])]))
 
 
 def _change(

@@ -1,7 +1,9 @@
-"""What data to make."""
+"""The config of the data to make."""
+
+from typing import Annotated
 
 from ase.data import atomic_numbers, chemical_symbols
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
@@ -10,16 +12,27 @@ from molrl.errors import InputError
 from molrl.fitting.data.placements import GUARD
 from molrl.runs.config import Config
 
+DataFiles = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value)),
+]
+"""Paths of labelled structures, as for :func:`molrl.fitting.data.load_data`; one or a list."""
+
 SMALL_BAGS = (
     *("H2", "CH4", "NH3", "H2O", "CO", "CHN", "CH2O", "CO2", "H2O2", "N2H4", "CH5N", "CH2O2"),
     *("C2H2", "C2H4", "C2H6", "C2H4O", "C2H6O", "C2H5NO", "C3H8O"),
     *("CH4O", "CH3NO"),
     *("HF", "H2S", "CH3F", "CH2F2", "CHFO", "C2H3F", "CH4S", "CH2S", "CHNS", "COS", "C2H4S", "SO2"),
 )
+_KINDS = {  # names of kinds in a dataset, where they differ from the key
+    "half_built": "half-built",
+    "random_walks": "random walk",
+    "partially_relaxed": "partially relaxed",
+}
 
 
 class KindCounts(Config):
-    """How many structures of each kind are drawn; what fails its label is dropped and counted.
+    """Numbers of structures to draw of each kind; those that fail are dropped and counted.
 
     Attributes:
         relaxed: molecules of the molecule set, the base of most others; all if it has fewer.
@@ -28,11 +41,11 @@ class KindCounts(Config):
         half_built: connected prefixes of random orders of placing the atoms, half of them rattled.
         placed: an atom at any distance and angle on a half-built or whole molecule.
         clash: two atoms pressed together to a quarter to three quarters of a bond.
-        frag: molecules pulled apart at a bond, and two pieces side by side.
+        fragments: molecules pulled apart at a bond, and two pieces side by side.
         pair: each pair of elements at distances of 0.3 to 6 Å.
-        walk: what an agent builds at random from an empty canvas.
-        settled: half-built, placed, walk and twisted structures after a few steps downhill: what
-            an agent builds that has learned to find low energies.
+        random_walks: what an untrained agent builds from an empty canvas.
+        partially_relaxed: half-built, placed, random-walk and twisted structures after a few steps
+            downhill: what an agent builds that has learned to find low energies.
     """
 
     relaxed: int = Field(default=3000, ge=1)
@@ -41,28 +54,32 @@ class KindCounts(Config):
     half_built: int = Field(default=8000, ge=0)
     placed: int = Field(default=9000, ge=0)
     clash: int = Field(default=4000, ge=0)
-    frag: int = Field(default=2500, ge=0)
+    fragments: int = Field(default=2500, ge=0)
     pair: int = Field(default=2000, ge=0)
-    walk: int = Field(default=8000, ge=0)
-    settled: int = Field(default=5000, ge=0)
+    random_walks: int = Field(default=8000, ge=0)
+    partially_relaxed: int = Field(default=5000, ge=0)
+
+    def by_kind(self) -> dict[str, int]:
+        """Return the count of each kind, under the name that the kind has in a dataset."""
+        return {_KINDS.get(name, name): count for name, count in self.model_dump().items()}
 
 
 class DataConfig(Config):
-    """What data to make, and where to put them.
+    """The data to make, and where to put them.
 
     Attributes:
         output: the ``.npz`` file.
         seed: of all random choices.
         elements: symbols of the heavy elements; hydrogen is always there.
         max_heavy: the most heavy atoms of a molecule.
-        molecules: a molecule set, the one that ships if None; what in it has no other elements
-            and is not too large is drawn from.
+        molecules: a molecule set, the one that ships if None; its molecules of these elements
+            and sizes are drawn from.
         holding: a SMARTS; molecules without this substructure are left out.
         held_out: a file of molecules (``.extxyz``, ``.xyz`` or ``.sdf``) to keep out, by identity,
-            so that the model can be judged on them; those of one or two heavy atoms stay.
+            so that the model can be tested on them; those of one or two heavy atoms stay.
         counts: structures of each kind.
-        bags: formulas that random walks are done with, of the elements above; the other walks
-            are done with the bags of the molecules.
+        bags: formulas of random walks, of the elements above; the other random walks take the
+            bags of the molecules.
         guard: the clash guard of the environment, as a share of the covalent radii's sum.
         max_force: eV/Å; structures with a larger force are dropped.
         reference: the energy model that labels.
@@ -85,10 +102,10 @@ class DataConfig(Config):
     def _check_elements(self) -> "DataConfig":
         for symbol in self.elements:
             if symbol not in atomic_numbers:
-                raise InputError(f"elements: {symbol!r} is no symbol of an element")
-        block = BlockLogs()  # what is wrong is said in one line, ours
+                raise InputError(f"elements: {symbol!r} is not the symbol of an element")
+        block = BlockLogs()  # the error below says in one line what is wrong
         if self.holding is not None and Chem.MolFromSmarts(self.holding) is None:
-            raise InputError(f"holding: {self.holding!r} is no SMARTS")
+            raise InputError(f"holding: {self.holding!r} is not a valid SMARTS")
         del block
         known = {"H", *self.elements}
         for formula in self.bags:

@@ -1,7 +1,7 @@
 """Labelled structures in one file."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_atomically
 
+LOW_FORCE = 30.0  # eV/Å; structures with a larger force on an atom are high-force structures
 _ARRAYS = {
     "numbers": np.integer,
     "positions": np.floating,
@@ -26,6 +27,10 @@ _ARRAYS = {
     "identity": np.integer,
     "identities": np.str_,
 }
+_STORED = {"numbers": np.uint8, "positions": np.float32, "n_atoms": np.int32}  # others as they are
+_FORMER_KINDS = {"frag": "fragments", "walk": "random walk", "settled": "partially relaxed"}
+_FORMER_REFERENCE = "gfn2"  # of files that do not name theirs
+_SAME_ATOM = 1e-3  # eV; energies of an isolated atom that differ by more are of two references
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Dataset:
     """Structures with energies and forces, each with its kind, identity and split.
 
     Attributes:
-        molecules: the structures, positions float32, neutral and of the lowest spin.
+        molecules: the structures with all their fields, positions float32.
         energy: ``(n_structures,)`` float64, total energy, eV.
         forces: ``(n_atoms_total, 3)`` float32, eV/Å.
         kind: ``(n_structures,)`` int64, index into ``kinds``.
@@ -41,8 +46,16 @@ class Dataset:
         split: ``(n_structures,)`` int64, index into
             :data:`molrl.chemistry.molecule_set.SPLITS`.
         identity: ``(n_structures,)`` int64, index into ``identities``.
-        identities: canonical SMILES of the molecule that a structure came from, or, where it came
-            from none, a name of its own that begins with ``walk:`` or ``pair:``.
+        identities: canonical SMILES of the molecule that a structure came from, its formula if
+            only that is known, or, where it came from no molecule, a name of its own that begins
+            with ``walk:`` or ``pair:``.
+        reference: name of the energy model that labelled all of them; None if it is not known.
+        atomic_energies: atomic number to energy of the isolated atom at the level of theory of
+            the labels, eV, as far as known.
+
+    Example:
+        >>> data = Dataset.load("runs/energy/data.npz")  # doctest: +SKIP
+        >>> valid = data[data.split == data.splits.index("valid")]  # doctest: +SKIP
     """
 
     molecules: MoleculeBatch
@@ -53,6 +66,8 @@ class Dataset:
     split: Tensor
     identity: Tensor
     identities: tuple[str, ...]
+    reference: str | None = None
+    atomic_energies: Mapping[int, float] = field(default_factory=dict)
 
     splits = SPLITS
 
@@ -63,28 +78,23 @@ class Dataset:
         """The chosen structures: a slice, indices or a mask."""
         index = torch.arange(len(self))[index]
         molecules, energy, forces = self.take(index)
-        return type(self)(
+        return replace(
+            self,
             molecules=molecules,
             energy=energy,
             forces=forces,
             kind=self.kind[index],
-            kinds=self.kinds,
             split=self.split[index],
             identity=self.identity[index],
-            identities=self.identities,
         )
 
     def take(self, index: Tensor) -> tuple[MoleculeBatch, Tensor, Tensor]:
-        """The structures at ``index (n,)`` int64, their energies and their forces."""
-        molecules = self.molecules[index]
-        first = torch.repeat_interleave(
-            self.molecules.starts[index] - molecules.starts, molecules.n_atoms
-        )
-        atoms = first + torch.arange(len(molecules.numbers))
-        return molecules, self.energy[index], self.forces[atoms]
+        """Return the structures at ``index (n,)`` int64, their energies and their forces."""
+        atoms = self.molecules.atoms_of(index)
+        return self.molecules[index], self.energy[index], self.forces[atoms]
 
     def of_kind(self, name: str) -> Tensor:
-        """``(n_structures,)`` bool: which are of the kind.
+        """Return ``(n_structures,)`` bool: which structures are of the kind.
 
         Raises:
             InputError: if there is no such kind.
@@ -94,37 +104,53 @@ class Dataset:
         return self.kind == self.kinds.index(name)
 
     def largest_force(self) -> Tensor:
-        """``(n_structures,)`` float32: the length of the largest force on an atom, eV/Å."""
+        """Return ``(n_structures,)`` float32: the length of the largest force on an atom, eV/Å."""
         out = torch.zeros(len(self), dtype=self.forces.dtype)
         return out.scatter_reduce_(0, self.molecules.molecule, self.forces.norm(dim=-1), "amax")
 
+    def low_force(self) -> Tensor:
+        """Return ``(n_structures,)`` bool: which have no force larger than :data:`LOW_FORCE`."""
+        return self.largest_force() <= LOW_FORCE
+
     @classmethod
     def join(cls, parts: Sequence["Dataset"]) -> "Dataset":
-        """All structures of several datasets."""
+        """Return all structures of several datasets.
+
+        Raises:
+            InputError: if they are labelled by different references, or differ in the energy of
+                an isolated atom.
+        """
         kinds = tuple(dict.fromkeys(name for part in parts for name in part.kinds))
         names = tuple(dict.fromkeys(name for part in parts for name in part.identities))
-        place = {name: i for i, name in enumerate(names)}
         return cls(
             molecules=MoleculeBatch.cat([part.molecules for part in parts]),
             energy=torch.cat([part.energy for part in parts]),
             forces=torch.cat([part.forces for part in parts]),
-            kind=torch.cat(
-                [torch.tensor([kinds.index(k) for k in part.kinds])[part.kind] for part in parts]
-            ),
+            kind=torch.cat([_renumbered(part.kind, part.kinds, kinds) for part in parts]),
             kinds=kinds,
             split=torch.cat([part.split for part in parts]),
             identity=torch.cat(
-                [torch.tensor([place[s] for s in part.identities])[part.identity] for part in parts]
+                [_renumbered(part.identity, part.identities, names) for part in parts]
             ),
             identities=names,
+            reference=_common_reference(parts),
+            atomic_energies=_joined_atomic_energies(parts),
         )
 
     def save(self, path: Path | str) -> None:
-        """Write an ``.npz`` file, whole or not at all."""
+        """Write an ``.npz`` file, whole or not at all.
+
+        Raises:
+            InputError: if the name does not end in ``.npz``.
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise InputError(f"{path} is not a name for a dataset; it must end in .npz")
         arrays: dict[str, Any] = {
-            "numbers": self.molecules.numbers.numpy().astype(np.uint8),
-            "positions": self.molecules.positions.numpy().astype(np.float32),
-            "n_atoms": self.molecules.n_atoms.numpy().astype(np.int32),
+            name: array.astype(_STORED.get(name, array.dtype))
+            for name, array in self.molecules.to_dict().items()
+        }
+        arrays |= {
             "energy": self.energy.numpy(),
             "forces": self.forces.numpy().astype(np.float32),
             "kind": self.kind.numpy().astype(np.int16),
@@ -132,34 +158,70 @@ class Dataset:
             "split": self.split.numpy().astype(np.int8),
             "identity": self.identity.numpy().astype(np.int32),
             "identities": np.array(self.identities, dtype=np.str_),
+            "reference": np.array(self.reference or "", dtype=np.str_),
+            "isolated_numbers": np.array(list(self.atomic_energies), dtype=np.uint8),
+            "isolated_energies": np.array(list(self.atomic_energies.values()), dtype=np.float64),
         }
-        path = Path(path)
-        if path.suffix != ".npz":
-            raise InputError(f"{path} is no name for a dataset; it must end in .npz")
         write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
     @classmethod
     def load(cls, path: Path | str) -> "Dataset":
-        """Read a file that :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote, now or in an earlier version.
 
         Raises:
-            InputError: if it is missing or no dataset.
+            InputError: if it is missing or not a dataset.
         """
         arrays = _read(Path(path))
+        try:
+            molecules = MoleculeBatch.from_dict(arrays).to(dtype=torch.float32)
+        except InputError as error:
+            raise InputError(f"dataset {path}: {error}") from None
+        isolated = zip(
+            arrays.get("isolated_numbers", np.zeros(0, int)).tolist(),
+            arrays.get("isolated_energies", np.zeros(0)).tolist(),
+            strict=True,
+        )
         return cls(
-            molecules=MoleculeBatch(
-                numbers=torch.from_numpy(arrays["numbers"].astype(np.int64)),
-                positions=torch.from_numpy(arrays["positions"].astype(np.float32)),
-                n_atoms=torch.from_numpy(arrays["n_atoms"].astype(np.int64)),
-            ),
+            molecules=molecules,
             energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
             forces=torch.from_numpy(arrays["forces"].astype(np.float32)),
             kind=torch.from_numpy(arrays["kind"].astype(np.int64)),
-            kinds=tuple(arrays["kinds"].tolist()),
+            kinds=tuple(_FORMER_KINDS.get(name, name) for name in arrays["kinds"].tolist()),
             split=torch.from_numpy(arrays["split"].astype(np.int64)),
             identity=torch.from_numpy(arrays["identity"].astype(np.int64)),
             identities=tuple(arrays["identities"].tolist()),
+            reference=str(arrays.get("reference", _FORMER_REFERENCE)) or None,
+            atomic_energies=dict(isolated),
         )
+
+
+def _renumbered(index: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
+    """Indices into ``old`` as indices into ``new``, which holds all of its names."""
+    place = {name: i for i, name in enumerate(new)}
+    return torch.tensor([place[name] for name in old], dtype=torch.int64)[index]
+
+
+def _common_reference(parts: Sequence[Dataset]) -> str | None:
+    names = {part.reference for part in parts if len(part)}
+    if len(names) > 1:
+        listed = sorted(name or "one that is not known" for name in names)
+        raise InputError(
+            f"the data are labelled by different references, {', '.join(listed)}; fit to those of "
+            "one, and name it with `reference` where a file does not"
+        )
+    return names.pop() if names else None
+
+
+def _joined_atomic_energies(parts: Sequence[Dataset]) -> dict[int, float]:
+    out: dict[int, float] = {}
+    for part in parts:
+        for number, energy in part.atomic_energies.items():
+            if abs(out.setdefault(number, energy) - energy) > _SAME_ATOM:
+                raise InputError(
+                    f"the data differ in the energy of an isolated atom of atomic number {number}: "
+                    f"{out[number]:g} and {energy:g} eV; fit to the data of one reference"
+                )
+    return out
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a greedy agent builds when a model pays it: the states that training will visit."""
+"""States that a greedy agent visits when a model is its reward."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.fitting.data.placements import interaction_energies, placements
 from molrl.fitting.data.structures import Structure
 
-_COLDEST, _HOTTEST = 0.03, 3.0  # eV
+_TEMPERATURES = (0.03, 3.0)  # eV, of the choice among placements
 
 
 def greedy_episodes(
@@ -20,14 +20,14 @@ def greedy_episodes(
     seed: int,
     guard: float,
 ) -> list[Structure]:
-    """Build each bag atom by atom, each time choosing among random placements by what they pay.
+    """Build each bag atom by atom, each time choosing among random placements by their energies.
 
-    A placement is chosen with probability exp(-E / T), E its energy by the model; T is drawn once
-    an episode, log-uniform from 0.03 to 3 eV, so that there are masters and beginners. An episode
-    ends early where the guard leaves no room.
+    A placement is chosen with probability proportional to exp(-E / T), E its energy by the model.
+    T is drawn once an episode, log-uniform from 0.03 to 3 eV: a temperature range from agents that
+    are trained to agents that are not. An episode ends early where the guard leaves no room.
 
     Args:
-        model: what pays.
+        model: the energy model used for the reward.
         bags: one episode each.
         n_placements: random placements tried at each step.
         seed: of all random choices.
@@ -41,7 +41,7 @@ def greedy_episodes(
         i: _first_atom(bag, f"walk:{bag.formula}:greedy-{seed}-{i}", rng)
         for i, (bag, rng) in enumerate(zip(bags, streams, strict=True))
     }
-    widths = [np.exp(rng.uniform(np.log(_COLDEST), np.log(_HOTTEST))) for rng in streams]
+    temperatures = [np.exp(rng.uniform(*np.log(_TEMPERATURES))) for rng in streams]
     visited = []
     while states:
         tried = {}
@@ -55,7 +55,7 @@ def greedy_episodes(
         energies = interaction_energies(model, [s for some in tried.values() for s in some])
         ends = np.cumsum([len(some) for some in tried.values()])
         states = {
-            i: some[_choose(energy, widths[i], streams[i])]
+            i: some[_choose(energy, temperatures[i], streams[i])]
             for (i, some), energy in zip(tried.items(), np.split(energies, ends[:-1]), strict=True)
             if np.isfinite(energy).any()
         }
@@ -68,7 +68,7 @@ def _first_atom(bag: Bag, name: str, rng: np.random.Generator) -> Structure:
     return Structure(np.array([rng.choice(heavy)]), np.zeros((1, 3)), "greedy", name)
 
 
-def _choose(energy: np.ndarray, width: float, rng: np.random.Generator) -> int:
-    share = np.exp(-(energy - np.nanmin(energy)) / width)
+def _choose(energy: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
+    share = np.exp(-(energy - np.nanmin(energy)) / temperature)
     share = np.nan_to_num(share)
     return int(rng.choice(len(share), p=share / share.sum()))

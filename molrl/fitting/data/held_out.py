@@ -1,23 +1,23 @@
-"""Molecules that are kept out of the data, so that a model can be judged on them."""
+"""Molecules that are kept out of the data, so that a model can be tested on them."""
 
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import is_piece
 from molrl.files import read_molecules
 from molrl.fitting.data.labels import Progress
-from molrl.runs.progress import tell
+from molrl.runs.progress import log_message
 
 _CHUNK = 64
 
 
 def read_identities(path: str | None, progress: Progress) -> frozenset[str]:
-    """The identities of the molecules in a file, as their coordinates tell them.
+    """Perceive the identities of the molecules in a file.
 
-    Molecules of one or two heavy atoms are not among them: they are the pieces of all others.
-    How many have coordinates that no Lewis structure fits, and so no identity, is told.
+    Molecules of one or two heavy atoms are not among them: they are fragments of all others.
+    Those whose coordinates fit no Lewis structure have no identity; a line says how many.
 
     Args:
         path: an ``.extxyz``, ``.xyz`` or ``.sdf`` file; None for no molecules.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         InputError: if the file is missing or broken.
@@ -31,7 +31,7 @@ def read_identities(path: str | None, progress: Progress) -> frozenset[str]:
         progress("identifying the held-out molecules", len(found), len(molecules))
     unknown = found.count(None)
     if unknown:
-        tell(
+        log_message(
             f"{unknown} of the {len(found)} molecules in {path} have no bonds that can be "
             "perceived; they keep nothing out"
         )

@@ -1,8 +1,9 @@
 """Energies and forces of structures, in chunks, with what failed dropped and counted."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,29 +11,29 @@ import torch
 from molrl.chemistry.molecule_set import SPLITS, split_of
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.data.structures import Structure
+from molrl.fitting.data.structures import Structure, to_batch
 from molrl.molecules import MoleculeBatch
 
 _CHUNK = 512
-SEPARATED = 4.0  # Å; from here on a pair whose SCF fails is two atoms to within 0.1 eV
+SEPARATED = 4.0  # Å; beyond, a pair whose SCF fails is two isolated atoms to within 0.1 eV
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the name of the phase, how much of it is done, and how much there is."""
 
 
 @dataclass
 class Dropped:
-    """What was asked for but is not in the data, by kind.
+    """Structures that were asked for but are not in the data, counted by kind.
 
     Attributes:
         not_made: no structure could be drawn or relaxed.
         failed: the reference gave no energy.
-        too_steep: a force was larger than allowed.
+        large_force: a force was larger than allowed.
     """
 
     not_made: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    too_steep: Counter[str] = field(default_factory=Counter)
+    large_force: Counter[str] = field(default_factory=Counter)
 
 
 def label(
@@ -41,16 +42,19 @@ def label(
     max_force: float,
     progress: Progress,
 ) -> tuple[Dataset, Dropped]:
-    """The structures with energies and forces of the reference, less those that are dropped.
+    """Label structures with energies and forces of the reference.
 
     Pairs of atoms further apart than :data:`SEPARATED` whose SCF does not converge, as it never
     does for some, are labelled as two isolated atoms.
 
     Args:
-        structures: neutral, of the lowest spin.
-        reference: the model that labels.
+        structures: what to label, with their charges and spins.
+        reference: the energy model that labels.
         max_force: eV/Å; a structure with a larger force is dropped.
-        progress: told how far it is.
+        progress: called with how far it is.
+
+    Returns:
+        The labelled structures, and the counts of those that were dropped.
     """
     dropped = Dropped()
     parts = []
@@ -65,9 +69,7 @@ def _label_chunk(
     structures: Sequence[Structure], reference: EnergyModel, max_force: float, dropped: Dropped
 ) -> Dataset:
     # The labels belong to the positions as they are stored, in float32.
-    molecules = MoleculeBatch.from_arrays(
-        ((s.numbers, s.positions) for s in structures), dtype=torch.float32
-    )
+    molecules = to_batch(structures, torch.float32)
     output = reference.evaluate(molecules, forces=True)
     assert output.forces is not None
     energy, forces = output.energy.cpu(), output.forces.cpu()
@@ -76,19 +78,25 @@ def _label_chunk(
         if _is_separated_pair(structures[i]):
             energy[i] = isolated[i]
             forces[molecules.molecule == i] = 0.0
-    dataset = _assemble(structures, molecules, energy, forces)
-    steep = dataset.largest_force() > max_force
+    atoms = {z: e for z, e in reference.atom_energies().items() if math.isfinite(e)}
+    dataset = replace(
+        _assemble(structures, molecules, energy, forces),
+        reference=reference.name,
+        atomic_energies=atoms,
+    )
+    large = dataset.largest_force() > max_force
     failed = ~torch.isfinite(energy)
     dropped.failed.update(structures[i].kind for i in torch.nonzero(failed).flatten().tolist())
-    dropped.too_steep.update(
-        structures[i].kind for i in torch.nonzero(steep & ~failed).flatten().tolist()
+    dropped.large_force.update(
+        structures[i].kind for i in torch.nonzero(large & ~failed).flatten().tolist()
     )
-    return dataset[~failed & ~steep]
+    return dataset[~failed & ~large]
 
 
 def _is_separated_pair(structure: Structure) -> bool:
-    gap = np.linalg.norm(structure.positions[0] - structure.positions[-1])
-    return len(structure) == 2 and float(gap) > SEPARATED
+    if len(structure) != 2 or structure.charge:
+        return False
+    return float(np.linalg.norm(structure.positions[0] - structure.positions[1])) > SEPARATED
 
 
 def _assemble(

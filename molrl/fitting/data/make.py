@@ -15,25 +15,27 @@ from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.labels import Dropped, Progress, label
-from molrl.fitting.data.relaxing import relaxed
+from molrl.fitting.data.relaxing import relax_all
 from molrl.fitting.data.structures import (
     NEAREST,
     Structure,
-    beside,
-    clash,
+    build_random_walk,
     distances,
-    half_built,
-    pair,
-    placed,
-    pulled_apart,
-    random_walk,
-    rattled,
-    strained,
-    twisted,
+    make_pair,
+    place_atom,
+    place_beside,
+    press_together,
+    pull_apart,
+    rattle,
+    strain,
+    take_prefix,
+    to_batch,
+    twist,
 )
 
-_RELAXED = 0.05  # eV/Å; settling ends there
-_SETTLE_STEPS = 12
+_RELAXED = 0.05  # eV/Å; partial relaxations end there
+_MAX_STEPS = 12  # of partial relaxations
+_ROUGH = ("half-built", "placed", "random walk", "twisted")  # kinds that are partially relaxed
 _SMALL = 4  # heavy atoms; half of the molecules at most are as small
 _WIDTHS = ((0.01, 0.06), (0.02, 0.12), (0.12, 0.25))  # Å, of distorted molecules
 _WIDTH_SHARES = (0.4, 0.35, 0.25)
@@ -46,14 +48,14 @@ Draw = Callable[[np.random.Generator], Structure | None]
 def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropped]:
     """Draw and label structures; nothing is written.
 
-    The same config gives the same structures, those that were moved by forces but for rounding.
+    The same config gives the same structures; partially relaxed ones are the same to rounding.
 
     Args:
         config: what to make.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Returns:
-        The data, and what was asked for but is not among them.
+        The data, and the counts of the structures that were asked for but are not among them.
 
     Raises:
         InputError: if there is no such reference or it does not know an element, the molecule set
@@ -67,22 +69,29 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     structures = list(molecules)
     made = list(_off_equilibrium(config, molecules))
     structures += made
-    rough = [s for s in made if s.kind in ("half-built", "placed", "walk", "twisted")]
-    rng = _stream(config, "settled", 0)
-    index = rng.choice(len(rough), min(config.counts.settled, len(rough)), replace=False)
-    structures += _settled([rough[i] for i in np.sort(index)], rng, progress)
+    rough = [s for s in made if s.kind in _ROUGH]
+    rng = _stream(config, "partially relaxed", 0)
+    count = min(config.counts.partially_relaxed, len(rough))
+    index = np.sort(rng.choice(len(rough), count, replace=False))
+    structures += _relax_partially([rough[i] for i in index], rng, progress)
     data, dropped = label(structures, reference, config.max_force, progress)
     made_of = Counter(structure.kind for structure in structures)
-    for name, count in config.counts.model_dump().items():
-        kind = name.replace("_", "-")
+    for kind, count in config.counts.by_kind().items():
         dropped.not_made[kind] = count - made_of[kind]
     return data, dropped
 
 
 def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[Structure]:
-    """The molecules of the set that all kinds start from, of kind ``relaxed``.
+    """Choose the molecules of the set that all kinds start from.
 
-    Up to half of them are small, the smallest first; which others is up to the seed.
+    Up to half of them are small, the smallest first; the seed chooses the others.
+
+    Args:
+        config: the set, and what to choose from it.
+        held_out: identities of molecules that are not chosen.
+
+    Returns:
+        Structures of kind ``relaxed``.
 
     Raises:
         InputError: if there is no such set, or nothing is left of it.
@@ -91,10 +100,12 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
     molecules = shipped_molecules() if given is None else MoleculeSet.load(given)
     group = None if config.holding is None else Chem.MolFromSmarts(config.holding)
     known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
+    batch = molecules.molecules
+    charges = batch.charge.tolist()
     found = [
-        Structure(numbers, positions, "relaxed", identity)
-        for (numbers, positions), identity in zip(
-            molecules.molecules.arrays(), molecules.identities, strict=True
+        Structure(numbers, positions, "relaxed", identity, charge)
+        for (numbers, positions), identity, charge in zip(
+            batch.arrays(), molecules.identities, charges, strict=True
         )
         if known.issuperset(numbers.tolist())
         and (numbers > 1).sum() <= config.max_heavy
@@ -119,27 +130,26 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
     return [found[i] for i in chosen]
 
 
-def _settled(
+def _relax_partially(
     structures: Sequence[Structure], rng: np.random.Generator, progress: Progress
 ) -> list[Structure]:
-    """The structures after 2 to 12 steps of relaxation."""
-    steps = rng.integers(2, _SETTLE_STEPS + 1, size=len(structures)).tolist()
-    tasks = [(s.numbers, s.positions, _RELAXED, n) for s, n in zip(structures, steps, strict=True)]
-    results = relaxed(tasks, "settling", progress)
+    """The structures after 2 to 12 steps of relaxation, without those that failed."""
+    steps = rng.integers(2, _MAX_STEPS + 1, size=len(structures)).tolist()
+    results = relax_all(to_batch(structures), _RELAXED, steps, progress)
     return [
-        s.at(result[0], "settled")
+        s.at(result[0], "partially relaxed")
         for s, result in zip(structures, results, strict=True)
         if not isinstance(result, str)
     ]
 
 
 def _stream(config: DataConfig, kind: str, index: int) -> np.random.Generator:
-    """One stream of random numbers for each structure, whatever the counts of other kinds."""
+    """A stream of random numbers for each structure, independent of the counts of other kinds."""
     return np.random.default_rng([config.seed, *kind.encode(), index])
 
 
 def _drawn(config: DataConfig, kind: str, count: int, draw: Draw) -> Iterator[Structure]:
-    """``count`` structures; a draw that leads nowhere is repeated."""
+    """``count`` structures; a draw that fails is repeated up to 20 times."""
     for i in range(count):
         rng = _stream(config, kind, i)
         for _ in range(20):
@@ -150,7 +160,7 @@ def _drawn(config: DataConfig, kind: str, count: int, draw: Draw) -> Iterator[St
 
 
 def _off_equilibrium(config: DataConfig, molecules: Sequence[Structure]) -> Iterable[Structure]:
-    """All kinds that start from the relaxed molecules, and those that start from nothing."""
+    """All kinds that start from the relaxed molecules or from an empty canvas."""
     draws = _Draws(config, molecules)
     counts = config.counts
     yield from _drawn(config, "distorted", counts.distorted, draws.distorted)
@@ -158,14 +168,14 @@ def _off_equilibrium(config: DataConfig, molecules: Sequence[Structure]) -> Iter
     yield from _drawn(config, "half-built", counts.half_built, draws.half_built)
     yield from _drawn(config, "placed", counts.placed, draws.placed)
     yield from _drawn(config, "clash", counts.clash, draws.clash)
-    yield from _drawn(config, "frag", counts.frag, draws.frag)
+    yield from _drawn(config, "fragments", counts.fragments, draws.fragments)
     yield from _drawn(config, "pair", counts.pair, draws.pair)
-    for i in range(counts.walk):
-        yield draws.walk(_stream(config, "walk", i), i)
+    for i in range(counts.random_walks):
+        yield draws.random_walk(_stream(config, "random walk", i), i)
 
 
 class _Draws:
-    """One method for each kind, each a function of the stream of random numbers alone."""
+    """One method for each kind, each a function of the stream of random numbers only."""
 
     def __init__(self, config: DataConfig, molecules: Sequence[Structure]) -> None:
         self._config = config
@@ -183,64 +193,65 @@ class _Draws:
     def _start(self, rng: np.random.Generator) -> Structure:
         """A molecule, or three times in four a half-built one."""
         molecule = self._molecule(rng)
-        prefix = half_built(molecule, rng) if rng.random() < 0.75 else molecule
+        prefix = take_prefix(molecule, rng) if rng.random() < 0.75 else molecule
         return prefix or molecule
 
     def distorted(self, rng: np.random.Generator) -> Structure:
         molecule = self._molecule(rng)
         if rng.random() < 0.5:
-            molecule = strained(molecule, rng, rng.uniform(0, _STRAIN), "distorted")
+            molecule = strain(molecule, rng, rng.uniform(0, _STRAIN), "distorted")
         low, high = rng.choice(_WIDTHS, p=_WIDTH_SHARES)
-        return rattled(molecule, rng, rng.uniform(low, high), "distorted")
+        return rattle(molecule, rng, rng.uniform(low, high), "distorted")
 
     def twisted(self, rng: np.random.Generator) -> Structure | None:
         structure: Structure | None = self._molecule(rng)
         for _ in range(int(rng.integers(1, 4))):
-            structure = structure and twisted(structure, rng)
-        return structure and rattled(structure, rng, rng.uniform(0.0, 0.06), "twisted")
+            structure = structure and twist(structure, rng)
+        return structure and rattle(structure, rng, rng.uniform(0.0, 0.06), "twisted")
 
     def half_built(self, rng: np.random.Generator) -> Structure | None:
-        prefix = half_built(self._molecule(rng), rng)
+        prefix = take_prefix(self._molecule(rng), rng)
         if prefix is None or rng.random() < 0.5:
             return prefix
-        return rattled(prefix, rng, rng.uniform(0.03, 0.2), "half-built")
+        return rattle(prefix, rng, rng.uniform(0.03, 0.2), "half-built")
 
     def placed(self, rng: np.random.Generator) -> Structure | None:
         start = self._start(rng)
         if rng.random() < 0.5:
-            start = rattled(start, rng, rng.uniform(0.03, 0.2), start.kind)
+            start = rattle(start, rng, rng.uniform(0.03, 0.2), start.kind)
         guard = self._config.guard if rng.random() < 0.7 else None
         number = rng.choice(self._elements) if rng.random() < 0.5 else rng.choice(start.numbers)
-        return placed(start, int(number), rng, guard)
+        return place_atom(start, int(number), rng, guard)
 
     def clash(self, rng: np.random.Generator) -> Structure | None:
         start = self._start(rng)
-        return clash(start, rng) if len(start) > 1 else None
+        return press_together(start, rng) if len(start) > 1 else None
 
-    def frag(self, rng: np.random.Generator) -> Structure | None:
+    def fragments(self, rng: np.random.Generator) -> Structure | None:
         start = self._start(rng)
         if rng.random() < 0.6:
-            return pulled_apart(start, rng)
+            return pull_apart(start, rng)
         small = [m for m in self._by_split[split_of(start.identity)] if len(m) <= 9]
         if not small or len(start) > 12:
             return None
         other = small[int(rng.integers(len(small)))]
-        return beside(start, half_built(other, rng) or other, rng)
+        return place_beside(start, take_prefix(other, rng) or other, rng)
 
     def pair(self, rng: np.random.Generator) -> Structure:
         numbers = rng.choice(self._elements, 2)
         bond = covalent_radii[numbers].sum()
         near = rng.random() < 0.6
         distance = rng.uniform(0.3, 2.0) * bond if near else rng.uniform(0.3, 6.0)
-        return pair(numbers.tolist(), max(0.3, round(float(distance), 4)))
+        return make_pair(numbers.tolist(), max(0.3, round(float(distance), 4)))
 
-    def walk(self, rng: np.random.Generator, index: int) -> Structure:
+    def random_walk(self, rng: np.random.Generator, index: int) -> Structure:
         """A prefix of a random walk; long ones are as likely as short ones."""
         formulas = self._config.bags
         if rng.random() < 0.6 and formulas:
             bag = Bag(formulas[int(rng.integers(len(formulas)))])
         else:
             bag = Bag(self._molecule(rng).numbers)
-        built = random_walk(bag.numbers, f"walk:{bag.formula}:{index}", rng, self._config.guard)
+        name = f"walk:{bag.formula}:{index}"
+        built = build_random_walk(bag.numbers, name, rng, self._config.guard)
         n = int(rng.integers(2, len(built) + 1)) if rng.random() < 0.6 else len(built)
-        return built.only(np.arange(max(n, min(2, len(built)))), "walk")
+        return built.only(np.arange(max(n, min(2, len(built)))), "random walk")

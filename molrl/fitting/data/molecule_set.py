@@ -8,12 +8,13 @@ from pydantic import Field
 from rdkit import Chem
 
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.enumeration import from_smiles, isomers, random_molecules
+from molrl.chemistry.embedding import from_smiles
+from molrl.chemistry.enumeration import isomers, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, split_of
 from molrl.energy.registry import load_energy
 from molrl.fitting.data.labels import Progress
-from molrl.fitting.data.relaxing import relaxed
+from molrl.fitting.data.relaxing import relax_all
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import Config
 
@@ -21,18 +22,18 @@ _STEPS = 250
 
 
 class MoleculeSetConfig(Config):
-    """Which molecules to make, and where to put them.
+    """The molecules to make, and where to put them.
 
     Attributes:
         output: the ``.npz`` file.
         seed: of all random choices.
         elements: symbols of the heavy elements; hydrogen is always there.
         max_heavy: the most heavy atoms of a molecule.
-        n: molecules drawn; those that do not keep their bonds are left out.
+        n: number of molecules drawn; those that change their bonds when relaxed are left out.
         bags: formulas of which isomers are made too.
-        isomers: of each of the bags.
-        extra: SMILES of molecules that random graphs do not give, drawn as bond perception draws
-            them.
+        isomers: number of isomers of each of the bags.
+        extra: SMILES of molecules that random graphs do not give, in the Lewis structures that
+            bond perception gives.
         force_tolerance: eV/Å, the largest force on an atom of a relaxed molecule.
     """
 
@@ -50,30 +51,27 @@ class MoleculeSetConfig(Config):
 def make_molecule_set(
     config: MoleculeSetConfig, progress: Progress
 ) -> tuple[MoleculeSet, Counter[str]]:
-    """Enumerate, relax with GFN2-xTB, and keep what is still the molecule it was drawn as.
+    """Enumerate molecules, relax them with GFN2-xTB, and keep those that keep their connectivity.
 
     Args:
         config: what to make.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Returns:
         The molecules, and how many were left out, by reason.
     """
     mols = _enumerated(config)
     identities = list(mols)
-    tasks = [
-        (numbers, positions, config.force_tolerance, _STEPS)
-        for numbers, positions in MoleculeBatch.from_rdkit(list(mols.values())).arrays()
-    ]
+    drawn = MoleculeBatch.from_rdkit(list(mols.values()))
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     names: list[str] = []
     lost: Counter[str] = Counter()
-    results = relaxed(tasks, "relaxing", progress)
-    for task, name, result in zip(tasks, identities, results, strict=True):
+    results = relax_all(drawn, config.force_tolerance, [_STEPS] * len(drawn), progress)
+    for (numbers, _), name, result in zip(drawn.arrays(), identities, results, strict=True):
         if isinstance(result, str) or not result[1]:
             lost["not relaxed"] += 1
             continue
-        kept.append((task[0], result[0]))
+        kept.append((numbers, result[0]))
         names.append(name)
     return _checked(kept, names, lost), lost
 
@@ -95,7 +93,7 @@ def _enumerated(config: MoleculeSetConfig) -> dict[str, Chem.Mol]:
 def _checked(
     kept: list[tuple[np.ndarray, np.ndarray]], names: list[str], lost: Counter[str]
 ) -> MoleculeSet:
-    """Those that are still the molecule they were drawn as, with their energies."""
+    """The molecules that kept their connectivity, with their energies."""
     molecules = MoleculeBatch.from_arrays(kept, dtype=torch.float32)
     found = validity(molecules)
     same = np.array([a == b for a, b in zip(found.smiles, names, strict=True)])

@@ -1,4 +1,4 @@
-"""Many placements of one atom, and what a model pays for them."""
+"""Many placements of one atom, and their energies."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,28 @@ import numpy as np
 from ase.data import covalent_radii
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.data.structures import Structure
-from molrl.molecules import MoleculeBatch
+from molrl.fitting.data.structures import Structure, to_batch
 
 _REACH = (0.3, 2.0)  # Å from the focal atom
 GUARD = 0.65  # of the sum of covalent radii; the environment lets no two atoms be nearer
-FLOOR = 0.3  # Å; nearer to any atom is not tried, whatever the guard
+FLOOR = 0.3  # Å; the smallest distance to any atom, whatever the guard
 _CHUNK = 4096  # structures a call of the model
 
 
 def placements(
     start: Structure, elements: np.ndarray, n: int, rng: np.random.Generator, guard: float
 ) -> list[Structure]:
-    """The structure with one atom more, ``n`` times, or fewer where the guard leaves no room.
+    """Add one atom to a structure, in ``n`` ways, or fewer where the guard leaves no room.
 
-    The new atom is one of the elements, 0.3 to 2.0 Å from a random atom, in any direction.
+    Args:
+        start: the atoms in place.
+        elements: atomic numbers of the new atom, drawn uniformly.
+        n: how many structures.
+        rng: the random numbers.
+        guard: smallest distance to any atom as a share of the covalent radii's sum.
+
+    Returns:
+        Structures of kind ``adversarial``, the new atom last, 0.3 to 2.0 Å from a random atom.
     """
     tries = 20 * n
     numbers = rng.choice(elements, size=tries)
@@ -38,11 +45,11 @@ def placements(
 
 
 def interaction_energies(model: EnergyModel, structures: Sequence[Structure]) -> np.ndarray:
-    """``(n,)`` eV: energies less those of the isolated atoms; NaN where the model failed."""
+    """Return ``(n,)`` eV: energies minus those of isolated atoms; NaN where the model failed."""
     parts = [np.zeros(0)]
     for i in range(0, len(structures), _CHUNK):
         chunk = structures[i : i + _CHUNK]
-        batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in chunk)
+        batch = to_batch(chunk)
         energy = model.evaluate(batch).energy.cpu()
         parts.append((energy - model.isolated_energy(batch)).numpy())
     return np.concatenate(parts)

@@ -9,20 +9,28 @@ _STIFFNESS = 40.0  # eV/Å²; a bond's, so that the first steps of BFGS are abou
 
 
 def work(
-    numbers: np.ndarray, positions: np.ndarray, fmax: float, steps: int
+    numbers: np.ndarray, positions: np.ndarray, electrons: tuple[int, int], fmax: float, steps: int
 ) -> tuple[np.ndarray, bool] | str:
-    """Positions ``(n, 3)`` in Å where it ended, and whether it converged; or a reason.
+    """Relax a molecule.
 
     Args:
-        numbers: ``(n,)`` atomic numbers of a neutral molecule; its spin is the lowest.
+        numbers: ``(n,)`` atomic numbers.
         positions: ``(n, 3)`` Å.
+        electrons: total charge in e, and multiplicity.
         fmax: eV/Å, the largest force at which it counts as relaxed.
         steps: the most steps.
+
+    Returns:
+        Positions ``(n, 3)`` in Å at the end, and whether it converged; or a reason.
     """
+    charge, multiplicity = electrons
     atoms = Atoms(numbers=numbers, positions=positions)
-    multiplicity = int(numbers.sum()) % 2 + 1
     atoms.calc = TBLite(
-        method="GFN2-xTB", multiplicity=multiplicity, verbosity=0, max_iterations=120
+        method="GFN2-xTB",
+        charge=charge,
+        multiplicity=multiplicity,
+        verbosity=0,
+        max_iterations=120,
     )
     try:
         optimizer = BFGS(atoms, logfile=None, maxstep=0.15, alpha=_STIFFNESS)

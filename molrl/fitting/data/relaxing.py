@@ -8,30 +8,47 @@ import numpy as np
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.fitting.data import relax_worker
 from molrl.fitting.data.labels import Progress
+from molrl.molecules import MoleculeBatch
 
 _CHUNK = 128
-_HANGS = 600.0  # s; a relaxation that takes longer does
+_TIMEOUT = 600.0  # s; a relaxation that takes longer hangs
 
-Task = tuple[np.ndarray, np.ndarray, float, int]
-"""Numbers, positions in Å, force tolerance in eV/Å, most steps."""
+Relaxed = tuple[np.ndarray, bool] | str
+"""Positions ``(n, 3)`` in Å at the end and whether it converged; or why there are none."""
 
 
-def relaxed(
-    tasks: Sequence[Task], what: str, progress: Progress
-) -> list[tuple[np.ndarray, bool] | str]:
-    """Of each task the positions at the end and whether it converged, or why there are none.
+def relax_all(
+    molecules: MoleculeBatch,
+    force_tolerance: float,
+    max_steps: Sequence[int],
+    progress: Progress,
+) -> list[Relaxed]:
+    """Relax molecules with GFN2-xTB.
 
     Args:
-        tasks: what to relax.
-        what: how the progress is called.
-        progress: told how far it is.
+        molecules: what to relax, with charges and spins.
+        force_tolerance: eV/Å, the largest force at which a molecule counts as relaxed.
+        max_steps: ``(n_molecules,)``, the most steps of each.
+        progress: called with how far it is.
+
+    Returns:
+        What became of each molecule, in order.
     """
-    pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _HANGS)
-    results: list[tuple[np.ndarray, bool] | str] = []
+    tasks = [
+        (numbers, positions, electrons, force_tolerance, steps)
+        for (numbers, positions), electrons, steps in zip(
+            molecules.arrays(),
+            zip(molecules.charge.tolist(), molecules.spin.tolist(), strict=True),
+            max_steps,
+            strict=True,
+        )
+    ]
+    pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _TIMEOUT)
+    results: list[Relaxed] = []
     try:
         for i in range(0, len(tasks), _CHUNK):
-            results += pool.map(list(tasks[i : i + _CHUNK]))
-            progress(what, len(results), len(tasks))
+            results += pool.map(tasks[i : i + _CHUNK])
+            progress("relaxing", len(results), len(tasks))
     finally:
         pool.close()
     return results

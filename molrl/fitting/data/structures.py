@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from ase.data import covalent_radii
 
-NEAREST = 0.25  # Å; atoms are never put closer than this: no label there is of use
+from molrl.molecules import MoleculeBatch
+
+NEAREST = 0.25  # Å; atoms are never put closer than this: labels there are of no use
 _BONDED = 1.3  # atoms closer than this share of the covalent radii's sum are bonded
 
 
@@ -19,39 +22,62 @@ class Structure:
         positions: ``(n, 3)`` float64, Å.
         kind: what sort of structure it is.
         identity: the molecule it came from.
+        charge: total charge, e.
+        spin: multiplicity 2S + 1; None for the lowest that the electrons allow.
     """
 
     numbers: np.ndarray
     positions: np.ndarray
     kind: str
     identity: str
+    charge: int = 0
+    spin: int | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def at(self, positions: np.ndarray, kind: str) -> "Structure":
-        """The same atoms elsewhere."""
+        """Return the same atoms at other positions."""
         return replace(self, positions=positions, kind=kind)
 
     def only(self, atoms: np.ndarray | Sequence[int], kind: str) -> "Structure":
-        """Some of the atoms, in the order given."""
+        """Return some of the atoms in the order given, with the charge and of the lowest spin."""
         index = np.asarray(atoms)
         return replace(
-            self, numbers=self.numbers[index], positions=self.positions[index], kind=kind
+            self,
+            numbers=self.numbers[index],
+            positions=self.positions[index],
+            kind=kind,
+            spin=None,
         )
 
     def plus(self, numbers: np.ndarray, positions: np.ndarray, kind: str) -> "Structure":
-        """The structure with more atoms behind its own."""
+        """Return the structure with more, neutral atoms behind its own, of the lowest spin."""
         return replace(
             self,
             numbers=np.concatenate([self.numbers, numbers]),
             positions=np.concatenate([self.positions, positions]),
             kind=kind,
+            spin=None,
         )
 
 
+def to_batch(structures: Sequence[Structure], dtype: torch.dtype = torch.float64) -> MoleculeBatch:
+    """Return the structures as one batch, with their charges and spins.
+
+    Args:
+        structures: what to put together.
+        dtype: of the positions.
+    """
+    batch = MoleculeBatch.from_arrays(((s.numbers, s.positions) for s in structures), dtype)
+    batch = batch.charged([s.charge for s in structures])
+    lowest = batch.spin.tolist()
+    spin = [low if s.spin is None else s.spin for s, low in zip(structures, lowest, strict=True)]
+    return replace(batch, spin=torch.tensor(spin, dtype=torch.int64))
+
+
 def distances(positions: np.ndarray) -> np.ndarray:
-    """``(n, n)`` distances with infinity on the diagonal, Å."""
+    """Return ``(n, n)`` distances with infinity on the diagonal, Å."""
     out: np.ndarray = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
     np.fill_diagonal(out, np.inf)
     return out
@@ -60,50 +86,50 @@ def distances(positions: np.ndarray) -> np.ndarray:
 def guard_ratio(
     numbers: np.ndarray, positions: np.ndarray, new_number: int, new_position: np.ndarray
 ) -> float:
-    """The smallest distance of a new atom, as a share of the sum of covalent radii."""
+    """Return the smallest distance of a new atom, as a share of the sum of covalent radii."""
     radii = covalent_radii[numbers] + covalent_radii[new_number]
     return float((np.linalg.norm(positions - new_position, axis=-1) / radii).min())
 
 
-def direction(rng: np.random.Generator) -> np.ndarray:
-    """A unit vector, uniform on the sphere."""
+def draw_direction(rng: np.random.Generator) -> np.ndarray:
+    """Draw a unit vector, uniform on the sphere."""
     vector = rng.normal(size=3)
     return vector / np.linalg.norm(vector)
 
 
-def bonds(structure: Structure) -> np.ndarray:
-    """``(n, n)`` bool: which atoms are close enough to be bonded."""
+def find_bonds(structure: Structure) -> np.ndarray:
+    """Return ``(n, n)`` bool: which atoms are close enough to be bonded."""
     radii = covalent_radii[structure.numbers]
     near: np.ndarray = distances(structure.positions) < _BONDED * (radii[:, None] + radii[None])
     return near
 
 
-def rattled(structure: Structure, rng: np.random.Generator, width: float, kind: str) -> Structure:
-    """Every coordinate moved by a normal deviate of ``width`` Å."""
+def rattle(structure: Structure, rng: np.random.Generator, width: float, kind: str) -> Structure:
+    """Move every coordinate by a normal deviate of ``width`` Å."""
     moved = structure.positions + rng.normal(size=structure.positions.shape) * width
     return structure.at(moved, kind)
 
 
-def strained(structure: Structure, rng: np.random.Generator, size: float, kind: str) -> Structure:
-    """All positions stretched by 1 + ε, ε a random symmetric matrix of spectral norm ``size``."""
+def strain(structure: Structure, rng: np.random.Generator, size: float, kind: str) -> Structure:
+    """Stretch all positions by 1 + ε, ε a random symmetric matrix of spectral norm ``size``."""
     matrix = rng.normal(size=(3, 3))
-    strain = matrix + matrix.T
-    strain *= size / np.linalg.norm(strain, ord=2)
-    return structure.at(structure.positions @ (np.eye(3) + strain), kind)
+    epsilon = matrix + matrix.T
+    epsilon *= size / np.linalg.norm(epsilon, ord=2)
+    return structure.at(structure.positions @ (np.eye(3) + epsilon), kind)
 
 
-def half_built(structure: Structure, rng: np.random.Generator) -> Structure | None:
-    """A connected prefix, of 2 atoms or more, of a random order of placing the atoms.
+def take_prefix(structure: Structure, rng: np.random.Generator) -> Structure | None:
+    """Take a connected prefix, of 2 atoms or more, of a random order of placing the atoms.
 
-    Heavy atoms come first with a random zeal, so that skeletons without hydrogens are as common
+    Heavy atoms come first with a random bias, so that skeletons without hydrogens are as common
     as fragments that carry all of theirs.
     """
     n = len(structure)
     if n < 3:
         return None
-    bonded = bonds(structure)
-    zeal = rng.choice([1.0, 4.0, 30.0])
-    weight = np.where(structure.numbers > 1, zeal, 1.0)
+    bonded = find_bonds(structure)
+    heavy_atom_bias = rng.choice([1.0, 4.0, 30.0])
+    weight = np.where(structure.numbers > 1, heavy_atom_bias, 1.0)
     heavy = np.flatnonzero(structure.numbers > 1)
     start = int(rng.choice(heavy)) if len(heavy) and rng.random() < 0.85 else int(rng.integers(n))
     chosen = [start]
@@ -118,24 +144,27 @@ def half_built(structure: Structure, rng: np.random.Generator) -> Structure | No
     return structure.only(chosen, "half-built") if len(chosen) > 1 else None
 
 
-def placed(
+def place_atom(
     structure: Structure, number: int, rng: np.random.Generator, guard: float | None
 ) -> Structure | None:
-    """One atom more at any angle round a random atom, 0.5 to 2.5 Å from it.
+    """Add one atom at any angle round a random atom, 0.5 to 2.5 Å from it.
 
     Two thirds are at the distances that an agent tries, 0.7 to 2.0 Å.
 
     Args:
-        structure: what stands.
+        structure: the atoms in place.
         number: the element of the new atom.
-        rng: the source of chance.
-        guard: refuse what is closer to any atom than this share of the covalent radii's sum;
-            None to refuse only what is closer than :data:`NEAREST`.
+        rng: the random numbers.
+        guard: refuse positions closer to any atom than this share of the covalent radii's sum;
+            None to refuse only those closer than :data:`NEAREST`.
+
+    Returns:
+        The larger structure; None if 20 tries found no position.
     """
     for _ in range(20):
         low, high = (0.7, 2.0) if rng.random() < 0.67 else (0.5, 2.5)
         focus = structure.positions[rng.integers(len(structure))]
-        where = focus + direction(rng) * rng.uniform(low, high)
+        where = focus + draw_direction(rng) * rng.uniform(low, high)
         if guard is None:
             near = np.linalg.norm(structure.positions - where, axis=-1).min() < NEAREST
         else:
@@ -145,34 +174,34 @@ def placed(
     return None
 
 
-def clash(structure: Structure, rng: np.random.Generator) -> Structure | None:
-    """A random atom pressed towards another, the rest left in place.
+def press_together(structure: Structure, rng: np.random.Generator) -> Structure | None:
+    """Press a random atom towards another, the rest left in place.
 
     They end up at 0.25 to 0.75 of the sum of their covalent radii, 0.3 Å apart at least.
     """
     n = len(structure)
     mover, target = rng.choice(n, size=2, replace=False)
     gap = structure.positions[mover] - structure.positions[target]
-    away = direction(rng) if rng.random() < 0.5 else gap / np.linalg.norm(gap)
+    away = draw_direction(rng) if rng.random() < 0.5 else gap / np.linalg.norm(gap)
     moved = structure.positions.copy()
     radii = covalent_radii[structure.numbers[[mover, target]]].sum()
     moved[mover] = moved[target] + away * max(0.3, rng.uniform(0.25, 0.75) * radii)
     return structure.at(moved, "clash") if distances(moved).min() > NEAREST else None
 
 
-def pulled_apart(structure: Structure, rng: np.random.Generator) -> Structure | None:
-    """The two sides of a random bond that is in no ring, 0.2 to 4 Å further apart."""
+def pull_apart(structure: Structure, rng: np.random.Generator) -> Structure | None:
+    """Move the two sides of a random bond that is in no ring 0.2 to 4 Å further apart."""
     split = _split(structure, rng)
     if split is None:
         return None
     _, axis, side = split
     shift = axis * rng.uniform(0.2, 4.0) + rng.normal(size=3) * 0.2
     moved = structure.positions + np.where(side[:, None], 0.0, shift)
-    return structure.at(moved, "frag") if distances(moved).min() > NEAREST else None
+    return structure.at(moved, "fragments") if distances(moved).min() > NEAREST else None
 
 
-def twisted(structure: Structure, rng: np.random.Generator) -> Structure | None:
-    """One side of a random bond that is in no ring turned about it, by any angle."""
+def twist(structure: Structure, rng: np.random.Generator) -> Structure | None:
+    """Turn one side of a random bond that is in no ring about it, by any angle."""
     from scipy.spatial.transform import Rotation
 
     split = _split(structure, rng)
@@ -192,13 +221,14 @@ def _split(
 
     None if there is no bond, or the bond is in a ring.
     """
-    bonded = bonds(structure)
+    bonded = find_bonds(structure)
     pairs = np.argwhere(np.triu(bonded))
     if not len(pairs):
         return None
     i, j = pairs[rng.integers(len(pairs))]
     cut: np.ndarray = bonded.copy()
     cut[i, j] = cut[j, i] = False
+    # Grow the side of atom i along the remaining bonds; if that reaches j, the bond is in a ring.
     side: np.ndarray = np.zeros(len(structure), dtype=bool)
     side[i] = True
     for _ in range(len(structure)):
@@ -209,20 +239,21 @@ def _split(
     return structure.positions[i], axis / np.linalg.norm(axis), side
 
 
-def beside(a: Structure, b: Structure, rng: np.random.Generator) -> Structure:
-    """Two structures side by side, their nearest atoms 1.2 to 5 Å apart, turned at random."""
-    turned = (b.positions - b.positions.mean(0)) @ rotation(rng).T
-    heading = direction(rng)
+def place_beside(a: Structure, b: Structure, rng: np.random.Generator) -> Structure:
+    """Put two structures side by side, their nearest atoms 1.2 to 5 Å apart, turned at random."""
+    turned = (b.positions - b.positions.mean(0)) @ draw_rotation(rng).T
+    heading = draw_direction(rng)
     gap = rng.uniform(1.2, 5.0)
     start = a.positions.mean(0)
     reach = 0.0
     while _nearest(a.positions, turned + start + heading * reach) < gap:
         reach += 0.1
-    return a.plus(b.numbers, turned + start + heading * reach, "frag")
+    both = a.plus(b.numbers, turned + start + heading * reach, "fragments")
+    return replace(both, charge=a.charge + b.charge)
 
 
-def rotation(rng: np.random.Generator) -> np.ndarray:
-    """A rotation matrix, uniform over all."""
+def draw_rotation(rng: np.random.Generator) -> np.ndarray:
+    """Draw a rotation matrix, uniform over all."""
     from scipy.spatial.transform import Rotation
 
     matrix: np.ndarray = Rotation.random(rng=rng).as_matrix()
@@ -233,8 +264,8 @@ def _nearest(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a[:, None] - b[None], axis=-1).min())
 
 
-def pair(numbers: Sequence[int], distance: float) -> Structure:
-    """Two atoms at a distance in Å."""
+def make_pair(numbers: Sequence[int], distance: float) -> Structure:
+    """Return two atoms at a distance in Å."""
     a, b = sorted(int(z) for z in numbers)
     return Structure(
         numbers=np.array([a, b]),
@@ -244,18 +275,18 @@ def pair(numbers: Sequence[int], distance: float) -> Structure:
     )
 
 
-def random_walk(
+def build_random_walk(
     bag: Sequence[int], identity: str, rng: np.random.Generator, guard: float
 ) -> Structure:
-    """What an untrained agent builds: atom after atom at a random distance and angle.
+    """Build what an untrained agent builds: atom after atom at a random distance and angle.
 
     Half of the steps go to about the length of a bond, so that what agents build a little later
-    is there too. A step that would break the guard is thrown again; after many it is the end.
+    is there too. A step that would break the guard is drawn again; after 50 tries the walk ends.
 
     Args:
         bag: atomic numbers, taken in random order, a heavy atom first.
-        identity: what to call it.
-        rng: the source of chance.
+        identity: the name of the structure.
+        rng: the random numbers.
         guard: smallest distance as a share of the covalent radii's sum.
     """
     order = rng.permutation(np.asarray(bag))
@@ -268,7 +299,7 @@ def random_walk(
         if where is None:
             break
         positions = np.concatenate([positions, where[None]])
-    return Structure(order[: len(positions)].copy(), positions, "walk", identity)
+    return Structure(order[: len(positions)].copy(), positions, "random walk", identity)
 
 
 def _step(
@@ -283,7 +314,7 @@ def _step(
         focus = int(rng.choice(len(numbers), p=weight / weight.sum()))
         bond = covalent_radii[numbers[focus]] + covalent_radii[number]
         length = rng.normal(bond, 0.1) if rng.random() < 0.5 else rng.uniform(0.7, 2.0)
-        where: np.ndarray = positions[focus] + direction(rng) * length
+        where: np.ndarray = positions[focus] + draw_direction(rng) * length
         if guard_ratio(numbers, positions, number, where) >= guard:
             return where
     return None

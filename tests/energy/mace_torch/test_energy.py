@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 from molrl.cli.main import main
 from molrl.energy import load_energy
@@ -259,3 +259,22 @@ def test_a_converted_file_that_describes_no_network_is_refused(files, tmp_path):
         save_weights(tmp_path / "bad.json", tensors, head)
         with pytest.raises(InputError, match=reason):
             load_energy(f"mace:{tmp_path / 'bad.json'}", "cpu")
+
+
+def test_cells_have_the_energy_forces_and_stress_of_the_calculator(files):
+    crystal = bulk("C", "diamond", a=3.6)
+    crystal.positions[1] += [0.1, -0.05, 0.02]
+    molecules = [molecule("CH3OH"), crystal]
+    path = files / "scaled.model"
+    out = load_energy(f"mace:{path}", trust=True).evaluate(molecules, forces=True, stress=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        crystal.calc = MACECalculator(
+            models=[build("scaled")], device="cpu", default_dtype="float64"
+        )
+    assert float(out.energy[1]) == pytest.approx(crystal.get_potential_energy(), abs=1e-8)
+    np.testing.assert_allclose(out.forces[-2:].numpy(), crystal.get_forces(), atol=1e-8)
+    stress = crystal.get_stress(voigt=False)
+    assert np.abs(stress).max() > 1e-4
+    np.testing.assert_allclose(out.stress[1].numpy(), stress, atol=1e-8)
+    assert out.stress[0].isnan().all()

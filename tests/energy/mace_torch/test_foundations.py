@@ -64,9 +64,9 @@ def test_the_file_put_there_is_loaded(cache, name, capsys):
     with pytest.raises(InputError) as refusal:
         load_energy(name, "cpu")
     torch.manual_seed(0)
-    config = MaceConfig(elements=(1, 6), channels=4, atomic_energies=(-1, -2))
+    config = MaceConfig(elements=(1, 6), channels=4)
     cache.mkdir(exist_ok=True)
-    network = build_mace_torch(config)
+    network = build_mace_torch(config, (-1, -2))
     network.safe_loading_was = ReadAtLoading(NO_WEIGHTS_ONLY)
     torch.save(network, str(refusal.value).rpartition("put its file at ")[2])
     model = load_energy(name, "cpu")

@@ -6,10 +6,10 @@ import torch
 from ase.build import molecule
 
 from molrl.energy.networks.batched import OUT_OF_MEMORY
-from molrl.energy.networks.energy import MaceEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.potential import Potential, save_potential
 from molrl.molecules import MoleculeBatch
-from molrl.runs.weights import save_weights
 
 NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "C6H6", "CO2", "CH3CH2OH"]
 
@@ -18,10 +18,9 @@ NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "C6H6", "CO2", "CH3CH2OH"]
 def model(tmp_path):
     """A small MACE with weights as they come."""
     torch.manual_seed(0)
-    config = MaceConfig(channels=8, atomic_energies=(-1, -2, -3, -4, -5, -6))
-    header = {"kind": "mace", "config": config.model_dump(mode="json")}
-    save_weights(tmp_path / "mace.json", dict(Mace(config).named_parameters()), header)
-    return MaceEnergy(tmp_path / "mace.json")
+    potential = Potential(Mace(MaceConfig(channels=8)), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0))
+    save_potential(tmp_path / "mace.json", potential)
+    return NetworkEnergy(tmp_path / "mace.json")
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def allow(model, n_atoms):
         if len(inputs[0].positions) > n_atoms:
             raise torch.OutOfMemoryError(f"tried to allocate {len(inputs[0].positions)} atoms")
 
-    model.network.register_forward_pre_hook(allocate)
+    model.potential.network.register_forward_pre_hook(allocate)
 
 
 def test_the_batch_is_halved_and_the_numbers_are_the_same(model, batch):

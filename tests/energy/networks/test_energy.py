@@ -8,7 +8,7 @@ import torch
 from ase.build import molecule
 
 from molrl.energy import load_energy
-from molrl.energy.networks.energy import SHIPPED, MaceEnergy
+from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, save_weights
@@ -84,8 +84,8 @@ def test_isolated_atoms_and_empty_canvases_are_exact(model):
     empty = (np.array([], int), np.zeros((0, 3)))
     out = model.evaluate(MoleculeBatch.from_arrays([empty, *atoms, empty]), forces=True)
     reference = load_energy("gfn2").atom_energies()
-    assert out.energy.tolist() == [0.0, *(model.config.atomic_energies), 0.0]
-    for z, energy in zip(model.elements, model.config.atomic_energies, strict=True):
+    assert out.energy.tolist() == [0.0, *(model.potential.atomic_energies), 0.0]
+    for z, energy in zip(model.elements, model.potential.atomic_energies, strict=True):
         assert energy == pytest.approx(reference[z], abs=1e-6)
     assert (out.forces == 0).all()
 
@@ -104,25 +104,25 @@ def test_weights_of_another_network_are_refused(tmp_path):
     fewer = {name: tensor for name, tensor in tensors.items() if "readouts.0" not in name}
     save_weights(tmp_path / "fewer.json", fewer, head)
     with pytest.raises(InputError, match=r"fewer\.json do not fit the network: readouts"):
-        MaceEnergy(tmp_path / "fewer.json")
+        NetworkEnergy(tmp_path / "fewer.json")
     head["config"] = header["config"] | {"channels": 16}
     save_weights(tmp_path / "wider.json", tensors, head)
     with pytest.raises(InputError, match="do not fit the network"):
-        MaceEnergy(tmp_path / "wider.json")
+        NetworkEnergy(tmp_path / "wider.json")
 
 
 def test_hash_names_the_shape_as_well_as_the_weights(model, tmp_path):
     tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     config = header["config"] | {"cutoff": 4.5}
     save_weights(tmp_path / "other.json", tensors, {"kind": "mace", "config": config})
-    assert MaceEnergy(tmp_path / "other.json").hash != model.hash
+    assert NetworkEnergy(tmp_path / "other.json").hash != model.hash
 
 
 def test_both_models_that_ship_are_there_by_name(model):
     small = load_energy("mace-small")
     assert (model.name, small.name) == ("mace", "mace-small")
     assert small.hash != model.hash
-    assert small.config.channels < model.config.channels
+    assert small.potential.config.channels < model.potential.config.channels
     assert small.offers_uncertainty
     with pytest.raises(InputError, match="mace-small takes nothing after a colon"):
         load_energy("mace-small:x")
@@ -177,8 +177,8 @@ def test_fitted_weights_load_by_path(model, tmp_path):
     path = tmp_path / "mine.json"
     save_weights(path, tensors, {"kind": "mace", "config": header["config"]})
     mine = load_energy(f"mace:{path}")
-    assert isinstance(mine, MaceEnergy)
+    assert isinstance(mine, NetworkEnergy)
     assert mine.hash == model.hash
     changed = {k: v + 1e-3 if v.is_floating_point() else v for k, v in tensors.items()}
     save_weights(tmp_path / "other.json", changed, {"kind": "mace", "config": header["config"]})
-    assert MaceEnergy(tmp_path / "other.json").hash != model.hash
+    assert NetworkEnergy(tmp_path / "other.json").hash != model.hash

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from molrl.energy import load_energy
-from molrl.energy.networks.repulsion import GFN2_REPULSION, repulsion
+from molrl.energy.networks.repulsion import repulsion, repulsion_parameters
 from molrl.molecules import MoleculeBatch
 
 HEAVY = list(combinations_with_replacement([6, 7, 8, 9, 16], 2))
@@ -12,7 +12,7 @@ HEAVY = list(combinations_with_replacement([6, 7, 8, 9, 16], 2))
 
 def of_pairs(pairs, length):
     sides = zip(*pairs, strict=True)
-    parameters = torch.tensor([[GFN2_REPULSION[z] for z in side] for side in sides])
+    parameters = torch.tensor([repulsion_parameters(side) for side in sides])
     return repulsion(torch.full((len(pairs),), length, dtype=torch.float64), parameters.double())
 
 

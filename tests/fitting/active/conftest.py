@@ -2,14 +2,15 @@ import pytest
 
 from molrl.energy import load_energy
 from molrl.energy.networks.mace.network import MaceConfig
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.make import make_dataset
-from molrl.fitting.fit import Fit, FitConfig
+from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 
 COUNTS = KindCounts(
-    relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, frag=0, pair=20,
-    walk=20, settled=0,
+    relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, fragments=0,
+    pair=20, random_walks=20, partially_relaxed=0,
 )  # fmt: skip
 
 

@@ -23,8 +23,8 @@ def config(folder, run, **changes):
         "labels": 20,
         "shares": dict.fromkeys(Shares.model_fields, 1),
         "bags": ["CH4O", "CH2O"],
-        "visitors": ["random"],
-        "visitor_bags": ["CH2O"],
+        "generators": ["random"],
+        "generator_bags": ["CH2O"],
         "guards": [0.65],
         "placements": 10,
         "dynamics": {"steps": 5},
@@ -54,14 +54,14 @@ def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
     assert [row["labels"] for row in rows] == [0, labels[0], sum(labels)]
     assert min(labels) >= 12
     first = Dataset.load(whole / "round-1.npz")
-    assert {"hyperactive", "adversarial", "greedy", "minimum", "visit"} == set(first.kinds)
+    assert {"hyperactive", "adversarial", "greedy", "minimum", "generated"} == set(first.kinds)
     assert (first.split == first.splits.index("train")).all()
     assert all(row["gradient_open_worst_error"] is not None for row in rows)
 
 
 def test_round_0_is_the_start_and_each_has_an_uncertainty(whole, start):
-    begun, _ = load_weights(whole / "round-0" / "mace.json", kind="mace")
-    given, _ = load_weights(start / "mace.json", kind="mace")
+    begun, _ = load_weights(whole / "round-0" / "mace.json", kind="network")
+    given, _ = load_weights(start / "mace.json", kind="network")
     assert all((begun[name] == given[name]).all() for name in given)
     for number in (0, 1, 2):
         model = load_energy(f"mace:{whole / f'round-{number}' / 'mace.json'}")

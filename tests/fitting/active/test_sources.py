@@ -28,7 +28,7 @@ def config(**changes):
 @pytest.fixture(scope="module")
 def sources(certain, data):
     shares = dict.fromkeys(Shares.model_fields, 1)
-    settings = config(shares=shares, visitors=["random"], visitor_bags=["CH4O", "CH2O"])
+    settings = config(shares=shares, generators=["random"], generator_bags=["CH4O", "CH2O"])
     return Sources(settings, certain, data, [RandomAgent(certain)], frozenset(), 1)
 
 
@@ -40,7 +40,7 @@ def test_shares_divide_the_labels():
         "gradient": 25,
         "episodes": 0,
         "minima": 0,
-        "visits": 0,
+        "generated": 0,
     }
 
 
@@ -55,7 +55,7 @@ def test_a_source_gives_what_is_asked_of_the_train_split_and_again_the_same(sour
         np.testing.assert_allclose(b.positions, a.positions, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("source", ["hyperactive", "episodes", "visits"])
+@pytest.mark.parametrize("source", ["hyperactive", "episodes", "generated"])
 def test_what_is_most_uncertain_comes_first(sources, source):
     found = getattr(sources, source)(8)
     batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in found)
@@ -75,9 +75,9 @@ def test_minima_are_further_down_under_the_model(sources):
     assert {s.kind for s in found} == {"minimum"}
 
 
-def test_visits_are_molecules_of_the_bags_and_what_they_were_half_built(sources):
-    found = sources.visits(30)
-    assert {s.kind for s in found} == {"visit"}
+def test_generated_are_molecules_of_the_bags_and_what_they_were_half_built(sources):
+    found = sources.generated(30)
+    assert {s.kind for s in found} == {"generated"}
     assert len({len(s) for s in found}) > 2
     for structure in found:
         counts = {z: int((structure.numbers == z).sum()) for z in (1, 6, 8)}
@@ -89,8 +89,8 @@ def test_visits_are_molecules_of_the_bags_and_what_they_were_half_built(sources)
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"shares": {"visits": 0.5}}, "if and only if visitors"),
-        ({"visitors": ["random"]}, "if and only if visitors"),
+        ({"shares": {"generated": 0.5}}, "if and only if generators"),
+        ({"generators": ["random"]}, "if and only if generators"),
         ({"bags": []}, "bags: name one formula"),
         (
             {"shares": dict.fromkeys(Shares.model_fields, 0)},

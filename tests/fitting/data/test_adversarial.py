@@ -24,8 +24,8 @@ class Hole(EnergyModel):
         self._inner = load_energy("gfn2")
         self.elements = (1, 6, 7, 8)
 
-    def _evaluate(self, molecules, *, forces, descriptors):
-        out = self._inner._evaluate(molecules, forces=forces, descriptors=descriptors)
+    def _evaluate(self, molecules, wanted):
+        out = self._inner._evaluate(molecules, wanted)
         pairs = neighbor_pairs(molecules.positions, molecules.n_atoms, 0.6)
         holed = molecules.molecule[pairs[0]].unique()
         energy = out.energy.index_fill(0, holed, -1e4)
@@ -37,13 +37,13 @@ def reference():
     return load_energy("gfn2")
 
 
-def test_a_model_that_is_the_reference_has_no_error(reference):
+def test_placement_attack_on_the_reference_finds_no_error(reference):
     report = placement_attack(reference, reference, 6, 20, seed=0)
     assert len(report.errors) + report.failed == 6
     assert np.abs(report.errors).max() < 1e-6
 
 
-def test_a_hole_is_found_unless_the_guard_keeps_off(reference):
+def test_placement_attack_finds_a_hole_unless_guarded(reference):
     open_ = placement_attack(Hole(), reference, 6, 60, seed=0, guard=0.0)
     assert open_.summary()["worst_error"] < -100
     assert open_.summary()["overbound_share"] > 0.5
@@ -51,7 +51,7 @@ def test_a_hole_is_found_unless_the_guard_keeps_off(reference):
     assert guarded.summary()["mean_absolute_error"] < open_.summary()["mean_absolute_error"]
 
 
-def test_the_same_seed_is_the_same_attack(reference):
+def test_placement_attack_repeats_with_its_seed(reference):
     a = placement_attack(reference, reference, 4, 20, seed=3)
     b = placement_attack(reference, reference, 4, 20, seed=3)
     assert [s.identity for s in a.structures] == [s.identity for s in b.structures]
@@ -59,7 +59,7 @@ def test_the_same_seed_is_the_same_attack(reference):
         np.testing.assert_allclose(y.positions, x.positions, rtol=0, atol=1e-6)
 
 
-def test_the_best_paid_placement_is_the_lowest_in_energy(reference):
+def test_placement_attack_puts_the_lowest_energy_first(reference):
     report = placement_attack(reference, reference, 4, 30, seed=1)
     energies = interaction_energies(reference, report.structures)
     by_molecule = {}
@@ -70,13 +70,13 @@ def test_the_best_paid_placement_is_the_lowest_in_energy(reference):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_attacks_keep_to_their_split(split):
+def test_half_built_molecules_keep_to_their_split(split):
     starts = half_built_molecules(12, seed=0, split=split)
     assert len({start.identity for start in starts}) == 12
     assert all(split_of(start.identity) == split for start in starts)
 
 
-def test_greedy_episodes_build_the_bag_and_get_paid(reference):
+def test_greedy_episodes_build_the_bag_atom_by_atom(reference):
     bags = [Bag("H2O"), Bag("CH2O"), Bag("NH3")]
     states = greedy_episodes(reference, bags, n_placements=40, seed=0, guard=0.65)
     for bag in bags:

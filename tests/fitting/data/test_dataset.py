@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def same(a, b):
         assert torch.equal(getattr(a.molecules, name), getattr(b.molecules, name)), name
 
 
-def test_a_file_gives_back_what_was_written(data, tmp_path):
+def test_dataset_file_gives_back_what_was_written(data, tmp_path):
     data.save(tmp_path / "a.npz")
     back = Dataset.load(tmp_path / "a.npz")
     same(data, back)
@@ -43,7 +45,7 @@ def test_a_file_gives_back_what_was_written(data, tmp_path):
     assert back.molecules.positions.dtype == torch.float32
 
 
-def test_a_mask_takes_structures_with_their_forces(data):
+def test_dataset_mask_takes_structures_with_their_forces(data):
     part = data[data.of_kind("clash")]
     assert part.energy.tolist() == [-2.0, -4.0]
     assert part.molecules.n_atoms.tolist() == [3, 4]
@@ -51,14 +53,14 @@ def test_a_mask_takes_structures_with_their_forces(data):
     assert torch.equal(part.molecules.positions[:3], data.molecules.positions[2:5])
 
 
-def test_taking_keeps_the_order_asked_for(data):
+def test_dataset_take_keeps_the_order(data):
     molecules, energy, forces = data.take(torch.tensor([3, 0]))
     assert energy.tolist() == [-4.0, -1.0]
     assert torch.equal(forces, torch.cat([data.forces[6:10], data.forces[:2]]))
     assert molecules.n_atoms.tolist() == [4, 2]
 
 
-def test_joining_keeps_kinds_and_identities_apart(data):
+def test_dataset_join_keeps_kinds_and_identities(data):
     joined = Dataset.join([data[2:], data])
     assert len(joined) == 6
     assert [joined.identities[i] for i in joined.identity] == ["C=O", "C#N"] + [
@@ -67,22 +69,22 @@ def test_joining_keeps_kinds_and_identities_apart(data):
     same(joined[2:], data)
 
 
-def test_the_largest_force_is_the_longest_vector(data):
+def test_dataset_largest_force_is_the_longest_vector(data):
     by_hand = [float(f.norm(dim=1).max()) for f in data.forces.split([2, 3, 1, 4])]
     assert data.largest_force().tolist() == pytest.approx(by_hand)
 
 
-def test_a_kind_that_is_not_there_is_refused(data):
+def test_dataset_of_kind_refuses_an_unknown_kind(data):
     with pytest.raises(InputError, match="relaxed, clash"):
         data.of_kind("clashes")
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_dataset_load_refuses_a_missing_file(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         Dataset.load(tmp_path / "none.npz")
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path):
+def test_dataset_load_refuses_other_files(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"not an archive")
     with pytest.raises(InputError, match=r"a\.npz"):
         Dataset.load(tmp_path / "a.npz")
@@ -104,7 +106,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
         ("identities", np.array([{"a": 1}], dtype=object)),
     ],
 )
-def test_a_broken_file_is_refused(data, tmp_path, name, value):
+def test_dataset_load_refuses_a_broken_file(data, tmp_path, name, value):
     data.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
         arrays = {key: file[key] for key in file.files}
@@ -116,6 +118,47 @@ def test_a_broken_file_is_refused(data, tmp_path, name, value):
         Dataset.load(tmp_path / "b.npz")
 
 
-def test_another_suffix_is_refused(data, tmp_path):
+def test_dataset_save_refuses_another_suffix(data, tmp_path):
     with pytest.raises(InputError, match=r"\.npz"):
         data.save(tmp_path / "a.pickle")
+
+
+def test_dataset_keeps_charge_spin_and_reference(data, tmp_path):
+    charged = replace(
+        data,
+        molecules=replace(
+            data.molecules, charge=torch.tensor([1, 0, -1, 0]), spin=torch.tensor([2, 3, 1, 4])
+        ),
+        reference="spgfn2",
+        atomic_energies={1: -13.6, 8: -2041.25},
+    )
+    charged.save(tmp_path / "a.npz")
+    back = Dataset.load(tmp_path / "a.npz")
+    for part in (back, Dataset.join([charged[:2], charged[2:]]), charged[[0, 1, 2, 3]]):
+        assert part.molecules.charge.tolist() == [1, 0, -1, 0]
+        assert part.molecules.spin.tolist() == [2, 3, 1, 4]
+        assert part.reference == "spgfn2"
+        assert part.atomic_energies == {1: -13.6, 8: -2041.25}
+
+
+def test_dataset_load_reads_files_of_earlier_versions(data, tmp_path):
+    data.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    for name in ("charge", "spin", "reference", "isolated_numbers", "isolated_energies"):
+        del arrays[name]
+    arrays["kinds"] = np.array(["frag", "walk"])
+    np.savez(tmp_path / "b.npz", **arrays)
+    back = Dataset.load(tmp_path / "b.npz")
+    assert back.kinds == ("fragments", "random walk")
+    assert back.reference == "gfn2"
+    assert back.atomic_energies == {}
+    assert torch.equal(back.molecules.spin, data.molecules.spin)
+
+
+def test_dataset_join_refuses_different_references(data):
+    with pytest.raises(InputError, match="different references, gfn2, one that is not known"):
+        Dataset.join([data, replace(data, reference="gfn2")])
+    atoms = [replace(data, atomic_energies={8: energy}) for energy in (-100.0, -101.0)]
+    with pytest.raises(InputError, match="isolated atom of atomic number 8: -100 and -101 eV"):
+        Dataset.join(atoms)

@@ -18,10 +18,10 @@ COUNTS = KindCounts(
     half_built=20,
     placed=20,
     clash=10,
-    frag=20,
+    fragments=20,
     pair=5,
-    walk=5,
-    settled=5,
+    random_walks=5,
+    partially_relaxed=5,
 )
 
 
@@ -48,17 +48,17 @@ def held_out(file):
     return read_identities(file, quiet)
 
 
-def test_identities_are_those_of_the_coordinates_less_the_pieces(molecules, held_out):
+def test_read_identities_perceives_all_molecules_but_the_pieces(molecules, held_out):
     assert held_out == {name for name in molecules.identities if not is_piece(name)}
     assert len(held_out) > 20
     assert any(is_piece(name) for name in molecules.identities)
 
 
-def test_no_file_holds_nothing_out():
+def test_read_identities_without_a_file_is_empty():
     assert read_identities(None, quiet) == frozenset()
 
 
-def test_what_has_no_identity_is_told(tmp_path, capsys):
+def test_read_identities_reports_molecules_without_bonds(tmp_path, capsys):
     tripod = (np.array([8, 1, 1, 1]), np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]]))
     assert validity(MoleculeBatch.from_arrays([tripod])).smiles == [None]
     write_extxyz(tmp_path / "a.extxyz", MoleculeBatch.from_arrays([tripod]))
@@ -66,7 +66,7 @@ def test_what_has_no_identity_is_told(tmp_path, capsys):
     assert "1 of the 1 molecules" in capsys.readouterr().err
 
 
-def test_no_structure_starts_from_a_held_out_molecule(file, held_out):
+def test_make_dataset_starts_from_no_held_out_molecule(file, held_out):
     config = DataConfig(output="unused.npz", seed=2, max_heavy=4, counts=COUNTS, held_out=file)
     free = config.model_copy(update={"held_out": None})
     everything = {s.identity for s in starting_molecules(free, frozenset())}
@@ -76,13 +76,13 @@ def test_no_structure_starts_from_a_held_out_molecule(file, held_out):
     assert not held_out & set(data.identities)
 
 
-def test_holding_out_all_there_is_is_refused():
+def test_starting_molecules_refuses_when_all_are_held_out():
     config = DataConfig(output="unused.npz", max_heavy=4)
     with pytest.raises(InputError, match="is not held out"):
         starting_molecules(config, shipped_molecules().identities)
 
 
-def test_no_attack_builds_upon_a_held_out_molecule():
+def test_half_built_molecules_leaves_out_held_out_molecules():
     elements = (1, 6, 7, 8)
     before = {s.identity for s in half_built_molecules(20, 0, "train", elements)}
     held_out = {name for name in before if not is_piece(name)}

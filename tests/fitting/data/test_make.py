@@ -12,7 +12,7 @@ from molrl.errors import InputError
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.labels import SEPARATED, label
 from molrl.fitting.data.make import make_dataset, starting_molecules
-from molrl.fitting.data.structures import pair
+from molrl.fitting.data.structures import Structure, make_pair
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config, parse_config
 
@@ -23,10 +23,10 @@ COUNTS = KindCounts(
     half_built=30,
     placed=30,
     clash=30,
-    frag=20,
+    fragments=20,
     pair=20,
-    walk=30,
-    settled=15,
+    random_walks=30,
+    partially_relaxed=15,
 )
 
 
@@ -49,7 +49,7 @@ def data(made):
     return made[0]
 
 
-def test_every_kind_is_there(data):
+def test_make_dataset_makes_every_kind(data):
     kinds = {
         "relaxed",
         "distorted",
@@ -57,28 +57,29 @@ def test_every_kind_is_there(data):
         "half-built",
         "placed",
         "clash",
-        "frag",
+        "fragments",
         "pair",
-        "walk",
+        "random walk",
+        "partially relaxed",
     }
-    assert set(data.kinds) == kinds | {"settled"}
+    assert set(data.kinds) == kinds
     for kind in data.kinds:
         assert data.of_kind(kind).sum() >= 8, kind
 
 
-def test_only_molecules_that_hold_a_substructure_are_taken_if_asked():
+def test_starting_molecules_holds_the_substructure():
     sulfonyl = Chem.MolFromSmarts("S(=O)=O")
     config = DataConfig(output="unused.npz", holding="S(=O)=O", counts=KindCounts(relaxed=1000))
     found = starting_molecules(config, ())
     assert len(found) >= 5
     assert all(Chem.MolFromSmiles(s.identity).HasSubstructMatch(sulfonyl) for s in found)
-    with pytest.raises(InputError, match=r"holding: 'S\(' is no SMARTS"):
+    with pytest.raises(InputError, match=r"holding: 'S\(' is not a valid SMARTS"):
         parse_config({"output": "unused.npz", "holding": "S("}, DataConfig, "config")
     with pytest.raises(InputError, match="is not held out"):
         starting_molecules(config, [s.identity for s in found])
 
 
-def test_a_reference_that_cannot_do_it_is_refused_before_anything_is_drawn(config):
+def test_make_dataset_refuses_an_unsuitable_reference_before_drawing(config):
     for changed, message in (
         ({"reference": "gfn3"}, "did you mean 'gfn2'"),
         ({"reference": "mace", "elements": ("C", "Cl")}, "elements: mace does not know Cl"),
@@ -91,35 +92,35 @@ def never(*_):
     raise AssertionError("nothing is to be made")
 
 
-def test_what_was_dropped_is_counted(made):
+def test_make_dataset_counts_dropped_structures(made):
     data, dropped = made
     drawn = sum(COUNTS.model_dump().values())
-    lost = dropped.failed.total() + dropped.too_steep.total() + dropped.not_made.total()
+    lost = dropped.failed.total() + dropped.large_force.total() + dropped.not_made.total()
     assert len(data) + lost == drawn
-    assert dropped.too_steep["clash"] > 0
+    assert dropped.large_force["clash"] > 0
 
 
 def test_make_dataset_gives_the_same_data_for_the_same_config(config, data):
     again, _ = make_dataset(config, quiet)
     assert torch.equal(again.molecules.numbers, data.molecules.numbers)
     assert again.identities == data.identities
-    # Settled structures have gone up to 12 steps downhill by forces of another SCF.
+    # Partially relaxed ones have gone up to 12 steps downhill by forces of another SCF.
     torch.testing.assert_close(
         again.molecules.positions, data.molecules.positions, atol=1e-4, rtol=0
     )
-    calm = data.largest_force() < 20  # eV/Å: what 1e-4 Å more or less is not much for
-    assert calm.double().mean() > 0.5
-    torch.testing.assert_close(again.energy[calm], data.energy[calm], atol=1e-2, rtol=0)
+    low_force = data.largest_force() < 20  # eV/Å: 1e-4 Å changes the energy by little
+    assert low_force.double().mean() > 0.5
+    torch.testing.assert_close(again.energy[low_force], data.energy[low_force], atol=1e-2, rtol=0)
 
 
-def test_splits_are_disjoint_in_identity(data):
+def test_make_dataset_splits_are_disjoint_in_identity(data):
     for i in range(len(data.identities)):
         assert len(set(data.split[data.identity == i].tolist())) <= 1
     for identity, split in zip(data.identity.tolist(), data.split.tolist(), strict=True):
         assert SPLITS[split] == split_of(data.identities[identity])
 
 
-def test_labels_are_the_reference_s_at_the_stored_positions(data):
+def test_make_dataset_labels_are_of_the_stored_positions(data):
     part = data[::7]
     out = load_energy("gfn2").evaluate(part.molecules, forces=True)
     known = torch.isfinite(out.energy)
@@ -129,7 +130,7 @@ def test_labels_are_the_reference_s_at_the_stored_positions(data):
     assert torch.allclose(out.energy[known], part.energy[known], atol=1e-5)
 
 
-def test_forces_are_the_negative_gradient_of_the_energy(data):
+def test_make_dataset_forces_are_the_negative_gradient(data):
     chosen = torch.nonzero(
         data.of_kind("distorted") & (data.largest_force() < 30) & (data.molecules.n_atoms > 3)
     ).flatten()[:4]
@@ -145,7 +146,7 @@ def test_forces_are_the_negative_gradient_of_the_energy(data):
         assert -(up - down) / (2 * step) == pytest.approx(float(forces[1, 2]), abs=0.02)
 
 
-def test_starting_molecules_are_chosen_by_the_seed_half_of_them_small(config):
+def test_starting_molecules_follow_the_seed_and_half_are_small(config):
     def chosen(n, seed=1, **keys):
         counts = COUNTS.model_copy(update={"relaxed": n})
         changed = {"seed": seed, "counts": counts, "max_heavy": 9, **keys}
@@ -160,20 +161,20 @@ def test_starting_molecules_are_chosen_by_the_seed_half_of_them_small(config):
     assert max((s.numbers > 1).sum() for s in only) == 3
 
 
-def test_relaxed_molecules_have_no_forces_left(data):
+def test_make_dataset_relaxed_molecules_have_small_forces(data):
     relaxed = data[data.of_kind("relaxed")]
     assert relaxed.largest_force().max() < 0.06
     assert len(set(relaxed.identity.tolist())) == len(relaxed)
 
 
-def test_nothing_is_steeper_than_allowed(data, config):
+def test_make_dataset_keeps_to_the_largest_force(data, config):
     assert data.largest_force().max() <= config.max_force
 
 
-def test_walks_keep_the_guard_of_the_environment(data, config):
+def test_make_dataset_random_walks_keep_the_guard(data, config):
     from ase.data import covalent_radii
 
-    walks = data[data.of_kind("walk")]
+    walks = data[data.of_kind("random walk")]
     for numbers, positions in walks.molecules.arrays():
         gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
         radii = covalent_radii[numbers]
@@ -181,10 +182,10 @@ def test_walks_keep_the_guard_of_the_environment(data, config):
         assert shares[np.triu_indices(len(gaps), 1)].min() >= config.guard - 1e-5
 
 
-def test_a_pair_far_apart_is_two_atoms():
+def test_label_gives_a_separated_pair_the_energy_of_two_atoms():
     reference = load_energy("gfn2")
     isolated = reference.atom_energies()
-    data, dropped = label([pair([1, 6], 5.0)], reference, 400.0, quiet)
+    data, dropped = label([make_pair([1, 6], 5.0)], reference, 400.0, quiet)
     assert dropped.failed.total() == 0
     assert float(data.energy[0]) == pytest.approx(isolated[1] + isolated[6], abs=0.1)
     assert data.forces.abs().max() < 0.1
@@ -197,7 +198,7 @@ def test_make_dataset_makes_what_a_shipped_config_asks_for(name):
     counts = {kind: min(count, 8) for kind, count in shipped.counts.model_dump().items()}
     config = shipped.model_copy(update={"counts": KindCounts(**counts)})
     data, _ = make_dataset(config, quiet)
-    assert set(data.kinds) == {kind.replace("_", "-") for kind, count in counts.items() if count}
+    assert set(data.kinds) == {kind for kind, n in config.counts.by_kind().items() if n}
     known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
     assert known.issuperset(data.molecules.numbers.tolist())
     relaxed = data[data.of_kind("relaxed")].molecules
@@ -205,6 +206,24 @@ def test_make_dataset_makes_what_a_shipped_config_asks_for(name):
     assert 0 < heavy.max() <= config.max_heavy
 
 
-def test_an_unknown_kind_is_refused():
+def test_data_config_refuses_an_unknown_kind():
     with pytest.raises(InputError, match="walks"):
         parse_config({"output": "a.npz", "counts": {"walks": 3}}, DataConfig, "config")
+
+
+def test_label_keeps_charge_and_spin():
+    reference = load_energy("gfn2")
+    corners = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]]) * 0.6
+    numbers, positions = np.array([7, 1, 1, 1, 1]), np.vstack([np.zeros(3), corners])
+    neutral = Structure(numbers, positions, "relaxed", "N")
+    cation = Structure(numbers, positions, "relaxed", "[NH4+]", charge=1)
+    quartet = Structure(numbers, positions, "relaxed", "N", spin=4)
+    data, _ = label([neutral, cation, quartet], reference, 400.0, quiet)
+    assert data.molecules.charge.tolist() == [0, 1, 0]
+    assert data.molecules.spin.tolist() == [2, 1, 4]
+    assert data.reference == "gfn2"
+    assert data.atomic_energies[1] == pytest.approx(reference.atom_energies()[1])
+    alone = MoleculeBatch.from_arrays([(numbers, positions)])
+    wanted = reference.evaluate(alone.charged([1])).energy
+    assert float(data.energy[1]) == pytest.approx(float(wanted[0]), abs=1e-4)
+    assert float(data.energy[1]) - float(data.energy[0]) > 3.0  # eV; it costs to take an electron

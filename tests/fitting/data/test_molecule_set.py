@@ -15,24 +15,24 @@ def config():
 
 
 @pytest.fixture(scope="module")
-def told():
+def reports():
     return []
 
 
 @pytest.fixture(scope="module")
-def made(config, told):
-    return make_molecule_set(config, lambda what, done, total: told.append((done, total)))
+def made(config, reports):
+    return make_molecule_set(config, lambda what, done, total: reports.append((done, total)))
 
 
-def test_all_that_was_drawn_is_kept_or_counted(made, config, told):
+def test_make_molecule_set_keeps_or_counts_all(made, config, reports):
     molecules, lost = made
-    assert len(molecules) + lost.total() == told[-1][0] == told[-1][1]
+    assert len(molecules) + lost.total() == reports[-1][0] == reports[-1][1]
     assert len(molecules) >= config.n
     assert {*config.extra, "CCO", "COC"} <= set(molecules.identities)
     assert len(molecules.isomers("C3H8O")) == config.isomers
 
 
-def test_each_is_the_minimum_and_the_molecule_it_is_called(made, config):
+def test_make_molecule_set_gives_minima_of_the_named_molecules(made, config):
     molecules, _ = made
     output = load_energy("gfn2").evaluate(molecules.molecules, forces=True)
     assert torch.allclose(output.energy, molecules.energy, atol=1e-6)
@@ -41,7 +41,7 @@ def test_each_is_the_minimum_and_the_molecule_it_is_called(made, config):
     assert [SPLITS[i] for i in molecules.split] == [split_of(s) for s in molecules.identities]
 
 
-def test_the_same_config_makes_the_same_set(made, config):
+def test_make_molecule_set_repeats_with_its_config(made, config):
     again, _ = make_molecule_set(config, lambda what, done, total: None)
     assert again.identities == made[0].identities
     assert torch.allclose(again.molecules.positions, made[0].molecules.positions, atol=1e-4)

@@ -11,18 +11,18 @@ from molrl.fitting.data.placements import placements
 from molrl.fitting.data.structures import (
     NEAREST,
     Structure,
-    beside,
-    bonds,
-    clash,
+    build_random_walk,
     distances,
-    half_built,
-    pair,
-    placed,
-    pulled_apart,
-    random_walk,
-    rattled,
-    strained,
-    twisted,
+    find_bonds,
+    make_pair,
+    place_atom,
+    place_beside,
+    press_together,
+    pull_apart,
+    rattle,
+    strain,
+    take_prefix,
+    twist,
 )
 from molrl.molecules import MoleculeBatch
 
@@ -39,7 +39,7 @@ fast = settings(max_examples=40, deadline=None)
 def in_one_piece(structure):
     reached = np.eye(len(structure), dtype=bool)[0]
     for _ in range(len(structure)):
-        reached |= bonds(structure)[reached].any(0)
+        reached |= find_bonds(structure)[reached].any(0)
     return reached.all()
 
 
@@ -51,8 +51,8 @@ def nearest_share(structure):
 
 @fast
 @given(whole, streams)
-def test_a_prefix_is_a_connected_part_of_its_molecule(structure, rng):
-    prefix = half_built(structure, rng)
+def test_take_prefix_gives_a_connected_part(structure, rng):
+    prefix = take_prefix(structure, rng)
     assert 2 <= len(prefix) < len(structure)
     assert prefix.identity == structure.identity
     gaps = np.linalg.norm(prefix.positions[:, None] - structure.positions, axis=-1)
@@ -63,18 +63,18 @@ def test_a_prefix_is_a_connected_part_of_its_molecule(structure, rng):
     assert in_one_piece(prefix)
 
 
-def test_prefixes_come_in_all_sorts():
+def test_take_prefix_gives_all_sorts():
     methanol = next(s for s in WHOLE if s.identity == "CO")
     rng = np.random.default_rng(0)
-    seen = {Bag(half_built(methanol, rng).numbers).formula for _ in range(300)}
+    seen = {Bag(take_prefix(methanol, rng).numbers).formula for _ in range(300)}
     assert {"CO", "CH", "HO", "CHO", "CH2", "CH3", "CH3O", "CH2O"} <= seen
 
 
 @fast
 @given(whole, streams, st.sampled_from([1, 6, 7, 8]), st.sampled_from([0.65, 0.5]))
-def test_a_placed_atom_respects_the_guard(structure, rng, number, guard):
-    prefix = half_built(structure, rng)
-    more = placed(prefix, number, rng, guard)
+def test_place_atom_keeps_the_guard(structure, rng, number, guard):
+    prefix = take_prefix(structure, rng)
+    more = place_atom(prefix, number, rng, guard)
     if more is None:
         return
     assert len(more) == len(prefix) + 1
@@ -87,7 +87,7 @@ def test_a_placed_atom_respects_the_guard(structure, rng, number, guard):
 
 @fast
 @given(whole, streams)
-def test_placements_stay_within_reach_and_off_the_guard(structure, rng):
+def test_placements_stay_within_reach_and_keep_the_guard(structure, rng):
     made = placements(structure, np.array([1, 8]), 50, rng, guard=0.65)
     assert 0 < len(made) <= 50
     for more in made:
@@ -100,9 +100,9 @@ def test_placements_stay_within_reach_and_off_the_guard(structure, rng):
 
 @fast
 @given(st.sampled_from(["CH4O", "C2H6O", "NH3", "CO2", "C3H5NO3"]), streams)
-def test_a_walk_keeps_the_guard_and_the_bag(formula, rng):
+def test_build_random_walk_keeps_the_guard_and_the_bag(formula, rng):
     bag = Bag(formula)
-    built = random_walk(bag.numbers, "walk:0", rng, guard=0.65)
+    built = build_random_walk(bag.numbers, "walk:0", rng, guard=0.65)
     assert 1 <= len(built) <= bag.n_atoms
     assert all(bag[z] >= n for z, n in Bag(built.numbers).items())
     assert built.numbers[0] > 1
@@ -112,8 +112,8 @@ def test_a_walk_keeps_the_guard_and_the_bag(formula, rng):
 
 @fast
 @given(whole, streams)
-def test_a_clash_moves_one_atom_close_to_another(structure, rng):
-    pressed = clash(structure, rng)
+def test_press_together_moves_one_atom_close_to_another(structure, rng):
+    pressed = press_together(structure, rng)
     if pressed is None:
         return
     moved = (pressed.positions != structure.positions).any(-1)
@@ -124,8 +124,8 @@ def test_a_clash_moves_one_atom_close_to_another(structure, rng):
 
 @fast
 @given(whole, streams)
-def test_what_is_pulled_apart_keeps_the_shape_of_its_pieces(structure, rng):
-    apart = pulled_apart(structure, rng)
+def test_pull_apart_keeps_the_shape_of_the_pieces(structure, rng):
+    apart = pull_apart(structure, rng)
     if apart is None:
         return
     before, after = distances(structure.positions), distances(apart.positions)
@@ -137,11 +137,11 @@ def test_what_is_pulled_apart_keeps_the_shape_of_its_pieces(structure, rng):
 
 @fast
 @given(whole, streams)
-def test_what_is_twisted_keeps_its_bonds(structure, rng):
-    turned = twisted(structure, rng)
+def test_twist_keeps_bond_lengths(structure, rng):
+    turned = twist(structure, rng)
     if turned is None:
         return
-    bonded = bonds(structure)
+    bonded = find_bonds(structure)
     before, after = distances(structure.positions), distances(turned.positions)
     assert np.allclose(before[bonded], after[bonded])
     assert (np.isclose(before, after) | np.isinf(before)).mean() > 0.3  # the sides keep their shape
@@ -149,8 +149,8 @@ def test_what_is_twisted_keeps_its_bonds(structure, rng):
 
 @fast
 @given(whole, whole, streams)
-def test_two_pieces_side_by_side_do_not_overlap(a, b, rng):
-    both = beside(a, b, rng)
+def test_place_beside_does_not_overlap(a, b, rng):
+    both = place_beside(a, b, rng)
     between = distances(both.positions)[: len(a), len(a) :]
     assert 1.2 - 1e-9 <= between.min() <= 5.2 + 1e-9
     assert np.allclose(distances(both.positions[len(a) :]), distances(b.positions))
@@ -158,23 +158,23 @@ def test_two_pieces_side_by_side_do_not_overlap(a, b, rng):
 
 @fast
 @given(whole, streams, st.floats(0.02, 0.3))
-def test_rattling_moves_by_about_the_width(structure, rng, width):
-    moved = rattled(structure, rng, width, "distorted").positions - structure.positions
+def test_rattle_moves_by_about_the_width(structure, rng, width):
+    moved = rattle(structure, rng, width, "distorted").positions - structure.positions
     assert 0.3 * width < moved.std() < 2 * width
 
 
 @fast
 @given(whole, streams, st.floats(0.001, 0.1))
-def test_a_strain_stretches_by_its_size_at_most(structure, rng, size):
-    moved = strained(structure, rng, size, "distorted")
+def test_strain_stretches_by_its_size_at_most(structure, rng, size):
+    moved = strain(structure, rng, size, "distorted")
     pairs = np.triu_indices(len(structure), 1)
     shares = distances(moved.positions)[pairs] / distances(structure.positions)[pairs]
     assert np.abs(shares - 1).max() <= size + 1e-9
     assert not np.allclose(shares, 1, rtol=1e-5)
 
 
-def test_a_pair_is_called_by_its_elements_and_distance():
-    structure = pair([8, 6], 1.25)
+def test_make_pair_is_named_by_elements_and_distance():
+    structure = make_pair([8, 6], 1.25)
     assert structure.numbers.tolist() == [6, 8]
     assert distances(structure.positions)[0, 1] == pytest.approx(1.25)
-    assert structure.identity == pair([6, 8], 1.25).identity
+    assert structure.identity == make_pair([6, 8], 1.25).identity

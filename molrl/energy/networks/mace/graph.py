@@ -1,91 +1,69 @@
-"""Molecules as the flat graph that a MACE of ours is evaluated on."""
+"""The graph that a MACE is evaluated on: atoms sorted by element, neighbours in slots."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from molrl.molecules import MoleculeBatch
-from molrl.neighbors import neighbor_pairs
+from molrl.energy.networks.interface import Graph
 
 
 @dataclass(frozen=True)
-class Graph:
-    """Atoms sorted by element, and their neighbours in slots.
+class MaceGraph(Graph):
+    """A graph with atoms sorted by element, and their neighbours in slots of equal number.
 
     Weights that belong to an element are then applied to consecutive rows, and sums over
     neighbours are matrix products, so nothing of the size edges x features x harmonics is made.
 
     Attributes:
-        positions: ``(n_atoms, 3)`` Å, in the order of the batch; may take a gradient.
-        order: ``(n_atoms,)`` int64; row i of the graph is atom ``order[i]`` of the batch.
+        order: ``(n_atoms,)`` int64; row i is atom ``order[i]`` of the batch.
         counts: how many atoms there are of each element, in the network's order.
-        molecule: ``(n_atoms,)`` int64, of each row.
-        n_molecules: how many.
-        pairs: ``(2, n_pairs)`` int64 rows, each unordered pair within the cutoff once.
         slot_pair: ``(n_atoms, n_slots)`` int64, the pair that a row's neighbour is reached by.
         slot_sender: ``(n_atoms, n_slots)`` int64, the row of the neighbour.
         slot_sign: ``(n_atoms, n_slots)``: 1 where the pair's vector points to the row, -1 where
             from it, 0 where the slot is empty.
     """
 
-    positions: Tensor
     order: Tensor
     counts: tuple[int, ...]
-    molecule: Tensor
-    n_molecules: int
-    pairs: Tensor
     slot_pair: Tensor
     slot_sender: Tensor
     slot_sign: Tensor
 
 
-class Batcher:
-    """Makes the :class:`Graph` of a batch: tensors only, on the batch's device.
-
-    Args:
-        elements: the network's atomic numbers, ascending.
-        cutoff: Å.
-
-    Attributes:
-        elements: the same, as a tensor.
-        cutoff: the same.
-    """
-
-    def __init__(self, elements: tuple[int, ...], cutoff: float) -> None:
-        self.elements = torch.tensor(elements)
-        self.cutoff = cutoff
-
-    def __call__(self, molecules: MoleculeBatch, dtype: torch.dtype) -> Graph:
-        """The graph; its positions are a copy of type ``dtype``."""
-        positions = molecules.positions.detach().to(dtype, copy=True)
-        element = torch.searchsorted(self.elements.to(positions.device), molecules.numbers)
-        order = torch.argsort(element, stable=True)
-        pairs = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
-        row = torch.empty_like(order)
-        row[order] = torch.arange(len(order), device=order.device)
-        slot_pair, slot_sender, slot_sign = _slots(pairs, len(order), dtype)
-        return Graph(
-            positions=positions,
-            order=order,
-            counts=tuple(torch.bincount(element, minlength=len(self.elements)).tolist()),
-            molecule=molecules.molecule[order],
-            n_molecules=len(molecules),
-            pairs=row[pairs],
-            slot_pair=slot_pair[order],
-            slot_sender=row[slot_sender][order],
-            slot_sign=slot_sign[order],
-        )
+def sort_by_element(graph: Graph, n_elements: int) -> MaceGraph:
+    """Sort the atoms of a graph and put their neighbours in slots, on its device."""
+    order = torch.argsort(graph.element, stable=True)
+    row = torch.empty_like(order)
+    row[order] = torch.arange(len(order), device=order.device)
+    slot_pair, slot_sender, slot_sign = _slots(graph.pairs, len(order), graph.positions.dtype)
+    return MaceGraph(
+        positions=graph.positions,
+        element=graph.element,
+        molecule=graph.molecule,
+        n_molecules=graph.n_molecules,
+        pairs=graph.pairs,
+        shifts=graph.shifts,
+        order=order,
+        counts=tuple(torch.bincount(graph.element, minlength=n_elements).tolist()),
+        slot_pair=slot_pair[order],
+        slot_sender=row[slot_sender][order],
+        slot_sign=slot_sign[order],
+    )
 
 
 def _slots(pairs: Tensor, n_atoms: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Slots of each atom's neighbours: first those before it, then those after it.
+    """Put the neighbours of each atom in slots: first those before it, then those after it.
+
+    An atom that neighbours an image of itself has it in two slots, from either side.
 
     Args:
         pairs: ``(2, n_pairs)``, sorted by the second atom.
         n_atoms: how many.
         dtype: of the signs.
     """
+    # Pairs are sorted by the later atom, so that its place among the pairs of that atom is how far
+    # it is from the first of them; sorted by the earlier atom, likewise for the other side.
     count = torch.arange(pairs.shape[1], device=pairs.device)
     by_lower = torch.argsort(pairs[0], stable=True)
     lower, upper = pairs[0][by_lower], pairs[1]

@@ -9,33 +9,29 @@ l up to 2 there are one, three and five invariants of degree 1, 2 and 3.
 
 import math
 from itertools import pairwise
-from typing import Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
-from molrl.energy.networks.mace.graph import Graph
-from molrl.energy.networks.repulsion import repulsion
-from molrl.errors import InputError
-from molrl.runs.config import Config
+from molrl.energy.networks.interface import Network, NetworkConfig, Prediction
+from molrl.energy.networks.mace.graph import MaceGraph, sort_by_element
+from molrl.energy.networks.mace.widening import DEGREES, widen
+from molrl.molecules import MoleculeBatch
 
 _SILU = 1.6791767923989418  # brings the second moment of silu(x), x normal, to 1; e3nn's digits
 _N_INVARIANTS = (1, 3, 5)  # of degree 1, 2, 3
-DEGREES = 3  # l = 0, 1, 2
 
 
-class MaceConfig(Config):
+class MaceConfig(NetworkConfig):
     """The shape of a MACE.
 
     Attributes:
         elements: atomic numbers it knows, ascending.
-        atomic_energies: energy of each isolated atom, eV, in the order of ``elements``.
-        repulsion: for each element the exponent and the charge of the pair repulsion that is added
-            to the network's energy (:mod:`molrl.energy.networks.repulsion`); empty for none.
+        cutoff: Å.
         channels: scalar features of an atom.
         layers: message-passing layers.
-        cutoff: Å.
         n_bessel: radial basis functions.
         envelope: power of the polynomial cutoff.
         radial_mlp: hidden sizes of the radial network.
@@ -44,12 +40,9 @@ class MaceConfig(Config):
         scale: eV, multiplies the learned part of the energy.
     """
 
-    elements: tuple[int, ...] = (1, 6, 7, 8, 9, 16)
-    atomic_energies: tuple[float, ...] = ()
-    repulsion: tuple[tuple[float, float], ...] = ()
+    architecture: Literal["mace"] = "mace"
     channels: int = Field(32, ge=1)
     layers: int = Field(2, ge=2, le=4)
-    cutoff: float = Field(5.0, gt=0)
     n_bessel: int = Field(8, ge=1)
     envelope: int = Field(5, ge=2)
     radial_mlp: tuple[int, ...] = (64, 64, 64)
@@ -57,34 +50,8 @@ class MaceConfig(Config):
     avg_neighbors: float = Field(8.0, gt=0)
     scale: float = Field(1.0, gt=0)
 
-    @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        if not self.elements or list(self.elements) != sorted(set(self.elements)):
-            raise ValueError(f"elements: {list(self.elements)} must ascend, each once")
-        return self
 
-    def energy_table(self) -> Tensor:
-        """Energy of each isolated atom by atomic number, float64, eV; 0 for elements not known."""
-        table = torch.zeros(max(self.elements) + 1, dtype=torch.float64)
-        table[list(self.elements)] = torch.tensor(self.atomic_energies, dtype=torch.float64)
-        return table
-
-
-def load_parameters(network: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Put weights into a network that was built for them.
-
-    Raises:
-        InputError: if they are of another network; ``where`` is named.
-    """
-    wanted = {name: parameter.shape for name, parameter in network.named_parameters()}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise InputError(f"weights {where} do not fit the network: {name} differs")
-    network.load_state_dict(tensors, strict=False)
-
-
-class Mace(nn.Module):
+class Mace(Network):
     """Interaction energies of molecules, randomly initialised, float32.
 
     The first layer has no self-connection and nothing is added at the end, so an isolated atom has
@@ -95,9 +62,11 @@ class Mace(nn.Module):
         config: the shape.
     """
 
+    Config = MaceConfig
+    config: MaceConfig
+
     def __init__(self, config: MaceConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         channels = config.channels
         self.embedding = nn.Parameter(torch.randn(len(config.elements), channels))
         self.layers = nn.ModuleList(
@@ -107,17 +76,18 @@ class Mace(nn.Module):
         self.readout_in = nn.Parameter(torch.randn(channels, config.readout))
         self.readout_out = nn.Parameter(torch.randn(config.readout, 1))
 
-    def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
-        """Energies and features.
+    def graph(self, molecules: MoleculeBatch, dtype: torch.dtype) -> MaceGraph:
+        """Return the graph, its atoms sorted by element; see :meth:`Network.graph`."""
+        return sort_by_element(super().graph(molecules, dtype), len(self.config.elements))
 
-        Returns:
-            ``(n_molecules,)`` eV, the energy less that of the isolated atoms: small enough for
-            float32; and ``(n_atoms, layers * channels)``, the invariant features of each atom
-            after each layer, in the order of the batch.
+    def forward(self, graph: MaceGraph) -> Prediction:  # type: ignore[override]  # of its own kind
+        """Predict energies and features.
+
+        The features are the invariant ones of each atom after each layer, side by side:
+        ``(n_atoms, layers * channels)``.
         """
         config = self.config
-        positions = graph.positions[graph.order]
-        vectors = positions[graph.pairs[1]] - positions[graph.pairs[0]]
+        vectors = graph.vectors()
         lengths = vectors.norm(dim=-1, keepdim=True)
         basis = _bessel(lengths, config)
         harmonics = _slot_harmonics(vectors / lengths, graph)
@@ -128,16 +98,31 @@ class Mace(nn.Module):
             features = layer(features, basis, harmonics, graph)
             every.append(features)
             atom_energy = atom_energy + self._read(features, readout)
-        energy = positions.new_zeros(graph.n_molecules)
-        energy = energy.index_add(0, graph.molecule, config.scale * atom_energy.squeeze(-1))
-        if config.repulsion:
-            energy = energy + self._repulsion(lengths, graph)
+        energy = vectors.new_zeros(graph.n_molecules)
+        molecule = graph.molecule[graph.order]
+        energy = energy.index_add(0, molecule, config.scale * atom_energy.squeeze(-1))
         unsorted = torch.empty_like(graph.order)
         unsorted[graph.order] = torch.arange(len(graph.order), device=graph.order.device)
-        return energy, torch.cat(every, dim=-1)[unsorted]
+        return Prediction(energy, torch.cat(every, dim=-1)[unsorted])
 
-    def hidden_matrices(self) -> tuple[str, ...]:
-        """Names of the parameters that map features to features, as matrices in their last axes."""
+    def final_features(self, features: Tensor) -> Tensor:
+        """Return the features ``(n_atoms, channels)`` after the last layer."""
+        return features[:, -self.config.channels :]
+
+    @torch.no_grad()
+    def start_from(self, other: Network) -> None:
+        """Take over the weights of a MACE of as many channels or fewer.
+
+        Raises:
+            InputError: if the two differ in more than that.
+        """
+        assert isinstance(other, Mace)
+        narrower = other.config.channels < self.config.channels
+        self.check_same(other, ("channels",) if narrower else ())
+        widen(dict(self.named_parameters()), dict(other.named_parameters()), other.config.channels)
+
+    def matrices(self) -> tuple[str, ...]:
+        """Name the parameters that map features to features."""
         return tuple(
             name
             for name, _ in self.named_parameters()
@@ -148,13 +133,6 @@ class Mace(nn.Module):
         if readout is not None:
             return features @ _scaled(readout)
         return _mlp(features, [self.readout_in, self.readout_out])
-
-    def _repulsion(self, lengths: Tensor, graph: Graph) -> Tensor:
-        """``(n_molecules,)`` eV."""
-        parameters = _by_element(lengths.new_tensor(self.config.repulsion), graph.counts)
-        of_pair = repulsion(lengths.squeeze(-1), parameters[graph.pairs])
-        energy = lengths.new_zeros(graph.n_molecules)
-        return energy.index_add(0, graph.molecule[graph.pairs[0]], of_pair)
 
 
 class _Layer(nn.Module):
@@ -183,7 +161,7 @@ class _Layer(nn.Module):
         self.mix = nn.Parameter(torch.randn(channels, channels))
 
     def forward(
-        self, features: Tensor, basis: Tensor, harmonics: list[Tensor], graph: Graph
+        self, features: Tensor, basis: Tensor, harmonics: list[Tensor], graph: MaceGraph
     ) -> Tensor:
         """``(n_atoms, channels)`` features after the layer."""
         channels, n_elements = self.config.channels, len(self.config.elements)
@@ -221,7 +199,7 @@ def _bessel(lengths: Tensor, config: MaceConfig) -> Tensor:
     return bessel
 
 
-def _slot_harmonics(units: Tensor, graph: Graph) -> list[Tensor]:
+def _slot_harmonics(units: Tensor, graph: MaceGraph) -> list[Tensor]:
     """For each l ``(n_atoms, 2l + 1, n_slots)``, 0 in empty slots.
 
     Real harmonics in e3nn's order and component normalisation.

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molrl.energy.mace_torch.batching import build_mace_torch, from_mace_torch
-from molrl.energy.networks.mace.graph import Batcher
 from molrl.energy.networks.mace.network import Mace, MaceConfig
-from molrl.energy.networks.repulsion import GFN2_REPULSION
+from molrl.energy.networks.potential import Potential
+from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.molecules import MoleculeBatch
 
 NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH", "CH3SH"]
@@ -30,11 +30,11 @@ def batch():
     return MoleculeBatch.cat([MoleculeBatch.from_ase(images), MoleculeBatch.from_arrays(odd)])
 
 
-def run(network, molecules):
+def run(potential, molecules):
     """Energies, forces and features in float64."""
-    graph = Batcher(network.config.elements, network.config.cutoff)(molecules, torch.float64)
+    graph = potential.network.graph(molecules, torch.float64)
     graph.positions.requires_grad_()
-    energy, features = network(graph)
+    energy, features, _ = potential(graph)
     (gradient,) = torch.autograd.grad(energy.sum(), graph.positions)
     return energy.detach(), -gradient, features.detach()
 
@@ -44,16 +44,14 @@ def test_it_is_the_function_that_mace_torch_computes(batch, layers):
     from mace.calculators import MACECalculator
 
     torch.manual_seed(layers)
-    config = MaceConfig(
-        elements=ELEMENTS, atomic_energies=ENERGIES, channels=6, layers=layers, radial_mlp=(16, 8)
-    )
-    theirs = build_mace_torch(config).double()
-    ours = from_mace_torch(theirs, config).double()
+    config = MaceConfig(elements=ELEMENTS, channels=6, layers=layers, radial_mlp=(16, 8))
+    theirs = build_mace_torch(config, ENERGIES).double()
+    ours = Potential(from_mace_torch(theirs, config).double(), ENERGIES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         calculator = MACECalculator(models=[theirs], device="cpu", default_dtype="float64")
     energy, forces, features = run(ours, batch)
-    isolated = batch.sum_atoms(config.energy_table()[batch.numbers])
+    isolated = batch.sum_atoms(ours.energy_table()[batch.numbers])
     for i, atoms in enumerate(batch.to_ase()):
         if len(atoms) < 3:  # mace-torch's neighbour list wants more
             assert float(energy[i]) == 0 or len(atoms) == 2
@@ -69,18 +67,15 @@ def test_it_is_the_function_that_mace_torch_computes(batch, layers):
 
 
 @pytest.fixture(scope="module")
-def network():
+def potential():
     torch.manual_seed(0)
-    repulsion = tuple(GFN2_REPULSION[z] for z in ELEMENTS)
-    config = MaceConfig(
-        elements=ELEMENTS, atomic_energies=ENERGIES, repulsion=repulsion, channels=8
-    )
-    return Mace(config).double()
+    network = Mace(MaceConfig(elements=ELEMENTS, channels=8)).double()
+    return Potential(network, ENERGIES, repulsion_parameters(ELEMENTS))
 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_turning_and_mirroring_turns_forces_and_nothing_else(network, batch, seed):
+def test_turning_and_mirroring_turns_forces_and_nothing_else(potential, batch, seed):
     rng = np.random.default_rng(seed)
     turn = torch.from_numpy(np.linalg.qr(rng.normal(size=(3, 3)))[0])
     turned = MoleculeBatch(
@@ -88,42 +83,42 @@ def test_turning_and_mirroring_turns_forces_and_nothing_else(network, batch, see
         batch.positions @ turn.T + torch.from_numpy(rng.normal(size=3)),
         batch.n_atoms,
     )
-    before, after = run(network, batch), run(network, turned)
+    before, after = run(potential, batch), run(potential, turned)
     torch.testing.assert_close(after[0], before[0], atol=1e-8, rtol=0)
     torch.testing.assert_close(after[1], before[1] @ turn.T, atol=1e-8, rtol=1e-8)
     torch.testing.assert_close(after[2], before[2], atol=1e-8, rtol=1e-8)
 
 
-def test_the_order_of_the_atoms_does_not_matter(network, batch):
+def test_the_order_of_the_atoms_does_not_matter(potential, batch):
     atoms = batch.to_ase()[5]
     order = np.random.default_rng(1).permutation(len(atoms))
-    straight = run(network, MoleculeBatch.from_ase([atoms]))
-    shuffled = run(network, MoleculeBatch.from_ase([atoms[order]]))
+    straight = run(potential, MoleculeBatch.from_ase([atoms]))
+    shuffled = run(potential, MoleculeBatch.from_ase([atoms[order]]))
     torch.testing.assert_close(shuffled[0], straight[0])
     torch.testing.assert_close(shuffled[1], straight[1][order])
     torch.testing.assert_close(shuffled[2], straight[2][order])
 
 
-def test_batched_is_the_same_as_one_by_one(network, batch):
-    energy, forces, features = run(network, batch)
+def test_batched_is_the_same_as_one_by_one(potential, batch):
+    energy, forces, features = run(potential, batch)
     for i in range(len(batch) - 1):
-        alone = run(network, batch[i])
+        alone = run(potential, batch[i])
         here = batch.molecule == i
         torch.testing.assert_close(alone[0][0], energy[i], atol=1e-10, rtol=1e-10)
         torch.testing.assert_close(alone[1], forces[here], atol=1e-10, rtol=1e-10)
         torch.testing.assert_close(alone[2], features[here], atol=1e-10, rtol=1e-10)
 
 
-def test_forces_are_the_slope_of_the_energy(network, batch):
+def test_forces_are_the_slope_of_the_energy(potential, batch):
     few = batch[:3]
-    _, forces, _ = run(network, few)
+    _, forces, _ = run(potential, few)
     rng = np.random.default_rng(2)
     along = torch.from_numpy(rng.normal(size=few.positions.shape))
     step = 1e-5
 
     def moved(by):
         molecules = MoleculeBatch(few.numbers, few.positions + by * along, few.n_atoms)
-        return run(network, molecules)[0]
+        return run(potential, molecules)[0]
 
     slope = (moved(step) - moved(-step)) / (2 * step)
     torch.testing.assert_close(
@@ -131,8 +126,8 @@ def test_forces_are_the_slope_of_the_energy(network, batch):
     )
 
 
-def test_atoms_out_of_reach_have_no_interaction(network, batch):
-    energy, forces, _ = run(network, batch)
+def test_atoms_out_of_reach_have_no_interaction(potential, batch):
+    energy, forces, _ = run(potential, batch)
     n = len(NAMES)
     assert energy[n] == 0  # a lone atom
     assert energy[n + 2] == 0  # an empty canvas

@@ -2,9 +2,7 @@ import pytest
 import torch
 from ase.build import molecule
 
-from molrl.energy.networks.mace.graph import Batcher
 from molrl.energy.networks.mace.network import Mace, MaceConfig
-from molrl.energy.networks.mace.widening import load_widened
 from molrl.molecules import MoleculeBatch
 
 ELEMENTS = (1, 6, 8)
@@ -13,7 +11,7 @@ ELEMENTS = (1, 6, 8)
 @pytest.fixture
 def graph():
     images = [molecule(name) for name in ("CH3OH", "H2O", "CO2")]
-    return Batcher(ELEMENTS, 5.0)(MoleculeBatch.from_ase(images), torch.float64)
+    return network(channels=8).graph(MoleculeBatch.from_ase(images), torch.float64)
 
 
 def network(**shape):
@@ -25,9 +23,9 @@ def network(**shape):
 def test_the_wider_network_has_the_same_energies_and_features(graph, layers, channels):
     torch.manual_seed(0)
     narrow, wide = network(channels=8, layers=layers), network(channels=channels, layers=layers)
-    load_widened(wide, dict(narrow.named_parameters()), narrow.config)
-    energy, features = narrow(graph)
-    wider_energy, wider_features = wide(graph)
+    wide.start_from(narrow)
+    energy, features, _ = narrow(graph)
+    wider_energy, wider_features, _ = wide(graph)
     torch.testing.assert_close(wider_energy, energy)
     kept = wider_features.unflatten(-1, (layers, channels))[..., :8].flatten(-2)
     torch.testing.assert_close(kept, features)
@@ -36,7 +34,7 @@ def test_the_wider_network_has_the_same_energies_and_features(graph, layers, cha
 def test_the_new_channels_learn(graph):
     torch.manual_seed(0)
     narrow, wide = network(channels=8), network(channels=12)
-    load_widened(wide, dict(narrow.named_parameters()), narrow.config)
+    wide.start_from(narrow)
     before = wide(graph)[0].sum()
     gradients = torch.autograd.grad(before, list(wide.parameters()))
     reading = dict(zip((name for name, _ in wide.named_parameters()), gradients, strict=True))

@@ -1,0 +1,74 @@
+"""Config of a fit."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from molrl.energy.networks.interface import NetworkConfig, parse_network
+from molrl.fitting.data.config import DataFiles
+from molrl.runs.config import Config
+
+AnyNetwork = Annotated[SerializeAsAny[NetworkConfig], BeforeValidator(parse_network)]
+"""The config of a network of any registered architecture."""
+
+
+class FitConfig(Config):
+    """How a network is fitted.
+
+    Attributes:
+        data: datasets made with ``molrl energy data`` (``.npz``) and files of labelled structures
+            (``.extxyz``, ``.xyz``, ASE's ``.db``), joined; one, or a list.
+        energy_key: key of the energies in files of labelled structures; None for the usual ones.
+        forces_key: key of the forces in them, likewise.
+        reference: the energy model that labelled them, for the energies of isolated atoms; None to
+            go by the data.
+        atomic_energies: energies of isolated atoms by symbol, eV, as in ``{H: -13.6}``; those not
+            given are of the data, of ``reference``, or by least squares.
+        run_dir: folder of the fit: log, checkpoints, and the weights as ``ARCHITECTURE.json``.
+        network: the architecture (``mace`` unless given) and its shape; None for the shape of
+            ``start``, or else for a MACE that knows the elements of the data.
+        repulsion: whether the network stands on a pair repulsion, that of GFN2-xTB; with
+            ``start``, on what that stands on.
+        start: weights to start from: ``mace``, ``mace-small`` or a file, of as many channels or
+            fewer; None to start at random.
+        steps: optimiser steps.
+        batch_size: structures a step, on each rank.
+        learning_rate: peak, reached after ``warmup`` steps; of Muon for the weights between
+            features, and of Adam for the others.
+        warmup: steps.
+        decay: share of the steps after the warmup, the last of them, over which the rate falls
+            to 0 as a cosine.
+        ema: decay of the running average of the weights, which is what is written.
+        energy_weight: weight of the energy's part of the loss.
+        force_weight: weight of the forces' part of the loss.
+        max_force: eV/Å; structures with a larger force are left out.
+        checkpoint_every: steps between checkpoints, each with errors on the validation split.
+        seed: of the initial weights and the order of the structures.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        compiled: whether the loss is compiled first, which takes minutes and then halves the time
+            of a step on a CPU (:class:`~molrl.fitting.objective.Objective`); resumed, such
+            a fit goes on the same but for rounding, not bit for bit.
+    """
+
+    data: DataFiles
+    energy_key: str | None = None
+    forces_key: str | None = None
+    reference: str | None = None
+    atomic_energies: dict[str, float] | None = None
+    run_dir: str
+    network: AnyNetwork | None = None
+    repulsion: bool = True
+    start: str | None = None
+    steps: int = Field(20_000, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-2, gt=0)
+    warmup: int = Field(500, ge=0)
+    decay: float = Field(1.0, ge=0, le=1)
+    ema: float = Field(0.999, ge=0, lt=1)
+    energy_weight: float = Field(4.0, ge=0)
+    force_weight: float = Field(1.0, ge=0)
+    max_force: float = Field(400.0, gt=0)
+    checkpoint_every: int = Field(1000, ge=1)
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    compiled: bool = False

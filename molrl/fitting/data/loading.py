@@ -1,0 +1,97 @@
+"""Datasets and labelled files as one dataset."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from molrl.errors import InputError
+from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.labelled import read_labelled
+from molrl.fitting.data.splits import split_structures
+from molrl.runs.progress import log_message
+
+
+def load_data(
+    paths: str | Path | Sequence[str | Path],
+    reference: str | None = None,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+) -> Dataset:
+    """Load files of labelled structures as one dataset.
+
+    Args:
+        paths: of datasets (``.npz``), extended XYZ files (``.extxyz``, ``.xyz``) and ASE databases
+            (``.db``, ``.json``); one, or several.
+        reference: name of the energy model that labelled the files that do not name it.
+        energy_key: key of the energies in files other than ``.npz``; found if None.
+        forces_key: key of the forces in them, likewise.
+
+    Returns:
+        All structures. Those of ``.npz`` files keep their splits, and so do those of files that
+        say them; others are split by molecule, with a structure of the valid split at least.
+
+    Raises:
+        InputError: if there is no path, a file is missing, broken or not in eV and eV/Å, or the
+            files are labelled by different references.
+
+    Example:
+        >>> data = load_data("mine.extxyz", energy_key="REF_energy")  # doctest: +SKIP
+        >>> len(data), data.kinds  # doctest: +SKIP
+        (500, ('mine',))
+    """
+    return Dataset.join(load_parts(paths, reference, energy_key, forces_key))
+
+
+def load_parts(
+    paths: str | Path | Sequence[str | Path],
+    reference: str | None = None,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+) -> list[Dataset]:
+    """Load files of labelled structures, each as a dataset; see :func:`load_data`."""
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not several:
+        raise InputError("data: name one file at least")
+    parts: list[Dataset] = []
+    unsplit: list[int] = []
+    for i, path in enumerate(map(Path, several)):
+        if path.suffix == ".npz":
+            part = Dataset.load(path)
+        else:
+            part, has_split = read_labelled(path, energy_key, forces_key)
+            if not has_split and len(part):
+                unsplit.append(i)
+        parts.append(_of_reference(part, reference, path))
+    _assign_splits(parts, unsplit, [str(path) for path in several])
+    if not sum(map(len, parts)):
+        raise InputError(f"data: {', '.join(map(str, several))} hold isolated atoms only")
+    return parts
+
+
+def _of_reference(part: Dataset, reference: str | None, path: Path) -> Dataset:
+    if reference and part.reference not in (None, reference):
+        raise InputError(
+            f"{path} is labelled by {part.reference}, not by the reference {reference}"
+        )
+    return replace(part, reference=reference or part.reference)
+
+
+def _assign_splits(parts: list[Dataset], unsplit: Sequence[int], paths: Sequence[str]) -> None:
+    """Split the structures of all files that do not say their splits, together."""
+    if not unsplit:
+        return
+    said = [i for i in range(len(parts)) if i not in unsplit and len(parts[i])]
+    said = [i for i in said if not paths[i].endswith(".npz")]
+    if said:
+        raise InputError(
+            f"{paths[said[0]]} says the split of its structures, {paths[unsplit[0]]} does not; "
+            "give all a split, or none"
+        )
+    identities = [parts[i].identities[j] for i in unsplit for j in parts[i].identity.tolist()]
+    if len(set(identities)) == 1:
+        log_message(f"all structures are {identities[0]}: split at random, not by molecule")
+    split = split_structures(identities)
+    for i, some in zip(unsplit, torch.split(split, [len(parts[i]) for i in unsplit]), strict=True):
+        parts[i] = replace(parts[i], split=some)

@@ -1,0 +1,174 @@
+"""A network with what it stands on: written and read, repelled, strained."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk, molecule
+
+from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
+from molrl.energy.networks.interface import Prediction
+from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.potential import Potential, load_potential, save_potential
+from molrl.energy.networks.repulsion import repulsion_parameters
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+ELEMENTS = (1, 6, 14, 17, 35)
+ATOMS = (-1.0, -2.0, -3.0, -4.0, -5.0)
+
+
+@pytest.fixture(scope="module")
+def potential():
+    """A small MACE with weights as they come, that knows cells, on a repulsion."""
+    torch.manual_seed(0)
+    network = Mace(MaceConfig(elements=ELEMENTS, channels=8, cutoff=4.0))
+    return Potential(network, ATOMS, repulsion_parameters(ELEMENTS), takes_cells=True)
+
+
+@pytest.fixture(scope="module")
+def model(potential, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "mine.json"
+    save_potential(path, potential)
+    return NetworkEnergy(path)
+
+
+@pytest.fixture
+def crystals():
+    """Cells smaller than the cutoff, off their symmetric places, and a molecule among them."""
+    images = [bulk("C", "diamond", a=3.6), bulk("SiC", "zincblende", a=4.3), molecule("CH3Cl")]
+    rng = np.random.default_rng(0)
+    for image in images:
+        image.positions += rng.normal(0, 0.1, image.positions.shape)
+    return images
+
+
+def test_potential_that_was_written_is_read_as_it_was(potential, tmp_path):
+    save_potential(tmp_path / "mine.json", potential)
+    again, digest = load_potential(tmp_path / "mine.json")
+    assert again.config == potential.config
+    assert again.header() == potential.header()
+    for name, tensor in again.network.state_dict().items():
+        assert torch.equal(tensor, potential.network.state_dict()[name])
+    header = json.loads((tmp_path / "mine.json").read_text())
+    assert (header["kind"], header["config"]["architecture"]) == ("network", "mace")
+    assert header["header_sha256"] == digest
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_load_potential_reads_the_weights_of_the_first_release(name):
+    potential, _ = load_potential(SHIPPED[name])
+    assert json.loads(SHIPPED[name].read_text())["kind"] == "mace"
+    assert len(potential.atomic_energies) == len(potential.repulsion) == 6
+    assert not potential.takes_cells
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"atomic_energies": [1.0]}, "need as many atomic energies"),
+        ({"repulsion": [[1.0, 2.0]]}, "need as many atomic energies and rows of repulsion"),
+        ({"repulsion": 3}, "describes no network"),
+        ({"config": {"architecture": "mac"}}, "did you mean 'mace'"),
+        ({"config": {"architecture": "mace", "chanels": 3}}, "did you mean 'channels'"),
+    ],
+)
+def test_load_potential_refuses_what_describes_no_network(potential, tmp_path, change, message):
+    from molrl.runs.weights import save_weights
+
+    path = tmp_path / "mine.json"
+    save_weights(path, potential.network.state_dict(), potential.header() | change)
+    with pytest.raises(InputError, match=message):
+        load_potential(path)
+
+
+def test_repulsion_knows_all_elements_of_gfn2_and_names_others():
+    assert len(repulsion_parameters(range(1, 87))) == 86
+    with pytest.raises(InputError, match=r"no pair repulsion is known for Fr; .* from H to Rn"):
+        repulsion_parameters([1, 87])
+
+
+class Zero(Mace):
+    """A network that says nothing, so that the repulsion is all there is."""
+
+    def forward(self, graph):
+        found = super().forward(graph)
+        forces = None if self.conservative else torch.zeros_like(graph.positions)
+        return Prediction(0 * found.energy, found.features, forces)
+
+
+class ZeroDirect(Zero):
+    conservative = False
+
+
+def test_repulsion_has_the_same_forces_under_a_network_that_is_not_conservative():
+    batch = MoleculeBatch.from_ase([molecule("CH3Cl"), molecule("CH4")])
+    found = []
+    for kind in (Zero, ZeroDirect):
+        network = kind(MaceConfig(elements=ELEMENTS, channels=4)).double()
+        potential = Potential(network, ATOMS, repulsion_parameters(ELEMENTS))
+        found.append(potential.predict(network.graph(batch, torch.float64)))
+    (energy, derived), (same, closed) = found
+    torch.testing.assert_close(same, energy)
+    torch.testing.assert_close(closed, derived, atol=1e-9, rtol=1e-9)
+    assert float(derived.detach().abs().max()) > 1
+
+
+def test_evaluate_gives_twice_the_energy_for_twice_the_cell(model, crystals):
+    for atoms in crystals[:2]:
+        one = model.evaluate(atoms, forces=True)
+        two = model.evaluate(atoms.repeat((2, 1, 1)), forces=True)
+        assert float(two.energy) == pytest.approx(2 * float(one.energy), abs=1e-4)
+        torch.testing.assert_close(two.forces[: len(atoms)], one.forces, atol=1e-4, rtol=1e-4)
+
+
+def test_evaluate_of_a_cell_large_enough_is_that_of_the_molecule(model):
+    alone = molecule("CH3Cl")
+    boxed = molecule("CH3Cl", vacuum=6.0, pbc=True)
+    out = model.evaluate([alone, boxed], forces=True)
+    assert float(out.energy[0]) == pytest.approx(float(out.energy[1]), abs=1e-5)
+
+
+def test_forces_and_stress_are_the_slopes_of_the_energy(potential, model, crystals):
+    batch = MoleculeBatch.from_ase(crystals)
+    found = model.evaluate(batch, forces=True, stress=True)
+    double = Mace(potential.config).double()
+    double.load_state_dict(potential.network.state_dict())
+    exact = Potential(double, ATOMS, potential.repulsion)
+
+    def energy(molecules):
+        return exact(double.graph(molecules, torch.float64)).energy.detach()
+
+    def stretched(axis, other, by):
+        strain = np.eye(3)
+        strain[axis, other] += by / 2
+        strain[other, axis] += by / 2
+        moved = [atoms.copy() for atoms in crystals]
+        for atoms in moved[:2]:
+            atoms.set_cell(np.asarray(atoms.cell) @ strain, scale_atoms=True)
+        return MoleculeBatch.from_ase(moved)
+
+    volume = torch.tensor([atoms.cell.volume for atoms in crystals[:2]])
+    for axis, other in ((0, 0), (1, 1), (0, 1), (1, 2)):
+        ends = [energy(stretched(axis, other, sign * 1e-4)) for sign in (1, -1)]
+        slope = (ends[0] - ends[1])[:2] / 2e-4 / volume
+        torch.testing.assert_close(found.stress[:2, axis, other], slope, atol=1e-4, rtol=1e-3)
+    assert torch.equal(found.stress[:2], found.stress[:2].mT)
+    assert found.stress[2].isnan().all()
+
+
+def test_evaluate_in_chunks_is_the_same_as_at_once(model, crystals):
+    many = MoleculeBatch.from_ase(crystals * 7)
+    whole = model.evaluate(many, forces=True, stress=True, descriptors=True)
+    model._chunk = 10
+    parts = model.evaluate(many, forces=True, stress=True, descriptors=True)
+    model._chunk = 600
+    for name in ("energy", "forces", "descriptors"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(parts.stress, whole.stress, atol=1e-5, rtol=1e-4, equal_nan=True)
+
+
+def test_models_without_stress_say_so():
+    with pytest.raises(InputError, match="mace has no stress"):
+        NetworkEnergy("mace").evaluate(molecule("H2O"), stress=True)

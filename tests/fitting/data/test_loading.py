@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+from ase import Atoms
+from ase.io import write
+
+from molrl.errors import InputError
+from molrl.fitting.data import Dataset, load_data, load_parts
+from molrl.fitting.data.labelled import read_labelled
+
+
+@pytest.fixture
+def files(images, tmp_path):
+    """Two labelled files of the same twelve molecules."""
+    paths = [tmp_path / "a.extxyz", tmp_path / "b.extxyz"]
+    for path, part in zip(paths, (images[::2], images[1::2]), strict=True):
+        write(path, part)
+    return paths
+
+
+def test_load_data_splits_by_molecule_over_all_files(files):
+    data = load_data(files)
+    assert len(data) == 60
+    assert data.kinds == ("a", "b")
+    for i in range(len(data.identities)):
+        assert len(set(data.split[data.identity == i].tolist())) == 1
+    assert set(data.split.tolist()) == {0, 1, 2}
+    parts = load_parts(files)
+    assert [len(part) for part in parts] == [30, 30]
+    assert data.split.tolist() == parts[0].split.tolist() + parts[1].split.tolist()
+
+
+def test_load_data_takes_one_path(files):
+    assert len(load_data(files[0])) == len(load_data(str(files[0]))) == 30
+
+
+def test_load_data_joins_datasets_and_labelled_files_of_one_reference(files, tmp_path):
+    part, _ = read_labelled(files[0])
+    replace(part, reference="spgfn2").save(tmp_path / "made.npz")
+    paths = [tmp_path / "made.npz", files[1]]
+    with pytest.raises(InputError, match="different references"):
+        load_data(paths)
+    with pytest.raises(InputError, match=r"made\.npz is labelled by spgfn2, not by .* gfn2"):
+        load_data(paths, reference="gfn2")
+    data = load_data(paths, reference="spgfn2")
+    assert data.reference == "spgfn2"
+    assert data.split[:30].tolist() == part.split.tolist()
+    assert 1 in data.split[30:].tolist()
+    assert len(Dataset.load(tmp_path / "made.npz")) == 30
+
+
+def test_load_data_says_when_one_molecule_is_split_at_random(images, tmp_path, capsys):
+    write(tmp_path / "one.xyz", images[:5], format="extxyz")
+    assert sorted(load_data(tmp_path / "one.xyz").split.tolist()) == [0, 0, 0, 0, 1]
+    said = capsys.readouterr().err
+    assert f"all structures are {images[0].get_chemical_formula()}: split at random" in said
+
+
+def test_load_data_refuses_files_of_which_some_have_a_split(files, images, tmp_path):
+    said = [image.copy() for image in images[:4]]
+    for image, copy in zip(images, said, strict=False):
+        copy.calc = image.calc
+        copy.info["split"] = "train"
+    write(tmp_path / "said.extxyz", said)
+    with pytest.raises(InputError, match=r"said\.extxyz says the split .*a\.extxyz does not"):
+        load_data([tmp_path / "said.extxyz", files[0]])
+
+
+def test_load_data_takes_isolated_atoms_from_a_file_of_their_own(files, tmp_path):
+    atoms = tmp_path / "atoms.xyz"
+    write(atoms, [Atoms("H", info={"energy": -10.9})], format="extxyz")
+    data = load_data([atoms, *files])
+    assert len(data) == 60
+    assert data.atomic_energies == {1: -10.9}
+    with pytest.raises(InputError, match="isolated atoms only"):
+        load_data(atoms)
+
+
+def test_load_data_refuses_no_path():
+    with pytest.raises(InputError, match="name one file"):
+        load_data([])

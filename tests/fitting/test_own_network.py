@@ -1,0 +1,128 @@
+"""A network from outside the package, in one file: fitted from the command line, and used."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+from torch import nn
+
+from molrl.cli.main import main
+from molrl.energy import load_energy
+from molrl.energy.networks import NETWORKS, Network, NetworkConfig, Prediction
+from molrl.energy.relaxation import relax
+from molrl.fitting.data.dataset import Dataset
+from molrl.molecules import MoleculeBatch
+
+
+class DirectConfig(NetworkConfig):
+    """The shape of a network of pairs that predicts forces directly."""
+
+    architecture: Literal["direct-pairs"] = "direct-pairs"
+    width: int = 16
+
+
+def mlp(n_in, width, n_out):
+    return nn.Sequential(nn.Linear(n_in, width), nn.SiLU(), nn.Linear(width, n_out))
+
+
+class DirectPairs(Network):
+    """Energies and forces from distances and elements: two messages, no derivative."""
+
+    Config = DirectConfig
+    conservative = False
+
+    def __init__(self, config):
+        super().__init__(config)
+        width, kinds = config.width, len(config.elements)
+        self.embedding = nn.Embedding(kinds, width)
+        self.message = mlp(2 * width + 8, width, width)
+        self.energy = mlp(width, width, 1)
+        self.force = mlp(width + 8, width, 1)
+
+    def forward(self, graph):
+        vectors = graph.vectors()
+        lengths = vectors.norm(dim=-1, keepdim=True)
+        inside = (1 - (lengths / self.config.cutoff) ** 2) ** 2
+        centers = torch.linspace(0.5, 3.0, 8).to(lengths)
+        radial = inside * torch.exp(-4 * (lengths - centers) ** 2)
+        ends = self.embedding(graph.element)[graph.pairs]
+        both = ends.sum(0)
+        sent = inside * self.message(torch.cat([both, both, radial], -1))
+        features = sent.new_zeros(len(graph.positions), sent.shape[1])
+        features = features.index_add(0, graph.pairs[0], sent).index_add(0, graph.pairs[1], sent)
+        alone = self.energy(torch.zeros_like(features))
+        energy = features.new_zeros(graph.n_molecules)
+        energy = energy.index_add(0, graph.molecule, (self.energy(features) - alone).squeeze(-1))
+        push = radial.mean(-1, keepdim=True) * self.force(torch.cat([sent, radial], -1))
+        push = push * vectors / lengths
+        forces = torch.zeros_like(graph.positions)
+        forces = forces.index_add(0, graph.pairs[0], -push).index_add(0, graph.pairs[1], push)
+        return Prediction(energy, features, forces)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    NETWORKS.register("direct-pairs", DirectPairs)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """What ``molrl energy fit`` makes of it, from data that hold water and its pieces."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    water = molecule("H2O")
+    arrays = [(water.numbers, water.positions + rng.normal(0, 0.08, (3, 3))) for _ in range(160)]
+    molecules = MoleculeBatch.from_arrays(arrays, dtype=torch.float32)
+    found = load_energy("gfn2").evaluate(molecules, forces=True)
+    split = torch.tensor([0] * 130 + [1] * 15 + [2] * 15)
+    zeros = torch.zeros(160, dtype=torch.int64)
+    Dataset(
+        molecules, found.energy, found.forces.float(), zeros, ("distorted",), split, zeros, ("O",)
+    ).save(folder / "water.npz")
+    (folder / "fit.yaml").write_text(
+        f"""
+run_dir: {folder}/run
+data: [{folder}/water.npz]
+reference: gfn2
+network: {{architecture: direct-pairs, elements: [1, 8], width: 24}}
+steps: 1200
+batch_size: 16
+learning_rate: 0.01
+warmup: 20
+ema: 0.99
+checkpoint_every: 400
+"""
+    )
+    assert main(["energy", "fit", str(folder / "fit.yaml")]) == 0
+    return folder / "run" / "direct-pairs.json"
+
+
+def test_fit_takes_a_network_with_direct_forces_and_its_errors_fall(weights):
+    rows = np.genfromtxt(weights.parent / "metrics.csv", delimiter=",", names=True)
+    model = load_energy(f"direct-pairs:{weights}")
+    assert not model.conservative
+    assert rows["valid_energy_mae"][-1] < 0.5 * rows["valid_energy_mae"][0]
+    assert rows["valid_energy_mae"][-1] < 0.05  # eV/atom; the structures spread by 0.13
+    card = (weights.parent / "card.md").read_text()
+    assert f"direct-pairs {model.hash}" in card
+
+
+def test_model_of_a_network_from_outside_gives_its_own_forces_and_uncertainty(weights):
+    model = load_energy(f"direct-pairs:{weights}")
+    atoms = molecule("H2O")
+    reference = load_energy("gfn2").evaluate(atoms, forces=True)
+    found = model.evaluate(atoms, forces=True, uncertainty=True)
+    assert float(found.energy) == pytest.approx(float(reference.energy), abs=0.3)
+    assert found.uncertainty is not None
+    torch.testing.assert_close(found.forces.sum(0), torch.zeros(3).double(), atol=1e-4, rtol=0)
+
+
+def test_relax_comes_to_rest_on_forces_that_are_no_slope_of_the_energy(weights):
+    model = load_energy(f"direct-pairs:{weights}")
+    water = molecule("H2O")
+    water.positions[1] += [0.0, 0.1, 0.05]
+    result = relax(water, model, force_tolerance=0.05)
+    assert result.converged.all()
+    assert float(result.max_force[0]) <= 0.05
