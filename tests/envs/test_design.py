@@ -21,10 +21,10 @@ BAD_CONFIGS = [
     ({"bag": "H2"}, "bag H2 has no heavy atom"),
     ({"bag": "HF"}, "no heavy atom"),
     ({"bag": "Cl2"}, "no heavy atom"),
-    ({"bag": ""}, "is no formula"),
-    ({"bag": "CH4o"}, "is no formula"),
-    ({"bag": "Qq2"}, "no element"),
-    ({"bag": "C0H4"}, "is no count"),
+    ({"bag": ""}, "invalid formula"),
+    ({"bag": "CH4o"}, "invalid formula"),
+    ({"bag": "Qq2"}, "unknown element"),
+    ({"bag": "C0H4"}, "invalid count"),
     ({"bag": 7}, "a bag must be a formula such as CH4O"),
     ({"bag": None}, "a bag must be a formula such as CH4O"),
     ({"bag": ["C", "O"]}, "a bag must be a formula such as CH4O"),
@@ -123,7 +123,7 @@ def test_reset_sets_the_bag_of_one_episode(morse):
         ({"bag": "CF4"}, "holds F; elements are H C N O"),
         ({"bag": "C20H20"}, "the canvas takes 25"),
         ({"bag": 4}, "a bag must be a formula"),
-        ({"bag": "c"}, "is no formula"),
+        ({"bag": "c"}, "invalid formula"),
     ],
 )
 def test_reset_refuses_bad_options_and_changes_nothing(options, message, morse):

@@ -161,7 +161,7 @@ class TestCluster:
         [
             ({"n_solvent": 8}, "the canvas takes 2"),
             ({"n_solvent": 0}, "n_solvent"),
-            ({"solute": "C(("}, "no SMILES"),
+            ({"solute": "C(("}, "invalid SMILES"),
             ({"solute": "nowhere.extxyz"}, "does not exist"),
             ({"solute": ""}, "a SMILES or the name of a file"),
             ({"solute": "[SiH4]"}, "does not know Si, which is among the fixed atoms"),
@@ -202,7 +202,7 @@ class TestScaffoldAndLinker:
             np.testing.assert_array_equal(obs["numbers"][:11], start["numbers"][:11])
             np.testing.assert_array_equal(obs["positions"][:11], start["positions"][:11])
 
-    def test_linker_open_ends_point_at_each_other_across_the_gap(self, morse):
+    def test_linker_open_valences_point_at_each_other_across_the_gap(self, morse):
         env = make("linker", morse(), fragments=["*C", "*C"], gap=2.6)
         obs, _ = env.reset()
         assert obs["numbers"].tolist()[:9] == [6, 1, 1, 1, 6, 1, 1, 1, 0]
@@ -232,11 +232,11 @@ class TestScaffoldAndLinker:
     @pytest.mark.parametrize(
         ("task", "config", "message"),
         [
-            ("scaffold", {"scaffold": "*"}, "besides its open ends"),
+            ("scaffold", {"scaffold": "*"}, "besides its open valences"),
             ("scaffold", {"bag": "C15H1"}, "the canvas takes 14"),
             ("scaffold", {"scaffold": "[H]", "bag": "H"}, "no heavy atom"),
             ("linker", {"fragments": ["*C"]}, "fragments"),
-            ("linker", {"fragments": ["*C", "C"]}, "has an open end"),
+            ("linker", {"fragments": ["*C", "C"]}, "must have an open valence"),
             ("linker", {"gap": 0.0}, "gap"),
             ("linker", {"gap": 21.0}, "gap"),
             ("scaffold", {"reward": {"shape": 1.0}}, "requires a task with a shape"),
