@@ -43,7 +43,7 @@ class PolicyConfig(Config):
     def _check_window(self) -> "PolicyConfig":
         low, high = self.distances
         if not 0.2 <= low < high <= 2.5:
-            raise InputError(f"distances must be a window within 0.2 to 2.5 Å, not {low} to {high}")
+            raise InputError(f"distances {low} to {high} Å must be a window within 0.2 to 2.5 Å")
         return self
 
 

@@ -256,7 +256,7 @@ class Task(Generic[ConfigT]):
             if number not in self._elements:
                 known = " ".join(chemical_symbols[z] for z in self._elements)
                 raise InputError(
-                    f"bag {bag} contains {chemical_symbols[number]}; elements are {known}"
+                    f"bag {bag} holds {chemical_symbols[number]}; elements are {known}"
                 )
         room = (self.config.canvas_size - len(fixed)) // (1 + self.refills)
         if bag.n_atoms > room:
@@ -264,8 +264,8 @@ class Task(Generic[ConfigT]):
         monovalent = MONOVALENT[[*bag, *fixed.numbers]]
         if self.config.rules.monovalent_distance is not None and monovalent.all():
             raise InputError(
-                f"bag {bag} has monovalent atoms only, so it cannot be built: H, F, Cl and Br must "
-                "be placed next to an atom of another element"
+                f"bag {bag} has no heavy atom besides F, Cl and Br, so it cannot be built: H, F, "
+                "Cl and Br must be placed next to an atom of another element"
             )
         return np.array([bag[z] for z in self._elements], np.int64)
 

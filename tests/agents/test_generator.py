@@ -69,7 +69,7 @@ def test_agent_generator_omits_a_header_reward_that_does_not_fit(policy, capsys)
     own = {"relative_energy": {"references": {"CO": -40.0}}}
     with pytest.raises(InputError, match="no reference energy for C2"):
         AgentGenerator(path, reward=own).generate("C2", 1, seed=0)
-    with pytest.raises(InputError, match="contains Si"):
+    with pytest.raises(InputError, match="holds Si"):
         AgentGenerator(path).generate("SiC", 1, seed=0)
 
 

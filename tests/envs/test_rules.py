@@ -142,9 +142,14 @@ class TestUncertain:
             """The more uncertain, the larger the molecule."""
 
             offers_uncertainty = True
+            scored = 0  # molecules whose uncertainty was computed
 
-            def _add_uncertainty(self, molecules, output):
-                output.uncertainty = molecules.n_atoms.double() - 2
+            def _evaluate(self, molecules, wanted):
+                output = super()._evaluate(molecules, wanted)
+                if wanted.uncertainty:
+                    output.uncertainty = molecules.n_atoms.double() - 2
+                    self.scored += len(molecules)
+                return output
 
         return Unsure()
 
@@ -158,12 +163,13 @@ class TestUncertain:
         assert (reward, terminated) == (MIN_REWARD, True)
         assert same_canvas(obs, before)
         assert env.endings == {"uncertain": 1}
-        assert env.energy_model.calls == 2  # in the call that the energy comes from
+        assert env.energy_model.calls == unsure.scored == 2  # in the call that gives the energy
 
     def test_uncertainty_is_not_computed_without_a_limit(self, unsure):
         env = environment(unsure, bag="CO")
         act(env, 0, CARBON)
         assert act(env, 0, OXYGEN, 1.2)[4]["reason"] == "complete"
+        assert unsure.scored == 0
 
     def test_max_uncertainty_refuses_models_without_uncertainty(self, morse):
         with pytest.raises(InputError, match="'morse' offers no uncertainty"):

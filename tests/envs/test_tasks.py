@@ -62,9 +62,9 @@ class TestBags:
         [
             ({"bags": []}, "at least 1"),
             ({"bags": ["CH4", "Hx"]}, "Hx"),
-            ({"bags": ["CH4", "H2"]}, "monovalent atoms only"),
+            ({"bags": ["CH4", "H2"]}, "no heavy atom"),
             ({"bags": ["CH4"], "held_out": ["CH4"]}, "in both bags and held_out"),
-            ({"bags": ["CH4"], "held_out": ["SiH4"], "elements": ["H", "C"]}, "contains Si"),
+            ({"bags": ["CH4"], "held_out": ["SiH4"], "elements": ["H", "C"]}, "holds Si"),
             ({"order": "shuffled"}, "order"),
         ],
     )
@@ -105,7 +105,7 @@ class TestStochasticBag:
             ({"max_size": 26}, "at most canvas_size 25"),
             ({"reference": "CH4", "min_size": 2, "max_size": 2}, "is a closed-shell"),
             ({"reference": "SiH4"}, "does not know Si"),
-            ({"reference": "C8H17F", "elements": ["H", "C"]}, "C8H17F contains F"),
+            ({"reference": "C8H17F", "elements": ["H", "C"]}, "C8H17F holds F"),
         ],
     )
     def test_stochastic_bag_refuses_bad_configs(self, config, message, morse):
@@ -202,7 +202,7 @@ class TestScaffoldAndLinker:
             np.testing.assert_array_equal(obs["numbers"][:11], start["numbers"][:11])
             np.testing.assert_array_equal(obs["positions"][:11], start["positions"][:11])
 
-    def test_linker_open_ends_point_at_each_other_across_the_gap(self, morse):
+    def test_linker_open_valences_point_at_each_other_across_the_gap(self, morse):
         env = make("linker", morse(), fragments=["*C", "*C"], gap=2.6)
         obs, _ = env.reset()
         assert obs["numbers"].tolist()[:9] == [6, 1, 1, 1, 6, 1, 1, 1, 0]
@@ -232,11 +232,11 @@ class TestScaffoldAndLinker:
     @pytest.mark.parametrize(
         ("task", "config", "message"),
         [
-            ("scaffold", {"scaffold": "*"}, "besides its open ends"),
+            ("scaffold", {"scaffold": "*"}, "besides its open valences"),
             ("scaffold", {"bag": "C15H1"}, "the canvas takes 14"),
-            ("scaffold", {"scaffold": "[H]", "bag": "H"}, "monovalent atoms only"),
+            ("scaffold", {"scaffold": "[H]", "bag": "H"}, "no heavy atom"),
             ("linker", {"fragments": ["*C"]}, "fragments"),
-            ("linker", {"fragments": ["*C", "C"]}, "has an open end"),
+            ("linker", {"fragments": ["*C", "C"]}, "must have an open valence"),
             ("linker", {"gap": 0.0}, "gap"),
             ("linker", {"gap": 21.0}, "gap"),
             ("scaffold", {"reward": {"shape": 1.0}}, "requires a task with a shape"),

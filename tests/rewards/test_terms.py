@@ -321,7 +321,7 @@ def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):
         ({"within": {"center": [0, 0]}}, "three coordinates"),
         ({"relative_energy": 1.0}, "references"),
         ({"relative_energy": {"references": {}}}, "references must be a mapping"),
-        ({"relative_energy": {"references": {"Xx": 1.0}}}, "no element"),
+        ({"relative_energy": {"references": {"Xx": 1.0}}}, "unknown element"),
         ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),
         ({"distance": 1.0}, "requires a task with fixed atoms"),
         ({"coverage": 1.0}, "requires a task with a shape"),

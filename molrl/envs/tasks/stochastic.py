@@ -103,7 +103,7 @@ class StochasticBag(Task[StochasticConfig]):
         for number in Bag(self.config.reference):
             if number not in self._elements:
                 raise InputError(
-                    f"reference {self.config.reference} contains {chemical_symbols[number]}, which "
+                    f"reference {self.config.reference} holds {chemical_symbols[number]}, which "
                     "is not among the elements"
                 )
         return super().representative_bags()
