@@ -1,4 +1,4 @@
-"""Every operation of a batch keeps, indexes and moves every field, those of a subclass too."""
+"""Batches: every operation keeps, indexes and moves all fields, including those of a subclass."""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ sizes = st.lists(st.integers(0, 5), min_size=1, max_size=6)
 
 @dataclass(frozen=True)
 class Annotated(MoleculeBatch):
-    """A batch with one more field of each sort, as anybody may declare them."""
+    """A batch with additional fields, as a user may declare them."""
 
     velocities: Tensor = per_atom((3,), lambda batch: torch.zeros_like(batch.positions))
     tag: Tensor = per_molecule(fill=lambda batch: torch.zeros_like(batch.n_atoms))
@@ -26,7 +26,7 @@ class Annotated(MoleculeBatch):
 
 
 def filled(n_atoms, kind=Annotated, seed=0):
-    """A batch in which no two rows of a field are the same."""
+    """Return a batch in which no two rows of a field are the same."""
     rng = np.random.default_rng(seed)
     n, total = len(n_atoms), sum(n_atoms)
     counts = torch.tensor(n_atoms, dtype=torch.int64)
@@ -47,7 +47,7 @@ def filled(n_atoms, kind=Annotated, seed=0):
 
 
 def rows(batch):
-    """Every field of each molecule, as plain lists."""
+    """Return every field of each molecule as plain lists."""
     found = []
     for i in range(len(batch)):
         atoms = batch.molecule == i
@@ -58,7 +58,7 @@ def rows(batch):
 
 @pytest.mark.parametrize("kind", [MoleculeBatch, Annotated])
 @given(n_atoms=sizes, random=st.randoms(use_true_random=False))
-def test_indexing_takes_all_fields_of_the_molecules_asked_for(kind, n_atoms, random):
+def test_getitem_selects_all_fields_of_the_molecules(kind, n_atoms, random):
     batch = filled(n_atoms, kind)
     every = rows(batch)
     chosen = [random.randrange(len(every)) for _ in range(4)]
@@ -71,7 +71,7 @@ def test_indexing_takes_all_fields_of_the_molecules_asked_for(kind, n_atoms, ran
 
 @pytest.mark.parametrize("kind", [MoleculeBatch, Annotated])
 @given(n_atoms=sizes)
-def test_cat_part_and_dict_keep_all_fields(kind, n_atoms):
+def test_cat_part_and_from_dict_keep_all_fields(kind, n_atoms):
     batch = filled(n_atoms, kind)
     every = rows(batch)
     assert rows(kind.cat([batch[:1], batch[1:]])) == every
@@ -81,7 +81,7 @@ def test_cat_part_and_dict_keep_all_fields(kind, n_atoms):
 
 @pytest.mark.parametrize("kind", [MoleculeBatch, Annotated])
 @given(n_atoms=sizes)
-def test_padding_and_back_keeps_all_fields(kind, n_atoms):
+def test_to_padded_and_from_padded_keep_all_fields(kind, n_atoms):
     batch = filled(n_atoms, kind)
     padded = batch.to_padded(n_slots=6)
     assert all(len(values) == len(batch) for values in padded.values())
@@ -109,7 +109,7 @@ def test_charged_changes_charge_and_spin_and_no_other_field(n_atoms):
     assert rows(again) == rows(batch)
 
 
-def test_fields_that_are_left_out_are_filled_in():
+def test_batch_fills_in_omitted_fields():
     arrays = [(np.array([6, 1]), np.eye(2, 3)), (np.array([8]), np.zeros((1, 3)))]
     plain = MoleculeBatch.from_arrays(arrays)
     batch = Annotated(plain.numbers, plain.positions, plain.n_atoms)
@@ -119,17 +119,17 @@ def test_fields_that_are_left_out_are_filled_in():
     assert not batch.is_periodic
 
 
-def test_a_field_of_another_shape_is_refused_by_its_name():
+def test_batch_refuses_a_field_of_another_shape_by_its_name():
     with pytest.raises(InputError, match=r"dipole must be \(2, 3\), not \(2,\)"):
         replace(filled([1, 2]), dipole=torch.zeros(2))
     with pytest.raises(InputError, match=r"velocities must be \(3, 3\), not \(2, 3\)"):
         replace(filled([1, 2]), velocities=torch.zeros(2, 3))
 
 
-def test_from_dict_fills_in_what_an_older_file_has_not():
+def test_from_dict_fills_in_fields_that_an_older_file_lacks():
     arrays = filled([2, 1], MoleculeBatch).to_dict()
     old = {name: arrays[name] for name in ("numbers", "positions", "n_atoms")}
     batch = MoleculeBatch.from_dict(old)
     assert batch.charge.tolist() == [0, 0]
-    with pytest.raises(InputError, match="a batch needs n_atoms"):
+    with pytest.raises(InputError, match="a batch must have n_atoms"):
         MoleculeBatch.from_dict({"numbers": arrays["numbers"], "positions": arrays["positions"]})

@@ -24,7 +24,7 @@ def batch_of(n_atoms, seed=0):
 
 
 @given(sizes)
-def test_arrays_come_back(n_atoms):
+def test_from_arrays_and_arrays_round_trip(n_atoms):
     batch = batch_of(n_atoms)
     again = MoleculeBatch.from_arrays(batch.arrays())
     assert batch.n_atoms.tolist() == n_atoms
@@ -33,7 +33,7 @@ def test_arrays_come_back(n_atoms):
 
 
 @given(sizes, st.randoms(use_true_random=False))
-def test_indexing_is_that_of_a_list(n_atoms, random):
+def test_getitem_indexes_like_a_list(n_atoms, random):
     batch = batch_of(n_atoms)
     parts = batch.arrays()
     chosen = [random.randrange(len(parts)) for _ in range(4)]
@@ -51,12 +51,12 @@ def test_indexing_is_that_of_a_list(n_atoms, random):
 
 
 @given(sizes)
-def test_sums_over_atoms(n_atoms):
+def test_sum_atoms_sums_over_each_molecule(n_atoms):
     batch = batch_of(n_atoms)
     assert batch.sum_atoms(batch.numbers).tolist() == [int(z.sum()) for z, _ in batch.arrays()]
 
 
-def test_spin_is_the_lowest_that_parity_allows():
+def test_from_ase_takes_the_lowest_spin_that_parity_allows():
     images = [molecule("H2O"), molecule("CH3"), molecule("NO")]
     assert MoleculeBatch.from_ase(images).spin.tolist() == [1, 2, 2]
     images[0].info["charge"] = 1
@@ -66,7 +66,7 @@ def test_spin_is_the_lowest_that_parity_allows():
     assert batch.spin.tolist() == [2, 2, 4]
 
 
-def test_ase_comes_back():
+def test_from_ase_and_to_ase_round_trip():
     images = [molecule("CH3OH"), Atoms(), molecule("O2")]
     images[0].info["charge"] = -1
     images[2].info["spin"] = 3
@@ -76,7 +76,7 @@ def test_ase_comes_back():
         assert np.array_equal(atoms.positions, again.positions)
 
 
-def test_rdkit_comes_back():
+def test_from_rdkit_and_to_rdkit_round_trip():
     mol = Chem.AddHs(Chem.MolFromSmiles("C[NH3+]"))
     AllChem.EmbedMolecule(mol, randomSeed=0)
     batch = MoleculeBatch.from_rdkit([mol, mol])
@@ -88,7 +88,7 @@ def test_rdkit_comes_back():
         MoleculeBatch.from_rdkit(Chem.MolFromSmiles("C"))
 
 
-def test_a_drawing_is_no_geometry():
+def test_from_rdkit_refuses_2d_coordinates():
     mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
     rdDepictor.Compute2DCoords(mol)
     with pytest.raises(InputError, match="no 3D coordinates"):
@@ -103,18 +103,18 @@ def test_a_drawing_is_no_geometry():
         [(np.ones((2, 1)), np.zeros((2, 3)))],
     ],
 )
-def test_arrays_of_one_molecule_belong_together(pairs):
+def test_from_arrays_refuses_inconsistent_shapes(pairs):
     with pytest.raises(InputError, match=r"molecule 0: numbers must be \(n,\)"):
         MoleculeBatch.from_arrays(pairs)
 
 
-def test_there_is_one_charge_a_molecule():
+def test_charged_refuses_another_number_of_charges():
     batch = MoleculeBatch.from_arrays([(np.array([1]), np.zeros((1, 3)))] * 3)
     with pytest.raises(InputError, match=r"charge must be \(3,\), not \(1,\)"):
         batch.charged([1])
 
 
-def test_padded_slots_are_left_out():
+def test_from_padded_skips_padding():
     numbers = torch.tensor([[6, 1, 0], [0, 0, 0], [8, 0, 0]])
     positions = torch.arange(27.0).view(3, 3, 3)
     batch = MoleculeBatch.from_padded(numbers, positions)
@@ -125,14 +125,14 @@ def test_padded_slots_are_left_out():
 @pytest.mark.parametrize(
     ("numbers", "positions", "message"),
     [
-        ([1, 1], [[0, 0, 0], [0, 0, np.nan]], "molecule 1 has a coordinate that is no finite"),
-        ([1, 1], [[0, 0, 0], [0, 0, np.inf]], "molecule 1 has a coordinate that is no finite"),
+        ([1, 1], [[0, 0, 0], [0, 0, np.nan]], "molecule 1 has a coordinate that is not a finite"),
+        ([1, 1], [[0, 0, 0], [0, 0, np.inf]], "molecule 1 has a coordinate that is not a finite"),
         ([1, 1], [[0, 0, 0], [0, 0, 0.01]], "molecule 1 has two atoms in one place"),
         ([1, 9], [[0, 0, 0], [0, 0, 1]], "molecule 1 holds F"),
         ([1, 0], [[0, 0, 0], [0, 0, 1]], "molecule 1 holds 0"),
     ],
 )
-def test_bad_molecules_are_named(numbers, positions, message):
+def test_check_names_the_invalid_molecule(numbers, positions, message):
     good = molecule("H2O")
     batch = MoleculeBatch.from_arrays(
         [(good.numbers, good.positions), (np.array(numbers), np.array(positions, float))]
@@ -141,12 +141,12 @@ def test_bad_molecules_are_named(numbers, positions, message):
         batch.check(elements=(1, 6, 7, 8))
 
 
-def test_shapes_must_belong_together():
+def test_molecule_batch_refuses_inconsistent_shapes():
     with pytest.raises(InputError, match="positions must be"):
         MoleculeBatch(torch.tensor([1]), torch.zeros(2, 3), torch.tensor([1]))
 
 
-def test_ase_cells_come_back():
+def test_from_ase_and_to_ase_keep_cells():
     slab = molecule("H2O", vacuum=3.0, pbc=(True, True, False))
     images = [bulk("NaCl", "rocksalt", a=5.6), molecule("H2O"), slab]
     batch = MoleculeBatch.from_ase(images)
@@ -157,13 +157,13 @@ def test_ase_cells_come_back():
         assert np.array_equal(atoms.pbc, again.pbc)
 
 
-def test_from_ase_refuses_a_cell_without_a_volume():
+def test_from_ase_refuses_linearly_dependent_cell_vectors():
     flat = molecule("H2O", cell=[[3, 0, 0], [6, 0, 0], [0, 0, 3]], pbc=(True, True, False))
-    with pytest.raises(InputError, match="molecule 1 is periodic along cell vectors that span no"):
+    with pytest.raises(InputError, match="molecule 1 is periodic along cell vectors that are lin"):
         MoleculeBatch.from_ase([molecule("H2O"), flat])
 
 
-def test_to_rdkit_and_models_of_molecules_refuse_cells():
+def test_to_rdkit_and_evaluate_refuse_periodic_structures():
     batch = MoleculeBatch.from_ase([molecule("H2O"), bulk("C", "diamond", a=3.57)])
     with pytest.raises(InputError, match="molecule 1 is periodic, and RDKit takes molecules only"):
         batch.to_rdkit()
@@ -178,7 +178,7 @@ def test_check_finds_two_atoms_in_one_place_across_a_cell():
         MoleculeBatch.from_ase(images).check()
 
 
-def test_part_takes_the_neighbors_with_it():
+def test_part_keeps_the_neighbor_lists():
     batch = batch_of([3, 0, 5, 4])
     whole = batch.neighbors(3.0)
     part = batch.part(slice(1, 3))

@@ -13,7 +13,7 @@ sizes = st.lists(st.integers(0, 7), min_size=0, max_size=6)
 
 
 @given(sizes)
-def test_all_pairs_are_those_of_two_loops(n_atoms):
+def test_all_pairs_agrees_with_two_loops(n_atoms):
     wanted, start = [], 0
     for n in n_atoms:
         wanted += [(start + j, start + i) for i in range(n) for j in range(i)]
@@ -24,7 +24,7 @@ def test_all_pairs_are_those_of_two_loops(n_atoms):
 
 
 @given(sizes)
-def test_neighbors_are_the_pairs_within_the_cutoff(n_atoms):
+def test_neighbor_pairs_lists_the_pairs_within_the_cutoff(n_atoms):
     counts = torch.tensor(n_atoms, dtype=torch.int64)
     generator = torch.Generator().manual_seed(0)
     positions = torch.randn(int(counts.sum()), 3, generator=generator, dtype=torch.float64)
@@ -34,7 +34,7 @@ def test_neighbors_are_the_pairs_within_the_cutoff(n_atoms):
 
 
 @given(sizes)
-def test_both_ways_are_all_ordered_pairs_of_distinct_atoms(n_atoms):
+def test_both_ways_lists_each_pair_in_both_orders(n_atoms):
     wanted, start = set(), 0
     for n in n_atoms:
         wanted |= {(start + j, start + i) for i in range(n) for j in range(n) if i != j}
@@ -45,7 +45,7 @@ def test_both_ways_are_all_ordered_pairs_of_distinct_atoms(n_atoms):
 
 
 def crystals(seed, n):
-    """Structures of 1 to 8 atoms, periodic in any directions, atoms inside and outside the cell."""
+    """Yield structures of 1 to 8 atoms, periodic in some directions, some outside their cell."""
     rng = np.random.default_rng(seed)
     while n:
         cell = np.diag(rng.uniform(1.5, 5, 3)) + rng.normal(0, 0.6, (3, 3))
@@ -57,7 +57,7 @@ def crystals(seed, n):
 
 
 def search(images, cutoff):
-    """What :func:`find_neighbors` lists, as ``(first, second, image)`` both ways, sorted."""
+    """Return the neighbours as sorted ``(first, second, image)`` both ways, and as found."""
     tensors = [np.concatenate([a.positions for a in images]), [len(a) for a in images]]
     cell, pbc = np.array([np.asarray(a.cell) for a in images]), np.array([a.pbc for a in images])
     positions, counts = (torch.tensor(np.array(t)) for t in tensors)
@@ -70,7 +70,7 @@ def search(images, cutoff):
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), cutoff=st.floats(1.0, 6.0))
-def test_find_neighbors_in_cells_smaller_than_the_cutoff_is_right_by_ase(seed, cutoff):
+def test_find_neighbors_in_cells_smaller_than_the_cutoff_agrees_with_ase(seed, cutoff):
     images = list(crystals(seed, 3))
     wanted, start = [], 0
     for atoms in images:
@@ -82,7 +82,7 @@ def test_find_neighbors_in_cells_smaller_than_the_cutoff_is_right_by_ase(seed, c
     assert int(listed.n_pairs.sum()) == len(wanted) // 2
 
 
-def test_find_neighbors_gives_shifts_that_bring_the_second_atom_near():
+def test_shifts_bring_the_second_atom_within_the_cutoff():
     (atoms,) = crystals(3, 1)
     atoms.pbc = True
     _, found = search([atoms], 4.0)
@@ -94,7 +94,7 @@ def test_find_neighbors_gives_shifts_that_bring_the_second_atom_near():
     assert (second.diff() >= 0).all()
 
 
-def test_find_neighbors_of_a_large_molecule_are_all_pairs_within_the_cutoff(monkeypatch):
+def test_find_neighbors_of_a_large_molecule_agrees_with_all_pairs(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     positions = 12 * torch.rand(230, 3, generator=generator, dtype=torch.float64)
     counts = torch.tensor([0, 150, 80])
@@ -108,7 +108,7 @@ def test_find_neighbors_of_a_large_molecule_are_all_pairs_within_the_cutoff(monk
 
 @pytest.mark.parametrize("periodic", [False, True])
 def test_find_neighbors_needs_memory_in_proportion_to_the_atoms(periodic):
-    """200,000 atoms have 2e10 pairs: no list of all of them is made."""
+    """200,000 atoms have 2e10 pairs, which would not fit into memory."""
     n, side = 200_000, 126.0
     generator = torch.Generator().manual_seed(0)
     positions = side * torch.rand(n, 3, generator=generator, dtype=torch.float64)

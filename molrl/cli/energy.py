@@ -88,10 +88,10 @@ def fit(arguments: Namespace) -> int:
         folder = RunFolder(config.run_dir)
         if ranks.is_main:
             folder.ensure_new()
-        model = _fit(config, ranks)
+        model, notes = _fit(config, ranks)
         if ranks.is_main:
             folder = RunFolder.create(config.run_dir, config, "energy fit")
-        _run(model, folder)
+        _run(model, folder, notes)
     return 0
 
 
@@ -109,12 +109,13 @@ def resume(folder: RunFolder) -> None:
     """
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
     with process_group() as ranks, folder.lock() if ranks.is_main else nullcontext():
-        model = _fit(config, ranks)
+        model, notes = _fit(config, ranks)
         model.resume(log_message)
-        _run(model, folder)
+        _run(model, folder, notes)
 
 
-def _fit(config: FitConfig, ranks: Ranks) -> Fit:
+def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
+    """The fit at its first step, and notes on it for the card and the summary."""
     device = resolve_device(config.device)
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
@@ -122,10 +123,17 @@ def _fit(config: FitConfig, ranks: Ranks) -> Fit:
     isolated = isolated_energies(structures, given, start)
     if ranks.is_main:
         log_message(f"isolated atoms: {isolated.source}")
-    return Fit(config, structures, dict(isolated.energies), device, ranks)
+    model = Fit(config, structures, dict(isolated.energies), device, ranks)
+    notes: dict[str, object] = {"isolated_atoms": isolated.source}
+    if start is not None and ranks.is_main:
+        errors = model.errors(model.valid_set)
+        notes |= {
+            f"{name}_at_start": errors[name] for name in ("valid_energy_mae", "valid_force_mae")
+        }
+    return model, notes
 
 
-def _run(model: Fit, folder: RunFolder) -> None:
+def _run(model: Fit, folder: RunFolder, notes: dict[str, object]) -> None:
     """Fit to the end, on every rank; the first logs, evaluates, and prints the closing table."""
     if not model.ranks.is_main:
         _run_to_end(model, lambda step, figures: None)
@@ -135,8 +143,9 @@ def _run(model: Fit, folder: RunFolder) -> None:
         config, device = model.config, str(model.device)
         with phases() as report:
             fitted = with_uncertainty(model.weights, model.data, config.seed, device, report)
-        write_card(folder, fitted, model.weights, model.config, per_second)
-        closing = read_metrics(folder.metrics_file)[-1]  # it may be another process's
+        write_card(folder, fitted, model, per_second, notes)
+        last = read_metrics(folder.metrics_file)[-1]  # it may be another process's
+        closing = {**last, **{k: v for k, v in notes.items() if isinstance(v, float)}}
         folder.write_summary({**closing, "weights": str(model.weights)})
     architecture = model.potential.config.architecture
     print(f"weights: {model.weights}; use them as energy {architecture}:{model.weights}")

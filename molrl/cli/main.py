@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after ``molrl``; those of the process if None.
 
+    Modules listed in the variable MOLRL_PLUGINS, separated by commas, are imported first.
+
     Returns:
         The exit code: 0 for success; 1 for a failure, whose traceback is in the file named; 2 for
         invalid input; 130 after SIGINT, 143 after SIGTERM, and 75 after SIGUSR1, which asks a
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with stopping_at_once():
+            _import_plugins()
             return _dispatch(sys.argv[1:] if argv is None else argv)
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
@@ -63,6 +66,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         log = write_traceback(error)
         return _fail(f"{_describe(error)}; the traceback is in {log}", FAILED)
+
+
+def _import_plugins() -> None:
+    """Import the modules that MOLRL_PLUGINS lists, which register parts of their own.
+
+    Raises:
+        InputError: if one of them cannot be imported.
+    """
+    for name in filter(None, os.environ.get("MOLRL_PLUGINS", "").split(",")):
+        try:
+            importlib.import_module(name.strip())
+        except Exception as error:  # whatever a module of somebody else's raises
+            raise InputError(
+                f"MOLRL_PLUGINS: {name.strip()} cannot be imported: {type(error).__name__}: {error}"
+            ) from None
 
 
 def _dispatch(argv: Sequence[str]) -> int:

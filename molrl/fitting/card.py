@@ -1,6 +1,7 @@
 """The model card of a fitted energy model: its data, errors and speed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,9 +11,8 @@ import torch
 
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.accuracy import Errors, errors_of
-from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import LOW_FORCE, Dataset
-from molrl.fitting.data.loading import load_parts
+from molrl.fitting.fit import Fit
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.energy_errors import plot_error_curve, plot_parity
 from molrl.runs.atomic import write_text
@@ -39,10 +39,12 @@ class Card:
         failed: of each split the structures that the model has no energy for.
         speed: structures fitted a second and energies evaluated a second, in batches of so many
             molecules of so many atoms on average.
-        files: of the data: path, structures, SHA-256.
+        files: of the data: path and SHA-256.
         structures: by kind, in each split.
         config: of the fit.
         versions: of what it was fitted with, and where.
+        notes: what else is known, name to value: where the energies of isolated atoms come from,
+            and the validation errors that the fit started with.
     """
 
     model: str
@@ -54,33 +56,29 @@ class Card:
     structures: list[dict[str, object]]
     config: dict[str, Any]
     versions: dict[str, Any]
+    notes: dict[str, Any]
 
 
 def write_card(
     folder: RunFolder,
     model: EnergyModel,
-    weights: Path,
-    config: FitConfig,
+    fit: Fit,
     fitted_per_second: float | None,
+    notes: Mapping[str, object],
 ) -> Card:
     """Evaluate a fitted model, and write ``card.json``, ``card.md``, ``parity.png``, ``curve.png``.
 
     Args:
         folder: of the fit; its log is drawn.
         model: what was fitted.
-        weights: its JSON file.
-        config: of the fit.
+        fit: at its end.
         fitted_per_second: structures a second of the fit; None if it is not known.
+        notes: what else to write, name to plain data.
 
     Returns:
         What was written.
-
-    Raises:
-        InputError: if the data are gone or damaged.
     """
-    paths = [Path(path) for path in config.data]
-    parts = load_parts(paths, config.reference, config.energy_key, config.forces_key)
-    data = Dataset.join(parts)
+    data, weights = fit.data, fit.weights
     errors = _errors(model, data)
     card = Card(
         model=f"{model.name.partition(':')[0]} {model.hash}",
@@ -88,10 +86,11 @@ def write_card(
         errors={split: found.by_kind() for split, found in errors.items()},
         failed={split: found.failed for split, found in errors.items()},
         speed={"fitted_per_second": fitted_per_second, **_speed(model, data.molecules)},
-        files=[_file(path, part) for path, part in zip(paths, parts, strict=True)],
+        files=[_file(Path(path)) for path in fit.config.data],
         structures=_counts(data),
-        config=config.model_dump(mode="json"),
+        config=fit.config.model_dump(mode="json"),
         versions=versions(),
+        notes=dict(notes),
     )
     shown = errors["test"] if len(errors["test"].structures) else errors["valid"]
     split = "test" if shown is errors["test"] else "valid"
@@ -111,7 +110,8 @@ def to_markdown(card: Card) -> str:
         lines += [f"## Errors, {split} split", "", markdown_table(rows) or "No structures.", ""]
         if card.failed[split]:
             lines += [f"No energy of {card.failed[split]} structures.", ""]
-    lines += ["![Predicted against reference, and errors by kind](parity.png)", ""]
+    lines += [f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in card.notes.items()]
+    lines += ["", "![Predicted against reference, and errors by kind](parity.png)", ""]
     lines += ["## Learning", "", "![Validation errors against steps](curve.png)", ""]
     lines += ["## Speed", "", *_speed_lines(card), ""]
     lines += ["## Data", "", markdown_table(card.structures), "", markdown_table(card.files), ""]
@@ -120,6 +120,10 @@ def to_markdown(card: Card) -> str:
     packages = {name: value for name, value in card.versions.items() if name != "machine"}
     lines += [", ".join(f"{name} {value}" for name, value in packages.items()) + ".", ""]
     return "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _errors(model: EnergyModel, data: Dataset) -> dict[str, Errors]:
@@ -146,8 +150,8 @@ def _speed(model: EnergyModel, molecules: MoleculeBatch) -> dict[str, float | in
     }
 
 
-def _file(path: Path, data: Dataset) -> dict[str, object]:
-    return {"file": str(path), "structures": len(data), "SHA-256": sha256(path.read_bytes())}
+def _file(path: Path) -> dict[str, object]:
+    return {"file": str(path), "SHA-256": sha256(path.read_bytes())}
 
 
 def _counts(data: Dataset) -> list[dict[str, object]]:

@@ -73,7 +73,8 @@ def test_fit_writes_a_card(fits):
     data = Dataset.load(fits / "data.npz")
     (file,) = card["files"]
     assert file["SHA-256"] == sha256((fits / "data.npz").read_bytes())
-    assert file["structures"] == len(data) == sum(card["structures"][-1][s] for s in data.splits)
+    assert len(data) == sum(card["structures"][-1][split] for split in data.splits)
+    assert card["notes"] == {"isolated_atoms": "H, C, N, O, F, S: of gfn2"}
     assert card["config"]["seed"] == 0
     assert card["versions"]["torch"]
     assert card["speed"]["fitted_per_second"] > 0
@@ -139,21 +140,22 @@ def labelled(tmp_path_factory):
 
 def test_fit_fine_tunes_a_shipped_model_from_the_command_line_alone(labelled, here, capsys):
     fit = ["energy", "fit", f"data={labelled}", "start=mace", "batch_size=8", "warmup=10"]
-    assert main([*fit, "run_dir=before", "steps=1", "learning_rate=1e-12"]) == 0
     settings = ["steps=60", "learning_rate=0.003", "ema=0.9", "checkpoint_every=30"]
     assert main([*fit, "run_dir=after", *settings]) == 0
-    assert "H, C, N, O, F, S: least squares over 8 compositions" in capsys.readouterr().err
-    before, after = (
-        json.loads(Path(run, "summary.json").read_text()) for run in ("before", "after")
-    )
-    assert after["valid_force_mae"] < 0.7 * before["valid_force_mae"]
-    assert after["valid_energy_mae"] < 0.5 * before["valid_energy_mae"]
+    said = capsys.readouterr()
+    assert "H, C, N, O, F, S: least squares over 8 compositions" in said.err
+    assert "valid force mae at start" in said.out
+    after = json.loads(Path("after/summary.json").read_text())
+    assert after["valid_force_mae"] < 0.7 * after["valid_force_mae_at_start"]
+    assert after["valid_energy_mae"] < 0.5 * after["valid_energy_mae_at_start"]
+    card = Path("after/card.md").read_text()
+    assert "isolated atoms: H, C, N, O, F, S: least squares over 8 compositions" in card
+    assert f"valid force mae at start: {after['valid_force_mae_at_start']:.4g}" in card
     data = load_data(labelled)
     model = load_energy("mace:after/mace.json")
     errors = errors_of(model, data[data.split == data.splits.index("valid")])
     assert float(errors.force.mean()) == pytest.approx(after["valid_force_mae"], rel=1e-3)
-    (file,) = json.loads(Path("after/card.json").read_text())["files"]
-    assert file["structures"] == len(data) == 40
+    assert len(data) == 40
     Path("after/summary.json").unlink()
     shutil.rmtree(Checkpoints(Path("after/checkpoints")).path(60))
     assert main(["resume", "after"]) == 0

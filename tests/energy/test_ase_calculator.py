@@ -1,4 +1,4 @@
-"""Any ASE calculator pays: the same numbers, failures one by one, and what else it can say."""
+"""ASE calculators as energy models: energies, failures, properties, stress and rewards."""
 
 import gymnasium as gym
 import numpy as np
@@ -23,14 +23,14 @@ def xtb():
 
 @pytest.fixture(scope="module")
 def images():
-    """Molecules, of which one is an ion, one is of high spin, and one is empty."""
+    """Molecules with an ion, one of high spin and an empty one among them."""
     hydroxide, methylene = molecule("OH"), molecule("CH2_s3B1d")
     hydroxide.info = {"charge": -1}
     methylene.info = {"spin": 3}
     return [molecule("H2O"), hydroxide, Atoms(), methylene, molecule("CH3")]
 
 
-def test_agrees_with_our_own_of_the_same_method(xtb, images):
+def test_ase_energy_agrees_with_the_gfn2_model(xtb, images):
     ours = load_energy("gfn2").evaluate(images, forces=True, properties=["dipole"])
     theirs = xtb.evaluate(images, forces=True, properties=["dipole", "charges"])
     assert theirs.energy.numpy() == pytest.approx(ours.energy.numpy(), abs=1e-5)
@@ -43,7 +43,7 @@ def test_agrees_with_our_own_of_the_same_method(xtb, images):
     assert charges[3:5].sum() == pytest.approx(-1, abs=1e-6)
 
 
-def test_the_dipole_of_water_is_a_debye_or_two_and_turns(xtb):
+def test_evaluate_gives_a_dipole_that_rotates_with_the_molecule(xtb):
     water = molecule("H2O")
     turned = water.copy()
     turned.rotate(90, "x")
@@ -54,17 +54,17 @@ def test_the_dipole_of_water_is_a_debye_or_two_and_turns(xtb):
         assert torch.allclose(dipole[1], wanted, atol=1e-4)
 
 
-def test_properties_that_a_model_has_not_are_refused():
+def test_evaluate_refuses_unknown_properties():
     water = molecule("H2O")
     with pytest.raises(InputError, match="gfn2 has no property 'dipoles'; did you mean 'dipole'"):
         load_energy("gfn2").evaluate(water, properties=["dipoles"])
-    with pytest.raises(InputError, match="mace has no property 'dipole'; it has none but"):
+    with pytest.raises(InputError, match="mace has no property 'dipole'; it computes no further"):
         load_energy("mace").evaluate(water, properties=["dipole"])
-    with pytest.raises(InputError, match=r"a list such as \['dipole'\], not 'dipole'"):
+    with pytest.raises(InputError, match=r"must be a list such as \['dipole'\], not 'dipole'"):
         load_energy("gfn2").evaluate(water, properties="dipole")
 
 
-def test_a_molecule_that_fails_touches_no_other():
+def test_ase_energy_failure_leaves_other_molecules_unchanged():
     model = load_energy(EMT())
     images = [molecule("CO"), molecule("SiH4"), molecule("N2")]
     out = model.evaluate(images, forces=True, properties=["energies"])
@@ -76,7 +76,7 @@ def test_a_molecule_that_fails_touches_no_other():
     assert float(model.evaluate(images[2]).energy[0]) == pytest.approx(float(out.energy[2]))
 
 
-def test_isolated_atoms_are_computed_when_they_are_needed(xtb):
+def test_ase_energy_computes_atom_energies_on_lookup(xtb):
     class Counting(LennardJones):
         calls = 0
 
@@ -94,7 +94,7 @@ def test_isolated_atoms_are_computed_when_they_are_needed(xtb):
     assert xtb.atom_energies()[6] == pytest.approx(of_quintet, abs=1e-5)
 
 
-def test_the_hash_names_class_and_parameters():
+def test_ase_energy_hash_depends_on_class_and_parameters():
     hashes = [
         load_energy(calculator).hash
         for calculator in (LennardJones(), LennardJones(), LennardJones(epsilon=2.0), EMT())
@@ -103,7 +103,7 @@ def test_the_hash_names_class_and_parameters():
     assert len(set(hashes)) == 3
 
 
-def test_an_environment_is_paid_by_a_calculator(rebuild):
+def test_environment_computes_rewards_with_an_ase_calculator(rebuild):
     env = gym.make("MolDesign-v0", bag="H2O", energy=TBLite(method="GFN2-xTB", verbosity=0))
     water = molecule("H2O")
     rewards, reason = rebuild(env.unwrapped, water.numbers, water.positions)
@@ -120,7 +120,7 @@ def test_an_environment_is_paid_by_a_calculator(rebuild):
     assert terminated.shape == (2,)
 
 
-def test_cells_and_their_stress_reach_the_calculator():
+def test_ase_energy_passes_cells_and_returns_stress():
     crystal = bulk("Cu", "fcc", a=3.7).repeat((2, 1, 1))
     crystal.positions[0] += [0.1, 0.05, 0.0]
     out = ASEEnergy(EMT()).evaluate([molecule("H2O"), crystal], forces=True, stress=True)

@@ -1,4 +1,4 @@
-"""Counts of an energy model belong to the user that asked, not to the model that all share."""
+"""Counts of evaluations belong to each user's wrapper, not to the shared energy model."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ from molrl.molecules import MoleculeBatch
 FIRST, BOND = np.array([0, 1, 0, 0, 0], np.float32), np.array([0, 3, 1.2, 0, 0], np.float32)
 
 
-def test_counts_of_two_environments_on_one_model_are_apart():
+def test_counted_energy_separates_two_environments_on_one_model():
     one, other = (gym.make("MolDesign-v0", bag="CO", energy="mace-small") for _ in range(2))
     assert one.unwrapped.energy_model.model is other.unwrapped.energy_model.model
     for env, bonds in ((one, 3), (other, 1)):
@@ -27,7 +27,7 @@ def test_counts_of_two_environments_on_one_model_are_apart():
     assert other.unwrapped.energy_model.evaluations == 1
 
 
-def test_faults_are_counted_by_who_asked(morse):
+def test_counted_energy_counts_the_faults_of_its_own_evaluations(morse):
     model = morse(max_atoms=3)
     one, other = CountedEnergy(model), CountedEnergy(model)
     assert one.evaluate([molecule("CH4"), molecule("H2O")]).faults == {NO_ENERGY: 1}
@@ -37,7 +37,7 @@ def test_faults_are_counted_by_who_asked(morse):
     assert (one.calls, one.evaluations, other.calls) == (2, 3, 1)
 
 
-def test_counted_model_is_the_model_in_all_else():
+def test_counted_energy_otherwise_behaves_as_its_model():
     model = load_energy("mace-small")
     counted = CountedEnergy(model)
     batch = MoleculeBatch.from_ase([molecule("CH3OH"), molecule("C6H6")])
@@ -54,11 +54,11 @@ def test_counted_model_is_the_model_in_all_else():
     torch.testing.assert_close(counted.isolated_energy(batch), model.isolated_energy(batch))
 
 
-def test_faults_on_the_way_to_the_atoms_are_of_each_who_relies_on_them(morse):
+def test_counted_energy_counts_faults_of_atom_energies_for_each_user(morse):
     class Faulty(morse):
         def _evaluate(self, molecules, wanted):
             output = super()._evaluate(molecules, wanted)
-            output.faults["put right"] += 1
+            output.faults["recovered"] += 1
             return output
 
     model = Faulty()
@@ -66,5 +66,5 @@ def test_faults_on_the_way_to_the_atoms_are_of_each_who_relies_on_them(morse):
     for counted in (one, other):
         counted.atom_energies()
         counted.isolated_energy(MoleculeBatch.from_ase(molecule("CH4")))
-        assert counted.faults == {"put right": 1}
+        assert counted.faults == {"recovered": 1}
         assert counted.evaluations == 0

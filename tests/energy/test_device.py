@@ -1,4 +1,4 @@
-"""The numbers do not depend on where they are computed."""
+"""Energies, forces and descriptors do not depend on the device."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH"]
 
 
-def test_cpu_and_gpu_agree():
+def test_network_energy_agrees_on_cpu_and_gpu():
     rng = np.random.default_rng(0)
     images = [molecule(name) for name in NAMES * 20]
     for image in images:

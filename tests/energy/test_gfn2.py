@@ -15,7 +15,7 @@ def model():
 
 
 @pytest.mark.parametrize("name", ["CH3OH", "H2O", "C6H6"])
-def test_agrees_with_the_calculator_of_tblite(model, name):
+def test_gfn2_agrees_with_the_calculator_of_tblite(model, name):
     atoms = molecule(name)
     atoms.rattle(0.03, seed=1)
     out = model.evaluate(atoms, forces=True)
@@ -24,15 +24,15 @@ def test_agrees_with_the_calculator_of_tblite(model, name):
     assert np.allclose(out.forces.numpy(), atoms.get_forces(), atol=1e-4)
 
 
-def test_spin_is_the_lowest_that_parity_allows(model):
-    """CH3 has an odd electron: as a doublet through tblite's own interface."""
+def test_gfn2_takes_the_lowest_spin_that_parity_allows(model):
+    """CH3 has an unpaired electron, so it is a doublet."""
     atoms = molecule("CH3")
     out = model.evaluate(atoms)
     atoms.calc = TBLite(method="GFN2-xTB", verbosity=0, multiplicity=2)
     assert float(out.energy[0]) == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
 
 
-def test_charge_is_the_batch_s(model):
+def test_gfn2_takes_the_charge_of_the_batch(model):
     atoms = molecule("H2O")
     atoms.info["charge"] = 1
     out = model.evaluate(atoms)
@@ -40,7 +40,7 @@ def test_charge_is_the_batch_s(model):
     assert float(out.energy[0]) == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
 
 
-def test_failed_scf_is_named_and_touches_no_other(model):
+def test_gfn2_reports_a_failed_scf_and_leaves_other_molecules_unchanged(model):
     stretched = (np.array([6, 9]), np.array([[0, 0, 0], [0, 0, 4.0]]))
     water = molecule("H2O")
     batch = MoleculeBatch.from_arrays([(water.numbers, water.positions), stretched])
@@ -52,10 +52,10 @@ def test_failed_scf_is_named_and_touches_no_other(model):
     assert np.isfinite(out.forces[:3]).all()
 
 
-def test_bad_input_is_refused(model):
+def test_gfn2_refuses_nonfinite_coordinates_and_coincident_atoms(model):
     atoms = molecule("H2O")
     atoms.positions[1] = np.nan
-    with pytest.raises(InputError, match="no finite number"):
+    with pytest.raises(InputError, match="not a finite number"):
         model.evaluate(atoms)
     atoms = molecule("H2O")
     atoms.positions[1] = atoms.positions[0]
@@ -63,7 +63,7 @@ def test_bad_input_is_refused(model):
         model.evaluate(atoms)
 
 
-def test_calls_and_molecules_are_counted():
+def test_counted_energy_counts_calls_and_molecules():
     model = CountedEnergy(GFN2Energy(n_workers=1))
     model.evaluate([molecule("H2O"), molecule("CH4")])
     model.evaluate(molecule("H2O"))
@@ -71,8 +71,8 @@ def test_calls_and_molecules_are_counted():
     model.close()
 
 
-def test_an_interrupt_leaves_no_answers_behind(monkeypatch):
-    """The answers of a call that was broken off must not be taken for those of the next."""
+def test_gfn2_discards_the_answers_of_an_interrupted_call(monkeypatch):
+    """Late answers of an interrupted call must not be taken for those of the next call."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -81,7 +81,7 @@ def test_an_interrupt_leaves_no_answers_behind(monkeypatch):
     water, methane = molecule("H2O"), molecule("CH4")
     expected = float(model.evaluate(methane).energy[0])
     with monkeypatch.context() as patch:
-        patch.setattr("molrl.energy.pool.wait", interrupt)  # with all molecules at work
+        patch.setattr("molrl.energy.pool.wait", interrupt)  # while molecules are being computed
         with pytest.raises(KeyboardInterrupt):
             model.evaluate([water] * 32)
     energies = model.evaluate([methane] * 32).energy.tolist()

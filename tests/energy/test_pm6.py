@@ -1,4 +1,4 @@
-"""PM6 pays what MolGym's own tests say, and what its reference structures are worth."""
+"""PM6 reproduces the energies and rewards of MolGym's tests and of its reference structures."""
 
 from importlib.util import find_spec
 
@@ -58,7 +58,7 @@ def pm6():
 
 
 @pytest.mark.skipif(find_spec("scine_sparrow") is not None, reason="scine-sparrow is installed")
-def test_without_sparrow_one_line_says_what_to_install():
+def test_load_energy_without_sparrow_says_what_to_install():
     with pytest.raises(InputError, match=r"pip install 'molrl\[pm6\]'"):
         molrl.load_energy("pm6")
 
@@ -73,22 +73,22 @@ def line_of_hydrogens(energy, n):
     ]
 
 
-# PM6 is a fixed set of parameters in eV: what a version of Sparrow may change is the eV in Hartree,
-# by less than a millionth, and where its SCF ends.
+# PM6 is a fixed set of parameters in eV. Versions of Sparrow may differ in the conversion of eV to
+# Hartree, by less than a millionth, and in the convergence of the SCF.
 CONVERSION = 2e-5  # Hartree
 
 
 @needs_sparrow
-def test_pm6_pays_for_hydrogen_what_molgym_says(pm6):
+def test_pm6_rewards_hydrogen_as_molgym_does(pm6):
     assert line_of_hydrogens(pm6, 2) == pytest.approx([0.0, 0.1696435], abs=CONVERSION)
     assert sum(line_of_hydrogens(pm6, 3)) == pytest.approx(0.2141968, abs=CONVERSION)
 
 
 @needs_sparrow
-def test_pm6_energies_are_molgyms(pm6):
+def test_pm6_energies_are_those_of_molgym(pm6):
     atoms = {z: pm6.atom_energies()[z] / Hartree for z in (1, 6, 8)}
-    molgyms = {1: -0.4133180865, 6: -4.162353543, 8: -10.37062419}
-    assert atoms == pytest.approx(molgyms, abs=CONVERSION)
+    molgym = {1: -0.4133180865, 6: -4.162353543, 8: -10.37062419}
+    assert atoms == pytest.approx(molgym, abs=CONVERSION)
     h2 = MoleculeBatch.from_arrays([(np.array([1, 1]), np.array([[0, 0, 0], [1.2, 0, 0]]))])
     energy = pm6.evaluate(h2).energy.item() / Hartree
     assert energy == pytest.approx(-0.9379853016, abs=CONVERSION)
@@ -103,7 +103,7 @@ def geometry(name):
 
 
 @needs_sparrow
-def test_reference_structures_are_worth_what_they_are_in_molgym(pm6, rebuild):
+def test_pm6_returns_of_reference_structures_are_those_of_molgym(pm6, rebuild):
     start = MoleculeBatch.from_arrays(geometry(name) for name in RETURNS)
     relaxed = relax(start, pm6, force_tolerance=0.01)
     returns = {}
@@ -118,7 +118,7 @@ def test_reference_structures_are_worth_what_they_are_in_molgym(pm6, rebuild):
 
 
 @needs_sparrow
-def test_forces_are_the_gradient(pm6):
+def test_pm6_forces_are_the_negative_gradient(pm6):
     numbers, positions = np.array([8, 1, 1]), np.array([[0, 0, 0], [1, 0, 0], [-0.3, 0.9, 0.1]])
     forces = pm6.evaluate(MoleculeBatch.from_arrays([(numbers, positions)]), forces=True).forces
     step = 1e-3 * torch.eye(9).reshape(9, 3, 3).numpy()

@@ -1,4 +1,4 @@
-"""The pool of workers: what fails is tried again, counted, and touches nothing else."""
+"""The pool of workers: tasks that fail are repeated and counted, and affect no other task."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[2] / "experiments" / "benchmarks" / "
 
 from hang_clock import HangClock
 
-# A task (value, deed, folder): does the deed once, or always where no folder remembers it.
+# A task (value, deed, folder) fails as the deed says: once if a folder is given, else always.
 WORKER = """
 import ctypes, os, tempfile, time
 from pathlib import Path
@@ -29,7 +29,7 @@ def work(value, deed, folder):
             os._exit(1)
         if deed.startswith("hang"):
             tempfile.mkstemp(dir=Path(__file__).parent / "hangs")
-            os.write(1, b"hanging\\n")  # in one piece, for two may write at once
+            os.write(1, b"hanging\\n")  # one system call, because two may write at once
         if deed == "hang":
             time.sleep(10**6)
         if deed == "hang with the GIL":
@@ -51,7 +51,7 @@ def worker(tmp_path):
 
 @pytest.fixture
 def pool(worker):
-    """A pool in which no worker can be so slow that it is taken for one that hangs."""
+    """A pool whose time limit is never reached, however slow the machine is."""
     pool = Pool(worker, 2, FOREVER)
     yield pool
     pool.close()
@@ -59,7 +59,7 @@ def pool(worker):
 
 @pytest.fixture
 def timed_pool(pool, tmp_path, monkeypatch):
-    """The same, whose time passes when all workers that are busy hang, and at no other."""
+    """A pool with a clock that advances only when all busy workers hang."""
     clock = HangClock(tmp_path / "hangs")
     monkeypatch.setattr("molrl.energy.pool.time", clock)
     monkeypatch.setattr("molrl.energy.pool.wait", clock.wait)
@@ -70,7 +70,7 @@ DEEDS = {"die": DIED, "raise": RAISED}
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_pool_puts_right_and_counts_what_fails_once(pool, tmp_path, deed):
+def test_pool_repeats_and_counts_tasks_that_fail_once(pool, tmp_path, deed):
     tasks = [(i, deed if i in (3, 17) else "", str(tmp_path)) for i in range(40)]
     assert pool.map(tasks) == [2 * i for i in range(40)]
     assert pool.faults == Counter({DEEDS[deed]: 2})
@@ -79,20 +79,20 @@ def test_pool_puts_right_and_counts_what_fails_once(pool, tmp_path, deed):
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_pool_gives_a_reason_for_what_fails_twice_and_touches_no_other(pool, deed):
+def test_pool_gives_a_reason_for_a_task_that_fails_twice_and_completes_the_others(pool, deed):
     results = pool.map([(i, deed if i == 5 else "", "") for i in range(20)])
     assert results[:5] + results[6:] == [2 * i for i in range(20) if i != 5]
     assert results[5].startswith(f"{DEEDS[deed]} twice: ")
     assert pool.faults == Counter({DEEDS[deed]: 2})
 
 
-def test_pool_puts_right_and_counts_what_hangs_once(timed_pool, tmp_path):
+def test_pool_repeats_and_counts_tasks_that_hang_once(timed_pool, tmp_path):
     tasks = [(i, "hang" if i in (3, 17) else "", str(tmp_path)) for i in range(40)]
     assert timed_pool.map(tasks) == [2 * i for i in range(40)]
     assert timed_pool.faults == Counter({HUNG: 2})
 
 
-def test_pool_gives_a_reason_for_what_hangs_twice_and_touches_no_other(timed_pool):
+def test_pool_gives_a_reason_for_a_task_that_hangs_twice_and_completes_the_others(timed_pool):
     results = timed_pool.map([(i, "hang" if i == 5 else "", "") for i in range(20)])
     assert results[:5] + results[6:] == [2 * i for i in range(20) if i != 5]
     assert results[5].startswith(f"{HUNG} twice: ")
@@ -100,13 +100,13 @@ def test_pool_gives_a_reason_for_what_hangs_twice_and_touches_no_other(timed_poo
 
 
 class Interrupt:
-    """An interrupt at the moment this is sent to a worker."""
+    """An object that raises ``KeyboardInterrupt`` when it is sent to a worker."""
 
     def __reduce__(self):
         raise KeyboardInterrupt
 
 
-def test_pool_takes_no_answers_of_an_interrupted_call_for_those_of_the_next(pool):
+def test_pool_discards_the_answers_of_an_interrupted_call(pool):
     assert pool.map([(1, "", "")]) == [2]
     tasks = [(i, "", "") for i in range(31)]
     with pytest.raises(KeyboardInterrupt):  # while the first half is computed
@@ -116,7 +116,7 @@ def test_pool_takes_no_answers_of_an_interrupted_call_for_those_of_the_next(pool
 
 
 class Unreadable:
-    """What raises where it is unpickled."""
+    """An object that raises when it is unpickled."""
 
     def __reduce__(self):
         return int, ("no number",)
@@ -129,7 +129,7 @@ def test_pool_gives_a_reason_for_a_task_that_cannot_be_unpickled(pool):
 
 
 @pytest.mark.parametrize("error", ["import no_such_module", "raise OSError('libno.so is missing')"])
-def test_pool_says_once_that_its_worker_cannot_be_loaded(tmp_path, error):
+def test_pool_reports_once_that_its_worker_cannot_be_loaded(tmp_path, error):
     path = tmp_path / "broken_worker.py"
     path.write_text(error)
     pool = Pool(path, 2, FOREVER)
@@ -146,27 +146,27 @@ def test_pool_replaces_a_worker_that_dies_idle(pool):
     assert pool.map([(i, "", "") for i in range(8)]) == [2 * i for i in range(8)]
 
 
-def test_pool_gives_a_worker_no_module_that_lies_beside_its_script(pool, worker):
-    """``molrl/energy/errors.py`` is not the ``errors`` of a library."""
+def test_pool_keeps_its_folder_off_the_import_path_of_workers(pool, worker):
+    """A library's ``import interface`` must not find ``molrl/energy/interface.py``."""
     worker.write_text(
         "import importlib.util\ndef work(name): return importlib.util.find_spec(name)"
     )
     assert pool.map([("interface",)]) == [None]
 
 
-def test_worker_loads_no_package_but_those_of_its_module(pool, worker):
+def test_worker_imports_only_what_its_module_imports(pool, worker):
     worker.write_text("import sys\ndef work(): return sorted(sys.modules)")
     (loaded,) = pool.map([()])
     assert not {"molrl", "torch", "numpy", "gymnasium"} & set(loaded)
 
 
-def test_worker_that_hangs_ends_when_nobody_is_at_the_other_end(pool):
-    """Without the kernel's help, too, which only Linux gives: here the parent lives on."""
+def test_worker_that_hangs_ends_when_its_pipe_is_closed(pool):
+    """Also without the kernel's signal, which only Linux sends: here the parent lives on."""
     connection = pool._start()
     process = pool._workers.pop(connection).process
     connection.send([(1, "", ""), (1, "hang", "")])
     assert connection.recv()[0] == READY
-    connection.recv()  # of the task before the one that hangs
+    connection.recv()  # the answer of the first task; the second hangs
     connection.close()
     assert process.wait(timeout=60) == 0
 
@@ -188,14 +188,14 @@ pool.map([(i, sys.argv[2], "") for i in range(4)])
         "hang",
         pytest.param(
             "hang with the GIL",
-            marks=pytest.mark.skipif(sys.platform != "linux", reason="its kernel ends such ones"),
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's signal"),
         ),
     ],
 )
-def test_workers_that_hang_die_with_their_parent(worker, deed, end):
+def test_worker_that_hangs_ends_with_its_parent(worker, deed, end):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(worker), deed], stdout=subprocess.PIPE, text=True
     )
     assert [parent.stdout.readline() for _ in range(2)] == ["hanging\n"] * 2
     getattr(parent, end)()
-    assert parent.communicate(timeout=60) == ("", None)  # the workers have closed their end, too
+    assert parent.communicate(timeout=60) == ("", None)  # ends when the workers have ended, too

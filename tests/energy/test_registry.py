@@ -1,4 +1,4 @@
-"""Energy models by name: one of each a process, and never one of a file that is another by now."""
+"""Energy models by name: one of each per process, loaded again when its files change."""
 
 import shutil
 
@@ -18,38 +18,40 @@ from molrl.runs.weights import load_weights, save_weights
 
 
 @pytest.fixture
-def own(tmp_path):
-    """Weights of one's own, those of mace-small."""
+def custom(tmp_path):
+    """A custom weights file, with the weights of mace-small."""
     for path in (SHIPPED["mace-small"], SHIPPED["mace-small"].with_suffix(".safetensors")):
-        shutil.copy(path, tmp_path / f"own{path.suffix}")
-    return tmp_path / "own.json"
+        shutil.copy(path, tmp_path / f"custom{path.suffix}")
+    return tmp_path / "custom.json"
 
 
-def test_load_energy_gives_one_model_of_each_name(own):
-    for name in ("mace", "gfn2", f"mace:{own}"):
+def test_load_energy_returns_the_same_model_for_the_same_name(custom):
+    for name in ("mace", "gfn2", f"mace:{custom}"):
         assert load_energy(name) is load_energy(name)
 
 
-def test_load_energy_reads_weights_again_that_were_written_anew(own):
-    before = load_energy(f"mace:{own}")
-    tensors, header = load_weights(own, MACE_KIND)
+def test_load_energy_reloads_weights_that_were_rewritten(custom):
+    before = load_energy(f"mace:{custom}")
+    tensors, header = load_weights(custom, MACE_KIND)
     scaled = {name: 1.05 * tensor for name, tensor in tensors.items()}
-    save_weights(own, scaled, {"kind": MACE_KIND, "config": header["config"]})
-    after = load_energy(f"mace:{own}")
+    save_weights(custom, scaled, {"kind": MACE_KIND, "config": header["config"]})
+    after = load_energy(f"mace:{custom}")
     assert after.hash != before.hash
     energies = [float(model.evaluate(molecule("CH4")).energy) for model in (before, after)]
     assert abs(energies[0] - energies[1]) > 0.01
 
 
-def test_load_energy_finds_an_uncertainty_that_came_later(own):
-    assert not load_energy(f"mace:{own}").offers_uncertainty
+def test_load_energy_reloads_when_an_uncertainty_is_added(custom):
+    assert not load_energy(f"mace:{custom}").offers_uncertainty
     shipped = uncertainty_file(SHIPPED["mace-small"])
-    shutil.copy(shipped, uncertainty_file(own))
-    shutil.copy(shipped.with_suffix(".safetensors"), uncertainty_file(own).with_suffix(".safetensors"))
-    assert load_energy(f"mace:{own}").offers_uncertainty
+    shutil.copy(shipped, uncertainty_file(custom))
+    shutil.copy(
+        shipped.with_suffix(".safetensors"), uncertainty_file(custom).with_suffix(".safetensors")
+    )
+    assert load_energy(f"mace:{custom}").offers_uncertainty
 
 
-def test_trust_is_asked_for_again_of_a_pickle_that_was_trusted_once(tmp_path):
+def test_load_energy_needs_trust_again_for_a_pickle_that_was_trusted_once(tmp_path):
     path = tmp_path / "network.model"
     torch.save(build_mace_torch(load_energy("mace-small").potential.config), path)
     trusted = load_energy(f"mace:{path}", trust=True)
@@ -61,14 +63,14 @@ def test_trust_is_asked_for_again_of_a_pickle_that_was_trusted_once(tmp_path):
 @pytest.mark.parametrize(
     "bad", ["H2O", ["H2O"], 3, None, np.array(1.0), torch.tensor(1.0)], ids=str
 )
-def test_evaluate_and_relax_refuse_what_is_no_molecule(bad):
+def test_evaluate_and_relax_refuse_input_that_is_not_molecules(bad):
     model = load_energy("mace-small")
     for call in (model.evaluate, lambda given: relax(given, model)):
-        with pytest.raises(InputError, match="molecules are ASE atoms or a MoleculeBatch, not"):
+        with pytest.raises(InputError, match="molecules must be ASE Atoms or a MoleculeBatch, not"):
             call(bad)
 
 
-def test_relax_takes_ase_atoms_as_evaluate_does_and_the_name_of_a_model():
+def test_relax_takes_ase_atoms_and_the_name_of_a_model():
     model = load_energy("mace-small")
     for given in (molecule("CH4"), [molecule("CH4"), molecule("H2O")]):
         result = relax(given, "mace-small")
@@ -77,7 +79,7 @@ def test_relax_takes_ase_atoms_as_evaluate_does_and_the_name_of_a_model():
         torch.testing.assert_close(result.start_energy, energy, atol=1e-4, rtol=0)
 
 
-def test_load_energy_leaves_the_random_numbers_of_the_process_alone(own):
+def test_load_energy_leaves_the_global_random_state_unchanged(custom):
     before = torch.get_rng_state()
-    load_energy(f"mace:{own}")
+    load_energy(f"mace:{custom}")
     assert torch.equal(torch.get_rng_state(), before)

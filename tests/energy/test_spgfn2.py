@@ -1,4 +1,4 @@
-"""Spin-polarised GFN2-xTB: the lower of two spin states, chosen molecule by molecule."""
+"""Spin-polarised GFN2-xTB: the lower of two spin states of each molecule."""
 
 from dataclasses import replace
 
@@ -51,14 +51,14 @@ def solved(atoms, multiplicity):
     return atoms
 
 
-def test_closed_shells_are_those_of_plain_gfn2(model, plain):
+def test_spgfn2_agrees_with_gfn2_for_closed_shells(model, plain):
     found, wanted = (m.evaluate(batch(*CLOSED), forces=True) for m in (model, plain))
     torch.testing.assert_close(found.energy, wanted.energy, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.forces, wanted.forces, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", OPEN)
-def test_triplets_lie_below_their_singlets(model, plain, name):
+def test_spgfn2_puts_triplets_below_their_singlets(model, plain, name):
     atoms = molecule(name)
     singlet, triplet = (by_tblite(atoms, multiplicity) for multiplicity in (1, 3))
     found = float(model.evaluate(atoms).energy[0])
@@ -67,15 +67,15 @@ def test_triplets_lie_below_their_singlets(model, plain, name):
     assert float(plain.evaluate(atoms).energy[0]) == pytest.approx(singlet, abs=1e-5)
 
 
-def test_radicals_of_one_electron_are_doublets(model):
+def test_spgfn2_takes_the_doublet_of_radicals(model):
     for name, energy in zip(
         METHANOL_PREFIX, model.evaluate(batch(*METHANOL_PREFIX)).energy.tolist(), strict=True
     ):
         assert energy == pytest.approx(by_tblite(molecule(name), 2), abs=1e-5)
 
 
-def test_atoms_are_in_their_ground_state(model):
-    """Hund's rules hold for the main groups; boron's quartet is the method's own fault."""
+def test_spgfn2_atom_energies_are_those_of_ground_states(model):
+    """Hund's rules hold for main-group elements except boron, whose quartet the method favours."""
     isolated = model.atom_energies()
     for symbol in ELEMENTS:
         number = chemical_symbols.index(symbol)
@@ -88,22 +88,22 @@ def test_atoms_are_in_their_ground_state(model):
         assert min(tried) == pytest.approx(by_tblite(Atoms(symbol), unpaired + 1), abs=1e-5)
 
 
-def test_a_lone_atom_has_the_energy_of_an_atom(model):
+def test_spgfn2_of_a_single_atom_is_its_atom_energy(model):
     atoms = [Atoms(symbol) for symbol in "HBCNOF"]
     isolated = [model.atom_energies()[int(a.numbers[0])] for a in atoms]
     assert model.evaluate(atoms).energy.tolist() == pytest.approx(isolated, abs=1e-5)
 
 
-def test_breaking_one_bond_leads_to_the_two_radicals(model):
-    """At long distance the triplet is taken, and H2 falls apart into two atoms."""
+def test_spgfn2_dissociates_hydrogen_into_two_atoms(model):
+    """At long distance the triplet is lower, and H2 has the energy of two atoms."""
     h2 = MoleculeBatch.from_arrays([(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 8.0]]))])
     assert float(model.evaluate(h2).energy[0]) == pytest.approx(
         2 * model.atom_energies()[1], abs=1e-3
     )
 
 
-def test_a_given_spin_is_the_lower_of_the_two(model):
-    """Methyl told to be a quartet is compared with its sextet only."""
+def test_spgfn2_takes_the_spin_of_the_batch_as_the_lower_of_two(model):
+    """Methyl given as a quartet is compared with its sextet only."""
     found = float(model.evaluate(batch("CH3", multiplicity=4)).energy[0])
     quartet, sextet = (by_tblite(molecule("CH3"), multiplicity) for multiplicity in (4, 6))
     assert found == pytest.approx(min(quartet, sextet), abs=1e-5)
@@ -111,7 +111,7 @@ def test_a_given_spin_is_the_lower_of_the_two(model):
 
 
 @pytest.mark.parametrize("name", ["CH3OH", "CH3", "CH2_s3B1d"])
-def test_forces_are_the_gradient_of_the_state_that_is_lower(model, name):
+def test_spgfn2_forces_are_the_negative_gradient_of_the_lower_state(model, name):
     atoms = molecule(name)
     atoms.rattle(0.05, seed=2)
     forces = model.evaluate(atoms, forces=True).forces.numpy()
@@ -122,7 +122,7 @@ def test_forces_are_the_gradient_of_the_state_that_is_lower(model, name):
     np.testing.assert_allclose(forces.ravel(), -gradient, atol=2e-3)
 
 
-def test_the_company_in_a_batch_does_not_matter(model):
+def test_spgfn2_gives_the_same_alone_and_in_a_batch(model):
     names = [*CLOSED[:3], *OPEN, *METHANOL_PREFIX]
     together = model.evaluate(batch(*names), forces=True)
     alone = [model.evaluate(batch(name), forces=True) for name in names]
@@ -131,7 +131,7 @@ def test_the_company_in_a_batch_does_not_matter(model):
     torch.testing.assert_close(together.forces, forces, atol=1e-4, rtol=0)
 
 
-def test_the_dipole_is_that_of_the_state_that_is_lower(model):
+def test_spgfn2_dipole_is_that_of_the_lower_state(model):
     names = ("CH3OH", "CH3O", "CH2_s3B1d")
     found = model.evaluate(batch(*names), properties=["dipole"]).properties["dipole"]
     for name, multiplicity, dipole in zip(names, (1, 2, 3), found.numpy(), strict=True):
@@ -142,27 +142,27 @@ def test_the_dipole_is_that_of_the_state_that_is_lower(model):
         )
 
 
-def test_an_empty_canvas_has_no_energy(model):
+def test_spgfn2_of_an_empty_canvas_is_zero(model):
     empty = (np.zeros(0, int), np.zeros((0, 3)))
     out = model.evaluate(MoleculeBatch.from_arrays([empty, empty]), forces=True)
     assert out.energy.tolist() == [0.0, 0.0]
     assert out.forces.shape == (0, 3)
 
 
-class Short(SpinGFN2Energy):
-    """A multiplicity that may take one iteration only, which is never enough."""
+class Unconverged(SpinGFN2Energy):
+    """A model in which one multiplicity has a single SCF iteration, which is never enough."""
 
-    def __init__(self, hurried):
+    def __init__(self, failing):
         super().__init__(n_workers=1)
-        self._hurried = hurried
+        self._failing = failing
 
     def _worker_arguments(self, spin):
         unpaired, iterations, factor = super()._worker_arguments(spin)
-        return unpaired, 1 if spin == self._hurried else iterations, factor
+        return unpaired, 1 if spin == self._failing else iterations, factor
 
 
-def test_without_a_higher_spin_the_lower_is_taken_and_counted(plain):
-    model = Short(hurried=3)
+def test_spgfn2_keeps_the_lower_spin_where_the_higher_fails_and_counts_it(plain):
+    model = Unconverged(failing=3)
     out = model.evaluate(batch("H2O", "CH3"))
     assert not out.failures
     assert out.faults == {NO_HIGH_SPIN: 1}
@@ -172,10 +172,10 @@ def test_without_a_higher_spin_the_lower_is_taken_and_counted(plain):
     model.close()
 
 
-def test_without_the_lower_spin_there_is_no_energy(model):
+def test_spgfn2_fails_where_the_lower_spin_fails(model):
     """Also where the triplet, which is lower, would have converged."""
-    short = Short(hurried=1)
-    out = short.evaluate(batch("O2", "CH3"), forces=True)
+    unconverged = Unconverged(failing=1)
+    out = unconverged.evaluate(batch("O2", "CH3"), forces=True)
     assert list(out.failures) == [0]
     assert "SCF not converged" in out.failures[0]
     assert out.energy[0].isnan()
@@ -183,27 +183,27 @@ def test_without_the_lower_spin_there_is_no_energy(model):
     assert float(out.energy[1]) == pytest.approx(
         float(model.evaluate(batch("CH3")).energy[0]), abs=1e-5
     )
-    short.close()
+    unconverged.close()
 
 
 def atomisation(model, molecules):
-    """The energy of the isolated atoms less that of one molecule, eV."""
+    """Return the energy of the isolated atoms minus that of one molecule, eV."""
     atoms = sum(model.atom_energies()[z] for z in molecules.numbers.tolist())
     return atoms - float(model.evaluate(molecules).energy[0])
 
 
-def test_spgfn2_is_nearer_to_the_atomisation_energy_of_methanol_than_plain_gfn2(model, plain):
-    """Atoms in their ground states are lower; the molecule, a closed shell, is not."""
+def test_spgfn2_is_nearer_to_the_measured_atomisation_energy_than_gfn2(model, plain):
+    """The energies of open-shell atoms are lower, that of methanol, a closed shell, is the same."""
     methanol = batch("CH3OH")
     lower = sum(plain.atom_energies()[z] - model.atom_energies()[z] for z in (6, 8, 1, 1, 1, 1))
-    worth = atomisation(model, methanol)
-    assert worth == pytest.approx(atomisation(plain, methanol) - lower, abs=1e-4)
-    measured = get_atomization_energy("CH3OH") * kcal / mol  # of experiment, G2/97's tables
-    assert abs(worth - measured) < 1.5
-    assert abs(worth - measured) < 0.3 * abs(atomisation(plain, methanol) - measured)
+    found = atomisation(model, methanol)
+    assert found == pytest.approx(atomisation(plain, methanol) - lower, abs=1e-4)
+    measured = get_atomization_energy("CH3OH") * kcal / mol  # experiment, G2/97
+    assert abs(found - measured) < 1.5
+    assert abs(found - measured) < 0.3 * abs(atomisation(plain, methanol) - measured)
 
 
-def test_spgfn2_pays_an_environment_the_atomisation_energy(model, rebuild):
+def test_spgfn2_makes_the_return_of_an_environment_the_atomisation_energy(model, rebuild):
     from molrl.envs.design import MolDesignEnv
 
     atoms = molecule("CH3OH")
@@ -213,5 +213,5 @@ def test_spgfn2_pays_an_environment_the_atomisation_energy(model, rebuild):
     assert sum(rewards) == pytest.approx(atomisation(model, batch("CH3OH")), abs=1e-3)
 
 
-def test_it_is_another_energy_than_plain_gfn2(model, plain):
+def test_spgfn2_hash_differs_from_that_of_gfn2(model, plain):
     assert model.hash != plain.hash

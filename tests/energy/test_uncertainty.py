@@ -1,4 +1,4 @@
-"""The uncertainty of one network: the mixture, its scale, its files, and what is made of it."""
+"""The uncertainty of a network: the mixture, its scale, its files, scores and their gradients."""
 
 import dataclasses
 
@@ -37,7 +37,7 @@ def _generator():
 
 
 def dataset(model, molecules):
-    """Labelled with the model's own energies and an error that each has at random."""
+    """Return a dataset with labels that differ from the model's energies at random."""
     n = len(molecules)
     error = molecules.n_atoms * torch.rand(n, dtype=torch.float64, generator=_generator())
     none = torch.zeros(n, dtype=torch.int64)
@@ -55,7 +55,7 @@ def dataset(model, molecules):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A small MACE with weights as they come, and its mixture beside them."""
+    """A small MACE with random weights, and its mixture."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "mace.json"
     potential = Potential(Mace(MaceConfig(channels=8)), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0))
@@ -79,7 +79,7 @@ def copied(weights, tmp_path):
 
 
 def cloud(n, seed):
-    """Two clouds of features, of elements 1 and 6, in three dimensions."""
+    """Return features from two clouds in three dimensions, and elements 1 and 6 for them."""
     rng = np.random.default_rng(seed)
     numbers = torch.from_numpy(rng.choice([1, 6], n))
     far = rng.choice([0.0, 4.0], n)[:, None] * [1, -1, 0.5]
@@ -87,7 +87,7 @@ def cloud(n, seed):
     return torch.from_numpy(rng.normal(size=(n, 3)) @ shear + far), numbers
 
 
-def test_the_likelihood_is_that_of_scipy():
+def test_nll_agrees_with_scipy():
     x, numbers = cloud(400, 0)
     mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=2)
     nll = mixture.nll(x, numbers)
@@ -108,7 +108,7 @@ def test_the_likelihood_is_that_of_scipy():
     assert mixture.nll(x, numbers + 1).isinf().all()
 
 
-def test_each_round_of_fitting_makes_the_features_likelier():
+def test_maximised_raises_the_likelihood_in_each_round():
     x, _ = cloud(400, 1)
     share = torch.nn.functional.one_hot(x[:, 2].argsort().argsort() * 3 // len(x), 3).double()
     ridge = 1e-9 * torch.eye(3, dtype=x.dtype)
@@ -121,7 +121,7 @@ def test_each_round_of_fitting_makes_the_features_likelier():
     assert likelihoods[-1] > likelihoods[0] + 0.1
 
 
-def test_the_clouds_are_found():
+def test_fit_mixture_finds_the_clouds():
     x, numbers = cloud(4000, 2)
     mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=2)
     for means, log_weights in zip(mixture.means, mixture.log_weights, strict=True):
@@ -131,7 +131,7 @@ def test_the_clouds_are_found():
         assert (log_weights.exp() - 0.5).abs().max() < 0.05
 
 
-def test_few_atoms_get_fewer_gaussians_and_too_few_are_infinitely_unusual():
+def test_fit_mixture_takes_fewer_gaussians_for_few_atoms_and_none_for_too_few():
     x, numbers = cloud(40, 3)
     mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=8)
     assert mixture.log_weights.isinf().any()
@@ -143,8 +143,8 @@ def test_few_atoms_get_fewer_gaussians_and_too_few_are_infinitely_unusual():
         fit_mixture(x, numbers, (9,), seed=0)
 
 
-def test_the_scale_is_set_by_the_fitted_structures(model):
-    """0 at the 99 % quantile and -1 at the median of the half that is best known."""
+def test_scale_is_set_by_the_fitted_structures(model):
+    """Scores are 0 at the 99 % quantile and -1 at the median of the half with smaller errors."""
     data = dataset(model, rattled(0.05, 12, 0))
     error = (data.energy - model.evaluate(data.molecules).energy) / data.molecules.n_atoms
     learnt = data.molecules[error <= error.median()]
@@ -152,7 +152,7 @@ def test_the_scale_is_set_by_the_fitted_structures(model):
     assert np.quantile(u, [0.5, 0.99]) == pytest.approx([-1, 0], abs=0.05)
 
 
-def test_a_batch_is_the_same_as_one_by_one(model):
+def test_uncertainty_is_the_same_alone_and_in_a_batch(model):
     batch = rattled(0.05, 1, 5)
     out = model.evaluate(batch, uncertainty=True)
     alone = [model.evaluate(batch[i], uncertainty=True) for i in range(len(batch))]
@@ -163,7 +163,7 @@ def test_a_batch_is_the_same_as_one_by_one(model):
     assert torch.allclose(out.uncertainty, average(out.atom_uncertainty, batch))
 
 
-def test_it_does_not_change_when_molecules_are_turned_or_reordered(model):
+def test_uncertainty_is_invariant_under_rotation_and_permutation(model):
     batch = rattled(0.05, 1, 6)
     out = model.evaluate(batch, uncertainty=True)
     turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=_generator()))
@@ -176,7 +176,7 @@ def test_it_does_not_change_when_molecules_are_turned_or_reordered(model):
     assert torch.allclose(again.flip(0), out.atom_uncertainty, atol=5e-3)
 
 
-def test_what_was_never_seen_is_more_uncertain_than_what_was(model):
+def test_uncertainty_is_larger_for_unseen_structures(model):
     seen = model.evaluate(rattled(0.05, 1, 7), uncertainty=True).uncertainty
     batch = rattled(0.0, 1, 8)
     for factor in (0.7, 1.4):
@@ -186,7 +186,7 @@ def test_what_was_never_seen_is_more_uncertain_than_what_was(model):
         assert unseen.mean() > 0 > seen.mean()
 
 
-def test_lone_atoms_and_empty_canvases_are_exact(model):
+def test_uncertainty_of_isolated_atoms_and_empty_canvases_is_the_reference_score(model):
     atoms = [(np.array([z]), np.zeros((1, 3))) for z in model.elements]
     apart = (np.array([6, 8]), np.array([[0.0, 0, 0], [0, 0, 9]]))
     empty = (np.array([], int), np.zeros((0, 3)))
@@ -200,7 +200,7 @@ def test_lone_atoms_and_empty_canvases_are_exact(model):
         assert not biased.bias_forces.any()
 
 
-def test_uncertainty_comes_only_when_asked_for(model):
+def test_uncertainty_is_computed_only_on_request(model):
     out = model.evaluate(rattled(0.05, 1, 5))
     assert (out.uncertainty, out.atom_uncertainty, out.descriptors) == (None, None, None)
     out = model.evaluate(rattled(0.05, 1, 5), uncertainty=True)
@@ -208,7 +208,7 @@ def test_uncertainty_comes_only_when_asked_for(model):
     assert load_energy("gfn2").evaluate(molecule("H2"), uncertainty=True).uncertainty is None
 
 
-def test_biased_output_is_that_of_evaluate(model):
+def test_evaluate_biased_agrees_with_evaluate(model):
     batch = rattled(0.1, 2, 9)
     out = model.evaluate(batch, forces=True, uncertainty=True)
     biased = model.evaluate_biased(batch)
@@ -217,7 +217,7 @@ def test_biased_output_is_that_of_evaluate(model):
         assert not getattr(biased, name).requires_grad
 
 
-def test_bias_forces_are_the_gradient_of_the_uncertainty(model):
+def test_evaluate_biased_gives_the_gradient_of_the_uncertainty(model):
     batch = rattled(0.1, 1, 10)[[0]]
     forces = model.evaluate_biased(batch).bias_forces
     step = 2e-3
@@ -233,7 +233,7 @@ def test_bias_forces_are_the_gradient_of_the_uncertainty(model):
             assert float(up - down) / (2 * step) == pytest.approx(float(forces[i, axis]), abs=0.02)
 
 
-def test_a_mixture_is_read_as_it_was_written(tmp_path, model):
+def test_mixture_save_and_load_round_trip(tmp_path, model):
     data = dataset(model, rattled(0.05, 12, 0))
     written = fit_uncertainty(model, data, seed=0)
     written.save(tmp_path / "mace.json", "0" * 64)
@@ -256,7 +256,7 @@ def test_fit_uncertainty_with_the_same_seed_fits_the_same_mixture(model):
     assert other.scale.model_dump() == pytest.approx(one.scale.model_dump(), rel=1e-3)
 
 
-def test_the_mixture_is_no_part_of_the_hash_and_may_be_absent(copied, model):
+def test_network_energy_works_without_a_mixture_and_its_hash_excludes_it(copied, model):
     for ending in (".json", ".safetensors"):
         uncertainty_file(copied).with_suffix(ending).unlink()
     without = NetworkEnergy(copied)
@@ -267,7 +267,7 @@ def test_the_mixture_is_no_part_of_the_hash_and_may_be_absent(copied, model):
         without.evaluate_biased(rattled(0.05, 1, 5))
 
 
-def test_a_mixture_of_other_weights_is_refused(copied):
+def test_mixture_load_refuses_a_mixture_of_other_weights(copied):
     tensors, header = load_weights(copied, "network")
     tensors = {name: tensor * 1.01 for name, tensor in tensors.items()}
     rest = {key: value for key, value in header.items() if "sha256" not in key}
@@ -280,7 +280,7 @@ def test_a_mixture_of_other_weights_is_refused(copied):
 
 
 @pytest.mark.parametrize("ending", [".json", ".safetensors"])
-def test_a_damaged_mixture_is_refused(copied, ending):
+def test_mixture_load_refuses_a_corrupted_file(copied, ending):
     path = uncertainty_file(copied).with_suffix(ending)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

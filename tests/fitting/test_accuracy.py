@@ -7,14 +7,14 @@ from molrl.fitting.accuracy import errors_of
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch
 
-# Two waters, a hydrogen molecule, a clash and an atom pair that the model has no energy for.
+# Two waters, a hydrogen molecule, a clash, and a pair of atoms for which the model fails.
 N_ATOMS = [3, 3, 2, 2, 2]
 REFERENCE = [-10.0, -20.0, 1.0, 30.0, 0.0]
 MODEL = [-10.3, -19.4, 1.1, 32.0, float("nan")]
 
 
 class Table(EnergyModel):
-    """Has the energies of MODEL, and a force of (0.3, 0, 0) eV/Å on every atom; H is worth -2."""
+    """A model with the energies of MODEL, -2 eV for H, and forces of (0.3, 0, 0) eV/Å."""
 
     name = hash = "table"
     elements = (1, 8)
@@ -32,7 +32,7 @@ def data():
     numbers = [np.array([8, 1, 1][:n] if n == 3 else [1, 1]) for n in N_ATOMS]
     positions = [np.arange(3.0 * n).reshape(n, 3) for n in N_ATOMS]
     forces = torch.zeros(sum(N_ATOMS), 3)
-    forces[8:10, 2] = torch.tensor([40.0, -40.0])  # of the clash
+    forces[8:10, 2] = torch.tensor([40.0, -40.0])  # on the clashing atoms
     return Dataset(
         molecules=MoleculeBatch.from_arrays(zip(numbers, positions, strict=True)),
         energy=torch.tensor(REFERENCE, dtype=torch.float64),
@@ -45,7 +45,7 @@ def data():
     )
 
 
-def test_errors_by_kind_are_those_computed_by_hand(data):
+def test_errors_by_kind_agree_with_a_computation_by_hand(data):
     errors = errors_of(Table(), data)
     assert errors.failed == 1
     whole, relaxed, pair, high_force = errors.by_kind()

@@ -19,7 +19,7 @@ NETWORK = MaceConfig(elements=(1, 6, 8), channels=8, radial_mlp=(8,))
 
 @pytest.fixture(scope="module")
 def data():
-    """Structures of 2 to 6 atoms with labels of no physics, half of them of the train split."""
+    """Structures of 2 to 6 atoms with random labels, half of them in the train split."""
     rng = np.random.default_rng(0)
     sizes = rng.integers(2, 7, 40)
     molecules = MoleculeBatch.from_arrays(
@@ -58,7 +58,7 @@ def test_fit_draws_its_weights_by_its_seed_and_leaves_the_global_generator(data,
         assert torch.equal(begun.parameters[name], parameter), name
 
 
-def test_the_rate_rises_stays_and_falls_to_nothing(data, tmp_path):
+def test_fit_learning_rate_warms_up_stays_and_decays_to_zero(data, tmp_path):
     rates = []
     settings = {"learning_rate": 0.02, "warmup": 10, "decay": 0.5}
     fit(data, tmp_path, **settings).run(lambda _, metrics: rates.append(metrics["learning_rate"]))
@@ -69,29 +69,29 @@ def test_the_rate_rises_stays_and_falls_to_nothing(data, tmp_path):
     assert rates[-1] == pytest.approx(0, abs=3e-4)
 
 
-def test_what_is_written_is_the_running_average(data, tmp_path):
-    settled = fit(data, tmp_path, ema=0.5, learning_rate=0.02, decay=0.0)
+def test_fit_writes_the_moving_average_of_its_weights(data, tmp_path):
+    finished = fit(data, tmp_path, ema=0.5, learning_rate=0.02, decay=0.0)
     followed = {}
 
     def follow(step, _):
         decay = min(0.5, step / (step + 10))
-        for name, parameter in settled.parameters.items():
+        for name, parameter in finished.parameters.items():
             before = followed.get(name, start[name])
             followed[name] = decay * before + (1 - decay) * parameter.detach()
 
-    start = {name: p.detach().clone() for name, p in settled.parameters.items()}
-    settled.run(follow)
-    written = load_energy(f"mace:{settled.weights}").potential.network.state_dict()
+    start = {name: p.detach().clone() for name, p in finished.parameters.items()}
+    finished.run(follow)
+    written = load_energy(f"mace:{finished.weights}").potential.network.state_dict()
     for name, expected in followed.items():
         torch.testing.assert_close(written[name], expected)
 
 
-def test_errors_are_those_of_the_weights_that_are_written(data, tmp_path):
-    settled = fit(data, tmp_path)
+def test_fit_reports_the_errors_of_the_written_weights(data, tmp_path):
+    finished = fit(data, tmp_path)
     metrics = {}
-    settled.run(lambda _, last: metrics.update(last))
+    finished.run(lambda _, last: metrics.update(last))
     valid = data[data.split == 1]
-    errors = errors_of(load_energy(f"mace:{settled.weights}"), valid)
+    errors = errors_of(load_energy(f"mace:{finished.weights}"), valid)
     per_atom = errors.energy_per_atom.abs()
     assert metrics["valid_energy_mae"] == pytest.approx(float(per_atom.mean()), rel=1e-4)
     assert metrics["valid_force_mae"] == pytest.approx(float(errors.force.mean()), rel=1e-4)
@@ -99,47 +99,47 @@ def test_errors_are_those_of_the_weights_that_are_written(data, tmp_path):
     assert metrics["valid_energy_mae/one"] == pytest.approx(of_one, rel=1e-4)
 
 
-def test_a_fit_that_diverges_says_so_and_keeps_its_last_weights(data, tmp_path):
-    wild = fit(data, tmp_path, learning_rate=1e30, warmup=0)
+def test_fit_that_diverges_is_refused_and_writes_no_weights(data, tmp_path):
+    diverging = fit(data, tmp_path, learning_rate=1e30, warmup=0)
     with pytest.raises(InputError, match="lower learning_rate than 1e\\+30"):
-        wild.run(lambda *_: None)
-    assert not wild.weights.exists()
+        diverging.run(lambda *_: None)
+    assert not diverging.weights.exists()
 
 
-def test_weights_of_another_network_are_no_start(data, tmp_path):
-    settled = fit(data, tmp_path)
-    settled.run(lambda *_: None)
-    start = str(settled.weights)
+def test_fit_refuses_to_start_from_another_network(data, tmp_path):
+    finished = fit(data, tmp_path)
+    finished.run(lambda *_: None)
+    start = str(finished.weights)
     for key, value in (("cutoff", 4.0), ("avg_neighbors", 9.0), ("channels", 4)):
         with pytest.raises(InputError, match=f"its {key} is"):
             fit(data, tmp_path, start=start, network=NETWORK.model_copy(update={key: value}))
     again = fit(data, tmp_path, start=start)
     for name, parameter in again.parameters.items():
-        assert torch.equal(parameter, settled.average[name])
+        assert torch.equal(parameter, finished.average[name])
 
 
-def test_a_wider_network_starts_with_the_errors_of_a_narrower(data, tmp_path):
-    settled = fit(data, tmp_path / "narrow")
-    settled.run(lambda *_: None)
+def test_fit_of_a_wider_network_starts_with_the_errors_of_the_narrower(data, tmp_path):
+    finished = fit(data, tmp_path / "narrow")
+    finished.run(lambda *_: None)
     wider = NETWORK.model_copy(update={"channels": 12})
-    again = fit(data, tmp_path / "wide", start=str(settled.weights), network=wider)
-    for name, error in settled.errors(settled.valid_set).items():
+    again = fit(data, tmp_path / "wide", start=str(finished.weights), network=wider)
+    for name, error in finished.errors(finished.valid_set).items():
         assert again.errors(again.valid_set)[name] == pytest.approx(error, rel=1e-3)
 
 
 @pytest.mark.parametrize(("split", "kept"), [("train", 1), ("valid", 0)])
-def test_data_without_a_split_are_refused(data, tmp_path, split, kept):
+def test_fit_refuses_data_without_a_split(data, tmp_path, split, kept):
     with pytest.raises(InputError, match=f"0 structures of the {split} split"):
         fit(data[data.split == kept], tmp_path)
 
 
-def test_elements_out_of_order_are_refused():
+def test_mace_config_refuses_elements_out_of_order():
     for elements in ((8, 6, 1), (1, 1, 6), ()):
         with pytest.raises(ValueError, match="must ascend"):
             MaceConfig(elements=elements)
 
 
-def test_an_epoch_takes_each_structure_once_and_batches_are_of_a_size():
+def test_pooled_order_takes_each_structure_once_in_batches_of_similar_size():
     sizes = torch.randint(2, 27, (1000,), generator=torch.Generator().manual_seed(1))
     order = pooled_order(sizes, 16, torch.Generator().manual_seed(0))
     assert len(order) == 992  # whole batches
@@ -150,6 +150,6 @@ def test_an_epoch_takes_each_structure_once_and_batches_are_of_a_size():
     assert (means.diff() > 0).float().mean() < 0.7  # not from small to large
 
 
-def test_a_data_set_smaller_than_a_batch_is_a_batch():
+def test_pooled_order_of_a_small_dataset_is_one_batch():
     order = pooled_order(torch.tensor([3, 1, 2]), 16, torch.Generator().manual_seed(0))
     assert sorted(order.tolist()) == [0, 1, 2]

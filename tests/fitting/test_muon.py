@@ -21,7 +21,7 @@ def take_steps(optimizer, parameter, gradients):
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (8, 40), (40, 8)])
-def test_singular_values_come_to_one_and_their_vectors_stay(shape):
+def test_orthogonalized_sets_singular_values_to_one_and_keeps_their_vectors(shape):
     u, _, vt = torch.linalg.svd(torch.randn(shape), full_matrices=False)
     values = torch.logspace(0, -1.5, min(shape))  # of the largest to a thirtieth of it
     found = u.mT @ orthogonalized(u * values @ vt) @ vt.mT
@@ -29,11 +29,11 @@ def test_singular_values_come_to_one_and_their_vectors_stay(shape):
     assert (found - found.diagonal().diag()).abs().max() < 0.05
 
 
-def test_a_gradient_of_nothing_gives_no_step():
+def test_orthogonalized_of_zero_is_zero():
     assert orthogonalized(torch.zeros(3, 8, 8)).abs().max() == 0
 
 
-def test_each_matrix_of_a_stack_is_one_for_itself():
+def test_orthogonalized_treats_the_matrices_of_a_stack_separately():
     stack = torch.randn(2, 3, 8, 16)
     together = orthogonalized(stack)
     for i in range(2):
@@ -43,7 +43,7 @@ def test_each_matrix_of_a_stack_is_one_for_itself():
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this PyTorch has no Muon")
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
-def test_it_is_the_optimizer_of_torch_for_one_matrix(shape):
+def test_muon_agrees_with_torch_for_one_matrix(shape):
     ours, theirs = parameters(*shape), parameters(*shape)
     start = ours.detach().clone()
     theirs.data.copy_(start)
@@ -55,14 +55,14 @@ def test_it_is_the_optimizer_of_torch_for_one_matrix(shape):
     assert (ours - theirs).square().mean().sqrt() < 0.05 * moved  # both in bfloat16
 
 
-def test_a_parameter_without_a_gradient_stays():
+def test_muon_leaves_a_parameter_without_a_gradient():
     parameter = parameters(8, 8)
     before = parameter.detach().clone()
     Muon([parameter], lr=1.0).step()
     assert torch.equal(parameter, before)
 
 
-def test_directions_of_small_gradients_are_learnt_too():
+def test_muon_learns_directions_of_small_gradients():
     scale = torch.logspace(0, -1.5, 8)
     wanted = torch.randn(8, 8)
     learnt = torch.nn.Parameter(torch.zeros(8, 8))
@@ -72,10 +72,10 @@ def test_directions_of_small_gradients_are_learnt_too():
         (learnt.grad,) = torch.autograd.grad(loss, learnt)
         optimizer.step()
     left = (learnt - wanted).norm(dim=0) / wanted.norm(dim=0)
-    assert left.max() < 0.3  # gradient descent has 0.7 left of the last column
+    assert left.max() < 0.3  # gradient descent leaves 0.7 of the last column
 
 
-def test_mace_names_as_matrices_those_those_between_features():
+def test_mace_matrices_are_those_between_features():
     network = Mace(MaceConfig(channels=8, radial_mlp=(8,)))
     shapes = {name: p.shape for name, p in network.named_parameters()}
     hidden = network.matrices()

@@ -1,4 +1,4 @@
-"""The loss of a fit: what it is, and that code made for any sizes gives the same."""
+"""The objective of a fit: its value, its gradient, and its compiled form."""
 
 import math
 
@@ -13,7 +13,7 @@ from molrl.fitting.objective import Objective, with_dummy_molecule
 from molrl.molecules import MoleculeBatch
 
 CONFIG = MaceConfig(elements=(1, 6, 7, 8, 16), channels=8)
-# no sulfur in the first, one of it in the second, no neighbours but one in the third
+# No sulfur in the first, one sulfur atom in the second, atoms with one neighbour in the third.
 BATCHES = (
     ("CH3OH", "CH4", "HCN", "C6H6") * 2,
     ("H2O", "CO2", "CH3CH2OH", "CH3SH") * 2,
@@ -28,7 +28,7 @@ def potential():
 
 
 def labelled(names):
-    """Molecules off their equilibrium with energies and forces that the network does not give."""
+    """Return distorted molecules with random energies, forces and largest forces."""
     generator = torch.Generator().manual_seed(len("".join(names)))
     molecules = MoleculeBatch.from_ase([molecule(name) for name in names])
     molecules.positions.add_(0.05 * torch.randn(molecules.positions.shape, generator=generator))
@@ -45,7 +45,7 @@ def loss_and_gradient(objective, batch):
     return loss.detach(), energy_error, force_error, gradient
 
 
-def test_predicted_forces_are_the_slope_of_the_predicted_energy(potential):
+def test_predict_gives_forces_that_are_the_negative_gradient(potential):
     molecules, *_ = labelled(BATCHES[0])
     graph = potential.network.graph(molecules, torch.float64)
     double = Potential(Mace(CONFIG).double(), (0.0,) * 5)
@@ -61,7 +61,7 @@ def test_predicted_forces_are_the_slope_of_the_predicted_energy(potential):
     torch.testing.assert_close((ends[0] - ends[1]) / 2e-4, (forces * step).sum(), rtol=1e-6, atol=0)
 
 
-def test_a_right_answer_costs_nothing_and_its_gradient_is_finite(potential):
+def test_objective_of_exact_labels_is_zero_with_a_finite_gradient(potential):
     objective = Objective(potential, 12.0, 5.0, compiled=False)
     molecules, _, _, largest = labelled(BATCHES[0])
     energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
@@ -74,15 +74,15 @@ def test_a_right_answer_costs_nothing_and_its_gradient_is_finite(potential):
     assert torch.isfinite(gradient).all()
 
 
-def test_the_loss_is_pseudo_huber_and_steep_structures_count_less(potential):
+def test_objective_is_pseudo_huber_with_less_weight_for_high_forces(potential):
     objective = Objective(potential, 12.0, 5.0, compiled=False)
     molecules = MoleculeBatch.from_ase([molecule("H2"), molecule("CH3OH")])
     energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
     energy, forces = energy.detach(), forces.detach()
-    wrong_by = torch.tensor([0.3, -0.6])  # eV: 0.15 and 0.1 an atom
+    wrong_by = torch.tensor([0.3, -0.6])  # eV: 0.15 and 0.1 per atom
     pushed = forces + 0.2 * torch.tensor([0.0, 0.6, 0.8])  # eV/Å
-    steep = torch.tensor([0.0, 30.0])  # count whole and a quarter
-    loss, energy_error, force_error = objective(molecules, energy + wrong_by, pushed, steep)
+    largest = torch.tensor([0.0, 30.0])  # eV/Å: weights of 1 and 1/4
+    loss, energy_error, force_error = objective(molecules, energy + wrong_by, pushed, largest)
 
     def huber(x, width):
         return width * (math.sqrt(1 + (x / width) ** 2) - 1)
@@ -94,7 +94,7 @@ def test_the_loss_is_pseudo_huber_and_steep_structures_count_less(potential):
     assert float(force_error) == pytest.approx(0.2, rel=1e-4)
 
 
-def test_ghosts_change_no_other_and_leave_no_size_below_two(potential):
+def test_with_dummy_molecule_changes_no_other_and_leaves_no_size_below_two(potential):
     molecules, *_ = labelled(BATCHES[0])
     both = with_dummy_molecule(molecules, CONFIG.elements)
     assert (torch.bincount(both.numbers)[list(CONFIG.elements)] >= 2).all()
@@ -102,19 +102,19 @@ def test_ghosts_change_no_other_and_leave_no_size_below_two(potential):
     graph = potential.network.graph(with_dummy_molecule(alone, CONFIG.elements), torch.float32)
     assert min(*graph.slot_pair.shape, *graph.pairs.shape, *graph.counts) >= 2
     energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
-    with_them, and_theirs = potential.predict(potential.network.graph(both, torch.float32))
-    torch.testing.assert_close(with_them[:-1], energy)
-    torch.testing.assert_close(and_theirs[: len(forces)], forces)
+    energy_of_both, forces_of_both = potential.predict(potential.network.graph(both, torch.float32))
+    torch.testing.assert_close(energy_of_both[:-1], energy)
+    torch.testing.assert_close(forces_of_both[: len(forces)], forces)
 
 
-def test_a_missing_compiler_is_named(potential, monkeypatch):
+def test_objective_names_a_missing_compiler(potential, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match="no-such-compiler"):
         Objective(potential, 1.0, 1.0, compiled=True)
 
 
 @pytest.mark.slow
-def test_compiled_once_it_is_the_same_for_batches_of_other_sizes(potential):
+def test_objective_compiled_once_is_the_same_for_other_sizes(potential):
     plain = Objective(potential, 12.0, 5.0, compiled=False)
     compiled = Objective(potential, 12.0, 5.0, compiled=True)
     for names in BATCHES:

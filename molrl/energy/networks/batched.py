@@ -126,8 +126,8 @@ class BatchedEnergy(EnergyModel):
     ) -> list[ChunkOutput]:
         """Evaluate a chunk, in halves if it exceeds the memory of the device.
 
-        Later chunks are made smaller too. A molecule that alone exceeds the memory gets NaN. Each
-        attempt that fails is counted in ``faults``.
+        Later evaluations use smaller chunks. A molecule that alone exceeds the memory gets NaN.
+        Each attempt that fails is counted in ``faults``.
         """
         n = len(molecules)
         try:
@@ -166,7 +166,7 @@ def chunks(n_atoms: Tensor, budget: int) -> list[slice]:
 
     Args:
         n_atoms: ``(n_molecules,)`` int64.
-        budget: the most atoms of a chunk; a larger molecule is a chunk of its own.
+        budget: the most atoms of a chunk; a larger molecule is a chunk by itself.
 
     Returns:
         Slices of molecules that cover the batch, in order; at least one, maybe empty.

@@ -12,7 +12,7 @@ ELEMENTS = (1, 6, 7, 8)
 
 @pytest.fixture
 def batch():
-    """Molecules off their equilibrium."""
+    """Distorted molecules."""
     rng = np.random.default_rng(0)
     images = [molecule(name) for name in NAMES]
     for image in images:
@@ -20,8 +20,8 @@ def batch():
     return MoleculeBatch.from_ase(images)
 
 
-def test_batcher_gives_what_atomic_data_gives(batch):
-    """Edges, one-hot and pointers against mace-torch's own data pipeline."""
+def test_to_mace_torch_agrees_with_atomic_data(batch):
+    """Edges, one-hot elements and pointers agree with mace-torch's data pipeline."""
     from mace import data
     from mace.tools import AtomicNumberTable, torch_geometric
 
@@ -40,8 +40,8 @@ def test_batcher_gives_what_atomic_data_gives(batch):
     assert pairs[0] == pairs[1]
 
 
-def test_to_mace_torch_gives_the_edges_of_atomic_data_in_small_cells():
-    """Edges with their shifts, of cells smaller than the cutoff and of a slab."""
+def test_to_mace_torch_agrees_with_atomic_data_in_small_cells():
+    """Edges and their shifts, for cells smaller than the cutoff and for a slab."""
     from mace import data
     from mace.tools import AtomicNumberTable, torch_geometric
 

@@ -1,4 +1,4 @@
-"""Other people's networks of mace-torch: the same energies, and no code run that is not trusted."""
+"""Networks of mace-torch: energies, heads, conversion, and pickles that need trust."""
 
 import os
 import pickle
@@ -50,7 +50,7 @@ NETWORKS = {
 
 
 def build(name):
-    """A small random network, its embeddings of what else it is told not small."""
+    """Return a small network with random weights."""
     torch.manual_seed(0)
     options = {
         "r_max": 4.0,
@@ -75,7 +75,7 @@ def build(name):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The path of each network, pickled as mace-torch does."""
+    """A folder with each network, pickled as mace-torch does."""
     folder = tmp_path_factory.mktemp("networks")
     for name in NETWORKS:
         torch.save(build(name), folder / f"{name}.model")
@@ -84,7 +84,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    """Molecules off their equilibrium; the last is a cation, and one is a radical."""
+    """Distorted molecules, of which one is a radical and the last a cation."""
     rng = np.random.default_rng(0)
     images = [molecule(name) for name in NAMES]
     for image in images:
@@ -97,12 +97,12 @@ def images():
 
 
 @pytest.mark.parametrize("name", ["plain", "rich"])
-def test_agrees_with_the_calculator_of_mace_torch(files, images, name):
+def test_mace_module_energy_agrees_with_the_calculator_of_mace_torch(files, images, name):
     out = load_energy(f"mace:{files / name}.model", "cpu", trust=True).evaluate(images, forces=True)
     check_against_the_calculator(build(name), images, out)
 
 
-def test_a_head_is_named_where_there_are_several(files, images):
+def test_load_energy_needs_a_head_where_there_are_several(files, images):
     path = f"mace:{files / 'headed.model'}"
     out = load_energy(f"{path}@fine", "cpu", trust=True).evaluate(images, forces=True)
     check_against_the_calculator(build("headed"), images, out, head="fine")
@@ -124,7 +124,7 @@ def check_against_the_calculator(network, images, out, **options):
     assert out.forces.numpy() == pytest.approx(forces, abs=1e-5)
 
 
-def test_single_precision_costs_no_more_than_the_interaction_energy(images):
+def test_mace_module_energy_in_float32_has_the_error_of_the_interaction_energy(images):
     """With all-electron atoms, total energies in float32 would be wrong by meV."""
     double = MaceModuleEnergy(build("scaled"), "double", "")
     single = MaceModuleEnergy(build("scaled").float(), "single", "")
@@ -132,7 +132,7 @@ def test_single_precision_costs_no_more_than_the_interaction_energy(images):
     assert error < 1e-5
 
 
-def test_charge_and_spin_are_passed_and_atoms_are_in_their_ground_states(files, images):
+def test_mace_module_energy_passes_charge_and_spin_and_takes_ground_state_atoms(files, images):
     model = load_energy(f"mace:{files / 'rich.model'}", "cpu", trust=True)
     plain = images[-1].copy()
     plain.info = {}
@@ -145,7 +145,7 @@ def test_charge_and_spin_are_passed_and_atoms_are_in_their_ground_states(files, 
     assert model.atom_energies()[6] == pytest.approx(float(energies[1]), abs=1e-9)
 
 
-def test_empty_molecules_have_energy_zero(files):
+def test_mace_module_energy_of_empty_molecules_is_zero(files):
     model = load_energy(f"mace:{files / 'scaled.model'}", "cpu", trust=True)
     empty = (np.array([], int), np.zeros((0, 3)))
     water = molecule("H2O")
@@ -157,7 +157,9 @@ def test_empty_molecules_have_energy_zero(files):
 
 
 @pytest.mark.parametrize("name", ["rich", "headed"])
-def test_converted_it_loads_without_trust_and_is_the_same(files, images, name, tmp_path, capsys):
+def test_convert_writes_the_same_network_that_loads_without_trust(
+    files, images, name, tmp_path, capsys
+):
     output, head = tmp_path / f"{name}.json", "@fine" if name == "headed" else ""
     source = files / f"{name}.model"
     assert main(["energy", "convert", str(source), str(output), "--trust"]) == 0
@@ -168,7 +170,7 @@ def test_converted_it_loads_without_trust_and_is_the_same(files, images, name, t
     torch.testing.assert_close(safe.forces, pickled.forces, atol=1e-9, rtol=0)
 
 
-def test_loading_a_converted_network_leaves_the_random_numbers_of_the_process(files, tmp_path):
+def test_load_module_leaves_the_global_random_state_unchanged(files, tmp_path):
     output = tmp_path / "plain.json"
     assert main(["energy", "convert", str(files / "scaled.model"), str(output), "--trust"]) == 0
     before = torch.get_rng_state()
@@ -176,8 +178,8 @@ def test_loading_a_converted_network_leaves_the_random_numbers_of_the_process(fi
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_cannot_be_built_again_the_same_is_not_converted(tmp_path, capsys):
-    """A shape that says other than what is computed: here a normalisation of the second layer."""
+def test_convert_refuses_a_network_that_cannot_be_rebuilt(tmp_path, capsys):
+    """Its settings do not describe the normalisation of its second layer."""
     network, source, output = build("scaled"), tmp_path / "odd.model", tmp_path / "odd.json"
     network.interactions[1].avg_num_neighbors = 1.0
     torch.save(network, source)
@@ -186,7 +188,7 @@ def test_what_cannot_be_built_again_the_same_is_not_converted(tmp_path, capsys):
     assert not output.exists()
 
 
-def test_conversion_refuses_in_one_line(files, tmp_path, capsys):
+def test_convert_refuses_in_one_line(files, tmp_path, capsys):
     target = str(tmp_path / "out.json")
 
     def refused(source, output, *options):
@@ -195,10 +197,10 @@ def test_conversion_refuses_in_one_line(files, tmp_path, capsys):
         return one_line(capsys)
 
     source = files / "scaled.model"
-    assert "if you trust where it comes from" in refused(source, target)
-    assert "it must end in .json" in refused(source, str(tmp_path / "out.pt"), "--trust")
+    assert "if you trust its source" in refused(source, target)
+    assert "must end in .json" in refused(source, str(tmp_path / "out.pt"), "--trust")
     assert "does not exist" in refused(files / "none.model", target, "--trust")
-    assert "what can be converted is a ScaleShiftMACE" in refused(
+    assert "only a ScaleShiftMACE can be converted" in refused(
         files / "plain.model", target, "--trust"
     )
 
@@ -209,7 +211,7 @@ def one_line(capsys):
     return error
 
 
-def test_a_pickle_runs_no_code_unless_it_is_trusted(tmp_path):
+def test_load_energy_runs_no_code_of_an_untrusted_pickle(tmp_path):
     class Bomb:
         def __reduce__(self):
             return Path.touch, (tmp_path / "exploded",)
@@ -219,7 +221,7 @@ def test_a_pickle_runs_no_code_unless_it_is_trusted(tmp_path):
     (tmp_path / "raw.model").write_bytes(pickle.dumps(Bomb()))
     before = dict(os.environ)
     for path in (bomb, tmp_path / "raw.model", f"{bomb}@head"):
-        with pytest.raises(InputError, match=r"can run any code; .* --trust` once, or pass what"):
+        with pytest.raises(InputError, match=r"can run any code; .* --trust` once, or use load_"):
             load_energy(f"mace:{path}", "cpu")
         assert main(["energy", "convert", str(path), str(tmp_path / "out.json")]) == 2
     for name in ("disguised.json", "disguised.safetensors"):
@@ -233,26 +235,26 @@ def test_a_pickle_runs_no_code_unless_it_is_trusted(tmp_path):
     assert (tmp_path / "exploded").exists()
 
 
-def test_what_is_no_network_is_refused(tmp_path):
+def test_load_energy_refuses_files_that_hold_no_network(tmp_path):
     torch.save({"model": 1}, tmp_path / "dict.model")
     torch.save(torch.nn.Linear(1, 1), tmp_path / "linear.model")
     (tmp_path / "text.model").write_text("nothing")
     for name, reason in {
         "dict": "holds a dict, not a network",
-        "linear": "holds a Linear; what can be used is a MACE",
-        "text": "is no network pickled by mace-torch",
+        "linear": "holds a Linear; it must be a MACE",
+        "text": "is not a network pickled by mace-torch",
     }.items():
         with pytest.raises(InputError, match=reason):
             load_energy(f"mace:{tmp_path / name}.model", "cpu", trust=True)
 
 
-def test_a_converted_file_that_describes_no_network_is_refused(files, tmp_path):
+def test_load_module_refuses_an_invalid_converted_file(files, tmp_path):
     output = tmp_path / "good.json"
     assert main(["energy", "convert", str(files / "scaled.model"), str(output), "--trust"]) == 0
     tensors, header = load_weights(output, "mace-module")
     for key, value, reason in [
-        ("interaction_cls", "os.system", "describes no network of mace-torch: KeyError"),
-        ("hidden_irreps", "8x0e", "describes no network of mace-torch: RuntimeError"),
+        ("interaction_cls", "os.system", "does not describe a network of mace-torch: KeyError"),
+        ("hidden_irreps", "8x0e", "does not describe a network of mace-torch: RuntimeError"),
         ("correlation", 90, "correlation must be less than or equal to 5"),
     ]:
         head = {"kind": "mace-module", "config": header["config"] | {key: value}}
@@ -261,7 +263,7 @@ def test_a_converted_file_that_describes_no_network_is_refused(files, tmp_path):
             load_energy(f"mace:{tmp_path / 'bad.json'}", "cpu")
 
 
-def test_cells_have_the_energy_forces_and_stress_of_the_calculator(files):
+def test_mace_module_energy_of_cells_agrees_with_the_calculator(files):
     crystal = bulk("C", "diamond", a=3.6)
     crystal.positions[1] += [0.1, -0.05, 0.02]
     molecules = [molecule("CH3OH"), crystal]

@@ -1,4 +1,4 @@
-"""Foundation models by name: from where mace-torch keeps them, or one line."""
+"""Foundation models by name: loaded from mace-torch's cache, or refused in one line."""
 
 import os
 import socket
@@ -16,13 +16,13 @@ from molrl.safe_e3nn import NO_WEIGHTS_ONLY
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """No network, and an empty place where mace-torch keeps models."""
+    """The path of an empty mace-torch cache, without a network connection."""
 
     def refuse(*_, **__):
         raise OSError("no network in this test")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(registry, "_LOADED", {})  # what is loaded here is not what it is called
+    monkeypatch.setattr(registry, "_LOADED", {})  # the fake models must not stay loaded
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "mace"
 
@@ -37,18 +37,18 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_network_one_line_says_where_the_file_goes(cache, name):
+def test_foundation_without_a_connection_says_where_to_put_the_file(cache, name):
     with pytest.raises(InputError) as refusal:
         load_energy(name, "cpu")
     line = str(refusal.value)
-    assert line.startswith(f"{NAMES[name]} could not be fetched (")
+    assert line.startswith(f"{NAMES[name]} could not be downloaded (")
     assert "no network in this test" in line
     assert line.endswith("model")
     assert str(cache) in line
 
 
 class ReadAtLoading:
-    """What a variable of the environment is when this is unpickled."""
+    """An object that unpickles as the value of an environment variable at that moment."""
 
     def __init__(self, name):
         self.name = name
@@ -60,7 +60,7 @@ class ReadAtLoading:
 @pytest.mark.parametrize(
     "name", ["mace-mp:small-0b", "mace-off:large", "mace-omol:extra_large", "mace-anicc:large"]
 )
-def test_the_file_put_there_is_loaded(cache, name, capsys):
+def test_foundation_loads_a_file_put_into_the_cache(cache, name, capsys):
     with pytest.raises(InputError) as refusal:
         load_energy(name, "cpu")
     torch.manual_seed(0)
@@ -77,8 +77,8 @@ def test_the_file_put_there_is_loaded(cache, name, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_unknown_variants_are_refused_with_the_nearest():
-    with pytest.raises(InputError, match=r"mace-off has no 'smal'; did you mean 'small'"):
+def test_foundation_refuses_unknown_variants_with_a_suggestion():
+    with pytest.raises(InputError, match=r"mace-off has no variant 'smal'; did you mean 'small'"):
         load_energy("mace-off:smal", "cpu")
     with pytest.raises(InputError, match="did you mean 'mace-mp'"):
         load_energy("mace-mpp", "cpu")

@@ -1,4 +1,4 @@
-"""A device that runs out of memory: the batch is halved, and the numbers stay what they are."""
+"""Batches that exceed the memory of the device are halved, with the same results."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "C6H6", "CO2", "CH3CH2OH"]
 
 @pytest.fixture
 def model(tmp_path):
-    """A small MACE with weights as they come."""
+    """A small MACE with random weights."""
     torch.manual_seed(0)
     potential = Potential(Mace(MaceConfig(channels=8)), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0))
     save_potential(tmp_path / "mace.json", potential)
@@ -30,7 +30,7 @@ def batch():
 
 
 def allow(model, n_atoms):
-    """From here on the network finds memory for no more than so many atoms."""
+    """Let the network run out of memory for more atoms than this."""
 
     def allocate(_, inputs):
         if len(inputs[0].positions) > n_atoms:
@@ -39,7 +39,7 @@ def allow(model, n_atoms):
     model.potential.network.register_forward_pre_hook(allocate)
 
 
-def test_the_batch_is_halved_and_the_numbers_are_the_same(model, batch):
+def test_batched_energy_halves_a_batch_out_of_memory_with_the_same_results(model, batch):
     whole = model.evaluate(batch, forces=True, descriptors=True)
     allow(model, 12)
     halved = model.evaluate(batch, forces=True, descriptors=True)
@@ -47,11 +47,11 @@ def test_the_batch_is_halved_and_the_numbers_are_the_same(model, batch):
         assert torch.allclose(getattr(halved, name), getattr(whole, name), atol=1e-5), name
     assert not halved.failures
     assert halved.faults[OUT_OF_MEMORY] >= 3
-    again = model.evaluate(batch)  # it remembers how much there is room for
+    again = model.evaluate(batch)  # the size of chunks is remembered
     assert again.faults[OUT_OF_MEMORY] < halved.faults[OUT_OF_MEMORY]
 
 
-def test_a_molecule_too_large_by_itself_has_no_energy_and_touches_no_other(model, batch):
+def test_batched_energy_fails_only_the_molecule_too_large_for_memory(model, batch):
     whole = model.evaluate(batch, forces=True, descriptors=True)
     allow(model, 10)
     out = model.evaluate(batch, forces=True, descriptors=True)

@@ -32,7 +32,7 @@ def batch():
     return MoleculeBatch.from_ase(images)
 
 
-def test_batch_is_the_same_as_one_by_one(model, batch):
+def test_network_energy_is_the_same_alone_and_in_a_batch(model, batch):
     together = model.evaluate(batch, forces=True)
     for i in range(len(batch)):
         alone = model.evaluate(batch[i], forces=True)
@@ -40,14 +40,14 @@ def test_batch_is_the_same_as_one_by_one(model, batch):
         assert (alone.forces - together.forces[batch.molecule == i]).abs().max() < 1e-4
 
 
-def test_chunks_change_nothing(model, batch):
+def test_network_energy_is_the_same_in_chunks(model, batch):
     many = MoleculeBatch.cat([batch] * 12)
     assert int(many.n_atoms.sum()) > 600
     energy = model.evaluate(many).energy.view(12, -1)
     assert (energy - energy[0]).abs().max() < 1e-4
 
 
-def test_energy_is_invariant_and_forces_turn(model, batch):
+def test_network_energy_is_invariant_and_its_forces_are_equivariant(model, batch):
     out = model.evaluate(batch, forces=True)
     torch.manual_seed(0)
     turn = -o3.rand_matrix(dtype=torch.float64)
@@ -65,7 +65,7 @@ def test_energy_is_invariant_and_forces_turn(model, batch):
     assert (model.evaluate(shuffled).energy - out.energy).abs().max() < 1e-4
 
 
-def test_forces_are_the_negative_gradient(model):
+def test_network_energy_forces_are_the_negative_gradient(model):
     atoms = molecule("CH3OH")
     batch = MoleculeBatch.from_ase(atoms)
     forces = model.evaluate(batch, forces=True).forces
@@ -79,7 +79,7 @@ def test_forces_are_the_negative_gradient(model):
             assert float(forces[i, axis]) == pytest.approx(-float(up - down) / (2 * step), abs=0.02)
 
 
-def test_isolated_atoms_and_empty_canvases_are_exact(model):
+def test_network_energy_of_isolated_atoms_and_empty_canvases_is_exact(model):
     atoms = [(np.array([z]), np.zeros((1, 3))) for z in model.elements]
     empty = (np.array([], int), np.zeros((0, 3)))
     out = model.evaluate(MoleculeBatch.from_arrays([empty, *atoms, empty]), forces=True)
@@ -90,7 +90,7 @@ def test_isolated_atoms_and_empty_canvases_are_exact(model):
     assert (out.forces == 0).all()
 
 
-def test_batches_without_atoms_have_energy_zero(model):
+def test_network_energy_of_batches_without_atoms_is_zero(model):
     empty = (np.array([], int), np.zeros((0, 3)))
     for molecules in ([], [empty, empty]):
         out = model.evaluate(MoleculeBatch.from_arrays(molecules), forces=True)
@@ -98,7 +98,7 @@ def test_batches_without_atoms_have_energy_zero(model):
         assert out.forces.shape == (0, 3)
 
 
-def test_weights_of_another_network_are_refused(tmp_path):
+def test_network_energy_refuses_weights_of_another_network(tmp_path):
     tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     head = {"kind": "mace", "config": header["config"]}
     fewer = {name: tensor for name, tensor in tensors.items() if "readouts.0" not in name}
@@ -111,14 +111,14 @@ def test_weights_of_another_network_are_refused(tmp_path):
         NetworkEnergy(tmp_path / "wider.json")
 
 
-def test_hash_names_the_shape_as_well_as_the_weights(model, tmp_path):
+def test_network_energy_hash_depends_on_settings_too(model, tmp_path):
     tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     config = header["config"] | {"cutoff": 4.5}
     save_weights(tmp_path / "other.json", tensors, {"kind": "mace", "config": config})
     assert NetworkEnergy(tmp_path / "other.json").hash != model.hash
 
 
-def test_both_models_that_ship_are_there_by_name(model):
+def test_load_energy_loads_both_shipped_models_by_name(model):
     small = load_energy("mace-small")
     assert (model.name, small.name) == ("mace", "mace-small")
     assert small.hash != model.hash
@@ -128,7 +128,7 @@ def test_both_models_that_ship_are_there_by_name(model):
         load_energy("mace-small:x")
 
 
-def test_far_fragments_add_up(model):
+def test_network_energy_of_distant_fragments_is_additive(model):
     water, methane = molecule("H2O"), molecule("CH4")
     pair = water.copy()
     methane.positions += [20, 0, 0]
@@ -138,8 +138,8 @@ def test_far_fragments_add_up(model):
 
 
 @pytest.mark.parametrize("shipped", SHIPPED)
-def test_knows_molecules(shipped):
-    """Against GFN2-xTB at the same geometries: what the shipped models are fitted to."""
+def test_network_energy_of_shipped_models_is_near_gfn2(shipped):
+    """The shipped models are fitted to GFN2-xTB."""
     images = [molecule(name) for name in NAMES]
     ours = load_energy(shipped).evaluate(images).energy
     theirs = load_energy("gfn2").evaluate(images).energy
@@ -147,7 +147,7 @@ def test_knows_molecules(shipped):
     assert ((ours - theirs).abs() / n).max() < 0.05
 
 
-def test_unknown_elements_are_refused(model):
+def test_network_energy_refuses_unknown_elements(model):
     with pytest.raises(InputError, match="molecule 1 holds Au"):
         model.evaluate(
             MoleculeBatch.from_arrays(
@@ -156,7 +156,7 @@ def test_unknown_elements_are_refused(model):
         )
 
 
-def test_safe_loading_is_left_on():
+def test_network_energy_import_leaves_safe_loading_on():
     code = (
         "import os, torch, molrl.energy.networks.energy, molrl.agents.network; "
         "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ; "
@@ -172,7 +172,7 @@ def test_safe_loading_is_left_on():
     assert result.stderr == ""
 
 
-def test_fitted_weights_load_by_path(model, tmp_path):
+def test_load_energy_loads_fitted_weights_by_path(model, tmp_path):
     tensors, header = load_weights(SHIPPED["mace"], kind="mace")
     path = tmp_path / "mine.json"
     save_weights(path, tensors, {"kind": "mace", "config": header["config"]})

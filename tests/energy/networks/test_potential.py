@@ -1,4 +1,4 @@
-"""A network with what it stands on: written and read, repelled, strained."""
+"""Potentials: their files, pair repulsion, periodic cells and stress."""
 
 import json
 
@@ -21,7 +21,7 @@ ATOMS = (-1.0, -2.0, -3.0, -4.0, -5.0)
 
 @pytest.fixture(scope="module")
 def potential():
-    """A small MACE with weights as they come, that knows cells, on a repulsion."""
+    """A small MACE with random weights and a pair repulsion that takes cells."""
     torch.manual_seed(0)
     network = Mace(MaceConfig(elements=ELEMENTS, channels=8, cutoff=4.0))
     return Potential(network, ATOMS, repulsion_parameters(ELEMENTS), takes_cells=True)
@@ -36,7 +36,7 @@ def model(potential, tmp_path_factory):
 
 @pytest.fixture
 def crystals():
-    """Cells smaller than the cutoff, off their symmetric places, and a molecule among them."""
+    """Distorted crystals with cells smaller than the cutoff, and a molecule."""
     images = [bulk("C", "diamond", a=3.6), bulk("SiC", "zincblende", a=4.3), molecule("CH3Cl")]
     rng = np.random.default_rng(0)
     for image in images:
@@ -44,7 +44,7 @@ def crystals():
     return images
 
 
-def test_potential_that_was_written_is_read_as_it_was(potential, tmp_path):
+def test_save_potential_and_load_potential_round_trip(potential, tmp_path):
     save_potential(tmp_path / "mine.json", potential)
     again, digest = load_potential(tmp_path / "mine.json")
     assert again.config == potential.config
@@ -69,12 +69,12 @@ def test_load_potential_reads_the_weights_of_the_first_release(name):
     [
         ({"atomic_energies": [1.0]}, "need as many atomic energies"),
         ({"repulsion": [[1.0, 2.0]]}, "need as many atomic energies and rows of repulsion"),
-        ({"repulsion": 3}, "describes no network"),
+        ({"repulsion": 3}, "does not describe a network"),
         ({"config": {"architecture": "mac"}}, "did you mean 'mace'"),
         ({"config": {"architecture": "mace", "chanels": 3}}, "did you mean 'channels'"),
     ],
 )
-def test_load_potential_refuses_what_describes_no_network(potential, tmp_path, change, message):
+def test_load_potential_refuses_an_invalid_header(potential, tmp_path, change, message):
     from molrl.runs.weights import save_weights
 
     path = tmp_path / "mine.json"
@@ -83,14 +83,14 @@ def test_load_potential_refuses_what_describes_no_network(potential, tmp_path, c
         load_potential(path)
 
 
-def test_repulsion_knows_all_elements_of_gfn2_and_names_others():
+def test_repulsion_parameters_cover_gfn2_and_name_other_elements():
     assert len(repulsion_parameters(range(1, 87))) == 86
     with pytest.raises(InputError, match=r"no pair repulsion is known for Fr; .* from H to Rn"):
         repulsion_parameters([1, 87])
 
 
 class Zero(Mace):
-    """A network that says nothing, so that the repulsion is all there is."""
+    """A network that predicts 0, which leaves the repulsion alone."""
 
     def forward(self, graph):
         found = super().forward(graph)
@@ -102,7 +102,7 @@ class ZeroDirect(Zero):
     conservative = False
 
 
-def test_repulsion_has_the_same_forces_under_a_network_that_is_not_conservative():
+def test_potential_has_the_same_repulsion_with_direct_forces():
     batch = MoleculeBatch.from_ase([molecule("CH3Cl"), molecule("CH4")])
     found = []
     for kind in (Zero, ZeroDirect):
@@ -123,14 +123,14 @@ def test_evaluate_gives_twice_the_energy_for_twice_the_cell(model, crystals):
         torch.testing.assert_close(two.forces[: len(atoms)], one.forces, atol=1e-4, rtol=1e-4)
 
 
-def test_evaluate_of_a_cell_large_enough_is_that_of_the_molecule(model):
+def test_evaluate_in_a_large_cell_agrees_with_the_molecule(model):
     alone = molecule("CH3Cl")
     boxed = molecule("CH3Cl", vacuum=6.0, pbc=True)
     out = model.evaluate([alone, boxed], forces=True)
     assert float(out.energy[0]) == pytest.approx(float(out.energy[1]), abs=1e-5)
 
 
-def test_forces_and_stress_are_the_slopes_of_the_energy(potential, model, crystals):
+def test_evaluate_gives_stress_that_is_the_derivative_of_the_energy(potential, model, crystals):
     batch = MoleculeBatch.from_ase(crystals)
     found = model.evaluate(batch, forces=True, stress=True)
     double = Mace(potential.config).double()
@@ -169,6 +169,6 @@ def test_evaluate_in_chunks_is_the_same_as_at_once(model, crystals):
     torch.testing.assert_close(parts.stress, whole.stress, atol=1e-5, rtol=1e-4, equal_nan=True)
 
 
-def test_models_without_stress_say_so():
-    with pytest.raises(InputError, match="mace has no stress"):
+def test_evaluate_refuses_stress_of_a_model_without_it():
+    with pytest.raises(InputError, match="mace does not compute stress; it computes: energy, fo"):
         NetworkEnergy("mace").evaluate(molecule("H2O"), stress=True)

@@ -16,8 +16,8 @@ def of_pairs(pairs, length):
     return repulsion(torch.full((len(pairs),), length, dtype=torch.float64), parameters.double())
 
 
-def test_it_is_most_of_what_keeps_two_atoms_apart():
-    """At 0.3 Å, against GFN2-xTB's whole energy, electrons and all."""
+def test_repulsion_is_most_of_the_gfn2_energy_at_short_distance():
+    """At 0.3 Å, compared with the whole interaction energy in GFN2-xTB."""
     model = load_energy("gfn2")
     molecules = MoleculeBatch.from_arrays(
         (np.array(pair), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.3]])) for pair in HEAVY
@@ -32,6 +32,6 @@ def test_it_is_most_of_what_keeps_two_atoms_apart():
     assert (share < 1.2).all()
 
 
-def test_nothing_of_it_is_left_where_the_neighbours_end():
+def test_repulsion_vanishes_at_the_cutoff():
     assert (of_pairs(HEAVY, 5.0) < 1e-6).all()
     assert (of_pairs(HEAVY, 5.0) > 0).all()

@@ -20,7 +20,7 @@ ENERGIES = (-10.0, -49.0, -71.0, -103.0, -85.0)
 
 @pytest.fixture(scope="module")
 def batch():
-    """Molecules off their equilibrium, an atom alone, two far apart, and an empty canvas."""
+    """Distorted molecules, a single atom, two atoms far apart, and an empty canvas."""
     rng = np.random.default_rng(0)
     images = [molecule(name) for name in NAMES]
     for image in images:
@@ -31,7 +31,7 @@ def batch():
 
 
 def run(potential, molecules):
-    """Energies, forces and features in float64."""
+    """Return energies, forces and features in float64."""
     graph = potential.network.graph(molecules, torch.float64)
     graph.positions.requires_grad_()
     energy, features, _ = potential(graph)
@@ -40,7 +40,7 @@ def run(potential, molecules):
 
 
 @pytest.mark.parametrize("layers", [2, 3])
-def test_it_is_the_function_that_mace_torch_computes(batch, layers):
+def test_mace_computes_the_same_as_mace_torch(batch, layers):
     from mace.calculators import MACECalculator
 
     torch.manual_seed(layers)
@@ -53,7 +53,7 @@ def test_it_is_the_function_that_mace_torch_computes(batch, layers):
     energy, forces, features = run(ours, batch)
     isolated = batch.sum_atoms(ours.energy_table()[batch.numbers])
     for i, atoms in enumerate(batch.to_ase()):
-        if len(atoms) < 3:  # mace-torch's neighbour list wants more
+        if len(atoms) < 3:  # too few for mace-torch's neighbour list
             assert float(energy[i]) == 0 or len(atoms) == 2
             continue
         atoms.calc = calculator
@@ -75,7 +75,7 @@ def potential():
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_turning_and_mirroring_turns_forces_and_nothing_else(potential, batch, seed):
+def test_mace_is_equivariant_under_rotation_and_reflection(potential, batch, seed):
     rng = np.random.default_rng(seed)
     turn = torch.from_numpy(np.linalg.qr(rng.normal(size=(3, 3)))[0])
     turned = MoleculeBatch(
@@ -89,7 +89,7 @@ def test_turning_and_mirroring_turns_forces_and_nothing_else(potential, batch, s
     torch.testing.assert_close(after[2], before[2], atol=1e-8, rtol=1e-8)
 
 
-def test_the_order_of_the_atoms_does_not_matter(potential, batch):
+def test_mace_is_equivariant_under_permutation(potential, batch):
     atoms = batch.to_ase()[5]
     order = np.random.default_rng(1).permutation(len(atoms))
     straight = run(potential, MoleculeBatch.from_ase([atoms]))
@@ -99,7 +99,7 @@ def test_the_order_of_the_atoms_does_not_matter(potential, batch):
     torch.testing.assert_close(shuffled[2], straight[2][order])
 
 
-def test_batched_is_the_same_as_one_by_one(potential, batch):
+def test_mace_is_the_same_alone_and_in_a_batch(potential, batch):
     energy, forces, features = run(potential, batch)
     for i in range(len(batch) - 1):
         alone = run(potential, batch[i])
@@ -109,7 +109,7 @@ def test_batched_is_the_same_as_one_by_one(potential, batch):
         torch.testing.assert_close(alone[2], features[here], atol=1e-10, rtol=1e-10)
 
 
-def test_forces_are_the_slope_of_the_energy(potential, batch):
+def test_mace_forces_are_the_negative_gradient(potential, batch):
     few = batch[:3]
     _, forces, _ = run(potential, few)
     rng = np.random.default_rng(2)
@@ -126,9 +126,9 @@ def test_forces_are_the_slope_of_the_energy(potential, batch):
     )
 
 
-def test_atoms_out_of_reach_have_no_interaction(potential, batch):
+def test_mace_energy_is_zero_without_neighbors(potential, batch):
     energy, forces, _ = run(potential, batch)
     n = len(NAMES)
-    assert energy[n] == 0  # a lone atom
+    assert energy[n] == 0  # a single atom
     assert energy[n + 2] == 0  # an empty canvas
     assert (forces[batch.molecule == n + 1] == 0).all()

@@ -20,7 +20,7 @@ def network(**shape):
 
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("channels", [8, 12, 32])
-def test_the_wider_network_has_the_same_energies_and_features(graph, layers, channels):
+def test_widen_keeps_energies_and_features(graph, layers, channels):
     torch.manual_seed(0)
     narrow, wide = network(channels=8, layers=layers), network(channels=channels, layers=layers)
     wide.start_from(narrow)
@@ -31,7 +31,7 @@ def test_the_wider_network_has_the_same_energies_and_features(graph, layers, cha
     torch.testing.assert_close(kept, features)
 
 
-def test_the_new_channels_learn(graph):
+def test_widen_lets_the_new_channels_learn(graph):
     torch.manual_seed(0)
     narrow, wide = network(channels=8), network(channels=12)
     wide.start_from(narrow)
@@ -39,5 +39,5 @@ def test_the_new_channels_learn(graph):
     gradients = torch.autograd.grad(before, list(wide.parameters()))
     reading = dict(zip((name for name, _ in wide.named_parameters()), gradients, strict=True))
     for name in ("readout_in", "readouts.0", "layers.0.mix", "layers.1.up"):
-        # What reads the old features reads the new ones too after a step.
+        # The weights from new to old channels are 0, and no longer so after a step.
         assert reading[name][8:, :8].abs().min() > 0

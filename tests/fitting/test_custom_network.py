@@ -1,4 +1,4 @@
-"""A network from outside the package, in one file: fitted from the command line, and used."""
+"""A custom network, defined outside the package: fitted from the command line, and used."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ from molrl.molecules import MoleculeBatch
 
 
 class DirectConfig(NetworkConfig):
-    """The shape of a network of pairs that predicts forces directly."""
+    """The settings of a network of pairs that predicts forces directly."""
 
     architecture: Literal["direct-pairs"] = "direct-pairs"
     width: int = 16
@@ -28,7 +28,7 @@ def mlp(n_in, width, n_out):
 
 
 class DirectPairs(Network):
-    """Energies and forces from distances and elements: two messages, no derivative."""
+    """A network that predicts energies and direct forces from distances and elements."""
 
     Config = DirectConfig
     conservative = False
@@ -69,8 +69,8 @@ def registered():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """What ``molrl energy fit`` makes of it, from data that hold water and its pieces."""
-    folder = tmp_path_factory.mktemp("own")
+    """Weights that ``molrl energy fit`` wrote, from distorted water molecules."""
+    folder = tmp_path_factory.mktemp("custom")
     rng = np.random.default_rng(0)
     water = molecule("H2O")
     arrays = [(water.numbers, water.positions + rng.normal(0, 0.08, (3, 3))) for _ in range(160)]
@@ -99,7 +99,7 @@ checkpoint_every: 400
     return folder / "run" / "direct-pairs.json"
 
 
-def test_fit_takes_a_network_with_direct_forces_and_its_errors_fall(weights):
+def test_fit_of_a_custom_network_with_direct_forces_lowers_its_errors(weights):
     rows = np.genfromtxt(weights.parent / "metrics.csv", delimiter=",", names=True)
     model = load_energy(f"direct-pairs:{weights}")
     assert not model.conservative
@@ -109,7 +109,7 @@ def test_fit_takes_a_network_with_direct_forces_and_its_errors_fall(weights):
     assert f"direct-pairs {model.hash}" in card
 
 
-def test_model_of_a_network_from_outside_gives_its_own_forces_and_uncertainty(weights):
+def test_network_energy_of_a_custom_network_has_direct_forces_and_uncertainty(weights):
     model = load_energy(f"direct-pairs:{weights}")
     atoms = molecule("H2O")
     reference = load_energy("gfn2").evaluate(atoms, forces=True)
@@ -119,7 +119,7 @@ def test_model_of_a_network_from_outside_gives_its_own_forces_and_uncertainty(we
     torch.testing.assert_close(found.forces.sum(0), torch.zeros(3).double(), atol=1e-4, rtol=0)
 
 
-def test_relax_comes_to_rest_on_forces_that_are_no_slope_of_the_energy(weights):
+def test_relax_converges_with_forces_that_are_not_conservative(weights):
     model = load_energy(f"direct-pairs:{weights}")
     water = molecule("H2O")
     water.positions[1] += [0.0, 0.1, 0.05]
