@@ -148,7 +148,7 @@ class TestUncertain:
                 output = super()._evaluate(molecules, wanted)
                 if wanted.uncertainty:
                     output.uncertainty = molecules.n_atoms.double() - 2
-                    self.scored += len(molecules)
+                    self.scored += int((molecules.n_atoms > 0).sum())
                 return output
 
         return Unsure()
