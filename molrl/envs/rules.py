@@ -30,7 +30,7 @@ class Reason(IntEnum):
     FOCUS_ON_AN_EMPTY_SLOT = 2
     OUT_OF_BOUNDS = 3
     CLASH = 4
-    SOLO_ATOM = 5
+    MONOVALENT_ATOM = 5
     ENERGY_FAILED = 6
     ENERGY_RISE_TOO_LARGE = 7
     ENERGY_DROP_TOO_LARGE = 8
@@ -273,7 +273,7 @@ def _check_actions(state: CanvasState, decoded: _DecodedActions, rules: Rules) -
             Reason.FOCUS_ON_AN_EMPTY_SLOT,
             Reason.OUT_OF_BOUNDS,
             Reason.CLASH,
-            Reason.SOLO_ATOM,
+            Reason.MONOVALENT_ATOM,
         ],
         Reason.ONGOING,
     ).astype(np.int64)
