@@ -41,10 +41,11 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
         "valid": 2.0}`` selects other reward terms; atoms are still rejected by r.
 
     Termination: the bag is empty ("complete"); the action is refused ("element not in bag", "focus
-        on an empty slot", "out of bounds", "clash", "solo atom"), which leaves the canvas as it
-        was; the atom is rejected for its energy difference ("energy rise too large", "energy drop
-        too large") or for the uncertainty of the energy model ("uncertain"); the energy or a
-        reward term is not available ("energy failed: ...", "reward failed: ...").
+        on an empty slot", "out of bounds", "clash", "monovalent atom": an H, F, Cl or Br too far
+        from every atom that is not one of them), which leaves the canvas as it was; the atom is
+        rejected for its energy difference ("energy rise too large", "energy drop too large") or for
+        the uncertainty of the energy model ("uncertain"); the energy or a reward term is not
+        available ("energy failed: ...", "reward failed: ...").
 
     Truncation: ``max_steps`` atoms are placed and the bag is not empty ("step limit").
 

@@ -30,7 +30,7 @@ class Reason(IntEnum):
     FOCUS_ON_AN_EMPTY_SLOT = 2
     OUT_OF_BOUNDS = 3
     CLASH = 4
-    SOLO_ATOM = 5
+    MONOVALENT_ATOM = 5
     ENERGY_FAILED = 6
     ENERGY_RISE_TOO_LARGE = 7
     ENERGY_DROP_TOO_LARGE = 8
@@ -206,7 +206,6 @@ def _evaluate(
             after.shape,
             output.reward,
             after.energy,
-            output.uncertainty,
             output.properties,
             context.energy_difference.model,
         )
@@ -274,7 +273,7 @@ def _check_actions(state: CanvasState, decoded: _DecodedActions, rules: Rules) -
             Reason.FOCUS_ON_AN_EMPTY_SLOT,
             Reason.OUT_OF_BOUNDS,
             Reason.CLASH,
-            Reason.SOLO_ATOM,
+            Reason.MONOVALENT_ATOM,
         ],
         Reason.ONGOING,
     ).astype(np.int64)
@@ -302,14 +301,16 @@ def _check_termination(
     """Return ``(n,)`` int64: why the episode of each placed atom ends, else ``ONGOING``."""
     rules = context.rules
     max_reward = np.inf if rules.max_reward is None else rules.max_reward
-    max_uncertainty = np.inf if rules.max_uncertainty is None else rules.max_uncertainty
+    uncertain = np.zeros(len(after), bool)
+    if rules.max_uncertainty is not None:
+        uncertain = np.array(output.properties["uncertainty"]) > rules.max_uncertainty
     max_steps = np.inf if context.max_steps is None else context.max_steps
     return np.select(
         [
             ~np.isfinite(output.reward),
             output.reward < rules.min_reward,
             output.reward > max_reward,
-            output.uncertainty > max_uncertainty,
+            uncertain,
             ~after.bag.any(1),
             after.n_atoms - after.n_fixed >= max_steps,
         ],

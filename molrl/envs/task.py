@@ -20,7 +20,7 @@ from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState, Instance
 from molrl.errors import InputError, did_you_mean
 from molrl.registry import Registry
-from molrl.rewards import EnergyDifference, build_reward
+from molrl.rewards import EnergyDifference, build_reward, combine_wants
 
 TASKS = Registry(
     "design task",
@@ -76,8 +76,8 @@ class Task(Generic[ConfigT]):
         layout: sizes that determine the spaces.
 
     Raises:
-        InputError: if the energy model or one of its elements is unknown, or a bag cannot be
-            built.
+        InputError: if the energy model or one of its elements is unknown, the model does not
+            compute what the reward wants, or a bag cannot be built.
 
     Example:
         >>> class Methane(Task[TaskConfig]):
@@ -113,11 +113,12 @@ class Task(Generic[ConfigT]):
         reward = build_reward(config.reward, self.energy_model, self.provides)
         for bag in self.known_bags():
             reward.check_bag(self._finished_bag(bag))
-        uncertainty = config.rules.max_uncertainty is not None or "uncertainty" in config.reward
+        of_rules = [] if config.rules.max_uncertainty is None else ["uncertainty"]
+        wanted = combine_wants([*reward.wants, *of_rules])
         self.context = TransitionContext(
             self._elements,
             config.rules,
-            EnergyDifference(self.energy_model, self._elements.tolist(), uncertainty, reward.wants),
+            EnergyDifference(self.energy_model, self._elements.tolist(), wanted),
             reward,
             config.max_steps,
         )

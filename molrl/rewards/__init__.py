@@ -3,6 +3,7 @@
 from molrl.rewards.energy_difference import EnergyDifference, Placements, RewardOutput
 from molrl.rewards.interface import PlacedAtoms, RewardTerm
 from molrl.rewards.registry import REWARD_TERMS, Reward, build_reward, contains_code
+from molrl.rewards.wants import combine_wants
 
 __all__ = [
     "REWARD_TERMS",
@@ -13,5 +14,6 @@ __all__ = [
     "RewardOutput",
     "RewardTerm",
     "build_reward",
+    "combine_wants",
     "contains_code",
 ]

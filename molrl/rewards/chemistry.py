@@ -37,11 +37,10 @@ class CustomTerm:
 
     Args:
         call: function of a :class:`~molrl.molecules.MoleculeBatch` of n molecules that returns n
-            numbers. If it has an attribute ``wants``, a tuple of properties of the energy model
-            such as ``("dipole",)``, its second argument is a mapping of each of them to n arrays.
-
-    Raises:
-        InputError: if ``wants`` is a string.
+            numbers. If it has an attribute ``wants``, a tuple such as ``("forces", "dipole")``, its
+            second argument is a mapping of each of these names to n arrays. The names are those of
+            :class:`molrl.rewards.RewardTerm`, the shapes and units those of
+            :class:`molrl.rewards.PlacedAtoms`.
 
     Example:
         >>> def polarity(molecules, properties):
@@ -54,12 +53,7 @@ class CustomTerm:
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
-        wants = getattr(call, "wants", ())
-        if isinstance(wants, str):
-            raise InputError(
-                f"wants of a reward function must be a tuple such as ('dipole',), not {wants!r}"
-            )
-        self.wants: tuple[str, ...] = tuple(wants)
+        self.wants: tuple[str, ...] = getattr(call, "wants", ())
 
     def __call__(self, placed: PlacedAtoms) -> Floats:
         """Return the values of the function, ``(n,)`` float64.
@@ -67,8 +61,9 @@ class CustomTerm:
         Raises:
             InputError: if the function does not return one number per molecule.
         """
-        properties = [placed.properties] if self.wants else []
-        values = np.asarray(self._call(placed.molecules, *properties), dtype=np.float64)
+        wanted = {name: placed.properties[name] for name in self.wants}
+        further = [wanted] if wanted else []
+        values = np.asarray(self._call(placed.molecules, *further), dtype=np.float64)
         if values.shape != (len(placed),):
             raise InputError(
                 f"a reward function must return {len(placed)} numbers for as many molecules, "

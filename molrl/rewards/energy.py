@@ -133,18 +133,15 @@ class UncertaintyPenalty:
     :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`.
 
     Args:
-        model: energy model.
-
-    Raises:
-        InputError: if the model offers no uncertainty.
+        model: not used; the uncertainty comes from the evaluation of the energy.
     """
 
     at_end: ClassVar[bool] = True
+    wants: ClassVar[tuple[str, ...]] = ("uncertainty",)
 
     def __init__(self, model: EnergyModel) -> None:
-        if not model.offers_uncertainty:
-            raise InputError(f"energy model {model.name!r} offers no uncertainty")
+        pass
 
     def __call__(self, placed: PlacedAtoms) -> Floats:
         """Return ``(n,)`` float64, never positive."""
-        return -np.maximum(placed.uncertainty, 0.0)
+        return -np.maximum(placed.properties["uncertainty"], 0.0)

@@ -24,9 +24,10 @@ class PlacedAtoms:
         shape: ``(n, P, 3)`` float32, Å, points to fill; P is 0 where there is no shape.
         binding: ``(n,)`` float64, eV, E(canvas before) + E(atom) - E(canvas).
         energy: ``(n,)`` float64, eV, of the canvases.
-        uncertainty: ``(n,)`` float64, of the canvases; NaN where it was not requested.
-        properties: name of each property that a term wants to one array for each canvas; ASE's
-            names and units ("dipole": ``(3,)`` e Å).
+        properties: name of each quantity that is wanted to one float64 array for each canvas:
+            ``"forces"`` ``(n_atoms, 3)`` eV/Å, ``"stress"`` ``(3, 3)`` eV/Å³ (NaN for a canvas
+            without a cell), ``"descriptors"`` ``(n_atoms, n_features)``, ``"uncertainty"`` ``()``,
+            and properties with ASE's names and units (``"dipole"`` ``(3,)`` e Å).
         model: energy model of these energies.
     """
 
@@ -35,7 +36,6 @@ class PlacedAtoms:
     shape: NDArray[np.float32]
     binding: Floats
     energy: Floats
-    uncertainty: Floats
     properties: dict[str, list[Floats]]
     model: EnergyModel
 
@@ -50,7 +50,6 @@ class PlacedAtoms:
             self.shape[rows],
             self.binding[rows],
             self.energy[rows],
-            self.uncertainty[rows],
             {name: [values[i] for i in rows] for name, values in self.properties.items()},
             self.model,
         )
@@ -71,10 +70,12 @@ class RewardTerm(Protocol):
     """Interface of a reward term.
 
     Three further attributes are optional. ``requires`` is what the task must provide: ``"fixed"``
-    atoms or a ``"shape"``. ``wants`` is a tuple of properties of the energy model, which are
-    computed in the one evaluation of a step, for :attr:`PlacedAtoms.properties`. ``check_bag(bag)``
-    raises an :class:`~molrl.errors.InputError` if the term cannot be computed for finished
-    molecules of a bag; it is called for each bag of a task that has a list of bags.
+    atoms or a ``"shape"``. ``wants`` is a tuple of what is computed in the one evaluation of a step
+    besides the energy, for :attr:`PlacedAtoms.properties`: ``"forces"``, ``"stress"``,
+    ``"descriptors"``, ``"uncertainty"`` and properties of the energy model under ASE's names; an
+    environment refuses what its energy model does not compute. ``check_bag(bag)`` raises an
+    :class:`~molrl.errors.InputError` if the term cannot be computed for finished molecules of a
+    bag; it is called for each bag of a task that has a list of bags.
 
     Attributes:
         at_end: whether the term is computed once, for the finished molecule; else for every atom.

@@ -46,9 +46,8 @@ class Reward:
 
     @property
     def wants(self) -> tuple[str, ...]:
-        """Names of the properties of the energy model that the terms want, without duplicates."""
-        every = (name for _, term in self.terms.values() for name in getattr(term, "wants", ()))
-        return tuple(dict.fromkeys(every))
+        """Names of all that the terms want of an evaluation; see :func:`combine_wants`."""
+        return tuple(name for _, term in self.terms.values() for name in getattr(term, "wants", ()))
 
     def check_bag(self, bag: Bag) -> None:
         """Check that all terms can be computed for finished molecules of a bag.
@@ -99,8 +98,9 @@ def build_reward(
         provides: what the task provides: ``"fixed"`` atoms, a ``"shape"``.
 
     Raises:
-        InputError: if a term is unknown, or does not fit the task or the model, or a weight is not
-            a finite number.
+        InputError: if a term is unknown or does not fit the task, its ``wants`` is not a tuple of
+            names, or a weight is not a finite number. Whether the model computes what the terms
+            want is checked by :class:`molrl.rewards.EnergyDifference`.
 
     Example:
         >>> model = molrl.load_energy("gfn2")  # doctest: +SKIP
@@ -119,6 +119,7 @@ def build_reward(
         if requires and requires not in provides:
             part = _PARTS.get(requires, requires)
             raise InputError(f"reward term {name!r} requires a task with {part}")
+        _check_wants(name, getattr(term, "wants", ()))
         terms[name] = (float(weight), term)
     return Reward(terms)
 
@@ -154,6 +155,13 @@ def _check_options(name: str, options: Mapping[str, object], known: Sequence[str
         if key not in known:
             hint = did_you_mean(key, ["weight", *known])
             raise InputError(f"reward term {name!r}: unknown option {key!r}; {hint}")
+
+
+def _check_wants(name: str, wants: object) -> None:
+    if not isinstance(wants, tuple | list) or not all(isinstance(want, str) for want in wants):
+        raise InputError(
+            f"reward term {name!r}: wants must be a tuple such as ('dipole',), not {wants!r}"
+        )
 
 
 def _custom_term(name: str, options: dict[str, object]) -> RewardTerm:

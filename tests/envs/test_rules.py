@@ -61,7 +61,7 @@ def test_step_rounds_indices_to_the_nearest(morse):
         ((0, NITROGEN, 0.9), "clash"),
         ((0, NITROGEN), "clash"),
         ((1, NITROGEN, 0.0, -1.3), "clash"),  # with the atom that is not the focus
-        ((0, HYDROGEN, -2.01), "solo atom"),
+        ((0, HYDROGEN, -2.01), "monovalent atom"),
         ((0, CARBON, 0.1), "element not in bag"),  # the first reason is the one named
     ],
 )
@@ -88,7 +88,7 @@ def test_clash_fraction_is_of_the_covalent_radii(morse):
 def test_monovalent_atom_needs_a_partner_unless_it_is_first(morse):
     env = environment(morse(), bag="CH4O")
     assert not act(env, 0, HYDROGEN)[2]
-    assert act(env, 0, HYDROGEN, 0.74)[4]["reason"] == "solo atom"
+    assert act(env, 0, HYDROGEN, 0.74)[4]["reason"] == "monovalent atom"
     env.reset()
     act(env, 0, HYDROGEN)
     assert not act(env, 0, CARBON, 1.1)[2]
@@ -148,7 +148,7 @@ class TestUncertain:
                 output = super()._evaluate(molecules, wanted)
                 if wanted.uncertainty:
                     output.uncertainty = molecules.n_atoms.double() - 2
-                    self.scored += len(molecules)
+                    self.scored += int((molecules.n_atoms > 0).sum())
                 return output
 
         return Unsure()
@@ -200,7 +200,7 @@ class TestMolGymRules:
     def test_molgym_rules_refuse_two_monovalent_atoms_alone(self, element, morse):
         env = environment(morse(), bag="CH2F2", rules="molgym")
         act(env, 0, HYDROGEN)
-        assert act(env, 0, element, 1.0)[4]["reason"] == "solo atom"
+        assert act(env, 0, element, 1.0)[4]["reason"] == "monovalent atom"
 
     def test_molgym_rules_keep_a_rejected_atom(self, morse):
         env = environment(morse(depth=8.0), bag="CO", rules="molgym")

@@ -9,6 +9,7 @@ import torch
 
 import molrl
 from molrl.energy import CountedEnergy
+from molrl.energy.interface import Wanted
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards import EnergyDifference, Placements
@@ -26,6 +27,10 @@ METHANOL = (
         ]
     ),
 )
+
+FIRST = (np.array([8]), np.zeros((1, 3)))
+SECOND = (np.array([6, 8]), np.array([[0, 0, 0], [1.13, 0, 0]]))
+THIRD = (np.array([8, 6, 8]), np.array([[-1.2, 0, 0], [0, 0, 0], [1.2, 0, 0]]))
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +81,11 @@ def test_energy_is_that_of_the_observed_positions(gfn2):
 
 
 def test_compute_reward_evaluates_no_first_atoms(gfn2):
-    first = (np.array([8]), np.zeros((1, 3)))
-    second = (np.array([6, 8]), np.array([[0, 0, 0], [1.13, 0, 0]]))
     atoms, counted = gfn2.atom_energies(), CountedEnergy(gfn2)
     term = EnergyDifference(counted, [6, 8])
     output = term.compute_reward(
         Placements(
-            MoleculeBatch.from_arrays([first, second, first]),
+            MoleculeBatch.from_arrays([FIRST, SECOND, FIRST]),
             np.array([8, 8, 8]),
             np.array([0.0, atoms[6], 0.0]),
         )
@@ -90,9 +93,41 @@ def test_compute_reward_evaluates_no_first_atoms(gfn2):
     assert (counted.calls, counted.evaluations) == (1, 1)
     assert output.reward[[0, 2]].tolist() == [0.0, 0.0]
     assert output.energy[0] == atoms[8]
-    co = gfn2.evaluate(MoleculeBatch.from_arrays([second])).energy.item()
+    co = gfn2.evaluate(MoleculeBatch.from_arrays([SECOND])).energy.item()
     assert output.reward[1] == pytest.approx(atoms[6] + atoms[8] - co)
     assert 10 < output.reward[1] < 16  # 11.1 eV in experiment
+
+
+def test_compute_reward_gives_what_is_wanted_by_placement(gfn2):
+    counted = CountedEnergy(gfn2)
+    molecules = MoleculeBatch.from_arrays([THIRD, FIRST, SECOND])
+    difference = EnergyDifference(counted, [6, 8], Wanted(forces=True, properties=("dipole",)))
+    assert (counted.calls, counted.evaluations) == (0, 0)  # checked without a counted evaluation
+    output = difference.compute_reward(Placements(molecules, np.array([8, 8, 8]), np.zeros(3)))
+    assert (counted.calls, counted.evaluations) == (1, 3)
+    assert sorted(output.properties) == ["dipole", "forces"]
+    assert [forces.shape for forces in output.properties["forces"]] == [(3, 3), (1, 3), (2, 3)]
+    for i, one in enumerate([THIRD, FIRST, SECOND]):
+        alone = gfn2.evaluate(MoleculeBatch.from_arrays([one]), forces=True, properties=["dipole"])
+        found = {name: arrays[i] for name, arrays in output.properties.items()}
+        np.testing.assert_allclose(found["forces"], alone.forces, atol=1e-5)
+        np.testing.assert_allclose(found["dipole"], alone.properties["dipole"][0], atol=1e-5)
+
+
+def test_compute_reward_evaluates_no_first_atoms_for_the_uncertainty_alone():
+    model = CountedEnergy(molrl.load_energy("mace-small"))
+    difference = EnergyDifference(model, [6, 8], Wanted(uncertainty=True))
+    first = MoleculeBatch.from_arrays([FIRST])
+    output = difference.compute_reward(Placements(first, np.array([8]), np.zeros(1)))
+    assert model.calls == 0
+    isolated = model.model.evaluate(first, uncertainty=True).uncertainty.item()
+    assert output.properties == {"uncertainty": [isolated]}
+    both = MoleculeBatch.from_arrays([FIRST, SECOND])
+    output = difference.compute_reward(Placements(both, np.array([8, 8]), np.zeros(2)))
+    assert (model.calls, model.evaluations) == (1, 1)
+    expected = model.model.evaluate(both, uncertainty=True).uncertainty
+    np.testing.assert_allclose(output.properties["uncertainty"], expected, atol=1e-4)
+    assert output.properties["uncertainty"][1] != pytest.approx(isolated, abs=0.01)
 
 
 def test_compute_reward_gives_failures_by_placement(gfn2):
@@ -104,8 +139,8 @@ def test_compute_reward_gives_failures_by_placement(gfn2):
 
     molecules = [
         (np.array([6]), np.zeros((1, 3))),
-        (np.array([6, 8]), np.array([[0, 0, 0], [1.2, 0, 0]])),
-        (np.array([8, 6, 8]), np.array([[-1.2, 0, 0], [0, 0, 0], [1.2, 0, 0]])),
+        SECOND,
+        THIRD,
     ]
     output = EnergyDifference(Fragile(), [6, 8]).compute_reward(
         Placements(MoleculeBatch.from_arrays(molecules), np.array([6, 8, 8]), np.zeros(3))

@@ -11,7 +11,7 @@ import torch
 import molrl
 from molrl.chemistry.fragments import load_fragment
 from molrl.chemistry.geometry import rmsd
-from molrl.energy import CountedEnergy, EnergyModel, EnergyOutput, load_energy
+from molrl.energy import CountedEnergy, EnergyModel, EnergyOutput
 from molrl.energy.gfn2 import GFN2Energy
 from molrl.energy.relaxation import relax
 from molrl.envs.design import MolDesignEnv
@@ -19,7 +19,6 @@ from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards import REWARD_TERMS, build_reward
-from molrl.rewards.energy_difference import split_property
 
 METHANOL = load_fragment("CO")  # C, O, three H of C, H of O
 
@@ -165,73 +164,6 @@ def test_relaxation_terms_share_one_relaxation(rebuild):
     model.close()
     assert calls[0] > 7
     assert calls[1] < 1.5 * calls[0]  # two relaxations would be almost twice as many
-
-
-def polarity(molecules, properties):
-    return [np.linalg.norm(dipole) for dipole in properties["dipole"]]
-
-
-polarity.wants = ("dipole",)
-
-
-@pytest.mark.parametrize("size", ["CH4O", "O"])
-def test_custom_term_gets_properties_from_the_one_evaluation_of_a_step(rebuild, size):
-    model = load_energy("gfn2")
-    env = MolDesignEnv(bag=size, energy=model, reward={"energy": 1.0, "mine": polarity})
-    n = len(METHANOL.numbers) if size == "CH4O" else 1
-    order = range(n) if n > 1 else [1]
-    numbers, positions = METHANOL.numbers[order], METHANOL.positions[order]
-    rewards, reason = rebuild(env, numbers, positions)
-    assert reason == "complete"
-    assert (env.energy_model.calls, env.energy_model.evaluations) == (n, n)
-    whole = MoleculeBatch.from_arrays([(numbers, positions)])
-    output = model.evaluate(whole, properties=["dipole"])
-    dipole = output.properties["dipole"].norm().item()
-    bound = sum(model.atom_energies()[z] for z in numbers) - output.energy.item()
-    expected = dipole + (bound if n > 1 else 0.0)
-    assert sum(rewards) == pytest.approx(expected, abs=1e-3)
-
-
-def test_split_property_splits_properties_of_atoms_by_molecule():
-    batch = MoleculeBatch.from_arrays(
-        [(np.full(n, 6), np.arange(3 * n).reshape(n, 3)) for n in (2, 0, 3)]
-    )
-    charges = split_property("charges", torch.arange(5.0), batch)
-    assert [part.tolist() for part in charges] == [[0, 1], [], [2, 3, 4]]
-    dipoles = split_property("dipole", torch.arange(9.0).view(3, 3), batch)
-    assert [part.tolist() for part in dipoles] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-
-
-def test_custom_term_refuses_properties_that_the_model_lacks(morse):
-    with pytest.raises(InputError, match="morse has no property 'dipole'"):
-        MolDesignEnv(bag="CO", energy=morse(), reward={"mine": polarity})
-
-
-def test_custom_term_refuses_wants_as_a_string(gfn2):
-    def mine(molecules, properties):
-        return properties["dipole"]
-
-    mine.wants = "dipole"
-    with pytest.raises(InputError, match=r"a tuple such as \('dipole',\), not 'dipole'"):
-        MolDesignEnv(bag="CO", energy=gfn2, reward={"mine": mine})
-
-
-def test_split_property_takes_unknown_properties_as_of_molecules(rebuild, morse):
-    class Gapped(morse):
-        implemented_properties = ("energy", "forces", "gap")
-
-        def _evaluate(self, molecules, wanted):
-            output = super()._evaluate(molecules, wanted)
-            output.properties["gap"] = molecules.n_atoms.double()
-            return output
-
-    def gap(molecules, properties):
-        return properties["gap"]
-
-    gap.wants = ("gap",)
-    env = MolDesignEnv(bag="CO", energy=Gapped(), reward={"mine": gap})
-    rewards, reason = rebuild(env, [6, 8], [[0, 0, 0], [1.2, 0, 0]])
-    assert (rewards, reason) == ([0.0, 2.0], "complete")
 
 
 REFERENCES = {"relative_energy": {"references": {"CH4": -40.0, "C2H6O": -80.0}}}
