@@ -73,7 +73,7 @@ def test_learn_runs_draws_and_resumes(config, data, here, capsys):
         (["shares.generated=0"], "shares.generated must be above 0 if and only if generators"),
         (["bags=[methane]"], "invalid formula 'methane'"),
         (["generators=[randm]"], "unknown generator 'randm'; did you mean 'random'?"),
-        (["generator_bags=[H2]"], "monovalent atoms only"),
+        (["generator_bags=[H2]"], "no heavy atom besides F, Cl and Br"),
         (["start=absent.json"], "absent.json"),
         ([], "dataset data.npz does not exist"),
     ],

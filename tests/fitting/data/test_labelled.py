@@ -139,7 +139,7 @@ def test_read_labelled_takes_isolated_atoms_apart(images, path):
         (lambda f: f.arrays.pop("forces"), "structure 1 has no forces under 'forces'"),
         (lambda f: f.info.pop("energy"), "structure 1 has no energies under 'energy'"),
         (lambda f: f.info.update(energy=np.nan), "energy of structure 1 must be finite numbers"),
-        (lambda f: f.info.update(charge=0.5), "the charge '0.5'"),
+        (lambda f: f.info.update(charge=0.5), "charge must be a whole number, not '0.5'"),
         (lambda f: f.set_cell([9, 9, 9]) or f.set_pbc(True), "structure 1 is periodic"),
         (lambda f: f.positions.__setitem__(0, f.positions[1]), "two atoms in one place"),
     ],
