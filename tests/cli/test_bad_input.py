@@ -258,7 +258,10 @@ CALLS = {
         lambda: gymnasium.make("MolDesign-v0", bga="H2O", energy="gfn2"),
         "unexpected keyword argument 'bga'; did you mean 'bag'?",
     ),
-    "an energy that is not a name": (lambda: molrl.load_energy(5), "an energy model must be a name"),
+    "an energy that is not a name": (
+        lambda: molrl.load_energy(5),
+        "an energy model must be a name",
+    ),
     "an argument that is not taken": (lambda: molrl.load_energy("gfn2:x"), "takes nothing"),
     "a generator and a colon": (
         lambda: molrl.load_generator("covariant:"),
