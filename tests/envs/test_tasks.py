@@ -236,7 +236,7 @@ class TestScaffoldAndLinker:
             ("scaffold", {"bag": "C15H1"}, "the canvas takes 14"),
             ("scaffold", {"scaffold": "[H]", "bag": "H"}, "no heavy atom"),
             ("linker", {"fragments": ["*C"]}, "fragments"),
-            ("linker", {"fragments": ["*C", "C"]}, "has an open end"),
+            ("linker", {"fragments": ["*C", "C"]}, "must have an open end"),
             ("linker", {"gap": 0.0}, "gap"),
             ("linker", {"gap": 21.0}, "gap"),
             ("scaffold", {"reward": {"shape": 1.0}}, "needs a task with a shape"),
