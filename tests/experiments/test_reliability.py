@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks" / "reliability"
-RESUMED = ("kills", "damage", "workers", "two_ranks")  # compared bit for bit with an uninterrupted run
+RESUMED = (
+    "kills",
+    "damage",
+    "workers",
+    "two_ranks",
+)  # compared bit for bit with an uninterrupted run
 
 
 @pytest.fixture
