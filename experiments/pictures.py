@@ -1,4 +1,4 @@
-"""A picture of every task for the README: known molecules, placed atom by atom.
+"""Pictures of all tasks for the README: known molecules, placed atom by atom.
 
 python experiments/pictures.py [FOLDER]
 """
@@ -34,7 +34,7 @@ Image = NDArray[np.uint8]
 
 
 def build(name: str, atoms: Canvas, **config: object) -> list[Canvas]:
-    """The canvas from the start of an episode to its end, atoms placed in the order given."""
+    """Run an episode that places atoms in the order given, and return the canvas of every step."""
     env = gym.make(name, **config).unwrapped
     assert isinstance(env, MolDesignEnv)
     seen, info = env.reset(seed=0)
@@ -65,13 +65,13 @@ def heavy_first(numbers: Sequence[int], positions: Sequence[Sequence[float]]) ->
 
 
 def known(bag: molrl.Bag, seed: int) -> Canvas:
-    """A molecule of the bag."""
+    """Return a molecule of the bag."""
     ((numbers, positions), *_) = MoleculeBatch.from_rdkit(isomers(bag, 1, seed)).arrays()
     return heavy_first(numbers, positions)
 
 
 def drawn_bags(name: str) -> list[Image]:
-    """Molecules of the first bags that an environment draws."""
+    """Draw molecules of the first bags of an environment."""
     env = gym.make(name).unwrapped
     env.reset(seed=5)
     bags: list[molrl.Bag] = []
@@ -83,7 +83,7 @@ def drawn_bags(name: str) -> list[Image]:
 
 
 def tripod(center: NDArray[Any], away: NDArray[Any], n: int) -> list[NDArray[np.float64]]:
-    """Where n hydrogens of a carbon are, the first bond of which points against ``away``."""
+    """Return the positions of n hydrogens of a carbon whose other bond points against ``away``."""
     side = np.cross(away, [0.31, 0.52, 0.79])
     side /= np.linalg.norm(side)
     other = np.cross(away, side)
@@ -92,7 +92,7 @@ def tripod(center: NDArray[Any], away: NDArray[Any], n: int) -> list[NDArray[np.
 
 
 def anisole() -> Canvas:
-    """The methoxy group of anisole, on the scaffold that is phenyl."""
+    """Return the methoxy group of anisole, on a phenyl scaffold."""
     ring = load_fragment("*c1ccccc1")
     ((atom, out),) = ring.ends
     across = np.cross(np.linalg.svd(ring.positions)[2][2], out)
@@ -104,7 +104,7 @@ def anisole() -> Canvas:
 
 
 def methylene(fragments: Canvas) -> Canvas:
-    """The carbon and two hydrogens that bridge the gap in x between two fragments."""
+    """Return the carbon and two hydrogens that bridge the gap in x between two fragments."""
     _, positions = fragments
     first, second = positions[:11], positions[11:]
     i, j = np.unravel_index(
@@ -116,7 +116,7 @@ def methylene(fragments: Canvas) -> Canvas:
 
 
 def cluster(folder: Path) -> list[Canvas]:
-    """Three water molecules around formaldehyde, relaxed."""
+    """Return the canvases of three relaxed water molecules around formaldehyde."""
     solute, water = load_fragment("C=O"), load_fragment("O")
     places = [np.array([3.0, 1.4, 0.3]), np.array([-2.6, 1.8, -0.5]), np.array([0.4, -3.2, 0.8])]
     parts = [solute, *[water] * 3]
@@ -140,7 +140,7 @@ def benzene() -> Canvas:
 
 
 def frames(canvases: Sequence[Canvas]) -> list[Canvas]:
-    """Some of the canvases, evenly, the first and the last among them."""
+    """Select evenly spaced canvases, including the first and the last."""
     return [canvases[i] for i in np.linspace(0, len(canvases) - 1, FRAMES).round().astype(int)]
 
 
@@ -150,7 +150,7 @@ def balls(numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Image:
 
 
 def over_points(points: NDArray[np.float32]) -> Callable[..., Image]:
-    """Draws atoms from above, over the points they are to fill."""
+    """Return a function that draws atoms from above, over the points to fill."""
 
     def draw(numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Image:
         figure = plt.figure(figsize=(SIZE[1] / 100, SIZE[0] / 100), dpi=100)

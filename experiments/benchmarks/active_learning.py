@@ -1,8 +1,8 @@
-"""Active against random selection at equal numbers of labels.
+"""Active and random selection of training data, with equal numbers of labels.
 
-One small fit is the start of both. What it finds out about itself, or as many structures of the
-kinds that it was fitted to, are labelled and added; both are fitted again for as many steps; twice.
-Judged are placements that attacks on the start found, the same for both.
+Both start from the same small fit. Structures from active learning, or as many of the kinds in its
+training data, are labelled and added, and the model is fitted again for as many steps; twice. The
+errors are those of placements found by attacks on the first fit, the same for both.
 
 python experiments/benchmarks/active_learning.py [seed ...]
 """
@@ -37,7 +37,7 @@ from molrl.runs.progress import phases
 
 LABELS, ROUNDS, SPARE = 500, 2, 1.3  # candidates for each label, as some fail
 START_STEPS, STEPS = 1000, 500
-MORE = 0.3  # of COUNTS, drawn for a round of random labels
+MORE = 0.3  # share of COUNTS that is drawn for a round of random labels
 ATTACKED = 50  # half-built molecules, for each attack and guard
 BAGS = ("CH4O", "CH2O", "CH3NO", "C2H6O", "C2H4O", "C2H2", "CO2", "NH3", "N2H4", "H2O2")
 SHAPE = MaceConfig(elements=(1, 6, 7, 8), channels=32)
@@ -50,14 +50,14 @@ PICTURE = RESULTS.parents[1] / "docs" / "active_learning.png"
 
 @dataclass(frozen=True)
 class AdversarialSet:
-    """Placements that attacks on the start found, and the energies they truly have, eV."""
+    """Placements found by attacks on the first fit, and their reference energies, eV."""
 
     search: PlacementSearch
     changes: np.ndarray
 
     @classmethod
     def of(cls, model: EnergyModel, reference: EnergyModel, seed: int) -> "AdversarialSet":
-        """What both attacks find, with the guard and without."""
+        """Run both attacks, with and without the clash rule."""
         molecules = half_built_molecules(ATTACKED, seed, "test", model.elements)
         starts, picks = [], []
         for guard in GUARDS.values():
@@ -72,7 +72,7 @@ class AdversarialSet:
         return cls(search, _changes(reference, search))
 
     def errors(self, model: EnergyModel) -> dict[str, float]:
-        """Of the placements that the reference has an energy for."""
+        """Return the errors of the placements that have a reference energy."""
         errors = np.abs(_changes(model, self.search) - self.changes)
         errors = errors[np.isfinite(errors)]
         return {"MAE eV": float(errors.mean()), "worst eV": float(errors.max())}
@@ -84,7 +84,7 @@ def _changes(model: EnergyModel, search: PlacementSearch) -> np.ndarray:
 
 
 class Arm:
-    """One way of choosing labels, from the start on."""
+    """One way of selecting labels, starting from the first fit."""
 
     def __init__(self, name: str, folder: Path, seed: int, data: Dataset, report: Progress) -> None:
         self.name, self.data, self.seed, self.report = name, data, seed, report
@@ -92,11 +92,11 @@ class Arm:
         self.weights = folder / "start" / "mace.json"
 
     def start(self) -> NetworkEnergy:
-        """The first fit."""
+        """Return the first fit."""
         return self._fitted("start", None, START_STEPS)
 
     def round(self, number: int) -> NetworkEnergy:
-        """The fit after another :data:`LABELS` labels."""
+        """Return the fit after another :data:`LABELS` labels."""
         chosen = self._active(number) if self.name == "active" else self._random(number)
         order = np.random.default_rng(number).permutation(len(chosen))
         if len(chosen) < LABELS:
@@ -144,13 +144,13 @@ def generic(seed: int, share: float, report: Progress) -> Dataset:
 def one_seed(seed: int, folder: Path, report: Progress) -> list[dict[str, object]]:
     data = generic(seed, 1.0, report)
     start = Arm("start", folder, seed, data, report).start()
-    judged = AdversarialSet.of(start, load_energy("gfn2"), seed)
+    attacked = AdversarialSet.of(start, load_energy("gfn2"), seed)
     rows = []
     for name in ("active", "random"):
         arm, model = Arm(name, folder, seed, data, report), start
         for number in range(ROUNDS + 1):
             model = arm.round(number) if number else model
-            figures = judged.errors(model) | validation_errors(model, data)
+            figures = attacked.errors(model) | validation_errors(model, data)
             rows.append({"seed": seed, "labels": name, "added": number * LABELS, **figures})
     return rows
 
@@ -184,8 +184,8 @@ def draw(rows: list[dict]) -> None:
 def main() -> None:
     rows: list[dict[str, object]] = []
     title = (
-        f"Active against random selection, {LABELS} labels a round: errors in the energy of "
-        f"{4 * ATTACKED} placements that attacks on the start found"
+        f"Active and random selection, {LABELS} labels per round: errors in the energy of "
+        f"{4 * ATTACKED} placements found by attacks on the first fit"
     )
     for seed in [int(word) for word in sys.argv[1:]] or [0, 1, 2]:
         with tempfile.TemporaryDirectory() as folder, phases() as report:

@@ -1,4 +1,4 @@
-"""Errors of the shipped energy model on the test split of datasets, by kind of structure.
+"""Errors of a shipped energy model on the test split of datasets, by kind of structure.
 
 python experiments/benchmarks/energy_errors.py runs/energy/data.npz [more.npz ...] [--model NAME]
 """

@@ -1,4 +1,4 @@
-"""How long a fresh process takes to its first energy, and how large the shipped weights are.
+"""Time of a new process to its first energy, and size of the shipped weights.
 
 Exits with 1 if the first energy takes more than 4 s, or the weights more than 5 MB.
 """
@@ -36,10 +36,10 @@ def main() -> int:
     size = sum(path.stat().st_size for path in shipped if path.is_file()) / 1e6
     rows: list[dict[str, object]] = [
         row('load_energy("mace") to the first energy', min(inside), "s", SECONDS),
-        row("the whole process, Python's start and imports with it", min(whole), "s", None),
+        row("the whole process, including the start of Python and imports", min(whole), "s", None),
         row("shipped weights", size, "MB", MEGABYTES),
     ]
-    record("energy_load", f"A fresh process, least of {PROCESSES}, CPU", rows)
+    record("energy_load", f"A new process, least of {PROCESSES}, CPU", rows)
     return 0 if min(inside) <= SECONDS and size <= MEGABYTES else 1
 
 

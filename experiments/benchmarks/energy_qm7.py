@@ -1,13 +1,13 @@
-"""A model that ships against GFN2-xTB on QM7: single points at the given geometries.
+"""Errors of a shipped model against GFN2-xTB on QM7: single points at the given geometries.
 
 python experiments/benchmarks/energy_qm7.py qm7.extxyz [--data fitted.npz ...] [--model NAME]
 
-Molecules whose identity is in the data that the model was fitted to are left out and counted, and
-so are those with elements that it does not know. The offset of a formula is the mean error of its
-molecules; formulas of one molecule have no error after removing it, and are left out of that
-figure. The force error is the mean over all Cartesian components (`component`), and over all atoms
-of the length of the error (`vector`). Ranks are Spearman's correlation of the energies of the
-molecules of a formula, its mean over the 20 most frequent formulas.
+Molecules whose identity is in the training data of the model, or with elements that it does not
+know, are left out and counted. The offset of a formula is the mean error of its molecules; formulas
+of one molecule have no error after removing it, and are left out of that figure. The force error is
+the mean over all Cartesian components (`component`), and the mean length of the error of an atom
+(`vector`). The rank correlation is that of Spearman for the energies within a formula, its mean
+over the 20 most frequent formulas.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from molrl.plotting.figures import blank_figure
 FREQUENT = 20  # formulas
 SULFUR = 16
 AIM: dict[str, object] = {
-    "molecules": "aim",
+    "molecules": "target",
     "count": "",
     "energy MAE meV/atom": "<= 12",
     "after offset": "<= 6",
@@ -42,13 +42,13 @@ AIM: dict[str, object] = {
 
 @dataclass(frozen=True)
 class Compared:
-    """Two models on the same molecules, those that both have an energy for.
+    """Energies and forces of two models on the molecules that both have an energy for.
 
     Attributes:
         formulas: ``(n_molecules,)`` str.
         n_atoms: ``(n_molecules,)`` int64.
-        energy: ``(2, n_molecules)`` eV: predicted, reference.
-        forces: ``(2, n_atoms_total, 3)`` eV/Å, likewise.
+        energy: ``(2, n_molecules)`` eV, predicted and reference.
+        forces: ``(2, n_atoms_total, 3)`` eV/Å, predicted and reference.
     """
 
     formulas: np.ndarray
@@ -57,7 +57,7 @@ class Compared:
     forces: np.ndarray
 
     def of(self, chosen: np.ndarray) -> "Compared":
-        """Those of ``chosen (n_molecules,)`` bool."""
+        """Return the part for ``chosen (n_molecules,)`` bool."""
         atoms = np.repeat(chosen, self.n_atoms)
         return Compared(
             self.formulas[chosen],
@@ -67,7 +67,7 @@ class Compared:
         )
 
     def relative(self) -> tuple[np.ndarray, np.ndarray]:
-        """Energies less their mean over the formula, eV, and which formulas have more than one.
+        """Return the energies minus the mean of their formula, and which formulas have several.
 
         Returns:
             ``(2, n_molecules)`` eV, and ``(n_molecules,)`` bool.
@@ -77,7 +77,7 @@ class Compared:
         return self.energy - means[:, index], counts[index] > 1
 
     def rank_correlation(self) -> tuple[float, int]:
-        """Mean over the most frequent formulas, and how many formulas that were."""
+        """Return the mean over the most frequent formulas, and how many formulas these are."""
         counts = Counter(self.formulas.tolist()).most_common(FREQUENT)
         values = [
             spearmanr(*self.energy[:, self.formulas == formula]).statistic
@@ -87,7 +87,7 @@ class Compared:
         return (float(np.mean(values)) if values else np.nan), len(values)
 
     def row(self, name: str) -> dict[str, object]:
-        """A line of the table."""
+        """Return a row of the table."""
         error = np.abs(self.energy[0] - self.energy[1]) / self.n_atoms
         relative, several = self.relative()
         after = (np.abs(relative[0] - relative[1]) / self.n_atoms)[several]
@@ -110,9 +110,9 @@ class Compared:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", help="QM7 as .extxyz")
-    parser.add_argument("--data", nargs="*", default=[], help="what the model was fitted to, .npz")
+    parser.add_argument("--data", nargs="*", default=[], help="training data of the model, .npz")
     parser.add_argument("--model", default="mace", choices=SHIPPED)
-    parser.add_argument("-n", type=int, help="take so many at random, for a quick look")
+    parser.add_argument("-n", type=int, help="number of molecules, drawn at random; default: all")
     options = parser.parse_args()
     model, reference = load_energy(options.model), load_energy("gfn2")
     found = known_molecules(options.file, model)
@@ -131,7 +131,7 @@ def main() -> None:
 
 
 def unfitted(found: Molecules, data: list[str]) -> Molecules:
-    """Without the molecules whose identity is in one of the data sets."""
+    """Return the molecules whose identity is in none of the datasets."""
     fitted: set[str] = set()
     for path in data:
         with np.load(path, allow_pickle=False) as arrays:
@@ -139,13 +139,13 @@ def unfitted(found: Molecules, data: list[str]) -> Molecules:
     if not fitted:
         return found
     names = identities(found.molecules, "as given")
-    return found.without(np.isin(names, list(fitted)), "identities that were fitted to")
+    return found.without(np.isin(names, list(fitted)), "identities in the training data")
 
 
 def compare(
     found: Molecules, model: EnergyModel, reference: EnergyModel
 ) -> tuple[Compared, np.ndarray, Molecules]:
-    """Both models on the molecules; which hold sulfur; and the molecules both have energies for."""
+    """Evaluate both models; also return which molecules contain sulfur, and which were left out."""
     results = [evaluate(one, found.molecules) for one in (model, reference)]
     energy = np.stack([energy for energy, _ in results])
     failed = ~np.isfinite(energy).all(0)
@@ -160,7 +160,7 @@ def compare(
 
 
 def draw(compared: Compared, model: str, path: Path) -> None:
-    """Isomer energies and forces of a model against those of GFN2-xTB."""
+    """Draw isomer energies and forces of a model against those of GFN2-xTB."""
     figure = blank_figure(9.6, 4.6)
     left, right = figure.subplots(1, 2)
     relative, several = compared.relative()
@@ -176,7 +176,7 @@ def draw(compared: Compared, model: str, path: Path) -> None:
 
 
 def parity(axes: Axes, pair: np.ndarray, model: str, title: str) -> None:
-    """Density of ``pair (2, n)``, predicted against reference, with the line where they agree."""
+    """Draw the density of ``pair (2, n)``, predicted against reference, and the diagonal."""
     reach = 1.05 * float(np.abs(pair).max(initial=1e-3))
     axes.plot([-reach, reach], [-reach, reach], color="#bbbbbb", lw=0.8, zorder=0)
     cells = axes.hexbin(

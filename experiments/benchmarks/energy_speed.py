@@ -1,16 +1,17 @@
-"""Batched MACE energies of molecules of 10 atoms, against mace-torch's network and GFN2-xTB.
+"""Speed of batched MACE energies of molecules of 10 atoms, mace-torch's network and GFN2-xTB.
 
 python experiments/benchmarks/energy_speed.py [--device cpu|cuda]
 
-On the CPU one thread, CPU time; on a GPU wall time. The models: those that ship; mace-torch's
-network of the same shapes, in batches too; one of MACE-OFF-medium's size with random weights; and
-GFN2-xTB by tblite in one process, wall time. ``x one by one``: as fast as mace-torch's ASE
-calculator with a network of the same shape, molecule by molecule. ``x in batches``: as fast as
-mace-torch's network of the same shape in batches of the size that suits it best. ``overhead`` is
-what ``evaluate`` takes beyond the network's own forward on prepared batches. Roofline: the time in
-which the device, at the bandwidth of a large copy measured in this run, moves the least that the
-network must (see roofline.py); the share is that time over the time of ``evaluate``. Bandwidth
-used: what the operators of the forward read and write, over the time it takes and that bandwidth.
+The CPU is measured with one thread and CPU time, a GPU with wall time. The models are the shipped
+ones, mace-torch's network of the same shapes, also in batches, one of the size of MACE-OFF-medium
+with random weights, and GFN2-xTB from tblite in one process (wall time). ``x one by one`` is the
+speed relative to mace-torch's ASE calculator with a network of the same shape, molecule by
+molecule; ``x in batches`` that relative to mace-torch's network of the same shape at its fastest
+batch size. ``overhead`` is the time of ``evaluate`` beyond the forward pass on prepared batches.
+The roofline is the time in which the device, at the bandwidth of a large copy measured in this run,
+moves the least that the network must (see roofline.py); the share is that time over the time of
+``evaluate``. The bandwidth used is what the operators of the forward pass read and write, over its
+time and that bandwidth.
 """
 
 import argparse
@@ -41,11 +42,11 @@ BY_MACE_TORCH = " by mace-torch"
 N_ATOMS = 10
 CUTOFF = 5.0  # Å, of both
 BATCHES = {"cpu": (1, 8, 16, 32, 64, 256), "cuda": (64, 256, 1024, 4096, 16384)}
-LARGE = Shape(channels=128, hidden_l=1, max_ell=3)  # as MACE-OFF-medium
+LARGE = Shape(channels=128, hidden_l=1, max_ell=3)  # that of MACE-OFF-medium
 
 
 def main() -> None:
-    # after molrl, which keeps mace-torch from switching safe loading off for the process
+    # After molrl, which prevents mace-torch from disabling safe loading for the process.
     from mace.calculators import MACECalculator
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,32 +92,32 @@ def main() -> None:
 
 
 def in_batches(row: dict[str, object], rows: list[dict[str, object]]) -> float | None:
-    """How much faster a row is than mace-torch's network of its shape at its best batch size."""
+    """Return the speed relative to mace-torch's network of the same shape at its best batch."""
     other = str(row["model"]).removesuffix(BY_MACE_TORCH) + BY_MACE_TORCH
     speeds = [float(str(r["energies/s"])) for r in rows if r["model"] == other]
     return float(str(row["energies/s"])) / max(speeds) if speeds else None
 
 
 def many(images: list[Atoms], size: int) -> MoleculeBatch:
-    """A batch of a size, of molecules in turn."""
+    """Return a batch of the given size, which repeats the molecules."""
     return MoleculeBatch.from_ase(list(islice(cycle(images), size)))
 
 
 def measure_gfn2(model: GFN2Energy, batch: MoleculeBatch) -> dict[str, object]:
-    """Speed of GFN2-xTB, which computes forces with every energy."""
+    """Measure GFN2-xTB, which computes forces with every energy."""
     speed = len(batch) / seconds(partial(model.evaluate, batch), "workers")
     return {"energies/s": speed, "with forces/s": speed}
 
 
 def ten_atoms() -> list[Atoms]:
-    """All molecules of 10 atoms among ASE's G2 set that the models know."""
+    """Return the molecules of 10 atoms in ASE's G2 set whose elements the models know."""
     images = [molecule(name) for name in g2.names]
     known = {1, 6, 7, 8}
     return [i for i in images if len(i) == N_ATOMS and known.issuperset(i.numbers.tolist())]
 
 
 def large(like: MaceConfig, device: str) -> MaceModuleEnergy:
-    """A model of MACE-OFF-medium's size with random weights, for the elements of another."""
+    """Return a model of the size of MACE-OFF-medium with random weights."""
     torch.manual_seed(0)
     config = like.model_copy(update={"channels": LARGE.channels})
     network = build_mace_torch(config, hidden="128x0e + 128x1o", max_ell=LARGE.max_ell)
@@ -158,7 +159,7 @@ def measure(
     device, n = model.device.type, len(batch)
     forward = own_forward(model, batch)
     energy = own = float("inf")
-    for _ in range(TURNS):  # by turns, so that both see the machine at its best
+    for _ in range(TURNS):  # in turns, so that both have the machine at its fastest
         energy = min(energy, seconds(lambda: model.evaluate(batch), device))
         own = min(own, seconds(forward, device))
     forces = seconds(lambda: model.evaluate(batch, forces=True), device)

@@ -1,14 +1,13 @@
-"""Whether an energy model's uncertainty tells where it is wrong, on a fixed mixture of structures.
+"""Uncertainty of an energy model and its errors, on a fixed mixture of structures.
 
 python experiments/benchmarks/energy_uncertainty.py runs/energy/data.npz [more.npz] [--model NAME]
 
-The mixture: of the test split of the data up to 300 structures of each kind, and four further
-kinds, the last three of which are in no data, built on 150 half-built molecules of the test split
+The mixture is up to 300 structures of each kind of the test split of the data, and four further
+kinds, the last three of which are in no data, made from 150 half-built molecules of the test split
 and labelled by GFN2-xTB:
-*adversarial*, of 100 random placements with the clash guard on the one that the model pays best,
-the one it pays worst, and one between; *pressed*, two random atoms pressed to a quarter to three
-quarters of a bond; *scaled*, all distances times 0.7 to 1.6; *random*, the same atoms anywhere in a
-box, 0.6 Å apart at least.
+*adversarial*, the placements of lowest, highest and intermediate energy of 100 random ones with the
+clash rule; *pressed*, two random atoms at a quarter to three quarters of a bond length; *scaled*,
+all distances times 0.7 to 1.6; *random*, the same atoms anywhere in a box, at least 0.6 Å apart.
 """
 
 import argparse
@@ -61,7 +60,7 @@ def main() -> None:
 
 
 def from_data(data: Dataset) -> Dataset:
-    """Up to ``PER_KIND`` structures of each kind in the test split."""
+    """Draw up to ``PER_KIND`` structures of each kind in the test split."""
     test = data[data.split == data.splits.index("test")]
     rng = np.random.default_rng(SEED)
     shuffled = rng.permutation(len(test))
@@ -71,7 +70,7 @@ def from_data(data: Dataset) -> Dataset:
 
 
 def out_of_distribution(model: EnergyModel) -> Dataset:
-    """The kinds that are in no data, labelled."""
+    """Return labelled structures of the four further kinds."""
     reference = load_energy("gfn2")
     with progress(2, "structures out of distribution") as bar:
         attack = placement_attack(model, reference, MOLECULES, PLACEMENTS, seed=SEED)
@@ -110,7 +109,7 @@ def row(kind: str, error: np.ndarray, uncertainty: np.ndarray) -> dict[str, obje
 
 
 def roc_area(large: np.ndarray, uncertainty: np.ndarray) -> float | str:
-    """The share of pairs of a large and a small error in which the large is more uncertain."""
+    """Return the probability that a large error is more uncertain than a small one."""
     n_pairs = int(large.sum()) * int((~large).sum())
     if not n_pairs:
         return "-"
@@ -118,19 +117,20 @@ def roc_area(large: np.ndarray, uncertainty: np.ndarray) -> float | str:
 
 
 def cost(model: EnergyModel, mixture: Dataset) -> str:
-    """What the uncertainty costs beside the energy."""
+    """Measure the time of the uncertainty and that of the energy."""
     torch.set_num_threads(1)
     batch = mixture.molecules[:BATCH]
-    plain, unsure = np.inf, np.inf
-    for _ in range(3):  # by turns, so that both see the machine at its best
+    plain, uncertain = np.inf, np.inf
+    for _ in range(3):  # in turns, so that both have the machine at its fastest
         plain = min(plain, seconds(lambda: model.evaluate(batch), "cpu"))
-        unsure = min(unsure, seconds(lambda: model.evaluate(batch, uncertainty=True), "cpu"))
-    per_molecule = 1e6 * (unsure - plain) / len(batch)
-    return f"{per_molecule:.0f} µs a molecule, {(unsure - plain) / plain:.1%} of the energy's,"
+        uncertain = min(uncertain, seconds(lambda: model.evaluate(batch, uncertainty=True), "cpu"))
+    extra = uncertain - plain
+    per_molecule = 1e6 * extra / len(batch)
+    return f"{per_molecule:.0f} µs per molecule, {extra / plain:.1%} of the time of the energy,"
 
 
 def draw(mixture: Dataset, error: np.ndarray, uncertainty: np.ndarray, path: Path) -> None:
-    """Error against uncertainty, coloured by kind."""
+    """Draw the error against the uncertainty, coloured by kind."""
     figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
     ax = figure.subplots()
     for code, kind in enumerate(mixture.kinds):

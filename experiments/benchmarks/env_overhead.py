@@ -1,10 +1,9 @@
-"""What the environment costs besides the energy: µs per molecule-step.
+"""Time of the environment without the energy, µs per molecule-step.
 
 python experiments/benchmarks/env_overhead.py [--num-envs 256]
 
-Chains of carbon atoms grow in all environments under an energy that is 0, so that no atom is
-refused; the time spent inside the energy model is taken off. MolGym's environment takes 70 to
-200 µs for the same.
+Chains of carbon atoms grow in all environments with an energy of 0, so that no atom is refused; the
+time in the energy model is subtracted. MolGym's environment takes 70 to 200 µs for the same.
 """
 
 import argparse
@@ -24,7 +23,7 @@ ZIGZAG = [np.array([1.25, sign * 0.9, 0.0]) for sign in (1, -1)]  # Å
 
 
 class NoEnergy(EnergyModel):
-    """An energy of 0 that takes note of the time spent in it."""
+    """An energy of 0 that measures the time spent in it."""
 
     name = "none"
     elements = (1, 6, 7, 8)
@@ -32,11 +31,11 @@ class NoEnergy(EnergyModel):
 
     @property
     def hash(self) -> str:
-        """It has no physics to name."""
+        """Hash of the name."""
         return hashlib.sha256(b"none").hexdigest()[:12]
 
     def evaluate(self, molecules, **asked) -> EnergyOutput:  # noqa: ANN001, ANN003 - as inherited
-        """Energies of 0; see the base class."""
+        """Return energies of 0; see the base class."""
         began = time.perf_counter()
         output = super().evaluate(molecules, **asked)
         self.seconds += time.perf_counter() - began
@@ -47,7 +46,7 @@ class NoEnergy(EnergyModel):
 
 
 def measure(num_envs: int, canvas_size: int, episodes: int, **task: object) -> dict[str, object]:
-    """µs per molecule-step: over an episode, and in its first and last third."""
+    """Measure the µs per molecule-step over an episode, and in its first and last third."""
     model = NoEnergy()
     envs = MolDesignVectorEnv(
         num_envs,

@@ -1,11 +1,11 @@
-"""Environments on `mace`: steps a second, where the time goes, and other energies beside it.
+"""Speed of environments with `mace`, by part, compared with other energy models.
 
 python experiments/benchmarks/env_speed.py [--device auto] [--num-envs 256 1024 4096] [--steps 60]
 
-A random agent plays; its time is not counted. Beside it stand, on the same device, playing the same
-actions: the same environments whose energy is mace-torch's network of the same shape, in the same
-batches; the same whose energy is GFN2-xTB in one process; and a single environment whose energy is
-mace-torch's ASE calculator with such a network.
+The actions are those of a random agent, whose time is not counted. They are repeated on the same
+device in the same environments with mace-torch's network of the same shape, in the same batches,
+and with GFN2-xTB in one process, and in a single environment with mace-torch's ASE calculator and
+such a network.
 """
 
 import argparse
@@ -35,14 +35,14 @@ Row = dict[str, object]
 
 
 class Timed:
-    """Calls a function and adds up the seconds it took, the device's included."""
+    """A function whose time is added up, including that of the device."""
 
     def __init__(self, work: Callable[..., object], device: torch.device) -> None:
         self._work, self._device = work, device
         self.seconds = 0.0
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        """What the function returns."""
+        """Call the function."""
         began = self._now()
         result = self._work(*args, **kwargs)
         self.seconds += self._now() - began
@@ -55,11 +55,11 @@ class Timed:
 
 
 def silent_network(model: NetworkEnergy) -> torch.nn.Module:
-    """mace-torch's network of a model's shape, and so of the same cost.
+    """Return mace-torch's network of the shape of a model, which has the same cost.
 
-    It has no interaction energy to speak of: with random weights that would end episodes.
+    Its interaction energy is close to 0, since that of random weights would end episodes.
     """
-    return build_mace_torch(model.config.model_copy(update={"scale": 1e-6}))
+    return build_mace_torch(model.potential.config.model_copy(update={"scale": 1e-6}))
 
 
 class OneByOne(EnergyModel):
@@ -76,7 +76,7 @@ class OneByOne(EnergyModel):
 
     @property
     def hash(self) -> str:
-        """It is not stored."""
+        """Name of the model; it is not stored."""
         return "ase"
 
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
@@ -88,8 +88,8 @@ class OneByOne(EnergyModel):
         return EnergyOutput(torch.tensor(energies, dtype=torch.float64))
 
 
-def play(envs: MolDesignVectorEnv, steps: int) -> list[np.ndarray]:
-    """The actions ``(B, 5)`` of a random agent, as it plays."""
+def rollout(envs: MolDesignVectorEnv, steps: int) -> list[np.ndarray]:
+    """Step environments with a random agent, and return its actions, ``(B, 5)`` each."""
     agent, rng = RandomAgent(envs.energy_model, distances=(1.0, 1.5)), np.random.default_rng(0)
     actions = []
     observation, _ = envs.reset(seed=0)
@@ -100,9 +100,9 @@ def play(envs: MolDesignVectorEnv, steps: int) -> list[np.ndarray]:
 
 
 def vector_row(model: NetworkEnergy, num_envs: int, steps: int) -> tuple[Row, list[np.ndarray]]:
-    """How fast environments are, and where the time goes, µs per molecule-step."""
+    """Measure environments and their parts, µs per molecule-step; also return the actions."""
     envs = MolDesignVectorEnv(num_envs, autoreset_mode="SameStep", bag=BAG, energy=model)
-    actions = play(envs, steps)  # and warms up
+    actions = rollout(envs, steps)  # also the warm-up
     step, energy = Timed(envs.step, model.device), Timed(model.evaluate, model.device)
     graphs = Timed(model._graph, model.device)
     model.evaluate, model._graph = energy, graphs  # type: ignore[method-assign, assignment]
@@ -124,10 +124,10 @@ def vector_row(model: NetworkEnergy, num_envs: int, steps: int) -> tuple[Row, li
 
 
 def batched_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
-    """µs per molecule-step of environments with another energy that play the same actions."""
+    """Measure environments with another energy model and the same actions, µs per molecule-step."""
     envs = MolDesignVectorEnv(len(actions[0]), autoreset_mode="SameStep", bag=BAG, energy=model)
     step = Timed(envs.step, device)
-    for time in (Timed(envs.step, device), step):  # the first warms up
+    for time in (Timed(envs.step, device), step):  # the first is the warm-up
         envs.reset(seed=0)
         for action in actions:
             time(action)
@@ -135,7 +135,7 @@ def batched_us(model: EnergyModel, actions: list[np.ndarray], device: torch.devi
 
 
 def single_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
-    """µs per step of one environment after another, over 256 steps and more."""
+    """Measure a single environment over at least 256 steps, µs per step."""
     env = MolDesignEnv(bag=BAG, energy=model)
     step, steps = Timed(env.step, device), 0
     for i in range(actions[0].shape[0]):

@@ -1,8 +1,8 @@
-"""The loss of a fit and its gradient, compiled against plain, on one CPU thread or a GPU.
+"""Speed of the loss of a fit and its gradient, compiled and not, on one CPU thread or a GPU.
 
 python experiments/benchmarks/fit_speed.py [--device cuda]
 
-Batches of molecules of the shipped set, moved by 0.1 Å; the labels change no time.
+The batches are shipped molecules with noise of 0.1 Å; the labels do not matter.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from molrl.runs.progress import progress
 
 Labelled = tuple[MoleculeBatch, torch.Tensor, torch.Tensor, torch.Tensor]
 SIZES = {"cpu": (16, 64), "cuda": (64, 1024)}
-MOVED = 0.1  # Å
+NOISE = 0.1  # Å
 
 
 def main() -> None:
@@ -59,11 +59,11 @@ def main() -> None:
 
 
 def batch(size: int, device: str) -> Labelled:
-    """Molecules, and labels of no meaning."""
+    """Return molecules with arbitrary labels."""
     generator = torch.Generator().manual_seed(size)
     every = shipped_molecules().molecules
     chosen = every[torch.randperm(len(every), generator=generator)[:size]]
-    noise = MOVED * torch.randn(chosen.positions.shape, generator=generator)
+    noise = NOISE * torch.randn(chosen.positions.shape, generator=generator)
     moved = MoleculeBatch(chosen.numbers, (chosen.positions + noise).float(), chosen.n_atoms)
     energy, forces = torch.zeros(size), torch.zeros(len(chosen.numbers), 3)
     return moved.to(device), energy.to(device), forces.to(device), energy.to(device)

@@ -1,4 +1,4 @@
-"""The covariant policy on one CPU thread, beside MolGym's covariant agent.
+"""Speed of the covariant policy on one CPU thread, compared with MolGym's covariant agent.
 
 The reference figures are MolGym's (gncs/molgym b94f297), measured on the same kind of machine,
 one thread, five atoms placed: 34 ms per observation at canvas 7 and batch 64, 315 ms at canvas 25
@@ -41,7 +41,7 @@ def model(canvas_size: int) -> PPO:
 
 
 def observation(canvas_size: int) -> dict[str, np.ndarray]:
-    """Five atoms of formamide placed, one left in the bag."""
+    """Return observations of five placed atoms of formamide, with one left in the bag."""
     numbers = np.zeros((BATCH, canvas_size), np.int64)
     numbers[:, :5] = [6, 8, 7, 1, 1]
     positions = np.zeros((BATCH, canvas_size, 3), np.float32)
@@ -59,7 +59,7 @@ def observation(canvas_size: int) -> dict[str, np.ndarray]:
 
 
 def update_ms(agent: PPO, canvas_size: int) -> float:
-    """CPU time of one epoch of PPO on canvases with five atoms, per sample."""
+    """Measure the CPU time of one epoch of PPO on canvases with five atoms, per sample."""
     agent._setup_learn(SAMPLES)
     buffer = agent.rollout_buffer
     buffer.reset()

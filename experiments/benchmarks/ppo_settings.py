@@ -1,4 +1,4 @@
-"""One setting of PPO changed at a time, on methanol: where the defaults come from.
+"""PPO on methanol with one setting changed at a time, by which the defaults were chosen.
 
 python experiments/benchmarks/ppo_settings.py [STEPS]
 """
@@ -37,7 +37,7 @@ CHANGES: dict[str, dict[str, object]] = {
 def outcome(
     change: dict[str, object], seed: int, steps: int, reference: float
 ) -> tuple[float, ...]:
-    """Return fraction and valid fraction over the last tenth of a training."""
+    """Train, and return the return fraction and valid fraction over the last tenth."""
     ppo = PPOConfig.model_validate(change)
     env = MolDesignVectorEnv(ppo.num_envs, autoreset_mode="SameStep", bag=BAG, energy="gfn2")
     rows: list[dict[str, float]] = []

@@ -1,8 +1,8 @@
-"""What the benchmarks on QM7 share: the molecules, their identities, and energies with progress.
+"""Common parts of the QM7 benchmarks: molecules, their identities, and energies with progress.
 
 QM7 is 7,101 real molecules of H, C, N, O and S with up to 7 heavy atoms (Rupp, Tkatchenko, Müller
-and von Lilienfeld, Phys. Rev. Lett. 108, 058301 (2012)). It is no part of molrl: the benchmarks
-take an extended XYZ file of it.
+and von Lilienfeld, Phys. Rev. Lett. 108, 058301 (2012)). It is not part of molrl: the
+benchmarks take an extended XYZ file of it.
 """
 
 from collections import Counter
@@ -17,17 +17,17 @@ from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 
-CHUNK = 100  # molecules between two reports of progress
+CHUNK = 100  # molecules between two updates of the progress
 BLUE, RED = "#1f6f8b", "#c8553d"
 
 
 @dataclass(frozen=True)
 class Molecules:
-    """Molecules of a file, and what was left out of them.
+    """Molecules of a file, without those that cannot be used.
 
     Attributes:
-        molecules: those that are used.
-        left_out: how many were not, by reason.
+        molecules: the molecules to use.
+        left_out: number of the others by reason.
     """
 
     molecules: MoleculeBatch
@@ -37,28 +37,28 @@ class Molecules:
         return len(self.molecules)
 
     def without(self, unwanted: np.ndarray, reason: str) -> "Molecules":
-        """Those that are not ``unwanted (n_molecules,)`` bool."""
+        """Return the molecules without ``unwanted (n_molecules,)`` bool."""
         left_out = self.left_out + Counter({reason: int(unwanted.sum())})
         return replace(
             self, molecules=self.molecules[torch.from_numpy(~unwanted)], left_out=left_out
         )
 
     def formulas(self) -> np.ndarray:
-        """``(n_molecules,)`` str."""
+        """Return the formula of each molecule, ``(n_molecules,)`` str."""
         return np.array([bag.formula for bag in self.molecules.bags()])
 
     def having(self, number: int) -> np.ndarray:
-        """``(n_molecules,)`` bool: which hold an element."""
+        """Return which molecules contain an element, ``(n_molecules,)`` bool."""
         return self.molecules.sum_atoms((self.molecules.numbers == number).long()).numpy() > 0
 
     def describe(self) -> str:
-        """How many there are, and how many were left out and why."""
+        """Return how many molecules there are, and how many were left out and why."""
         lost = [f"{count} with {reason}" for reason, count in self.left_out.items()]
         return f"{len(self)} molecules of QM7" + (f", without {' and '.join(lost)}" if lost else "")
 
 
 def known_molecules(path: str, model: EnergyModel) -> Molecules:
-    """The molecules of a file that hold only elements the model knows."""
+    """Read the molecules of a file whose elements the model knows."""
     molecules = read_molecules(path)
     foreign = ~torch.isin(molecules.numbers, torch.tensor(model.elements))
     unknown = molecules.sum_atoms(foreign.long()).numpy() > 0
@@ -66,7 +66,7 @@ def known_molecules(path: str, model: EnergyModel) -> Molecules:
 
 
 def identities(molecules: MoleculeBatch, what: str) -> np.ndarray:
-    """``(n_molecules,)`` canonical SMILES perceived from the coordinates, ``""`` where none is."""
+    """Return the canonical SMILES perceived from the coordinates, ``(n_molecules,)``, or ``""``."""
     found: list[str] = []
     with progress(len(molecules), f"identities, {what}") as bar:
         for start in range(0, len(molecules), CHUNK):
@@ -77,7 +77,7 @@ def identities(molecules: MoleculeBatch, what: str) -> np.ndarray:
 
 
 def evaluate(model: EnergyModel, molecules: MoleculeBatch) -> tuple[np.ndarray, np.ndarray]:
-    """``energy (n_molecules,)`` eV, NaN where there is none, and ``forces (n_atoms_total, 3)``."""
+    """Return ``energy (n_molecules,)``, eV, NaN if it failed, and ``forces (n_atoms_total, 3)``."""
     energy, forces = np.full(len(molecules), np.nan), np.zeros((len(molecules.numbers), 3))
     done = atoms = 0
     with progress(len(molecules), model.name) as bar:

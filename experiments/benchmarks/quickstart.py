@@ -1,8 +1,8 @@
-"""The quickstart as a new user runs it, its closing table and its pictures.
+"""The quickstart as a new user runs it: its summary and its pictures.
 
 python experiments/benchmarks/quickstart.py [SEED ...]
 
-The first seed's curve and molecules become the README's.
+The curve and the molecules of the first seed become those of the README.
 """
 
 import json
@@ -27,7 +27,7 @@ FIGURES = (
 
 
 def run(seed: int, folder: Path) -> dict[str, object]:
-    """One quickstart in a process of its own; its figures."""
+    """Run the quickstart in a process of its own, and return its figures."""
     command = [sys.executable, "-m", "molrl.cli.main", "train", "experiments/quickstart.yaml"]
     start = perf_counter()
     subprocess.run(

@@ -1,4 +1,4 @@
-"""What every benchmark writes: figures, the command, the commit and the machine."""
+"""Records of benchmarks: the figures, the command, the commit and the machine."""
 
 import json
 import sys
@@ -13,16 +13,16 @@ from molrl.runs.folder import versions
 from molrl.runs.tables import markdown_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-MEASURED = 1.0  # seconds for which a speed is measured, two calls at least
+MEASURED = 1.0  # s, duration of the measurement of a speed, for at least two calls
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
-    """Least time of one call after one that warms up.
+    """Return the least time of a call, s, after a warm-up.
 
     Args:
-        work: what is timed.
-        device: ``cpu``: CPU time of this process; ``cuda`` or ``workers``: wall time, of a GPU or
-            of processes that do the work.
+        work: the call to time.
+        device: ``cpu`` for the CPU time of this process; ``cuda`` or ``workers`` for the wall time
+            of a GPU or of other processes.
     """
     clock = process_time if device == "cpu" else perf_counter
     wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
@@ -38,7 +38,7 @@ def seconds(work: Callable[[], object], device: str) -> float:
 
 
 def named(name: str, model: EnergyModel) -> str:
-    """The name of a result that is about one of the models that ship."""
+    """Return the name of a result for one of the shipped models."""
     return name if model.name == "mace" else f"{name}_{model.name}"
 
 
@@ -46,12 +46,12 @@ def record(name: str, title: str, rows: list[dict[str, object]]) -> None:
     """Write ``results/NAME.json`` and ``results/NAME.md``, and print the table.
 
     Args:
-        name: of the files.
-        title: one line that says what was measured.
-        rows: one dict a line of the table, all with the same keys.
+        name: name of the files.
+        title: what was measured, in one line.
+        rows: one dict per row of the table, all with the same keys.
     """
     script = Path(sys.argv[0]).resolve().relative_to(RESULTS.parents[1])
-    # Where a user's own file lies says nothing to anybody else; its name does.
+    # The names of files, not where they are on this machine.
     given = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     command = " ".join(["python", str(script), *given])
     environment = versions()

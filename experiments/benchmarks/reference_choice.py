@@ -1,10 +1,10 @@
-"""Plain or spin-polarised GFN2-xTB: which of them should a MACE that pays agents be fitted to?
+"""GFN2-xTB with or without spin polarisation as the reference of the energy model of the reward.
 
 python experiments/benchmarks/reference_choice.py [FOLDER]
 
-The quickstart, shortened, is trained paid by each of the two, then by a MACE fitted to the same
-structures labelled by each. What is in FOLDER already, runs/reference-choice unless given, is not
-done again.
+A shorter quickstart is trained with each of the two as the energy model, then with a MACE fitted to
+the same structures labelled by each. What FOLDER (default: runs/reference-choice) holds already is
+not repeated.
 """
 
 import subprocess
@@ -31,10 +31,10 @@ STEPS = 30_000  # both have learned methanol by then
 CURVES = {"return_fraction": "return fraction", "valid_fraction": "valid molecules"}
 REACHED = 0.9
 SMOOTH = 10  # updates
-MAX_FORCE = 30.0  # eV/Å; steeper structures are left out of the errors
+MAX_FORCE = 30.0  # eV/Å; structures with larger forces are left out of the errors
 
 Runs = Mapping[tuple[str, bool, int], RunFolder]
-"""By reference, whether a MACE fitted to it pays, and seed."""
+"""By reference, whether the energy model is a MACE fitted to it, and seed."""
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
             for fitted, energy in enumerate((reference, f"mace:{weights}")):
                 run = folder / reference / f"{('direct', 'fitted')[fitted]}-{seed}"
                 runs[reference, bool(fitted), seed] = train(run, energy, seed)
-    title = f"{STEPS} steps of the quickstart, paid by GFN2-xTB, plain (gfn2) or spin-polarised"
+    title = f"{STEPS} steps of the quickstart with GFN2-xTB, plain (gfn2) or spin-polarised"
     record("reference_choice", title, [outcome(*key, run) for key, run in runs.items()])
     title = f"Errors of the fits on test molecules, forces up to {MAX_FORCE:.0f} eV/Å"
     record("reference_choice_errors", title, errors(folder))
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def fit(folder: Path, reference: str) -> Path:
-    """The weights of a MACE fitted to structures labelled by ``reference``."""
+    """Fit a MACE to structures labelled by ``reference``, and return its weights."""
     data, run, configs = folder / "data.npz", folder / "fit", "experiments/energy/reference-"
     folder.mkdir(parents=True, exist_ok=True)
     if not data.is_file():
@@ -64,14 +64,14 @@ def fit(folder: Path, reference: str) -> Path:
 
 
 def train(folder: Path, energy: str, seed: int) -> RunFolder:
-    """The quickstart, shortened, paid by ``energy``."""
+    """Train a shorter quickstart with an energy model, and return its run."""
     config = ("experiments/quickstart.yaml", f"total_steps={STEPS}", "checkpoint_every=5000")
     finish(folder, "train", *config, f"energy={energy}", f"seed={seed}")
     return RunFolder(folder)
 
 
 def finish(run: Path, *arguments: str) -> None:
-    """A run of the command line, begun or gone on with unless it is finished."""
+    """Start or resume a run of the command line, unless it is finished."""
     if not run.exists():
         molrl(*arguments, f"run_dir={run}")
     elif not (run / "summary.json").is_file():
@@ -84,10 +84,12 @@ def molrl(*arguments: str) -> None:
 
 
 def outcome(reference: str, fitted: bool, seed: int, run: RunFolder) -> dict[str, object]:
-    """What one training came to."""
+    """Return the figures of one training."""
     summary = run.read_summary() or {}
     rows = read_metrics(run.metrics_file)
-    row: dict[str, object] = {"paid by": f"mace fitted to {reference}" if fitted else reference}
+    row: dict[str, object] = {
+        "energy model": f"mace fitted to {reference}" if fitted else reference
+    }
     row |= {"seed": seed}
     for name, label in CURVES.items():
         steps, values = curve(rows, name)
@@ -101,7 +103,7 @@ def outcome(reference: str, fitted: bool, seed: int, run: RunFolder) -> dict[str
 
 
 def curve(rows: list[dict[str, float | int | None]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and the mean of a figure over the last :data:`SMOOTH` updates."""
+    """Return steps, and the mean of a figure over the last :data:`SMOOTH` updates."""
     points = np.array([(row["steps"], row[name]) for row in rows], dtype=float)
     points = points[np.isfinite(points).all(1)]
     sums = np.cumsum(np.concatenate([[0.0], points[:, 1]]))
@@ -111,7 +113,7 @@ def curve(rows: list[dict[str, float | int | None]], name: str) -> tuple[np.ndar
 
 
 def errors(folder: Path) -> list[dict[str, object]]:
-    """Errors by kind of structure, of each of the two fits against its own reference."""
+    """Return the errors of each of the two fits against its own reference, by kind of structure."""
     rows: dict[str, dict[str, object]] = {}
     for reference in REFERENCES:
         data = Dataset.load(folder / reference / "data.npz")
@@ -132,7 +134,7 @@ def errors(folder: Path) -> list[dict[str, object]]:
 
 
 def draw(runs: Runs, path: Path) -> None:
-    """A PNG of how all runs learned; the first seed solid, the second dashed."""
+    """Write a PNG of the learning curves of all runs; the first seed solid, the second dashed."""
     figure = Figure(figsize=(9.6, 6.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
@@ -142,7 +144,7 @@ def draw(runs: Runs, path: Path) -> None:
             label = f"{reference}, seed {seed}"
             style = "-" if seed == SEEDS[0] else "--"
             ax.plot(*curve(rows, name), style, color=REFERENCES[reference], lw=1.5, label=label)
-    for ax, title in zip(axes[0], ("paid directly", "paid by a fitted MACE"), strict=True):
+    for ax, title in zip(axes[0], ("GFN2-xTB", "a MACE fitted to it"), strict=True):
         ax.set_title(title, fontsize=11, loc="left", color="#333333")
     for row, label in zip(axes, CURVES.values(), strict=True):
         row[0].set_ylabel(label)

@@ -1,8 +1,7 @@
-"""Batched relaxation against ASE's FIRE and BFGS one by one, with the same MACE, on one CPU thread.
+"""Batched relaxation and ASE's FIRE and BFGS one by one, with the same MACE, on one CPU thread.
 
-Energies per molecule until no atom feels more than 0.02 eV/Å, and the CPU time that all take: with
-one thread the wall time, less what other processes took. The molecules are drawn at random and
-start where a force field left them.
+Measured are the energy evaluations per molecule until no force exceeds 0.02 eV/Å, and the CPU time
+of all molecules. They are drawn at random and start at the minimum of a force field.
 """
 
 import warnings
@@ -25,8 +24,8 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 
 N, SEED, MAX_HEAVY = 50, 0, 7
-MOST = 2000  # energies of a molecule
-SAME = 1e-3  # eV; farther apart, one has stopped short of the other or elsewhere
+MAX_STEPS = 2000  # energies of a molecule
+SAME = 1e-3  # eV; energies that differ more belong to different geometries
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     model.evaluate(start, forces=True)  # warm
     began = process_time()
     with progress(N, "batched") as bar:
-        done = relax(start, model, max_steps=MOST, report=lambda rest, total: bar.update(rest))
+        done = relax(start, model, max_steps=MAX_STEPS, report=lambda rest, total: bar.update(rest))
     seconds = process_time() - began
     ours = done.energy.numpy()
     rows = [row("molrl, BFGS, one batch", 1 + done.steps.numpy(), done.converged.numpy(), ours)]
@@ -69,10 +68,10 @@ def row(
 
 
 class OneByOne(Calculator):
-    """An energy model as an ASE calculator, a molecule at a time.
+    """An energy model as an ASE calculator, which evaluates one molecule at a time.
 
     Args:
-        model: the model.
+        model: the energy model.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
@@ -87,7 +86,7 @@ class OneByOne(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Energy and forces of the atoms."""
+        """Compute energy and forces of the atoms."""
         super().calculate(atoms, properties, system_changes)
         output = self._model.evaluate(self.atoms, forces=True)
         assert output.forces is not None
@@ -97,7 +96,7 @@ class OneByOne(Calculator):
 def one_by_one(
     name: str, optimizer: Callable[..., Optimizer], start: MoleculeBatch, model: NetworkEnergy
 ) -> dict[str, object]:
-    """ASE's optimizer at its defaults, on the same model."""
+    """Relax with an optimiser of ASE, its defaults, and the same model."""
     images = start.to_ase()
     steps, converged = [], []
     began = process_time()
@@ -105,7 +104,7 @@ def one_by_one(
         for image in images:
             image.calc = OneByOne(model)
             search = optimizer(image, logfile=None)
-            converged.append(bool(search.run(fmax=FORCE_TOLERANCE, steps=MOST)))
+            converged.append(bool(search.run(fmax=FORCE_TOLERANCE, steps=MAX_STEPS)))
             steps.append(1 + search.nsteps)
             bar.update(len(steps))
     seconds = process_time() - began

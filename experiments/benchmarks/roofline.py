@@ -1,4 +1,4 @@
-"""How fast a device moves memory, and how much of it a MACE must move and does move."""
+"""Memory bandwidth of a device, and the memory traffic that a MACE needs and has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from record import seconds
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_COPIED = {"cpu": 2**28, "cuda": 2**32}  # bytes, far more than a cache holds
+_COPIED = {"cpu": 2**28, "cuda": 2**32}  # bytes, far more than the size of a cache
 _FLOAT = 4  # bytes
 
 
 def bandwidth(device: str) -> float:
-    """Bytes read and written a second by a copy of a large tensor."""
+    """Measure the bytes that a copy of a large tensor reads and writes per second."""
     source = torch.ones(_COPIED[device], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * _COPIED[device] / seconds(lambda: target.copy_(source), device)
@@ -21,11 +21,11 @@ def bandwidth(device: str) -> float:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a MACE is made of, as far as its size goes; attributes as in ``MaceConfig``.
+    """The sizes of a MACE; attributes as in ``MaceConfig``.
 
     Attributes:
-        hidden_l: highest degree of the features between two layers.
-        max_ell: highest degree of the spherical harmonics.
+        hidden_l: maximum degree of the features between two layers.
+        max_ell: maximum degree of the spherical harmonics.
     """
 
     channels: int
@@ -35,12 +35,12 @@ class Shape:
     n_bessel: int = 8
 
     def least_bytes(self, n_atoms: int, n_pairs: int) -> float:
-        """What one energy evaluation must move if each tensor is written once and read once.
+        """Return the bytes that an energy evaluation moves if it writes and reads each tensor once.
 
         The tensors are those of Batatia et al., NeurIPS 2022, in float32: spherical harmonics and
         radial basis of each pair of neighbours, and in each layer the radial weights R of each
-        pair and path, the features h that come in, the sums A, and the features that go out. A
-        network that makes R where it is used can move less, and pass 100 % of the roofline.
+        pair and path, the input features h, the sums A, and the output features. A network that
+        computes R where it is used can move less, and exceed 100 % of the roofline.
         """
         full, hidden = (self.max_ell + 1) ** 2, (self.hidden_l + 1) ** 2
         per_pair, per_atom = full + self.n_bessel, 0
@@ -51,9 +51,9 @@ class Shape:
         return 2 * _FLOAT * (n_pairs * per_pair + n_atoms * per_atom)
 
     def n_paths(self, degree_in: int) -> int:
-        """Couplings l1 x l2 -> l3: l1 up to ``degree_in``, l2 and l3 up to ``max_ell``."""
+        """Count couplings l1 x l2 -> l3, l1 up to ``degree_in``, l2 and l3 up to ``max_ell``."""
         return sum(
-            abs(l1 - l2) <= l3 <= l1 + l2 and (l1 + l2 + l3) % 2 == 0  # parity is kept
+            abs(l1 - l2) <= l3 <= l1 + l2 and (l1 + l2 + l3) % 2 == 0  # parity is conserved
             for l1 in range(degree_in + 1)
             for l2 in range(self.max_ell + 1)
             for l3 in range(self.max_ell + 1)
@@ -61,7 +61,7 @@ class Shape:
 
 
 def bytes_moved(work: Callable[[], object]) -> int:
-    """What the operators of a call read and write: their arguments and results, views aside."""
+    """Return the bytes that the operators of a call read and write, without views."""
     with _Traffic() as traffic:
         work()
     return traffic.bytes

@@ -50,7 +50,7 @@ def split_of(identity: str) -> str:
 
 @dataclass(frozen=True)
 class MoleculeSet:
-    """Distinct neutral molecules, each at a minimum of GFN2-xTB.
+    """Distinct molecules, each at a minimum of GFN2-xTB.
 
     Attributes:
         molecules: the geometries, positions float32, Å.
@@ -122,6 +122,8 @@ class MoleculeSet:
             "numbers": self.molecules.numbers.numpy().astype(np.uint8),
             "positions": self.molecules.positions.numpy().astype(np.float32),
             "n_atoms": self.molecules.n_atoms.numpy().astype(np.uint8),
+            "charge": self.molecules.charge.numpy().astype(np.int8),
+            "spin": self.molecules.spin.numpy().astype(np.uint8),
             "energy": self.energy.numpy(),
             "identities": np.array("\n".join(self.identities)),
             "split": self.split.numpy().astype(np.uint8),
@@ -142,11 +144,17 @@ class MoleculeSet:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
+            state = {  # not in files of neutral molecules of the lowest spin from molrl 0.1
+                name: torch.from_numpy(arrays[name].astype(np.int64))
+                for name in ("charge", "spin")
+                if name in arrays
+            }
             out = cls(
                 molecules=MoleculeBatch(
                     numbers=torch.from_numpy(arrays["numbers"].astype(np.int64)),
                     positions=torch.from_numpy(arrays["positions"].astype(np.float32)),
                     n_atoms=torch.from_numpy(arrays["n_atoms"].astype(np.int64)),
+                    **state,
                 ),
                 energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
                 identities=tuple(str(arrays["identities"]).split("\n")),

@@ -1,4 +1,4 @@
-"""Fragments: open valences, charge and multiplicity."""
+"""Fragments: open ends, charge and multiplicity."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from molrl.chemistry.fragments import face_to_face, load_fragment
 from molrl.errors import InputError
 
 
-def test_load_fragment_points_an_open_valence_along_its_bond():
+def test_load_fragment_points_an_open_end_along_its_bond():
     phenyl = load_fragment("*c1ccccc1")
     assert sorted(phenyl.numbers.tolist()) == [1] * 5 + [6] * 6
     ((atom, outwards),) = phenyl.ends
@@ -22,7 +22,7 @@ def test_load_fragment_points_an_open_valence_along_its_bond():
 
 
 @pytest.mark.parametrize("written", ["[*]C", "[*:1]C", "[1*]C", "C*"])
-def test_load_fragment_takes_every_notation_of_an_open_valence(written):
+def test_load_fragment_takes_every_notation_of_an_open_end(written):
     methyl = load_fragment(written)
     assert sorted(methyl.numbers.tolist()) == [1, 1, 1, 6]
     assert len(methyl.ends) == 1
@@ -34,7 +34,7 @@ def test_load_fragment_takes_deuterium_as_hydrogen():
     assert not water.ends
 
 
-def test_face_to_face_puts_the_open_valences_at_the_gap():
+def test_face_to_face_puts_the_open_ends_at_the_gap():
     both = face_to_face(load_fragment("*C"), load_fragment("*C#N"), 3.0)
     carbons = both.positions[both.numbers == 6]
     assert min(np.linalg.norm(a - b) for a in carbons[:1] for b in carbons[1:]) == pytest.approx(3)
@@ -46,11 +46,11 @@ def test_face_to_face_puts_the_open_valences_at_the_gap():
         ("C((", r"invalid SMILES 'C\(\('"),
         ("c1ccccc1.*", "exactly one neighbour"),
         ("C*C", "exactly one neighbour"),
-        ("*", "besides its open valences"),
-        ("**", "besides its open valences"),
+        ("*", "besides its open ends"),
+        ("**", "besides its open ends"),
     ],
 )
-def test_load_fragment_refuses_invalid_smiles_and_open_valences(source, message):
+def test_load_fragment_refuses_invalid_smiles_and_open_ends(source, message):
     with pytest.raises(InputError, match=message) as error:
         load_fragment(source)
     assert "\n" not in str(error.value)

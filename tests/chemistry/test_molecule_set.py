@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,15 @@ def test_molecule_set_save_refuses_another_suffix(some, tmp_path):
     with pytest.raises(InputError, match=r"must end in \.npz"):
         some.save(tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_molecule_set_keeps_charge_and_spin(some, tmp_path):
+    few = some[:3]
+    ions = replace(few.molecules, charge=torch.tensor([1, -1, 0]), spin=torch.tensor([2, 2, 3]))
+    replace(few, molecules=ions).save(tmp_path / "a.npz")
+    back = MoleculeSet.load(tmp_path / "a.npz").molecules
+    assert back.charge.tolist() == [1, -1, 0]
+    assert back.spin.tolist() == [2, 2, 3]
 
 
 @pytest.mark.parametrize(

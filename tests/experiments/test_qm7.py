@@ -1,4 +1,4 @@
-"""The figures of the benchmarks on QM7, on numbers whose answer is known."""
+"""The figures of the QM7 benchmarks, on data with known results."""
 
 import sys
 from collections import Counter
@@ -18,7 +18,7 @@ from relaxation_qm7 import spread
 
 
 def compared(formulas, predicted, reference):
-    """Molecules of two atoms, without an error in the forces."""
+    """Return molecules of two atoms without errors in the forces."""
     n = len(formulas)
     return Compared(
         formulas=np.array(list(formulas)),

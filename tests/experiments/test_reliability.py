@@ -1,4 +1,4 @@
-"""The small forms of the reliability benchmarks, each the command that gives the full figures."""
+"""The small forms of the reliability benchmarks."""
 
 import contextlib
 import os
@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks" / "reliability"
-RESUMED = ("kills", "damage", "workers", "two_ranks")  # compared bit for bit with an unbroken run
+RESUMED = (
+    "kills",
+    "damage",
+    "workers",
+    "two_ranks",
+)  # compared bit for bit with an uninterrupted run
 
 
 @pytest.fixture
 def run_small():
-    """``run_small(name)``: exit code and output; the script and what it began end with the test."""
+    """``run_small(name)``: exit code and output; all of its processes end with the test."""
     with contextlib.ExitStack() as ends:
 
         def run(name):

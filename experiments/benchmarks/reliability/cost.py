@@ -1,4 +1,4 @@
-"""What checkpoints cost: the share of a training's time, as it stands in the defaults.
+"""Time of checkpoints as a share of a training, at the default interval.
 
 python experiments/benchmarks/reliability/cost.py
 """
@@ -47,7 +47,7 @@ def main() -> None:
             "% of the time": 100 * save / (between + save),
         }
     ]
-    tiny.close("cost", "What checkpoints cost at the default interval", rows, small)
+    tiny.close("cost", "Time of checkpoints at the default interval", rows, small)
 
 
 if __name__ == "__main__":

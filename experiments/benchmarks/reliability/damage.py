@@ -1,4 +1,4 @@
-"""Damaged, malicious and unfinished files: refused by name, never executed, and nothing is lost.
+"""Corrupted, malicious and incomplete files: refused by name, not executed, nothing is lost.
 
 python experiments/benchmarks/reliability/damage.py
 """
@@ -30,7 +30,7 @@ WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 
 
 def corruptions(run: Path, weights: Path, n: int) -> dict[str, object]:
-    """Bit flips, truncations and swaps of every file of a checkpoint and of a pair of weights."""
+    """Flip bits in, truncate and swap every file of a checkpoint and of weights."""
     draw, refused = random.Random(0), 0
     checkpoints = Checkpoints(run / "checkpoints")
     before, step = checkpoints.steps()[-2:]
@@ -45,7 +45,7 @@ def corruptions(run: Path, weights: Path, n: int) -> dict[str, object]:
     for i in range(n):
         path = list(loads)[i % len(loads)]
         content = path.read_bytes()
-        path.write_bytes(damaged(content, others[path].read_bytes(), i // len(loads), draw))
+        path.write_bytes(corrupted(content, others[path].read_bytes(), i // len(loads), draw))
         refused += is_refused(loads[path])
         path.write_bytes(content)
     for load in loads.values():
@@ -55,7 +55,7 @@ def corruptions(run: Path, weights: Path, n: int) -> dict[str, object]:
     )
 
 
-def damaged(content: bytes, other: bytes, kind: int, draw: random.Random) -> bytes:
+def corrupted(content: bytes, other: bytes, kind: int, draw: random.Random) -> bytes:
     if kind % 20 == 19:
         return other
     if kind % 2:
@@ -74,7 +74,7 @@ def is_refused(load: Callable[[], object]) -> bool:
 
 
 class Bomb:
-    """What a victim's process must never do: make a file."""
+    """A pickle that creates a folder when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -84,7 +84,7 @@ class Bomb:
 
 
 def payloads(mark: Path) -> dict[str, bytes]:
-    """Code that runs when it is loaded carelessly, in every wrapping."""
+    """Return code that runs when it is loaded without care, in several formats."""
     made = {f"pickle {i}": pickle.dumps(Bomb(mark), protocol=i) for i in (0, 2, 4, 5)}
     for name, options in {
         "torch": {},
@@ -102,7 +102,7 @@ def payloads(mark: Path) -> dict[str, bytes]:
 
 
 def malicious(run: Path, n: int) -> dict[str, object]:
-    """A payload under every name that a command accepts; tensors also with a matching sum."""
+    """Plant payloads under every name that a command accepts, tensors also with a matching sum."""
     harmless = 0
     with tempfile.TemporaryDirectory() as scratch:
         mark = Path(scratch) / "executed"
@@ -116,9 +116,9 @@ def malicious(run: Path, n: int) -> dict[str, object]:
             victim = Path(scratch) / "run"
             shutil.copytree(run, victim)
             plant(victim, name, payload, signed)
-            with contextlib.chdir(victim), silent() as said:
+            with contextlib.chdir(victim), captured_output() as output:
                 codes = [molrl(command) for command in commands(name)]
-            harmless += not mark.exists() and all(codes) and "Traceback" not in said.getvalue()
+            harmless += not mark.exists() and all(codes) and "Traceback" not in output.getvalue()
             shutil.rmtree(victim)
     return row("malicious files under every accepted name, refused and not executed", n, harmless)
 
@@ -132,7 +132,7 @@ SIGNED = (("policy.safetensors", True), ("LAST/tensors.safetensors", True))
 
 
 def plant(run: Path, name: str, payload: bytes, signed: bool) -> None:
-    """Put the payload under a name, alone in its place; signed, with its sum where it belongs."""
+    """Replace a file by the payload; if signed, also update its recorded sum."""
     (run / "summary.json").unlink()
     checkpoints = Checkpoints(run / "checkpoints")
     for step in checkpoints.steps()[:-1]:
@@ -154,7 +154,7 @@ def plant(run: Path, name: str, payload: bytes, signed: bool) -> None:
 
 
 def commands(name: str) -> list[list[str]]:
-    """The commands that read a file of this name."""
+    """Return the commands that read a file of this name."""
     if name.startswith("policy"):
         method = ["--method", "covariant:."]
         return [
@@ -171,16 +171,16 @@ def commands(name: str) -> list[list[str]]:
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[io.StringIO]:
-    """What is said inside goes nowhere but here."""
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-        yield said
+def captured_output() -> Iterator[io.StringIO]:
+    """Capture what is printed inside."""
+    output = io.StringIO()
+    with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
+        yield output
 
 
 def disk_full(folder: Path, config: Path, wanted: dict[str, str], n: int) -> dict[str, object]:
-    """A save that finds no room: exit code 1, one line, and the old checkpoint still loads."""
-    sound, log = 0, folder / "log"
+    """Let a save exceed a size limit: exit code 1, one line, and the old checkpoint loads."""
+    passed, log = 0, folder / "log"
     for i in range(n):
         run = folder / f"full-{i}"
         assert tiny.molrl_command("train", config, f"run_dir={run}", log=log) == 0
@@ -195,9 +195,9 @@ def disk_full(folder: Path, config: Path, wanted: dict[str, str], n: int) -> dic
         ended = code == 1 and "too large" in said[-1] and checkpoints.steps() == before
         loads = checkpoints.load_latest(lambda line: None) is not None
         code = tiny.molrl_command("resume", run, log=log)
-        sound += ended and loads and code == 0 and tiny.outcome(run) == wanted
+        passed += ended and loads and code == 0 and tiny.outcome(run) == wanted
     return row(
-        "no room for a checkpoint (file size limit): exit 1, resumed later, same outcome", n, sound
+        "no space for a checkpoint (file size limit): exit 1, resumed later, same result", n, passed
     )
 
 
@@ -206,7 +206,7 @@ def no_larger(size: int) -> None:
 
 
 def tmpfs_full(folder: Path, config: Path, wanted: dict[str, str]) -> dict[str, object]:
-    """The same on a disk that is really full; needs root."""
+    """Do the same on a disk that is full; needs root."""
     disk, log = folder / "disk", folder / "log"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=450k", "none", str(disk)], check=True)
@@ -218,10 +218,10 @@ def tmpfs_full(folder: Path, config: Path, wanted: dict[str, str]) -> dict[str, 
         loads = Checkpoints(run / "checkpoints").load_latest(lambda line: None) is not None
         subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
         code = tiny.molrl_command("resume", run, log=log)
-        sound = ended and loads and code == 0 and tiny.outcome(run) == wanted
+        passed = ended and loads and code == 0 and tiny.outcome(run) == wanted
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-    return row("disk full (tmpfs): exit 1, resumed with more room, same outcome", 1, int(sound))
+    return row("disk full (tmpfs): exit 1, resumed with more space, same result", 1, int(passed))
 
 
 def row(what: str, tried: int, right: int) -> dict[str, object]:
@@ -244,7 +244,7 @@ def main() -> None:
         (run / "fit.yaml").write_text(tiny.FIT)
         rows.append(corruptions(run, SHIPPED["mace"], 100 if small else 2000))
         rows.append(malicious(run, 13 if small else 100))
-    tiny.close("damage", "Damaged, malicious and unfinished files", rows, small)
+    tiny.close("damage", "Corrupted, malicious and incomplete files", rows, small)
 
 
 if __name__ == "__main__":

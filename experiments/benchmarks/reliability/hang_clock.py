@@ -1,4 +1,4 @@
-"""Hangs in a pool of workers without waiting for them: a clock that only a hang moves."""
+"""Tests of hanging workers without waiting: a clock that advances only when a worker hangs."""
 
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -6,30 +6,30 @@ from pathlib import Path
 
 
 class HangClock:
-    """The time of a pool: it passes only when every worker that is busy hangs.
+    """The clock of a pool, which advances only when all busy workers hang.
 
-    So a worker that hangs is late at once, and one that is slow on a busy machine never. It takes
-    the place of ``time`` in ``molrl.energy.pool``, and its :meth:`wait` that of ``wait``.
+    A worker that hangs is late at once, and one that is slow on a busy machine never. The clock
+    replaces ``time`` in ``molrl.energy.pool``, and its :meth:`wait` replaces ``wait``.
 
     Args:
-        folder: a worker that hangs makes a new file here first.
+        folder: where a worker creates a new file before it hangs.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._over, self._now = 0, 0.0  # hangs that the pool has dealt with; s
+        self._over, self._now = 0, 0.0  # hangs that the pool has handled; s
 
     def monotonic(self) -> float:
         """Return the time, s."""
         return self._now
 
     def wait(self, connections: Sequence[Connection], timeout: float) -> list[object]:
-        """Return the connections that have something to say; none, after the time, if all hang."""
+        """Return the connections that are ready; none, after the timeout, if all workers hang."""
         while True:
-            # Counted first: what a worker said before it hung is heard below.
+            # Counted first, so that what a worker sent before it hung is received below.
             hanging = len(list(self._folder.iterdir())) - self._over
-            if said := wait(connections, 0.01):
-                return list(said)
+            if ready := wait(connections, 0.01):
+                return list(ready)
             if hanging == len(connections):
                 self._over += hanging
                 self._now += timeout + 1

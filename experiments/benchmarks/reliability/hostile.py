@@ -1,4 +1,4 @@
-"""Fuzzed configs and hostile molecule files: refused in under a second each, in one line.
+"""Fuzzed configs and hostile molecule files, each refused in one line within a second.
 
 python experiments/benchmarks/reliability/hostile.py
 """
@@ -18,8 +18,8 @@ import tiny
 
 from molrl.cli.main import main as molrl
 
-MOST = 12_000_000_000  # bytes of addresses, lest a failure takes the machine with it
-FREE_MB = 300.0  # what a parser may take on top of what is imported
+MAX_MEMORY = 12_000_000_000  # bytes, so that a failure does not exhaust the machine
+FREE_MB = 300.0  # what a parser may use on top of what is imported
 
 WATER = "Properties=species:S:1:pos:R:3\nO 0.0 0.0 0.0\nH 0.96 0.0 0.0\nH -0.24 0.93 0.0\n"
 SDF = """
@@ -68,7 +68,7 @@ WRONG = (
     "\x00",
     "é" * 100,
 )
-KEYS = {  # key: values of WRONG it can do with
+KEYS = {  # key: values of WRONG that are valid for it
     "total_steps": (), "checkpoint_every": (), "seed": (), "device": (), "energy": (),
     "task.bag": (), "task": (), "agent": (), "ppo": (), "ppo.num_envs": (), "ppo.n_steps": (),
     "ppo.learning_rate": (), "ppo.gamma": ("true",), "ppo.clip_range": (), "policy": (),
@@ -78,7 +78,7 @@ KEYS = {  # key: values of WRONG it can do with
 
 
 def hostile_config(draw: random.Random) -> bytes:
-    """A config that is wrong in one way."""
+    """Return a config with one error."""
     match draw.randrange(6):
         case 0:
             return draw.randbytes(draw.randrange(1, 3000))
@@ -117,7 +117,7 @@ def with_wrong_value(draw: random.Random) -> str:
 
 
 def hostile_extxyz(draw: random.Random) -> bytes:
-    """An extended XYZ file that is wrong in one way."""
+    """Return an extended XYZ file with one error."""
     header, *atoms = WATER.splitlines()
     atom, column = draw.randrange(3), draw.randrange(1, 4)
     text = "3\n" + WATER
@@ -151,7 +151,7 @@ COLUMNS = (
 
 
 def hostile_sdf(draw: random.Random) -> bytes:
-    """An SDF that is wrong in one way."""
+    """Return an SDF file with one error."""
     lines = SDF.splitlines()
     match draw.randrange(6):
         case 0:
@@ -187,14 +187,14 @@ def edited(lines: list[str], row: int, column: int, word: str) -> list[str]:
 def refusals(
     what: str, n: int, make: Callable[[random.Random], bytes], command: list[str], name: str
 ) -> dict[str, object]:
-    """Files that a command must refuse: exit code 2, one line, 1 s of CPU time, little memory."""
+    """Check that a command refuses files: exit code 2, one line, 1 s of CPU time, little memory."""
     right, slowest, most = 0, 0.0, tiny.largest_mb()
     for i in range(n):
         content = make(random.Random(f"{name} {i}"))
         Path(name).write_bytes(content)
         said = io.StringIO()
-        began = time.process_time()  # a busy machine makes nothing slow
-        faulthandler.dump_traceback_later(20, exit=True)  # where it hangs, if it does
+        began = time.process_time()  # CPU time, which a busy machine does not change
+        faulthandler.dump_traceback_later(20, exit=True)  # shows where it hangs, if it does
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             code = molrl(command)
         faulthandler.cancel_dump_traceback_later()
@@ -202,7 +202,7 @@ def refusals(
         line = said.getvalue()
         fine = code == 2 and line.count("\n") == 1 and seconds < 1
         if not fine:
-            print(f"not so ({code}, {seconds:.2f} s): {content[:300]!r}\n{line}")
+            print(f"not refused ({code}, {seconds:.2f} s): {content[:300]!r}\n{line}")
         right += fine
         slowest = max(slowest, seconds)
     grown = tiny.largest_mb() - most
@@ -220,13 +220,15 @@ def main() -> None:
     n = 60 if small else 1000
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         Path("in.extxyz").write_text("3\n" + WATER)
-        assert molrl(["evaluate", "in.extxyz"]) == 0  # the judge is loaded
-        resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
-        train, judge = ["train", "train.yaml"], ["evaluate"]
+        assert molrl(["evaluate", "in.extxyz"]) == 0  # loads the evaluator
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        train, evaluate = ["train", "train.yaml"], ["evaluate"]
         rows = [
             refusals("fuzzed configs", n, hostile_config, train, "train.yaml"),
-            refusals("hostile extxyz files", n, hostile_extxyz, [*judge, "a.extxyz"], "a.extxyz"),
-            refusals("hostile SDF files", n, hostile_sdf, [*judge, "a.sdf"], "a.sdf"),
+            refusals(
+                "hostile extxyz files", n, hostile_extxyz, [*evaluate, "a.extxyz"], "a.extxyz"
+            ),
+            refusals("hostile SDF files", n, hostile_sdf, [*evaluate, "a.sdf"], "a.sdf"),
         ]
     tiny.close(
         "hostile", "Hostile configs and files: exit code 2, one line, < 1 s each", rows, small

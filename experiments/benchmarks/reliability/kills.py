@@ -1,9 +1,9 @@
-"""kill -9, then resume: the end must be that of the run that was never killed.
+"""kill -9, then resume: the result must be that of a run that was never killed.
 
 python experiments/benchmarks/reliability/kills.py
 
-The processes are killed at random moments; in the small form, which the tests run, at drawn ones
-of their operations on files.
+The processes are killed at random times; in the small form, which the tests run, at random
+operations on files.
 """
 
 import shutil
@@ -25,38 +25,38 @@ SAVES = 6  # of a process that is not killed
 def killed_runs(
     folder: Path, command: tuple[str, ...], config: Path, moments: Moments, n: int
 ) -> dict[str, object]:
-    """Runs killed once and taken up again, beside one that was not."""
+    """Compare runs that were killed once and resumed with one that was not."""
     log = folder / "log"
 
-    def begin(run: Path) -> tuple[object, ...]:
+    def start_command(run: Path) -> tuple[object, ...]:
         return (*command, config, f"run_dir={run}")
 
     def start_in(run: Path) -> Callable[[Callable[[], object]], int]:
-        return lambda before: tiny.start(*begin(run), log=log, before=before)
+        return lambda before: tiny.start(*start_command(run), log=log, before=before)
 
     assert moments.measure(start_in(folder / "whole")) == 0, log.read_text()
     wanted, same = tiny.outcome(folder / "whole"), 0
     for i in range(n):
         run = folder / f"run-{i}"
         while not moments.kill(start_in(run)):
-            shutil.rmtree(run)  # it was done before
-        go_on = ("resume", run) if (run / "config.yaml").exists() else begin(run)
-        code = tiny.molrl_command(*go_on, log=log)
-        same += code == 0 and tiny.outcome(run) == wanted and not litter(run)
+            shutil.rmtree(run)  # it had ended before
+        begun = (run / "config.yaml").exists()
+        code = tiny.molrl_command(*(("resume", run) if begun else start_command(run)), log=log)
+        same += code == 0 and tiny.outcome(run) == wanted and not leftovers(run)
     return {
-        "what": f"molrl {' '.join(command)}: kill -9 at a random moment, resume, same outcome",
+        "what": f"molrl {' '.join(command)}: kill -9 at a random time, resume, same result",
         "tried": n,
         "as it should be": same,
     }
 
 
-def litter(run: Path) -> list[Path]:
-    """Files left half written."""
+def leftovers(run: Path) -> list[Path]:
+    """Return incomplete files."""
     return [p for p in run.rglob(".*") if p.name != ".lock"]
 
 
 def killed_saves(folder: Path, moments: Moments, n: int) -> dict[str, object]:
-    """Processes killed while they save again and again: the last checkpoint must load."""
+    """Kill processes that save repeatedly: the last checkpoint must load."""
 
     def start_in(checkpoints: Checkpoints) -> Callable[[Callable[[], object]], int]:
         checkpoints.save(checkpoint(1))
@@ -67,14 +67,14 @@ def killed_saves(folder: Path, moments: Moments, n: int) -> dict[str, object]:
     for i in range(n):
         checkpoints = Checkpoints(folder / f"saves-{i}", keep=2)
         while not moments.kill(start_in(checkpoints)):
-            shutil.rmtree(checkpoints.folder)  # it was done before
+            shutil.rmtree(checkpoints.folder)  # it had ended before
         try:
             latest = checkpoints.load_latest(lambda line: None)
         except InputError:
             continue
         assert latest is not None
-        sound = latest.tensors["w"].unique().tolist() == [float(latest.step)]
-        loaded += sound and latest.step == checkpoints.steps()[-1]
+        whole = latest.tensors["w"].unique().tolist() == [float(latest.step)]
+        loaded += whole and latest.step == checkpoints.steps()[-1]
     return {
         "what": "kill -9 during a save, the latest checkpoint loads",
         "tried": n,

@@ -1,7 +1,7 @@
-"""When a process is killed: at a random time, or at a drawn one of its operations on files.
+"""Times at which processes are killed: random times, or random operations on files.
 
-A process is begun by ``start(before)``, which forks, calls ``before`` in the fork, and returns its
-process id.
+A process is started by ``start(before)``, which forks, calls ``before`` in the fork, and returns
+the process id.
 """
 
 import mmap
@@ -25,36 +25,36 @@ DIRECTORY_HANDLE = {"os.remove": 1, "os.rmdir": 1}  # the argument that a path i
 
 
 class Moments(Protocol):
-    """Moments at which processes that all do the same work are killed."""
+    """Times at which processes that do the same work are killed."""
 
     def measure(self, start: Start) -> int:
-        """Let one of the processes come to its end, to know how long that is; its exit code."""
+        """Run one process to its end, to measure its length, and return its exit code."""
         ...
 
     def kill(self, start: Start) -> bool:
-        """Kill -9 one of the processes on its way; False if it was done before."""
+        """Kill one process with -9, and return False if it had ended before."""
         ...
 
 
 class RandomTimes:
-    """Any time between the beginning and the end, which no two runs of a benchmark share.
+    """Random times between start and end, which differ from run to run of a benchmark.
 
     Args:
-        seed: of the draws.
+        seed: random seed.
     """
 
     def __init__(self, seed: int) -> None:
         self._draw, self._seconds = random.Random(seed), 0.0
 
     def measure(self, start: Start) -> int:
-        """Time one process."""
+        """Measure the time of one process, and return its exit code."""
         began = time.monotonic()
         code = tiny.finish(start(lambda: None))
         self._seconds = time.monotonic() - began
         return code
 
     def kill(self, start: Start) -> bool:
-        """Kill one process, unless its time has not come when it ends."""
+        """Kill one process at a random time, and return False if it had ended before."""
         pid = start(lambda: None)
         end = time.monotonic() + self._draw.uniform(0, self._seconds)
         while time.monotonic() < end:
@@ -66,21 +66,21 @@ class RandomTimes:
 
 
 class FileOperations:
-    """Drawn operations on files in a folder: the process kills itself before it does them.
+    """Random operations on files in a folder, before which the process kills itself.
 
-    Between two of them nothing on the disk changes but the ends of files that are open, so a busy
-    machine and an idle one see the same moments.
+    Between two of them nothing on the disk changes except the ends of open files, so the moments do
+    not depend on how busy the machine is.
 
     Args:
         folder: where the processes work.
-        seed: of the draws.
+        seed: random seed.
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._draw, self._total = folder, random.Random(seed), 0
 
     def measure(self, start: Start) -> int:
-        """Count the operations of one process."""
+        """Count the operations of one process, and return its exit code."""
         with mmap.mmap(-1, 8) as shared:
 
             def note(number: int) -> None:
@@ -91,7 +91,7 @@ class FileOperations:
         return code
 
     def kill(self, start: Start) -> bool:
-        """Have one process kill itself, unless it has fewer operations than the one measured."""
+        """Have one process kill itself, and return False if it had too few operations."""
         last = self._draw.randint(1, self._total)
 
         def end(number: int) -> None:
@@ -103,9 +103,9 @@ class FileOperations:
 
 
 def at_operations(folder: Path, call: Callable[[int], object]) -> None:
-    """Before this process's main thread does its n-th operation on files in a folder, call with n.
+    """Call ``call(n)`` before the main thread does its n-th operation on files in a folder.
 
-    This lasts as long as the process.
+    The hook cannot be removed from the process.
     """
     inside, main, n = f"{folder.resolve()}{os.sep}", threading.main_thread(), 0
 

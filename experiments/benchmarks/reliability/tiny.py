@@ -1,7 +1,7 @@
-"""What the reliability figures are measured on: a small training and a small fit, on real physics.
+"""A small training and a small fit on real energies, for the reliability benchmarks.
 
-Commands run in forks of this process, which has everything imported and computes nothing itself:
-so they begin at once, and can be killed like any other process.
+Commands run in forks of this process, which has imported everything and computes nothing itself, so
+they start at once and can be killed like any other process.
 """
 
 import argparse
@@ -56,16 +56,16 @@ network: {channels: 8, radial_mlp: [16]}
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """The command line of every script here: ``--small`` for the form that the tests run."""
+    """Parse the command line of a script: ``--small`` for the form that the tests run."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--small", action="store_true", help="few of each, nothing is written")
+    parser.add_argument("--small", action="store_true", help="few repetitions; writes nothing")
     return parser.parse_args()
 
 
 def close(name: str, title: str, rows: list[dict[str, object]], small: bool) -> None:
-    """Show the rows, write them unless small, and exit with 1 if something was not as it should be.
+    """Show the rows, write them unless small, and exit with 1 if one of them did not pass.
 
-    Rows that count have ``tried`` and ``as it should be``.
+    A row passes if its ``tried`` and ``as it should be`` are equal; other rows have neither.
     """
     if small:
         print(markdown_table(rows))
@@ -76,7 +76,7 @@ def close(name: str, title: str, rows: list[dict[str, object]], small: bool) -> 
 
 
 def fork(work: Callable[[], int], before: Callable[[], object] = lambda: None) -> int:
-    """Begin some work in a fork, whose exit code it returns; the process id."""
+    """Start work in a fork, whose exit code it returns, and return the process id."""
     pid = os.fork()
     if pid:
         return pid
@@ -90,12 +90,12 @@ def fork(work: Callable[[], int], before: Callable[[], object] = lambda: None) -
 
 
 def start(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
-    """Begin a command of ``molrl`` in a fork; returns its process id."""
-    return fork(lambda: in_silence(*command, log=log), before)
+    """Start a command of ``molrl`` in a fork, and return its process id."""
+    return fork(lambda: run_silently(*command, log=log), before)
 
 
-def in_silence(*command: object, log: Path = Path(os.devnull)) -> int:
-    """Run a command of ``molrl`` in this process, which says nothing more; its exit code."""
+def run_silently(*command: object, log: Path = Path(os.devnull)) -> int:
+    """Run a command in this process, with all output to a file, and return its exit code."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -105,19 +105,19 @@ def in_silence(*command: object, log: Path = Path(os.devnull)) -> int:
 
 
 def finish(pid: int) -> int:
-    """Wait for a command to end; its exit code, negative for a signal."""
+    """Wait for a command, and return its exit code, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def molrl_command(*command: object, log: Path, before: Callable[[], object] = lambda: None) -> int:
-    """Run a command of ``molrl``; its exit code."""
+    """Run a command of ``molrl`` in a fork, and return its exit code."""
     return finish(start(*command, log=log, before=before))
 
 
 def outcome(run: Path) -> dict[str, str]:
-    """The sums of all that two runs of one config must have in common.
+    """Return the SHA-256 sums of all files that are equal in two runs of one config.
 
-    The last checkpoint among it: weights, optimiser, random generators, episodes under way.
+    The last checkpoint is among them: weights, optimiser, random generators, unfinished episodes.
     """
     checkpoints = Checkpoints(run / "checkpoints")
     last = checkpoints.path(checkpoints.steps()[-1]) / "tensors.safetensors"
@@ -128,11 +128,11 @@ def outcome(run: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[None]:
-    """Work in a folder that is gone afterwards."""
+    """Work in a temporary folder."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         yield
 
 
 def largest_mb() -> float:
-    """The most memory this process has had, MB."""
+    """Return the peak memory of this process, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,4 +1,4 @@
-"""Two ranks beside one: the same weights at every update, resumed as begun, and how much faster.
+"""Two ranks: the same weights after every update, resumed exactly, and their speed.
 
 python experiments/benchmarks/reliability/two_ranks.py
 """
@@ -31,7 +31,7 @@ SMALL = PPOConfig(num_envs=16, n_steps=8, batch_size=32, target_kl=0.01)
 
 
 def train(updates: int, small: bool) -> int:
-    """Train as one rank; note the sums of the weights and the episodes, and the time."""
+    """Train as one rank; record the sums of the weights and the episodes, and the time."""
     with process_group() as ranks:
         ppo = SMALL if small else PPOConfig()
         policy = PolicyConfig(width=16, channels=4, degree=2, layers=1) if small else PolicyConfig()
@@ -39,19 +39,19 @@ def train(updates: int, small: bool) -> int:
         env = MolDesignVectorEnv(ppo.num_envs, "SameStep", bag="CH4O", energy=energy)
         steps = updates * ppo.num_envs * ppo.n_steps * ranks.size
         agent = AgentTraining(env, policy, ppo, steps, seed=0, ranks=ranks)
-        said, began = [], perf_counter()
+        recorded, began = [], perf_counter()
 
         def on_update(step: int, figures: dict[str, float]) -> None:
             own = sha256(env.state.positions.tobytes())
-            said.append((step, weights(agent.network), own, perf_counter() - began))
+            recorded.append((step, weights(agent.network), own, perf_counter() - began))
 
         agent.run(on_update)
-    Path(f"rank-{ranks.rank}.json").write_text(json.dumps(said))
+    Path(f"rank-{ranks.rank}.json").write_text(json.dumps(recorded))
     return 0
 
 
 def fit(steps: int) -> int:
-    """Fit as one rank; note the sum of the weights at every step, and its own loss."""
+    """Fit as one rank; record the sum of the weights at every step, and the loss of the rank."""
     with process_group() as ranks:
         config = FitConfig(
             data=("data.npz",),
@@ -61,13 +61,13 @@ def fit(steps: int) -> int:
             network=MaceConfig(channels=8, radial_mlp=(16,)),
         )
         atoms = load_energy("gfn2").atom_energies()
-        model, said = Fit(config, Dataset.load("data.npz"), atoms, "cpu", ranks), []
+        model, recorded = Fit(config, Dataset.load("data.npz"), atoms, "cpu", ranks), []
 
         def report(step: int, figures: dict[str, float]) -> None:
-            said.append((step, weights(model.network), figures["loss"], 0.0))
+            recorded.append((step, weights(model.network), figures["loss"], 0.0))
 
         model.run(report)
-    Path(f"rank-{ranks.rank}.json").write_text(json.dumps(said))
+    Path(f"rank-{ranks.rank}.json").write_text(json.dumps(recorded))
     return 0
 
 
@@ -75,10 +75,10 @@ def weights(network: torch.nn.Module) -> str:
     return sha256(b"".join(p.detach().numpy().tobytes() for p in network.parameters()))
 
 
-def begin(
+def start_ranks(
     size: int, work: Callable[[], int], before: Callable[[], object] = lambda: None
 ) -> list[int]:
-    """Begin the same work as each of so many ranks; their process ids."""
+    """Start the same work in each of some ranks, and return their process ids."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -95,27 +95,29 @@ def begin(
     return children
 
 
-def noted(size: int, work: Callable[[], int]) -> list[list[list[object]]]:
-    """What each of so many ranks noted."""
-    codes = [tiny.finish(child) for child in begin(size, work)]
+def records(size: int, work: Callable[[], int]) -> list[list[list[object]]]:
+    """Run the same work in each of some ranks, and return what each recorded."""
+    codes = [tiny.finish(child) for child in start_ranks(size, work)]
     assert codes == [0] * size, codes
     return [json.loads(Path(f"rank-{number}.json").read_text()) for number in range(size)]
 
 
-def in_step(what: str, first: list[list[object]], second: list[list[object]]) -> dict[str, object]:
+def compare_ranks(
+    what: str, first: list[list[object]], second: list[list[object]]
+) -> dict[str, object]:
     alike = [a[:2] == b[:2] and a[2] != b[2] for a, b in zip(first, second, strict=True)]
     moved = len({weights for _, weights, _, _ in first}) == len(first)
     return {"what": what, "tried": len(first), "as it should be": sum(alike) * moved}
 
 
 def killed_and_resumed(n: int) -> dict[str, object]:
-    """Two ranks of ``molrl train``, killed with -9 or stopped by a signal to one, and resumed."""
+    """Resume two ranks of ``molrl train`` that were killed, or stopped by a signal to one."""
     Path("train.yaml").write_text(tiny.SMALL_TRAIN)
-    finished(begin(2, training(Path("whole"))))
+    wait_for_success(start_ranks(2, training(Path("whole"))))
     wanted, same = tiny.outcome(Path("whole")), 0
     for i in range(n):
         run, number = Path(f"run-{i}"), (signal.SIGKILL, signal.SIGUSR1)[i % 2]
-        children = begin(2, training(run), partial(pause_after, (2, 1, 1, 2)[i % 4]))
+        children = start_ranks(2, training(run), partial(pause_after, (2, 1, 1, 2)[i % 4]))
         wait_for_pause(children)
         for child in children if number == signal.SIGKILL else children[1:]:
             os.kill(child, number)
@@ -123,37 +125,37 @@ def killed_and_resumed(n: int) -> dict[str, object]:
             os.kill(child, signal.SIGCONT)
         codes = [tiny.finish(child) for child in children]
         stopped = codes == ([-number] * 2 if number == signal.SIGKILL else [75, 75])
-        finished(begin(2, lambda run=run: tiny.in_silence("resume", run)))
+        wait_for_success(start_ranks(2, lambda run=run: tiny.run_silently("resume", run)))
         same += stopped and tiny.outcome(run) == wanted
         shutil.rmtree(run)
-    what = "two ranks killed, or one told to stop, and resumed: same outcome"
+    what = "two ranks killed, or one asked to stop, and resumed: same result"
     return {"what": what, "tried": n, "as it should be": same}
 
 
 def training(run: Path) -> Callable[[], int]:
-    """A training of three updates."""
-    return lambda: tiny.in_silence("train", "train.yaml", f"run_dir={run}", "ppo.num_envs=16")
+    """Return a training of three updates."""
+    return lambda: tiny.run_silently("train", "train.yaml", f"run_dir={run}", "ppo.num_envs=16")
 
 
 def pause_after(update: int) -> None:
-    """Have this process pause when an update is done, before it is saved."""
-    most, calls = Ranks.all_reduce_max, count(1)  # it is called once an update
+    """Pause this process after an update, before it is saved."""
+    all_reduce_max, calls = Ranks.all_reduce_max, count(1)  # called once per update
 
-    def most_and_pause(ranks: Ranks, value: int) -> int:
-        largest = most(ranks, value)
+    def all_reduce_max_and_pause(ranks: Ranks, value: int) -> int:
+        largest = all_reduce_max(ranks, value)
         if next(calls) == update:
             signal.raise_signal(signal.SIGSTOP)
         return largest
 
-    Ranks.all_reduce_max = most_and_pause  # type: ignore[method-assign]
+    Ranks.all_reduce_max = all_reduce_max_and_pause  # type: ignore[method-assign]
 
 
 def wait_for_pause(children: list[int]) -> None:
     paused = [os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]) for child in children]
-    assert all(paused), f"ranks that paused, and that ended before: {paused}"
+    assert all(paused), f"ranks that paused: {paused}"
 
 
-def finished(children: list[int]) -> None:
+def wait_for_success(children: list[int]) -> None:
     codes = [tiny.finish(child) for child in children]
     assert codes == [0, 0], codes
 
@@ -166,14 +168,14 @@ def main() -> None:
         Path("data.yaml").write_text(tiny.DATA)
         assert tiny.molrl_command("energy", "data", "data.yaml", log=Path("log")) == 0
         what = "steps of a fit with the same weights and other structures on both ranks"
-        rows.append(in_step(what, *noted(2, lambda: fit(5 * updates))))
-        one = noted(1, lambda: train(updates, small))[0]
-        first, second = noted(2, lambda: train(updates, small))
+        rows.append(compare_ranks(what, *records(2, lambda: fit(5 * updates))))
+        one = records(1, lambda: train(updates, small))[0]
+        first, second = records(2, lambda: train(updates, small))
     what = "updates of an agent with the same weights and other episodes on both ranks"
-    rows.append(in_step(what, first, second))
+    rows.append(compare_ranks(what, first, second))
     rows = [row | {"steps/s": "-"} for row in rows]
-    for size, said in ((1, one), (2, first)):
-        speed = (said[-1][0] - said[0][0]) / (said[-1][3] - said[0][3])  # type: ignore[operator]
+    for size, done in ((1, one), (2, first)):
+        speed = (done[-1][0] - done[0][0]) / (done[-1][3] - done[0][3])  # type: ignore[operator]
         speeds = {"what": f"ranks: {size}", "tried": "-", "as it should be": "-", "steps/s": speed}
         rows.append(speeds)
     cores = len(os.sched_getaffinity(0))
