@@ -54,3 +54,17 @@ def test_ci_runs_the_test_command_of_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^python3 -m venv .*pytest.*$", readme, re.MULTILINE)
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def lines_of(folder):
+    return {
+        path: len(path.read_text(encoding="utf-8").splitlines()) for path in folder.rglob("*.py")
+    }
+
+
+def test_files_stay_short_and_packages_in_proportion():
+    every = lines_of(ROOT / "molrl")
+    assert {str(path): n for path, n in every.items() if n > 400} == {}
+    for package in (path for path in (ROOT / "molrl").iterdir() if (path / "__init__.py").exists()):
+        share = sum(lines_of(package).values()) / sum(every.values())
+        assert share <= 0.22, package.name

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+import torch
+from ase.build import molecule
 
 from molrl.cli.main import main
+from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.potential import Potential
+from molrl.molecules import MoleculeBatch
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,3 +56,14 @@ def test_readme_python_runs_on_a_reduced_budget(code):
     reduced = re.sub(r"\.learn\([\d_]+\)", ".learn(768)", code)
     assert reduced.count(".learn(768)") == code.count(".learn(")
     exec(reduced, {})
+
+
+def test_readme_network_gives_energies_and_forces():
+    (code,) = (block for block in BLOCKS if "NETWORKS.register" in block)
+    exec(code.replace('"pairs"', '"readme-pairs"'), {})
+    network = build_network(parse_network({"architecture": "readme-pairs"}), seed=0)
+    water = MoleculeBatch.from_ase(molecule("H2O"))
+    energy, forces = Potential(network, (0.0,) * 6).predict(network.graph(water, torch.float32))
+    assert energy.shape == (1,)
+    assert forces.detach().abs().max() > 0
+    torch.testing.assert_close(forces.detach().sum(0), torch.zeros(3), atol=1e-5, rtol=0)
