@@ -36,6 +36,7 @@ class CountedEnergy(EnergyModel):
     def __init__(self, model: EnergyModel) -> None:
         self.model = model
         self.name, self.elements, self.device = model.name, model.elements, model.device
+        self.offers_descriptors = model.offers_descriptors
         self.offers_uncertainty = model.offers_uncertainty
         self.implemented_properties = model.implemented_properties
         self.takes_cells, self.conservative = model.takes_cells, model.conservative

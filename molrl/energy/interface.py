@@ -97,6 +97,7 @@ class EnergyModel(ABC):
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
         device: the device it computes on.
+        offers_descriptors: whether :meth:`evaluate` can return descriptors.
         offers_uncertainty: whether :meth:`evaluate` can return uncertainties.
 
     Example:
@@ -120,6 +121,7 @@ class EnergyModel(ABC):
     name: str
     elements: tuple[int, ...]
     device: torch.device = torch.device("cpu")
+    offers_descriptors: bool = False
     offers_uncertainty: bool = False
 
     def evaluate(
@@ -163,8 +165,6 @@ class EnergyModel(ABC):
             raise InputError(f"{self.name} does not compute stress; it computes: {known}")
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
-        if not self.takes_cells:
-            molecules.require_molecules(f"energy model {self.name!r}")
         molecules = self._checked(molecules)
         scored = uncertainty and self.offers_uncertainty
         # Uncertainties are computed from the descriptors.
@@ -180,8 +180,13 @@ class EnergyModel(ABC):
         return output
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
-        """Check the molecules, and return them on the device that :meth:`_evaluate` expects."""
+        """Return the molecules as :meth:`_evaluate` takes them, if the model can evaluate them."""
+        self._check_cells(molecules)
         return molecules.check(self.elements)
+
+    def _check_cells(self, molecules: MoleculeBatch) -> None:
+        if not self.takes_cells:
+            molecules.require_molecules(f"energy model {self.name!r}")
 
     @abstractmethod
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:

@@ -99,11 +99,6 @@ def split_property(
 
 def _offered_names(model: EnergyModel) -> Sequence[str]:
     """Return the names of all that a model computes besides the energy."""
-    # A model does not declare its descriptors, and it inherits the declaration of forces, true or
-    # not. An empty canvas shows what it computes; it costs nothing and is not counted.
-    canvas = MoleculeBatch.from_arrays([(np.zeros(0, np.int64), np.zeros((0, 3)))])
-    declared = model.implemented_properties
-    wanted = Wanted("forces" in declared, "stress" in declared, True, model.offers_uncertainty)
-    output = model._evaluate(canvas, wanted)
-    found = [name for name in QUANTITIES if getattr(output, name) is not None]
-    return [*found, *(name for name in declared if name not in ("energy", *QUANTITIES))]
+    declared = [name for name in model.implemented_properties if name != "energy"]
+    descriptors = ["descriptors"] * model.offers_descriptors
+    return [*declared, *descriptors, *["uncertainty"] * model.offers_uncertainty]

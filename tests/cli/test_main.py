@@ -11,6 +11,7 @@ import pytest
 import molrl
 from molrl.cli import main as module
 from molrl.cli.main import main
+from molrl.energy.networks import NETWORKS
 from molrl.runs.signals import Stopped
 
 COMMANDS = [
@@ -101,3 +102,19 @@ def test_main_reports_a_closed_pipe_in_one_line():
     assert process.stderr.read() == "molrl: error: the output pipe was closed\n"
     process.stderr.close()
     assert process.wait() == module.FAILED
+
+
+def test_main_imports_the_modules_that_molrl_plugins_lists(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_parts.py").write_text(
+        "from molrl.energy.networks import NETWORKS\n"
+        "NETWORKS.register('of-a-plugin', 'my_parts:Network')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MOLRL_PLUGINS", "my_parts")
+    assert main(["--version"]) == 0
+    assert "of-a-plugin" in NETWORKS
+    monkeypatch.setenv("MOLRL_PLUGINS", "my_parts, no_such_module")
+    capsys.readouterr()
+    assert main(["--version"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("molrl: error: MOLRL_PLUGINS: no_such_module cannot be imported: Module")

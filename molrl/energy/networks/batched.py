@@ -64,6 +64,8 @@ class BatchedEnergy(EnergyModel):
         EnergyOutput(energy=tensor([-27.2000], dtype=torch.float64), ...)
     """
 
+    offers_descriptors = True
+
     def __init__(
         self,
         elements: tuple[int, ...],
@@ -77,6 +79,7 @@ class BatchedEnergy(EnergyModel):
         self._atomic_energies = atomic_energies.to(self.device)
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
+        self._check_cells(molecules)
         return self._on_device(molecules).check(self.elements, self.cutoff)
 
     def _on_device(self, molecules: MoleculeBatch) -> MoleculeBatch:

@@ -11,6 +11,7 @@ from molrl.energy import load_energy
 from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.neighbors import find_neighbors
 from molrl.runs.weights import load_weights, save_weights
 from molrl.safe_e3nn import o3
 
@@ -182,3 +183,16 @@ def test_load_energy_loads_fitted_weights_by_path(model, tmp_path):
     changed = {k: v + 1e-3 if v.is_floating_point() else v for k, v in tensors.items()}
     save_weights(tmp_path / "other.json", changed, {"kind": "mace", "config": header["config"]})
     assert NetworkEnergy(tmp_path / "other.json").hash != model.hash
+
+
+def test_evaluate_lists_neighbors_once(model, batch, monkeypatch):
+    listed = []
+
+    def count(*arguments):
+        listed.append(arguments)
+        return find_neighbors(*arguments)
+
+    monkeypatch.setattr("molrl.molecules.find_neighbors", count)
+    many = MoleculeBatch.cat([batch] * 12)  # more than a chunk
+    model.evaluate(many, forces=True)
+    assert len(listed) == 1
