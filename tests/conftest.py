@@ -22,11 +22,12 @@ class MorseEnergy(EnergyModel):
 
     Args:
         depth: eV, of the well, at 1.2 Å.
-        max_atoms: no energy can be had of more atoms than this.
+        max_atoms: molecules of more atoms have no energy.
     """
 
     name = "morse"
     elements = (1, 6, 7, 8, 9)
+    implemented_properties = ("energy",)
 
     def __init__(self, depth: float = 4.0, max_atoms: int = 1000) -> None:
         self.depth, self.max_atoms = depth, max_atoms

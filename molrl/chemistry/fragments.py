@@ -1,4 +1,4 @@
-"""Fragments of molecules to build on, from SMILES with open ends or from files."""
+"""Fragments of molecules to build on, from SMILES with attachment points or from files."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,7 +14,7 @@ from molrl.errors import InputError
 from molrl.files import read_molecules
 
 _FILES = (".extxyz", ".xyz", ".sdf")
-_CAP = 99  # isotope that marks the hydrogens at open ends; no real one has it
+_CAP = 99  # isotope that marks the hydrogens at attachment points; no real one has it
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Fragment:
     Attributes:
         numbers: ``(n,)`` int64, atomic numbers.
         positions: ``(n, 3)`` float64, Å.
-        ends: for each open end the index of its atom, and the unit vector ``(3,)`` that points
-            away from the fragment; a file has none.
+        ends: for each attachment point the index of its atom, and the unit vector ``(3,)`` that
+            points away from the fragment; a file has none.
         charge: total charge, e.
         spin: multiplicity 2S + 1; the lowest that the number of electrons allows if None.
 
@@ -53,8 +53,8 @@ def load_fragment(source: str) -> Fragment:
     """Return a fragment, centred.
 
     Args:
-        source: a SMILES, where ``*`` marks an open end (``"*c1ccccc1"`` is phenyl), or a file
-            ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule is taken. A SMILES gives one
+        source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
+            file ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule is taken. A SMILES gives one
             conformer, always the same. The charge is that of the SMILES or the file, the
             multiplicity that of the file or the lowest.
 
@@ -92,19 +92,19 @@ def _from_smiles(source: str) -> Fragment:
 
 
 def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
-    """Combine two fragments, with their first open ends facing each other.
+    """Combine two fragments, with their first attachment points facing each other.
 
     Args:
-        first: the fragment whose open end is turned to +x.
-        second: the fragment whose open end is turned to -x.
-        gap: Å, between the atoms of the two open ends.
+        first: the fragment whose attachment point is turned to +x.
+        second: the fragment whose attachment point is turned to -x.
+        gap: Å, between the atoms of the two attachment points.
 
     Returns:
-        One fragment, centred, without open ends. The charges add up, and so do the unpaired
+        One fragment, centred, without attachment points. The charges add up, and so do the unpaired
         electrons of a fragment with a multiplicity.
 
     Raises:
-        InputError: if a fragment has no open end.
+        InputError: if a fragment has no attachment point.
 
     Example:
         >>> both = face_to_face(load_fragment("*C"), load_fragment("*[NH3+]"), gap=3.0)
@@ -114,7 +114,9 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
     parts = []
     for fragment, direction in ((first, 1.0), (second, -1.0)):
         if not fragment.ends:
-            raise InputError("a fragment to link must have an open end; write it as *: '*C'")
+            raise InputError(
+                "a fragment to link must have an attachment point; write it as *: '*C'"
+            )
         atom, outwards = fragment.ends[0]
         rotation = _rotation_to_x(outwards, direction)
         rotated = (fragment.positions - fragment.positions[atom]) @ rotation.T
@@ -129,14 +131,16 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
 
 
 def _cap(mol: Chem.Mol, source: str) -> Chem.Mol:
-    """Return the molecule with a marked hydrogen at each open end."""
+    """Return the molecule with a marked hydrogen at each attachment point."""
     mol = Chem.RWMol(mol)
     if not any(atom.GetAtomicNum() for atom in mol.GetAtoms()):
-        raise InputError(f"{source!r}: a fragment must have an atom besides its open ends")
+        raise InputError(f"{source!r}: a fragment must have an atom besides its attachment points")
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 0:
             if atom.GetDegree() != 1:
-                raise InputError(f"{source!r}: an open end * must have exactly one neighbour")
+                raise InputError(
+                    f"{source!r}: an attachment point * must have exactly one neighbour"
+                )
             atom.SetAtomicNum(1)
             atom.SetIsotope(_CAP)
             atom.SetNoImplicit(True)

@@ -104,6 +104,7 @@ class EnergyModel(ABC):
         >>> class SpringEnergy(EnergyModel):
         ...     name = hash = "spring"
         ...     elements = (1, 6, 7, 8)
+        ...     implemented_properties = ("energy",)
         ...
         ...     def _evaluate(self, molecules, wanted):
         ...         neighbors = molecules.neighbors(2.0)
@@ -160,9 +161,10 @@ class EnergyModel(ABC):
             (torch.Size([1]), torch.Size([3, 3]))
         """
         self.check_properties(properties)
-        if stress and "stress" not in self.implemented_properties:
-            known = ", ".join(self.implemented_properties)
-            raise InputError(f"{self.name} does not compute stress; it computes: {known}")
+        for name, asked in (("forces", forces), ("stress", stress)):
+            if asked and name not in self.implemented_properties:
+                known = ", ".join(self.implemented_properties)
+                raise InputError(f"{self.name} does not compute {name}; it computes: {known}")
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
         molecules = self._checked(molecules)

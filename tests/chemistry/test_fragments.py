@@ -1,4 +1,4 @@
-"""Fragments: open ends, charge and multiplicity."""
+"""Fragments: attachment points, charge and multiplicity."""
 
 from dataclasses import replace
 
@@ -46,8 +46,8 @@ def test_face_to_face_puts_the_open_ends_at_the_gap():
         ("C((", r"invalid SMILES 'C\(\('"),
         ("c1ccccc1.*", "exactly one neighbour"),
         ("C*C", "exactly one neighbour"),
-        ("*", "besides its open ends"),
-        ("**", "besides its open ends"),
+        ("*", "besides its attachment points"),
+        ("**", "besides its attachment points"),
     ],
 )
 def test_load_fragment_refuses_invalid_smiles_and_open_ends(source, message):

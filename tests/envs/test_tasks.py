@@ -232,11 +232,11 @@ class TestScaffoldAndLinker:
     @pytest.mark.parametrize(
         ("task", "config", "message"),
         [
-            ("scaffold", {"scaffold": "*"}, "besides its open valences"),
+            ("scaffold", {"scaffold": "*"}, "besides its attachment points"),
             ("scaffold", {"bag": "C15H1"}, "the canvas takes 14"),
             ("scaffold", {"scaffold": "[H]", "bag": "H"}, "no heavy atom"),
             ("linker", {"fragments": ["*C"]}, "fragments"),
-            ("linker", {"fragments": ["*C", "C"]}, "must have an open valence"),
+            ("linker", {"fragments": ["*C", "C"]}, "must have an attachment point"),
             ("linker", {"gap": 0.0}, "gap"),
             ("linker", {"gap": 21.0}, "gap"),
             ("scaffold", {"reward": {"shape": 1.0}}, "requires a task with a shape"),

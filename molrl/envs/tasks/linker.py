@@ -17,8 +17,8 @@ class LinkerConfig(TaskConfig):
     """Configuration of the linker task.
 
     Attributes:
-        fragments: two SMILES, each with an open valence ``*``.
-        gap: Å, distance between the atoms of the two open valences, which point towards each other.
+        fragments: two SMILES, each with an attachment point ``*``.
+        gap: Å, distance between the atoms of the two attachment points, which point towards each other.
         bag: formula of the atoms to place.
         reward: reward terms; by default a valid molecule has 5 eV more.
     """
@@ -43,7 +43,7 @@ class Linker(Task[LinkerConfig]):
     Config: the fields of :class:`LinkerConfig`: ``fragments``, ``gap``, ``bag``.
 
     Raises:
-        InputError: if a fragment cannot be read or has no open valence, or the molecule does not
+        InputError: if a fragment cannot be read or has no attachment point, or the molecule does not
             fit the canvas.
     """
 

@@ -14,7 +14,7 @@ class ScaffoldConfig(TaskConfig):
     """Configuration of the scaffold task.
 
     Attributes:
-        scaffold: SMILES, where ``*`` is an open valence, or a file, which may contain several
+        scaffold: SMILES, where ``*`` is an attachment point, or a file, which may contain several
             fragments.
         bag: formula of the atoms to place.
     """
@@ -27,7 +27,7 @@ class Scaffold(Task[ScaffoldConfig]):
     """Task of placing the atoms of a bag on a fixed scaffold.
 
     Observation, action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`. The
-        scaffold fills the first slots, its centroid at the origin; open valences are not marked.
+        scaffold fills the first slots, its centroid at the origin; attachment points are not marked.
 
     Reward: the energy difference. The return of a complete episode is the binding energy of the
         placed atoms to the scaffold and to each other.
