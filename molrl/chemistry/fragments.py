@@ -54,8 +54,8 @@ def load_fragment(source: str) -> Fragment:
 
     Args:
         source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
-            file ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule is taken. A SMILES gives one
-            conformer, always the same. The charge is that of the SMILES or the file, the
+            file ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule is taken. A SMILES gives
+            one conformer, always the same. The charge is that of the SMILES or the file, the
             multiplicity that of the file or the lowest.
 
     Returns:

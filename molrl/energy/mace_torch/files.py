@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from molrl.energy.mace_torch import MODULE_WEIGHTS
 from molrl.energy.mace_torch.config import MaceModuleConfig, build, check_same, describe
 from molrl.energy.mace_torch.energy import MaceModuleEnergy
-from molrl.energy.networks.load import MODULE_WEIGHTS
 from molrl.errors import InputError
 from molrl.runs.config import parse_config
 from molrl.runs.weights import load_weights, save_weights, sha256

@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
+from molrl.energy.mace_torch import MODULE_WEIGHTS
 from molrl.energy.networks.batched import BatchedEnergy
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.errors import InputError
 from molrl.registry import accepting
 from molrl.runs.weights import read_json
-
-MODULE_WEIGHTS = "mace-module"  # kind of weights that were converted from a mace-torch network
 
 
 @accepting("argument", "device", "trust")

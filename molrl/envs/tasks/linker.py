@@ -18,7 +18,7 @@ class LinkerConfig(TaskConfig):
 
     Attributes:
         fragments: two SMILES, each with an attachment point ``*``.
-        gap: Å, distance between the atoms of the two attachment points, which point towards each other.
+        gap: Å, distance between the atoms of the two attachment points, which face each other.
         bag: formula of the atoms to place.
         reward: reward terms; by default a valid molecule has 5 eV more.
     """
@@ -43,8 +43,8 @@ class Linker(Task[LinkerConfig]):
     Config: the fields of :class:`LinkerConfig`: ``fragments``, ``gap``, ``bag``.
 
     Raises:
-        InputError: if a fragment cannot be read or has no attachment point, or the molecule does not
-            fit the canvas.
+        InputError: if a fragment cannot be read or has no attachment point, or the molecule does
+            not fit the canvas.
     """
 
     Config = LinkerConfig

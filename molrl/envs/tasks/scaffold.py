@@ -27,7 +27,7 @@ class Scaffold(Task[ScaffoldConfig]):
     """Task of placing the atoms of a bag on a fixed scaffold.
 
     Observation, action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`. The
-        scaffold fills the first slots, its centroid at the origin; attachment points are not marked.
+        scaffold fills the first slots, centred at the origin; attachment points are not marked.
 
     Reward: the energy difference. The return of a complete episode is the binding energy of the
         placed atoms to the scaffold and to each other.
