@@ -155,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
         energies, "molecules", "molrl.cli.energy:molecules", "enumerate and relax molecules"
     )
     _add_config(molecules)
-    fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a MACE to labelled structures")
+    fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a network to labelled structures")
     _add_config(fit)
     convert = _command(
         energies, "convert", "molrl.cli.energy:convert", "make a pickled MACE safe to load"
@@ -167,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
     )
     relax = _command(energies, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
     _add_relax(relax)
-    learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a MACE by active learning")
+    learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a network by active learning")
     _add_config(learn)
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
     errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")

@@ -47,7 +47,7 @@ class FitConfig(Config):
         device: ``auto``, ``cpu`` or ``cuda``.
         compiled: whether the loss is compiled first, which takes minutes and then halves the time
             of a step on a CPU (:class:`~molrl.fitting.objective.Objective`); resumed, such
-            a fit goes on the same but for rounding, not bit for bit.
+            a fit continues the same except for rounding, not bit for bit.
     """
 
     data: DataFiles

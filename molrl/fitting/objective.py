@@ -31,7 +31,7 @@ class Objective:
         force_weight: weight of the forces' part.
         compiled: whether the loss and its gradient run as code that ``torch.compile`` makes at
             the first call, in two to five minutes: half the time a step on a CPU, and the same
-            numbers but for rounding.
+            numbers except for rounding.
 
     Raises:
         InputError: if it shall be compiled for a CPU and there is no C++ compiler.
