@@ -50,12 +50,12 @@ def fits(tmp_path_factory):
     return folder
 
 
-def test_data_are_of_every_kind(fits):
+def test_data_command_makes_structures_of_every_kind(fits):
     data = Dataset.load(fits / "data.npz")
     assert set(data.kinds) >= {"relaxed", "distorted", "half-built", "placed", "clash", "pair"}
 
 
-def test_fit_writes_a_row_a_checkpoint(fits):
+def test_fit_writes_a_row_and_a_checkpoint_when_due(fits):
     rows = read_metrics(fits / "whole" / "metrics.csv")
     assert [row["steps"] for row in rows] == [20, 40]
     names = {path.name for path in (fits / "whole").iterdir()}

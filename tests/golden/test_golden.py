@@ -65,7 +65,7 @@ def test_shipped_files_are_the_recorded_ones():
 
 
 @pytest.mark.parametrize("env_id", recorded("trajectories.json"))
-def test_environments_repeat_the_recorded_trajectory(env_id):
+def test_environments_repeat_the_recorded_trajectories(env_id):
     before = recorded("trajectories.json")[env_id]
     steps = golden.play(env_id, [step["action"] for step in before])
     for i, (now, then) in enumerate(zip(steps, before, strict=True)):

@@ -20,7 +20,7 @@ def seeds(n):
     return [[0, i] for i in range(n)]
 
 
-def test_without_friction_the_energy_is_conserved(waters):
+def test_langevin_without_friction_conserves_the_energy(waters):
     model = load_energy("mace")
     config = DynamicsConfig(temperature=300.0, time_step=0.5, friction=0.0)
     langevin = Langevin(waters, config, seeds(3))
@@ -37,7 +37,7 @@ def test_without_friction_the_energy_is_conserved(waters):
     assert (torch.stack(drift[-50:]).mean(0) < 0.005 * waters.n_atoms).all()
 
 
-def test_it_samples_the_temperature_of_a_harmonic_well():
+def test_langevin_samples_the_temperature_of_a_harmonic_well():
     """BAOAB's configurations are exact for a harmonic well: <x²> = kT / k, <v²> near kT / m."""
     n, stiffness, temperature = 400, 5.0, 300.0
     atoms = MoleculeBatch(
@@ -57,7 +57,7 @@ def test_it_samples_the_temperature_of_a_harmonic_well():
     assert float(torch.stack(kinetic).mean()) == pytest.approx(1.5 * thermal, rel=0.03)
 
 
-def test_a_molecule_moves_the_same_alone_and_among_others(waters):
+def test_langevin_moves_a_molecule_alike_alone_and_in_a_batch(waters):
     config = DynamicsConfig(friction=0.05)
 
     def run(molecules, streams):
@@ -72,7 +72,7 @@ def test_a_molecule_moves_the_same_alone_and_among_others(waters):
     assert torch.allclose(together[3:8], alone, atol=1e-10)
 
 
-def test_molecules_that_are_left_behind_do_not_change_the_others(waters):
+def test_langevin_keep_leaves_the_other_molecules_unchanged(waters):
     config = DynamicsConfig(friction=0.05)
     whole, part = (Langevin(waters, config, seeds(3)) for _ in range(2))
     for step in range(80):
@@ -91,7 +91,7 @@ def calm(data, n):
     return data.molecules[torch.nonzero(gentle).flatten()[:n]]
 
 
-def test_the_bias_finds_more_uncertain_frames_than_dynamics_alone(data):
+def test_hyperactive_finds_more_uncertain_frames_than_dynamics_alone(data):
     model, molecules = load_energy("mace"), calm(data, 24)
     found = {
         bias: hyperactive(
@@ -140,7 +140,7 @@ def test_hyperactive_ends_each_trajectory_at_its_first_frame_past_the_tolerance(
     assert sum(model.asked) == n + sum(steps)  # nobody is followed further
 
 
-def test_hyperactive_tells_the_uncertainty_of_the_frames_it_found(certain, data):
+def test_hyperactive_gives_the_uncertainty_of_the_frames_it_found(certain, data):
     config = DynamicsConfig(steps=60, temperature=1000.0, bias=0.5, tolerance=0.3)
     found = hyperactive(certain, calm(data, 16), config, seed=0)
     uncertainty = certain.evaluate(found.molecules, uncertainty=True).uncertainty
@@ -150,7 +150,7 @@ def test_hyperactive_tells_the_uncertainty_of_the_frames_it_found(certain, data)
     assert (found.uncertainty[~found.passed] <= config.tolerance).all()
 
 
-def test_a_clash_ends_a_trajectory_and_its_start_is_kept(certain):
+def test_hyperactive_ends_a_trajectory_at_a_clash_and_keeps_its_start(certain):
     clash = MoleculeBatch.from_ase([molecule("H2O"), molecule("CH4")])
     clash.positions[1] = clash.positions[0] + 0.15
     found = hyperactive(certain, clash, DynamicsConfig(steps=5, tolerance=1e9), seed=0)

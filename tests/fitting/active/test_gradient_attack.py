@@ -32,7 +32,7 @@ def nearest(structure):
     return gaps.min(), (gaps / radii).min()
 
 
-def test_descents_find_what_the_model_pays_better_than_any_of_as_many_random_ones(model, molecules):
+def test_descend_finds_lower_energies_than_as_many_random_placements(model, molecules):
     _, tried = random_placements(molecules, 40, seed=1, guard=0.65)
     random = np.array([interaction_energies(model, some).min() for some in tried])
     search = gradient_search(model, molecules, 4, seed=1, guard=0.65)
@@ -41,7 +41,7 @@ def test_descents_find_what_the_model_pays_better_than_any_of_as_many_random_one
 
 
 @pytest.mark.parametrize("guard", [0.65, 0.0])
-def test_no_descent_ends_higher_than_it_began_nor_inside_the_guard(model, placed, guard):
+def test_descend_never_ends_higher_nor_inside_the_guard(model, placed, guard):
     ends = descend(model, placed, guard)
     before, after = interaction_energies(model, placed), interaction_energies(model, ends)
     assert (after <= before + 1e-4).all()
@@ -54,7 +54,7 @@ def test_no_descent_ends_higher_than_it_began_nor_inside_the_guard(model, placed
 
 
 # GFN2-xTB is in float64: what float32 rounds off grows along a way that slides and turns.
-def test_a_batch_descends_as_each_by_itself(placed):
+def test_descend_of_a_batch_is_that_of_each_structure(placed):
     model = load_energy("gfn2")
     together = descend(model, placed[:6], 0.65)
     for start, end in zip(placed[:6], together, strict=True):
@@ -62,7 +62,7 @@ def test_a_batch_descends_as_each_by_itself(placed):
         assert np.allclose(alone.positions, end.positions, atol=1e-2)
 
 
-def test_a_turned_molecule_descends_the_same_way(placed):
+def test_descend_turns_with_the_molecule(placed):
     from scipy.spatial.transform import Rotation
 
     model = load_energy("gfn2")
@@ -73,7 +73,7 @@ def test_a_turned_molecule_descends_the_same_way(placed):
         assert np.allclose(a.positions @ turn.T, b.positions, atol=1e-2)
 
 
-def test_the_attack_reports_as_the_placement_attack_does(model):
+def test_gradient_attack_reports_as_the_placement_attack_does(model):
     report = gradient_attack(model, load_energy("gfn2"), 4, 2, seed=3)
     assert len(report.errors) + report.failed == 4
     assert set(report.summary()) >= {"mean_error", "worst_error", "overbinding_99"}

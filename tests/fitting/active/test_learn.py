@@ -47,7 +47,7 @@ def whole(start, tmp_path_factory):
     return run
 
 
-def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
+def test_learning_adds_labels_weights_and_a_row_in_each_round(whole, start):
     rows = read_metrics(whole / "metrics.csv")
     assert [row["round"] for row in rows] == [0, 1, 2]
     labels = [len(Dataset.load(whole / f"round-{k}.npz")) for k in (1, 2)]
@@ -59,7 +59,7 @@ def test_each_round_adds_labels_and_weights_and_a_row(whole, start):
     assert all(row["gradient_open_worst_error"] is not None for row in rows)
 
 
-def test_round_0_is_the_start_and_each_has_an_uncertainty(whole, start):
+def test_learning_round_0_is_the_start_and_all_have_an_uncertainty(whole, start):
     begun, _ = load_weights(whole / "round-0" / "mace.json", kind="network")
     given, _ = load_weights(start / "mace.json", kind="network")
     assert all((begun[name] == given[name]).all() for name in given)
@@ -71,7 +71,7 @@ def test_round_0_is_the_start_and_each_has_an_uncertainty(whole, start):
 
 @pytest.mark.bitwise
 @pytest.mark.parametrize("left", [1, 2])
-def test_learning_that_broke_off_is_resumed_as_if_it_had_not(whole, start, tmp_path, left):
+def test_learning_that_was_interrupted_resumes_to_the_same_files(whole, start, tmp_path, left):
     run = tmp_path / "moved"
     shutil.copytree(whole, run)
     rows = (run / "metrics.csv").read_text().splitlines(keepends=True)
@@ -85,7 +85,7 @@ def test_learning_that_broke_off_is_resumed_as_if_it_had_not(whole, start, tmp_p
         assert (run / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_the_rounds_are_drawn(whole, tmp_path):
+def test_plot_rounds_writes_a_png(whole, tmp_path):
     plot_rounds(read_metrics(whole / "metrics.csv"), tmp_path / "rounds.png")
     assert (tmp_path / "rounds.png").read_bytes()[1:4] == b"PNG"
 
@@ -98,7 +98,7 @@ def test_the_rounds_are_drawn(whole, tmp_path):
         ({"bags": ["CH3F"]}, "CH3F has an element"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(start, tmp_path, changes, said):
+def test_learning_refuses_missing_files_and_unknown_elements(start, tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
         Learning(config(start, tmp_path / "run", **changes), [], lambda *_: None)
     assert not (tmp_path / "run").exists()

@@ -32,7 +32,7 @@ def sources(certain, data):
     return Sources(settings, certain, data, [RandomAgent(certain)], frozenset(), 1)
 
 
-def test_shares_divide_the_labels():
+def test_shares_counts_divide_the_labels():
     counts = Shares(hyperactive=2, placements=1, gradient=1, episodes=0, minima=0).counts(100)
     assert counts == {
         "hyperactive": 50,
@@ -45,7 +45,7 @@ def test_shares_divide_the_labels():
 
 
 @pytest.mark.parametrize("source", list(Shares.model_fields))
-def test_a_source_gives_what_is_asked_of_the_train_split_and_again_the_same(sources, source):
+def test_sources_give_train_structures_and_the_same_again(sources, source):
     found, again = getattr(sources, source)(8), getattr(sources, source)(8)
     assert 4 <= len(found) <= 8
     assert all(split_of(s.identity) == "train" for s in found)
@@ -56,14 +56,14 @@ def test_a_source_gives_what_is_asked_of_the_train_split_and_again_the_same(sour
 
 
 @pytest.mark.parametrize("source", ["hyperactive", "episodes", "generated"])
-def test_what_is_most_uncertain_comes_first(sources, source):
+def test_sources_give_the_most_uncertain_first(sources, source):
     found = getattr(sources, source)(8)
     batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in found)
     uncertainty = sources.model.evaluate(batch, uncertainty=True).uncertainty.tolist()
     assert all(a >= b - 1e-2 for a, b in pairwise(uncertainty))
 
 
-def test_minima_are_further_down_under_the_model(sources):
+def test_sources_minima_have_small_forces_under_the_model(sources):
     found = sources.minima(8)
     forces = [
         sources.model.evaluate(MoleculeBatch.from_arrays([(s.numbers, s.positions)]), forces=True)
@@ -75,7 +75,7 @@ def test_minima_are_further_down_under_the_model(sources):
     assert {s.kind for s in found} == {"minimum"}
 
 
-def test_generated_are_molecules_of_the_bags_and_what_they_were_half_built(sources):
+def test_sources_generated_are_molecules_of_the_bags_whole_and_half_built(sources):
     found = sources.generated(30)
     assert {s.kind for s in found} == {"generated"}
     assert len({len(s) for s in found}) > 2
@@ -100,6 +100,6 @@ def test_generated_are_molecules_of_the_bags_and_what_they_were_half_built(sourc
         ({"dynamics": {"temprature": 3}}, "did you mean 'temperature'?"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused(changes, said):
+def test_learn_config_refuses_values_that_do_not_fit_together(changes, said):
     with pytest.raises(InputError, match=".*".join(said.split("?")[:1])):
         config(**changes)
