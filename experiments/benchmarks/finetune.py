@@ -42,14 +42,14 @@ def label(n: int, method: str) -> list[Atoms]:
     return images
 
 
-def fit(folder: Path, *settings: str) -> dict[str, float]:
+def fit(folder: Path, name: str, *settings: str) -> dict[str, float]:
     """Fit by the command line; return the summary."""
     fixed = [f"data={folder / 'mine.extxyz'}", "batch_size=8", "warmup=100", "ema=0.99"]
     weights = ["energy_weight=12.0", "force_weight=5.0", "checkpoint_every=500"]
-    run = f"run_dir={folder / '-'.join(s.partition('=')[2] for s in settings)}"
-    assert molrl(["energy", "fit", *fixed, *weights, *settings, run]) == 0
-    (summary,) = (folder / run.rpartition("/")[2]).glob("summary.json")
-    found: dict[str, float] = json.loads(summary.read_text(encoding="utf-8"))
+    arguments = [*fixed, *weights, *settings, f"run_dir={folder / name}"]
+    assert molrl(["energy", "fit", *arguments]) == 0
+    summary = (folder / name / "summary.json").read_text(encoding="utf-8")
+    found: dict[str, float] = json.loads(summary)
     return found
 
 
@@ -69,8 +69,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write(folder / "mine.extxyz", label(arguments.structures, arguments.method))
-        tuned = fit(folder, "start=mace", f"steps={STEPS}", "learning_rate=0.003")
-        fresh = fit(folder, f"steps={STEPS}", "learning_rate=0.01", "network={channels: 64}")
+        tuned = fit(folder, "tuned", "start=mace", f"steps={STEPS}", "learning_rate=0.003")
+        fresh = fit(
+            folder, "fresh", f"steps={STEPS}", "learning_rate=0.01", "network={channels: 64}"
+        )
     rows = [
         row("mace, as it ships", tuned, "_at_start"),
         row(f"mace, after {STEPS} steps", tuned),
