@@ -18,6 +18,7 @@ from molrl.neighbors import Neighbors, find_neighbors
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
+MIN_WIDTH = 0.5  # Å, of a periodic cell
 MIN_DISTANCE = 0.05  # Å; two atoms closer than this count as being in one place
 
 
@@ -59,26 +60,35 @@ class MoleculeBatch(FlatBatch):
     cell: Tensor = per_molecule((3, 3), lambda batch: batch.positions.new_zeros(len(batch), 3, 3))
     pbc: Tensor = per_molecule((3,), lambda batch: batch.n_atoms.new_zeros(len(batch), 3).bool())
 
-    @cached_property
+    @property
     def is_periodic(self) -> bool:
         """Whether any structure of the batch is periodic."""
         return bool(self.pbc.any())
 
     @cached_property
-    def _neighbor_lists(self) -> dict[float, Neighbors]:
+    def _neighbor_lists(self) -> dict[tuple[float, int], Neighbors]:
         return {}
 
+    def _neighbor_key(self, cutoff: float) -> tuple[float, int]:
+        # A batch is not meant to be changed in place; where one is, its lists are made anew.
+        versions = (
+            t._version for t in (self.positions, self.cell, self.pbc) if not t.is_inference()
+        )
+        return cutoff, sum(versions)
+
     def neighbors(self, cutoff: float) -> Neighbors:
-        """Return the neighbour pairs; the list for each cutoff is cached.
+        """Return the neighbour pairs; the list of the last cutoff is cached.
 
         Args:
             cutoff: Å.
         """
-        if cutoff not in self._neighbor_lists:
-            self._neighbor_lists[cutoff] = find_neighbors(
+        key = self._neighbor_key(cutoff)
+        if key not in self._neighbor_lists:
+            self._neighbor_lists.clear()
+            self._neighbor_lists[key] = find_neighbors(
                 self.positions, self.n_atoms, cutoff, self.cell, self.pbc
             )
-        return self._neighbor_lists[cutoff]
+        return self._neighbor_lists[key]
 
     def part(self, molecules: slice) -> Self:
         """Return consecutive molecules, with the neighbour lists that are cached.
@@ -89,8 +99,10 @@ class MoleculeBatch(FlatBatch):
         if molecules.indices(len(self)) == (0, len(self), 1):
             return self
         part = self[molecules]
-        for cutoff, neighbors in self._neighbor_lists.items():
-            part._neighbor_lists[cutoff] = neighbors.take(molecules, self.starts)
+        for key, neighbors in self._neighbor_lists.items():
+            if key == self._neighbor_key(key[0]):
+                new_key = part._neighbor_key(key[0])
+                part._neighbor_lists[new_key] = neighbors.take(molecules, self.starts)
         return part
 
     def distances(self, neighbors: Neighbors) -> Tensor:
@@ -195,12 +207,7 @@ class MoleculeBatch(FlatBatch):
                     f"molecules must be ASE Atoms or a MoleculeBatch, not {repr(image)[:60]}; "
                     "read a file with molrl.files.read_molecules"
                 )
-            periodic = np.asarray(image.cell)[image.pbc]
-            if np.linalg.matrix_rank(periodic) < len(periodic):
-                raise InputError(
-                    f"molecule {i} is periodic along cell vectors that are linearly dependent: "
-                    f"{np.asarray(image.cell).tolist()}"
-                )
+            _check_cell(np.asarray(image.cell), image.pbc, i)
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
         if images:
             cells = np.array([np.asarray(image.cell) for image in images])
@@ -296,10 +303,15 @@ class MoleculeBatch(FlatBatch):
                 cutoff of the model, whose neighbour list is then not computed again.
 
         Raises:
-            InputError: if a coordinate is not finite, two atoms are in one place, or an element
-                is unknown; the message names the molecule by its index.
+            InputError: if a coordinate is not finite, a periodic cell has no volume, two atoms are
+                in one place, or an element is unknown; the message names the molecule by its index.
         """
         from ase.data import chemical_symbols
+
+        if self.is_periodic:
+            cells, pbc = self.cell.cpu().double().numpy(), self.pbc.cpu().numpy()
+            for i in np.flatnonzero(pbc.any(1)).tolist():
+                _check_cell(cells[i], pbc[i], i)
 
         bad = ~torch.isfinite(self.positions).all(-1)
         if bad.any():
@@ -321,6 +333,19 @@ class MoleculeBatch(FlatBatch):
             where = int(self.molecule[neighbors.pairs[0, near][0]])
             raise InputError(f"molecule {where} has two atoms in one place")
         return self
+
+
+def _check_cell(cell: np.ndarray, pbc: np.ndarray, i: int) -> None:
+    """Refuse a cell ``(3, 3)`` Å that is not finite, or whose periodic vectors span no volume."""
+    periodic = cell[pbc]
+    if not np.isfinite(cell).all():
+        raise InputError(f"molecule {i} has a cell that is not finite: {cell.tolist()}")
+    widths = np.linalg.svd(periodic)[1] if len(periodic) else np.ones(1)
+    if widths.min() < MIN_WIDTH:
+        raise InputError(
+            f"molecule {i} is periodic along cell vectors that are linearly dependent, or shorter "
+            f"than {MIN_WIDTH} Å: {cell.tolist()}"
+        )
 
 
 def _whole(value: object, what: str, i: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_BIN = 2.5  # Å, the least width of the bins of a cell list
 _LARGE = 400  # atoms; from here on cell lists are faster than all pairs and need far less memory
 
 
@@ -209,15 +210,22 @@ def _search(
     if not len(positions):
         return np.zeros((2, 0), np.int64), np.zeros((0, 3))
     vectors = _complete(cell, pbc, positions)
+    # Cell lists cost memory and time for each bin, which are as wide as the cutoff: with a short
+    # cutoff in a large or empty cell they are many. Then the search goes further than asked.
+    volume = abs(np.linalg.det(vectors))
+    reach = max(cutoff, _BIN, (volume / (64 * len(positions) + 1000)) ** (1 / 3))
     # Without periodicity the cell must hold all atoms, so that its origin moves below the lowest.
     first, second, images = neighbour_list(
-        "ijS", positions=positions, cell=vectors, pbc=pbc, cutoff=float(cutoff),
+        "ijS", positions=positions, cell=vectors, pbc=pbc, cutoff=float(reach),
         cell_origin=None if pbc.any() else positions.min(0) - 0.5,
     )  # fmt: skip
     # matscipy lists each pair in both directions, and consumers expect it once. Keep the direction
     # from the lower to the higher index. An atom and an image of itself have equal indices, and
     # the images of the two directions are opposite: keep the one whose leading entry is positive.
     kept = (first < second) | ((first == second) & (_leading_sign(images) > 0))
+    if reach > cutoff:
+        steps = positions[second] - positions[first] + images @ vectors
+        kept &= np.square(steps).sum(1) < cutoff**2
     first, second, images = first[kept], second[kept], images[kept]
     # The order of the dense search, which networks rely on, made unique by the images.
     order = np.lexsort((*images.T[::-1], first, second))

@@ -145,7 +145,8 @@ def _read(path: Path) -> Points:
         if path.suffix not in (".extxyz", ".xyz", ".sdf"):
             hint = did_you_mean(str(path), SHAPES)
             raise InputError(f"{str(path)!r} is neither a shape nor a file of points; {hint}")
-        return _check(read_molecules(path)[0].positions.double().numpy(), str(path))
+        molecules = read_molecules(path).require_molecules(f"{path}: a shape")
+        return _check(molecules[0].positions.double().numpy(), str(path))
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     try:

@@ -28,6 +28,7 @@ class MorseEnergy(EnergyModel):
     name = "morse"
     elements = (1, 6, 7, 8, 9)
     implemented_properties = ("energy",)
+    takes_charge = True  # it keeps what it is given
 
     def __init__(self, depth: float = 4.0, max_atoms: int = 1000) -> None:
         self.depth, self.max_atoms = depth, max_atoms

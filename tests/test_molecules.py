@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -182,8 +184,30 @@ def test_part_keeps_the_neighbor_lists():
     batch = batch_of([3, 0, 5, 4])
     whole = batch.neighbors(3.0)
     part = batch.part(slice(1, 3))
-    listed = part._neighbor_lists[3.0]
+    (listed,) = part._neighbor_lists.values()
     found = find_neighbors(part.positions, part.n_atoms, 3.0)
     assert torch.equal(listed.pairs, found.pairs)
     assert torch.equal(listed.n_pairs, found.n_pairs)
     assert batch.part(slice(0, 4)).neighbors(3.0) is whole
+
+
+def test_neighbors_are_listed_anew_after_a_change_in_place():
+    batch = batch_of([5])
+    before = batch.neighbors(3.0).pairs
+    batch.positions.mul_(10.0)
+    assert batch.neighbors(3.0).pairs.shape[1] < before.shape[1]
+    batch.positions.div_(10.0)
+    assert torch.equal(batch.neighbors(3.0).pairs, before)
+
+
+@pytest.mark.parametrize("cell", [np.full((3, 3), np.nan), np.zeros((3, 3)), 1e-7 * np.eye(3)])
+def test_check_refuses_an_impossible_cell(cell):
+    crystal = MoleculeBatch.from_ase(bulk("C", "diamond", a=3.6))
+    with pytest.raises(InputError, match=r"molecule 0 (has a cell that is not finite|is periodic)"):
+        replace(crystal, cell=torch.from_numpy(cell)[None]).check()
+
+
+def test_check_of_two_atoms_in_a_huge_cell_takes_no_time():
+    wide = Atoms("C2", positions=[[0, 0, 0], [0, 0, 1.5]], cell=[1e6] * 3, pbc=True)
+    neighbors = MoleculeBatch.from_ase(wide).check().neighbors(0.1)
+    assert neighbors.pairs.shape == (2, 0)

@@ -13,6 +13,8 @@ from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint
 
+_FORMER_REASONS = {"solo atom": "monovalent atom"}  # in checkpoints of earlier versions
+
 
 def snapshot(training: AgentTraining) -> Checkpoint:
     """Return all that the rest of a training depends on.
@@ -131,7 +133,8 @@ def _restore_own(
     )
     env.resume_from(canvases)
     env.endings.clear()
-    env.endings.update(state["endings"])
+    for reason, n in state["endings"].items():
+        env.endings[_FORMER_REASONS.get(reason, reason)] += n
     episodes.returns[:] = arrays["episode/returns"]
     episodes.lengths[:] = arrays["episode/lengths"]
     ppo._last_obs = dict(observe(canvases, env.task.layout))

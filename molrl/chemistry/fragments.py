@@ -70,7 +70,7 @@ def load_fragment(source: str) -> Fragment:
     """
     if Path(source).suffix not in _FILES:
         return _from_smiles(source)
-    molecules = read_molecules(source)
+    molecules = read_molecules(source).require_molecules(f"{source}: a fragment")
     ((numbers, positions), *_) = molecules.arrays()
     charge, spin = int(molecules.charge[0]), int(molecules.spin[0])
     lowest = int(molecules.charged(molecules.charge).spin[0])

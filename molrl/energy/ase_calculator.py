@@ -40,6 +40,7 @@ class ASEEnergy(EnergyModel):
     """
 
     takes_cells = True
+    takes_charge = True  # it is passed on; not all calculators read it
 
     def __init__(self, calculator: BaseCalculator, elements: Iterable[int] | None = None) -> None:
         self.name = type(calculator).__name__

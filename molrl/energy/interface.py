@@ -93,6 +93,7 @@ class EnergyModel(ABC):
     Attributes:
         implemented_properties: what :meth:`evaluate` can compute, under ASE's names.
         takes_cells: whether it accepts periodic structures.
+        takes_charge: whether its energy depends on the charge; other models ignore it.
         conservative: whether its forces are the negative gradient of its energy.
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
@@ -118,6 +119,7 @@ class EnergyModel(ABC):
 
     implemented_properties: tuple[str, ...] = ("energy", "forces")
     takes_cells: bool = False
+    takes_charge: bool = False
     conservative: bool = True
     name: str
     elements: tuple[int, ...]

@@ -66,7 +66,7 @@ def relax(
     chapters 4 and 6). Every molecule has its own Hessian and radius, and all unfinished molecules
     share one energy call per step. Steps use the absolute values of the Hessian's eigenvalues, so
     they go downhill even where it has negative ones. A step that raises the energy is rejected;
-    under a model that is not conservative, a step that raises the largest force. The path of a
+    under a model that is not conservative, a step that ends against the force. The path of a
     rotated molecule is the rotated path.
 
     Args:
@@ -176,8 +176,11 @@ class _BatchedBFGS:
         if self._model.conservative:
             # Against the lowest energy so far, so that tolerated noise cannot add up over steps.
             better = energy <= self._lowest[chosen] + _NOISE
-        else:  # following direct forces to zero force, the energy need not fall
-            better = new_force.norm(dim=-1).amax(-1) <= force.norm(dim=-1).amax(-1)
+        else:
+            # Following direct forces to zero force the energy need not fall: a step is good if the
+            # largest force falls, or if the force still points along it at its end.
+            smaller = new_force.norm(dim=-1).amax(-1) <= force.norm(dim=-1).amax(-1)
+            better = smaller | ((move * new_force).flatten(1).sum(-1) > 0)
         accepted = known & better
         moved = chosen[accepted]
         self.x[moved] += move[accepted]

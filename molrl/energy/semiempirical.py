@@ -38,6 +38,8 @@ class SemiempiricalEnergy(EnergyModel):
         ...         return (spin,)
     """
 
+    takes_charge = True
+
     worker: ClassVar[str]
 
     def __init__(self, n_workers: int | None = None, seconds: float = 120.0) -> None:

@@ -286,6 +286,11 @@ class Task(Generic[ConfigT]):
                     f"energy model {self.energy_model.name!r} does not know "
                     f"{chemical_symbols[number]}, which is among the fixed atoms"
                 )
+        if fixed.charge and not self.energy_model.takes_charge:
+            raise InputError(
+                f"the fixed atoms have charge {fixed.charge}, which energy model "
+                f"{self.energy_model.name!r} ignores; use one that takes it, such as 'gfn2'"
+            )
         extent = float(np.abs(fixed.positions).max(initial=0.0))
         if extent > self.layout.max_displacement * max(0, len(fixed) - 1) + 1e-6:
             raise InputError(f"{len(fixed)} atoms that reach {extent:.1f} Å are too far apart")

@@ -13,7 +13,7 @@ from molrl.rewards.interface import Floats, PlacedAtoms
 class ValidityReward:
     """Reward at the end: 1 for a valid molecule, else 0.
 
-    A valid molecule is connected and neutral, and all its valences are satisfied, as RDKit
+    A valid molecule is connected, and all its valences are satisfied with its charge, as RDKit
     perceives it from the coordinates; see :class:`molrl.chemistry.bonds.Validity`.
 
     Args:

@@ -25,9 +25,9 @@ class PlacedAtoms:
         binding: ``(n,)`` float64, eV, E(canvas before) + E(atom) - E(canvas).
         energy: ``(n,)`` float64, eV, of the canvases.
         properties: name of each quantity that is wanted to one float64 array for each canvas:
-            ``"forces"`` ``(n_atoms, 3)`` eV/Å, ``"stress"`` ``(3, 3)`` eV/Å³ (NaN for a canvas
-            without a cell), ``"descriptors"`` ``(n_atoms, n_features)``, ``"uncertainty"`` ``()``,
-            and properties with ASE's names and units (``"dipole"`` ``(3,)`` e Å).
+            ``"forces"`` ``(n_atoms, 3)`` eV/Å, ``"descriptors"`` ``(n_atoms, n_features)``,
+            ``"uncertainty"`` ``()``, and properties with ASE's names and units (``"dipole"``
+            ``(3,)`` e Å).
         model: energy model of these energies.
     """
 
@@ -71,11 +71,14 @@ class RewardTerm(Protocol):
 
     Three further attributes are optional. ``requires`` is what the task must provide: ``"fixed"``
     atoms or a ``"shape"``. ``wants`` is a tuple of what is computed in the one evaluation of a step
-    besides the energy, for :attr:`PlacedAtoms.properties`: ``"forces"``, ``"stress"``,
-    ``"descriptors"``, ``"uncertainty"`` and properties of the energy model under ASE's names; an
+    besides the energy, for :attr:`PlacedAtoms.properties`: ``"forces"``, ``"descriptors"``,
+    ``"uncertainty"`` and properties of the energy model under ASE's names; an
     environment refuses what its energy model does not compute. ``check_bag(bag)`` raises an
     :class:`~molrl.errors.InputError` if the term cannot be computed for finished molecules of a
     bag; it is called for each bag of a task that has a list of bags.
+
+    A class is registered by :data:`molrl.rewards.registry.REWARD_TERMS`, and made of the energy
+    model and the options of the config; a function of the finished molecules needs neither.
 
     Attributes:
         at_end: whether the term is computed once, for the finished molecule; else for every atom.
@@ -84,8 +87,12 @@ class RewardTerm(Protocol):
         >>> class Compactness:
         ...     at_end = True
         ...
+        ...     def __init__(self, model):
+        ...         self.model = model
+        ...
         ...     def __call__(self, placed):
         ...         return np.array([-x.std() for _, x in placed.molecules.arrays()])
+        >>> REWARD_TERMS.register("compact", Compactness)  # doctest: +SKIP
     """
 
     at_end: ClassVar[bool]

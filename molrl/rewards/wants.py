@@ -12,14 +12,14 @@ from molrl.energy.interface import Wanted
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
-QUANTITIES = ("forces", "stress", "descriptors", "uncertainty")  # all others are ASE's properties
+QUANTITIES = ("forces", "descriptors", "uncertainty")  # all others are ASE's properties
 
 
 def combine_wants(names: Iterable[str]) -> Wanted:
     """Return the evaluation that computes all that is named.
 
     Args:
-        names: ``"forces"``, ``"stress"``, ``"descriptors"``, ``"uncertainty"``, and properties of
+        names: ``"forces"``, ``"descriptors"``, ``"uncertainty"``, and properties of
             the energy model under ASE's names; a name may occur more than once.
 
     Example:
@@ -29,7 +29,6 @@ def combine_wants(names: Iterable[str]) -> Wanted:
     unique = dict.fromkeys(names)
     return Wanted(
         forces="forces" in unique,
-        stress="stress" in unique,
         descriptors="descriptors" in unique,
         uncertainty="uncertainty" in unique,
         properties=tuple(name for name in unique if name not in QUANTITIES),
@@ -54,6 +53,8 @@ def check_wanted(wanted: Wanted, model: EnergyModel) -> None:
     names = wanted_names(wanted)
     offered = _offered_names(model) if names else []
     for name in names:
+        if name == "stress":
+            raise InputError("stress cannot be wanted: a canvas has no cell")
         if name not in offered:
             hint = did_you_mean(name, offered) if offered else "it computes energies only"
             raise InputError(f"energy model {model.name!r} offers no {name}; {hint}")
@@ -99,6 +100,6 @@ def split_property(
 
 def _offered_names(model: EnergyModel) -> Sequence[str]:
     """Return the names of all that a model computes besides the energy."""
-    declared = [name for name in model.implemented_properties if name != "energy"]
+    declared = [name for name in model.implemented_properties if name not in ("energy", "stress")]
     descriptors = ["descriptors"] * model.offers_descriptors
     return [*declared, *descriptors, *["uncertainty"] * model.offers_uncertainty]

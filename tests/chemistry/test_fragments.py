@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.io import write
 
 from molrl.chemistry.fragments import face_to_face, load_fragment
@@ -100,3 +100,9 @@ def test_load_fragment_reads_a_changed_file_again(tmp_path):
         write(path, Atoms("H2", [[0, 0, 0], [0, 0, distance]]))
         positions = load_fragment(str(path)).positions
         assert np.linalg.norm(positions[1] - positions[0]) == pytest.approx(distance, abs=1e-6)
+
+
+def test_load_fragment_refuses_a_periodic_file(tmp_path):
+    write(tmp_path / "crystal.extxyz", bulk("C", "diamond", a=3.6))
+    with pytest.raises(InputError, match=r"crystal\.extxyz: a fragment takes molecules only"):
+        load_fragment(str(tmp_path / "crystal.extxyz"))

@@ -15,6 +15,7 @@ from molrl.envs.config import TaskConfig
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.task import Task
 from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 TETRAHEDRON = load_fragment("C").positions  # Å, a centre and four corners
@@ -109,3 +110,8 @@ def _next_action(placed):
     focus = 0 if placed == 0 else 4
     origin = TETRAHEDRON[0] if placed == 0 else positions[0]
     return np.array([focus, element, *(positions[placed] - origin)], np.float32)
+
+
+def test_environment_refuses_charged_fixed_atoms_of_a_model_that_ignores_charge():
+    with pytest.raises(InputError, match="have charge 1, which energy model 'mace' ignores"):
+        MolDesignEnv(task="scaffold", scaffold="*C[NH3+]", bag="CH3", energy="mace")

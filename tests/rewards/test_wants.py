@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from ase.calculators.emt import EMT
 
 from molrl.chemistry.fragments import load_fragment
 from molrl.energy import load_energy
@@ -42,7 +41,7 @@ def test_combine_wants_is_one_evaluation_of_all():
     wanted = Wanted(forces=True, uncertainty=True, properties=("gap", "dipole"))
     assert combine_wants(names) == wanted
     assert wanted_names(wanted) == ("forces", "uncertainty", "gap", "dipole")
-    every = ("forces", "stress", "descriptors", "uncertainty")
+    every = ("forces", "descriptors", "uncertainty")
     assert wanted_names(combine_wants(every)) == every
 
 
@@ -98,26 +97,16 @@ def test_terms_get_what_each_wants_from_one_evaluation(rebuild):
         np.testing.assert_allclose(array, values, rtol=1e-4, atol=1e-4)
 
 
-def test_term_gets_no_stress_of_a_canvas_as_it_has_no_cell(rebuild):
-    mine = Recorder("stress")
-    env = MolDesignEnv(bag="CO", energy=EMT(), reward={"mine": mine}, rules={"max_reward": None})
-    _, reason = rebuild(env, *CARBON_MONOXIDE)
-    assert reason == "complete"
-    (stress,) = mine.properties["stress"]
-    assert stress.shape == (3, 3)
-    assert np.isnan(stress).all()
-
-
 @pytest.mark.parametrize(
     ("model", "name", "message"),
     [
-        ("gfn2", "stress", "'gfn2' offers no stress; known are: dipole, forces"),
+        ("gfn2", "stress", "a canvas has no cell"),
         ("gfn2", "descriptors", "'gfn2' offers no descriptors; known are: dipole, forces"),
         ("gfn2", "uncertainty", "'gfn2' offers no uncertainty; known are: dipole, forces"),
         ("gfn2", "dipol", "'gfn2' offers no dipol; did you mean 'dipole'"),
         ("gfn2", "force", "'gfn2' offers no force; did you mean 'forces'"),
         ("mace-small", "dipole", "'mace-small' offers no dipole; known are: descriptors, forces"),
-        ("mace-small", "stress", "'mace-small' offers no stress"),
+        ("mace-small", "stress", "a canvas has no cell"),
         ("morse", "dipole", "'morse' offers no dipole; it computes energies only"),
         ("morse", "forces", "'morse' offers no forces; it computes energies only"),
     ],

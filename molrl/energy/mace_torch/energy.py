@@ -68,6 +68,7 @@ class MaceModuleEnergy(BatchedEnergy):
         _check_kind(network, name)
         self.name = name
         self._head = _index_of_head(network, head, name)
+        self.takes_charge = "total_charge" in inputs(network)
         self._hash = _hash(digest, heads(network), self._head)
         numbers, energies = network.atomic_numbers, network.atomic_energies_fn.atomic_energies
         table = torch.zeros(int(numbers.max()) + 1, dtype=torch.float64)

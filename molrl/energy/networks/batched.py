@@ -96,24 +96,16 @@ class BatchedEnergy(EnergyModel):
         ]
         energy, features, forces, stress = zip(*parts, strict=True)
         return EnergyOutput(
-            energy=torch.cat(energy).double() + self.isolated_energy(molecules),
+            energy=torch.cat(energy).double() + self._atoms_energy(molecules),
             forces=torch.cat(forces) if wanted.forces else None,
             stress=torch.cat(stress) if wanted.stress else None,
             descriptors=torch.cat(features) if wanted.descriptors else None,
             faults=faults,
         )
 
-    def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:
-        """Sum the energies of the isolated atoms of each molecule.
-
-        Args:
-            molecules: of elements that the model knows.
-
-        Returns:
-            ``(n_molecules,)`` float64, eV.
-        """
-        table = self._atomic_energies.to(molecules.device)
-        return molecules.sum_atoms(table[molecules.numbers])
+    def _atoms_energy(self, molecules: MoleculeBatch) -> Tensor:
+        """Sum the tabulated energies of the atoms: what the network's energy is relative to."""
+        return molecules.sum_atoms(self._atomic_energies[molecules.numbers])
 
     @abstractmethod
     def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:

@@ -123,7 +123,7 @@ class NetworkEnergy(BatchedEnergy):
             for chunk in chunks(molecules.n_atoms, self._chunk)
         ]
         energy, forces, bias, uncertainty, atoms = map(torch.cat, zip(*parts, strict=True))
-        total = energy.double() + self.isolated_energy(molecules)
+        total = energy.double() + self._atoms_energy(molecules)
         return BiasedOutput(total, forces, bias, uncertainty, atoms)
 
     def _biased_chunk(

@@ -35,7 +35,7 @@ class Linker(Task[LinkerConfig]):
     Observation, action, termination and info: as in :class:`molrl.envs.design.MolDesignEnv`. The
         fragments fill the first slots, one after the other, their centroid at the origin.
 
-    Reward: the energy difference, and 5 eV at the end for a valid molecule: connected, neutral,
+    Reward: the energy difference, and 5 eV at the end for a valid molecule: connected,
         all valences satisfied.
 
     Options of ``reset``: ``{"fragments": ["*C", "*C"], "bag": "CH2"}``.

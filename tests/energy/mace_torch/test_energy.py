@@ -280,3 +280,10 @@ def test_mace_module_energy_of_cells_agrees_with_the_calculator(files):
     assert np.abs(stress).max() > 1e-4
     np.testing.assert_allclose(out.stress[1].numpy(), stress, atol=1e-8)
     assert out.stress[0].isnan().all()
+
+
+def test_isolated_energy_is_the_sum_of_the_energies_of_the_atoms(files):
+    model = load_energy(f"mace:{files / 'scaled.model'}", trust=True)  # its shift is not 0
+    atoms = model.atom_energies()
+    water = MoleculeBatch.from_ase(molecule("H2O"))
+    assert float(model.isolated_energy(water)) == pytest.approx(2 * atoms[1] + atoms[8], abs=1e-9)
