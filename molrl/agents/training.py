@@ -17,6 +17,7 @@ from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
+from molrl.envs.state import allowed_spin
 from molrl.envs.task import DesignTask
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -150,11 +151,13 @@ class _EpisodeLog(BaseCallback):
         self.complete: list[dict[str, NDArray[Any]]] = []
 
     def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
+        state = self.training.env.state  # of the next episodes: a task of one bag has one charge
+        for i, info in enumerate(self.locals["infos"]):
             if "episode" in info:
                 self.returns.append(info["episode"]["r"])
                 if info["episode"]["reason"] == COMPLETE:
-                    self.complete.append(info["terminal_observation"])
+                    electrons = {"charge": state.charge[i], "spin": state.spin[i]}
+                    self.complete.append(info["terminal_observation"] | electrons)
         return True
 
     def _on_rollout_start(self) -> None:
@@ -195,12 +198,22 @@ class _EpisodeLog(BaseCallback):
         self.on_update(self.training.steps, figures)
 
 
-def _valid_fraction(observations: list[dict[str, NDArray[Any]]]) -> float:
-    """Return the fraction of valid molecules among final observations of complete episodes."""
-    if not observations:
+def _valid_fraction(complete: list[dict[str, NDArray[Any]]]) -> float:
+    """Return the fraction of valid molecules among complete episodes.
+
+    Args:
+        complete: final observation of each, with the ``charge`` and ``spin`` of its canvas.
+    """
+    if not complete:
         return 0.0
-    numbers, positions = (
-        torch.from_numpy(np.stack([observation[key] for observation in observations]))
-        for key in ("numbers", "positions")
+    numbers, positions, charge, spin = (
+        np.stack([canvas[key] for canvas in complete])
+        for key in ("numbers", "positions", "charge", "spin")
     )
-    return float(np.mean(validity(MoleculeBatch.from_padded(numbers, positions)).valid))
+    molecules = MoleculeBatch.from_padded(
+        torch.from_numpy(numbers),
+        torch.from_numpy(positions),
+        charge=torch.from_numpy(charge),
+        spin=torch.from_numpy(allowed_spin(spin, numbers.sum(1) - charge)),
+    )
+    return float(np.mean(validity(molecules).valid))

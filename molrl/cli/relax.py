@@ -73,13 +73,18 @@ def _log_unfinished(done: RelaxationResult) -> None:
 
 
 def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, object]:
-    """Return the summary; medians are over the molecules that have an energy."""
+    """Return the summary; medians are over the structures that have an energy.
+
+    Connectivity and RMSD leave out periodic structures: neither bonds nor a superposition are
+    defined for them.
+    """
     known = np.isfinite(done.start_energy.cpu().numpy())
     converged = done.converged.cpu().numpy()
-    before, after = validity(molecules).smiles, validity(done.molecules).smiles
-    perceived = [i for i in np.flatnonzero(known) if before[i] is not None]
-    preserved = sum(before[i] == after[i] for i in perceived)
-    moved = rmsd(molecules, done.molecules).cpu().numpy()
+    compared = np.flatnonzero(known & ~molecules.pbc.any(-1).cpu().numpy())
+    start, end = molecules[compared], done.molecules[compared]
+    before, after = validity(start).smiles, validity(end).smiles
+    perceived = [(a, b) for a, b in zip(before, after, strict=True) if a is not None]
+    preserved = sum(a == b for a, b in perceived)
     gained = (done.start_energy - done.energy).cpu().numpy()
     return {
         "molecules": len(molecules),
@@ -88,7 +93,7 @@ def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, obje
         "without an energy": int((~known).sum()),
         "median steps": _median(done.steps.cpu().numpy()[known]),
         "connectivity preserved": f"{preserved} of {len(perceived)}",
-        "median RMSD from the start, Å": _median(moved[known]),
+        "median RMSD from the start, Å": _median(rmsd(start, end).cpu().numpy()),
         "median energy gained, eV": _median(gained[known]),
         "energy gained, eV": float(gained[known].sum()),
     }

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.data import chemical_symbols
 from ase.outputs import all_outputs
+from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
@@ -94,13 +95,15 @@ class ASEEnergy(EnergyModel):
     def _results(self, atoms: Atoms, names: Sequence[str]) -> Results:
         """Compute properties of one molecule as float64 arrays; NaN for stress without a cell."""
         if not len(atoms):
-            return {name: _filled(name, 0, 0.0) for name in names}
+            return {name: _filled(name, 0, np.nan if name == "stress" else 0.0) for name in names}
         without = ["stress"] if "stress" in names and not atoms.pbc.all() else []
         # The energy last: it comes with the others from one calculation, whereas requested first
         # it may start a calculation without forces, and they then a second one.
         requested = [name for name in reversed(names) if name not in without]
         found = {name: self.calculator.get_property(name, atoms) for name in requested}
         found |= {name: _filled(name, len(atoms), np.nan) for name in without}
+        if np.shape(found.get("stress")) == (3, 3):  # which ASE takes from calculators, too
+            found["stress"] = full_3x3_to_voigt_6_stress(found["stress"])
         return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
 

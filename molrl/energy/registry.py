@@ -10,7 +10,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.energy.networks.interface import NETWORKS
 from molrl.energy.networks.load import load_network, split_head
 from molrl.energy.uncertainty import uncertainty_file
-from molrl.errors import InputError
+from molrl.errors import InputError, did_you_mean
 from molrl.registry import Registry, accepted, accepting
 from molrl.runs.weights import sha256
 
@@ -95,10 +95,13 @@ def load_energy(
 
 def _factory(kind: str) -> Callable[..., EnergyModel]:
     """Return the function or class that loads models of a name: registered, or of a network."""
-    if kind not in ENERGY_MODELS and kind in NETWORKS:
+    if kind in ENERGY_MODELS:
+        factory: Callable[..., EnergyModel] = ENERGY_MODELS.load(kind)
+        return factory
+    if kind in NETWORKS:
         return accepting("argument", "device")(partial(load_network, kind))
-    factory: Callable[..., EnergyModel] = ENERGY_MODELS.load(kind)
-    return factory
+    hint = did_you_mean(kind, {*ENERGY_MODELS, *NETWORKS})
+    raise InputError(f"unknown energy model {kind!r}; {hint}")
 
 
 def _sum_files(argument: str) -> str:

@@ -2,11 +2,13 @@
 
 import pytest
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.io import read, write
 
 from molrl.cli.main import main, parser
 from molrl.energy import load_energy
+from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.potential import Potential, save_potential
 from molrl.energy.relaxation import FORCE_TOLERANCE, MAX_STEPS
 from molrl.files import read_molecules
 
@@ -80,6 +82,21 @@ def test_relax_lists_molecules_without_energy_and_writes_them_unchanged(here, ca
     assert err.count("\n") == 1
     written = read_molecules("out.extxyz")
     assert written.positions[:2].numpy() == pytest.approx(stretched.positions, abs=1e-7)
+
+
+@pytest.mark.parametrize("others", [[], ["H2"]])
+def test_relax_summarises_periodic_structures_without_bonds_and_rmsd(others, here, capsys):
+    network = build_network(parse_network({"elements": [1, 6], "channels": 4, "cutoff": 3.0}), 0)
+    save_potential("cells.json", Potential(network, (-13.6, -1000.0), takes_cells=True))
+    crystal = bulk("C", "diamond", a=3.6)
+    crystal.rattle(0.05, seed=1)
+    write("start.extxyz", [crystal, *map(molecule, others)])
+    table, _ = relax(capsys, "--model", "mace:cells.json", "--max-steps", "2")
+    assert (table["molecules"], table["without an energy"]) == (str(1 + len(others)), "0")
+    assert table["connectivity preserved"] == f"{len(others)} of {len(others)}"
+    moved = table["median RMSD from the start, Å"]
+    assert float(moved) >= 0 if others else moved == "-"
+    assert read("out.extxyz", 0).pbc.all()
 
 
 def test_relax_command_has_the_defaults_of_the_function():

@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.stress import voigt_6_to_full_3x3_stress
 from tblite.ase import TBLite
 
 import molrl  # noqa: F401 - registers the environments
@@ -128,3 +129,25 @@ def test_ase_energy_passes_cells_and_returns_stress():
     assert float(out.energy[1]) == pytest.approx(crystal.get_potential_energy(), abs=1e-10)
     np.testing.assert_allclose(out.stress[1].numpy(), crystal.get_stress(voigt=False), atol=1e-12)
     assert out.stress[0].isnan().all()
+
+
+def test_ase_energy_takes_stress_as_a_matrix():
+    class Matrix(EMT):
+        def calculate(self, *arguments, **options):
+            super().calculate(*arguments, **options)
+            if "stress" in self.results:  # of periodic structures
+                self.results["stress"] = voigt_6_to_full_3x3_stress(self.results["stress"])
+
+    crystal = bulk("Cu", "fcc", a=3.7).repeat((2, 1, 1))
+    crystal.positions[0] += [0.1, 0.05, 0.0]
+    images = [crystal, molecule("H2O"), bulk("Cu")]
+    found, wanted = (ASEEnergy(kind()).evaluate(images, stress=True) for kind in (Matrix, EMT))
+    assert not found.failures
+    torch.testing.assert_close(found.stress, wanted.stress, atol=1e-12, rtol=0, equal_nan=True)
+
+
+def test_ase_energy_has_no_stress_for_structures_without_atoms():
+    images = [Atoms(), Atoms(cell=[5, 5, 5], pbc=True), bulk("Cu")]
+    out = ASEEnergy(EMT()).evaluate(images, stress=True)
+    assert out.energy[:2].tolist() == [0.0, 0.0]
+    assert out.stress.isnan().all(-1).all(-1).tolist() == [True, True, False]

@@ -9,7 +9,9 @@ from ase.build import molecule
 
 from molrl.energy import load_energy
 from molrl.energy.mace_torch.batching import build_mace_torch
+from molrl.energy.networks import NETWORKS
 from molrl.energy.networks.energy import SHIPPED
+from molrl.energy.networks.mace.network import Mace
 from molrl.energy.networks.potential import MACE_KIND
 from molrl.energy.relaxation import relax
 from molrl.energy.uncertainty import uncertainty_file
@@ -83,3 +85,29 @@ def test_load_energy_leaves_the_global_random_state_unchanged(custom):
     before = torch.get_rng_state()
     load_energy(f"mace:{custom}")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.fixture
+def registered():
+    """The name of a network that is registered as a plugin does, and of no shipped weights."""
+    NETWORKS.register("pair", Mace)
+    yield "pair"
+    del NETWORKS._entries["pair"]  # or other tests would find it among the known names
+
+
+@pytest.mark.parametrize("name", ["pair", "pair:", "pair:mace", "pair:mace-small", "pair:f.model"])
+def test_load_energy_of_a_network_needs_its_file(registered, name):
+    with pytest.raises(InputError, match=r"^pair: .*; name its file: pair:FILE\.json$"):
+        load_energy(name)
+
+
+def test_load_energy_of_a_network_refuses_a_file_of_another(registered, custom):
+    with pytest.raises(InputError, match=rf"load it as mace:{custom}$"):
+        load_energy(f"pair:{custom}")
+
+
+def test_load_energy_suggests_models_and_networks(registered):
+    with pytest.raises(InputError, match="unknown energy model 'paix'; did you mean 'pair'"):
+        load_energy("paix:f.json")
+    with pytest.raises(InputError, match=r"known are: gfn2, mace, .*, pair, pm6, spgfn2"):
+        load_energy("zzz")

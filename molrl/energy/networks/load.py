@@ -47,17 +47,21 @@ def load_small(device: str = "cpu") -> NetworkEnergy:
     return NetworkEnergy("mace-small", device)
 
 
-def load_network(architecture: str, path: str, device: str = "cpu") -> NetworkEnergy:
+def load_network(architecture: str, path: str = "", device: str = "cpu") -> NetworkEnergy:
     """Load a network that ``molrl energy fit`` wrote.
 
     Args:
         architecture: the architecture that it must have.
-        path: the JSON file.
+        path: the JSON file; the name of a shipped model is no path.
         device: the device to compute on.
 
     Raises:
-        InputError: if the file is missing, corrupted, or of another architecture.
+        InputError: if there is no path, or the file is missing, corrupted, or of another
+            architecture.
     """
+    if Path(path).suffix != ".json":
+        given = f"{path} is not the .json file of a network" if path else "it is not shipped"
+        raise InputError(f"{architecture}: {given}; name its file: {architecture}:FILE.json")
     model = NetworkEnergy(path, device)
     found = model.potential.config.architecture
     if found != architecture:

@@ -143,7 +143,14 @@ def load_potential(weights: Path | str) -> tuple[Potential, str]:
     """
     kind = read_json(Path(weights)).get("kind")
     tensors, header = load_weights(weights, kind=kind if kind == MACE_KIND else KIND)
-    data = dict(header.get("config", {}))
+    if "config" not in header:
+        raise InputError(f"{weights} does not describe a network: it has no config")
+    if not isinstance(header["config"], dict):
+        raise InputError(
+            f"{weights} does not describe a network: its config must be a mapping of keys, not "
+            f"{header['config']!r:.40}"
+        )
+    data = dict(header["config"])
     if kind == MACE_KIND:  # one section holds everything
         rest = {name: data.pop(name, ()) for name in ("atomic_energies", "repulsion")}
     else:

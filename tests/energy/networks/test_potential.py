@@ -14,6 +14,7 @@ from molrl.energy.networks.potential import Potential, load_potential, save_pote
 from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.runs.weights import save_weights
 
 ELEMENTS = (1, 6, 14, 17, 35)
 ATOMS = (-1.0, -2.0, -3.0, -4.0, -5.0)
@@ -70,16 +71,24 @@ def test_load_potential_reads_the_weights_of_the_first_release(name):
         ({"atomic_energies": [1.0]}, "need as many atomic energies"),
         ({"repulsion": [[1.0, 2.0]]}, "need as many atomic energies and rows of repulsion"),
         ({"repulsion": 3}, "does not describe a network"),
+        ({"config": None}, "its config must be a mapping of keys, not None"),
+        ({"config": [1, 2]}, r"its config must be a mapping of keys, not \[1, 2\]"),
         ({"config": {"architecture": "mac"}}, "did you mean 'mace'"),
         ({"config": {"architecture": "mace", "chanels": 3}}, "did you mean 'channels'"),
     ],
 )
 def test_load_potential_refuses_an_invalid_header(potential, tmp_path, change, message):
-    from molrl.runs.weights import save_weights
-
     path = tmp_path / "mine.json"
     save_weights(path, potential.network.state_dict(), potential.header() | change)
     with pytest.raises(InputError, match=message):
+        load_potential(path)
+
+
+@pytest.mark.parametrize("kind", ["network", "mace"])
+def test_load_potential_refuses_a_header_without_a_config(potential, tmp_path, kind):
+    path = tmp_path / "mine.json"
+    save_weights(path, potential.network.state_dict(), {"kind": kind})
+    with pytest.raises(InputError, match="does not describe a network: it has no config"):
         load_potential(path)
 
 
