@@ -69,12 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _import_plugins() -> None:
-    """Import the modules that MOLRL_PLUGINS lists, which register parts of their own.
+    """Import the modules that MOLRL_PLUGINS lists, installed or in the current folder.
 
     Raises:
         InputError: if one of them cannot be imported.
     """
-    for name in filter(None, os.environ.get("MOLRL_PLUGINS", "").split(",")):
+    names = [name for name in os.environ.get("MOLRL_PLUGINS", "").split(",") if name.strip()]
+    if names and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for name in names:
         try:
             importlib.import_module(name.strip())
         except Exception as error:  # whatever a module of somebody else's raises

@@ -143,7 +143,7 @@ class EnergyModel(ABC):
             molecules: a batch on any device, or ASE atoms.
             forces: also compute forces.
             stress: also compute the stress of each cell.
-            descriptors: also compute descriptors.
+            descriptors: also compute descriptors, where the model offers them.
             uncertainty: also compute uncertainties, where the model offers them.
             properties: further properties to compute, of ``implemented_properties``.
 

@@ -1,4 +1,4 @@
-"""The pair repulsion of GFN2-xTB, added to a network so that it need not learn steep walls."""
+"""The pair repulsion of GFN2-xTB, added to a network so that it need not learn it."""
 
 from collections.abc import Iterable
 
