@@ -12,6 +12,7 @@ from molrl.cli.output import new_file
 from molrl.energy.interface import EnergyOutput
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy, resolve_device
+from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.fitting.card import write_card
@@ -90,7 +91,7 @@ def fit(arguments: Namespace) -> int:
             folder.ensure_new()
         model, notes = _fit(config, ranks)
         if ranks.is_main:
-            folder = RunFolder.create(config.run_dir, config, "energy fit")
+            folder = RunFolder.create(config.run_dir, model.config, "energy fit")
         _run(model, folder, notes)
     return 0
 
@@ -110,8 +111,21 @@ def resume(folder: RunFolder) -> None:
     config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
     with process_group() as ranks, folder.lock() if ranks.is_main else nullcontext():
         model, notes = _fit(config, ranks)
+        _check_kinds(folder, model)
         model.resume(log_message)
         _run(model, folder, notes)
+
+
+def _check_kinds(folder: RunFolder, model: Fit) -> None:
+    """Check that the log has errors of the kinds that the fit would log."""
+    rows, prefix = read_metrics(folder.metrics_file), "valid_energy_mae/"
+    logged = {name for name in (rows[0] if rows else ()) if name.startswith(prefix)}
+    kinds = {model.data.kinds[code] for code in model.data.kind[model.valid_set].tolist()}
+    if rows and logged != {prefix + kind for kind in kinds}:
+        raise InputError(
+            f"{folder.metrics_file} has other kinds of structures than the data: the data have "
+            "changed, or the run folder is of an older version; fit again"
+        )
 
 
 def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
@@ -120,6 +134,8 @@ def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
     start = None if config.start is None else NetworkEnergy(config.start, device)
+    if start is not None and structures.molecules.is_periodic:
+        start.takes_cells = True  # as what is fitted from it
     isolated = isolated_energies(structures, given, start)
     if ranks.is_main:
         log_message(f"isolated atoms: {isolated.source}")
@@ -140,10 +156,7 @@ def _run(model: Fit, folder: RunFolder, notes: dict[str, object]) -> None:
         return
     with folder.lock_and_log():
         per_second = _run_logged(model, folder)
-        config, device = model.config, str(model.device)
-        with phases() as report:
-            fitted = with_uncertainty(model.weights, model.data, config.seed, device, report)
-        write_card(folder, fitted, model, per_second, notes)
+        write_card(folder, _load_fitted(model), model, per_second, notes)
         last = read_metrics(folder.metrics_file)[-1]  # it may be another process's
         closing = {**last, **{k: v for k, v in notes.items() if isinstance(v, float)}}
         folder.write_summary({**closing, "weights": str(model.weights)})
@@ -151,6 +164,17 @@ def _run(model: Fit, folder: RunFolder, notes: dict[str, object]) -> None:
     print(f"weights: {model.weights}; use them as energy {architecture}:{model.weights}")
     print(f"model card: {folder.path / 'card.md'}")
     print(format_table(closing))
+
+
+def _load_fitted(model: Fit) -> NetworkEnergy:
+    """Load what was fitted, with its uncertainty unless the data are too few for that."""
+    device = str(model.device)
+    try:
+        with phases() as report:
+            return with_uncertainty(model.weights, model.data, model.config.seed, device, report)
+    except InputError as error:
+        log_message(f"the weights offer no uncertainty: {error}")
+        return NetworkEnergy(model.weights, device)
 
 
 def _run_logged(model: Fit, folder: RunFolder) -> float | None:

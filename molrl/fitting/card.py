@@ -25,6 +25,7 @@ from molrl.runs.yaml_text import write_yaml
 
 SPLITS = ("valid", "test")  # that the errors are of
 BATCH = 64  # molecules, for the speed
+_UNITS = {"valid_energy_mae_at_start": "eV/atom", "valid_force_mae_at_start": "eV/Å"}
 _SECONDS = 0.5  # for which the speed is measured
 
 
@@ -110,7 +111,7 @@ def to_markdown(card: Card) -> str:
         lines += [f"## Errors, {split} split", "", markdown_table(rows) or "No structures.", ""]
         if card.failed[split]:
             lines += [f"No energy of {card.failed[split]} structures.", ""]
-    lines += [f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in card.notes.items()]
+    lines += [_note(name, value) for name, value in card.notes.items()]
     lines += ["", "![Predicted against reference, and errors by kind](parity.png)", ""]
     lines += ["## Learning", "", "![Validation errors against steps](curve.png)", ""]
     lines += ["## Speed", "", *_speed_lines(card), ""]
@@ -122,8 +123,9 @@ def to_markdown(card: Card) -> str:
     return "\n".join(lines)
 
 
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _note(name: str, value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"- {name.replace('_', ' ')}: {text} {_UNITS.get(name, '')}".rstrip()
 
 
 def _errors(model: EnergyModel, data: Dataset) -> dict[str, Errors]:
@@ -156,12 +158,12 @@ def _file(path: Path) -> dict[str, object]:
 
 def _counts(data: Dataset) -> list[dict[str, object]]:
     """A line for each kind, and one for all."""
-    kinds = {kind: data.of_kind(kind) for kind in data.kinds}
-    kinds["all"] = torch.ones(len(data), dtype=torch.bool)
+    kinds = [(kind, data.of_kind(kind)) for kind in data.kinds]
+    kinds.append(("all", torch.ones(len(data), dtype=torch.bool)))
     return [
         {"kind": kind}
         | {name: int((data.split[chosen] == i).sum()) for i, name in enumerate(data.splits)}
-        for kind, chosen in kinds.items()
+        for kind, chosen in kinds
     ]
 
 

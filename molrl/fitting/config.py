@@ -26,7 +26,8 @@ class FitConfig(Config):
             given are of the data, of ``reference``, or by least squares.
         run_dir: folder of the fit: log, checkpoints, and the weights as ``ARCHITECTURE.json``.
         network: the architecture (``mace`` unless given) and its shape; None for the shape of
-            ``start``, or else for a MACE that knows the elements of the data.
+            ``start``, or else for a MACE. Its elements, unless given, are those of ``start``, or
+            else of the data.
         repulsion: whether the network stands on a pair repulsion, that of GFN2-xTB; with
             ``start``, on what that stands on.
         start: weights to start from: ``mace``, ``mace-small`` or a file, of as many channels or

@@ -40,6 +40,7 @@ class Fit:
         ranks: those that fit together, each to its own part of every batch.
 
     Attributes:
+        config: what to do, with the network that is fitted.
         potential: what is fitted, on the device.
 
     Raises:
@@ -55,12 +56,13 @@ class Fit:
         device: str,
         ranks: Ranks | None = None,
     ) -> None:
-        self.config, self.data = config, data
+        self.data = data
         self.ranks = ranks or Ranks()
         self.device = torch.device(device)
         self.checkpoints = Checkpoints(Path(config.run_dir) / "checkpoints")
         self.step = 0
         self.potential = make_potential(config, data, atomic_energies)
+        self.config = config.model_copy(update={"network": self.potential.config})
         self.network = self.potential.network.to(self.device)
         isolated = data.molecules.sum_atoms(self.potential.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
@@ -188,7 +190,7 @@ class Fit:
         Energies in eV/atom; forces, by component, in eV/Å.
         """
         live = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.network.load_state_dict(self.average, strict=False)
+        self.network.eval().load_state_dict(self.average, strict=False)
         energy_errors, force_errors = [], []
         for part in torch.split(chosen, 128):
             molecules, _, forces = self.data.take(part)
@@ -197,7 +199,7 @@ class Fit:
             error = energy.cpu() - self.interaction_energy[part]
             energy_errors.append(error.abs() / molecules.n_atoms.cpu())
             force_errors.append((force.cpu() - forces).abs().mean(-1))
-        self.network.load_state_dict(live, strict=False)
+        self.network.train().load_state_dict(live, strict=False)
         per_structure = torch.cat(energy_errors)
         out = {
             "valid_energy_mae": float(per_structure.mean()),
@@ -217,6 +219,7 @@ class Fit:
         tensors = {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self.parameters.items():
             tensors[f"network/{name}"] = parameter.detach()
+        tensors |= {f"buffer/{name}": value for name, value in self._buffers().items()}
         for name, state in self._optimizer_states():
             tensors |= {f"{key}/{name}": value for key, value in state.items()}
         self.checkpoints.save(Checkpoint(self.step, tensors, {}))
@@ -238,11 +241,20 @@ class Fit:
             for name, parameter in self.parameters.items():
                 parameter.copy_(checkpoint.tensors[f"network/{name}"])
                 self.average[name].copy_(checkpoint.tensors[f"average/{name}"])
+            for name, value in self._buffers().items():
+                if (saved := checkpoint.tensors.get(f"buffer/{name}")) is not None:
+                    value.copy_(saved)
         for name, state in self._optimizer_states():
             for key in _REMEMBERED:
                 if (tensor := checkpoint.tensors.get(f"{key}/{name}")) is not None:
                     # (Adam counts its steps on the CPU)
                     state[key] = tensor if key == "step" else tensor.to(self.device)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        """The network's buffers that belong to its weights, as those of a batch norm do."""
+        parameters = dict(self.network.named_parameters(remove_duplicate=False))
+        state = self.network.state_dict()
+        return {name: value for name, value in state.items() if name not in parameters}
 
     def _optimizer_states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """What the optimisers remember of each parameter, by its name."""
@@ -284,14 +296,15 @@ def make_potential(
     start = None
     if config.start is not None:
         start, _ = load_potential(SHIPPED.get(config.start, config.start))
-    shape = config.network or (start.config if start else _shape_of(data))
+    shape = _shape_of(config, data, start)
     _check_elements(data, shape, config)
     network = build_network(shape, config.seed)
     if start is not None:
         network.start_from(start.network)
         known = dict(zip(shape.elements, start.atomic_energies, strict=True)) | atomic_energies
         atoms = tuple(known[z] for z in shape.elements)
-        return replace(start, network=network, atomic_energies=atoms)
+        cells = start.takes_cells or data.molecules.is_periodic
+        return replace(start, network=network, atomic_energies=atoms, takes_cells=cells)
     lacking = [chemical_symbols[z] for z in shape.elements if z not in atomic_energies]
     if lacking:
         raise InputError(
@@ -306,14 +319,20 @@ def make_potential(
     )
 
 
-def _shape_of(data: Dataset) -> NetworkConfig:
-    """A MACE that knows the elements of the data."""
-    return parse_network({"elements": sorted(set(data.molecules.numbers.tolist()))})
+def _shape_of(config: FitConfig, data: Dataset, start: Potential | None) -> NetworkConfig:
+    """The network's config, of the elements of the start or the data if it names none."""
+    shape = config.network or (start.config if start else parse_network({}))
+    if "elements" in shape.model_fields_set:
+        return shape
+    present = tuple(sorted(set(data.molecules.numbers.tolist())))
+    return shape.model_copy(update={"elements": start.config.elements if start else present})
 
 
 def _check_elements(data: Dataset, shape: NetworkConfig, config: FitConfig) -> None:
     try:
         data.molecules.check(shape.elements)
     except InputError as error:
-        hint = "start, or start without" if config.start else "network.elements"
-        raise InputError(f"data: {error}; name another {hint}") from None
+        hint = (
+            "name another start, or start without" if config.start else "add it to network.elements"
+        )
+        raise InputError(f"data: {error}; {hint}") from None

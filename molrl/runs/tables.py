@@ -9,7 +9,7 @@ def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     Args:
         rows: one mapping per line, all with the keys of the first, which are the headings. Floats
             are written with three digits, those from 100 to a million as whole numbers, None as
-            ``-``.
+            ``-``; a ``|`` is escaped.
 
     Returns:
         The lines, without a line break at the end; an empty string for no rows.
@@ -23,7 +23,8 @@ def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     if not rows:
         return ""
     keys = list(rows[0])
-    lines = [keys, ["---"] * len(keys), *([_cell(row[key]) for key in keys] for row in rows)]
+    cells = ([_cell(row[key]) for key in keys] for row in rows)
+    lines = [[_cell(key) for key in keys], ["---"] * len(keys), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -31,5 +32,5 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     if not isinstance(value, float):
-        return str(value)
+        return str(value).replace("|", "\\|")
     return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"

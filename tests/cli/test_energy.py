@@ -3,10 +3,13 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from ase.build import molecule
 from ase.io import write
 from tblite.ase import TBLite
 
@@ -189,6 +192,56 @@ def test_fit_refuses_bad_labelled_data_before_it_writes(labelled, here, capsys, 
     said = capsys.readouterr().err.splitlines()
     assert message in said[-1]
     assert list(here.iterdir()) == []
+
+
+def test_resume_refuses_a_log_with_other_kinds_in_one_line(fits, tmp_path, capsys):
+    run = tmp_path / "older"
+    shutil.copytree(fits / "whole", run)
+    (run / "summary.json").unlink()
+    log = (run / "metrics.csv").read_text()
+    (run / "metrics.csv").write_text(log.replace("/random walk", "/walk"))
+    capsys.readouterr()
+    assert main(["resume", str(run)]) == 2
+    assert "the run folder is of an older version; fit again" in capsys.readouterr().err
+
+
+def water(n):
+    """Structures of water by GFN1-xTB, the last of them of the valid split."""
+    rng, images = np.random.default_rng(0), []
+    for i in range(n):
+        image = molecule("H2O")
+        image.rattle(0.04, rng=rng)
+        image.calc = TBLite(method="GFN1-xTB", verbosity=0)
+        image.get_forces()
+        image.info["split"] = "valid" if i == n - 1 else "train"
+        images.append(image)
+    return images
+
+
+def test_fit_to_few_structures_writes_its_card_without_uncertainty(here, capsys):
+    write("few.extxyz", water(4))
+    settings = ["steps=2", "batch_size=2", "network={channels: 8}"]
+    assert main(["energy", "fit", "data=few.extxyz", "run_dir=run", *settings]) == 0
+    assert "no uncertainty: no element has 10 environments" in capsys.readouterr().err
+    assert json.loads(Path("run/card.json").read_text())["config"]["network"]["elements"] == [1, 8]
+    model = load_energy("mace:run/mace.json")
+    assert model.elements == (1, 8)
+    assert not model.offers_uncertainty
+    Path("run/summary.json").unlink()
+    assert main(["resume", "run"]) == 0
+
+
+def test_fit_from_a_shipped_model_to_periodic_data_takes_cells(here):
+    write("molecules.extxyz", water(4))
+    data = load_data("molecules.extxyz")
+    cells, periodic = 9 * torch.eye(3).repeat(4, 1, 1), torch.ones(4, 3, dtype=torch.bool)
+    data = replace(data, molecules=replace(data.molecules, cell=cells, pbc=periodic))
+    data.save("cells.npz")
+    settings = ["steps=2", "batch_size=2", "start=mace-small"]
+    assert main(["energy", "fit", "data=cells.npz", "run_dir=run", *settings]) == 0
+    model = load_energy("mace:run/mace.json")
+    assert "stress" in model.implemented_properties
+    assert torch.isfinite(model.evaluate(data.molecules).energy).all()
 
 
 def errors(arguments, capsys):

@@ -1,12 +1,16 @@
 """molrl energy learn: a round on real energies, resumed; invalid input is refused at once."""
 
 import json
+from typing import Literal
 
 import pytest
+import torch
 from PIL import Image
 
 from molrl.cli.main import main
 from molrl.energy import load_energy
+from molrl.energy.networks import NETWORKS, Network, NetworkConfig, Prediction
+from molrl.energy.networks.potential import Potential, save_potential
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.make import make_dataset
 from molrl.runs.metrics import read_metrics
@@ -26,6 +30,7 @@ dynamics: {steps: 2}
 fit: {steps: 2, batch_size: 4, checkpoint_every: 1}
 attacks: {molecules: 2, placements: 4}
 """
+SIMPLEST = ["shares.hyperactive=0", "shares.generated=0", "generators=[]", "guards=[0.99]"]
 
 
 @pytest.fixture
@@ -63,6 +68,43 @@ def test_learn_runs_draws_and_resumes(config, data, here, capsys):
     assert json.loads((here / "run" / "summary.json").read_text()) == pytest.approx(summary)
     with Image.open(here / "run" / "rounds.png") as image:
         assert len(image.convert("L").getcolors()) > 10
+
+
+class PairsConfig(NetworkConfig):
+    """The settings of a network that is no MACE."""
+
+    architecture: Literal["few-pairs"] = "few-pairs"
+
+
+class Pairs(Network):
+    """A network of wells between all atoms, with the lengths as features."""
+
+    Config = PairsConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.depth = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, graph):
+        lengths = graph.vectors().norm(dim=-1)
+        wells = -self.depth * (1 - lengths / self.config.cutoff) ** 2
+        energy = lengths.new_zeros(graph.n_molecules)
+        energy = energy.index_add(0, graph.molecule[graph.pairs[0]], wells)
+        features = lengths.new_zeros(len(graph.positions), 2)
+        for side in graph.pairs:
+            near = torch.stack([wells, wells**2], dim=-1)
+            features = features.index_add(0, side, near)
+        return Prediction(energy, features)
+
+
+def test_learn_names_the_energy_model_by_its_architecture(config, data, here, capsys):
+    NETWORKS.register("few-pairs", Pairs)
+    potential = Potential(Pairs(PairsConfig(elements=(1, 6, 7, 8))), (-10.7, -48.9, -71.0, -102.6))
+    save_potential("start.json", potential)
+    assert main(["energy", "learn", "learn.yaml", "start=start.json", *SIMPLEST]) == 0
+    weights = "run/round-1/few-pairs.json"
+    assert f"use them as energy few-pairs:{weights}" in capsys.readouterr().out
+    assert load_energy(f"few-pairs:{weights}").offers_uncertainty
 
 
 @pytest.mark.parametrize(

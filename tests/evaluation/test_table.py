@@ -50,3 +50,7 @@ def test_markdown_table_formats_rows():
         "| far | 2 | 1234 |",
     ]
     assert markdown_table([]) == ""
+
+
+def test_markdown_table_escapes_what_separates_cells():
+    assert markdown_table([{"a|b": "c|d"}]).splitlines()[::2] == [r"| a\|b |", r"| c\|d |"]

@@ -12,7 +12,10 @@ from molrl.cli.main import main
 from molrl.energy import load_energy
 from molrl.energy.networks import NETWORKS, Network, NetworkConfig, Prediction
 from molrl.energy.relaxation import relax
+from molrl.fitting.accuracy import errors_of
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.fit import Fit
 from molrl.molecules import MoleculeBatch
 
 
@@ -126,3 +129,44 @@ def test_relax_converges_with_forces_that_are_not_conservative(weights):
     result = relax(water, model, force_tolerance=0.05)
     assert result.converged.all()
     assert float(result.max_force[0]) <= 0.05
+
+
+class NormedConfig(DirectConfig):
+    """The settings of a network with buffers."""
+
+    architecture: Literal["normed-pairs"] = "normed-pairs"
+
+
+class NormedPairs(DirectPairs):
+    """The network, with its messages normalised by running averages."""
+
+    Config = NormedConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.message.append(nn.BatchNorm1d(config.width))
+
+
+def test_fit_resumes_with_the_buffers_of_its_network(weights, tmp_path):
+    NETWORKS.register("normed-pairs", NormedPairs)
+    data = Dataset.load(weights.parents[1] / "water.npz")
+    config = FitConfig(
+        data=(), run_dir=str(tmp_path), network=NormedConfig(), steps=4, batch_size=8
+    )
+    atoms = load_energy("gfn2").atom_energies()
+    begun = Fit(config, data, atoms, "cpu")
+    begun.run(lambda *_: None)
+    buffers = {name: value.clone() for name, value in begun.network.named_buffers()}
+    assert buffers["message.3.num_batches_tracked"] == 4
+    errors = begun.errors(begun.valid_set)
+    assert begun.network.training
+    resumed = Fit(config, data, atoms, "cpu")
+    resumed.resume(print)
+    for name, value in resumed.network.named_buffers():
+        assert torch.equal(value, buffers[name]), name
+    assert resumed.errors(resumed.valid_set) == errors
+    model = load_energy(f"normed-pairs:{resumed.weights}")
+    written = errors_of(model, data[data.split == 1])
+    assert errors["valid_energy_mae"] == pytest.approx(
+        float(written.energy_per_atom.abs().mean()), rel=1e-4
+    )

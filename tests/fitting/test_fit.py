@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,3 +154,28 @@ def test_pooled_order_takes_each_structure_once_in_batches_of_similar_size():
 def test_pooled_order_of_a_small_dataset_is_one_batch():
     order = pooled_order(torch.tensor([3, 1, 2]), 16, torch.Generator().manual_seed(0))
     assert sorted(order.tolist()) == [0, 1, 2]
+
+
+def test_fit_takes_the_elements_that_are_not_given_from_its_data_or_its_start(data, tmp_path):
+    shape = MaceConfig(channels=8, radial_mlp=(8,))
+    first = fit(data, tmp_path, network=shape)
+    assert first.potential.config.elements == first.config.network.elements == (1, 6, 8)
+    first.save()
+    holds_carbon = data.molecules.sum_atoms((data.molecules.numbers == 6).long()) > 0
+    again = fit(data[~holds_carbon], tmp_path, network=shape, start=str(first.weights))
+    assert again.potential.config.elements == (1, 6, 8)
+
+
+def test_fit_refuses_elements_that_its_data_exceed(data, tmp_path):
+    with pytest.raises(InputError, match="holds C; known are H, O; add it to"):
+        fit(data, tmp_path, network=NETWORK.model_copy(update={"elements": (1, 8)}))
+
+
+def test_fit_to_periodic_data_takes_cells_whatever_its_start_takes(data, tmp_path):
+    first = fit(data, tmp_path, steps=1)
+    assert not first.potential.takes_cells
+    first.save()
+    cells = 20 * torch.eye(3).repeat(40, 1, 1)
+    periodic = replace(data.molecules, cell=cells, pbc=torch.ones(40, 3, dtype=torch.bool))
+    again = fit(replace(data, molecules=periodic), tmp_path, start=str(first.weights))
+    assert again.potential.takes_cells

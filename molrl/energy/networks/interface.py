@@ -16,6 +16,8 @@ from molrl.registry import Registry
 from molrl.runs.config import Config
 from molrl.validation import one_line
 
+_OLD_KEYS = ("atomic_energies", "repulsion")  # that run folders of the first release have, empty
+
 NETWORKS = Registry("network", {"mace": "molrl.energy.networks.mace.network:Mace"})
 
 
@@ -226,6 +228,12 @@ class Network(nn.Module, ABC):
         Raises:
             InputError: if the two differ.
         """
+        architecture, its = self.config.architecture, other.config.architecture
+        if architecture != its:
+            raise InputError(
+                f"start: the weights are of architecture {its}, the network is of {architecture}; "
+                f"start from weights of {architecture}"
+            )
         ours, theirs = self.config.model_dump(), other.config.model_dump()
         for name in ours:
             if name not in may_differ and ours[name] != theirs.get(name):
@@ -267,6 +275,9 @@ def parse_network(data: object) -> NetworkConfig:
         raise ValueError(f"a network must be a mapping of keys, not {data!r}")
     values = {"architecture": "mace"} | dict(data)
     schema: type[NetworkConfig] = NETWORKS.load(str(values["architecture"])).Config
+    for name in _OLD_KEYS:
+        if name not in schema.model_fields and values.get(name) in ([], ()):
+            del values[name]
     try:
         # As JSON, because pydantic's strict mode accepts a list for a tuple there only.
         return schema.model_validate_json(json.dumps(values))

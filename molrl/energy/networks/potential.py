@@ -123,9 +123,15 @@ def save_potential(
     Args:
         weights: the JSON file; the tensors get the same name with ``.safetensors``.
         potential: the potential to write.
-        average: parameters by name that are written instead of the network's current ones.
+        average: parameters by name that are written instead of the network's current ones; of a
+            parameter with several names, one suffices.
     """
-    tensors = potential.network.state_dict() | dict(average or {})
+    network = potential.network
+    tensors = network.state_dict()
+    if average:
+        parameters = dict(network.named_parameters(remove_duplicate=False))
+        written = {parameters[name]: value for name, value in average.items()}
+        tensors |= {name: written[p] for name, p in parameters.items() if p in written}
     save_weights(weights, tensors, potential.header())
 
 

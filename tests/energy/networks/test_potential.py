@@ -14,7 +14,7 @@ from molrl.energy.networks.potential import Potential, load_potential, save_pote
 from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.runs.weights import save_weights
+from molrl.runs.weights import load_weights, save_weights
 
 ELEMENTS = (1, 6, 14, 17, 35)
 ATOMS = (-1.0, -2.0, -3.0, -4.0, -5.0)
@@ -55,6 +55,16 @@ def test_save_potential_and_load_potential_round_trip(potential, tmp_path):
     header = json.loads((tmp_path / "mine.json").read_text())
     assert (header["kind"], header["config"]["architecture"]) == ("network", "mace")
     assert header["header_sha256"] == digest
+
+
+def test_save_potential_writes_an_average_under_every_name_of_a_parameter(tmp_path):
+    network = Mace(MaceConfig(elements=(1, 8), channels=8))
+    network.again = network.readout_in
+    average = {name: p.detach() + 1 for name, p in network.named_parameters()}
+    save_potential(tmp_path / "tied.json", Potential(network, (0.0, 0.0)), average)
+    tensors, _ = load_weights(tmp_path / "tied.json", "network")
+    for name in ("readout_in", "again"):
+        assert torch.equal(tensors[name], network.readout_in + 1)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

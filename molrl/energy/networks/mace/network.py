@@ -143,9 +143,9 @@ class Mace(Network):
         Raises:
             InputError: if the two differ in other settings.
         """
-        assert isinstance(other, Mace)
-        narrower = other.config.channels < self.config.channels
+        narrower = isinstance(other, Mace) and other.config.channels < self.config.channels
         self.check_same(other, ("channels",) if narrower else ())
+        assert isinstance(other, Mace)
         widen(dict(self.named_parameters()), dict(other.named_parameters()), other.config.channels)
 
     def matrices(self) -> tuple[str, ...]:
