@@ -20,7 +20,7 @@ def per_atom(shape: tuple[int, ...] = (), fill: Fill | None = None) -> Any:  # n
     Args:
         shape: shape of a row; ``()`` for a number.
         fill: computes the default of the whole field, ``(n_atoms_total, *shape)``, from the batch;
-            None for a required field.
+            None only for the required fields of :class:`FlatBatch`, so a subclass must give it.
 
     Example:
         >>> velocities: Tensor = per_atom((3,), lambda batch: torch.zeros_like(batch.positions))
@@ -34,7 +34,7 @@ def per_molecule(shape: tuple[int, ...] = (), fill: Fill | None = None) -> Any: 
     Args:
         shape: shape of a row; ``()`` for a number.
         fill: computes the default of the whole field, ``(n_molecules, *shape)``, from the batch;
-            None for a required field.
+            None only for the required fields of :class:`FlatBatch`, so a subclass must give it.
 
     Example:
         >>> label: Tensor = per_molecule(fill=lambda batch: torch.zeros_like(batch.n_atoms))
@@ -61,7 +61,7 @@ class FlatBatch:
         n_atoms: ``(n_molecules,)`` int64; 0 for a molecule without atoms.
 
     Raises:
-        InputError: if the shapes are inconsistent.
+        InputError: if the shapes are inconsistent, or a subclass declares a field without ``fill``.
 
     Example:
         >>> from dataclasses import dataclass
@@ -79,6 +79,17 @@ class FlatBatch:
 
     _required: ClassVar[tuple[str, ...]] = ("numbers", "positions", "n_atoms")
     _fields: "ClassVar[tuple[Field[Any], ...]]"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, declared in vars(cls).items():
+            if not isinstance(declared, Field) or name in cls._required:
+                continue
+            if "fill" in declared.metadata and declared.metadata["fill"] is None:
+                per = declared.metadata["per"]
+                raise InputError(
+                    f"{cls.__name__}.{name} has no default; declare it with per_{per}(fill=...)"
+                )
 
     def __post_init__(self) -> None:
         total = len(self.numbers)

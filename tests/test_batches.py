@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from molrl.batches import per_atom, per_molecule
+from molrl.batches import FlatBatch, per_atom, per_molecule
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -117,6 +117,15 @@ def test_batch_fills_in_omitted_fields():
     assert batch.tag.tolist() == [0, 0]
     assert batch.spin.tolist() == [2, 1]
     assert not batch.is_periodic
+
+
+@pytest.mark.parametrize("base", [FlatBatch, MoleculeBatch])
+def test_batch_refuses_a_subclass_with_a_field_without_fill(base):
+    with pytest.raises(InputError, match=r"Marked\.mark has no default; .* per_molecule\(fill="):
+
+        @dataclass(frozen=True)
+        class Marked(base):
+            mark: Tensor = per_molecule()
 
 
 def test_batch_refuses_a_field_of_another_shape_by_its_name():

@@ -102,9 +102,10 @@ class ASEEnergy(EnergyModel):
         requested = [name for name in reversed(names) if name not in without]
         found = {name: self.calculator.get_property(name, atoms) for name in requested}
         found |= {name: _filled(name, len(atoms), np.nan) for name in without}
-        if np.shape(found.get("stress")) == (3, 3):  # which ASE takes from calculators, too
-            found["stress"] = full_3x3_to_voigt_6_stress(found["stress"])
-        return {name: np.asarray(value, np.float64) for name, value in found.items()}
+        results = {name: np.asarray(value, np.float64) for name, value in found.items()}
+        if "stress" in names and results["stress"].shape == (3, 3):  # ASE takes both forms, too
+            results["stress"] = full_3x3_to_voigt_6_stress(results["stress"])
+        return results
 
 
 class _AtomEnergies(Mapping[int, float]):

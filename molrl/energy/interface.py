@@ -49,8 +49,8 @@ class EnergyOutput:
         energy: ``(n_molecules,)`` float64, eV, total energy of the model; NaN where it failed.
         forces: ``(n_atoms_total, 3)`` float64, eV/Å; None unless requested.
         stress: ``(n_molecules, 3, 3)`` float64, eV/Å³, derivative of the energy with the strain
-            over the volume; NaN for structures that are not periodic in three dimensions; None
-            unless requested.
+            over the volume; NaN for structures that are not periodic in three dimensions or have
+            no atoms; None unless requested.
         descriptors: ``(n_atoms_total, n_features)`` floating, invariant features of each atom;
             None unless requested.
         uncertainty: ``(n_molecules,)`` float64, out-of-distribution score of each molecule, for

@@ -92,7 +92,8 @@ class MaceModuleEnergy(BatchedEnergy):
             return _empty_output(molecules, wanted)
         derived = wanted.forces or wanted.stress
         with torch.set_grad_enabled(derived):
-            strain = torch.zeros(len(molecules), 3, 3, device=self.device).requires_grad_(derived)
+            strain = next(self.network.parameters()).new_zeros(len(molecules), 3, 3)
+            strain.requires_grad_(derived)
             out = run(self.network, molecules, self._head, strain if wanted.stress else None)
             forces, stress = None, None
             if derived:
@@ -126,7 +127,8 @@ def run(
         network: of mace-torch.
         molecules: on its device.
         head: index of the head.
-        strain: ``(n_molecules, 3, 3)``, without unit, applied to positions and shifts.
+        strain: ``(n_molecules, 3, 3)`` of the network's type, without unit, applied to positions
+            and shifts.
 
     Returns:
         Its output by mace-torch's names, and ``positions``, the unstrained leaf tensor to
@@ -137,7 +139,7 @@ def run(
     data = to_mace_torch(molecules, neighbors, elements(network), dtype)
     positions = data["positions"].requires_grad_(torch.is_grad_enabled())
     if strain is not None:
-        data |= _strained(data, strain.to(dtype))
+        data |= _strained(data, strain)
     data |= {
         "head": torch.full_like(data["head"], head),
         "total_charge": molecules.charge.to(dtype),

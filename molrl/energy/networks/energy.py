@@ -162,9 +162,10 @@ def stress_of(slope: Tensor, molecules: MoleculeBatch) -> Tensor:
 
     Returns:
         ``(n_molecules, 3, 3)`` float64, eV/Å³, symmetric; NaN for structures that are not periodic
-        in three dimensions.
+        in three dimensions or have no atoms.
     """
     volume = torch.linalg.det(molecules.cell.double()).abs()
-    volume = volume.masked_fill(~molecules.pbc.all(-1), torch.nan)
+    without = ~molecules.pbc.all(-1) | (molecules.n_atoms == 0)
+    volume = volume.masked_fill(without, torch.nan)
     stress: Tensor = 0.5 * (slope + slope.mT).double() / volume[:, None, None]
     return stress

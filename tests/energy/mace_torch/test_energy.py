@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk, molecule
 
 from molrl.cli.main import main
@@ -114,10 +115,14 @@ def test_load_energy_needs_a_head_where_there_are_several(files, images):
         load_energy(f"{path}@fin", "cpu", trust=True)
 
 
-def check_against_the_calculator(network, images, out, **options):
+def calculator_of(network, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        calculator = MACECalculator(models=network, default_dtype="float64", **options)
+        return MACECalculator(models=network, device="cpu", default_dtype="float64", **options)
+
+
+def check_against_the_calculator(network, images, out, **options):
+    calculator = calculator_of(network, **options)
     theirs = [calculator.get_potential_energy(image) for image in images]
     assert out.energy.numpy() == pytest.approx(theirs, abs=1e-5)
     forces = np.concatenate([calculator.get_forces(image) for image in images])
@@ -269,11 +274,7 @@ def test_mace_module_energy_of_cells_agrees_with_the_calculator(files):
     molecules = [molecule("CH3OH"), crystal]
     path = files / "scaled.model"
     out = load_energy(f"mace:{path}", trust=True).evaluate(molecules, forces=True, stress=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        crystal.calc = MACECalculator(
-            models=[build("scaled")], device="cpu", default_dtype="float64"
-        )
+    crystal.calc = calculator_of(build("scaled"))
     assert float(out.energy[1]) == pytest.approx(crystal.get_potential_energy(), abs=1e-8)
     np.testing.assert_allclose(out.forces[-2:].numpy(), crystal.get_forces(), atol=1e-8)
     stress = crystal.get_stress(voigt=False)
@@ -287,3 +288,20 @@ def test_isolated_energy_is_the_sum_of_the_energies_of_the_atoms(files):
     atoms = model.atom_energies()
     water = MoleculeBatch.from_ase(molecule("H2O"))
     assert float(model.isolated_energy(water)) == pytest.approx(2 * atoms[1] + atoms[8], abs=1e-9)
+
+
+def test_mace_module_energy_computes_stress_in_the_type_of_the_network():
+    crystal = bulk("C", "diamond", a=3.6)
+    crystal.positions[1] += [0.1, -0.05, 0.02]
+    stress = MaceModuleEnergy(build("scaled"), "double", "").evaluate(crystal, stress=True).stress
+    crystal.calc = calculator_of(build("scaled"))
+    wanted = torch.from_numpy(crystal.get_stress(voigt=False))
+    torch.testing.assert_close(stress[0], wanted, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("others", [[], ["CH3OH"]])
+def test_mace_module_energy_has_no_stress_for_a_cell_without_atoms(others):
+    images = [Atoms(cell=[5, 5, 5], pbc=True), *map(molecule, others)]
+    out = MaceModuleEnergy(build("scaled"), "double", "").evaluate(images, stress=True)
+    assert out.energy[0] == 0
+    assert out.stress.isnan().all()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk, molecule
 
 from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
@@ -191,3 +192,11 @@ def test_evaluate_in_chunks_is_the_same_as_at_once(model, crystals):
 def test_evaluate_refuses_stress_of_a_model_without_it():
     with pytest.raises(InputError, match="mace does not compute stress; it computes: energy, fo"):
         NetworkEnergy("mace").evaluate(molecule("H2O"), stress=True)
+
+
+@pytest.mark.parametrize("others", [[], ["CH3Cl"]])
+def test_evaluate_gives_no_stress_for_a_cell_without_atoms(model, others):
+    images = [Atoms(cell=[5, 5, 5], pbc=True), *map(molecule, others)]
+    out = model.evaluate(images, stress=True)
+    assert out.energy[0] == 0
+    assert out.stress.isnan().all()
