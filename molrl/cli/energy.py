@@ -18,7 +18,7 @@ from molrl.fitting.card import write_card
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
-from molrl.fitting.data.loading import load_data
+from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
 from molrl.fitting.fit import Fit
@@ -121,10 +121,11 @@ def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
     given = parse_atomic_energies(config.atomic_energies or {})
     start = None if config.start is None else NetworkEnergy(config.start, device)
     isolated = isolated_energies(structures, given, start)
+    source = "; ".join(filter(None, [isolated.source, assumption(config.data, config.reference)]))
     if ranks.is_main:
-        log_message(f"isolated atoms: {isolated.source}")
+        log_message(f"isolated atoms: {source}")
     model = Fit(config, structures, dict(isolated.energies), device, ranks)
-    notes: dict[str, object] = {"isolated_atoms": isolated.source}
+    notes: dict[str, object] = {"isolated_atoms": source}
     if start is not None and ranks.is_main:
         errors = model.errors(model.valid_set)
         notes |= {

@@ -313,7 +313,7 @@ def _shape_of(data: Dataset) -> NetworkConfig:
 
 def _check_elements(data: Dataset, shape: NetworkConfig, config: FitConfig) -> None:
     try:
-        data.molecules.check(shape.elements)
+        data.check(shape.elements)
     except InputError as error:
         hint = "start, or start without" if config.start else "network.elements"
-        raise InputError(f"data: {error}; name another {hint}") from None
+        raise InputError(f"{error}; name another {hint}") from None

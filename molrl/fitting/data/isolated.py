@@ -93,8 +93,10 @@ def isolated_energies(
     present = sorted(set(data.molecules.numbers.tolist()))
     found = dict(given or {})
     words = _words("given", [z for z in present if z in found])
-    beside = f"of {data.reference}" if data.reference else "isolated atoms in the data"
-    words += _words(beside, _add(found, data.atomic_energies, present))
+    beside = _add(found, data.atomic_energies, present)
+    computed = [z for z in beside if data.reference and z not in data.file_atoms]
+    words += _words("isolated atoms in the data", [z for z in beside if z not in computed])
+    words += _words(f"of {data.reference}", computed)
     if data.reference and not found.keys() >= set(present):
         atoms = load_energy(data.reference).atom_energies()
         words += _words(f"of {data.reference}", _add(found, atoms, present))
@@ -182,12 +184,10 @@ def _check(data: Dataset, isolated: IsolatedEnergies) -> None:
         )
     worst = int(per_atom.abs().argmax())
     if abs(float(per_atom[worst])) > _LARGEST:
-        i = int(low_force[worst])
         raise InputError(
-            f"data: structure {i} ({data.identities[int(data.identity[i])]}, "
-            f"{data.kinds[int(data.kind[i])]}) has {float(per_atom[worst]):.4g} eV/atom more than "
-            f"its isolated atoms; molecules have {-_LARGEST:g} to {_LARGEST:g}; is it another "
-            "unit or level of theory? Leave it out"
+            f"data: {data.describe(int(low_force[worst]))} has {float(per_atom[worst]):.4g} "
+            f"eV/atom more than its isolated atoms; molecules have {-_LARGEST:g} to {_LARGEST:g}; "
+            "is it another unit or level of theory? Leave it out"
         )
 
 
