@@ -21,6 +21,7 @@ from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
 from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+from molrl.fitting.data.units import check_beside_start
 from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
@@ -120,6 +121,8 @@ def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
     start = None if config.start is None else NetworkEnergy(config.start, device)
+    if start is not None:
+        check_beside_start(structures, start)
     isolated = isolated_energies(structures, given, start)
     source = "; ".join(filter(None, [isolated.source, assumption(config.data, config.reference)]))
     if ranks.is_main:

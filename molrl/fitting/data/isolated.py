@@ -12,12 +12,11 @@ from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.data.units import HARTREE, KCAL, KJOULE, RYDBERG
+from molrl.fitting.data.units import ENERGY_UNITS
 
 _LOWEST, _HIGHEST = -20.0, 10.0  # eV/atom, of the median interaction energy of molecules
 _LARGEST = 50.0  # eV/atom, of any molecule
 _HYDROGEN, _HEAVY = (-0.8, -0.4), -20.0  # eV; H within, and C to F below, are in Hartree
-_UNITS = {"Hartree": HARTREE, "Rydberg": RYDBERG, "kcal/mol": KCAL, "kJ/mol": KJOULE}
 _BULK = torch.tensor([0.1, 0.9], dtype=torch.float64)  # quantiles
 _RANK = 1e-6  # singular values of the compositions that are less of the largest count as 0
 
@@ -199,7 +198,7 @@ def _hint(data: Dataset, isolated: IsolatedEnergies) -> str:
         low, high = ((energy - atoms) / n_atoms).quantile(_BULK).tolist()
         return bool(low > _LOWEST and high < 0)
 
-    for name, unit in _UNITS.items():
+    for name, unit in ENERGY_UNITS.items():
         if plausible(data.energy * unit, atoms):
             return f"are the energies in {name}? Give eV"
         if plausible(data.energy, atoms * unit):
