@@ -18,6 +18,7 @@ from molrl.runs.atomic import write_atomically
 
 SPLITS = ("train", "valid", "test")
 _SHARES = (0.90, 0.05, 0.05)
+_STORED = {"numbers": np.uint8, "positions": np.float32, "n_atoms": np.int32}  # others as they are
 SHIPPED = Path(__file__).with_name("shipped") / "molecules.npz"
 
 
@@ -119,11 +120,10 @@ class MoleculeSet:
         if path.suffix != ".npz":
             raise InputError(f"molecule set {path} must end in .npz")
         arrays: dict[str, Any] = {
-            "numbers": self.molecules.numbers.numpy().astype(np.uint8),
-            "positions": self.molecules.positions.numpy().astype(np.float32),
-            "n_atoms": self.molecules.n_atoms.numpy().astype(np.uint8),
-            "charge": self.molecules.charge.numpy().astype(np.int8),
-            "spin": self.molecules.spin.numpy().astype(np.uint8),
+            name: array.astype(_STORED.get(name, array.dtype))
+            for name, array in self.molecules.to_dict().items()
+        }
+        arrays |= {
             "energy": self.energy.numpy(),
             "identities": np.array("\n".join(self.identities)),
             "split": self.split.numpy().astype(np.uint8),
@@ -144,18 +144,8 @@ class MoleculeSet:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            state = {  # not in files of neutral molecules of the lowest spin from molrl 0.1
-                name: torch.from_numpy(arrays[name].astype(np.int64))
-                for name in ("charge", "spin")
-                if name in arrays
-            }
             out = cls(
-                molecules=MoleculeBatch(
-                    numbers=torch.from_numpy(arrays["numbers"].astype(np.int64)),
-                    positions=torch.from_numpy(arrays["positions"].astype(np.float32)),
-                    n_atoms=torch.from_numpy(arrays["n_atoms"].astype(np.int64)),
-                    **state,
-                ),
+                molecules=MoleculeBatch.from_dict(arrays).to(dtype=torch.float32),
                 energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
                 identities=tuple(str(arrays["identities"]).split("\n")),
                 split=torch.from_numpy(arrays["split"].astype(np.int64)),

@@ -19,9 +19,10 @@ from molrl.fitting.card import write_card
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
-from molrl.fitting.data.loading import load_data
+from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+from molrl.fitting.data.units import check_beside_start
 from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
@@ -134,13 +135,16 @@ def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
     start = None if config.start is None else NetworkEnergy(config.start, device)
-    if start is not None and structures.molecules.is_periodic:
-        start.takes_cells = True  # as what is fitted from it
+    if start is not None:
+        if structures.molecules.is_periodic:
+            start.takes_cells = True  # as what is fitted from it
+        check_beside_start(structures, start)
     isolated = isolated_energies(structures, given, start)
+    source = "; ".join(filter(None, [isolated.source, assumption(config.data, config.reference)]))
     if ranks.is_main:
-        log_message(f"isolated atoms: {isolated.source}")
+        log_message(f"isolated atoms: {source}")
     model = Fit(config, structures, dict(isolated.energies), device, ranks)
-    notes: dict[str, object] = {"isolated_atoms": isolated.source}
+    notes: dict[str, object] = {"isolated_atoms": source}
     if start is not None and ranks.is_main:
         errors = model.errors(model.valid_set)
         notes |= {

@@ -330,9 +330,9 @@ def _shape_of(config: FitConfig, data: Dataset, start: Potential | None) -> Netw
 
 def _check_elements(data: Dataset, shape: NetworkConfig, config: FitConfig) -> None:
     try:
-        data.molecules.check(shape.elements)
+        data.check(shape.elements)
     except InputError as error:
         hint = (
             "name another start, or start without" if config.start else "add it to network.elements"
         )
-        raise InputError(f"data: {error}; {hint}") from None
+        raise InputError(f"{error}; {hint}") from None

@@ -9,6 +9,7 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, shipped_molecules, split_of
 from molrl.energy import load_energy
 from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
 
 BAGS = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
 
@@ -57,11 +58,29 @@ def test_molecule_set_save_refuses_another_suffix(some, tmp_path):
 
 def test_molecule_set_keeps_charge_and_spin(some, tmp_path):
     few = some[:3]
-    ions = replace(few.molecules, charge=torch.tensor([1, -1, 0]), spin=torch.tensor([2, 2, 3]))
+    charge, spin = torch.tensor([1, -1, 0]), torch.tensor([2, 2, 3])
+    ions = replace(few.molecules, charge=charge, spin=spin, cell=torch.ones(3, 3, 3))
     replace(few, molecules=ions).save(tmp_path / "a.npz")
     back = MoleculeSet.load(tmp_path / "a.npz").molecules
-    assert back.charge.tolist() == [1, -1, 0]
-    assert back.spin.tolist() == [2, 2, 3]
+    for name, array in ions.to_dict().items():
+        assert (back.to_dict()[name] == array).all(), name
+
+
+def test_molecule_set_keeps_molecules_of_more_than_255_atoms(some, tmp_path):
+    positions = np.random.default_rng(0).random((300, 3))
+    large = MoleculeBatch.from_arrays([(np.ones(300, int), positions)], torch.float32)
+    replace(some[:1], molecules=large).save(tmp_path / "a.npz")
+    assert MoleculeSet.load(tmp_path / "a.npz").molecules.n_atoms.tolist() == [300]
+
+
+def test_molecule_set_load_reads_files_without_charge_and_spin(some, tmp_path):
+    some.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    for name in ("charge", "spin", "cell", "pbc"):
+        del arrays[name]
+    np.savez(tmp_path / "b.npz", **arrays)
+    assert torch.equal(MoleculeSet.load(tmp_path / "b.npz").molecules.spin, some.molecules.spin)
 
 
 @pytest.mark.parametrize(

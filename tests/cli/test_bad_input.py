@@ -214,7 +214,7 @@ COMMANDS = {
     "absent data": ((["energy", "fit", "c.yaml"], {"c.yaml": FIT}), "data.npz does not exist"),
     "data that are none": (
         (["energy", "fit", "c.yaml"], {"c.yaml": FIT, "data.npz": "mine"}),
-        "data.npz cannot be read",
+        "data.npz is not a dataset (.npz)",
     ),
     "nowhere to relax to": (relax(), "required: -o"),
     "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz already exists"),

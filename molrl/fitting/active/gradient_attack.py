@@ -21,7 +21,7 @@ from molrl.fitting.data.adversarial import (
     random_placements,
 )
 from molrl.fitting.data.placements import FLOOR, GUARD, interaction_energies
-from molrl.fitting.data.structures import Structure
+from molrl.fitting.data.structures import Structure, to_batch
 from molrl.molecules import MoleculeBatch
 
 N_STARTS = 4
@@ -89,8 +89,7 @@ def descend(model: EnergyModel, structures: Sequence[Structure], guard: float) -
     Returns:
         The structures in the same order, none of higher energy than it had.
     """
-    batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in structures)
-    batch = batch.to(model.device)
+    batch = to_batch(structures).to(model.device)
     last = batch.starts + batch.n_atoms - 1
     room = _Room.of(structures, guard, model.device)
     where = batch.positions[last]

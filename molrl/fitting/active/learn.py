@@ -14,6 +14,7 @@ from molrl.fitting.active.sources import Sources
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.labels import Progress, label
+from molrl.fitting.data.loading import load_data
 from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
@@ -48,8 +49,11 @@ class Learning:
         self._shape = model.potential.config
         self._check_bags("bags", config.bags if config.shares.episodes else ())
         self._check_bags("generator_bags", config.generator_bags if config.shares.generated else ())
-        self._data = Dataset.join([Dataset.load(path) for path in config.data])
-        self._data.molecules.check(model.elements)
+        for path in config.data:
+            if not path.endswith(".npz"):
+                raise InputError(f"data: {path} is not a dataset (.npz), which learning takes")
+        self._data = load_data(config.data, config.reference)
+        self._data.check(model.elements)
         for split in ("train", "valid"):
             if not (self._data.split == self._data.splits.index(split)).any():
                 raise InputError(f"data hold no structures of the {split} split")

@@ -18,7 +18,7 @@ from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.episodes import greedy_episodes
 from molrl.fitting.data.placements import GUARD
-from molrl.fitting.data.structures import Structure
+from molrl.fitting.data.structures import Structure, to_batch, to_structures
 from molrl.generation import Generator
 from molrl.molecules import MoleculeBatch
 
@@ -134,10 +134,7 @@ class Sources:
     def _moved(self, molecules: MoleculeBatch, origin: np.ndarray, kind: str) -> list[Structure]:
         """Return what structures ``origin`` of the data have become."""
         names = [self.data.identities[i] for i in self.data.identity[origin].tolist()]
-        return [
-            Structure(numbers, positions, kind, name)
-            for (numbers, positions), name in zip(molecules.arrays(), names, strict=True)
-        ]
+        return to_structures(molecules, kind, names)
 
     def _allowed(self, structure: Structure) -> bool:
         name = structure.identity
@@ -169,8 +166,8 @@ class Sources:
     def _most_uncertain(self, structures: Sequence[Structure], n: int) -> list[Structure]:
         if not structures:
             return []
-        batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in structures)
-        order = self._uncertainty(batch).argsort(descending=True, stable=True)[:n].tolist()
+        uncertainty = self._uncertainty(to_batch(structures))
+        order = uncertainty.argsort(descending=True, stable=True)[:n].tolist()
         return [structures[i] for i in order]
 
     def _uncertainty(self, molecules: MoleculeBatch) -> torch.Tensor:
@@ -186,9 +183,5 @@ class Sources:
 
 def _named(molecules: MoleculeBatch, name: str) -> list[Structure]:
     """Name molecules by the identity that their coordinates give, or else by ``name``."""
-    return [
-        Structure(numbers, positions, "generated", smiles or f"{name}-{i}")
-        for i, ((numbers, positions), smiles) in enumerate(
-            zip(molecules.arrays(), validity(molecules).smiles, strict=True)
-        )
-    ]
+    names = [smiles or f"{name}-{i}" for i, smiles in enumerate(validity(molecules).smiles)]
+    return to_structures(molecules, "generated", names)

@@ -12,10 +12,14 @@ from molrl.errors import InputError
 from molrl.fitting.data.placements import GUARD
 from molrl.runs.config import Config
 
-DataFiles = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value)),
-]
+
+def _listed(value: object) -> tuple[object, ...]:
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"name a file or a list of files, not {str(value)[:40]!r}")
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+DataFiles = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 """Paths of labelled structures, as for :func:`molrl.fitting.data.load_data`; one or a list."""
 
 SMALL_BAGS = (

@@ -1,9 +1,11 @@
 """Labelled structures in one file."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ _ARRAYS = {
 }
 _STORED = {"numbers": np.uint8, "positions": np.float32, "n_atoms": np.int32}  # others as they are
 _FORMER_KINDS = {"frag": "fragments", "walk": "random walk", "settled": "partially relaxed"}
-_FORMER_REFERENCE = "gfn2"  # of files that do not name theirs
+FORMER_REFERENCE = "gfn2"  # what most likely labelled files from before they named theirs
 _SAME_ATOM = 1e-3  # eV; energies of an isolated atom that differ by more are of two references
 
 
@@ -52,6 +54,8 @@ class Dataset:
         reference: name of the energy model that labelled all of them; None if it is not known.
         atomic_energies: atomic number to energy of the isolated atom at the level of theory of
             the labels, eV, as far as known.
+        file_atoms: the atomic numbers among them of which an isolated atom stood in a file; the
+            others are of the reference.
 
     Example:
         >>> data = Dataset.load("runs/energy/data.npz")  # doctest: +SKIP
@@ -68,6 +72,7 @@ class Dataset:
     identities: tuple[str, ...]
     reference: str | None = None
     atomic_energies: Mapping[int, float] = field(default_factory=dict)
+    file_atoms: frozenset[int] = frozenset()
 
     splits = SPLITS
 
@@ -103,6 +108,26 @@ class Dataset:
             raise InputError(f"no structures of kind {name!r}; kinds are {', '.join(self.kinds)}")
         return self.kind == self.kinds.index(name)
 
+    def describe(self, index: int) -> str:
+        """Return the identity and kind of a structure, for messages.
+
+        Its number is of no use there: files are joined, and isolated atoms are not among them.
+        """
+        identity, kind = int(self.identity[index]), int(self.kind[index])
+        return f"a structure of {self.identities[identity]} ({self.kinds[kind]})"
+
+    def check(self, elements: Iterable[int]) -> None:
+        """Check that a model can evaluate all structures; see :meth:`MoleculeBatch.check`.
+
+        Raises:
+            InputError: if it cannot; the message names the structure by identity and kind.
+        """
+        try:
+            self.molecules.check(elements)
+        except InputError as error:
+            named = re.sub(r"^molecule (\d+)", lambda at: self.describe(int(at[1])), str(error))
+            raise InputError(f"data: {named}") from None
+
     def largest_force(self) -> Tensor:
         """Return ``(n_structures,)`` float32: the length of the largest force on an atom, eV/Å."""
         out = torch.zeros(len(self), dtype=self.forces.dtype)
@@ -135,6 +160,7 @@ class Dataset:
             identities=names,
             reference=_common_reference(parts),
             atomic_energies=_joined_atomic_energies(parts),
+            file_atoms=frozenset().union(*(part.file_atoms for part in parts)),
         )
 
     def save(self, path: Path | str) -> None:
@@ -161,6 +187,9 @@ class Dataset:
             "reference": np.array(self.reference or "", dtype=np.str_),
             "isolated_numbers": np.array(list(self.atomic_energies), dtype=np.uint8),
             "isolated_energies": np.array(list(self.atomic_energies.values()), dtype=np.float64),
+            "isolated_in_file": np.array(
+                [number in self.file_atoms for number in self.atomic_energies], dtype=np.bool_
+            ),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
@@ -176,11 +205,9 @@ class Dataset:
             molecules = MoleculeBatch.from_dict(arrays).to(dtype=torch.float32)
         except InputError as error:
             raise InputError(f"dataset {path}: {error}") from None
-        isolated = zip(
-            arrays.get("isolated_numbers", np.zeros(0, int)).tolist(),
-            arrays.get("isolated_energies", np.zeros(0)).tolist(),
-            strict=True,
-        )
+        reference = str(arrays.get("reference", "")) or None
+        isolated = arrays.get("isolated_numbers", np.zeros(0, int))
+        in_file = arrays.get("isolated_in_file", np.full(len(isolated), reference is None))
         return cls(
             molecules=molecules,
             energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
@@ -190,9 +217,22 @@ class Dataset:
             split=torch.from_numpy(arrays["split"].astype(np.int64)),
             identity=torch.from_numpy(arrays["identity"].astype(np.int64)),
             identities=tuple(arrays["identities"].tolist()),
-            reference=str(arrays.get("reference", _FORMER_REFERENCE)) or None,
-            atomic_energies=dict(isolated),
+            reference=reference,
+            atomic_energies=dict(
+                zip(
+                    isolated.tolist(),
+                    arrays.get("isolated_energies", np.zeros(0)).tolist(),
+                    strict=True,
+                )
+            ),
+            file_atoms=frozenset(isolated[in_file].tolist()),
         )
+
+
+def lacks_reference(path: Path | str) -> bool:
+    """Return whether a file is a dataset of an earlier version, which could name no reference."""
+    with np.load(path, allow_pickle=False) as file:
+        return "reference" not in file.files
 
 
 def _renumbered(index: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
@@ -214,7 +254,7 @@ def _common_reference(parts: Sequence[Dataset]) -> str | None:
 
 def _joined_atomic_energies(parts: Sequence[Dataset]) -> dict[int, float]:
     out: dict[int, float] = {}
-    for part in parts:
+    for part in sorted(parts, key=lambda part: not part.file_atoms):  # those of files first
         for number, energy in part.atomic_energies.items():
             if abs(out.setdefault(number, energy) - energy) > _SAME_ATOM:
                 raise InputError(
@@ -228,10 +268,14 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file, checked to belong together."""
     if not path.is_file():
         raise InputError(f"dataset {path} does not exist; make it with `molrl energy data`")
+    if not is_zipfile(path):
+        raise InputError(f"{path} is not a dataset (.npz)")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # NumPy and zipfile raise whatever a broken file trips them into
+        if "allow_pickle" in str(error):  # NumPy's advice, which would run code of the file
+            raise InputError(f"{path} is not a dataset (.npz)") from None
         raise InputError(f"dataset {path} cannot be read: {error}") from None
     for name, dtype in _ARRAYS.items():
         if name not in arrays or not np.issubdtype(arrays[name].dtype, dtype):

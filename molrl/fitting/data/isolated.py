@@ -12,12 +12,11 @@ from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.data.units import HARTREE, KCAL, KJOULE, RYDBERG
+from molrl.fitting.data.units import ENERGY_UNITS
 
 _LOWEST, _HIGHEST = -20.0, 10.0  # eV/atom, of the median interaction energy of molecules
 _LARGEST = 50.0  # eV/atom, of any molecule
 _HYDROGEN, _HEAVY = (-0.8, -0.4), -20.0  # eV; H within, and C to F below, are in Hartree
-_UNITS = {"Hartree": HARTREE, "Rydberg": RYDBERG, "kcal/mol": KCAL, "kJ/mol": KJOULE}
 _BULK = torch.tensor([0.1, 0.9], dtype=torch.float64)  # quantiles
 _RANK = 1e-6  # singular values of the compositions that are less of the largest count as 0
 
@@ -93,8 +92,10 @@ def isolated_energies(
     present = sorted(set(data.molecules.numbers.tolist()))
     found = dict(given or {})
     words = _words("given", [z for z in present if z in found])
-    beside = f"of {data.reference}" if data.reference else "isolated atoms in the data"
-    words += _words(beside, _add(found, data.atomic_energies, present))
+    beside = _add(found, data.atomic_energies, present)
+    computed = [z for z in beside if data.reference and z not in data.file_atoms]
+    words += _words("isolated atoms in the data", [z for z in beside if z not in computed])
+    words += _words(f"of {data.reference}", computed)
     if data.reference and not found.keys() >= set(present):
         atoms = load_energy(data.reference).atom_energies()
         words += _words(f"of {data.reference}", _add(found, atoms, present))
@@ -182,12 +183,10 @@ def _check(data: Dataset, isolated: IsolatedEnergies) -> None:
         )
     worst = int(per_atom.abs().argmax())
     if abs(float(per_atom[worst])) > _LARGEST:
-        i = int(low_force[worst])
         raise InputError(
-            f"data: structure {i} ({data.identities[int(data.identity[i])]}, "
-            f"{data.kinds[int(data.kind[i])]}) has {float(per_atom[worst]):.4g} eV/atom more than "
-            f"its isolated atoms; molecules have {-_LARGEST:g} to {_LARGEST:g}; is it another "
-            "unit or level of theory? Leave it out"
+            f"data: {data.describe(int(low_force[worst]))} has {float(per_atom[worst]):.4g} "
+            f"eV/atom more than its isolated atoms; molecules have {-_LARGEST:g} to {_LARGEST:g}; "
+            "is it another unit or level of theory? Leave it out"
         )
 
 
@@ -199,7 +198,7 @@ def _hint(data: Dataset, isolated: IsolatedEnergies) -> str:
         low, high = ((energy - atoms) / n_atoms).quantile(_BULK).tolist()
         return bool(low > _LOWEST and high < 0)
 
-    for name, unit in _UNITS.items():
+    for name, unit in ENERGY_UNITS.items():
         if plausible(data.energy * unit, atoms):
             return f"are the energies in {name}? Give eV"
         if plausible(data.energy, atoms * unit):

@@ -70,16 +70,18 @@ def read_labelled(
     kinds, kind = _numbered(_kinds(many, path.stem))
     identities, identity = _numbered(_identities(many))
     split = _splits(path, many)
+    isolated = _isolated(molecules, energies)
     dataset = Dataset(
         molecules=molecules[several],
         energy=energies[several],
-        forces=_forces(path, many, forces_key),
+        forces=_forces(path, many, index, forces_key),
         kind=kind,
         kinds=kinds,
         split=torch.zeros(len(many), dtype=torch.int64) if split is None else split,
         identity=identity,
         identities=identities,
-        atomic_energies=_isolated(molecules, energies),
+        atomic_energies=isolated,
+        file_atoms=frozenset(isolated),
     )
     check_units(dataset, str(path))
     return dataset, split is not None
@@ -119,13 +121,16 @@ def _energies(path: Path, frames: Sequence[Frame], given: str | None) -> torch.T
     return torch.from_numpy(np.array(values, dtype=np.float64))
 
 
-def _forces(path: Path, frames: Sequence[Frame], given: str | None) -> torch.Tensor:
+def _forces(
+    path: Path, frames: Sequence[Frame], index: Sequence[int], given: str | None
+) -> torch.Tensor:
+    """The forces; ``index`` has the places of the frames in the file, for messages."""
     if not frames:
         return torch.zeros(0, 3)
     key = choose_key(path, frames, FORCES, given)
     values = [
         to_numbers(frame.values[key], (len(frame.atoms), 3), f"{path}: {key} of structure {i}")
-        for i, frame in enumerate(frames)
+        for i, frame in zip(index, frames, strict=True)
     ]
     forces = torch.from_numpy(np.concatenate(values)).float()
     if not forces.any():

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from molrl.errors import InputError
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.dataset import FORMER_REFERENCE, Dataset, lacks_reference
 from molrl.fitting.data.labelled import read_labelled
 from molrl.fitting.data.splits import split_structures
 from molrl.runs.progress import log_message
@@ -50,7 +50,11 @@ def load_parts(
     energy_key: str | None = None,
     forces_key: str | None = None,
 ) -> list[Dataset]:
-    """Load files of labelled structures, each as a dataset; see :func:`load_data`."""
+    """Load files of labelled structures, each as a dataset; see :func:`load_data`.
+
+    Datasets of earlier versions, which could name no reference, are taken for labelled by
+    GFN2-xTB if ``reference`` is None.
+    """
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     if not several:
         raise InputError("data: name one file at least")
@@ -59,6 +63,8 @@ def load_parts(
     for i, path in enumerate(map(Path, several)):
         if path.suffix == ".npz":
             part = Dataset.load(path)
+            if reference is None and lacks_reference(path):
+                part = replace(part, reference=FORMER_REFERENCE)
         else:
             part, has_split = read_labelled(path, energy_key, forces_key)
             if not has_split and len(part):
@@ -68,6 +74,14 @@ def load_parts(
     if not sum(map(len, parts)):
         raise InputError(f"data: {', '.join(map(str, several))} hold isolated atoms only")
     return parts
+
+
+def assumption(paths: Sequence[str], reference: str | None) -> str:
+    """Return words on the reference that :func:`load_parts` assumes; empty if it assumes none."""
+    old = [path for path in paths if path.endswith(".npz") and lacks_reference(path)]
+    if reference is not None or not old:
+        return ""
+    return f"{old[0]} names no reference, so {FORMER_REFERENCE} is assumed"
 
 
 def _of_reference(part: Dataset, reference: str | None, path: Path) -> Dataset:

@@ -30,6 +30,7 @@ from molrl.fitting.data.structures import (
     strain,
     take_prefix,
     to_batch,
+    to_structures,
     twist,
 )
 
@@ -101,16 +102,13 @@ def starting_molecules(config: DataConfig, held_out: Collection[str]) -> list[St
     group = None if config.holding is None else Chem.MolFromSmarts(config.holding)
     known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
     batch = molecules.molecules
-    charges = batch.charge.tolist()
     found = [
-        Structure(numbers, positions, "relaxed", identity, charge)
-        for (numbers, positions), identity, charge in zip(
-            batch.arrays(), molecules.identities, charges, strict=True
-        )
-        if known.issuperset(numbers.tolist())
-        and (numbers > 1).sum() <= config.max_heavy
-        and identity not in held_out
-        and (group is None or Chem.MolFromSmiles(identity).HasSubstructMatch(group))
+        structure
+        for structure in to_structures(batch, "relaxed", molecules.identities)
+        if known.issuperset(structure.numbers.tolist())
+        and (structure.numbers > 1).sum() <= config.max_heavy
+        and structure.identity not in held_out
+        and (group is None or Chem.MolFromSmiles(structure.identity).HasSubstructMatch(group))
     ]
     if not found:
         raise InputError(

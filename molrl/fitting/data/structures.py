@@ -76,6 +76,25 @@ def to_batch(structures: Sequence[Structure], dtype: torch.dtype = torch.float64
     return replace(batch, spin=torch.tensor(spin, dtype=torch.int64))
 
 
+def to_structures(
+    molecules: MoleculeBatch, kind: str, identities: Sequence[str]
+) -> list[Structure]:
+    """Return the molecules of a batch as structures, with their charges and spins.
+
+    Args:
+        molecules: the batch.
+        kind: of all of them.
+        identities: of each.
+    """
+    charges, spins = molecules.charge.tolist(), molecules.spin.tolist()
+    return [
+        Structure(numbers, positions, kind, identity, charge, spin)
+        for (numbers, positions), identity, charge, spin in zip(
+            molecules.arrays(), identities, charges, spins, strict=True
+        )
+    ]
+
+
 def distances(positions: np.ndarray) -> np.ndarray:
     """Return ``(n, n)`` distances with infinity on the diagonal, Å."""
     out: np.ndarray = np.linalg.norm(positions[:, None] - positions[None], axis=-1)

@@ -1,15 +1,19 @@
 """Checks that energies and forces are in eV and eV/Å, inferred from the numbers themselves.
 
-Two tests that need no knowledge of the level of theory. Between two geometries of a molecule the
+Two tests need no knowledge of the level of theory. Between two geometries of a molecule the
 energy changes by the work of the forces, so the ratio of the two shows a wrong unit of either, and
-gradients given as forces. And no molecule has a lower energy than all its electrons give it.
+gradients given as forces. And no molecule has a lower energy than all its electrons give it. A
+third compares the labels with what the energy model predicts that a fit starts from.
 """
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import Dataset
 from molrl.runs.progress import log_message
@@ -32,6 +36,17 @@ _NEAR = 0.5  # Å, root mean square displacement between two geometries that are
 _MAX_PAIRS, _MIN_PAIRS = 300, 5
 _THOMAS_FERMI = 20.92  # eV; a neutral atom has about -20.92 Z^(7/3) eV and no lower
 _BONDS = 20.0  # eV/atom, more than bonds add
+_FORCE_UNITS = {  # eV/Å
+    "Hartree/Bohr": HARTREE / _BOHR,
+    "Hartree/Å": HARTREE,
+    "Rydberg/Bohr": RYDBERG / _BOHR,
+    "kcal/mol/Å": KCAL,
+    "kJ/mol/Å": KJOULE,
+}
+ENERGY_UNITS = {"Hartree": HARTREE, "Rydberg": RYDBERG, "kcal/mol": KCAL, "kJ/mol": KJOULE}
+_COMPARED, _MIN_COMPARED = 300, 10  # structures; numbers
+_FOLLOWS = 0.7  # correlation; that of true labels is near 1 in all units
+_SLOPES = 0.15, 7.0
 _LARGEST_FORCE = 100.0  # eV/Å; half of the structures at least must stay below
 
 
@@ -136,3 +151,67 @@ def _changes_and_works(data: Dataset) -> Iterator[tuple[float, float]]:
             n_pairs += 1
         if n_pairs == _MAX_PAIRS:
             return
+
+
+def check_beside_start(data: Dataset, start: EnergyModel) -> None:
+    """Check the units of labels by the predictions of the energy model that a fit starts from.
+
+    Forces are compared as they are; energies after what their compositions explain by least
+    squares is taken from both, as isolated atoms of another level of theory differ by much.
+
+    Args:
+        data: the structures.
+        start: the energy model; structures with elements that it does not know are left out, and
+            so are periodic ones.
+
+    Raises:
+        InputError: if the labels follow the predictions and have another sign or size.
+    """
+    known = torch.isin(data.molecules.numbers, torch.tensor(sorted(start.elements)))
+    unknown = data.molecules.sum_atoms((~known).long()) > 0
+    index = torch.nonzero(~unknown & ~data.molecules.pbc.any(-1)).flatten()
+    data = data[index[:: max(1, len(index) // _COMPARED)]]
+    if not len(data):
+        return
+    output = start.evaluate(data.molecules, forces=True)
+    assert output.forces is not None  # asked for
+    predicted = replace(
+        data,
+        energy=output.energy.cpu() - start.isolated_energy(data.molecules).cpu(),
+        forces=output.forces.cpu(),
+    )
+    # By the predictions: forces in a small unit would all look large.
+    sound = predicted.low_force() & predicted.energy.isfinite()
+    data, predicted = data[sound], predicted[sound]
+    labels, predictions = data.forces.double().flatten(), predicted.forces.double().flatten()
+    _check_slope("forces", labels, predictions, _FORCE_UNITS, "eV/Å")
+    elements = set(data.molecules.numbers.tolist())
+    counts = [data.molecules.sum_atoms((data.molecules.numbers == z).double()) for z in elements]
+    if len(data) >= len(elements) + _MIN_COMPARED:
+        basis, sizes, _ = torch.linalg.svd(torch.stack(counts, dim=1), full_matrices=False)
+        basis = basis[:, sizes > 1e-6 * sizes[0]]
+        labels = data.energy - basis @ (basis.T @ data.energy)
+        predictions = predicted.energy - basis @ (basis.T @ predicted.energy)
+        _check_slope("energies", labels, predictions, ENERGY_UNITS, "eV")
+
+
+def _check_slope(
+    what: str, labels: torch.Tensor, predicted: torch.Tensor, units: dict[str, float], wanted: str
+) -> None:
+    """Refuse labels that are in proportion to the predictions, by a factor far from 1.
+
+    A start that is hardly fitted has too small forces, so that a few times theirs is accepted.
+    """
+    if len(labels) < _MIN_COMPARED or not labels.any() or not predicted.any():
+        return
+    slope = float(labels @ predicted / (predicted @ predicted))
+    correlation = float(labels @ predicted / (labels.norm() * predicted.norm()))
+    if abs(correlation) < _FOLLOWS or _SLOPES[0] < slope < _SLOPES[1]:
+        return
+    found = f"data: {what} are {slope:.3g} times those of the start"
+    unit = min(units, key=lambda name: abs(math.log(abs(slope) * units[name])))
+    sized = _SLOPES[0] < abs(slope) < _SLOPES[1]
+    hints = [] if sized else [f"are they in {unit}?"]
+    if slope < 0:
+        hints.append("is their sign reversed?")
+    raise InputError(f"{found}; {' '.join(hints)} Give {wanted}")

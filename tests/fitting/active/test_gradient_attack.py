@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.data import covalent_radii
@@ -6,6 +8,7 @@ from molrl.energy import load_energy
 from molrl.fitting.active.gradient_attack import descend, gradient_attack, gradient_search
 from molrl.fitting.data.adversarial import half_built_molecules, random_placements
 from molrl.fitting.data.placements import FLOOR, interaction_energies
+from molrl.fitting.data.structures import Structure
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,11 @@ def test_gradient_attack_reports_as_the_placement_attack_does(model):
     assert len(report.errors) + report.failed == 4
     assert set(report.summary()) >= {"mean_error", "worst_error", "overbinding_99"}
     assert {s.kind for s in report.structures} == {"adversarial"}
+
+
+def test_descend_follows_the_energy_of_the_charge():
+    hydrogen = Structure(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 0.9]]), "placed", "[H][H]")
+    both = [hydrogen, replace(hydrogen, charge=1)]
+    neutral, cation = descend(load_energy("gfn2"), both, 0.3)
+    assert nearest(neutral)[0] < 0.85 < 0.95 < nearest(cation)[0]
+    assert cation.charge == 1

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,13 @@ def test_learning_that_was_interrupted_resumes_to_the_same_files(whole, start, t
         assert (run / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_learning_takes_data_without_a_reference_as_labelled_by_the_config_s(start, tmp_path):
+    replace(Dataset.load(start / "data.npz"), reference=None).save(tmp_path / "data.npz")
+    settings = config(start, tmp_path / "run", data=[str(tmp_path / "data.npz")], rounds=1)
+    learn(settings)
+    assert Dataset.load(tmp_path / "run" / "round-1.npz").reference == "gfn2"
+
+
 def test_plot_rounds_writes_a_png(whole, tmp_path):
     plot_rounds(read_metrics(whole / "metrics.csv"), tmp_path / "rounds.png")
     assert (tmp_path / "rounds.png").read_bytes()[1:4] == b"PNG"
@@ -96,6 +104,8 @@ def test_plot_rounds_writes_a_png(whole, tmp_path):
         ({"start": "absent.json"}, "absent.json"),
         ({"data": ["absent.npz"]}, "absent.npz does not exist"),
         ({"bags": ["CH3F"]}, "CH3F has an element"),
+        ({"data": ["mine.extxyz"]}, r"mine\.extxyz is not a dataset \(\.npz\)"),
+        ({"reference": "spgfn2"}, "is labelled by gfn2, not by the reference spgfn2"),
     ],
 )
 def test_learning_refuses_missing_files_and_unknown_elements(start, tmp_path, changes, said):

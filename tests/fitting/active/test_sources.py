@@ -1,13 +1,16 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
+from ase import Atoms
 
 from molrl.agents.random import RandomAgent
 from molrl.chemistry.molecule_set import split_of
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig, Shares
-from molrl.fitting.active.sources import Sources
+from molrl.fitting.active.sources import Sources, _named
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 
@@ -103,3 +106,18 @@ def test_sources_generated_are_molecules_of_the_bags_whole_and_half_built(source
 def test_learn_config_refuses_values_that_do_not_fit_together(changes, said):
     with pytest.raises(InputError, match=".*".join(said.split("?")[:1])):
         config(**changes)
+
+
+def test_sources_keep_charge_and_spin_of_the_data(sources):
+    molecules = sources.data.molecules
+    charge, spin = torch.ones_like(molecules.charge), torch.full_like(molecules.spin, 4)
+    charged = replace(molecules, charge=charge, spin=spin)
+    found = replace(sources, data=replace(sources.data, molecules=charged)).minima(8)
+    assert {(s.charge, s.spin) for s in found} == {(1, 4)}
+
+
+def test_sources_generated_keep_charge_and_spin():
+    water = Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]], info={"spin": 3})
+    assert [(s.charge, s.spin) for s in _named(MoleculeBatch.from_ase(water), "walk:H2O")] == [
+        (0, 3)
+    ]

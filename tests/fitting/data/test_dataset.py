@@ -6,7 +6,7 @@ import torch
 
 from molrl.errors import InputError
 from molrl.files import write_atomically
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.dataset import Dataset, lacks_reference
 from molrl.molecules import MoleculeBatch
 
 
@@ -86,7 +86,7 @@ def test_dataset_load_refuses_a_missing_file(tmp_path):
 
 def test_dataset_load_refuses_other_files(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"not an archive")
-    with pytest.raises(InputError, match=r"a\.npz"):
+    with pytest.raises(InputError, match=r"a\.npz is not a dataset \(\.npz\)$"):
         Dataset.load(tmp_path / "a.npz")
 
 
@@ -131,6 +131,7 @@ def test_dataset_keeps_charge_spin_and_reference(data, tmp_path):
         ),
         reference="spgfn2",
         atomic_energies={1: -13.6, 8: -2041.25},
+        file_atoms=frozenset({8}),
     )
     charged.save(tmp_path / "a.npz")
     back = Dataset.load(tmp_path / "a.npz")
@@ -139,19 +140,22 @@ def test_dataset_keeps_charge_spin_and_reference(data, tmp_path):
         assert part.molecules.spin.tolist() == [2, 3, 1, 4]
         assert part.reference == "spgfn2"
         assert part.atomic_energies == {1: -13.6, 8: -2041.25}
+        assert part.file_atoms == {8}
 
 
 def test_dataset_load_reads_files_of_earlier_versions(data, tmp_path):
     data.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
         arrays = {key: file[key] for key in file.files}
-    for name in ("charge", "spin", "reference", "isolated_numbers", "isolated_energies"):
+    for name in ("charge", "spin", "reference", *(name for name in arrays if "isolated" in name)):
         del arrays[name]
     arrays["kinds"] = np.array(["frag", "walk"])
     np.savez(tmp_path / "b.npz", **arrays)
     back = Dataset.load(tmp_path / "b.npz")
     assert back.kinds == ("fragments", "random walk")
-    assert back.reference == "gfn2"
+    assert back.reference is None
+    assert lacks_reference(tmp_path / "b.npz")
+    assert not lacks_reference(tmp_path / "a.npz")
     assert back.atomic_energies == {}
     assert torch.equal(back.molecules.spin, data.molecules.spin)
 
@@ -162,3 +166,12 @@ def test_dataset_join_refuses_different_references(data):
     atoms = [replace(data, atomic_energies={8: energy}) for energy in (-100.0, -101.0)]
     with pytest.raises(InputError, match="isolated atom of atomic number 8: -100 and -101 eV"):
         Dataset.join(atoms)
+
+
+def test_dataset_check_names_a_structure_by_identity_and_kind(data):
+    known = set(data.molecules.numbers.tolist())
+    data.check(known)
+    iron = replace(data.molecules, numbers=data.molecules.numbers.clone())
+    iron.numbers[-1] = 26
+    with pytest.raises(InputError, match=r"^data: a structure of C#N \(clash\) holds Fe"):
+        replace(data, molecules=iron).check(known)

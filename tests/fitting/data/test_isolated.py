@@ -59,6 +59,20 @@ def test_isolated_energies_takes_those_of_the_reference(data):
     assert isolated.source.endswith(": of gfn2")
 
 
+def test_isolated_energies_says_which_are_of_the_file_and_which_of_the_reference(data):
+    atoms = load_energy("gfn2").atom_energies()
+    labelled = replace(
+        data,
+        energy=load_energy("gfn2").evaluate(data.molecules).energy,
+        reference="gfn2",
+        atomic_energies={1: atoms[1], 6: atoms[6]},
+        file_atoms=frozenset({1}),
+    )
+    source = isolated_energies(labelled).source
+    assert source.startswith("H: isolated atoms in the data; C: of gfn2; N, ")
+    assert source.endswith(": of gfn2")
+
+
 def test_isolated_energies_by_least_squares_leave_little_per_atom(data):
     isolated = isolated_energies(data)
     assert "least squares over 12 compositions" in isolated.source
@@ -106,7 +120,7 @@ def test_isolated_energies_hints_at_hartree(data, atoms):
 def test_isolated_energies_names_one_absurd_structure(data, atoms):
     energy = data.energy.clone()
     energy[18] += 1000.0
-    with pytest.raises(InputError, match=r"structure 18 \(.*, mine\) has .* eV/atom"):
+    with pytest.raises(InputError, match=rf"a structure of {data.identities[3]} \(mine\) has"):
         isolated_energies(replace(data, energy=energy), atoms)
 
 

@@ -1,12 +1,16 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
 
 from molrl.errors import InputError
+from molrl.fitting.config import FitConfig
 from molrl.fitting.data import Dataset, load_data, load_parts
 from molrl.fitting.data.labelled import read_labelled
+from molrl.fitting.data.loading import assumption
+from molrl.runs.config import parse_config
 
 
 @pytest.fixture
@@ -79,3 +83,32 @@ def test_load_data_takes_isolated_atoms_from_a_file_of_their_own(files, tmp_path
 def test_load_data_refuses_no_path():
     with pytest.raises(InputError, match="name one file"):
         load_data([])
+
+
+@pytest.fixture
+def old(files, tmp_path):
+    """A dataset of an earlier version, which names no reference."""
+    read_labelled(files[0])[0].save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = {name: file[name] for name in file.files if name != "reference"}
+    np.savez(tmp_path / "old.npz", **arrays)
+    return str(tmp_path / "old.npz")
+
+
+@pytest.mark.parametrize("reference", ["gfn2", "spgfn2"])
+def test_load_data_takes_the_reference_of_an_old_dataset_from_the_config(old, reference):
+    assert load_data(old, reference).reference == reference
+    assert assumption([old], reference) == ""
+
+
+def test_load_data_assumes_gfn2_of_an_old_dataset_and_says_so(old, tmp_path):
+    assert load_data(old).reference == "gfn2"
+    assert assumption([old], None) == f"{old} names no reference, so gfn2 is assumed"
+    assert load_data(tmp_path / "new.npz").reference is None
+    assert assumption([str(tmp_path / "new.npz")], None) == ""
+
+
+@pytest.mark.parametrize("value", [3, None, {"a.npz": 1}])
+def test_data_files_refuses_what_is_no_path(value):
+    with pytest.raises(InputError, match=r"^[^\n]*data: .*name a file or a list of files[^\n]*$"):
+        parse_config({"data": value, "run_dir": "unused"}, FitConfig, "config")

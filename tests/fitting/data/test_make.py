@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 from ase.data import atomic_numbers
 from rdkit import Chem
 
-from molrl.chemistry.molecule_set import SPLITS, split_of
+from molrl.chemistry.molecule_set import SPLITS, shipped_molecules, split_of
 from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.fitting.data.config import DataConfig, KindCounts
@@ -227,3 +228,12 @@ def test_label_keeps_charge_and_spin():
     wanted = reference.evaluate(alone.charged([1])).energy
     assert float(data.energy[1]) == pytest.approx(float(wanted[0]), abs=1e-4)
     assert float(data.energy[1]) - float(data.energy[0]) > 3.0  # eV; it costs to take an electron
+
+
+def test_starting_molecules_keep_charge_and_spin(config, tmp_path):
+    few = shipped_molecules()[[0, 1, 2]]
+    ions = replace(few.molecules, charge=torch.tensor([1, -1, 0]), spin=torch.tensor([4, 4, 3]))
+    replace(few, molecules=ions).save(tmp_path / "ions.npz")
+    changed = {"molecules": str(tmp_path / "ions.npz"), "max_heavy": 9}
+    found = starting_molecules(config.model_copy(update=changed), frozenset())
+    assert sorted((s.charge, s.spin) for s in found) == [(-1, 4), (0, 3), (1, 4)]

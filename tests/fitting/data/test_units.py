@@ -1,11 +1,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from ase.io import write
 
+from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.fitting.data.labelled import read_labelled
-from molrl.fitting.data.units import HARTREE, KCAL, check_units, work_ratio
+from molrl.fitting.data.units import HARTREE, KCAL, check_beside_start, check_units, work_ratio
 
 BOHR = 0.529177
 
@@ -56,3 +58,38 @@ def test_check_units_refuses_forces_beyond_chemistry(data):
 def test_check_units_reports_labels_of_two_calculations(data, capsys):
     check_units(replace(data, energy=data.energy * 4), "mine")
     assert "are energies and forces of one calculation?" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def singles(images, tmp_path_factory):
+    """One geometry of each molecule, and what the fit starts from."""
+    path = tmp_path_factory.mktemp("units") / "one.extxyz"
+    write(path, images[::2])
+    return read_labelled(path)[0], load_energy("mace")
+
+
+def test_check_beside_start_takes_labels_in_ev(singles):
+    data, start = singles
+    check_beside_start(data, start)
+    shift = 1000.0 * data.molecules.n_atoms
+    check_beside_start(replace(data, energy=data.energy - shift), start)
+    check_beside_start(replace(data, forces=2 * data.forces), start)
+    iron = replace(data.molecules, numbers=torch.full_like(data.molecules.numbers, 26))
+    check_beside_start(replace(data, molecules=iron), start)
+
+
+@pytest.mark.parametrize(
+    ("energy", "force", "said"),
+    [
+        (1, -1, r"forces are -1.* the start; is their sign reversed\? Give eV/Å"),
+        (1, BOHR / HARTREE, r"forces are 0\.0.*; are they in Hartree/Bohr\? Give eV/Å"),
+        (1, 1 / KCAL, r"forces are 2\d.*; are they in kcal/mol/Å\?"),
+        (1, -1 / KCAL, r"are they in kcal/mol/Å\? is their sign reversed\?"),
+        (1 / HARTREE, 1, r"energies are 0\.0.*; are they in Hartree\? Give eV"),
+    ],
+)
+def test_check_beside_start_names_units_and_reversed_signs(singles, energy, force, said):
+    data, start = singles
+    wrong = replace(data, energy=energy * data.energy, forces=force * data.forces)
+    with pytest.raises(InputError, match=said):
+        check_beside_start(wrong, start)
