@@ -13,9 +13,9 @@ from molrl.energy.interface import EnergyOutput
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
+from molrl.evaluation.card import write_card
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
-from molrl.fitting.card import write_card
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies

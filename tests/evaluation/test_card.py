@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from molrl.fitting.card import Card, _counts, to_markdown
+from molrl.evaluation.card import Card, _counts, to_markdown
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch
 
