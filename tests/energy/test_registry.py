@@ -109,5 +109,5 @@ def test_load_energy_of_a_network_refuses_a_file_of_another(registered, custom):
 def test_load_energy_suggests_models_and_networks(registered):
     with pytest.raises(InputError, match="unknown energy model 'paix'; did you mean 'pair'"):
         load_energy("paix:f.json")
-    with pytest.raises(InputError, match=r"known are: gfn2, mace, .*, pair, pm6, spgfn2"):
+    with pytest.raises(InputError, match=r"known are: .*gfn2, .*\bpair, .*spgfn2"):
         load_energy("zzz")
