@@ -77,14 +77,15 @@ class MoleculeBatch(FlatBatch):
         return cutoff, sum(versions)
 
     def neighbors(self, cutoff: float) -> Neighbors:
-        """Return the neighbour pairs; the list of the last cutoff is cached.
+        """Return the neighbour pairs; the lists of the last two cutoffs are cached.
 
         Args:
             cutoff: Å.
         """
         key = self._neighbor_key(cutoff)
         if key not in self._neighbor_lists:
-            self._neighbor_lists.clear()
+            if len(self._neighbor_lists) > 1:
+                del self._neighbor_lists[next(iter(self._neighbor_lists))]
             self._neighbor_lists[key] = find_neighbors(
                 self.positions, self.n_atoms, cutoff, self.cell, self.pbc
             )

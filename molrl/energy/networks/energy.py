@@ -104,7 +104,7 @@ class NetworkEnergy(BatchedEnergy):
         return ChunkOutput(found.energy.detach(), found.features.detach(), forces, stress)
 
     def _graph(self, molecules: MoleculeBatch) -> Graph:
-        return self.potential.network.graph(molecules, torch.float32)
+        return self.potential.graph(molecules, torch.float32)
 
     def evaluate_biased(self, molecules: MoleculeBatch) -> BiasedOutput:
         """Compute energies, forces and the gradient of the uncertainty, for biased dynamics.

@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple, Self
 
 import torch
@@ -50,6 +50,28 @@ class NetworkConfig(Config):
 
 
 @dataclass(frozen=True)
+class FarPairs:
+    """Pairs of atoms up to a larger distance than the network's cutoff, those within it too.
+
+    Attributes:
+        pairs: ``(2, n_pairs)`` int64.
+        shifts: ``(n_pairs, 3)`` Å, as in :class:`Graph`; None where nothing is periodic.
+
+    Example:
+        >>> FarPairs(torch.tensor([[0], [1]]), shifts=None).lengths(torch.eye(3))
+        tensor([1.4142])
+    """
+
+    pairs: Tensor
+    shifts: Tensor | None
+
+    def lengths(self, positions: Tensor) -> Tensor:
+        """Return ``(n_pairs,)`` Å, the distances at positions ``(n_atoms, 3)`` Å."""
+        vectors = positions[self.pairs[1]] - positions[self.pairs[0]]
+        return (vectors if self.shifts is None else vectors + self.shifts).norm(dim=-1)
+
+
+@dataclass(frozen=True)
 class Graph:
     """The input of a network: atoms in the order of the batch, and their neighbour pairs.
 
@@ -78,6 +100,7 @@ class Graph:
     n_molecules: int
     pairs: Tensor
     shifts: Tensor | None
+    far: FarPairs | None = field(default=None, kw_only=True)
 
     def vectors(self) -> Tensor:
         """Return ``(n_pairs, 3)`` Å, the vectors from the first atom of each pair to the second."""
@@ -95,10 +118,18 @@ class Graph:
             strain: ``(n_molecules, 3, 3)`` symmetric, without unit.
         """
         positions = self.positions + _multiply(self.positions, strain[self.molecule])
-        shifts = self.shifts
-        if shifts is not None:
-            shifts = shifts + _multiply(shifts, strain[self.molecule[self.pairs[0]]])
-        return replace(self, positions=positions, shifts=shifts)
+
+        def stretched(shifts: Tensor | None, pairs: Tensor) -> Tensor | None:
+            if shifts is None:
+                return None
+            return shifts + _multiply(shifts, strain[self.molecule[pairs[0]]])
+
+        far = self.far
+        if far is not None:
+            far = replace(far, shifts=stretched(far.shifts, far.pairs))
+        return replace(
+            self, positions=positions, shifts=stretched(self.shifts, self.pairs), far=far
+        )
 
 
 class Prediction(NamedTuple):
@@ -110,6 +141,10 @@ class Prediction(NamedTuple):
         features: ``(n_atoms, n_features)`` floating, invariant features.
         forces: ``(n_atoms, 3)`` floating, eV/Å; None for a conservative network, whose energy is
             differentiated.
+        site_energy: ``(n_atoms,)`` floating, eV, the energy's share of each atom; None where the
+            network has none.
+        charges: ``(n_atoms,)`` floating, e, partial charges, 0 in sum; None where the network has
+            none.
 
     Example:
         >>> Prediction(energy=torch.zeros(1), features=torch.zeros(3, 8)).forces is None
@@ -119,6 +154,8 @@ class Prediction(NamedTuple):
     energy: Tensor
     features: Tensor
     forces: Tensor | None = None
+    site_energy: Tensor | None = None
+    charges: Tensor | None = None
 
 
 class Network(nn.Module, ABC):
@@ -134,6 +171,7 @@ class Network(nn.Module, ABC):
         Config: the class of its config.
         conservative: whether forces are the negative gradient of the energy; if not, the network
             predicts forces itself.
+        predicts_charges: whether it predicts partial charges.
 
     Example:
         >>> class PairNetwork(Network):
@@ -155,6 +193,7 @@ class Network(nn.Module, ABC):
 
     Config: ClassVar[type[NetworkConfig]]
     conservative: ClassVar[bool] = True
+    predicts_charges: bool = False
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """A network together with a pair repulsion and the energies of isolated atoms, and its files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from ase.units import Bohr
 from torch import Tensor
 
 from molrl.energy.networks.interface import (
+    FarPairs,
     Graph,
     Network,
     NetworkConfig,
@@ -19,7 +20,9 @@ from molrl.energy.networks.interface import (
     parse_network,
 )
 from molrl.energy.networks.repulsion import repulsion
+from molrl.energy.networks.terms import FAR, crowding, dispersion, electrostatics
 from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, read_json, save_weights
 
 KIND = "network"  # in the header of weights
@@ -28,14 +31,21 @@ MACE_KIND = "mace"  # in the header of weights of the first release, which stay 
 
 @dataclass(frozen=True)
 class Potential:
-    """A network, and the pair repulsion and isolated atoms' energies that are added to it.
+    """A network, and the physical energies and isolated atoms' energies that are added to it.
 
     Attributes:
         network: the network.
         atomic_energies: eV, energy of each isolated atom, in the order of the network's elements.
         repulsion: exponent and effective charge of the pair repulsion for each element
             (:mod:`molrl.energy.networks.repulsion`); empty for none.
+        bond_limits: number of bonds from which on an atom of each element is crowded
+            (:func:`molrl.energy.networks.terms.crowding`); empty for no such energy.
+        dispersion: C6, eV Å⁶, and radius, Å, of each element
+            (:func:`molrl.energy.networks.terms.dispersion`); empty for none.
         takes_cells: whether it was fitted to periodic structures.
+
+    Partial charges that the network predicts have their electrostatic energy
+    (:func:`molrl.energy.networks.terms.electrostatics`).
 
     Example:
         >>> network = build_network(parse_network({"elements": [1, 8], "channels": 8}), seed=0)
@@ -47,6 +57,8 @@ class Potential:
     network: Network
     atomic_energies: tuple[float, ...]
     repulsion: tuple[tuple[float, float], ...] = ()
+    bond_limits: tuple[float, ...] = ()
+    dispersion: tuple[tuple[float, float], ...] = ()
     takes_cells: bool = False
 
     @property
@@ -54,44 +66,102 @@ class Potential:
         """The settings of the network."""
         return self.network.config
 
+    @property
+    def far_cutoff(self) -> float | None:
+        """Å, the cutoff of the long-range energies; None without any."""
+        return FAR if self.dispersion or self.network.predicts_charges else None
+
+    def graph(self, molecules: MoleculeBatch, dtype: torch.dtype) -> Graph:
+        """Build the network's input, with the pairs of the long-range energies.
+
+        Args:
+            molecules: of known elements, on the network's device.
+            dtype: floating type of the positions, which are a copy without a gradient.
+        """
+        graph = self.network.graph(molecules, dtype)
+        if self.far_cutoff is None:
+            return graph
+        neighbors = molecules.neighbors(self.far_cutoff)
+        shifts = neighbors.shifts(molecules.cell)
+        shifts = None if shifts is None else shifts.to(dtype)
+        return replace(graph, far=FarPairs(neighbors.pairs, shifts))
+
     def __call__(self, graph: Graph) -> Prediction:
-        """Predict interaction energies, and forces if the network is not conservative."""
+        """Predict interaction energies, and forces if the network is not conservative.
+
+        Args:
+            graph: from :meth:`graph`.
+        """
         found = self.network(graph)
-        if not self.repulsion:
-            return Prediction(*found)
+        site = self._physical(graph, found.charges)
+        if site is None:
+            return found
+        energy = torch.zeros_like(found.energy).index_add(0, graph.molecule, site)
+        forces = found.forces
+        if forces is not None:
+            forces = forces + self._repulsive_forces(graph)
+        network_site = found.site_energy
+        return found._replace(
+            energy=found.energy + energy,
+            forces=forces,
+            site_energy=None if network_site is None else network_site + site,
+        )
+
+    def _physical(self, graph: Graph, charges: Tensor | None) -> Tensor | None:
+        """Each atom's share of the physical energies, ``(n_atoms,)`` eV; None without any."""
+        site = None
+        if self.repulsion or self.bond_limits:
+            lengths = graph.vectors().norm(dim=-1)
+        if self.repulsion:
+            table = graph.positions.new_tensor(self.repulsion)[graph.element[graph.pairs]]
+            site = _halves(repulsion(lengths, table), graph.pairs, graph)
+        if self.bond_limits:
+            limits = graph.positions.new_tensor(self.bond_limits)
+            crowded = crowding(self.config.elements, limits, graph, lengths)
+            site = crowded if site is None else site + crowded
+        if graph.far is not None:
+            far = self._long_range(graph, graph.far, charges)
+            site = far if site is None else site + far
+        return site
+
+    def _long_range(self, graph: Graph, far: FarPairs, charges: Tensor | None) -> Tensor:
+        lengths = far.lengths(graph.positions)
+        energy = torch.zeros_like(lengths)
+        if self.dispersion:
+            table = graph.positions.new_tensor(self.dispersion)[graph.element[far.pairs]]
+            energy = energy + dispersion(lengths, table)
+        if charges is not None:
+            energy = energy + electrostatics(lengths, charges[far.pairs])
+        return _halves(energy, far.pairs, graph)
+
+    def _repulsive_forces(self, graph: Graph) -> Tensor:
+        """The forces of the pair repulsion, for a network that is not conservative."""
         table = graph.positions.new_tensor(self.repulsion)[graph.element[graph.pairs]]
         vectors = graph.vectors()
         lengths = vectors.norm(dim=-1)
-        of_pair = repulsion(lengths, table)
-        energy = found.energy.new_zeros(graph.n_molecules)
-        energy = energy.index_add(0, graph.molecule[graph.pairs[0]], of_pair)
-        forces = found.forces
-        if forces is not None:
-            slope = _slope(lengths, table)[:, None] * vectors / lengths[:, None]
-            forces = forces.index_add(0, graph.pairs[0], slope)
-            forces = forces.index_add(0, graph.pairs[1], -slope)
-        return Prediction(found.energy + energy, found.features, forces)
+        slope = _slope(lengths, table)[:, None] * vectors / lengths[:, None]
+        forces = torch.zeros_like(graph.positions)
+        return forces.index_add(0, graph.pairs[0], slope).index_add(0, graph.pairs[1], -slope)
 
-    def predict(self, graph: Graph) -> tuple[Tensor, Tensor]:
-        """Predict interaction energies and forces, both differentiable by the parameters.
+    def predict(self, graph: Graph) -> Prediction:
+        """Predict energies and forces, both differentiable by the parameters.
 
         Args:
-            graph: from the network's ``graph``.
+            graph: from :meth:`graph`.
 
         Returns:
-            Energies ``(n_molecules,)`` in eV and forces ``(n_atoms, 3)`` in eV/Å.
+            What the network predicts, with forces ``(n_atoms, 3)`` in eV/Å.
         """
         if not self.network.conservative:
-            found = self(graph)
-            assert found.forces is not None  # required of networks that are not conservative
-            return found.energy, found.forces
+            return self(graph)
 
-        def total(positions: Tensor) -> tuple[Tensor, Tensor]:
-            energy = self(graph.at(positions)).energy
-            return energy.sum(), energy
+        def total(positions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            found = self(graph.at(positions))
+            # (only tensors may leave the function that is differentiated)
+            return found.energy.sum(), {k: v for k, v in found._asdict().items() if v is not None}
 
-        gradient, energy = torch.func.grad(total, has_aux=True)(graph.positions)
-        return energy, -gradient
+        gradient, found = torch.func.grad(total, has_aux=True)(graph.positions)
+        return Prediction(**found)._replace(forces=-gradient)
 
     def energy_table(self) -> Tensor:
         """Return the energies of isolated atoms by atomic number.
@@ -111,6 +181,8 @@ class Potential:
             "config": self.config.model_dump(mode="json"),
             "atomic_energies": list(self.atomic_energies),
             "repulsion": [list(row) for row in self.repulsion],
+            "bond_limits": list(self.bond_limits),
+            "dispersion": [list(row) for row in self.dispersion],
             "takes_cells": self.takes_cells,
         }
 
@@ -163,19 +235,34 @@ def load_potential(weights: Path | str) -> tuple[Potential, str]:
         rest = header
     try:
         network = build_network(parse_network(data))
-        atoms = tuple(map(float, rest["atomic_energies"]))
-        pair_repulsion = tuple((float(a), float(z)) for a, z in rest["repulsion"])
+        atoms, limits = (
+            tuple(map(float, rest.get(name, ()))) for name in ("atomic_energies", "bond_limits")
+        )
+        pairs = {
+            name: tuple((float(a), float(b)) for a, b in rest.get(name, ()))
+            for name in ("repulsion", "dispersion")
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{weights} does not describe a network: {error}") from None
     n_elements = len(network.config.elements)
-    if len(atoms) != n_elements or len(pair_repulsion) not in (0, n_elements):
+    optional = (*pairs.values(), limits)
+    if len(atoms) != n_elements or any(len(rows) not in (0, n_elements) for rows in optional):
         raise InputError(
             f"{weights} does not describe a network: its {n_elements} elements need as many atomic "
-            "energies and rows of repulsion"
+            "energies and rows of repulsion, bond limits and dispersion"
         )
     load_parameters(network, tensors, str(weights))
     takes_cells = bool(header.get("takes_cells", False))
-    return Potential(network, atoms, pair_repulsion, takes_cells), str(header["header_sha256"])
+    potential = Potential(
+        network, atoms, bond_limits=limits, takes_cells=takes_cells, **pairs
+    )
+    return potential, str(header["header_sha256"])
+
+
+def _halves(energy: Tensor, pairs: Tensor, graph: Graph) -> Tensor:
+    """Give half of each pair's energy to each of its atoms."""
+    out = energy.new_zeros(len(graph.positions))
+    return out.index_add(0, pairs[0], 0.5 * energy).index_add(0, pairs[1], 0.5 * energy)
 
 
 def _slope(lengths: Tensor, table: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ def widen(
 ) -> None:
     """Fill the parameters of a network from one with fewer channels, with the same energies.
 
+    Parameters that the narrower network does not have stay as they are: those of
+    :class:`~molrl.energy.networks.mace.layer.TurnedMessages` and of charges add nothing at first.
     The new channels keep their random weights, so that they can learn, but the weights from them
     to the old channels are 0 (a function-preserving transformation as in Chen et al., Net2Net,
     ICLR 2016).
@@ -26,6 +28,8 @@ def widen(
     wide = parameters["embedding"].shape[-1]
     last = f".radial.{sum(name.startswith('layers.0.radial.') for name in parameters) - 1}"
     for name, parameter in parameters.items():
+        if name not in narrow:
+            continue
         old, new = narrow[name], parameter.data
         if name.endswith(last):  # its columns hold the channels of all degrees
             old = torch.unflatten(old, -1, (DEGREES, channels))
