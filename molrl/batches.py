@@ -176,13 +176,15 @@ class FlatBatch:
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray | Tensor) -> Self:
         """Select molecules by an int, a slice, indices or a boolean mask, in the order given."""
-        every = torch.arange(len(self), device=self.device)
         if isinstance(index, int | np.integer):
             index = [int(index)]
         if not isinstance(index, slice):
             index = torch.as_tensor(index, device=self.device)
             index = index if len(index) else index.long()
-        chosen = every[index]
+        if isinstance(index, Tensor) and index.dtype == torch.int64:
+            chosen = index  # a list of all molecules would cost more than the few that are taken
+        else:
+            chosen = torch.arange(len(self), device=self.device)[index]
         atoms = self.atoms_of(chosen)
         taken = {name: getattr(self, name)[atoms] for name in self.atom_fields()}
         taken |= {name: getattr(self, name)[chosen] for name in self.molecule_fields()}

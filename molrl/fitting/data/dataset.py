@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from zipfile import is_zipfile
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molrl.batches import per_atom, per_molecule
 from molrl.chemistry.molecule_set import SPLITS
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -29,7 +31,22 @@ _ARRAYS = {
     "identity": np.integer,
     "identities": np.str_,
 }
-_STORED = {"numbers": np.uint8, "positions": np.float32, "n_atoms": np.int32}  # others as they are
+_OPTIONAL = {  # arrays that files of earlier versions and of other programs lack
+    "site_energy": np.floating,
+    "dipole": np.floating,
+    "bound": np.bool_,
+    "part": np.integer,
+    "interaction": np.floating,
+}
+_STORED = {  # others as they are
+    "numbers": np.uint8,
+    "positions": np.float32,
+    "n_atoms": np.int32,
+    "kind": np.int16,
+    "split": np.int8,
+    "identity": np.int32,
+    "part": np.int16,
+}
 _FORMER_KINDS = {"frag": "fragments", "walk": "random walk", "settled": "partially relaxed"}
 FORMER_REFERENCE = "gfn2"  # what most likely labelled files from before they named theirs
 _SAME_ATOM = 1e-3  # eV; energies of an isolated atom that differ by more are of two references
@@ -56,6 +73,20 @@ class Dataset:
             the labels, eV, as far as known.
         file_atoms: the atomic numbers among them of which an isolated atom stood in a file; the
             others are of the reference.
+        site_energy: ``(n_atoms_total,)`` float32, eV, the reference's atom-resolved energy minus
+            the energy of the isolated atom; NaN where not known.
+        dipole: ``(n_structures, 3)`` float32, e Å, about the origin of the positions, which only
+            that of a charged structure depends on; NaN where not known.
+        bound: ``(n_structures,)`` bool, whether the energy is only a lower bound of the
+            reference's, as :func:`molrl.energy.lower_bound.evaluate_or_bound` gives it; the forces
+            are 0 then, and are no labels.
+        part: ``(n_atoms_total,)`` int64, index of an atom's molecule within its structure; 0 in
+            structures that are not of several molecules.
+        interaction: ``(n_structures,)`` float32, eV, the energy minus those of the molecules of
+            the structure, each alone in the same geometry; NaN where there is one, or not known.
+
+    Raises:
+        InputError: if a tensor has another shape.
 
     Example:
         >>> data = Dataset.load("runs/energy/data.npz")  # doctest: +SKIP
@@ -63,35 +94,44 @@ class Dataset:
     """
 
     molecules: MoleculeBatch
-    energy: Tensor
-    forces: Tensor
-    kind: Tensor
     kinds: tuple[str, ...]
-    split: Tensor
-    identity: Tensor
     identities: tuple[str, ...]
+    energy: Tensor = per_molecule()
+    forces: Tensor = per_atom((3,))
+    kind: Tensor = per_molecule()
+    split: Tensor = per_molecule()
+    identity: Tensor = per_molecule()
     reference: str | None = None
     atomic_energies: Mapping[int, float] = field(default_factory=dict)
     file_atoms: frozenset[int] = frozenset()
+    site_energy: Tensor = per_atom(fill=lambda data: _unknown(len(data.forces)))
+    dipole: Tensor = per_molecule((3,), lambda data: _unknown(len(data), 3))
+    bound: Tensor = per_molecule(fill=lambda data: torch.zeros(len(data), dtype=torch.bool))
+    part: Tensor = per_atom(fill=lambda data: torch.zeros(len(data.forces), dtype=torch.int64))
+    interaction: Tensor = per_molecule(fill=lambda data: _unknown(len(data)))
 
     splits = SPLITS
+
+    def __post_init__(self) -> None:
+        rows = {"atom": len(self.molecules.numbers), "molecule": len(self)}
+        for declared in _labels():
+            if getattr(self, declared.name) is None:
+                object.__setattr__(self, declared.name, declared.metadata["fill"](self))
+            given = tuple(getattr(self, declared.name).shape)
+            wanted = (rows[declared.metadata["per"]], *declared.metadata["shape"])
+            if given != wanted:
+                raise InputError(f"{declared.name} must be {wanted}, not {given}")
 
     def __len__(self) -> int:
         return len(self.molecules)
 
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray | Tensor) -> Self:
-        """The chosen structures: a slice, indices or a mask."""
-        index = torch.arange(len(self))[index]
-        molecules, energy, forces = self.take(index)
-        return replace(
-            self,
-            molecules=molecules,
-            energy=energy,
-            forces=forces,
-            kind=self.kind[index],
-            split=self.split[index],
-            identity=self.identity[index],
-        )
+        """The chosen structures with all their labels: a slice, indices or a mask."""
+        if not (isinstance(index, Tensor) and index.dtype == torch.int64):
+            index = torch.arange(len(self))[index]
+        rows = {"atom": self.molecules.atoms_of(index), "molecule": index}
+        chosen = {d.name: getattr(self, d.name)[rows[d.metadata["per"]]] for d in _labels()}
+        return replace(self, molecules=self.molecules[index], **chosen)
 
     def take(self, index: Tensor) -> tuple[MoleculeBatch, Tensor, Tensor]:
         """Return the structures at ``index (n,)`` int64, their energies and their forces."""
@@ -147,16 +187,15 @@ class Dataset:
         """
         kinds = tuple(dict.fromkeys(name for part in parts for name in part.kinds))
         names = tuple(dict.fromkeys(name for part in parts for name in part.identities))
+        labels = {d.name: torch.cat([getattr(part, d.name) for part in parts]) for d in _labels()}
+        labels["kind"] = torch.cat([_renumbered(part.kind, part.kinds, kinds) for part in parts])
+        labels["identity"] = torch.cat(
+            [_renumbered(part.identity, part.identities, names) for part in parts]
+        )
         return cls(
             molecules=MoleculeBatch.cat([part.molecules for part in parts]),
-            energy=torch.cat([part.energy for part in parts]),
-            forces=torch.cat([part.forces for part in parts]),
-            kind=torch.cat([_renumbered(part.kind, part.kinds, kinds) for part in parts]),
+            **labels,
             kinds=kinds,
-            split=torch.cat([part.split for part in parts]),
-            identity=torch.cat(
-                [_renumbered(part.identity, part.identities, names) for part in parts]
-            ),
             identities=names,
             reference=_common_reference(parts),
             atomic_energies=_joined_atomic_energies(parts),
@@ -172,17 +211,11 @@ class Dataset:
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"{path} is not a name for a dataset; it must end in .npz")
-        arrays: dict[str, Any] = {
-            name: array.astype(_STORED.get(name, array.dtype))
-            for name, array in self.molecules.to_dict().items()
-        }
+        arrays: dict[str, Any] = self.molecules.to_dict()
+        arrays |= {declared.name: getattr(self, declared.name).numpy() for declared in _labels()}
+        arrays = {name: a.astype(_STORED.get(name, a.dtype)) for name, a in arrays.items()}
         arrays |= {
-            "energy": self.energy.numpy(),
-            "forces": self.forces.numpy().astype(np.float32),
-            "kind": self.kind.numpy().astype(np.int16),
             "kinds": np.array(self.kinds, dtype=np.str_),
-            "split": self.split.numpy().astype(np.int8),
-            "identity": self.identity.numpy().astype(np.int32),
             "identities": np.array(self.identities, dtype=np.str_),
             "reference": np.array(self.reference or "", dtype=np.str_),
             "isolated_numbers": np.array(list(self.atomic_energies), dtype=np.uint8),
@@ -208,14 +241,11 @@ class Dataset:
         reference = str(arrays.get("reference", "")) or None
         isolated = arrays.get("isolated_numbers", np.zeros(0, int))
         in_file = arrays.get("isolated_in_file", np.full(len(isolated), reference is None))
+        labels = {d.name: arrays[d.name] for d in _labels() if d.name in arrays}
         return cls(
             molecules=molecules,
-            energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
-            forces=torch.from_numpy(arrays["forces"].astype(np.float32)),
-            kind=torch.from_numpy(arrays["kind"].astype(np.int64)),
+            **{name: _as_held(name, array) for name, array in labels.items()},
             kinds=tuple(_FORMER_KINDS.get(name, name) for name in arrays["kinds"].tolist()),
-            split=torch.from_numpy(arrays["split"].astype(np.int64)),
-            identity=torch.from_numpy(arrays["identity"].astype(np.int64)),
             identities=tuple(arrays["identities"].tolist()),
             reference=reference,
             atomic_energies=dict(
@@ -233,6 +263,25 @@ def lacks_reference(path: Path | str) -> bool:
     """Return whether a file is a dataset of an earlier version, which could name no reference."""
     with np.load(path, allow_pickle=False) as file:
         return "reference" not in file.files
+
+
+@cache
+def _labels() -> "tuple[Field[Any], ...]":
+    """The fields of :class:`Dataset` with one row per structure or atom."""
+    return tuple(declared for declared in fields(Dataset) if "per" in declared.metadata)
+
+
+def _unknown(*shape: int) -> Tensor:
+    return torch.full(shape, torch.nan)
+
+
+def _as_held(name: str, array: np.ndarray) -> Tensor:
+    """A label of a file in the type in which it is held."""
+    if np.issubdtype(array.dtype, np.integer):
+        return torch.from_numpy(array.astype(np.int64))
+    if np.issubdtype(array.dtype, np.floating):
+        return torch.from_numpy(array.astype(np.float64 if name == "energy" else np.float32))
+    return torch.from_numpy(array)
 
 
 def _renumbered(index: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
@@ -280,19 +329,27 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     for name, dtype in _ARRAYS.items():
         if name not in arrays or not np.issubdtype(arrays[name].dtype, dtype):
             raise InputError(f"dataset {path} holds no array {name!r} of the right type")
+    for name, dtype in _OPTIONAL.items():
+        if name in arrays and not np.issubdtype(arrays[name].dtype, dtype):
+            raise InputError(f"dataset {path}: {name} must be of a type of {dtype.__name__}")
     _check(path, arrays)
     return arrays
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
     n, total = len(arrays["n_atoms"]), int(arrays["n_atoms"].sum())
-    shapes: dict[str, tuple[int, ...]] = {"positions": (total, 3), "forces": (total, 3)}
-    shapes |= {"numbers": (total,), "energy": (n,), "kind": (n,), "split": (n,), "identity": (n,)}
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise InputError(f"dataset {path}: {name} must be {shape}, not {arrays[name].shape}")
-        if not np.isfinite(arrays[name]).all():
+    rows = {"atom": total, "molecule": n}
+    shapes = {d.name: (rows[d.metadata["per"]], *d.metadata["shape"]) for d in _labels()}
+    shapes |= {"positions": (total, 3), "numbers": (total,)}
+    for name in shapes.keys() & arrays.keys():
+        array, shape = arrays[name], shapes[name]
+        if array.shape != shape:
+            raise InputError(f"dataset {path}: {name} must be {shape}, not {array.shape}")
+        # An optional label may be unknown, which is NaN.
+        if not np.isfinite(array[~np.isnan(array)] if name in _OPTIONAL else array).all():
             raise InputError(f"dataset {path}: {name} holds what is not a finite number")
+    if total and "part" in arrays and arrays["part"].min() < 0:
+        raise InputError(f"dataset {path}: part must be 0 at least")
     limits = {"kind": len(arrays["kinds"]), "split": len(SPLITS)}
     limits["identity"] = len(arrays["identities"])
     for name, limit in limits.items():

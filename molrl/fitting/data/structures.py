@@ -24,6 +24,7 @@ class Structure:
         identity: the molecule it came from.
         charge: total charge, e.
         spin: multiplicity 2S + 1; None for the lowest that the electrons allow.
+        part: ``(n,)`` int64, index of the molecule that an atom belongs to; None for one molecule.
     """
 
     numbers: np.ndarray
@@ -32,6 +33,7 @@ class Structure:
     identity: str
     charge: int = 0
     spin: int | None = None
+    part: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -49,6 +51,7 @@ class Structure:
             positions=self.positions[index],
             kind=kind,
             spin=None,
+            part=None if self.part is None else self.part[index],
         )
 
     def plus(self, numbers: np.ndarray, positions: np.ndarray, kind: str) -> "Structure":
@@ -59,6 +62,7 @@ class Structure:
             positions=np.concatenate([self.positions, positions]),
             kind=kind,
             spin=None,
+            part=None,
         )
 
 

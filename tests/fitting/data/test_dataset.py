@@ -9,6 +9,8 @@ from molrl.files import write_atomically
 from molrl.fitting.data.dataset import Dataset, lacks_reference
 from molrl.molecules import MoleculeBatch
 
+FURTHER = ("site_energy", "dipole", "bound", "part", "interaction")
+
 
 @pytest.fixture
 def data():
@@ -29,10 +31,26 @@ def data():
     )
 
 
+@pytest.fixture
+def full(data):
+    """The data with all labels that need not be known, some of them not known."""
+    dipole = torch.arange(12, dtype=torch.float32).reshape(4, 3)
+    dipole[1] = torch.nan
+    return replace(
+        data,
+        site_energy=torch.arange(10, dtype=torch.float32) - 20,
+        dipole=dipole,
+        bound=torch.tensor([False, True, False, False]),
+        part=torch.tensor([0, 1, 0, 0, 1, 0, 0, 1, 1, 2]),
+        interaction=torch.tensor([-0.5, torch.nan, torch.nan, -0.25]),
+    )
+
+
 def same(a, b):
     assert (a.kinds, a.identities) == (b.kinds, b.identities)
-    for name in ("energy", "forces", "kind", "split", "identity"):
-        assert torch.equal(getattr(a, name), getattr(b, name)), name
+    for name in ("energy", "forces", "kind", "split", "identity", *FURTHER):
+        known = getattr(a, name)
+        torch.testing.assert_close(getattr(b, name), known, rtol=0, atol=0, equal_nan=True)
     for name in ("numbers", "positions", "n_atoms"):
         assert torch.equal(getattr(a.molecules, name), getattr(b.molecules, name)), name
 
@@ -58,6 +76,36 @@ def test_dataset_take_keeps_the_order(data):
     assert energy.tolist() == [-4.0, -1.0]
     assert torch.equal(forces, torch.cat([data.forces[6:10], data.forces[:2]]))
     assert molecules.n_atoms.tolist() == [4, 2]
+
+
+def test_dataset_keeps_labels_that_need_not_be_known(full, tmp_path):
+    full.save(tmp_path / "a.npz")
+    for back in (Dataset.load(tmp_path / "a.npz"), Dataset.join([full[:2], full[2:]]), full[:]):
+        same(full, back)
+    turned = full[[3, 0]]
+    assert turned.site_energy.tolist() == [-14, -13, -12, -11, -20, -19]
+    assert turned.part.tolist() == [0, 1, 1, 2, 0, 1]
+    assert turned.dipole.tolist() == [[9, 10, 11], [0, 1, 2]]
+    assert turned.bound.tolist() == [False, False]
+    assert turned.interaction.tolist() == [-0.25, -0.5]
+
+
+def test_dataset_fills_in_labels_that_are_not_known(data):
+    assert data.site_energy.isnan().all()
+    assert data.dipole.isnan().all()
+    assert data.interaction.isnan().all()
+    assert not data.bound.any()
+    assert data.part.tolist() == [0] * 10
+    types = {name: getattr(data, name).dtype for name in FURTHER}
+    single = torch.float32
+    assert types == dict(
+        zip(FURTHER, (single, single, torch.bool, torch.int64, single), strict=True)
+    )
+
+
+def test_dataset_refuses_a_label_of_another_shape(data):
+    with pytest.raises(InputError, match=r"site_energy must be \(10,\), not \(4,\)"):
+        replace(data, site_energy=torch.zeros(4))
 
 
 def test_dataset_join_keeps_kinds_and_identities(data):
@@ -104,6 +152,11 @@ def test_dataset_load_refuses_other_files(tmp_path):
         ("n_atoms", np.array([2.0, 3.0, 1.0, 4.0])),
         ("forces", None),
         ("identities", np.array([{"a": 1}], dtype=object)),
+        ("site_energy", np.zeros(4)),
+        ("dipole", np.full((4, 3), np.inf)),
+        ("bound", np.zeros(4)),
+        ("part", np.full(10, -1)),
+        ("interaction", np.zeros(4, dtype=int)),
     ],
 )
 def test_dataset_load_refuses_a_broken_file(data, tmp_path, name, value):
@@ -147,7 +200,8 @@ def test_dataset_load_reads_files_of_earlier_versions(data, tmp_path):
     data.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
         arrays = {key: file[key] for key in file.files}
-    for name in ("charge", "spin", "reference", *(name for name in arrays if "isolated" in name)):
+    isolated = [name for name in arrays if "isolated" in name]
+    for name in ("charge", "spin", "reference", *isolated, *FURTHER):
         del arrays[name]
     arrays["kinds"] = np.array(["frag", "walk"])
     np.savez(tmp_path / "b.npz", **arrays)
@@ -157,6 +211,7 @@ def test_dataset_load_reads_files_of_earlier_versions(data, tmp_path):
     assert lacks_reference(tmp_path / "b.npz")
     assert not lacks_reference(tmp_path / "a.npz")
     assert back.atomic_energies == {}
+    same(replace(data, kinds=back.kinds), back)
     assert torch.equal(back.molecules.spin, data.molecules.spin)
 
 
