@@ -25,8 +25,9 @@ from molrl.energy.networks.energy import SHIPPED
 from molrl.fitting.data.adversarial import half_built_molecules, placement_attack
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import label
-from molrl.fitting.data.structures import Structure, distances, press_together
 from molrl.runs.progress import progress
+from molrl.structures.distort import press_together
+from molrl.structures.structure import Structure, distances
 
 PER_KIND, MOLECULES, PLACEMENTS, SEED = 300, 150, 100, 2023
 LARGE = (0.1, 0.3)  # eV/atom

@@ -21,8 +21,8 @@ from molrl.fitting.data.adversarial import (
     random_placements,
 )
 from molrl.fitting.data.placements import FLOOR, GUARD, interaction_energies
-from molrl.fitting.data.structures import Structure, to_batch
 from molrl.molecules import MoleculeBatch
+from molrl.structures.structure import Structure, to_batch
 
 N_STARTS = 4
 _TRIES = 25  # random placements for each descent

@@ -18,9 +18,9 @@ from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.episodes import greedy_episodes
 from molrl.fitting.data.placements import GUARD
-from molrl.fitting.data.structures import Structure, to_batch, to_structures
 from molrl.generation import Generator
 from molrl.molecules import MoleculeBatch
+from molrl.structures.structure import Structure, to_batch, to_structures
 
 _PICKS = 3  # structures that a search finds on each molecule
 _EXCESS = 3  # candidates for each label where the most uncertain are taken

@@ -17,8 +17,10 @@ from molrl.chemistry.molecule_set import split_of
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
 from molrl.fitting.data.placements import GUARD, interaction_energies, placements
-from molrl.fitting.data.structures import Structure, rattle, take_prefix
 from molrl.molecules import MoleculeBatch
+from molrl.structures.build import take_prefix
+from molrl.structures.distort import rattle
+from molrl.structures.structure import Structure
 
 _OVERBOUND = 1.0  # eV
 _RATTLE = 0.05  # Å

@@ -8,7 +8,7 @@ import numpy as np
 from molrl.bags import Bag
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.data.placements import interaction_energies, placements
-from molrl.fitting.data.structures import Structure
+from molrl.structures.structure import Structure
 
 _TEMPERATURES = (0.03, 3.0)  # eV, of the choice among placements
 

@@ -11,8 +11,8 @@ import torch
 from molrl.chemistry.molecule_set import SPLITS, split_of
 from molrl.energy.interface import EnergyModel
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.data.structures import Structure, to_batch
 from molrl.molecules import MoleculeBatch
+from molrl.structures.structure import Structure, to_batch
 
 _CHUNK = 512
 SEPARATED = 4.0  # Å; beyond, a pair whose SCF fails is two isolated atoms to within 0.1 eV

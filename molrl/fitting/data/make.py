@@ -16,23 +16,9 @@ from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.labels import Dropped, Progress, label
 from molrl.fitting.data.relaxing import relax_all
-from molrl.fitting.data.structures import (
-    NEAREST,
-    Structure,
-    build_random_walk,
-    distances,
-    make_pair,
-    place_atom,
-    place_beside,
-    press_together,
-    pull_apart,
-    rattle,
-    strain,
-    take_prefix,
-    to_batch,
-    to_structures,
-    twist,
-)
+from molrl.structures.build import build_random_walk, make_pair, place_atom, take_prefix
+from molrl.structures.distort import place_beside, press_together, pull_apart, rattle, strain, twist
+from molrl.structures.structure import NEAREST, Structure, distances, to_batch, to_structures
 
 _RELAXED = 0.05  # eV/Å; partial relaxations end there
 _MAX_STEPS = 12  # of partial relaxations

@@ -6,7 +6,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from molrl.energy.interface import EnergyModel
-from molrl.fitting.data.structures import Structure, to_batch
+from molrl.structures.structure import Structure, to_batch
 
 _REACH = (0.3, 2.0)  # Å from the focal atom
 GUARD = 0.65  # of the sum of covalent radii; the environment lets no two atoms be nearer

@@ -8,7 +8,7 @@ from molrl.energy import load_energy
 from molrl.fitting.active.gradient_attack import descend, gradient_attack, gradient_search
 from molrl.fitting.data.adversarial import half_built_molecules, random_placements
 from molrl.fitting.data.placements import FLOOR, interaction_energies
-from molrl.fitting.data.structures import Structure
+from molrl.structures.structure import Structure
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from molrl.errors import InputError
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.labels import SEPARATED, label
 from molrl.fitting.data.make import make_dataset, starting_molecules
-from molrl.fitting.data.structures import Structure, make_pair
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config, parse_config
+from molrl.structures.build import make_pair
+from molrl.structures.structure import Structure
 
 COUNTS = KindCounts(
     relaxed=40,
