@@ -6,14 +6,14 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from molrl.energy.networks.interface import NetworkConfig, parse_network
 from molrl.fitting.data.config import DataFiles
-from molrl.runs.config import Config
+from molrl.fitting.objective import LossWeights
 
 AnyNetwork = Annotated[SerializeAsAny[NetworkConfig], BeforeValidator(parse_network)]
 """The config of a network of any registered architecture."""
 
 
-class FitConfig(Config):
-    """How a network is fitted.
+class FitConfig(LossWeights):
+    """How a network is fitted; the weights of the loss are those of :class:`LossWeights`.
 
     Attributes:
         data: datasets made with ``molrl energy data`` (``.npz``) and files of labelled structures
@@ -30,6 +30,10 @@ class FitConfig(Config):
             else of the data.
         repulsion: whether the network stands on a pair repulsion, that of GFN2-xTB; with
             ``start``, on what that stands on.
+        crowding: whether crowded atoms have an energy (:func:`molrl.energy.networks.terms.crowding`)
+            under the network; they have where they have in ``start``.
+        dispersion: whether atoms attract each other at a distance
+            (:func:`molrl.energy.networks.terms.dispersion`); likewise.
         start: weights to start from: ``mace``, ``mace-small`` or a file, of as many channels or
             fewer; None to start at random.
         steps: optimiser steps.
@@ -40,8 +44,6 @@ class FitConfig(Config):
         decay: share of the steps after the warmup, the last of them, over which the rate falls
             to 0 as a cosine.
         ema: decay of the running average of the weights, which is what is written.
-        energy_weight: weight of the energy's part of the loss.
-        force_weight: weight of the forces' part of the loss.
         max_force: eV/Å; structures with a larger force are left out.
         checkpoint_every: steps between checkpoints, each with errors on the validation split.
         seed: of the initial weights and the order of the structures.
@@ -59,6 +61,8 @@ class FitConfig(Config):
     run_dir: str
     network: AnyNetwork | None = None
     repulsion: bool = True
+    crowding: bool = False
+    dispersion: bool = False
     start: str | None = None
     steps: int = Field(20_000, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -66,8 +70,6 @@ class FitConfig(Config):
     warmup: int = Field(500, ge=0)
     decay: float = Field(1.0, ge=0, le=1)
     ema: float = Field(0.999, ge=0, lt=1)
-    energy_weight: float = Field(4.0, ge=0)
-    force_weight: float = Field(1.0, ge=0)
     max_force: float = Field(400.0, gt=0)
     checkpoint_every: int = Field(1000, ge=1)
     seed: int = Field(0, ge=0)

@@ -13,11 +13,12 @@ from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.interface import NetworkConfig, build_network, parse_network
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters
+from molrl.energy.networks.terms import bond_limits, dispersion_parameters
 from molrl.errors import InputError
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.muon import Muon
-from molrl.fitting.objective import Objective
+from molrl.fitting.objective import LossWeights, Objective
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
 from molrl.runs.ranks import Ranks
 
@@ -68,9 +69,8 @@ class Fit:
         self.interaction_energy = (data.energy - isolated).float()
         self.largest_force = data.largest_force()
         self.train_set, self.valid_set = self._split()
-        self.objective = Objective(
-            self.potential, config.energy_weight, config.force_weight, config.compiled
-        )
+        weights = LossWeights(**{key: getattr(config, key) for key in LossWeights.model_fields})
+        self.objective = Objective(self.potential, weights, config.compiled)
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizers = self._make_optimizers()
@@ -79,10 +79,9 @@ class Fit:
         """Indices of the structures that are fitted to, and of those that errors are logged on."""
         data, limit = self.data, self.config.max_force
         kept = self.largest_force <= limit
-        train, valid = (
-            torch.nonzero(kept & (data.split == data.splits.index(name))).flatten()
-            for name in ("train", "valid")
-        )
+        in_train, in_valid = (data.split == data.splits.index(name) for name in ("train", "valid"))
+        train = torch.nonzero(kept & in_train).flatten()
+        valid = torch.nonzero(kept & in_valid & ~data.bound).flatten()
         for name, found, needed in (("train", train, self.ranks.size), ("valid", valid, 1)):
             if len(found) < needed:
                 raise InputError(
@@ -142,7 +141,9 @@ class Fit:
     def _update(self, chosen: Tensor) -> dict[str, float]:
         rate = self._learning_rate()
         self.network.zero_grad()
-        loss, energy_error, force_error = self._loss(chosen)
+        loss, errors = self.objective(
+            self.data[chosen].to(self.device), self.interaction_energy[chosen].to(self.device)
+        )
         torch.autograd.backward(loss)
         self.ranks.average_gradients(list(self.parameters.values()))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
@@ -162,8 +163,7 @@ class Fit:
                 self.average[name].lerp_(parameter, 1 - decay)
         return {
             "loss": float(loss.detach()),
-            "energy_error": float(energy_error),
-            "force_error": float(force_error),
+            **{name: float(error) for name, error in errors.items()},
             "learning_rate": rate,
         }
 
@@ -173,15 +173,6 @@ class Fit:
         falling = self.config.decay * max(1, self.config.steps - self.config.warmup)
         done = 1 - (self.config.steps - self.step) / falling if falling else 0.0
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0.0, done)))
-
-    def _loss(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        molecules, _, forces = self.data.take(chosen)
-        return self.objective(
-            molecules.to(self.device),
-            self.interaction_energy[chosen].to(self.device),
-            forces.to(self.device, torch.float32),
-            self.largest_force[chosen].to(self.device),
-        )
 
     @torch.no_grad()
     def errors(self, chosen: Tensor) -> dict[str, float]:
@@ -195,10 +186,11 @@ class Fit:
         for part in torch.split(chosen, 128):
             molecules, _, forces = self.data.take(part)
             molecules = molecules.to(self.device)
-            energy, force = self.potential.predict(self.network.graph(molecules, torch.float32))
-            error = energy.cpu() - self.interaction_energy[part]
+            found = self.potential.predict(self.potential.graph(molecules, torch.float32))
+            assert found.forces is not None  # of predict
+            error = found.energy.cpu() - self.interaction_energy[part]
             energy_errors.append(error.abs() / molecules.n_atoms.cpu())
-            force_errors.append((force.cpu() - forces).abs().mean(-1))
+            force_errors.append((found.forces.cpu() - forces).abs().mean(-1))
         self.network.train().load_state_dict(live, strict=False)
         per_structure = torch.cat(energy_errors)
         out = {
@@ -304,7 +296,14 @@ def make_potential(
         known = dict(zip(shape.elements, start.atomic_energies, strict=True)) | atomic_energies
         atoms = tuple(known[z] for z in shape.elements)
         cells = start.takes_cells or data.molecules.is_periodic
-        return replace(start, network=network, atomic_energies=atoms, takes_cells=cells)
+        return replace(
+            start,
+            network=network,
+            atomic_energies=atoms,
+            takes_cells=cells,
+            bond_limits=start.bond_limits or _bond_limits(config, shape),
+            dispersion=start.dispersion or _dispersion(config, shape),
+        )
     lacking = [chemical_symbols[z] for z in shape.elements if z not in atomic_energies]
     if lacking:
         raise InputError(
@@ -315,8 +314,18 @@ def make_potential(
         network=network,
         atomic_energies=tuple(atomic_energies[z] for z in shape.elements),
         repulsion=repulsion_parameters(shape.elements) if config.repulsion else (),
+        bond_limits=_bond_limits(config, shape),
+        dispersion=_dispersion(config, shape),
         takes_cells=data.molecules.is_periodic,
     )
+
+
+def _bond_limits(config: FitConfig, shape: NetworkConfig) -> tuple[float, ...]:
+    return bond_limits(shape.elements) if config.crowding else ()
+
+
+def _dispersion(config: FitConfig, shape: NetworkConfig) -> tuple[tuple[float, float], ...]:
+    return dispersion_parameters(shape.elements) if config.dispersion else ()
 
 
 def _shape_of(config: FitConfig, data: Dataset, start: Potential | None) -> NetworkConfig:

@@ -47,7 +47,7 @@ def loss_and_gradient(objective, batch):
 
 def test_predict_gives_forces_that_are_the_negative_gradient(potential):
     molecules, *_ = labelled(BATCHES[0])
-    graph = potential.network.graph(molecules, torch.float64)
+    graph = potential.graph(molecules, torch.float64)
     double = Potential(Mace(CONFIG).double(), (0.0,) * 5)
     double.network.load_state_dict(potential.network.state_dict())
     _, forces = double.predict(graph)
@@ -57,14 +57,15 @@ def test_predict_gives_forces_that_are_the_negative_gradient(potential):
         moved = MoleculeBatch(
             molecules.numbers, molecules.positions.double() + side * step, molecules.n_atoms
         )
-        ends.append(double.predict(double.network.graph(moved, torch.float64))[0].sum())
+        ends.append(double.predict(double.graph(moved, torch.float64)).energy.sum())
     torch.testing.assert_close((ends[0] - ends[1]) / 2e-4, (forces * step).sum(), rtol=1e-6, atol=0)
 
 
 def test_objective_of_exact_labels_is_zero_with_a_finite_gradient(potential):
     objective = Objective(potential, 12.0, 5.0, compiled=False)
     molecules, _, _, largest = labelled(BATCHES[0])
-    energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
+    found = potential.predict(potential.graph(molecules, torch.float32))
+    energy, forces = found.energy, found.forces
     loss, energy_error, force_error, gradient = loss_and_gradient(
         objective, (molecules, energy.detach(), forces.detach(), largest)
     )
@@ -77,7 +78,8 @@ def test_objective_of_exact_labels_is_zero_with_a_finite_gradient(potential):
 def test_objective_is_pseudo_huber_with_less_weight_for_high_forces(potential):
     objective = Objective(potential, 12.0, 5.0, compiled=False)
     molecules = MoleculeBatch.from_ase([molecule("H2"), molecule("CH3OH")])
-    energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
+    found = potential.predict(potential.graph(molecules, torch.float32))
+    energy, forces = found.energy, found.forces
     energy, forces = energy.detach(), forces.detach()
     wrong_by = torch.tensor([0.3, -0.6])  # eV: 0.15 and 0.1 per atom
     pushed = forces + 0.2 * torch.tensor([0.0, 0.6, 0.8])  # eV/Å
@@ -99,10 +101,12 @@ def test_with_dummy_molecule_changes_no_other_and_leaves_no_size_below_two(poten
     both = with_dummy_molecule(molecules, CONFIG.elements)
     assert (torch.bincount(both.numbers)[list(CONFIG.elements)] >= 2).all()
     alone = MoleculeBatch.from_ase([molecule("H2")])
-    graph = potential.network.graph(with_dummy_molecule(alone, CONFIG.elements), torch.float32)
+    graph = potential.graph(with_dummy_molecule(alone, CONFIG.elements), torch.float32)
     assert min(*graph.slot_pair.shape, *graph.pairs.shape, *graph.counts) >= 2
-    energy, forces = potential.predict(potential.network.graph(molecules, torch.float32))
-    energy_of_both, forces_of_both = potential.predict(potential.network.graph(both, torch.float32))
+    found = potential.predict(potential.graph(molecules, torch.float32))
+    energy, forces = found.energy, found.forces
+    found = potential.predict(potential.graph(both, torch.float32))
+    energy_of_both, forces_of_both = found.energy, found.forces
     torch.testing.assert_close(energy_of_both[:-1], energy)
     torch.testing.assert_close(forces_of_both[: len(forces)], forces)
 

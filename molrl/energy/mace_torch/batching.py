@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molrl.energy.networks.mace.network import Mace, MaceConfig, invariants
+from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.mace.products import invariants
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import Neighbors, both_ways
 from molrl.safe_e3nn import contained, o3

@@ -12,6 +12,8 @@ from torch import Tensor
 from molrl.energy.networks.interface import Graph
 from molrl.errors import InputError
 
+# (numbers, because torch.compile takes an array of NumPy for a tensor)
+_COVALENT_RADII = tuple(map(float, covalent_radii))
 FAR = 12.0  # Å, cutoff of the long-range energies
 _SWITCH = 2.0  # Å, width over which they are switched off before it
 _COULOMB = Hartree * Bohr  # eV Å, of two elementary charges
@@ -42,7 +44,7 @@ def covalent_radius(elements: tuple[int, ...], graph: Graph) -> Tensor:
         elements: atomic numbers, of the network's elements.
         graph: of the atoms.
     """
-    return graph.positions.new_tensor([covalent_radii[z] for z in elements])[graph.element]
+    return graph.positions.new_tensor([_COVALENT_RADII[z] for z in elements])[graph.element]
 
 
 def bonded(lengths: Tensor, bond: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from molrl.fitting.active.dynamics import DynamicsConfig
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import SMALL_BAGS
 from molrl.fitting.data.placements import GUARD
+from molrl.fitting.objective import LossWeights
 from molrl.runs.config import Config
 
 
@@ -43,7 +44,7 @@ class Shares(Config):
         return {name: round(n * share / total) for name, share in shares.items()}
 
 
-class RefitConfig(Config):
+class RefitConfig(LossWeights):
     """How the model is fitted in each round, as in :class:`molrl.fitting.config.FitConfig`."""
 
     steps: int = Field(2000, ge=1)
@@ -51,8 +52,6 @@ class RefitConfig(Config):
     learning_rate: float = Field(3e-3, gt=0)
     warmup: int = Field(100, ge=0)
     ema: float = Field(0.998, ge=0, lt=1)
-    energy_weight: float = Field(4.0, ge=0)
-    force_weight: float = Field(1.0, ge=0)
     checkpoint_every: int = Field(500, ge=1)
     compiled: bool = False
 

@@ -133,6 +133,11 @@ class Dataset:
         chosen = {d.name: getattr(self, d.name)[rows[d.metadata["per"]]] for d in _labels()}
         return replace(self, molecules=self.molecules[index], **chosen)
 
+    def to(self, device: torch.device | str) -> Self:
+        """Return the structures and labels on a device."""
+        labels = {declared.name: getattr(self, declared.name).to(device) for declared in _labels()}
+        return replace(self, molecules=self.molecules.to(device), **labels)
+
     def take(self, index: Tensor) -> tuple[MoleculeBatch, Tensor, Tensor]:
         """Return the structures at ``index (n,)`` int64, their energies and their forces."""
         atoms = self.molecules.atoms_of(index)
@@ -170,7 +175,7 @@ class Dataset:
 
     def largest_force(self) -> Tensor:
         """Return ``(n_structures,)`` float32: the length of the largest force on an atom, eV/Å."""
-        out = torch.zeros(len(self), dtype=self.forces.dtype)
+        out = self.forces.new_zeros(len(self))
         return out.scatter_reduce_(0, self.molecules.molecule, self.forces.norm(dim=-1), "amax")
 
     def low_force(self) -> Tensor:

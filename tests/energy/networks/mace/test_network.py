@@ -34,7 +34,7 @@ def run(potential, molecules):
     """Return energies, forces and features in float64."""
     graph = potential.network.graph(molecules, torch.float64)
     graph.positions.requires_grad_()
-    energy, features, _ = potential(graph)
+    energy, features = potential(graph)[:2]
     (gradient,) = torch.autograd.grad(energy.sum(), graph.positions)
     return energy.detach(), -gradient, features.detach()
 
