@@ -12,6 +12,7 @@ from molrl.structures.structure import (
     draw_direction,
     draw_rotation,
     find_bonds,
+    side_of_bond,
 )
 
 
@@ -81,14 +82,8 @@ def _split(
     if not len(pairs):
         return None
     i, j = pairs[rng.integers(len(pairs))]
-    cut: np.ndarray = bonded.copy()
-    cut[i, j] = cut[j, i] = False
-    # Grow the side of atom i along the remaining bonds; if that reaches j, the bond is in a ring.
-    side: np.ndarray = np.zeros(len(structure), dtype=bool)
-    side[i] = True
-    for _ in range(len(structure)):
-        side |= cut[side].any(0)
-    if side[j]:
+    side = side_of_bond(bonded, i, j)
+    if side is None:
         return None
     axis = structure.positions[j] - structure.positions[i]
     return structure.positions[i], axis / np.linalg.norm(axis), side

@@ -140,3 +140,24 @@ def find_bonds(structure: Structure) -> np.ndarray:
     radii = covalent_radii[structure.numbers]
     near: np.ndarray = distances(structure.positions) < _BONDED * (radii[:, None] + radii[None])
     return near
+
+
+def side_of_bond(bonded: np.ndarray, i: int, j: int) -> np.ndarray | None:
+    """Return ``(n,)`` bool: the atoms on the side of ``i``; None if the bond is in a ring.
+
+    Args:
+        bonded: ``(n, n)`` bool, which atoms are bonded.
+        i: one atom of the bond.
+        j: the other.
+    """
+    cut = bonded.copy()
+    cut[i, j] = cut[j, i] = False
+    side = np.zeros(len(bonded), dtype=bool)
+    side[i] = True
+    while True:  # grow along the remaining bonds; if that reaches j, the bond is in a ring
+        grown = side | cut[side].any(0)
+        if grown[j]:
+            return None
+        if (grown == side).all():
+            return side
+        side = grown

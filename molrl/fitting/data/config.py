@@ -31,6 +31,12 @@ SMALL_BAGS = (
 _KINDS = {  # names of kinds in a dataset, where they differ from the key
     "half_built": "half-built",
     "random_walks": "random walk",
+    "crowds": "crowd",
+    "dimers": "dimer",
+    "clusters": "cluster",
+    "torsions": "torsion",
+    "reactions": "reaction",
+    "distorted_large": "distorted large",
     "partially_relaxed": "partially relaxed",
 }
 
@@ -48,8 +54,21 @@ class KindCounts(Config):
         fragments: molecules pulled apart at a bond, and two pieces side by side.
         pair: each pair of elements at distances of 0.3 to 6 Å.
         random_walks: what an untrained agent builds from an empty canvas.
-        partially_relaxed: half-built, placed, random-walk and twisted structures after a few steps
-            downhill: what an agent builds that has learned to find low energies.
+        crowds: atoms as dense as the guard allows: many ligands about one atom, alone or in a
+            half-built molecule, packed atoms, rings and chains of one element.
+        dimers: two molecules, hydrogen-bonded, stacked or in any orientation; a third are scans
+            of the distance.
+        clusters: three to twenty small molecules, mostly of water.
+        torsions: molecules with one or two bonds turned, those of amides, conjugated and the like
+            more often than others; one in five of 10 to 16 heavy atoms.
+        reactions: bonds stretched, hydrogens that move to an acceptor, hypervalent and
+            fluorinated species and enols, whole and in part.
+        large: molecules of 10 to 40 heavy atoms, relaxed by a force field.
+        distorted_large: large ones rattled by 0.02 to 0.1 Å, half of them with a bond turned.
+        partially_relaxed: half-built, placed, random-walk and twisted structures, torsions and
+            reactions after 2 to 12 steps downhill: what an agent builds that has learned to find
+            low energies. Dimers, clusters and large molecules are among them, and keep their
+            kind; a share of the former two goes on for up to 40 steps.
     """
 
     relaxed: int = Field(default=3000, ge=1)
@@ -61,6 +80,13 @@ class KindCounts(Config):
     fragments: int = Field(default=2500, ge=0)
     pair: int = Field(default=2000, ge=0)
     random_walks: int = Field(default=8000, ge=0)
+    crowds: int = Field(default=0, ge=0)
+    dimers: int = Field(default=0, ge=0)
+    clusters: int = Field(default=0, ge=0)
+    torsions: int = Field(default=0, ge=0)
+    reactions: int = Field(default=0, ge=0)
+    large: int = Field(default=0, ge=0)
+    distorted_large: int = Field(default=0, ge=0)
     partially_relaxed: int = Field(default=5000, ge=0)
 
     def by_kind(self) -> dict[str, int]:

@@ -8,7 +8,8 @@ from molrl.files import write_extxyz
 from molrl.fitting.data.adversarial import half_built_molecules, molecules_of_split
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.held_out import read_identities
-from molrl.fitting.data.make import make_dataset, starting_molecules
+from molrl.fitting.data.make import make_dataset
+from molrl.fitting.data.starting import starting_molecules
 from molrl.molecules import MoleculeBatch
 
 COUNTS = KindCounts(

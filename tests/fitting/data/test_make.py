@@ -12,7 +12,8 @@ from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.labels import SEPARATED, label
-from molrl.fitting.data.make import make_dataset, starting_molecules
+from molrl.fitting.data.make import make_dataset
+from molrl.fitting.data.starting import starting_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config, parse_config
 from molrl.structures.build import make_pair
