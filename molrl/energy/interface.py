@@ -60,7 +60,8 @@ class EnergyOutput:
         atom_uncertainty: ``(n_atoms_total,)`` float64, the same score of each atom; None likewise.
         properties: tensor of each further property requested, under ASE's names and in ASE's units
             ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``, or
-            ``(n_atoms_total, ...)`` for a property of atoms; NaN where it failed.
+            ``(n_atoms_total, ...)`` for a property of atoms ("energies": eV; "charges": e); NaN
+            where it failed.
         failures: index of each molecule whose energy failed, with the reason.
         faults: how often each kind of fault occurred during the evaluation, whether it was
             recovered from (a worker replaced, a batch halved) or is among the failures.

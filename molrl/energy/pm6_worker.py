@@ -12,7 +12,7 @@ _CALCULATOR.log = scine.core.Log.silent()
 
 def work(
     numbers: np.ndarray, positions: np.ndarray, charge: int, spin: int, max_iterations: int
-) -> tuple[float, np.ndarray] | str:
+) -> tuple[float, np.ndarray, dict[str, np.ndarray]] | str:
     """Compute the energy and gradient of a molecule.
 
     Args:
@@ -23,7 +23,8 @@ def work(
         max_iterations: of the SCF.
 
     Returns:
-        Energy in Hartree and gradient ``(n, 3)`` in Hartree/Bohr; or, in one line, why it failed.
+        Energy in Hartree, gradient ``(n, 3)`` in Hartree/Bohr and no further properties; or, in
+        one line, why it failed.
     """
     elements = [scine.ElementInfo.element(int(number)) for number in numbers]
     try:
@@ -35,7 +36,7 @@ def work(
             _CALCULATOR.structure = scine.AtomCollection(elements, positions)
             result = _CALCULATOR.calculate("")
             if result.successful_calculation:
-                return float(result.energy), np.array(result.gradients)
+                return float(result.energy), np.array(result.gradients), {}
         return "PM6: the SCF did not converge"
     except Exception as error:  # SCINE has its own exceptions for bad input and for the SCF
         return f"PM6: {error}".splitlines()[0]

@@ -61,7 +61,7 @@ class Pool:
         >>> from molrl.energy import xtb_worker
         >>> pool = Pool(Path(xtb_worker.__file__), n_workers=1, seconds=60.0)
         >>> helium = (np.array([2]), np.zeros((1, 3)), 0, 0, 100)
-        >>> ((energy, gradient, dipole),) = pool.map([helium])
+        >>> ((energy, gradient, further),) = pool.map([helium])
         >>> round(energy, 3)  # Hartree
         -1.743
         >>> pool.close()

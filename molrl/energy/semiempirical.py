@@ -1,15 +1,26 @@
 """The base class of semiempirical energy models, which compute in a pool of processes."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from ase.calculators.calculator import all_outputs
 from ase.units import Bohr, Hartree
+from torch import Tensor
 
 from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.molecules import MoleculeBatch
+
+_UNITS = {"dipole": Bohr, "energies": Hartree, "charges": 1.0}  # ASE's, in atomic units
+_Result = tuple[float, np.ndarray, dict[str, np.ndarray]]
+
+
+def is_of_atoms(name: str) -> bool:
+    """Return whether a property, under ASE's name, has one row per atom."""
+    return "natoms" in all_outputs[name].shapespec
 
 
 class SemiempiricalEnergy(EnergyModel):
@@ -25,8 +36,8 @@ class SemiempiricalEnergy(EnergyModel):
     Attributes:
         worker: name of the worker module's file in this folder. It defines
             ``work(numbers, positions, charge, *arguments)``, which returns, in atomic units,
-            energy, gradient and, where ``implemented_properties`` has it, dipole; or a string
-            that says why they failed.
+            energy, gradient and a mapping that holds the further ``implemented_properties``, of
+            ``"dipole"``, ``"energies"`` and ``"charges"``; or a string that says why they failed.
 
     Example:
         >>> class ThirdOrderEnergy(SemiempiricalEnergy):
@@ -61,30 +72,47 @@ class SemiempiricalEnergy(EnergyModel):
         filled = [i for i, task in enumerate(tasks) if len(task[0])]
         before = self._pool.faults.copy()
         results = self._pool.map([tasks[i] for i in filled])
-        energy = np.zeros(len(tasks))
-        gradients = [np.full((len(task[0]), 3), np.nan) for task in tasks]
-        dipole = np.zeros((len(tasks), 3))
+        found = [self._empty(len(task[0])) for task in tasks]
         failures = {}
         for i, result in zip(filled, results, strict=True):
             if isinstance(result, str):
-                energy[i], dipole[i], failures[i] = np.nan, np.nan, result
+                failures[i] = result
             else:
-                energy[i], gradients[i] = result[:2]
-                dipole[i] = result[2] if "dipole" in self.implemented_properties else np.nan
+                found[i] = result
+        device = molecules.device
+        energy = np.array([energy for energy, _, _ in found]) * Hartree
         force = None
         if wanted.forces:
-            flat = np.concatenate(gradients) if gradients else np.zeros((0, 3))
-            force = torch.from_numpy(-flat * Hartree / Bohr).to(molecules.device)
-        energies = torch.from_numpy(energy * Hartree).to(molecules.device)
-        dipoles = torch.from_numpy(dipole * Bohr).to(molecules.device)
+            flat = np.concatenate([np.zeros((0, 3)), *(gradient for _, gradient, _ in found)])
+            force = torch.from_numpy(-flat * Hartree / Bohr).to(device)
+        further = [of_molecule for _, _, of_molecule in found]
         return EnergyOutput(
-            energies,
+            torch.from_numpy(energy).to(device),
             forces=force,
-            properties=dict.fromkeys(wanted.properties, dipoles),
+            properties={name: _join(name, further).to(device) for name in wanted.properties},
             failures=failures,
             faults=self._pool.faults - before,
         )
 
+    def _empty(self, n_atoms: int) -> _Result:
+        """Return the result for a molecule without atoms, 0, or without an energy, NaN."""
+        value = np.nan if n_atoms else 0.0
+        further = {name: _filled(name, n_atoms, value) for name in _UNITS}
+        return value, np.full((n_atoms, 3), value), further
+
     def close(self) -> None:
         """End the worker processes; they start again when they are needed."""
         self._pool.close()
+
+
+def _filled(name: str, n_atoms: int, value: float) -> np.ndarray:
+    return np.full([n_atoms if n == "natoms" else n for n in all_outputs[name].shapespec], value)
+
+
+def _join(name: str, further: Sequence[Mapping[str, np.ndarray]]) -> Tensor:
+    """Concatenate a property of atoms, or stack one of molecules, in ASE's units."""
+    values = [of_molecule[name] * _UNITS[name] for of_molecule in further]
+    empty = _filled(name, 0, 0.0)  # has the shape even where there are no molecules
+    if is_of_atoms(name):
+        return torch.from_numpy(np.concatenate([empty, *values]))
+    return torch.from_numpy(np.reshape(values, (len(values), *empty.shape)).astype(np.float64))

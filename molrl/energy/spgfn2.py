@@ -15,9 +15,10 @@ import torch
 
 from molrl.energy.gfn2 import MAX_ITERATIONS
 from molrl.energy.interface import EnergyOutput, Wanted
-from molrl.energy.semiempirical import SemiempiricalEnergy
+from molrl.energy.semiempirical import SemiempiricalEnergy, is_of_atoms
 from molrl.molecules import MoleculeBatch
 
+TEMPERATURE = 300.0  # K, of the electrons
 SPIN_POLARIZATION = 1.0
 NO_HIGH_SPIN = "higher spin without an energy"  # a key of EnergyOutput.faults
 
@@ -26,8 +27,8 @@ class SpinGFN2Energy(SemiempiricalEnergy):
     """The lower of two spin states in spin-polarised GFN2-xTB; see :class:`SemiempiricalEnergy`.
 
     The two states are the batch's multiplicity, by default the lowest possible, and the next
-    higher one. Forces and dipole are those of the state with the lower energy; where the two
-    cross, the energy has a kink. Isolated atoms follow the same rule, which gives every
+    higher one. Forces and further properties are those of the state with the lower energy; where
+    the two cross, the energy has a kink. Isolated atoms follow the same rule, which gives every
     main-group element its ground state by Hund's rules except boron, where the method itself puts
     the quartet lower. Fragments with more than two unpaired electrons in total, such as two
     nitrogen atoms 8 Å apart, are up to 5 eV above the sum of the fragments.
@@ -47,7 +48,7 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         >>> model.close()
     """
 
-    implemented_properties = ("energy", "forces", "dipole")
+    implemented_properties = ("energy", "forces", "dipole", "energies", "charges")
     name = "spgfn2"
     # Without the lanthanides from cerium on: GFN2-xTB does not count their f electrons.
     elements = (*range(1, 58), *range(72, 87))
@@ -59,8 +60,8 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         text = f"spGFN2-xTB tblite {version('tblite')} {MAX_ITERATIONS} {SPIN_POLARIZATION}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _worker_arguments(self, spin: int) -> tuple[int, int, float]:
-        return spin - 1, MAX_ITERATIONS, SPIN_POLARIZATION
+    def _worker_arguments(self, spin: int) -> tuple[int, int, float, float]:
+        return spin - 1, MAX_ITERATIONS, TEMPERATURE, SPIN_POLARIZATION
 
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
         n = len(molecules)
@@ -70,14 +71,18 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         lost = int((low.isfinite() & ~high.isfinite()).sum())
         faults = both.faults + Counter({NO_HIGH_SPIN: lost})
         crossed = high < low  # False where one of them is NaN
-        force = None
-        if both.forces is not None:
-            of_low, of_high = both.forces.chunk(2)
-            force = torch.where(crossed[molecules.molecule, None], of_high, of_low)
+        crossed_atoms = crossed[molecules.molecule]
+        force = None if both.forces is None else _lower(both.forces, crossed_atoms)
         further = {
-            name: torch.where(crossed[:, None], values[n:], values[:n])
+            name: _lower(values, crossed_atoms if is_of_atoms(name) else crossed)
             for name, values in both.properties.items()
         }
         failures = {i: reason for i, reason in both.failures.items() if i < n}
         energy = torch.where(crossed, high, low)
         return EnergyOutput(energy, force, properties=further, failures=failures, faults=faults)
+
+
+def _lower(values: torch.Tensor, crossed: torch.Tensor) -> torch.Tensor:
+    """Choose the rows of the higher spin, the second half of ``values``, where it is crossed."""
+    of_low, of_high = values.chunk(2)
+    return torch.where(crossed.reshape(-1, *[1] * (values.ndim - 1)), of_high, of_low)

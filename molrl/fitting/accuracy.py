@@ -88,7 +88,7 @@ def errors_of(
 
     Args:
         model: the energy model.
-        data: the structures, labelled by the reference.
+        data: the structures, labelled by the reference; bounds are left out.
         report: called with the number of structures done.
 
     Raises:
@@ -98,6 +98,7 @@ def errors_of(
         >>> errors = errors_of(load_energy("mace"), data)  # doctest: +SKIP
         >>> errors.energy_per_atom.abs().mean()  # doctest: +SKIP
     """
+    data = data[~data.bound]
     energies = [torch.zeros(0, dtype=torch.float64)]
     forces = [torch.zeros(0, 3, dtype=torch.float64)]
     for start in range(0, len(data), _CHUNK):

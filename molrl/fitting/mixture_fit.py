@@ -65,7 +65,7 @@ def fit_uncertainty(
     Raises:
         InputError: if the data hold fewer than ten atoms of each element.
     """
-    index = torch.nonzero(data.split == data.splits.index("train")).flatten()
+    index = torch.nonzero((data.split == data.splits.index("train")) & ~data.bound).flatten()
     generator = torch.Generator().manual_seed(seed)
     index = index[torch.randperm(len(index), generator=generator)[:MAX_STRUCTURES]].sort().values
     molecules, energy, _ = data.take(index)

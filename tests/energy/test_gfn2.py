@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.units import kB
 from tblite.ase import TBLite
 
 from molrl.energy import CountedEnergy, load_energy
@@ -87,3 +88,32 @@ def test_gfn2_discards_the_answers_of_an_interrupted_call(monkeypatch):
     energies = model.evaluate([methane] * 32).energy.tolist()
     assert energies == pytest.approx([expected] * 32, abs=1e-5)
     model.close()
+
+
+@pytest.mark.parametrize("charge", [0, 1])
+def test_gfn2_energies_and_charges_of_atoms_add_up(model, charge):
+    images = [molecule("CH3OH"), molecule("CH3"), molecule("SO2")]
+    batch = MoleculeBatch.from_ase(images).charged([charge] * 3)
+    out = model.evaluate(batch, properties=["energies", "charges"])
+    energies, charges = out.properties["energies"], out.properties["charges"]
+    assert energies.shape == charges.shape == batch.numbers.shape
+    assert batch.sum_atoms(energies).tolist() == pytest.approx(out.energy.tolist(), abs=1e-6)
+    assert batch.sum_atoms(charges).tolist() == pytest.approx([charge] * 3, abs=1e-6)
+    assert float(charges[1]) < -0.1  # the oxygen of methanol
+
+
+def test_gfn2_free_energy_falls_with_the_temperature_by_its_entropy(model):
+    """Between two H atoms far apart, four spin-orbitals of one energy are half filled."""
+    apart = MoleculeBatch.from_arrays([(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, 20.0]]))])
+    energies = [float(model.at(t).evaluate(apart).energy[0]) for t in (1000.0, 2000.0, 3000.0)]
+    entropy = 4 * np.log(2) * kB  # each spin-orbital adds ln 2
+    assert np.diff(energies) == pytest.approx(-1000.0 * entropy, rel=1e-3)
+
+
+def test_gfn2_at_another_temperature_has_another_hash_and_atoms(model):
+    hot = model.at(5000.0)
+    assert hot.hash != model.hash
+    assert model.at(300.0).hash == model.hash
+    assert hot.atom_energies()[6] < model.atom_energies()[6] - 0.1
+    with pytest.raises(InputError, match="above 0 K"):
+        model.at(0.0)

@@ -142,6 +142,14 @@ def test_spgfn2_dipole_is_that_of_the_lower_state(model):
         )
 
 
+def test_spgfn2_properties_of_atoms_are_those_of_the_lower_state(model):
+    batch_of = batch("CH3OH", "CH2_s3B1d", "O2")
+    out = model.evaluate(batch_of, properties=["energies", "charges"])
+    of_sites = batch_of.sum_atoms(out.properties["energies"])
+    torch.testing.assert_close(of_sites, out.energy, atol=1e-6, rtol=0)
+    assert batch_of.sum_atoms(out.properties["charges"]).abs().max() < 1e-6
+
+
 def test_spgfn2_of_an_empty_canvas_is_zero(model):
     empty = (np.zeros(0, int), np.zeros((0, 3)))
     out = model.evaluate(MoleculeBatch.from_arrays([empty, empty]), forces=True)
@@ -157,8 +165,8 @@ class Unconverged(SpinGFN2Energy):
         self._failing = failing
 
     def _worker_arguments(self, spin):
-        unpaired, iterations, factor = super()._worker_arguments(spin)
-        return unpaired, 1 if spin == self._failing else iterations, factor
+        unpaired, iterations, *others = super()._worker_arguments(spin)
+        return unpaired, 1 if spin == self._failing else iterations, *others
 
 
 def test_spgfn2_keeps_the_lower_spin_where_the_higher_fails_and_counts_it(plain):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ class Table(EnergyModel):
         if (molecules.n_atoms == 1).all():
             return EnergyOutput(torch.tensor([-2.0, -7.0], dtype=torch.float64))
         force = torch.tensor([0.3, 0.0, 0.0], dtype=torch.float64)
-        energy = torch.tensor(MODEL, dtype=torch.float64)
+        energy = torch.tensor(MODEL[: len(molecules)], dtype=torch.float64)
         return EnergyOutput(energy, forces=force.expand(len(molecules.numbers), 3))
 
 
@@ -68,6 +70,12 @@ def test_errors_interaction_is_relative_to_isolated_atoms(data):
     errors = errors_of(Table(), data)
     assert errors.interaction.tolist() == pytest.approx([1.0, -9.0, 5.0, 34.0])
     assert errors.energy_per_atom.tolist() == pytest.approx([-0.1, 0.2, 0.05, 1.0])
+
+
+def test_errors_leave_out_bounds(data):
+    errors = errors_of(Table(), replace(data, bound=torch.tensor([False] * 4 + [True])))
+    assert errors.failed == 0
+    assert len(errors.structures) == 4
 
 
 def test_errors_of_no_structures_are_empty(data):

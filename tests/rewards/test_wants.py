@@ -101,8 +101,8 @@ def test_terms_get_what_each_wants_from_one_evaluation(rebuild):
     ("model", "name", "message"),
     [
         ("gfn2", "stress", "a canvas has no cell"),
-        ("gfn2", "descriptors", "'gfn2' offers no descriptors; known are: dipole, forces"),
-        ("gfn2", "uncertainty", "'gfn2' offers no uncertainty; known are: dipole, forces"),
+        ("gfn2", "descriptors", "'gfn2' offers no descriptors; known are: charges, dipole"),
+        ("gfn2", "uncertainty", "'gfn2' offers no uncertainty; known are: charges, dipole"),
         ("gfn2", "dipol", "'gfn2' offers no dipol; did you mean 'dipole'"),
         ("gfn2", "force", "'gfn2' offers no force; did you mean 'forces'"),
         ("mace-small", "dipole", "'mace-small' offers no dipole; known are: descriptors, forces"),

@@ -126,7 +126,7 @@ class Sources:
     def _low_force(self, n: int, seed: int) -> np.ndarray:
         """Draw at most ``n`` structures of the train split with small forces; their indices."""
         chosen = self.data.split == self.data.splits.index("train")
-        chosen &= self.data.largest_force() <= _LOW_FORCE
+        chosen &= (self.data.largest_force() <= _LOW_FORCE) & ~self.data.bound
         chosen &= self.data.molecules.n_atoms > 1
         index = torch.nonzero(chosen).flatten().numpy()
         return np.random.default_rng(seed).choice(index, min(n, len(index)), replace=False)

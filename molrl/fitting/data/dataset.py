@@ -179,8 +179,11 @@ class Dataset:
         return out.scatter_reduce_(0, self.molecules.molecule, self.forces.norm(dim=-1), "amax")
 
     def low_force(self) -> Tensor:
-        """Return ``(n_structures,)`` bool: which have no force larger than :data:`LOW_FORCE`."""
-        return self.largest_force() <= LOW_FORCE
+        """Return ``(n_structures,)`` bool: which have no force larger than :data:`LOW_FORCE`.
+
+        Those with a bound for an energy have no forces, and are not among them.
+        """
+        return (self.largest_force() <= LOW_FORCE) & ~self.bound
 
     @classmethod
     def join(cls, parts: Sequence["Dataset"]) -> "Dataset":

@@ -1,4 +1,4 @@
-"""Energies and forces of structures, in chunks, with what failed dropped and counted."""
+"""Labels of structures, in chunks, with what failed dropped and counted."""
 
 import math
 from collections import Counter
@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from molrl.chemistry.molecule_set import SPLITS, split_of
-from molrl.energy.interface import EnergyModel
+from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.lower_bound import evaluate_or_bound
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch
 from molrl.structures.structure import Structure, to_batch
 
 _CHUNK = 512
+_FURTHER = ("dipole", "energies")  # what labels besides energies and forces come from
 SEPARATED = 4.0  # Å; beyond, a pair whose SCF fails is two isolated atoms to within 0.1 eV
 
 Progress = Callable[[str, int, int], None]
@@ -27,7 +30,7 @@ class Dropped:
 
     Attributes:
         not_made: no structure could be drawn or relaxed.
-        failed: the reference gave no energy.
+        failed: the reference gave neither an energy nor a lower bound of it.
         large_force: a force was larger than allowed.
     """
 
@@ -42,10 +45,12 @@ def label(
     max_force: float,
     progress: Progress,
 ) -> tuple[Dataset, Dropped]:
-    """Label structures with energies and forces of the reference.
+    """Label structures with the energy, the forces and what else the reference gives.
 
     Pairs of atoms further apart than :data:`SEPARATED` whose SCF does not converge, as it never
-    does for some, are labelled as two isolated atoms.
+    does for some, are labelled as two isolated atoms. Other structures whose SCF does not converge
+    have lower bounds by :func:`molrl.energy.lower_bound.evaluate_or_bound`. Neutral structures of
+    several parts have interaction energies, for which each part is evaluated alone.
 
     Args:
         structures: what to label, with their charges and spins.
@@ -68,29 +73,47 @@ def label(
 def _label_chunk(
     structures: Sequence[Structure], reference: EnergyModel, max_force: float, dropped: Dropped
 ) -> Dataset:
-    # The labels belong to the positions as they are stored, in float32.
-    molecules = to_batch(structures, torch.float32)
-    output = reference.evaluate(molecules, forces=True)
-    assert output.forces is not None
-    energy, forces = output.energy.cpu(), output.forces.cpu()
-    isolated = reference.isolated_energy(molecules)
-    for i in output.failures:
-        if _is_separated_pair(structures[i]):
-            energy[i] = isolated[i]
-            forces[molecules.molecule == i] = 0.0
-    atoms = {z: e for z, e in reference.atom_energies().items() if math.isfinite(e)}
-    dataset = replace(
-        _assemble(structures, molecules, energy, forces),
-        reference=reference.name,
-        atomic_energies=atoms,
-    )
+    dataset = _evaluate(structures, reference)
     large = dataset.largest_force() > max_force
-    failed = ~torch.isfinite(energy)
+    failed = ~torch.isfinite(dataset.energy)
     dropped.failed.update(structures[i].kind for i in torch.nonzero(failed).flatten().tolist())
     dropped.large_force.update(
         structures[i].kind for i in torch.nonzero(large & ~failed).flatten().tolist()
     )
     return dataset[~failed & ~large]
+
+
+def _evaluate(structures: Sequence[Structure], reference: EnergyModel) -> Dataset:
+    """All structures with what the reference gives, NaN where that is nothing."""
+    parts, whole = _parts_alone(structures)
+    every = [*structures, *parts]
+    # The labels belong to the positions as they are stored, in float32.
+    batch = to_batch(every, torch.float32)
+    further = [name for name in _FURTHER if name in reference.implemented_properties]
+    output, bound = evaluate_or_bound(reference, batch, forces=True, properties=further)
+    assert output.forces is not None
+    energy, forces, bound = output.energy.cpu(), output.forces.cpu().float(), bound.cpu()
+    site_energy = _site_energy(output, reference, batch)
+
+    separated = torch.tensor([_is_separated_pair(structure) for structure in every])
+    apart = separated & (bound | ~energy.isfinite())
+    energy = torch.where(apart, reference.isolated_energy(batch), energy)
+    bound = bound & ~apart
+    forces[(apart | bound)[batch.molecule]] = 0.0
+    site_energy[apart[batch.molecule]] = 0.0
+
+    n, n_atoms = len(structures), int(batch.n_atoms[: len(structures)].sum())
+    interaction = _interaction(torch.where(bound, torch.nan, energy), whole, n)
+    return replace(
+        _assemble(structures, batch[:n], energy[:n], forces[:n_atoms]),
+        reference=reference.name,
+        atomic_energies={z: e for z, e in reference.atom_energies().items() if math.isfinite(e)},
+        site_energy=site_energy[:n_atoms],
+        dipole=_dipole(output)[:n],
+        bound=bound[:n],
+        part=torch.from_numpy(np.concatenate([_numbered_parts(s) for s in structures])),
+        interaction=interaction,
+    )
 
 
 def _is_separated_pair(structure: Structure) -> bool:
@@ -99,11 +122,50 @@ def _is_separated_pair(structure: Structure) -> bool:
     return float(np.linalg.norm(structure.positions[0] - structure.positions[1])) > SEPARATED
 
 
+def _numbered_parts(structure: Structure) -> np.ndarray:
+    """The part of each atom, ``(n,)`` int64, numbered from 0 without gaps."""
+    if structure.part is None:
+        return np.zeros(len(structure), np.int64)
+    return np.unique(structure.part, return_inverse=True)[1].astype(np.int64)
+
+
+def _parts_alone(structures: Sequence[Structure]) -> tuple[list[Structure], Tensor]:
+    """The parts of neutral structures that have several, and the index of each one's structure."""
+    parts, whole = [], []
+    for i, structure in enumerate(structures):
+        of_atoms = _numbered_parts(structure)
+        if structure.charge or not of_atoms.any():
+            continue
+        for part in range(of_atoms.max() + 1):
+            parts.append(structure.only(np.flatnonzero(of_atoms == part), structure.kind))
+            whole.append(i)
+    return parts, torch.tensor(whole, dtype=torch.int64)
+
+
+def _interaction(energy: Tensor, whole: Tensor, n: int) -> Tensor:
+    """The energy of each of ``n`` structures minus those of its parts, which follow them."""
+    out = torch.full((n,), torch.nan, dtype=energy.dtype)
+    out[whole] = energy[whole]
+    return out.index_add_(0, whole, -energy[n:]).float()
+
+
+def _site_energy(output: EnergyOutput, reference: EnergyModel, batch: MoleculeBatch) -> Tensor:
+    """The energy of each atom minus that of the isolated atom; NaN if the reference has none."""
+    if "energies" not in output.properties:
+        return torch.full((len(batch.numbers),), torch.nan)
+    known = reference.atom_energies()
+    isolated = torch.tensor([known[z] for z in batch.numbers.tolist()], dtype=torch.float64)
+    return (output.properties["energies"].cpu() - isolated).float()
+
+
+def _dipole(output: EnergyOutput) -> Tensor:
+    """The dipole of each structure; NaN if the reference has none."""
+    unknown = torch.full((len(output.energy), 3), torch.nan)
+    return output.properties.get("dipole", unknown).cpu().float()
+
+
 def _assemble(
-    structures: Sequence[Structure],
-    molecules: MoleculeBatch,
-    energy: torch.Tensor,
-    forces: torch.Tensor,
+    structures: Sequence[Structure], molecules: MoleculeBatch, energy: Tensor, forces: Tensor
 ) -> Dataset:
     kinds = tuple(dict.fromkeys(s.kind for s in structures))
     identities = tuple(dict.fromkeys(s.identity for s in structures))
@@ -111,7 +173,7 @@ def _assemble(
     return Dataset(
         molecules=molecules,
         energy=energy,
-        forces=forces.float(),
+        forces=forces,
         kind=torch.tensor([kinds.index(s.kind) for s in structures]),
         kinds=kinds,
         split=torch.tensor([SPLITS.index(split_of(s.identity)) for s in structures]),

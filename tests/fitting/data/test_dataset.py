@@ -122,6 +122,11 @@ def test_dataset_largest_force_is_the_longest_vector(data):
     assert data.largest_force().tolist() == pytest.approx(by_hand)
 
 
+def test_dataset_low_force_leaves_out_bounds(full):
+    still = replace(full, forces=torch.zeros(10, 3))
+    assert still.low_force().tolist() == [True, False, True, True]
+
+
 def test_dataset_of_kind_refuses_an_unknown_kind(data):
     with pytest.raises(InputError, match="relaxed, clash"):
         data.of_kind("clashes")

@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase.build import molecule
 from ase.data import atomic_numbers
 from rdkit import Chem
 
 from molrl.chemistry.molecule_set import SPLITS, shipped_molecules, split_of
 from molrl.energy import load_energy
+from molrl.energy.lower_bound import evaluate_or_bound
 from molrl.errors import InputError
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.labels import SEPARATED, label
@@ -17,7 +19,7 @@ from molrl.fitting.data.starting import starting_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config, parse_config
 from molrl.structures.build import make_pair
-from molrl.structures.structure import Structure
+from molrl.structures.structure import Structure, to_structures
 
 COUNTS = KindCounts(
     relaxed=40,
@@ -35,6 +37,13 @@ COUNTS = KindCounts(
 
 def quiet(what, done, total):
     assert 0 < done <= total
+
+
+def stretched_methane():
+    """Methane with a hydrogen 5 Å away, whose SCF does not converge at 300 K."""
+    atoms = molecule("CH4")
+    atoms.set_distance(0, 1, 5.0, fix=0)
+    return MoleculeBatch.from_ase(atoms)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +136,7 @@ def test_make_dataset_labels_are_of_the_stored_positions(data):
     part = data[::7]
     out = load_energy("gfn2").evaluate(part.molecules, forces=True)
     known = torch.isfinite(out.energy)
-    for i in torch.nonzero(~known).flatten().tolist():
+    for i in torch.nonzero(~known & ~part.bound).flatten().tolist():
         assert part.molecules.n_atoms[i] == 2
         assert part.molecules[i].positions.diff(dim=0).norm() > SEPARATED
     assert torch.allclose(out.energy[known], part.energy[known], atol=1e-5)
@@ -192,6 +201,53 @@ def test_label_gives_a_separated_pair_the_energy_of_two_atoms():
     assert dropped.failed.total() == 0
     assert float(data.energy[0]) == pytest.approx(isolated[1] + isolated[6], abs=0.1)
     assert data.forces.abs().max() < 0.1
+
+
+def test_label_keeps_a_lower_bound_where_the_scf_does_not_converge():
+    molecules = stretched_methane()
+    (structure,) = to_structures(molecules, "fragments", ["C"])
+    data, dropped = label([structure], load_energy("gfn2"), 400.0, quiet)
+    assert dropped.failed.total() == 0
+    assert data.bound.tolist() == [True]
+    output, _ = evaluate_or_bound(load_energy("gfn2"), data.molecules)
+    assert float(data.energy[0]) == pytest.approx(float(output.energy[0]), abs=1e-4)
+    assert not data.forces.any()
+    assert data.site_energy.isnan().all()
+    assert data.dipole.isnan().all()
+
+
+def test_label_gives_site_energies_and_dipoles():
+    structures = [make_pair([1, 9], 0.92), make_pair([1, 6], 5.0)]
+    data, _ = label(structures, load_energy("gfn2"), 400.0, quiet)
+    isolated = load_energy("gfn2").isolated_energy(data.molecules)
+    of_sites = data.molecules.sum_atoms(data.site_energy)
+    assert of_sites.tolist() == pytest.approx((data.energy - isolated).tolist(), abs=1e-4)
+    assert data.dipole[0].norm() > 0.3
+    assert not data.bound.any()
+
+
+def test_label_computes_the_interaction_of_parts():
+    reference = load_energy("gfn2")
+    numbers = np.array([8, 1, 1, 8, 1, 1])  # a water dimer, with a hydrogen bond to atom 3
+    positions = np.array(
+        [
+            [0, 0, 0],
+            [0.96, 0, 0],
+            [-0.24, 0.93, 0],
+            [2.9, 0, 0],
+            [3.2, 0.5, 0.76],
+            [3.2, 0.5, -0.76],
+        ]
+    )
+    whole = Structure(numbers, positions, "dimer", "O.O", part=np.array([0, 0, 0, 5, 5, 5]))
+    alone = whole.only([0, 1, 2], "water"), whole.only([3, 4, 5], "water")
+    charged = replace(whole, charge=1)
+    data, _ = label([whole, *alone, charged], reference, 400.0, quiet)
+    assert data.part.tolist() == [0, 0, 0, 1, 1, 1] + [0] * 6 + [0, 0, 0, 1, 1, 1]
+    assert data.interaction[1:].isnan().all()
+    wanted = float(data.energy[0] - data.energy[1] - data.energy[2])
+    assert -0.4 < wanted < -0.1
+    assert float(data.interaction[0]) == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["data", "small", "soft", "sulfur", "built", "reference-data"])
