@@ -30,7 +30,8 @@ class FitConfig(LossWeights):
             else of the data.
         repulsion: whether the network stands on a pair repulsion, that of GFN2-xTB; with
             ``start``, on what that stands on.
-        crowding: whether crowded atoms have an energy (:func:`molrl.energy.networks.terms.crowding`)
+        crowding: whether crowded atoms have an energy
+            (:func:`molrl.energy.networks.terms.crowding`)
             under the network; they have where they have in ``start``.
         dispersion: whether atoms attract each other at a distance
             (:func:`molrl.energy.networks.terms.dispersion`); likewise.

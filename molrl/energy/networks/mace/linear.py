@@ -15,7 +15,7 @@ def mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
 
 
 def silu(x: Tensor) -> Tensor:
-    """Return silu(x), normalised to a second moment of 1 for normal x."""
+    """Apply silu, normalised to a second moment of 1 for normal x."""
     return nn.functional.silu(x) * _SILU
 
 
