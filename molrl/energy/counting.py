@@ -40,7 +40,7 @@ class CountedEnergy(EnergyModel):
         self.offers_uncertainty = model.offers_uncertainty
         self.implemented_properties = model.implemented_properties
         self.takes_cells, self.conservative = model.takes_cells, model.conservative
-        self.takes_charge = model.takes_charge
+        self.takes_charge, self.ignores_charge = model.takes_charge, model.ignores_charge
         self.calls = 0
         self.evaluations = 0
         self.faults: Counter[str] = Counter()

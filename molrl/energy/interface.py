@@ -93,7 +93,10 @@ class EnergyModel(ABC):
     Attributes:
         implemented_properties: what :meth:`evaluate` can compute, under ASE's names.
         takes_cells: whether it accepts periodic structures.
-        takes_charge: whether its energy depends on the charge; other models ignore it.
+        takes_charge: whether it computes charged molecules and other spin states than the lowest.
+            Other models refuse them.
+        ignores_charge: whether a model that takes no charge computes such molecules as if they were
+            neutral and of the lowest spin, instead; see :func:`molrl.load_energy`.
         conservative: whether its forces are the negative gradient of its energy.
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
@@ -120,6 +123,7 @@ class EnergyModel(ABC):
     implemented_properties: tuple[str, ...] = ("energy", "forces")
     takes_cells: bool = False
     takes_charge: bool = False
+    ignores_charge: bool = False
     conservative: bool = True
     name: str
     elements: tuple[int, ...]
@@ -152,7 +156,8 @@ class EnergyModel(ABC):
 
         Raises:
             InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
-                one place, a structure is periodic and the model takes no cells, or the model does
+                one place, a structure is periodic and the model takes no cells, a molecule is
+                charged or not of the lowest spin and the model takes no charge, or the model does
                 not know an element or a property.
 
         Example:
@@ -185,12 +190,41 @@ class EnergyModel(ABC):
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
         """Return the molecules as :meth:`_evaluate` takes them, if the model can evaluate them."""
-        self._check_cells(molecules)
+        self._check_cells_and_charge(molecules)
         return molecules.check(self.elements)
 
-    def _check_cells(self, molecules: MoleculeBatch) -> None:
+    def _check_cells_and_charge(self, molecules: MoleculeBatch) -> None:
         if not self.takes_cells:
             molecules.require_molecules(f"energy model {self.name!r}")
+        if self.takes_charge or self.ignores_charge:
+            return
+        charge, spin = molecules.charge, molecules.spin
+        lowest = (molecules.sum_atoms(molecules.numbers) - charge) % 2 + 1
+        for i in torch.nonzero((charge != 0) | (spin != lowest)).flatten().tolist()[:1]:
+            self.check_charge(f"molecule {i} has", int(charge[i]), int(spin[i]))
+
+    def check_charge(self, subject: str, charge: int, spin: int | None) -> None:
+        """Check that :meth:`evaluate` computes molecules of a charge and multiplicity.
+
+        Args:
+            subject: what has them, for the message ("molecule 3 has").
+            charge: total charge, e.
+            spin: multiplicity 2S + 1; None for the lowest.
+
+        Raises:
+            InputError: if it is not neutral and of the lowest spin, and the model takes no charge;
+                the message names models that do.
+        """
+        if self.takes_charge or self.ignores_charge or not (charge or spin):
+            return
+        from molrl.energy.registry import models_with_charge  # imports this module
+
+        *names, last = models_with_charge()
+        state = f"charge {charge}" if charge else f"multiplicity {spin}"
+        raise InputError(
+            f"energy model {self.name!r} knows neutral molecules of the lowest spin only: "
+            f"{subject} {state}; use {', '.join(names)} or {last}"
+        )
 
     @abstractmethod
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:

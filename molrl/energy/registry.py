@@ -1,5 +1,6 @@
 """The registry of energy models, and the function that loads one by name."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,27 +15,34 @@ from molrl.errors import InputError, did_you_mean
 from molrl.registry import Registry, accepted, accepting
 from molrl.runs.weights import sha256
 
+_FOUNDATION_MODELS = {
+    "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
+    "mace-off": "molrl.energy.mace_torch.foundations:MACE_OFF",
+    "mace-omol": "molrl.energy.mace_torch.foundations:MACE_OMOL",
+    "mace-anicc": "molrl.energy.mace_torch.foundations:MACE_ANI",
+}
 ENERGY_MODELS = Registry(
     "energy model",
     {
         "mace": "molrl.energy.networks.load:load_mace",
         "mace-small": "molrl.energy.networks.load:load_small",
-        "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
-        "mace-off": "molrl.energy.mace_torch.foundations:MACE_OFF",
-        "mace-omol": "molrl.energy.mace_torch.foundations:MACE_OMOL",
-        "mace-anicc": "molrl.energy.mace_torch.foundations:MACE_ANI",
+        **_FOUNDATION_MODELS,
         "gfn2": "molrl.energy.gfn2:GFN2Energy",
         "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
         "pm6": "molrl.energy.pm6:PM6Energy",
     },
 )
 
-# Models by name, device and trust, each with the checksums of the files that it was loaded from.
-_LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel]] = {}
+# Models by name, device and trust, each with the checksums of the files that it was loaded from,
+# and with its twin that ignores the charge.
+_LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel, EnergyModel]] = {}
 
 
 def load_energy(
-    name: str | EnergyModel | BaseCalculator = "mace", device: str = "auto", trust: bool = False
+    name: str | EnergyModel | BaseCalculator = "mace",
+    device: str = "auto",
+    trust: bool = False,
+    ignore_charge: bool = False,
 ) -> EnergyModel:
     """Load an energy model by name; a process holds one model of each name.
 
@@ -55,6 +63,8 @@ def load_energy(
             * an :class:`EnergyModel`, which is returned unchanged.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where one is available.
         trust: whether the file in ``name`` may be a pickle, which can run any code.
+        ignore_charge: whether a model that is loaded by name and takes no charge computes charged
+            and open-shell molecules as neutral ones of the lowest spin, instead of refusing them.
 
     Returns:
         The model; the same object for the same arguments.
@@ -89,8 +99,30 @@ def load_energy(
     if key not in _LOADED or _LOADED[key][0] != sums:
         given = {"device": device, "trust": trust}
         options = {option: value for option, value in given.items() if option in takes}
-        _LOADED[key] = sums, factory(*([argument] if argument else []), **options)
-    return _LOADED[key][1]
+        model = factory(*([argument] if argument else []), **options)
+        _LOADED[key] = sums, model, _ignoring_charge(model)
+    _, model, ignoring = _LOADED[key]
+    return ignoring if ignore_charge else model
+
+
+def _ignoring_charge(model: EnergyModel) -> EnergyModel:
+    """Return a model of the same weights that ignores the charge; itself if it takes the charge."""
+    if model.takes_charge:
+        return model
+    model = copy.copy(model)
+    model.ignores_charge = True
+    return model
+
+
+def models_with_charge() -> list[str]:
+    """Return the names of the registered models that take the charge, without foundation models.
+
+    Those are of mace-torch, whose import is slow.
+    """
+    models = {
+        name: ENERGY_MODELS.load(name) for name in ENERGY_MODELS if name not in _FOUNDATION_MODELS
+    }
+    return [name for name, model in models.items() if getattr(model, "takes_charge", False)]
 
 
 def _factory(kind: str) -> Callable[..., EnergyModel]:
