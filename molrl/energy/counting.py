@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 from ase import Atoms
 
@@ -92,6 +93,10 @@ class CountedEnergy(EnergyModel):
     def atom_faults(self) -> Counter[str]:
         """Return how often each kind of fault occurred while computing the atoms' energies."""
         return self.model.atom_faults()
+
+    def ignoring_charge(self) -> Self:
+        """Return a wrapper, which counts from 0, of :meth:`EnergyModel.ignoring_charge`."""
+        return type(self)(self.model.ignoring_charge())
 
     def close(self) -> None:
         """Close the wrapped model, which other wrappers may share."""

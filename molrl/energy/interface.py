@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -96,7 +98,7 @@ class EnergyModel(ABC):
         takes_charge: whether it computes charged molecules and other spin states than the lowest.
             Other models refuse them.
         ignores_charge: whether a model that takes no charge computes such molecules as if they were
-            neutral and of the lowest spin, instead; see :func:`molrl.load_energy`.
+            neutral and of the lowest spin, instead; see :meth:`ignoring_charge`.
         conservative: whether its forces are the negative gradient of its energy.
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
@@ -298,6 +300,22 @@ class EnergyModel(ABC):
     def _isolated_atoms(self) -> MoleculeBatch:
         """Return one atom of each known element, of the lowest spin."""
         return MoleculeBatch.from_arrays((np.array([z]), np.zeros((1, 3))) for z in self.elements)
+
+    def ignoring_charge(self) -> Self:
+        """Return a model of the same weights that computes every molecule as a neutral one.
+
+        Charge and multiplicity are left unread. A model that takes the charge returns itself.
+
+        Example:
+            >>> model = molrl.load_energy("mace").ignoring_charge()
+            >>> model.ignores_charge
+            True
+        """
+        if self.takes_charge:
+            return self
+        model = copy(self)
+        model.ignores_charge = True
+        return model
 
     def close(self) -> None:  # noqa: B027 - a no-op for models without resources
         """Release the resources of the model, such as worker processes."""

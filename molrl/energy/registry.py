@@ -1,6 +1,5 @@
 """The registry of energy models, and the function that loads one by name."""
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -100,18 +99,9 @@ def load_energy(
         given = {"device": device, "trust": trust}
         options = {option: value for option, value in given.items() if option in takes}
         model = factory(*([argument] if argument else []), **options)
-        _LOADED[key] = sums, model, _ignoring_charge(model)
+        _LOADED[key] = sums, model, model.ignoring_charge()
     _, model, ignoring = _LOADED[key]
     return ignoring if ignore_charge else model
-
-
-def _ignoring_charge(model: EnergyModel) -> EnergyModel:
-    """Return a model of the same weights that ignores the charge; itself if it takes the charge."""
-    if model.takes_charge:
-        return model
-    model = copy.copy(model)
-    model.ignores_charge = True
-    return model
 
 
 def models_with_charge() -> list[str]:

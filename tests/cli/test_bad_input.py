@@ -236,7 +236,7 @@ COMMANDS = {
     ),
     "an ion of a model of neutral molecules": (
         relax("-o", "x.extxyz", content=ION),
-        "'mace' knows neutral molecules of the lowest spin only: molecule 0 has charge -1; use gfn2",
+        "'mace' knows neutral molecules of the lowest spin only: molecule 0 has charge -1",
     ),
     "an ion of two energies": (
         (["energy", "evaluate", "in.extxyz", "--model", "mace-small"], {"in.extxyz": ION}),
