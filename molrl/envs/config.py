@@ -14,8 +14,7 @@ from molrl.errors import InputError, did_you_mean
 from molrl.validation import validated
 
 _MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
-# experiments/benchmarks/reward_window.py: below it are all steps that build molecules whose energies
-# are right, above it those of which the energies are wrong by several eV.
+# No episode of right energies in experiments/benchmarks/reward_window.py has a larger one.
 MAX_UNCERTAINTY = 0.5
 _SMALLEST_RADII = 0.56  # Å, of two helium atoms: the smallest sum of covalent radii
 
