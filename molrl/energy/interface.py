@@ -13,6 +13,7 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from molrl.energy.models import models_with_charge
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
@@ -219,8 +220,6 @@ class EnergyModel(ABC):
         """
         if self.takes_charge or self.ignores_charge or not (charge or spin):
             return
-        from molrl.energy.registry import models_with_charge  # imports this module
-
         *names, last = models_with_charge()
         state = f"charge {charge}" if charge else f"multiplicity {spin}"
         raise InputError(

@@ -1,4 +1,4 @@
-"""The registry of energy models, and the function that loads one by name."""
+"""The function that loads an energy model by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,30 +7,13 @@ from pathlib import Path
 from ase.calculators.calculator import BaseCalculator
 
 from molrl.energy.interface import EnergyModel
+from molrl.energy.models import ENERGY_MODELS
 from molrl.energy.networks.interface import NETWORKS
 from molrl.energy.networks.load import load_network, split_head
 from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError, did_you_mean
-from molrl.registry import Registry, accepted, accepting
+from molrl.registry import accepted, accepting
 from molrl.runs.weights import sha256
-
-_FOUNDATION_MODELS = {
-    "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
-    "mace-off": "molrl.energy.mace_torch.foundations:MACE_OFF",
-    "mace-omol": "molrl.energy.mace_torch.foundations:MACE_OMOL",
-    "mace-anicc": "molrl.energy.mace_torch.foundations:MACE_ANI",
-}
-ENERGY_MODELS = Registry(
-    "energy model",
-    {
-        "mace": "molrl.energy.networks.load:load_mace",
-        "mace-small": "molrl.energy.networks.load:load_small",
-        **_FOUNDATION_MODELS,
-        "gfn2": "molrl.energy.gfn2:GFN2Energy",
-        "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
-        "pm6": "molrl.energy.pm6:PM6Energy",
-    },
-)
 
 # Models by name, device and trust, each with the checksums of the files that it was loaded from,
 # and with its twin that ignores the charge.
@@ -102,17 +85,6 @@ def load_energy(
         _LOADED[key] = sums, model, model.ignoring_charge()
     _, model, ignoring = _LOADED[key]
     return ignoring if ignore_charge else model
-
-
-def models_with_charge() -> list[str]:
-    """Return the names of the registered models that take the charge, without foundation models.
-
-    Those are of mace-torch, whose import is slow.
-    """
-    models = {
-        name: ENERGY_MODELS.load(name) for name in ENERGY_MODELS if name not in _FOUNDATION_MODELS
-    }
-    return [name for name, model in models.items() if getattr(model, "takes_charge", False)]
 
 
 def _factory(kind: str) -> Callable[..., EnergyModel]:

@@ -8,7 +8,7 @@ import torch
 from ase.build import molecule
 
 from molrl.energy import CountedEnergy, load_energy
-from molrl.energy.registry import models_with_charge
+from molrl.energy.models import models_with_charge
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import evaluate_molecules
@@ -73,7 +73,7 @@ def test_models_with_charge_are_those_whose_class_says_so():
 
 def test_models_with_charge_import_no_mace_torch():
     code = (
-        "import sys; from molrl.energy.registry import models_with_charge; "
+        "import sys; from molrl.energy.models import models_with_charge; "
         "models_with_charge(); sys.exit('mace' in sys.modules or 'tblite' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
