@@ -68,8 +68,8 @@ def interactions(
     """
     parts, owner = [], []
     for i, (structure, counts) in enumerate(zip(structures, sizes, strict=True)):
-        for stop, count in zip(np.cumsum(counts), counts, strict=True):
-            parts.append(structure[stop - count : stop])
+        for stop, size in zip(np.cumsum(counts), counts, strict=True):
+            parts.append(structure[stop - size : stop])
             owner.append(i)
     found = energies(model, [*structures, *parts])
     alone = np.bincount(owner, weights=found[len(structures) :], minlength=len(structures))
