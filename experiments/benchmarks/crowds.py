@@ -54,15 +54,20 @@ class Room:
             Positions ``(B, A, 3)``, and ``(B,)`` bool, whether they are allowed.
         """
         for _ in range(PUSHES):
-            gap, lack = gaps(x), self.lack(x)
+            x = self.gather(x)
+            lack = self.lack(x)
             if not lack.any():
                 break
-            away = torch.nn.functional.normalize(gap, dim=-1)
+            away = torch.nn.functional.normalize(gaps(x), dim=-1)
             x = x + 0.55 * (lack[..., None] * away).sum(2)
-            x = x - x[:, :1]
-            length = x.norm(dim=-1).clamp(min=1e-9)
-            x = x * (self.furthest / length).clamp(max=1)[..., None]
+        x = self.gather(x)
         return x, self.lack(x).amax((1, 2)) <= MARGIN
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Return the atoms with the centre at the origin and none out of reach of it."""
+        x = x - x[:, :1]
+        length = x.norm(dim=-1).clamp(min=1e-9)
+        return x * (self.furthest / length).clamp(max=1)[..., None]
 
 
 def gaps(x: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ import torch
 from ase import Atoms, units
 from ase.data import atomic_masses
 from ase.data.s22 import create_s22_system, get_number_of_dimer_atoms, s22
+from packing import packed, placed, turned, unit
 from record import RESULTS, record
 from scipy.cluster.hierarchy import linkage
-from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 from side_by_side import (
     Models,
@@ -53,7 +53,6 @@ DISTANCES = np.concatenate([np.arange(2.0, 4.0, 0.2), np.arange(4.0, 8.1, 0.5)])
 ORIENTATIONS = 8
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)  # molecules in a cluster
 MIXED = ("O", "O", "CO", "N", "C=O", "C#N", "C", "CC#N", "NC=O")
-CONTACT = 2.1  # Å, of the nearest atoms of molecules that are packed
 RELAXED = 30  # steps of clusters
 STARTS = 16
 NEAR, NEAR_EACH = 0.15, 0.03  # of the interaction energy; eV a molecule
@@ -266,45 +265,6 @@ def forces(model: EnergyModel, batch: MoleculeBatch) -> torch.Tensor:
     found = model.evaluate(batch, forces=True).forces
     assert found is not None  # asked for
     return found.cpu()
-
-
-def packed(parts: Sequence[Atoms], rng: np.random.Generator) -> Atoms:
-    """Return molecules in random orientations, each pushed in from outside until it touches.
-
-    Of ten ways each takes the one that ends nearest to the centre.
-    """
-    cluster = turned(parts[0], rng)
-    for part in parts[1:]:
-        ways = [placed(cluster, turned(part, rng), unit(rng), CONTACT) for _ in range(10)]
-        centre = cluster.positions.mean(0)
-        cluster += min(ways, key=lambda one: np.linalg.norm(one.positions.mean(0) - centre))
-    return cluster
-
-
-def placed(fixed: Atoms, moved: Atoms, way: np.ndarray, distance: float) -> Atoms:
-    """Return a molecule as far along a direction as its nearest atom is at a distance."""
-    gap = moved.positions[:, None] - fixed.positions  # before the shift
-    along = gap @ way
-    across = np.square(gap).sum(-1) - along**2
-    reach = np.sqrt(np.maximum(distance**2 - across, 0)) - along
-    # The shift at which the last pair of atoms has come to the distance.
-    shift = reach[across < distance**2].max()
-    out = moved.copy()
-    out.positions += shift * way
-    return out
-
-
-def turned(molecule: Atoms, rng: np.random.Generator) -> Atoms:
-    """Return a molecule in a random orientation about its centroid, which is at the origin."""
-    out = molecule.copy()
-    centred = molecule.positions - molecule.positions.mean(0)
-    out.positions = Rotation.random(rng=rng).apply(centred)
-    return out
-
-
-def unit(rng: np.random.Generator) -> np.ndarray:
-    vector = rng.normal(size=3)
-    return vector / np.linalg.norm(vector)
 
 
 def table(kind: str, names: Sequence[str], found: dict[str, np.ndarray]) -> list[dict[str, object]]:
