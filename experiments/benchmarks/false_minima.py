@@ -115,7 +115,9 @@ def hop_between_minima(model: EnergyModel, bag: Bag, best: float, extent: tuple[
             for i, ((_, x), e) in enumerate(
                 zip(result.molecules.arrays(), result.energy.tolist(), strict=True)
             ):
-                if e < best - BELOW:
+                if not np.isfinite(e):
+                    places[i], energies[i] = grow(numbers, rng), np.inf
+                elif e < best - BELOW:
                     found.below.append((numbers, x))
                     found.guarded.append(behind_guard(numbers, x))
                     found.energy.append(e - best)
