@@ -62,6 +62,12 @@ class Scored:
         return Scored(*(np.concatenate(pair) for pair in pairs))
 
     @classmethod
+    def of_data(cls, model: EnergyModel, data: Dataset) -> "Scored":
+        """Return the scores of labelled structures."""
+        kind = np.array(data.kinds)[data.kind.numpy()]
+        return cls.of(model, data.molecules, data.energy.numpy(), kind)
+
+    @classmethod
     def of(
         cls, model: EnergyModel, molecules: MoleculeBatch, energy: np.ndarray, kind: np.ndarray
     ) -> "Scored":
@@ -80,9 +86,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_energy(arguments.model, "cpu")
     test = from_data(Dataset.join([Dataset.load(path) for path in arguments.data]))
-    mixture = Dataset.join([test, out_of_distribution(model)])
-    kinds = np.array(mixture.kinds)[mixture.kind.numpy()]
-    scored = Scored.of(model, mixture.molecules, mixture.energy.numpy(), kinds)
+    scored = Scored.of_data(model, test) + Scored.of_data(model, out_of_distribution(model))
     for kind, molecules in fresh_structures(model, arguments.qm7, SEED).items():
         scored += fresh_scores(model, kind, molecules)
     inside = np.arange(len(scored.kind)) < len(test)
@@ -93,7 +97,7 @@ def main() -> None:
     draw(scored, RESULTS / f"{name}.png")
     title = (
         f"The uncertainty of {model.name} {model.hash} against its error; "
-        f"{cost(model, mixture)} on one CPU thread in batches of {BATCH}"
+        f"{cost(model, test)} on one CPU thread in batches of {BATCH}"
     )
     record(name, title, rows)
 
@@ -170,10 +174,10 @@ def roc_area(large: np.ndarray, uncertainty: np.ndarray) -> float | str:
     return float(mannwhitneyu(uncertainty[large], uncertainty[~large]).statistic / n_pairs)
 
 
-def cost(model: EnergyModel, mixture: Dataset) -> str:
+def cost(model: EnergyModel, data: Dataset) -> str:
     """Measure the time of the uncertainty and that of the energy."""
     torch.set_num_threads(1)
-    batch = mixture.molecules[:BATCH]
+    batch = data.molecules[:BATCH]
     plain, uncertain = np.inf, np.inf
     for _ in range(3):  # in turns, so that both have the machine at its fastest
         plain = min(plain, seconds(lambda: model.evaluate(batch), "cpu"))

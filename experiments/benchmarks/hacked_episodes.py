@@ -30,9 +30,11 @@ BAGS = (
     "C4H8S", "C5H12N2",
 )  # fmt: skip
 CHUNK = 64  # episodes that run in step
-BEAM, PROPOSALS, VARIANTS = 24, 8, 5  # canvases kept; actions on each; changed ones of the best
+BEAM, OTHERS = 16, 8  # canvases kept: those of highest return, and others
+PROPOSALS, VARIANTS = 8, 5  # actions tried on each canvas; changed ones of those that are kept
 REFINED = (0.1, 0.03)  # Å, by which they are changed
 NEAREST, FURTHEST = 0.65, 1.3  # of the covalent radii's sum, of new atoms from their focus
+CROWDED = (0.75, 0.85, 0.7, 1.0, 0.8, 1.2)  # the same, furthest, of crowds in one search each
 DISAGREEMENT = 0.5  # eV, by which GFN2-xTB has a hacked canvas above the best isomer
 HONEST = 1000  # molecules of the shipped set
 FLUORINATED = (
@@ -58,32 +60,34 @@ class Beam:
     actions: np.ndarray
 
     def extended(
-        self, env: MolDesignEnv, parent: np.ndarray, actions: np.ndarray
+        self, env: MolDesignEnv, parent: np.ndarray, actions: np.ndarray, rng: np.random.Generator
     ) -> tuple["Beam", np.ndarray]:
-        """Return the best canvases after actions, and their parents.
+        """Return the canvases of highest return after actions, some others, and their parents.
 
         Args:
             env: the environment.
             parent: ``(n,)`` int64, canvas of each action.
             actions: ``(n, 5)``.
+            rng: of the others, which are kept because the best ones may all end at the next atom.
         """
         actions = actions.astype(np.float32)
         outcome = transition(self.state[parent], actions, env.task.context)
         total = self.total[parent] + outcome.reward
         kept = np.flatnonzero(np.isin(outcome.reason, [Reason.ONGOING, Reason.COMPLETE]))
-        kept = kept[np.argsort(-total[kept])][:BEAM]
+        kept = kept[np.argsort(-total[kept])]
+        kept = np.concatenate([kept[:BEAM], rng.permutation(kept[BEAM:])[:OTHERS]])
         done = np.concatenate([self.actions[parent[kept]], actions[kept, None]], axis=1)
         return Beam(outcome.state[kept], total[kept], done), parent[kept]
 
     def refined(self, env: MolDesignEnv, actions: np.ndarray, rng: np.random.Generator) -> "Beam":
         """Return the best canvases after actions ``(B, P, 5)`` and after ones near the best."""
         parent = np.repeat(np.arange(len(self.total)), actions.shape[1])
-        best, parent = self.extended(env, parent, actions.reshape(-1, 5))
+        best, parent = self.extended(env, parent, actions.reshape(-1, 5), rng)
         for sigma in REFINED:
             shift = sigma * rng.normal(size=(len(parent), VARIANTS, 5))
             shift[..., :2], shift[:, 0] = 0, 0  # the same focus and element; one as it was
             near = (best.actions[:, -1, None] + shift).reshape(-1, 5)
-            best, parent = self.extended(env, np.repeat(parent, VARIANTS), near)
+            best, parent = self.extended(env, np.repeat(parent, VARIANTS), near, rng)
         return best
 
 
@@ -93,7 +97,7 @@ def hacked_row(model: EnergyModel, formula: str, rounds: int, seed: int) -> dict
     Args:
         model: the energy model that is attacked.
         formula: the bag.
-        rounds: searches, each with another centre and number of crowded atoms.
+        rounds: searches, each with another central element or reach of the crowd.
         seed: of all random choices.
     """
     env = design_env(formula, model)
@@ -134,17 +138,21 @@ def search(env: MolDesignEnv, bag: Bag, number: int, rng: np.random.Generator) -
     centres = np.unique(atoms[~MONOVALENT[atoms]])
     centre = int(centres[number % len(centres)])
     ligands = rng.permutation(atoms[MONOVALENT[atoms]])
-    crowded = len(ligands) if number < len(centres) else int(rng.integers(5, len(ligands) + 1))
     others = list(atoms[~MONOVALENT[atoms]])
     others.remove(centre)
-    rest = [*rng.permutation(others), *ligands[crowded:]]
+    rest = [int(one) for one in rng.permutation(others)]
     # A crowd that is pressed together costs more at first than one that is not, so that only a
     # search which allows nothing else finds what is behind it.
-    furthest = float(rng.uniform(NEAREST + 0.05, FURTHEST))
+    furthest = CROWDED[number // len(centres) % len(CROWDED)]
     beam = beam.refined(env, first_action(env, centre), rng)
-    for i, element in enumerate([*ligands[:crowded], *rest]):
-        where = (1, furthest) if i < crowded else (None, FURTHEST)
-        beam = beam.refined(env, propose(env, beam.state, int(element), where, rng), rng)
+    for ligand in ligands.tolist():
+        crowd = beam.refined(env, propose(env, beam.state, ligand, (1, furthest), rng), rng)
+        if len(crowd.total):
+            beam = crowd
+        else:
+            rest.append(ligand)
+    for element in rest:
+        beam = beam.refined(env, propose(env, beam.state, element, (None, FURTHEST), rng), rng)
         if not len(beam.total):
             break
     return beam
