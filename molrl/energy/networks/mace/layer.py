@@ -12,7 +12,6 @@ from molrl.energy.networks.mace.linear import by_element, matmul_by_element, mlp
 from molrl.energy.networks.mace.products import N_INVARIANTS, invariants
 from molrl.energy.networks.mace.widening import DEGREES
 
-
 _UNIT = 5.0  # messages of a fitted network are about a fifth; products of them would be small
 
 
