@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_crowding_is_absent_from_sulfur_hexafluoride():
 
 def test_crowding_grows_faster_than_the_number_of_neighbours():
     energies = [float(crowded_energy(crowd(n))) for n in (4, 6, 8, 10, 12)]
-    steps = [b - a for a, b in zip(energies, energies[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(energies)]
     assert energies[0] == pytest.approx(0, abs=1e-3)
     assert energies[-1] > 80
     assert steps == sorted(steps)
