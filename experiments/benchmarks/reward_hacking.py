@@ -2,9 +2,9 @@
 
 python experiments/benchmarks/reward_hacking.py [--models mace mace:old.json]
 
-In a minute: ``--restarts 1 --relaxations 32 --rounds 1 --bags 2 --molecules 50 --rows quick.jsonl``.
-The tables are written after every bag. What is done is kept in a file of rows: the same command
-goes on from there, and another model is added to the tables by naming it beside the old ones.
+A quick version: ``--restarts 1 --relaxations 32 --rounds 1 --bags 2 --molecules 50``.
+The rows of each bag are kept in a file when they are there, and tables are written after each part.
+The same command goes on from there, and another model is added by naming it beside the old ones.
 
 *Crowds*: 4 to 14 atoms of H, F or both round one atom, minimised in the model by its forces, no
 two atoms nearer than the default rules allow; the lowest model energy minus that of GFN2-xTB.
@@ -84,7 +84,8 @@ def main() -> None:
         for done, (name, part, key, make) in enumerate(work, start=1):
             rows = kept.get(f"{models[name].hash} {part} {key}", make)
             tables[part] += [{"model": name, **row} for row in rows]
-            write(models, part, tables)
+            if done == len(work) or work[done][:2] != (name, part):
+                write(models, part, tables)
             bar.update(done)
 
 
