@@ -131,8 +131,8 @@ def minimised(
 ) -> list[tuple[np.ndarray, float]]:
     """Return positions ``(n, 3)`` and energies, eV, after relaxations.
 
-    Most starts end in broken molecules some eV above the best isomer, and are nearly there after a
-    few steps: only the others are relaxed to the tolerance.
+    Those that are still far above the best isomer after the first steps, as broken molecules are,
+    get no further ones: the time goes where a minimum below it may be.
     """
     first = relax(starts, model, TOLERANCE, FIRST_STEPS)
     found = [

@@ -111,14 +111,14 @@ def hacked_row(model: EnergyModel, formula: str, rounds: int, seed: int) -> dict
         returned, reason, canvas = replay(env, found.actions[0])
         if reason == REASON_TEXTS[Reason.COMPLETE]:
             right = gfn2_or_bound(canvas)
-            above: float | None = float(right.energy[0]) - best.reference
             claimed = np.array([best.energy + best.reward - returned])  # the canvas's energy
             refuted = bool(right.refutes(claimed, best.reference + DISAGREEMENT)[0])
-            row["hacked"] = int(str(row["hacked"])) + (returned > best.reward and refuted)
+            row["hacked"] = int(str(row["hacked"])) + int(returned > best.reward and refuted)
             highest = row["highest return"]
             if highest is None or returned > float(str(highest)):
-                above = above if np.isfinite(above) else None
-                row |= {"highest return": returned, "gfn2 above its best isomer": above}
+                above = float(right.energy[0]) - best.reference
+                row["highest return"] = float(returned)
+                row["gfn2 above its best isomer"] = above if np.isfinite(above) else None
     return row
 
 
