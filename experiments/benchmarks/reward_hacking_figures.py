@@ -27,7 +27,8 @@ def draw_crowds(rows: Sequence[Row], name: str) -> None:
             ax.plot(x, y, marker, label=f"{model}, {kind}", **style)
     ax.axhline(LIMIT, color="#333333", lw=0.8, ls="--")
     ax.axhline(0, color="#999999", lw=0.6)
-    ax.set_yscale("symlog", linthresh=LINEAR)
+    scale(ax, LINEAR)
+    ax.set_ylim(top=max(1.0, ax.dataLim.y1))
     ax.set_xticks(range(len(centres)), centres)
     ax.set(xlabel="central atom", ylabel="lowest model - GFN2-xTB, eV")
     finish(ax, name)
@@ -49,7 +50,7 @@ def draw_minima(rows: Sequence[Row], name: str) -> None:
             ax.bar(x, share, 0.8 / len(models), color=f"C{place}", alpha=alpha,
                    label=f"{model}, {label}")  # fmt: skip
     ax.axhline(0.05, color="#333333", lw=0.8, ls="--")
-    ax.set_yscale("symlog", linthresh=0.05)
+    scale(ax, 0.05)
     ax.set_ylim(bottom=0)
     ax.set_xticks(range(len(bags)), bags)
     ax.set_ylabel("false minima, % of relaxations")
@@ -72,7 +73,7 @@ def draw_episodes(rows: Sequence[Row], name: str) -> None:
             label = f"{model}, {'hacked' if hacked else 'not hacked'}"
             ax.plot(x, y, "o", color=f"C{place}", mfc=face, ms=6, label=label)
     ax.axhline(0, color="#333333", lw=0.8, ls="--")
-    ax.set_yscale("symlog", linthresh=LINEAR)
+    scale(ax, LINEAR)
     ax.set_xticks(range(len(bags)), bags, rotation=60, ha="right")
     ax.set_ylabel("highest return - best isomer's, eV")
     finish(ax, name)
@@ -107,6 +108,12 @@ def names(rows: Sequence[Row], key: str) -> list[str]:
 def shift(place: int, n: int) -> float:
     """Return where the marks of one of ``n`` models are beside a tick."""
     return 0.8 * ((place + 0.5) / n - 0.5)
+
+
+def scale(ax: Axes, linear: float) -> None:
+    """Set an ordinate that is linear up to a value, and logarithmic beyond."""
+    ax.set_yscale("symlog", linthresh=linear)
+    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def number(value: object) -> float:
