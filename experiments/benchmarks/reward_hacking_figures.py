@@ -114,6 +114,7 @@ def scale(ax: Axes, linear: float) -> None:
     """Set an ordinate that is linear up to a value, and logarithmic beyond."""
     ax.set_yscale("symlog", linthresh=linear)
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.margins(y=0.1)
 
 
 def number(value: object) -> float:
