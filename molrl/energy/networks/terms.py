@@ -127,7 +127,8 @@ def dispersion(lengths: Tensor, parameters: Tensor) -> Tensor:
     """
     c6, radius = parameters.unbind(-1)
     damping = torch.sigmoid(_DAMPING * (lengths / radius.sum(0) - 1))
-    return -c6.prod(0).sqrt() / lengths**6 * damping * switch(lengths)
+    energy: Tensor = -c6.prod(0).sqrt() / lengths**6 * damping * switch(lengths)
+    return energy
 
 
 def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
