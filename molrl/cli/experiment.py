@@ -7,10 +7,10 @@ from pydantic import AfterValidator, Field
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.bags import Bag
-from molrl.energy.models import ENERGY_MODELS
 from molrl.envs.config import EnvOptions
+from molrl.parts import ENERGY_MODELS
 from molrl.registry import Registry
-from molrl.runs.config import Config
+from molrl.runs.config import Config, RunConfig
 
 AGENTS = Registry("agent", {"covariant": "molrl.agents.training:AgentTraining"})
 
@@ -44,7 +44,7 @@ class EvaluationConfig(Config):
     n_molecules: int = Field(100, ge=1, le=100_000)
 
 
-class ExperimentConfig(Config):
+class ExperimentConfig(RunConfig):
     """A training of an agent, from the first step to the summary.
 
     Attributes:
