@@ -86,5 +86,5 @@ def _licence_of(package: str) -> str:
         stated = metadata(package)
     except PackageNotFoundError:  # registered in this process
         return ""
-    licence = stated.get("License-Expression") or stated.get("License") or ""
-    return licence if len(licence.splitlines()) == 1 else ""
+    given = [stated[key] for key in ("License-Expression", "License") if key in stated]
+    return next((licence for licence in given if len(licence.splitlines()) == 1), "")

@@ -1,6 +1,8 @@
 """The check of a generator."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,11 @@ _N = 3  # molecules asked for
 def check_generator(obj: Generator | str, *, seed: int = 0, bag: str = "H2O") -> None:
     """Check that a generator keeps the contract of :class:`molrl.Generator`.
 
-    The rules, in this order: it makes exactly the molecules asked for, each with the whole bag and
-    no two atoms in one place; what they cost is told; the same seed gives the same molecules,
-    another seed others; the generators of random numbers that a process shares are neither read
-    nor changed; a task, a bag and a formula are the same; less than one molecule is refused.
+    The rules, in this order: the generators of random numbers that a process shares are not
+    changed; it makes exactly the molecules asked for, each with the whole bag and no two atoms in
+    one place; what they cost is told; the same seed gives the same molecules, whatever the shared
+    generators are at, and another seed others; a task, a bag and a formula are the same; less than
+    one molecule is refused.
 
     Args:
         obj: the generator, or a registered name.
@@ -32,25 +35,22 @@ def check_generator(obj: Generator | str, *, seed: int = 0, bag: str = "H2O") ->
         AssertionError: if it does not; the message begins with the first rule broken.
 
     Example:
-        >>> molrl.testing.check_generator("random", bag="H2")
+        >>> molrl.testing.check_generator("random", bag="CO")
     """
     with rule("it is a generator or the name of one"):
         generator = load_generator(obj) if isinstance(obj, str) else obj
         require(isinstance(generator.name, str) and generator.name, f"name {generator.name!r}")
-    torch.manual_seed(0)
-    made = _made(generator, bag, seed)
+    text = f"it generates {_N} molecules of {bag} and leaves the shared random state alone"
+    with rule(text), _shared_random(0):
+        made = generator.generate(bag, _N, seed)
     _check_made(made, Bag(bag))
     with rule("the same seed gives the same molecules, whatever the shared random state"):
-        torch.manual_seed(1)
-        again = _made(generator, bag, seed)
+        with _shared_random(1):
+            again = generator.generate(bag, _N, seed)
         require(torch.equal(made.molecules.positions, again.molecules.positions), "they differ")
     with rule("another seed gives other molecules"):
-        other = _made(generator, bag, seed + 1)
+        other = generator.generate(bag, _N, seed + 1)
         require(not torch.equal(made.molecules.positions, other.molecules.positions), "they agree")
-    with rule("the shared generators of random numbers are not changed"):
-        before = _shared_state()
-        generator.generate(Task(Bag(bag)), 1, seed)
-        require(_shared_state() == before, "one has changed")
     with rule("a Task, a Bag and a formula are the same task"):
         for task in (Task(Bag(bag)), Bag(bag)):
             same = generator.generate(task, _N, seed).molecules
@@ -61,11 +61,6 @@ def check_generator(obj: Generator | str, *, seed: int = 0, bag: str = "H2O") ->
         except InputError:
             return
         raise AssertionError("n=0 was not refused")
-
-
-def _made(generator: Generator, bag: str, seed: int) -> Generated:
-    with rule(f"it generates {_N} molecules of {bag}"):
-        return generator.generate(bag, _N, seed)
 
 
 def _check_made(made: Generated, bag: Bag) -> None:
@@ -85,5 +80,31 @@ def _check_made(made: Generated, bag: Bag) -> None:
             require(len(made.returns) == made.attempts, f"{len(made.returns)} returns")
 
 
-def _shared_state() -> tuple[Any, ...]:
-    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+@contextmanager
+def _shared_random(seed: int) -> Iterator[None]:
+    """Seed the generators of random numbers that a process shares, and restore them at the end.
+
+    Raises:
+        AssertionError: if they were changed inside the context.
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what is checked
+    with torch.random.fork_rng(devices=[]):
+        _seed_all(seed)
+        seeded = _state()
+        try:
+            yield
+            require(_state() == seeded, "a generator of random numbers that all share has changed")
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002 - as above
+
+
+def _seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - as above
+    torch.default_generator.manual_seed(seed)
+
+
+def _state() -> tuple[Any, ...]:
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - as above
+    return random.getstate(), str(numpy), torch.get_rng_state().tolist()

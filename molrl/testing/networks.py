@@ -81,9 +81,9 @@ def _check_energies(network: Network, molecules: MoleculeBatch, rng: np.random.G
         ("rotated", positions @ random_rotation(rng).T),
     ):
         with rule(f"energy and features do not change when a molecule is {what}"):
-            found = _predict(network, replace(molecules, positions=placed))
-            require_close(found.energy, energy, _TOLERANCE, "eV")
-            require_close(found.features, features, _TOLERANCE)
+            again = _predict(network, replace(molecules, positions=placed))
+            require_close(again.energy, energy, _TOLERANCE, "eV")
+            require_close(again.features, features, _TOLERANCE)
 
 
 def _check_gradients(network: Network, molecules: MoleculeBatch) -> None:
@@ -99,6 +99,6 @@ def _check_gradients(network: Network, molecules: MoleculeBatch) -> None:
     with rule("the energy can be differentiated by the positions, and then by the weights"):
         (gradient,) = torch.autograd.grad(prediction.energy.sum(), positions, create_graph=True)
         require(gradient.isfinite().all(), "the gradient is not finite")
-        (gradient**2).sum().backward()
+        torch.autograd.backward((gradient**2).sum())
         reached = [p for p in network.parameters() if p.grad is not None]
         require(reached, "no parameter has a gradient")

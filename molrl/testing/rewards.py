@@ -65,7 +65,7 @@ def check_reward_term(
         single = [_values(term, placed[np.array([i])]) for i in range(n)]
         _require_same(np.concatenate(single), values)
     with rule("canvases in another order give the same numbers"):
-        _require_same(_values(term, placed[np.arange(n)[::-1]]), values[::-1])
+        _require_same(_values(term, placed[np.arange(n - 1, -1, -1)]), values[::-1])
     with rule("the same canvases give the same numbers again"):
         _require_same(_values(term, placed), values)
 

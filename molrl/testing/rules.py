@@ -13,7 +13,7 @@ from torch import Tensor
 
 from molrl.molecules import MoleculeBatch
 
-_NAMES = ("H2O", "CH3OH", "NH3", "HF", "CO", "N2", "SH2", "CH4", "SiH4", "HCl", "H2", "O2")
+_NAMES = ("H2O", "CH3OH", "NH3", "HF", "CO", "N2", "SH2", "CH4", "SiH4", "HCl", "H2")
 
 
 @contextmanager
@@ -69,7 +69,10 @@ def molecules_of(elements: Sequence[int], rng: np.random.Generator) -> MoleculeB
     ready = [molecule(name) for name in _NAMES]
     known = [atoms for atoms in ready if set(atoms.numbers) <= set(elements)]
     chains = (_chain(elements, n) for n in (2, 3, 4))
-    chosen = [*(atoms for atoms in known if not atoms.get_initial_magnetic_moments().any()), *chains]
+    chosen = [
+        *(atoms for atoms in known if not atoms.get_initial_magnetic_moments().any()),
+        *chains,
+    ]
     for atoms in chosen[:3]:
         atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
     return MoleculeBatch.from_ase(chosen[:3])

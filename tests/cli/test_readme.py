@@ -59,7 +59,7 @@ def test_readme_python_runs_on_a_reduced_budget(code):
 
 
 def test_readme_network_gives_energies_and_forces():
-    (code,) = (block for block in BLOCKS if "NETWORKS.register" in block)
+    (code,) = (block for block in BLOCKS if 'register("network"' in block)
     exec(code.replace('"pairs"', '"readme-pairs"'), {})
     network = build_network(parse_network({"architecture": "readme-pairs"}), seed=0)
     water = MoleculeBatch.from_ase(molecule("H2O"))
