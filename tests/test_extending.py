@@ -128,6 +128,17 @@ def test_generator_of_a_plugin_takes_an_option_on_the_command_line(folder, monke
     assert capsys.readouterr().err == wanted
 
 
+def test_load_config_takes_weights_of_a_network_of_a_plugin(folder):
+    from molrl.cli.experiment import ExperimentConfig
+
+    (folder / "outside_network.py").write_text(
+        "import molrl\nmolrl.register('network', 'outside-net', 'outside_network:Net')\n"
+    )
+    lines = "plugins: [outside_network]\nrun_dir: run\ntotal_steps: 1\ntask: {bag: CH4}\n"
+    (folder / "train.yaml").write_text(f"{lines}energy: outside-net:made.json\n")
+    assert load_config("train.yaml", [], ExperimentConfig).energy == "outside-net:made.json"
+
+
 def test_load_config_refuses_a_plugin_that_cannot_be_imported(folder):
     from molrl.cli.experiment import ExperimentConfig
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.bags import Bag
 from molrl.envs.config import EnvOptions
-from molrl.parts import ENERGY_MODELS
+from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import Registry
 from molrl.runs.config import Config, RunConfig
 
@@ -20,7 +20,9 @@ def _formula(bag: str) -> str:
 
 
 def _energy(name: str) -> str:
-    ENERGY_MODELS.check(name.partition(":")[0])
+    kind = name.partition(":")[0]
+    if kind not in NETWORKS:  # whose weights are energy models, too
+        ENERGY_MODELS.check(kind)
     return name
 
 

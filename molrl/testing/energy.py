@@ -26,6 +26,9 @@ from molrl.testing.rules import (
 _ENERGY = 1e-3  # eV, the noise of float32 and of an SCF
 _FORCE = 0.02  # eV/Å
 _STEP = 0.01  # Å, of the numerical derivative
+_BOX = 8.0  # Å, of a periodic cell
+_STRAIN = 2e-3
+_WORK = 0.1  # eV per unit of strain
 # Weights of the energies at -2, -1, 1 and 2 steps: the error is of the fourth order in the step.
 _STENCIL = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
 
@@ -38,7 +41,8 @@ def check_energy_model(obj: EnergyModel | BaseCalculator | str, *, seed: int = 0
     gives the energies of its molecules one by one, and in any order; a molecule without atoms has
     energy 0; energies do not depend on translation, rotation or the order of atoms; an unknown
     element is refused; forces rotate, and are minus the gradient where the model is conservative;
-    every declared property, descriptor and uncertainty has its shape.
+    stress likewise, where it takes cells; every declared property, descriptor and uncertainty has
+    its shape.
 
     Args:
         obj: the model, its registered name, or an ASE calculator.
@@ -60,6 +64,8 @@ def check_energy_model(obj: EnergyModel | BaseCalculator | str, *, seed: int = 0
     _check_refusal(model)
     if "forces" in model.implemented_properties:
         _check_forces(model, molecules, rng)
+    if model.takes_cells and "stress" in model.implemented_properties:
+        _check_stress(model, molecules[:1], rng)
     _check_further(model, molecules)
 
 
@@ -157,6 +163,31 @@ def _check_forces(model: EnergyModel, molecules: MoleculeBatch, rng: np.random.G
             slope = slope + weight * shifted / _STEP
         work = molecules.sum_atoms((forces.double() * along).sum(-1))
         require_close(work, -slope, _FORCE, "eV/Å")
+
+
+def _check_stress(model: EnergyModel, molecule: MoleculeBatch, rng: np.random.Generator) -> None:
+    cell = _BOX * torch.eye(3, dtype=torch.float64)[None]
+    crystal = replace(molecule, cell=cell, pbc=torch.ones(1, 3, dtype=torch.bool))
+    with rule("stress is (n_molecules, 3, 3), and NaN without a cell"):
+        both = model.evaluate(MoleculeBatch.cat([crystal, molecule]), stress=True).stress
+        found = () if both is None else tuple(both.shape)
+        require(found == (2, 3, 3), f"shape {found}")
+        assert both is not None  # it has a shape
+        require(both[1].isnan().all(), f"{both[1].tolist()} of a molecule")
+    if not model.conservative:
+        return
+    with rule("stress is the derivative of the energy with the strain over the volume"):
+        direction = torch.from_numpy(rng.normal(size=(3, 3)))
+        direction = (direction + direction.T) / 2
+        slope = _zeros(1)
+        for steps, weight in _STENCIL.items():
+            stretched = torch.eye(3, dtype=torch.float64) + steps * _STRAIN * direction
+            strained = replace(
+                crystal, positions=crystal.positions @ stretched, cell=cell @ stretched
+            )
+            slope = slope + weight * model.evaluate(strained).energy.cpu() / _STRAIN
+        work = (both[0].cpu() * direction).sum() * _BOX**3
+        require_close(work[None], slope, _WORK, "eV")
 
 
 def _check_further(model: EnergyModel, molecules: MoleculeBatch) -> None:

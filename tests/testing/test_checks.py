@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ase.calculators.emt import EMT
 
 from molrl import testing
 from molrl.agents.random import RandomAgent
@@ -20,6 +21,21 @@ SHIPPED = {
 @pytest.mark.parametrize("name", sorted({*ENERGY_FACTS} - {*FOUNDATION_MODELS} - {"pm6"}))
 def test_check_energy_model_passes_ours(name):
     testing.check_energy_model(name)
+
+
+def test_check_energy_model_passes_ase_calculators():
+    testing.check_energy_model(EMT(), seed=1)
+
+
+def test_check_energy_model_names_a_wrong_stress():
+    class Compressed(EMT):
+        def calculate(self, *arguments):
+            super().calculate(*arguments)
+            if "stress" in self.results:
+                self.results["stress"] = 1.5 * self.results["stress"] - 0.01
+
+    with pytest.raises(AssertionError, match=r"^stress is the derivative of the energy"):
+        testing.check_energy_model(Compressed())
 
 
 def test_check_energy_model_passes_pm6():
