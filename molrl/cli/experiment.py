@@ -7,10 +7,10 @@ from pydantic import AfterValidator, Field
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.bags import Bag
-from molrl.energy.models import ENERGY_MODELS
 from molrl.envs.config import EnvOptions
+from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import Registry
-from molrl.runs.config import Config
+from molrl.runs.config import Config, RunConfig
 
 AGENTS = Registry("agent", {"covariant": "molrl.agents.training:AgentTraining"})
 
@@ -20,7 +20,9 @@ def _formula(bag: str) -> str:
 
 
 def _energy(name: str) -> str:
-    ENERGY_MODELS.check(name.partition(":")[0])
+    kind = name.partition(":")[0]
+    if kind not in NETWORKS:  # whose weights are energy models, too
+        ENERGY_MODELS.check(kind)
     return name
 
 
@@ -44,7 +46,7 @@ class EvaluationConfig(Config):
     n_molecules: int = Field(100, ge=1, le=100_000)
 
 
-class ExperimentConfig(Config):
+class ExperimentConfig(RunConfig):
     """A training of an agent, from the first step to the summary.
 
     Attributes:

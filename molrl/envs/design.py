@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from molrl.envs.rules import ACTION_SIZE, REASON_TEXTS, Reason, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
-from molrl.envs.task import TASKS, ResetOptions, Task
+from molrl.envs.task import ResetOptions, Task
 from molrl.envs.task_mixin import TaskMixin, to_int
 from molrl.envs.viewer import RENDER_FPS, RENDER_MODES, Draw, Viewer
 from molrl.errors import InputError, UnexpectedArgument, did_you_mean
+from molrl.parts import TASKS
 
 
 class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
@@ -22,7 +23,7 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
 
     The reward comes from the energy of the growing molecule. N is ``canvas_size``, E the number of
     ``elements``. Lengths in Å, energies in eV. The docstrings of the tasks in
-    :data:`molrl.envs.task.TASKS` say what differs from the single bag.
+    :data:`molrl.parts.TASKS` say what differs from the single bag.
 
     Observation: a dict of
         ``numbers (N,)`` int64, atomic numbers in the order of placement, 0 = empty slot;
@@ -59,7 +60,7 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
 
     Args:
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
-        task: a name in :data:`molrl.envs.task.TASKS`, or a custom class.
+        task: a name in :data:`molrl.parts.TASKS`, or a custom class.
         draw: function that draws the images; None: molrl's renderer.
         config: fields of the task's ``Config``; of the single bag, :class:`EnvConfig
             <molrl.envs.config.EnvConfig>`: ``bag``, ``energy``, ``elements``, ``canvas_size``,
@@ -194,7 +195,7 @@ def make_task(task: str | type[Task[Any]], config: dict[str, Any]) -> Task[Any]:
     """Return a task with its configuration.
 
     Args:
-        task: a name in :data:`molrl.envs.task.TASKS`, or a class.
+        task: a name in :data:`molrl.parts.TASKS`, or a class.
         config: fields of the task's ``Config``.
 
     Raises:

@@ -19,22 +19,8 @@ from molrl.envs.rules import MONOVALENT, TransitionContext
 from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState, Instance
 from molrl.errors import InputError, did_you_mean
-from molrl.registry import Registry
 from molrl.rewards import EnergyDifference, build_reward, combine_wants
 
-TASKS = Registry(
-    "design task",
-    {
-        "bag": "molrl.envs.task:DesignTask",
-        "bags": "molrl.envs.tasks.bags:Bags",
-        "stochastic": "molrl.envs.tasks.stochastic:StochasticBag",
-        "cluster": "molrl.envs.tasks.cluster:Cluster",
-        "scaffold": "molrl.envs.tasks.scaffold:Scaffold",
-        "linker": "molrl.envs.tasks.linker:Linker",
-        "shape": "molrl.envs.tasks.shape:Shape",
-        "complex": "molrl.envs.tasks.complex:SymmetricComplex",
-    },
-)
 NO_ATOMS = Fragment(np.zeros(0, np.int64), np.zeros((0, 3)))
 NO_POINTS = np.zeros((0, 3), np.float32)
 

@@ -47,7 +47,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         autoreset_mode: an ``AutoresetMode`` or its value.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
         max_episode_steps: the same as ``max_steps``; Gymnasium's name for it.
-        task: a name in :data:`molrl.envs.task.TASKS`, or a custom class.
+        task: a name in :data:`molrl.parts.TASKS`, or a custom class.
         draw: function that draws the images; None: molrl's renderer.
         config: fields of the task's ``Config``; see :class:`molrl.envs.design.MolDesignEnv`.
 
