@@ -137,7 +137,9 @@ def _place(
     for _ in range(_TRIES // _PLACES):
         focus = rng.choice(near, _PLACES)
         way = rng.normal(size=(_PLACES, 3))
-        way *= (rng.uniform(*_REACH, _PLACES) * radii[focus] / np.linalg.norm(way, axis=-1))[:, None]
+        way *= (rng.uniform(*_REACH, _PLACES) * radii[focus] / np.linalg.norm(way, axis=-1))[
+            :, None
+        ]
         places = x[focus] + way
         gaps = np.linalg.norm(places[:, None] - x, axis=-1)
         free = np.flatnonzero((gaps >= guard * radii).all(-1))

@@ -83,13 +83,15 @@ class Room:
 
     def _lack(self, x: Tensor) -> Tensor:
         """``(B, A, A)`` Å, by how much atoms are too close."""
-        return (self.closest - _gaps(x).norm(dim=-1)).clamp(min=0)
+        lack: Tensor = (self.closest - _gaps(x).norm(dim=-1)).clamp(min=0)
+        return lack
 
     def _gather(self, x: Tensor) -> Tensor:
         """The atoms with the first at the origin and none out of reach of it."""
         x = x - x[:, :1]
         length = x.norm(dim=-1).clamp(min=1e-9)
-        return x * (self.furthest / length).clamp(max=1)[..., None]
+        gathered: Tensor = x * (self.furthest / length).clamp(max=1)[..., None]
+        return gathered
 
 
 def _gaps(x: Tensor) -> Tensor:
