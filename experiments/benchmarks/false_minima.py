@@ -6,10 +6,10 @@ Wales and Doye, J. Phys. Chem. A 101, 5111 (1997).
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from ase.data import covalent_radii
 from reference_or_bound import gfn2_or_bound
 
+from molrl.attacks.hopping import Walkers
+from molrl.attacks.room import is_behind_guard
 from molrl.bags import Bag
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
@@ -20,11 +20,8 @@ from molrl.runs.progress import progress
 
 BAGS = ("C3H8O", "C4H7N", "C5H9NO", "C2H4O2", "C3H7NO", "C4H8O", "C2H5NO2", "C3H6O2S")
 WALKERS = 50
-HOPPED = 0.9  # share of starts that are hops; the others are grown anew
-TEMPERATURE = 0.5  # eV
 TOLERANCE, STEPS = 0.05, 90  # eV/Å, of a relaxation
 BELOW, ABOVE = 0.1, 0.05  # eV, below the best isomer in the model, above it in GFN2-xTB
-TRIES = 200
 
 
 @dataclass
@@ -101,92 +98,20 @@ def hop_between_minima(model: EnergyModel, bag: Bag, best: float, extent: tuple[
         best: eV, energy of the best isomer.
         extent: number of relaxations, and the seed.
     """
-    relaxations, rng = extent[0], np.random.default_rng(extent[1])
-    numbers = np.array(sorted(bag.numbers, reverse=True))
-    places = [grow(numbers, rng) for _ in range(min(WALKERS, relaxations))]
-    energies, found = np.full(len(places), np.inf), Found()
+    relaxations, seed = extent
+    guard, found = Rules().clash_fraction, Found()
+    walkers = Walkers([bag] * min(WALKERS, relaxations), guard, seed)
     with progress(relaxations, f"{bag} with {model.name}") as bar:
         while found.relaxations < relaxations:
-            starts = [hop(numbers, x, rng) if np.isfinite(e) else x
-                      for x, e in zip(places, energies, strict=True)]  # fmt: skip
-            batch = MoleculeBatch.from_arrays((numbers, x) for x in starts)
-            result = relax(batch, model, TOLERANCE, STEPS)
-            found.relaxations += len(batch)
-            for i, ((_, x), e) in enumerate(
-                zip(result.molecules.arrays(), result.energy.tolist(), strict=True)
-            ):
-                if not np.isfinite(e):
-                    places[i], energies[i] = grow(numbers, rng), np.inf
-                elif e < best - BELOW:
-                    found.below.append((numbers, x))
-                    found.guarded.append(behind_guard(numbers, x))
-                    found.energy.append(e - best)
-                    places[i], energies[i] = grow(numbers, rng), np.inf
-                elif e - energies[i] < -TEMPERATURE * np.log(rng.uniform()):
-                    places[i], energies[i] = x, e
+            result = relax(walkers.start(), model, TOLERANCE, STEPS)
+            found.relaxations += len(result.molecules)
+            energy = result.energy.cpu().numpy()
+            below = energy < best - BELOW
+            for i in np.flatnonzero(below):
+                numbers, x = result.molecules[int(i)].arrays()[0]
+                found.below.append((numbers, x))
+                found.guarded.append(is_behind_guard(numbers, x, guard))
+                found.energy.append(float(energy[i]) - best)
+            walkers.accept(result.molecules, energy, anew=below)
             bar.update(found.relaxations, below=len(found.below))
     return found
-
-
-def hop(numbers: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a start near a minimum, or one grown anew: atoms shaken, moved or swapped."""
-    if rng.uniform() > HOPPED:
-        return grow(numbers, rng)
-    for _ in range(TRIES):
-        kind, new = rng.integers(3), x.copy()
-        if kind == 0:
-            new += rng.normal(scale=0.3, size=x.shape)
-        elif kind == 1:
-            moved = int(rng.integers(len(numbers)))
-            others = np.delete(np.arange(len(numbers)), moved)
-            new[moved] = near(numbers[moved], numbers[others], x[others], rng)
-        else:
-            first, second = rng.permutation(len(numbers))[:2]
-            new[[first, second]] = x[[second, first]]
-        if behind_guard(numbers, new):
-            return new
-    return grow(numbers, rng)
-
-
-def grow(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return atoms placed at random one after another, each near one that is in place.
-
-    Args:
-        numbers: ``(n,)`` atomic numbers, heavy atoms first.
-        rng: the random numbers.
-
-    Returns:
-        ``(n, 3)`` Å, behind the guard.
-    """
-    while True:
-        x = np.zeros((1, 3))
-        for i in range(1, len(numbers)):
-            for _ in range(TRIES):
-                new = near(numbers[i], numbers[:i], x, rng)
-                if behind_guard(numbers[: i + 1], np.vstack([x, new])):
-                    x = np.vstack([x, new])
-                    break
-            else:
-                break
-        if len(x) == len(numbers):
-            return x
-
-
-def near(number: int, numbers: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a random place ``(3,)`` near a random heavy atom."""
-    heavy = np.flatnonzero(numbers > 1)
-    focus = int(rng.choice(heavy if len(heavy) else len(numbers)))
-    way = rng.normal(size=3)
-    reach = rng.uniform(0.8, 1.3) * (covalent_radii[number] + covalent_radii[numbers[focus]])
-    place: np.ndarray = x[focus] + reach * way / np.linalg.norm(way)
-    return place
-
-
-def behind_guard(numbers: np.ndarray, x: np.ndarray) -> bool:
-    """Return whether no two atoms clash under the default rules."""
-    radii = covalent_radii[numbers]
-    gaps = torch.pdist(torch.from_numpy(x))
-    pairs = np.triu_indices(len(numbers), 1)
-    return bool(
-        (gaps.numpy() >= Rules().clash_fraction * (radii[pairs[0]] + radii[pairs[1]])).all()
-    )
