@@ -133,14 +133,10 @@ class Adversaries:
     def overbound(self, n: int, seed: int) -> list[Structure]:
         """Search compact clusters of low energy and low uncertainty by an evolution strategy."""
         rng = np.random.default_rng(seed)
-        starts = [
-            pack_atoms(
-                rng.choice(rng.choice(self.model.elements, size=int(rng.integers(1, 4))), size=size),
-                rng,
-                _SEED_GUARD,
-            )
-            for size in rng.integers(*_COMPACT, size=n)
-        ]
+        starts = []
+        for size in rng.integers(*_COMPACT, size=n):
+            few = rng.choice(self.model.elements, size=int(rng.integers(1, 4)))
+            starts.append(pack_atoms(rng.choice(few, size=size), rng, _SEED_GUARD))
         return self._guarded(evolve(self.model, starts, GUARD, seed))
 
     def hacked(self, n: int, seed: int) -> list[Structure]:
@@ -199,9 +195,7 @@ class Adversaries:
             out += _at(some, relax(to_batch(some), self.model, max_steps=steps).molecules)
         return out
 
-    def _named(
-        self, molecules: MoleculeBatch, kind: str, names: Sequence[str]
-    ) -> list[Structure]:
+    def _named(self, molecules: MoleculeBatch, kind: str, names: Sequence[str]) -> list[Structure]:
         """Those behind the guard, under the identity that their coordinates give, or the name."""
         kept = [i for i, (z, x) in enumerate(molecules.arrays()) if is_behind_guard(z, x, GUARD)]
         if not kept:

@@ -6,14 +6,13 @@ import pytest
 from molrl.agents.random import RandomAgent
 from molrl.energy import load_energy
 from molrl.errors import InputError
-from molrl.fitting.active.config import LearnConfig, Shares
+from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
 from molrl.fitting.data.dataset import Dataset
 from molrl.plotting.rounds import plot_rounds
 from molrl.runs.config import parse_config
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import load_weights
-
 
 SOURCES = ("hyperactive", "placements", "gradient", "episodes", "minima", "generated")
 

@@ -16,7 +16,6 @@ from molrl.fitting.data.placements import GUARD
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 
-
 ATTACKS = {  # kinds of what each source gives
     "crowds": {"crowd"},
     "hops": {"hop"},
