@@ -31,7 +31,7 @@ from molrl.structures.structure import Structure, to_batch
 _SEED_GUARD = 0.66  # of what is drawn, so that rounding leaves it behind GUARD
 _HEAVY = 6  # heavy atoms of the molecules that are built on, at most
 _TYPICAL = 300  # molecules that say what atoms are bound by
-_LIGANDS, _REACH = (4, 14), 1.7  # of a central atom; of the covalent radii's sum
+_LIGANDS, _REACH = (4, 14), 1.4  # of a central atom; of the covalent radii's sum
 _SURROUNDED = 0.5  # of the crowds; the others are of any sort
 _CROWD_STEPS = (10, 50)  # downhill; those in the middle are kept as well
 _LEGS = (10, 30, 50)  # steps of a hop's relaxation, each of whose ends is kept
@@ -48,7 +48,7 @@ _BEST = 2  # canvases of each beam
 class Adversaries:
     """Searches for what a model overbinds, on molecules of the train split.
 
-    All that they return is behind the guard, or of dynamics, and neutral.
+    All that they return is neutral and behind the guard of the environments.
 
     Args:
         model: the model that is attacked, with its uncertainty.
@@ -78,11 +78,11 @@ class Adversaries:
                 starts.append(crowd)
         padded = to_batch(starts).to_padded()
         numbers, x = padded["numbers"], padded["positions"]
-        # Crowds about one atom stay together; a canvas goes where it wants to.
-        room = Room.of(numbers, GUARD)
+        # Crowds stay together; what is on a canvas goes where it wants to.
+        room = Room.of(numbers, GUARD, _REACH)
         held = torch.tensor([s.identity.startswith("crowd:") for s in starts])
-        furthest = Room.of(numbers, GUARD, _REACH).furthest
-        room = Room(room.closest, torch.where(held[:, None], furthest, room.furthest))
+        furthest = torch.maximum(room.furthest, (x - x[:, :1]).norm(dim=-1))
+        room = Room(room.closest, furthest.masked_fill(~held[:, None], torch.inf))
         found: list[Structure] = []
         for steps in _CROWD_STEPS:
             end = descend(self.model, numbers, x, room, steps)
