@@ -37,6 +37,7 @@ _CROWD_STEPS = (10, 50)  # downhill; those in the middle are kept as well
 _LEGS = (10, 30, 50)  # steps of a hop's relaxation, each of whose ends is kept
 _ROUNDS, _SAME = 3, 1e-3  # hops of a walker; eV, of states that count as one
 _TOGETHER = 32  # clusters relaxed in one batch
+_SPARE = 1.3  # clusters drawn for each that is asked for; a tenth belong to other splits
 _SETTLED = (8, 40)  # steps of a relaxation of clusters, a third of them each
 _WARM = DynamicsConfig(steps=100, temperature=300.0, bias=0.0, tolerance=1e9)
 _COMPACT = (4, 11)  # atoms
@@ -117,8 +118,8 @@ class Adversaries:
     def clusters(self, n: int, seed: int) -> list[Structure]:
         """Relax clusters and dimers of molecules for a while, or run them at 300 K."""
         draws = ComplexDraws(DataConfig(output="", seed=seed), Bases(molecules=self.molecules))
-        few, many = -(-n // 2), n - -(-n // 2)
-        drawn = [s for s in [*draws.dimers(few), *draws.clusters(many)] if self._allowed(s)]
+        half = int(np.ceil(_SPARE * n / 2))
+        drawn = [s for s in [*draws.dimers(half), *draws.clusters(half)] if self._allowed(s)]
         thirds = [drawn[i::3] for i in range(3)]
         found = [
             s
@@ -128,7 +129,9 @@ class Adversaries:
         if thirds[2]:
             warm = hyperactive(self.model, to_batch(thirds[2]), _WARM, seed).molecules
             found += _at(thirds[2], warm)
-        return self._guarded(found)
+        kept = self._guarded(found)
+        order = np.random.default_rng(seed).permutation(len(kept))[:n]
+        return [kept[i] for i in order]
 
     def overbound(self, n: int, seed: int) -> list[Structure]:
         """Search compact clusters of low energy and low uncertainty by an evolution strategy."""
