@@ -118,8 +118,8 @@ class GuardedCanvases:
             return np.zeros(0)
         atoms = torch.from_numpy(numbers).expand(len(positions), -1)
         molecules = MoleculeBatch.from_padded(atoms, torch.from_numpy(positions).double())
-        energy = self.model.evaluate(molecules).energy - self.model.isolated_energy(molecules)
-        found: np.ndarray = energy.cpu().numpy()
+        energy = self.model.evaluate(molecules).energy.cpu()
+        found: np.ndarray = (energy - self.model.isolated_energy(molecules).cpu()).numpy()
         return found
 
 
