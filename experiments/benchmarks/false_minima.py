@@ -6,12 +6,12 @@ Wales and Doye, J. Phys. Chem. A 101, 5111 (1997).
 from dataclasses import dataclass, field
 
 import numpy as np
+from isomers import BestIsomer
 from reference_or_bound import gfn2_or_bound
 
 from molrl.attacks.hopping import Walkers
 from molrl.attacks.room import is_behind_guard
 from molrl.bags import Bag
-from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.envs.config import Rules
@@ -19,8 +19,10 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 
 BAGS = ("C3H8O", "C4H7N", "C5H9NO", "C2H4O2", "C3H7NO", "C4H8O", "C2H5NO2", "C3H6O2S")
-WALKERS = 50
-TOLERANCE, STEPS = 0.05, 90  # eV/Å, of a relaxation
+WALKERS = 128  # relaxed at once
+TOLERANCE = 0.05  # eV/Å, of a relaxation
+FIRST_STEPS, FURTHER_STEPS = 30, 60
+HOPEFUL = 4.0  # eV above the best isomer after the first steps; others get no further ones
 BELOW, ABOVE = 0.1, 0.05  # eV, below the best isomer in the model, above it in GFN2-xTB
 
 
@@ -52,9 +54,8 @@ def false_minima_row(
         relaxations: how many.
         seed: of all random choices.
     """
-    isomers = shipped_molecules().isomers(formula)
-    best = float(relax(isomers.molecules, model).energy.min())
-    found = hop_between_minima(model, Bag(formula), best, (relaxations, seed))
+    best = BestIsomer.of(model, formula)
+    found = hop_between_minima(model, Bag(formula), best.energy, (relaxations, seed))
     guarded = np.array(found.guarded, bool)
     row: dict[str, object] = {
         "bag": formula,
@@ -68,8 +69,8 @@ def false_minima_row(
     if guarded.any():
         below = [one for one, inside in zip(found.below, guarded, strict=True) if inside]
         molecules = MoleculeBatch.from_arrays(below)
-        right = gfn2_or_bound(molecules).energy
-        false = ~(right <= float(isomers.energy.min()) + ABOVE)  # also where it has no energy
+        energy = best.energy + np.array(found.energy)[guarded]
+        false = gfn2_or_bound(molecules).refutes(energy, best.reference + ABOVE)
         row["false"] = int(false.sum())
         row["false with the default rules"] = int((false & certain(model, molecules)).sum())
     return row
@@ -77,7 +78,7 @@ def false_minima_row(
 
 def certain(model: EnergyModel, molecules: MoleculeBatch) -> np.ndarray:
     """Return which canvases the default rules accept for their uncertainty, ``(n,)`` bool."""
-    limit = Rules().max_uncertainty
+    limit = Rules().resolved(model.offers_uncertainty).max_uncertainty
     if limit is None:
         return np.ones(len(molecules), bool)
     uncertainty = model.evaluate(molecules, uncertainty=True).uncertainty
@@ -103,15 +104,33 @@ def hop_between_minima(model: EnergyModel, bag: Bag, best: float, extent: tuple[
     walkers = Walkers([bag] * min(WALKERS, relaxations), guard, seed)
     with progress(relaxations, f"{bag} with {model.name}") as bar:
         while found.relaxations < relaxations:
-            result = relax(walkers.start(), model, TOLERANCE, STEPS)
-            found.relaxations += len(result.molecules)
-            energy = result.energy.cpu().numpy()
+            ends, energy = minimised(model, walkers.start(), best)
+            found.relaxations += len(ends)
             below = energy < best - BELOW
             for i in np.flatnonzero(below):
-                numbers, x = result.molecules[int(i)].arrays()[0]
+                numbers, x = ends[int(i)].arrays()[0]
                 found.below.append((numbers, x))
                 found.guarded.append(is_behind_guard(numbers, x, guard))
                 found.energy.append(float(energy[i]) - best)
-            walkers.accept(result.molecules, energy, anew=below)
+            walkers.accept(ends, energy, anew=below)
             bar.update(found.relaxations, below=len(found.below))
     return found
+
+
+def minimised(
+    model: EnergyModel, starts: MoleculeBatch, best: float
+) -> tuple[MoleculeBatch, np.ndarray]:
+    """Return the molecules after relaxations, and their energies ``(n,)``, eV.
+
+    Those that are still far above the best isomer after the first steps, as broken molecules are,
+    get no further ones: the time goes where a minimum below it may be.
+    """
+    first = relax(starts, model, TOLERANCE, FIRST_STEPS)
+    ends, energy = first.molecules.arrays(), first.energy.cpu().numpy()
+    hopeful = np.flatnonzero((energy < best + HOPEFUL) & ~first.converged.cpu().numpy())
+    if len(hopeful):
+        further = relax(first.molecules[hopeful], model, TOLERANCE, FURTHER_STEPS)
+        energy[hopeful] = further.energy.cpu().numpy()
+        for i, end in zip(hopeful, further.molecules.arrays(), strict=True):
+            ends[i] = end
+    return MoleculeBatch.from_arrays(ends), energy
