@@ -136,10 +136,13 @@ class Adversaries:
     def overbound(self, n: int, seed: int) -> list[Structure]:
         """Search compact clusters of low energy and low uncertainty by an evolution strategy."""
         rng = np.random.default_rng(seed)
-        starts = []
-        for size in rng.integers(*_COMPACT, size=n):
+        starts: list[Structure] = []
+        while len(starts) < n:
             few = rng.choice(self.model.elements, size=int(rng.integers(1, 4)))
-            starts.append(pack_atoms(rng.choice(few, size=size), rng, _SEED_GUARD))
+            size = int(rng.integers(*_COMPACT))
+            cluster = pack_atoms(rng.choice(few, size=size), rng, _SEED_GUARD)
+            if self._allowed(cluster):
+                starts.append(cluster)
         return self._guarded(evolve(self.model, starts, GUARD, seed))
 
     def hacked(self, n: int, seed: int) -> list[Structure]:
