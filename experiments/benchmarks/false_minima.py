@@ -22,7 +22,7 @@ BAGS = ("C3H8O", "C4H7N", "C5H9NO", "C2H4O2", "C3H7NO", "C4H8O", "C2H5NO2", "C3H
 WALKERS = 128  # relaxed at once
 TOLERANCE = 0.05  # eV/Å, of a relaxation
 FIRST_STEPS, FURTHER_STEPS = 30, 60
-HOPEFUL = 4.0  # eV above the best isomer after the first steps; others get no further ones
+HOPEFUL = 6.0  # eV above the best isomer after the first steps; others get no further ones
 BELOW, ABOVE = 0.1, 0.05  # eV, below the best isomer in the model, above it in GFN2-xTB
 
 
@@ -123,7 +123,8 @@ def minimised(
     """Return the molecules after relaxations, and their energies ``(n,)``, eV.
 
     Those that are still far above the best isomer after the first steps, as broken molecules are,
-    get no further ones: the time goes where a minimum below it may be.
+    get no further ones: the time goes where a minimum below it may be. The further steps lower an
+    energy by up to 5.6 eV (200 starts of C3H8O with ``mace``).
     """
     first = relax(starts, model, TOLERANCE, FIRST_STEPS)
     ends, energy = first.molecules.arrays(), first.energy.cpu().numpy()
