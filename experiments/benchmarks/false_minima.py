@@ -123,8 +123,8 @@ def minimised(
     """Return the molecules after relaxations, and their energies ``(n,)``, eV.
 
     Those that are still far above the best isomer after the first steps, as broken molecules are,
-    get no further ones: the time goes where a minimum below it may be. The further steps lower an
-    energy by up to 5.6 eV (200 starts of C3H8O with ``mace``).
+    get no further ones: the time goes where a minimum below it may be. Of 200 starts of C3H8O with
+    ``mace``, those that came within 1 eV of the best isomer were at most 5.8 eV above it by then.
     """
     first = relax(starts, model, TOLERANCE, FIRST_STEPS)
     ends, energy = first.molecules.arrays(), first.energy.cpu().numpy()
