@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment
+from molrl.chemistry.monovalent import MONOVALENT
 from molrl.energy import load_energy
 from molrl.energy.counting import CountedEnergy
 from molrl.envs.bag_samplers import BagSampler, FixedBagSampler
 from molrl.envs.config import EnvConfig, TaskConfig, to_bag
-from molrl.envs.rules import MONOVALENT, TransitionContext
+from molrl.envs.rules import TransitionContext
 from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState, Instance
 from molrl.errors import InputError, did_you_mean

@@ -8,8 +8,8 @@ from ase.data import chemical_symbols
 from pydantic import Field
 
 from molrl.bags import Bag, is_closed_shell
+from molrl.chemistry.monovalent import MONOVALENT
 from molrl.envs.config import Formula, TaskConfig
-from molrl.envs.rules import MONOVALENT
 from molrl.envs.task import Task
 from molrl.errors import InputError
 
