@@ -225,6 +225,15 @@ class Network(nn.Module, ABC):
             graph: from :meth:`graph`.
         """
 
+    def for_inference(self) -> "Network":
+        """Return a frozen network that computes the same, faster; this one, unless overridden.
+
+        The energy models evaluate it. It need not follow later changes of the weights, and may
+        round differently: energies may differ by 1e-5 eV per atom, forces by 1e-4 eV/Å. It must be
+        differentiable by the positions, once.
+        """
+        return self
+
     def final_features(self, features: Tensor) -> Tensor:
         """Return the features that uncertainties are computed from; all, unless overridden.
 

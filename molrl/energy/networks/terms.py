@@ -37,6 +37,11 @@ _MOST_BONDS = {"H": 2.0, "C": 4.5, "N": 4.5, "O": 3.5, "F": 2.0}
 _MOST_OTHERS = 6.5
 
 
+def covalent_radii(elements: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the covalent radius of each element, Å."""
+    return tuple(_COVALENT_RADII[z] for z in elements)
+
+
 def covalent_radius(elements: tuple[int, ...], graph: Graph) -> Tensor:
     """Return ``(n_atoms,)`` Å, the covalent radius of each atom of a graph.
 
@@ -44,7 +49,7 @@ def covalent_radius(elements: tuple[int, ...], graph: Graph) -> Tensor:
         elements: atomic numbers, of the network's elements.
         graph: of the atoms.
     """
-    return graph.positions.new_tensor([_COVALENT_RADII[z] for z in elements])[graph.element]
+    return graph.positions.new_tensor(covalent_radii(elements))[graph.element]
 
 
 def bonded(lengths: Tensor, bond: Tensor) -> Tensor:
