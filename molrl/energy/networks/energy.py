@@ -1,5 +1,6 @@
 """The energy model of a network that was fitted with ``molrl energy fit``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -59,7 +60,8 @@ class NetworkEnergy(BatchedEnergy):
         self.conservative = self.potential.network.conservative
         if self.conservative and self.takes_cells:
             self.implemented_properties = ("energy", "forces", "stress")
-        self.potential.network.to(self.device).eval().requires_grad_(False)
+        network = self.potential.network.to(self.device).eval().requires_grad_(False)
+        self._evaluated = replace(self.potential, network=network.for_inference())
 
     @property
     def hash(self) -> str:
@@ -90,10 +92,12 @@ class NetworkEnergy(BatchedEnergy):
     def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
         graph = self._graph(molecules)
         derived = wanted.stress or (wanted.forces and self.conservative)
-        with torch.set_grad_enabled(derived):
+        # Without a gradient, operators skip what autograd keeps track of: most of the time of a
+        # small batch. The results are copied out, because inference tensors cannot be used later.
+        with torch.inference_mode(not derived), torch.set_grad_enabled(derived):
             positions = graph.positions.requires_grad_(derived)
             strain = positions.new_zeros(len(molecules), 3, 3).requires_grad_(wanted.stress)
-            found = self.potential(graph.strained(strain) if wanted.stress else graph)
+            found = self._evaluated(graph.strained(strain) if wanted.stress else graph)
             forces, stress = found.forces, None
             if derived:
                 leaves = [positions, strain] if wanted.stress else [positions]
@@ -104,7 +108,7 @@ class NetworkEnergy(BatchedEnergy):
         return ChunkOutput(found.energy.detach(), found.features.detach(), forces, stress)
 
     def _graph(self, molecules: MoleculeBatch) -> Graph:
-        return self.potential.graph(molecules, torch.float32)
+        return self._evaluated.graph(molecules, torch.float32)
 
     def evaluate_biased(self, molecules: MoleculeBatch) -> BiasedOutput:
         """Compute energies, forces and the gradient of the uncertainty, for biased dynamics.
@@ -136,7 +140,7 @@ class NetworkEnergy(BatchedEnergy):
             return zero, vectors, vectors, zero + REFERENCE_SCORE, zero.new_zeros(0)
         graph = self._graph(molecules)
         x = graph.positions.requires_grad_()
-        found = self.potential(graph)
+        found = self._evaluated(graph)
         atoms = mixture.atom_uncertainty(self.final_features(found.features), molecules.numbers)
         uncertainty = average(atoms, molecules)
         force = found.forces

@@ -89,9 +89,9 @@ class FoldedMace(Network):
             after = getattr(self, f"after{i}")
             if i < config.layers - 1:
                 found = multiply_by_element(features[-1], after, slots.counts)
-                carried = self.layers[i + 1].carried(found[:, :channels], messages)
-                skip = found[:, channels : 2 * channels]
-                read = found[:, 2 * channels :] if i == 0 else read + found[:, 2 * channels :]
+                sent, skip, more = found.split([channels, channels, 2], dim=-1)
+                carried = self.layers[i + 1].carried(sent, messages)
+                read = more if i == 0 else read + more
         found = features[-1] @ after
         site = silu(found[:, :-1]) @ self.readout_out + read[:, :1]
         outputs = [*features, site]
@@ -124,7 +124,7 @@ class FoldedMace(Network):
         # All products of two of 1, x, y and z; the harmonics with l up to 2 are sums of them.
         units = nn.functional.pad(vectors / lengths.unsqueeze(-1), (1, 0), value=1.0)
         products = (units.unsqueeze(-1) * units.unsqueeze(-2)).flatten(-2)
-        harmonics = products @ self.products_to_harmonics
+        harmonics = (products @ self.products_to_harmonics).transpose(1, 2).contiguous()
         element = graph.element.index_select(0, graph.order)
         rows, weights = self.knots(lengths.flatten())
         return Slots(sender, element, graph.counts, rows, weights, harmonics), lengths

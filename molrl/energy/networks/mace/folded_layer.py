@@ -17,7 +17,7 @@ from molrl.energy.networks.mace.products import bessel
 from molrl.energy.networks.mace.radial_table import Knots, look_up
 
 _DEGREE = (0, 1, 1, 1, 2, 2, 2, 2, 2)  # l of each component
-_PARTS = (slice(0, 1), slice(1, 4), slice(4, 9))  # the components of each l
+_SIZES = (1, 3, 5)  # how many components each l has
 _SCALE = (1.0, 1.0, 1.0, 1.0, 3**0.5, 3**0.5, 1.0, 3**0.5, 3**0.5 / 2)
 
 # Sums of squares of the components that invariants need, in rows: s², |v|², |T|²; the factors of
@@ -44,7 +44,7 @@ class Slots(NamedTuple):
         counts: number of atoms of each element.
         rows: ``(n_slots, 4)`` int64, of a radial table.
         weights: ``(n_slots, 4)`` floating, of these rows.
-        harmonics: ``(n_atoms, width, 9)`` floating, spherical harmonics.
+        harmonics: ``(n_atoms, 9, width)`` floating, spherical harmonics.
 
     Example:
         >>> Slots._fields[0]
@@ -148,7 +148,7 @@ class FirstLayer(FoldedLayer):
         element = slots.element.index_select(0, slots.sender)
         rows = slots.rows + (self.n_rows * element).unsqueeze(-1)
         sent = look_up(self.table, rows, slots.weights)
-        gathered = _gather(slots.harmonics, sent.view(len(sent), 3, -1))
+        gathered, _ = _gather(slots.harmonics, sent, self.mixing.shape[-1])
         return multiply_by_element(gathered.transpose(0, 1), self.mixing, slots.counts)
 
 
@@ -176,28 +176,34 @@ class LaterLayer(FoldedLayer):
         self.register_buffer("table", knots.tabulate(lambda at: _radial(layer, at)))
 
     def carried(self, sent: Tensor, messages: Tensor) -> Tensor:
-        """Return what atoms send: their scalars, and their vectors and tensors where it has any.
+        """Return what atoms send, in the order of the table.
+
+        Their scalars for each l, then their vectors and tensors twice, where it has any.
 
         Args:
             sent: ``(n_atoms, channels)``, features after the map that precedes sending.
             messages: ``(9, n_atoms, channels)`` of the layer before.
         """
-        if self.turned is None:
-            return sent.contiguous()
-        return torch.cat([sent, self.turned.carried(messages)], dim=-1)
+        parts = [sent, sent, sent]  # for each l
+        if self.turned is not None:
+            parts += [self.turned.carried(messages)] * 2  # to be summed, and along the harmonics
+        return torch.cat(parts, dim=-1)
 
     def _messages(self, carried: Tensor | None, slots: Slots) -> Tensor:
         assert carried is not None
         received = carried.index_select(0, slots.sender)
         radial = look_up(self.table, slots.rows, slots.weights)
-        scalars = received[:, : self.channels].unsqueeze(1)
-        of_scalars = radial[:, : 3 * self.channels].view(len(received), 3, self.channels)
-        gathered = _gather(slots.harmonics, of_scalars * scalars).transpose(0, 1)
+        # In place where no gradient is needed: it saves a tensor as large as all others together.
+        weighted = radial * received if radial.requires_grad else radial.mul_(received)
+        n = self.channels
         if self.turned is None:
-            return torch.bmm(gathered, self.mixing)
-        own, others = carried[:, self.channels :], received[:, self.channels :]
-        added = self.turned(own, others, radial[:, 3 * self.channels :], slots.harmonics)
-        return torch.baddbmm(added, gathered, self.mixing)
+            gathered, _ = _gather(slots.harmonics, weighted, n)
+            return torch.bmm(gathered.transpose(0, 1), self.mixing)
+        width = (weighted.shape[1] - 3 * n) // 2
+        summed, along = weighted.split([3 * n + width, width], dim=-1)
+        gathered, of_others = _gather(slots.harmonics, summed, n)
+        added = self.turned(carried[:, -width:], of_others, along, slots.harmonics)
+        return torch.baddbmm(added, gathered.transpose(0, 1), self.mixing)
 
 
 class FoldedTurned(nn.Module):
@@ -232,21 +238,19 @@ class FoldedTurned(nn.Module):
         """Return what atoms send, ``(n_atoms, 8 vector_channels)``, of their messages."""
         return torch.bmm(messages[1:], self.down).transpose(0, 1).flatten(1)
 
-    def forward(self, own: Tensor, others: Tensor, radial: Tensor, harmonics: Tensor) -> Tensor:
+    def forward(self, own: Tensor, received: Tensor, along: Tensor, harmonics: Tensor) -> Tensor:
         """Return what is added to messages, ``(9, n_atoms, channels)``.
 
         Args:
             own: ``(n_atoms, 8 vector_channels)``, what the atoms send.
-            others: ``(n_slots, 8 vector_channels)``, what neighbours sent.
-            radial: ``(n_slots, 16 vector_channels)``, radial functions of each component, for the
-                sums of vectors and tensors, and for their products with the harmonics.
-            harmonics: ``(n_atoms, width, 9)``.
+            received: ``(n_atoms, 8 vector_channels)``, weighted sums of what neighbours sent.
+            along: ``(n_slots, 8 vector_channels)``, what is multiplied with the harmonics.
+            harmonics: ``(n_atoms, 9, width)``.
         """
-        n, width = harmonics.shape[:2]
-        of_sums, of_products = radial.chunk(2, dim=-1)
-        received = (others * of_sums).view(n, width, -1).sum(1)
-        along = (others * of_products).view(n, width, 8, -1) * harmonics[..., 1:].unsqueeze(-1)
-        scalars = torch.cat([own * received, along.sum(1).flatten(1)], dim=-1) @ self.to_scalar
+        n, _, width = harmonics.shape
+        of_slots = harmonics[:, 1:].transpose(1, 2).unsqueeze(-1)
+        products = (along.view(n, width, 8, -1) * of_slots).sum(1).flatten(1)
+        scalars = torch.cat([own * received, products], dim=-1) @ self.to_scalar
         rest = torch.bmm(received.view(n, 8, -1).transpose(0, 1), self.to_others)
         return torch.cat([scalars.unsqueeze(0), rest])
 
@@ -268,20 +272,27 @@ def multiply_by_element(x: Tensor, matrices: Tensor, counts: tuple[int, ...]) ->
     return torch.cat(found, dim=-2) if len(found) != 1 else found[0]
 
 
-def _gather(harmonics: Tensor, sent: Tensor) -> Tensor:
+def _gather(harmonics: Tensor, sent: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     """Sum over neighbours what they send times the harmonics.
 
     Args:
-        harmonics: ``(n_atoms, width, 9)``.
-        sent: ``(n_slots, 3, channels)``, for each l.
+        harmonics: ``(n_atoms, 9, width)``.
+        sent: ``(n_slots, 3 channels + n)``: for l = 1, 2 and 0, and more for l = 0.
+        channels: how many channels each l has.
 
     Returns:
-        ``(n_atoms, 9, channels)``.
+        ``(n_atoms, 9, channels)``, and what more there is, ``(n_atoms, n)``.
     """
-    of_atom = sent.view(*harmonics.shape[:2], *sent.shape[1:])
-    transposed = harmonics.transpose(1, 2)
-    sums = [torch.bmm(transposed[:, part], of_atom[:, :, i]) for i, part in enumerate(_PARTS)]
-    return torch.cat(sums, dim=1)
+    of_atoms = sent.view(len(harmonics), -1, sent.shape[1])
+    # (split, whose gradients are put together at once, instead of padded with 0 one by one)
+    of_vector, of_tensor, of_scalar = of_atoms.split(
+        [channels, channels, sent.shape[1] - 2 * channels], dim=-1
+    )
+    one, first, second = harmonics.split(_SIZES, dim=1)
+    sums = torch.bmm(one, of_scalar)
+    scalar, more = sums.split([channels, sums.shape[-1] - channels], dim=-1)
+    degrees = [scalar, torch.bmm(first, of_vector), torch.bmm(second, of_tensor)]
+    return torch.cat(degrees, dim=1), more.squeeze(1)
 
 
 def _radial(layer: Layer, lengths: Tensor) -> Tensor:
@@ -294,9 +305,10 @@ def _radial(layer: Layer, lengths: Tensor) -> Tensor:
     config = layer.config
     basis = bessel(lengths, config.cutoff, config.n_bessel, config.envelope)
     hidden = silu(mlp(basis, list(layer.radial)[:-1]))
-    found = [hidden @ scaled(layer.radial[-1])]
+    scalar, vector, tensor = (hidden @ scaled(layer.radial[-1])).chunk(3, dim=-1)
+    found = [vector, tensor, scalar]
     if layer.turned is not None:
         of_turned = hidden @ scaled(layer.turned.radial) / config.avg_neighbors
         u, w, x, z = of_turned.chunk(4, dim=-1)
-        found += [u, u, u, w, w, w, w, w, x, x, x, z, z, z, z, z]
+        found += [u] * 3 + [w] * 5 + [x] * 3 + [z] * 5
     return torch.cat(found, dim=-1)
