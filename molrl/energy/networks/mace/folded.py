@@ -46,6 +46,7 @@ class FoldedMace(Network):
     radii: Tensor
     lowest: Tensor
     readout_out: Tensor
+    nothing: Tensor
 
     def __init__(self, mace: Mace) -> None:
         super().__init__(mace.config)
@@ -62,6 +63,7 @@ class FoldedMace(Network):
         self.register_buffer("radii", torch.tensor(covalent_radii(config.elements)).double())
         self.register_buffer("lowest", torch.tensor(config.lowest_site).double())
         self.register_buffer("readout_out", config.scale * scaled(exact.readout_out))
+        self.register_buffer("nothing", torch.zeros(1, dtype=torch.float64))
         for i, (layer, after) in enumerate(zip(exact.layers, _after(exact), strict=True)):
             self.register_buffer(f"mix{i}", scaled(layer.mix))
             self.register_buffer(f"after{i}", after)
@@ -79,19 +81,16 @@ class FoldedMace(Network):
         """
         config, channels = self.config, self.config.channels
         slots, lengths = self._slots(graph)
-        features, carried = [], None
+        features, carried, skip, read = [], None, self.nothing, self.nothing
         for i, layer in enumerate(self.layers):
             messages, products = layer(carried, slots)
-            if i == 0:
-                features.append(products @ self.mix0)
-            else:
-                features.append(torch.addmm(skip, products, getattr(self, f"mix{i}")))
+            features.append(torch.addmm(skip, products, getattr(self, f"mix{i}")))
             after = getattr(self, f"after{i}")
             if i < config.layers - 1:
                 found = multiply_by_element(features[-1], after, slots.counts)
                 sent, skip, more = found.split([channels, channels, 2], dim=-1)
                 carried = self.layers[i + 1].carried(sent, messages)
-                read = more if i == 0 else read + more
+                read = read + more
         found = features[-1] @ after
         site = silu(found[:, :-1]) @ self.readout_out + read[:, :1]
         outputs = [*features, site]
