@@ -1,23 +1,30 @@
 """Uncertainty of an energy model and its errors, on a fixed mixture of structures.
 
-python experiments/benchmarks/energy_uncertainty.py runs/energy/data.npz [more.npz] [--model NAME]
+python experiments/benchmarks/energy_uncertainty.py runs/energy/data.npz [--qm7 qm7.extxyz]
 
-The mixture is up to 300 structures of each kind of the test split of the data, and four further
-kinds, the last three of which are in no data, made from 150 half-built molecules of the test split
+The mixture is up to 300 structures of each kind of the test split of the data, and further kinds,
+nearly all of which are in no data. Four are made from 150 half-built molecules of the test split
 and labelled by GFN2-xTB:
 *adversarial*, the placements of lowest, highest and intermediate energy of 100 random ones with the
 clash rule; *pressed*, two random atoms at a quarter to three quarters of a bond length; *scaled*,
 all distances times 0.7 to 1.6; *random*, the same atoms anywhere in a box, at least 0.6 Å apart.
+The others are those of fresh_structures.py: molecules together, large ones, and attacks.
+
+A molecule is flagged if its uncertainty is above 0. The area under the ROC curve is that for errors
+above the limit, of kinds with at least 30 of them.
 """
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from fresh_structures import fresh_structures
 from matplotlib.figure import Figure
 from record import RESULTS, named, record, seconds
+from reference_or_bound import gfn2_or_bound
 from scipy.stats import mannwhitneyu, spearmanr
 
 from molrl.energy import EnergyModel, load_energy
@@ -25,39 +32,83 @@ from molrl.energy.networks.energy import SHIPPED
 from molrl.fitting.data.adversarial import half_built_molecules, placement_attack
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import label
+from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 from molrl.structures.distort import press_together
 from molrl.structures.structure import Structure, distances
 
 PER_KIND, MOLECULES, PLACEMENTS, SEED = 300, 150, 100, 2023
 LARGE = (0.1, 0.3)  # eV/atom
+FEW = 30  # errors above a limit
 MAX_FORCE = 400.0  # eV/Å
 BATCH = 64
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Errors and uncertainties of n structures.
+
+    Attributes:
+        kind: ``(n,)`` str.
+        error: ``(n,)`` eV/atom, absolute.
+        uncertainty: ``(n,)``.
+    """
+
+    kind: np.ndarray
+    error: np.ndarray
+    uncertainty: np.ndarray
+
+    def __add__(self, other: "Scored") -> "Scored":
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Scored(*(np.concatenate(pair) for pair in pairs))
+
+    @classmethod
+    def of_data(cls, model: EnergyModel, data: Dataset) -> "Scored":
+        """Return the scores of labelled structures."""
+        kind = np.array(data.kinds)[data.kind.numpy()]
+        return cls.of(model, data.molecules, data.energy.numpy(), kind)
+
+    @classmethod
+    def of(
+        cls, model: EnergyModel, molecules: MoleculeBatch, energy: np.ndarray, kind: np.ndarray
+    ) -> "Scored":
+        """Return the scores of molecules with known energies, eV."""
+        output = model.evaluate(molecules, uncertainty=True)
+        assert output.uncertainty is not None  # asked for
+        error = np.abs(output.energy.cpu().numpy() - energy) / molecules.n_atoms.numpy()
+        return cls(kind, error, output.uncertainty.cpu().numpy())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", nargs="+")
     parser.add_argument("--model", default="mace", choices=SHIPPED)
+    parser.add_argument("--qm7", help="QM7 as .extxyz; default: without it")
     arguments = parser.parse_args()
     model = load_energy(arguments.model, "cpu")
     test = from_data(Dataset.join([Dataset.load(path) for path in arguments.data]))
-    mixture = Dataset.join([test, out_of_distribution(model)])
-    output = model.evaluate(mixture.molecules, uncertainty=True)
-    assert output.uncertainty is not None
-    error = ((output.energy.cpu() - mixture.energy).abs() / mixture.molecules.n_atoms).numpy()
-    uncertainty = output.uncertainty.cpu().numpy()
-    inside = np.arange(len(mixture)) < len(test)
+    scored = Scored.of_data(model, test) + Scored.of_data(model, out_of_distribution(model))
+    for kind, molecules in fresh_structures(model, arguments.qm7, SEED).items():
+        scored += fresh_scores(model, kind, molecules)
+    inside = np.arange(len(scored.kind)) < len(test)
     groups = {"the mixture": inside | ~inside, "its test split": inside, "the rest": ~inside}
-    groups |= {kind: mixture.of_kind(kind).numpy() for kind in mixture.kinds}
-    rows = [row(name, error[of], uncertainty[of]) for name, of in groups.items()]
+    groups |= {kind: scored.kind == kind for kind in dict.fromkeys(scored.kind.tolist())}
+    rows = [row(name, scored.error[of], scored.uncertainty[of]) for name, of in groups.items()]
     name = named("energy_uncertainty", model)
-    draw(mixture, error, uncertainty, RESULTS / f"{name}.png")
+    draw(scored, RESULTS / f"{name}.png")
     title = (
         f"The uncertainty of {model.name} {model.hash} against its error; "
-        f"{cost(model, mixture)} on one CPU thread in batches of {BATCH}"
+        f"{cost(model, test)} on one CPU thread in batches of {BATCH}"
     )
     record(name, title, rows)
+
+
+def fresh_scores(model: EnergyModel, kind: str, molecules: MoleculeBatch) -> Scored:
+    """Return the scores of the molecules that GFN2-xTB has an energy for."""
+    right = gfn2_or_bound(molecules)
+    known = np.flatnonzero(np.isfinite(right.energy) & ~right.bound)
+    names = np.full(len(known), kind)
+    return Scored.of(model, molecules[known], right.energy[known], names)
 
 
 def from_data(data: Dataset) -> Dataset:
@@ -102,6 +153,9 @@ def row(kind: str, error: np.ndarray, uncertainty: np.ndarray) -> dict[str, obje
     for limit in LARGE:
         figures[f"errors above {limit} eV/atom"] = int((error > limit).sum())
         figures[f"area under ROC, {limit} eV/atom"] = roc_area(error > limit, uncertainty)
+    large = error > LARGE[0]
+    figures["of these flagged, %"] = percent(uncertainty[large] > 0)
+    figures["of the others flagged, %"] = percent(uncertainty[~large] > 0)
     return figures | {
         "rank correlation": float(spearmanr(uncertainty, error).statistic),
         "mean error of the most uncertain tenth, meV/atom": 1e3 * float(error[tenth].mean()),
@@ -109,18 +163,22 @@ def row(kind: str, error: np.ndarray, uncertainty: np.ndarray) -> dict[str, obje
     }
 
 
+def percent(flagged: np.ndarray) -> float | None:
+    return 100 * float(flagged.mean()) if len(flagged) else None
+
+
 def roc_area(large: np.ndarray, uncertainty: np.ndarray) -> float | str:
     """Return the probability that a large error is more uncertain than a small one."""
     n_pairs = int(large.sum()) * int((~large).sum())
-    if not n_pairs:
+    if large.sum() < FEW or not n_pairs:
         return "-"
     return float(mannwhitneyu(uncertainty[large], uncertainty[~large]).statistic / n_pairs)
 
 
-def cost(model: EnergyModel, mixture: Dataset) -> str:
+def cost(model: EnergyModel, data: Dataset) -> str:
     """Measure the time of the uncertainty and that of the energy."""
     torch.set_num_threads(1)
-    batch = mixture.molecules[:BATCH]
+    batch = data.molecules[:BATCH]
     plain, uncertain = np.inf, np.inf
     for _ in range(3):  # in turns, so that both have the machine at its fastest
         plain = min(plain, seconds(lambda: model.evaluate(batch), "cpu"))
@@ -130,17 +188,17 @@ def cost(model: EnergyModel, mixture: Dataset) -> str:
     return f"{per_molecule:.0f} µs per molecule, {extra / plain:.1%} of the time of the energy,"
 
 
-def draw(mixture: Dataset, error: np.ndarray, uncertainty: np.ndarray, path: Path) -> None:
+def draw(scored: Scored, path: Path) -> None:
     """Draw the error against the uncertainty, coloured by kind."""
-    figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
+    figure = Figure(figsize=(9, 6), dpi=130, layout="constrained")
     ax = figure.subplots()
-    for code, kind in enumerate(mixture.kinds):
-        of = mixture.of_kind(kind).numpy()
+    for code, kind in enumerate(dict.fromkeys(scored.kind.tolist())):
+        of = scored.kind == kind
         style = {"s": 9, "alpha": 0.6, "lw": 0, "color": f"C{code % 10}"}
         ax.scatter(
-            uncertainty[of],
-            1e3 * error[of].clip(1e-4),
-            marker="o^"[code // 10],
+            scored.uncertainty[of],
+            1e3 * scored.error[of].clip(1e-4),
+            marker="o^s"[code // 10],
             label=kind,
             **style,
         )

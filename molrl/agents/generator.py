@@ -52,7 +52,7 @@ class AgentHeader(Config):
     energy: str
     energy_hash: str
     bag: str
-    rules: dict[str, float | bool | None] = Field(default_factory=dict)
+    rules: dict[str, float | bool | str | None] = Field(default_factory=dict)
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
 

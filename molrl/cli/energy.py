@@ -134,7 +134,8 @@ def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
     device = resolve_device(config.device)
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
-    start = None if config.start is None else NetworkEnergy(config.start, device)
+    # The data may hold ions, whose charges a network learns from their compositions only.
+    start = None if config.start is None else NetworkEnergy(config.start, device).ignoring_charge()
     if start is not None:
         if structures.molecules.is_periodic:
             start.takes_cells = True  # as what is fitted from it
@@ -178,7 +179,7 @@ def _load_fitted(model: Fit) -> NetworkEnergy:
             return with_uncertainty(model.weights, model.data, model.config.seed, device, report)
     except InputError as error:
         log_message(f"the weights offer no uncertainty: {error}")
-        return NetworkEnergy(model.weights, device)
+        return NetworkEnergy(model.weights, device).ignoring_charge()
 
 
 def _run_logged(model: Fit, folder: RunFolder) -> float | None:

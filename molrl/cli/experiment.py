@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.bags import Bag
-from molrl.energy.registry import ENERGY_MODELS
+from molrl.energy.models import ENERGY_MODELS
 from molrl.envs.config import EnvOptions
 from molrl.registry import Registry
 from molrl.runs.config import Config

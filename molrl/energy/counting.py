@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 from ase import Atoms
 
@@ -40,7 +41,7 @@ class CountedEnergy(EnergyModel):
         self.offers_uncertainty = model.offers_uncertainty
         self.implemented_properties = model.implemented_properties
         self.takes_cells, self.conservative = model.takes_cells, model.conservative
-        self.takes_charge = model.takes_charge
+        self.takes_charge, self.ignores_charge = model.takes_charge, model.ignores_charge
         self.calls = 0
         self.evaluations = 0
         self.faults: Counter[str] = Counter()
@@ -92,6 +93,10 @@ class CountedEnergy(EnergyModel):
     def atom_faults(self) -> Counter[str]:
         """Return how often each kind of fault occurred while computing the atoms' energies."""
         return self.model.atom_faults()
+
+    def ignoring_charge(self) -> Self:
+        """Return a wrapper, which counts from 0, of :meth:`EnergyModel.ignoring_charge`."""
+        return type(self)(self.model.ignoring_charge())
 
     def close(self) -> None:
         """Close the wrapped model, which other wrappers may share."""

@@ -3,14 +3,17 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
 from ase import Atoms
 from torch import Tensor
 
+from molrl.energy.models import models_with_charge
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
@@ -94,7 +97,10 @@ class EnergyModel(ABC):
     Attributes:
         implemented_properties: what :meth:`evaluate` can compute, under ASE's names.
         takes_cells: whether it accepts periodic structures.
-        takes_charge: whether its energy depends on the charge; other models ignore it.
+        takes_charge: whether it computes charged molecules and other spin states than the lowest.
+            Other models refuse them.
+        ignores_charge: whether a model that takes no charge computes such molecules as if they were
+            neutral and of the lowest spin, instead; see :meth:`ignoring_charge`.
         conservative: whether its forces are the negative gradient of its energy.
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
@@ -121,6 +127,7 @@ class EnergyModel(ABC):
     implemented_properties: tuple[str, ...] = ("energy", "forces")
     takes_cells: bool = False
     takes_charge: bool = False
+    ignores_charge: bool = False
     conservative: bool = True
     name: str
     elements: tuple[int, ...]
@@ -153,7 +160,8 @@ class EnergyModel(ABC):
 
         Raises:
             InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
-                one place, a structure is periodic and the model takes no cells, or the model does
+                one place, a structure is periodic and the model takes no cells, a molecule is
+                charged or not of the lowest spin and the model takes no charge, or the model does
                 not know an element or a property.
 
         Example:
@@ -186,12 +194,39 @@ class EnergyModel(ABC):
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
         """Return the molecules as :meth:`_evaluate` takes them, if the model can evaluate them."""
-        self._check_cells(molecules)
+        self._check_cells_and_charge(molecules)
         return molecules.check(self.elements)
 
-    def _check_cells(self, molecules: MoleculeBatch) -> None:
+    def _check_cells_and_charge(self, molecules: MoleculeBatch) -> None:
         if not self.takes_cells:
             molecules.require_molecules(f"energy model {self.name!r}")
+        if self.takes_charge or self.ignores_charge:
+            return
+        charge, spin = molecules.charge, molecules.spin
+        lowest = (molecules.sum_atoms(molecules.numbers) - charge) % 2 + 1
+        for i in torch.nonzero((charge != 0) | (spin != lowest)).flatten().tolist()[:1]:
+            self.check_charge(f"molecule {i} has", int(charge[i]), int(spin[i]))
+
+    def check_charge(self, subject: str, charge: int, spin: int | None) -> None:
+        """Check that :meth:`evaluate` computes molecules of a charge and multiplicity.
+
+        Args:
+            subject: what has them, for the message ("molecule 3 has").
+            charge: total charge, e.
+            spin: multiplicity 2S + 1; None for the lowest.
+
+        Raises:
+            InputError: if it is not neutral and of the lowest spin, and the model takes no charge;
+                the message names models that do.
+        """
+        if self.takes_charge or self.ignores_charge or not (charge or spin):
+            return
+        *names, last = models_with_charge()
+        state = f"charge {charge}" if charge else f"multiplicity {spin}"
+        raise InputError(
+            f"energy model {self.name!r} knows neutral molecules of the lowest spin only: "
+            f"{subject} {state}; use {', '.join(names)} or {last}"
+        )
 
     @abstractmethod
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
@@ -265,6 +300,22 @@ class EnergyModel(ABC):
     def _isolated_atoms(self) -> MoleculeBatch:
         """Return one atom of each known element, of the lowest spin."""
         return MoleculeBatch.from_arrays((np.array([z]), np.zeros((1, 3))) for z in self.elements)
+
+    def ignoring_charge(self) -> Self:
+        """Return a model of the same weights that computes every molecule as a neutral one.
+
+        Charge and multiplicity are left unread. A model that takes the charge returns itself.
+
+        Example:
+            >>> model = molrl.load_energy("mace").ignoring_charge()
+            >>> model.ignores_charge
+            True
+        """
+        if self.takes_charge:
+            return self
+        model = copy(self)
+        model.ignores_charge = True
+        return model
 
     def close(self) -> None:  # noqa: B027 - a no-op for models without resources
         """Release the resources of the model, such as worker processes."""

@@ -1,4 +1,4 @@
-"""The registry of energy models, and the function that loads one by name."""
+"""The function that loads an energy model by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,34 +7,24 @@ from pathlib import Path
 from ase.calculators.calculator import BaseCalculator
 
 from molrl.energy.interface import EnergyModel
+from molrl.energy.models import ENERGY_MODELS
 from molrl.energy.networks.interface import NETWORKS
 from molrl.energy.networks.load import load_network, split_head
 from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError, did_you_mean
-from molrl.registry import Registry, accepted, accepting
+from molrl.registry import accepted, accepting
 from molrl.runs.weights import sha256
 
-ENERGY_MODELS = Registry(
-    "energy model",
-    {
-        "mace": "molrl.energy.networks.load:load_mace",
-        "mace-small": "molrl.energy.networks.load:load_small",
-        "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
-        "mace-off": "molrl.energy.mace_torch.foundations:MACE_OFF",
-        "mace-omol": "molrl.energy.mace_torch.foundations:MACE_OMOL",
-        "mace-anicc": "molrl.energy.mace_torch.foundations:MACE_ANI",
-        "gfn2": "molrl.energy.gfn2:GFN2Energy",
-        "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
-        "pm6": "molrl.energy.pm6:PM6Energy",
-    },
-)
-
-# Models by name, device and trust, each with the checksums of the files that it was loaded from.
-_LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel]] = {}
+# Models by name, device and trust, each with the checksums of the files that it was loaded from,
+# and with its twin that ignores the charge.
+_LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel, EnergyModel]] = {}
 
 
 def load_energy(
-    name: str | EnergyModel | BaseCalculator = "mace", device: str = "auto", trust: bool = False
+    name: str | EnergyModel | BaseCalculator = "mace",
+    device: str = "auto",
+    trust: bool = False,
+    ignore_charge: bool = False,
 ) -> EnergyModel:
     """Load an energy model by name; a process holds one model of each name.
 
@@ -55,6 +45,8 @@ def load_energy(
             * an :class:`EnergyModel`, which is returned unchanged.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where one is available.
         trust: whether the file in ``name`` may be a pickle, which can run any code.
+        ignore_charge: whether a model that is loaded by name and takes no charge computes charged
+            and open-shell molecules as neutral ones of the lowest spin, instead of refusing them.
 
     Returns:
         The model; the same object for the same arguments.
@@ -89,8 +81,10 @@ def load_energy(
     if key not in _LOADED or _LOADED[key][0] != sums:
         given = {"device": device, "trust": trust}
         options = {option: value for option, value in given.items() if option in takes}
-        _LOADED[key] = sums, factory(*([argument] if argument else []), **options)
-    return _LOADED[key][1]
+        model = factory(*([argument] if argument else []), **options)
+        _LOADED[key] = sums, model, model.ignoring_charge()
+    _, model, ignoring = _LOADED[key]
+    return ignoring if ignore_charge else model
 
 
 def _factory(kind: str) -> Callable[..., EnergyModel]:

@@ -1,7 +1,7 @@
 """Configuration of a molecular design environment: its rules, its reward and its task."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols
@@ -14,6 +14,8 @@ from molrl.errors import InputError, did_you_mean
 from molrl.validation import validated
 
 _MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
+# No episode of right energies in experiments/benchmarks/reward_window.py has a larger one.
+MAX_UNCERTAINTY = 0.5
 _SMALLEST_RADII = 0.56  # Å, of two helium atoms: the smallest sum of covalent radii
 
 
@@ -23,8 +25,9 @@ class Rules(BaseModel):
     An action that breaks a rule is refused: the canvas stays as it is and the episode ends with the
     reward ``min_reward``. An accepted action places an atom, whose energy difference
     r = E(canvas) + E(atom) - E(canvas + atom) is then checked: an atom outside ``min_reward`` to
-    ``max_reward`` is rejected, which ends the episode with ``min_reward`` too. Chemical bonds never
-    are outside; artefacts of a learned energy may be.
+    ``max_reward`` is rejected, which ends the episode with ``min_reward`` too. Steps that build
+    real molecules are inside, whatever their order (experiments/benchmarks/reward_window.py);
+    artefacts of a learned energy may be outside.
 
     Attributes:
         clash_fraction: two atoms clash if they are closer than this fraction of the sum of their
@@ -35,8 +38,10 @@ class Rules(BaseModel):
         min_reward: eV, smallest energy difference, and the reward of all that is refused, rejected
             or failed.
         max_reward: eV, largest energy difference; None: no limit.
-        max_uncertainty: largest uncertainty of the energy model for the canvas, on the model's own
-            scale, where 0 is the 99 % quantile of the data it was fitted to. None: no limit.
+        max_uncertainty: largest uncertainty of the energy model for the canvas, on the scale of
+            :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`. ``"auto"``:
+            :data:`MAX_UNCERTAINTY` where the model offers an uncertainty, else no limit. A number:
+            the model must offer one. None: no limit.
         keep_rejected: whether a rejected atom stays on the canvas.
         max_displacement: Å along each axis, of a new atom from the focal atom.
 
@@ -62,10 +67,11 @@ class Rules(BaseModel):
         validation_alias=AliasChoices("monovalent_distance", "solo_distance"),  # in older files
         description="Å; None: no limit",
     )
-    min_reward: float = Field(default=-16.3, lt=0, description="eV")
-    max_reward: float | None = Field(default=30.0, gt=0, description="eV; None: no upper limit")
-    max_uncertainty: float | None = Field(
-        default=None, description="of the energy model, on its own scale; None: no limit"
+    min_reward: float = Field(default=-5.0, lt=0, description="eV")
+    max_reward: float | None = Field(default=24.0, gt=0, description="eV; None: no upper limit")
+    max_uncertainty: float | Literal["auto"] | None = Field(
+        default="auto",
+        description="of the energy model, on its own scale; auto: where it has one; None: no limit",
     )
     keep_rejected: bool = Field(
         default=False, description="whether a rejected atom stays on the canvas"
@@ -80,6 +86,21 @@ class Rules(BaseModel):
                 "set clash_fraction to 0.18 or clash_distance to 0.1 Å at least"
             )
         return self
+
+    def resolved(self, offers_uncertainty: bool) -> Self:
+        """Return the rules with a number or None for the ``max_uncertainty`` ``"auto"``.
+
+        Args:
+            offers_uncertainty: whether the energy model offers an uncertainty.
+
+        Example:
+            >>> Rules().resolved(offers_uncertainty=False).max_uncertainty is None
+            True
+        """
+        if self.max_uncertainty != "auto":
+            return self
+        limit = MAX_UNCERTAINTY if offers_uncertainty else None
+        return self.model_copy(update={"max_uncertainty": limit})
 
     @classmethod
     def named(cls, name: str) -> "Rules":
@@ -115,6 +136,7 @@ _NAMED = {
         clash_distance=0.6,
         min_reward=-0.6 * Hartree,
         max_reward=None,
+        max_uncertainty=None,
         keep_rejected=True,
     ),
 }

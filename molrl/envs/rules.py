@@ -303,7 +303,7 @@ def _check_termination(
     max_reward = np.inf if rules.max_reward is None else rules.max_reward
     uncertain = np.zeros(len(after), bool)
     if rules.max_uncertainty is not None:
-        uncertain = np.array(output.properties["uncertainty"]) > rules.max_uncertainty
+        uncertain = np.array(output.properties["uncertainty"]) > float(rules.max_uncertainty)
     max_steps = np.inf if context.max_steps is None else context.max_steps
     return np.select(
         [

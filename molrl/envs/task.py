@@ -113,11 +113,12 @@ class Task(Generic[ConfigT]):
         reward = build_reward(config.reward, self.energy_model, self.provides)
         for bag in self.known_bags():
             reward.check_bag(self._finished_bag(bag))
-        of_rules = [] if config.rules.max_uncertainty is None else ["uncertainty"]
+        rules = config.rules.resolved(self.energy_model.offers_uncertainty)
+        of_rules = [] if rules.max_uncertainty is None else ["uncertainty"]
         wanted = combine_wants([*reward.wants, *of_rules])
         self.context = TransitionContext(
             self._elements,
-            config.rules,
+            rules,
             EnergyDifference(self.energy_model, self._elements.tolist(), wanted),
             reward,
             config.max_steps,
@@ -286,11 +287,7 @@ class Task(Generic[ConfigT]):
                     f"energy model {self.energy_model.name!r} does not know "
                     f"{chemical_symbols[number]}, which is among the fixed atoms"
                 )
-        if fixed.charge and not self.energy_model.takes_charge:
-            raise InputError(
-                f"the fixed atoms have charge {fixed.charge}, which energy model "
-                f"{self.energy_model.name!r} ignores; use one that takes it, such as 'gfn2'"
-            )
+        self.energy_model.check_charge("the fixed atoms have", fixed.charge, fixed.spin)
         extent = float(np.abs(fixed.positions).max(initial=0.0))
         if extent > self.layout.max_displacement * max(0, len(fixed) - 1) + 1e-6:
             raise InputError(f"{len(fixed)} atoms that reach {extent:.1f} Å are too far apart")

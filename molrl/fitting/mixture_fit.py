@@ -43,9 +43,11 @@ def with_uncertainty(
         InputError: as for :func:`fit_uncertainty`.
     """
     uncertainty_file(weights).unlink(missing_ok=True)  # it may belong to other weights
-    mixture = fit_uncertainty(NetworkEnergy(weights, device), data, seed, progress)
+    # The network was fitted to the data, whatever their charges are.
+    model = NetworkEnergy(weights, device).ignoring_charge()
+    mixture = fit_uncertainty(model, data, seed, progress)
     mixture.save(weights, str(read_json(weights)["header_sha256"]))
-    return NetworkEnergy(weights, device)
+    return NetworkEnergy(weights, device).ignoring_charge()
 
 
 def fit_uncertainty(

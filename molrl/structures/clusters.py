@@ -11,9 +11,9 @@ from molrl.structures.structure import Structure, draw_direction, draw_rotation
 
 _SIZES = (3, 20)
 _TRIES = 10  # places of which the innermost is taken
-_SHARES = (0.72, 0.95)  # of the sum of van der Waals radii, at the nearest contact
-_HYDROGEN_BONDED = 0.5
-_CLOSEST = 0.58
+_SHARES = (0.78, 1.02)  # of the sum of van der Waals radii, at the nearest contact
+_HYDROGEN_BONDED = 0.6
+_CLOSEST = 0.64  # share; other contacts of a molecule at the end of a hydrogen bond
 
 
 def draw_cluster_size(rng: np.random.Generator) -> int:
@@ -25,7 +25,7 @@ def draw_cluster_size(rng: np.random.Generator) -> int:
 def build_cluster(molecules: Sequence[Structure], rng: np.random.Generator) -> Structure:
     """Pack molecules one after another, each at the innermost of several places.
 
-    Half of the places are at the end of a hydrogen bond where there can be one, the others at
+    Most of the places are at the end of a hydrogen bond where there can be one, the others at
     contact on a random line towards the middle.
 
     Args:

@@ -46,7 +46,7 @@ def surround(number: int, ligands: np.ndarray, rng: np.random.Generator, guard: 
     numbers = np.array([number, *ligands])
     directions = _spread(len(ligands), rng)
     radii = covalent_radii[ligands] + covalent_radii[number]
-    share = rng.uniform(*_SHELL) if rng.random() < 0.5 else rng.uniform(0.65, 1.1)
+    share = rng.uniform(*_SHELL) if rng.random() < 0.5 else rng.uniform(0.7, 1.25)
     spread = rng.uniform(0.0, 0.15)
     while True:
         shares = np.maximum(share * (1 + spread * rng.normal(size=len(ligands))), _SHELL[0])

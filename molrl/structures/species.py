@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 from rdkit import Chem
+from rdkit.Chem.rdMolDescriptors import CalcRadiusOfGyration
 
 from molrl.chemistry.embedding import embed, parse_smiles
 from molrl.chemistry.identity import canonical_smiles
@@ -64,12 +65,13 @@ HYPERVALENT = (
 """Species whose central atom has more neighbours or more fluorine than most, and unusual bonds."""
 
 ENOLS = (
-    *("OC=CC=O", "CC(O)=CC=O", "OC=CC(C)=O", "CC(O)=CC(C)=O", "OC=CC(=O)O", "OC=CC(N)=O"),
-    *("NC=CC=O", "CC(N)=CC(C)=O", "NC=CC=N", "CNC=CC=O", "OC=C(C)C=O", "OC=C(F)C=O", "OC=CC(F)=O"),
-    *("CC(O)=CC(=O)OC", "OC(C(F)(F)F)=CC(C)=O", "O=Cc1ccccc1O", "OC1=C(C=O)CCCC1", "SC=CC=O"),
-    *("OC=CC=S", "OC=CN=O", "OC(=O)CC(=O)O", "O=CCC=O", "CC(=O)CC(C)=O", "OC(=O)C(=O)O"),
-    *("NC(=O)CC=O", "ONC=O", "OC=NO", "CC(=O)C=C(C)N", "O=C1C=C(O)CC1", "O=C(O)C=CC(=O)O"),
-    *("O=c1cccc[nH]1", "Oc1ccccn1", "NC(O)=CC=O", "N=CNC=O", "NC=NC=O", "NC=N", "CNC=N", "OC=NC"),
+    *(r"O/C=C\C=O", r"C/C(O)=C\C=O", r"O/C=C\C(C)=O", r"C/C(O)=C/C(C)=O", r"O/C=C\C(=O)O"),
+    *(r"O/C=C\C(N)=O", r"N/C=C\C=O", r"C/C(N)=C/C(C)=O", r"N/C=C\C=N", r"CN/C=C\C=O"),
+    *(r"O/C=C(C)\C=O", r"O/C=C(F)\C=O", r"O/C=C\C(F)=O", r"C/C(O)=C/C(=O)OC", r"S/C=C\C=O"),
+    *(r"O/C(C(F)(F)F)=C\C(C)=O", "O=Cc1ccccc1O", "OC1=C(C=O)CCCC1", r"O/C=C\C=S", r"O/C=C\N=O"),
+    *("OC(=O)CC(=O)O", "O=CCC=O", "CC(=O)CC(C)=O", "OC(=O)C(=O)O", "NC(=O)CC=O", "ONC=O", "OC=NO"),
+    *("O=C1C=C(O)CC1", r"O=C(O)/C=C\C(=O)O", "O=c1cccc[nH]1", "Oc1ccccn1", r"N/C(O)=C/C=O"),
+    *(r"N=CNC=O", r"N/C=N\C=O", "NC=N", "CNC=N", "OC=NC"),
 )
 """1,3-dicarbonyls, their enols and other molecules with a hydrogen that can move over."""
 
@@ -89,7 +91,7 @@ def reserved_identities() -> frozenset[str]:
 def embed_species(
     smiles: Iterable[str], elements: Collection[int], left_out: Collection[str]
 ) -> list[Structure]:
-    """Return one conformer of each molecule, optimised by a force field.
+    """Return the most compact of four conformers of each molecule, optimised by a force field.
 
     Args:
         smiles: of the molecules; repetitions count once.
@@ -107,9 +109,11 @@ def embed_species(
             continue
         if not {1, *elements}.issuperset(atom.GetAtomicNum() for atom in mol.GetAtoms()):
             continue
-        embedded = embed(mol, seed=0)
-        if embedded is not None:
-            found[identity] = from_mol(embedded, "relaxed", identity)
+        conformers = [embedded for seed in range(4) if (embedded := embed(mol, seed)) is not None]
+        if conformers:
+            # Folded conformers have the hydrogen bonds that chains of an enol can form.
+            compact = min(conformers, key=CalcRadiusOfGyration)
+            found[identity] = from_mol(compact, "relaxed", identity)
     return list(found.values())
 
 

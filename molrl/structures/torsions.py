@@ -1,5 +1,6 @@
 """Rotations about bonds: of amides, conjugated chains, aromatic substituents and all others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,26 @@ def has_preferred_bond(identity: str) -> bool:
         and min(bond.GetBeginAtom().GetTotalDegree(), bond.GetEndAtom().GetTotalDegree()) > 1
         for bond in mol.GetBonds()
     )
+
+
+def turn_random_bond(
+    structure: Structure, bonds: Sequence[RotatableBond], rng: np.random.Generator
+) -> Structure | None:
+    """Turn a molecule about a bond drawn by its weight, by any angle.
+
+    Args:
+        structure: the molecule.
+        bonds: some of its :func:`rotatable_bonds`.
+        rng: the random numbers.
+
+    Returns:
+        A structure of kind ``torsion``; None if there is no bond, or the two sides would overlap.
+    """
+    if not bonds:
+        return None
+    weights = np.array([bond.weight for bond in bonds])
+    bond = bonds[int(rng.choice(len(bonds), p=weights / weights.sum()))]
+    return turn_bond(structure, bond, rng.uniform(0, 2 * np.pi))
 
 
 def turn_bond(structure: Structure, bond: RotatableBond, angle: float) -> Structure | None:

@@ -23,6 +23,7 @@ energy: gfn2
 """
 DATA = "output: data.npz\n"
 FIT = "data: [data.npz]\nrun_dir: fit\n"
+ION = "2\ncharge=-1\nO 0 0 0\nH 0.96 0 0\n"
 WATER = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 
 
@@ -232,6 +233,14 @@ COMMANDS = {
     "an element the model does not know": (
         relax("-o", "x.extxyz", content=WATER.replace("O", "U")),
         "holds U",
+    ),
+    "an ion of a model of neutral molecules": (
+        relax("-o", "x.extxyz", content=ION),
+        "'mace' knows neutral molecules of the lowest spin only: molecule 0 has charge -1",
+    ),
+    "an ion of two energies": (
+        (["energy", "evaluate", "in.extxyz", "--model", "mace-small"], {"in.extxyz": ION}),
+        "molecule 0 has charge -1; use gfn2, spgfn2 or pm6",
     ),
     "an unknown energy of two": (
         (["energy", "evaluate", "in.extxyz", "--model", "gfn"], {"in.extxyz": WATER}),

@@ -113,5 +113,19 @@ def _next_action(placed):
 
 
 def test_environment_refuses_charged_fixed_atoms_of_a_model_that_ignores_charge():
-    with pytest.raises(InputError, match="have charge 1, which energy model 'mace' ignores"):
+    message = "lowest spin only: the fixed atoms have charge 1; use gfn2, spgfn2 or pm6"
+    with pytest.raises(InputError, match=message):
         MolDesignEnv(task="scaffold", scaffold="*C[NH3+]", bag="CH3", energy="mace")
+
+
+def test_environment_refuses_triplet_fixed_atoms_of_a_model_that_ignores_charge():
+    with pytest.raises(InputError, match="the fixed atoms have multiplicity 3; use gfn2"):
+        MolDesignEnv(task=Oxygen, energy="mace")
+
+
+def test_environment_takes_charged_fixed_atoms_where_the_charge_is_ignored():
+    model = load_energy("mace-small", ignore_charge=True)
+    env = MolDesignEnv(task=Ammonium, energy=model)
+    _, info = env.reset()
+    atoms = MoleculeBatch.from_arrays([([7, 1, 1, 1], TETRAHEDRON[:4])])
+    assert info["energy"] == pytest.approx(model.evaluate(atoms).energy.item(), abs=1e-4)

@@ -1,15 +1,17 @@
 """Rules: refused actions, rejected atoms, the end of an episode and its reward."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molrl.envs.config import Rules
+from molrl.envs.config import MAX_UNCERTAINTY, Rules
 from molrl.envs.design import MolDesignEnv
 from molrl.errors import InputError
 
-MIN_REWARD = -16.3
+MIN_REWARD = Rules().min_reward
 HYDROGEN, CARBON, NITROGEN, OXYGEN = range(4)  # columns of the default elements
 
 
@@ -165,8 +167,26 @@ class TestUncertain:
         assert env.endings == {"uncertain": 1}
         assert env.energy_model.calls == unsure.scored == 2  # in the call that gives the energy
 
+    def test_max_uncertainty_by_default_is_a_number_where_the_model_offers_one(self, unsure):
+        env = environment(unsure, bag="CO2")
+        assert env.task.context.rules.max_uncertainty == MAX_UNCERTAINTY
+        act(env, 0, CARBON)
+        act(env, 0, OXYGEN, 1.2)
+        assert act(env, 0, OXYGEN, -1.2)[4]["reason"] == "uncertain"
+
+    def test_max_uncertainty_by_default_limits_no_model_without_one(self, morse):
+        env = environment(morse(), bag="CO2")
+        assert env.task.context.rules.max_uncertainty is None
+        act(env, 0, CARBON)
+        act(env, 0, OXYGEN, 1.2)
+        assert act(env, 0, OXYGEN, -1.2)[4]["reason"] == "complete"
+
+    def test_rules_written_as_json_keep_max_uncertainty_by_default(self):
+        assert Rules.of(json.loads(Rules().model_dump_json())) == Rules()
+        assert Rules().max_uncertainty == "auto"
+
     def test_uncertainty_is_not_computed_without_a_limit(self, unsure):
-        env = environment(unsure, bag="CO")
+        env = environment(unsure, bag="CO", rules={"max_uncertainty": None})
         act(env, 0, CARBON)
         assert act(env, 0, OXYGEN, 1.2)[4]["reason"] == "complete"
         assert unsure.scored == 0
@@ -182,7 +202,7 @@ class TestMolGymRules:
     def test_molgym_rules_have_the_published_values(self):
         rules = Rules.named("molgym")
         assert rules.min_reward == pytest.approx(-0.6 * 27.2114, abs=1e-3)
-        assert rules.max_reward is None
+        assert rules.max_reward is rules.max_uncertainty is None
         assert rules.monovalent_distance == 2.0
 
     @pytest.mark.parametrize(("length", "refused"), [(0.599, True), (0.601, False)])

@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parent
 PACKAGE = Path(molrl.__file__).parent
 NETWORKS = ("mace", "mace-small")
 N_STEPS = 20
+RULES = {"min_reward": -16.3, "max_reward": 30.0, "max_uncertainty": None}  # others by default
 RUN_CONFIG = """
 run_dir: run
 total_steps: 1536
@@ -136,10 +137,10 @@ def play(env_id: str, actions: list[list[float]] | None = None) -> list[dict[str
     """20 steps with a fixed seed; episodes that end are followed by the next.
 
     Args:
-        env_id: of the environment, which has its defaults.
+        env_id: of the environment, which has its defaults besides :data:`RULES`.
         actions: what is done; where None, what :func:`place` draws.
     """
-    env, rng = gym.make(env_id).unwrapped, np.random.default_rng(1)
+    env, rng = gym.make(env_id, rules=RULES).unwrapped, np.random.default_rng(1)
     obs, _ = env.reset(seed=0)
     steps = []
     for i in range(N_STEPS):

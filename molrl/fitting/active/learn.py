@@ -110,7 +110,8 @@ class Learning:
         """Search, label and write the structures of a round; read them if they are there."""
         path = self._round(number).with_suffix(".npz")
         if not path.exists():
-            model = NetworkEnergy(self.weights(number - 1), self._device)
+            # The states of ions are those of the data, which the network was fitted to.
+            model = NetworkEnergy(self.weights(number - 1), self._device).ignoring_charge()
             sources = Sources(self._config, model, data, self._generators, self._held_out, number)
             found = sources.collect(self._report)
             if not found:

@@ -46,22 +46,24 @@ def make_large(
     names = [m.identity for m in molecules if (m.numbers > 1).sum() > 1]
     made: dict[str, Structure] = {}
     pool = Pool(Path(embed_worker.__file__), cores_of_this_rank(), _TIMEOUT)
+    index, last = 0, _ATTEMPTS * n + _CHUNK if names else 0
     try:
-        for start in range(0, _ATTEMPTS * n if names else 0, _CHUNK):
-            tasks = [
-                task
-                for i in range(start, start + min(_CHUNK, 2 * (n - len(made))))
-                if (task := _draw_task(config, names, max_heavy, i)) is not None
-                and task[0] not in held_out
-                and task[0] not in made
-            ]
-            for task, result in zip(tasks, pool.map(tasks), strict=True):
+        while len(made) < n and index < last:
+            chunk = range(index, index + min(_CHUNK, 2 * (n - len(made)) + 8))
+            index = chunk.stop
+            drawn = (_draw_task(config, names, max_heavy, i) for i in chunk)
+            tasks = {
+                task[0]: task
+                for task in drawn
+                if task and task[0] not in held_out and task[0] not in made
+            }
+            results = pool.map(list(tasks.values()))
+            for name, result in zip(tasks, results, strict=True):
                 if not isinstance(result, str):
                     numbers, positions = result
-                    made[task[0]] = Structure(numbers, positions, "large", task[0])
-            progress("embedding large molecules", min(n, len(made)), n)
-            if len(made) >= n:
-                break
+                    made[name] = Structure(numbers, positions, "large", name)
+            if made:
+                progress("embedding large molecules", min(n, len(made)), n)
     finally:
         pool.close()
     return list(made.values())[:n]

@@ -25,6 +25,7 @@ _RELAXED = 0.05  # eV/Å; partial relaxations end there
 _STEPS = (2, 12)  # of partial relaxations
 _DOWNHILL = (13, 40)  # of those of complexes that go on towards a minimum
 _TO_MINIMA = 0.35  # of the complexes
+_CLUSTERS = 4.0  # how much more often clusters are chosen: packed at random, they repel
 _ROUGH = ("half-built", "placed", "random walk", "twisted", "torsion", "reaction")
 _COMPLEX = ("dimer", "cluster")
 _KEPT = (*_COMPLEX, "large", "distorted large")  # kinds that are still so when partially relaxed
@@ -54,8 +55,8 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     rough = [s for s in drawn if s.kind in _ROUGH + _KEPT]
     rng = stream(config, "partially relaxed", 0)
     count = min(config.counts.partially_relaxed, len(rough))
-    index = np.sort(rng.choice(len(rough), count, replace=False))
-    relaxed = _relax_partially([rough[i] for i in index], rng, progress)
+    chosen = rng.choice(len(rough), count, replace=False, p=_weights(rough))
+    relaxed = _relax_partially([rough[i] for i in np.sort(chosen)], rng, progress)
     data, dropped = label([*drawn, *relaxed], reference, config.max_force, progress)
     made_of = Counter(structure.kind for structure in drawn)
     made_of["partially relaxed"] = len(relaxed)
@@ -96,6 +97,12 @@ def _draw_from_bases(config: DataConfig, bases: Bases) -> Iterator[Structure]:
     yield from complexes.clusters(counts.clusters)
     yield from rearrangements.torsions(counts.torsions)
     yield from rearrangements.reactions(counts.reactions)
+
+
+def _weights(structures: Sequence[Structure]) -> np.ndarray | None:
+    """The shares in which to choose what is partially relaxed, clusters above all."""
+    weights = np.array([_CLUSTERS if s.kind == "cluster" else 1.0 for s in structures])
+    return weights / weights.sum() if (weights > 1).any() else None
 
 
 def _relax_partially(

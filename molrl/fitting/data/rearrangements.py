@@ -9,14 +9,14 @@ from molrl.fitting.data.draws import draw_one, draw_shares, drawn
 from molrl.fitting.data.starting import Bases
 from molrl.structures.build import take_prefix
 from molrl.structures.complexes import draw_dimer
-from molrl.structures.distort import rattle, twist
+from molrl.structures.distort import rattle
 from molrl.structures.reactions import move_hydrogen, stretch_bond
 from molrl.structures.structure import Structure
 from molrl.structures.torsions import (
     RotatableBond,
     has_preferred_bond,
     rotatable_bonds,
-    turn_bond,
+    turn_random_bond,
 )
 
 _LARGE, _PREFERRED = 0.2, 0.75  # of the torsions; of the others
@@ -64,13 +64,9 @@ class RearrangementDraws:
         bonds = self._bonds.get(molecule.identity)
         if bonds is None:
             bonds = self._bonds.setdefault(molecule.identity, rotatable_bonds(molecule))
-        if not bonds:
-            return None
-        weights = np.array([bond.weight for bond in bonds])
-        n = 2 if len(bonds) > 1 and rng.random() < _TWO_BONDS else 1
-        turned: Structure | None = molecule
-        for i in rng.choice(len(bonds), size=n, replace=False, p=weights / weights.sum()):
-            turned = turned and turn_bond(turned, bonds[i], rng.uniform(0, 2 * np.pi))
+        turned = turn_random_bond(molecule, bonds, rng)
+        if turned is not None and rng.random() < _TWO_BONDS:
+            turned = turn_random_bond(turned, bonds, rng)
         return turned
 
     def _reaction(self, rng: np.random.Generator) -> Structure | None:
@@ -109,7 +105,7 @@ class RearrangementDraws:
 def distort_large(
     config: DataConfig, large: Sequence[Structure], count: int
 ) -> Iterator[Structure]:
-    """Rattle large molecules by 0.02 to 0.1 Å, half of them after turning a bond.
+    """Rattle large molecules by 0.02 to 0.1 Å, half of them after a bond is turned.
 
     Args:
         config: the seed.
@@ -123,7 +119,7 @@ def distort_large(
     def draw(rng: np.random.Generator) -> Structure | None:
         molecule: Structure | None = draw_one(large, rng)
         if rng.random() < 0.5:
-            molecule = molecule and twist(molecule, rng)
+            molecule = molecule and turn_random_bond(molecule, rotatable_bonds(molecule), rng)
         return molecule and rattle(molecule, rng, rng.uniform(0.02, 0.1), "distorted large")
 
     return drawn(config, "distorted large", count if large else 0, draw)

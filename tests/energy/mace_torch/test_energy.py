@@ -99,13 +99,14 @@ def images():
 
 @pytest.mark.parametrize("name", ["plain", "rich"])
 def test_mace_module_energy_agrees_with_the_calculator_of_mace_torch(files, images, name):
-    out = load_energy(f"mace:{files / name}.model", "cpu", trust=True).evaluate(images, forces=True)
+    model = load_neutral(f"mace:{files / name}.model", trust=True)
+    out = model.evaluate(images, forces=True)
     check_against_the_calculator(build(name), images, out)
 
 
 def test_load_energy_needs_a_head_where_there_are_several(files, images):
     path = f"mace:{files / 'headed.model'}"
-    out = load_energy(f"{path}@fine", "cpu", trust=True).evaluate(images, forces=True)
+    out = load_neutral(f"{path}@fine", trust=True).evaluate(images, forces=True)
     check_against_the_calculator(build("headed"), images, out, head="fine")
     coarse, fine = (load_energy(f"{path}@{head}", "cpu", trust=True) for head in ("coarse", "fine"))
     assert coarse.hash != fine.hash
@@ -113,6 +114,11 @@ def test_load_energy_needs_a_head_where_there_are_several(files, images):
         load_energy(path, "cpu", trust=True)
     with pytest.raises(InputError, match="has no head 'fin'; did you mean 'fine'"):
         load_energy(f"{path}@fin", "cpu", trust=True)
+
+
+def load_neutral(name, trust=False):
+    """Load a network that computes ions too, as neutral molecules unless it takes the charge."""
+    return load_energy(name, "cpu", trust=trust, ignore_charge=True)
 
 
 def calculator_of(network, **options):
@@ -131,8 +137,8 @@ def check_against_the_calculator(network, images, out, **options):
 
 def test_mace_module_energy_in_float32_has_the_error_of_the_interaction_energy(images):
     """With all-electron atoms, total energies in float32 would be wrong by meV."""
-    double = MaceModuleEnergy(build("scaled"), "double", "")
-    single = MaceModuleEnergy(build("scaled").float(), "single", "")
+    double = MaceModuleEnergy(build("scaled"), "double", "").ignoring_charge()
+    single = MaceModuleEnergy(build("scaled").float(), "single", "").ignoring_charge()
     error = (single.evaluate(images).energy - double.evaluate(images).energy).abs().max()
     assert error < 1e-5
 
@@ -169,8 +175,8 @@ def test_convert_writes_the_same_network_that_loads_without_trust(
     source = files / f"{name}.model"
     assert main(["energy", "convert", str(source), str(output), "--trust"]) == 0
     assert f"use them as energy mace:{output}" in capsys.readouterr().out
-    safe = load_energy(f"mace:{output}{head}", "cpu").evaluate(images, forces=True)
-    pickled = load_energy(f"mace:{source}{head}", "cpu", trust=True).evaluate(images, forces=True)
+    safe = load_neutral(f"mace:{output}{head}").evaluate(images, forces=True)
+    pickled = load_neutral(f"mace:{source}{head}", trust=True).evaluate(images, forces=True)
     torch.testing.assert_close(safe.energy, pickled.energy, atol=1e-9, rtol=0)
     torch.testing.assert_close(safe.forces, pickled.forces, atol=1e-9, rtol=0)
 

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,16 @@ from ase.build import molecule
 from ase.data import atomic_numbers
 from rdkit import Chem
 
+from molrl.chemistry.embedding import from_smiles
+from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import SPLITS, shipped_molecules, split_of
 from molrl.energy import load_energy
 from molrl.energy.lower_bound import evaluate_or_bound
 from molrl.errors import InputError
+from molrl.files import write_sdf
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.labels import SEPARATED, label
-from molrl.fitting.data.make import make_dataset
+from molrl.fitting.data.make import draw_structures, make_dataset
 from molrl.fitting.data.starting import starting_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config, parse_config
@@ -250,19 +254,98 @@ def test_label_computes_the_interaction_of_parts():
     assert float(data.interaction[0]) == pytest.approx(wanted, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["data", "small", "soft", "sulfur", "built", "reference-data"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data", "small", "soft", "sulfur", "built", "reference-data"),
+        *("complexes", "torsions", "large", "crowds"),
+    ],
+)
 def test_make_dataset_makes_what_a_shipped_config_asks_for(name):
     path = Path(__file__).parents[3] / "experiments" / "energy" / f"{name}.yaml"
     shipped = load_config(path, [], DataConfig)
-    counts = {kind: min(count, 8) for kind, count in shipped.counts.model_dump().items()}
+    few = 4 if name in ("complexes", "large") else 8  # large structures take their time
+    counts = {kind: min(count, few) for kind, count in shipped.counts.model_dump().items()}
     config = shipped.model_copy(update={"counts": KindCounts(**counts)})
     data, _ = make_dataset(config, quiet)
-    assert set(data.kinds) == {kind for kind, n in config.counts.by_kind().items() if n}
+    wanted = {kind for kind, n in config.counts.by_kind().items() if n}
+    if name in ("complexes", "large"):  # whose kinds keep their names when partially relaxed
+        wanted.remove("partially relaxed")
+    assert set(data.kinds) == wanted
     known = {1, *(atomic_numbers[symbol] for symbol in config.elements)}
     assert known.issuperset(data.molecules.numbers.tolist())
     relaxed = data[data.of_kind("relaxed")].molecules
     heavy = relaxed.sum_atoms((relaxed.numbers > 1).long())
     assert 0 < heavy.max() <= config.max_heavy
+
+
+NEW = KindCounts(
+    **dict.fromkeys(KindCounts.model_fields, 0)
+    | {"relaxed": 60, "dimers": 40, "clusters": 4, "torsions": 30, "reactions": 30, "crowds": 20}
+    | {"large": 3, "distorted_large": 4}
+)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    config = DataConfig(output="unused.npz", seed=1, max_heavy=5, counts=NEW)
+    return draw_structures(config, quiet)
+
+
+def test_draw_structures_makes_as_many_as_asked_for(drawn):
+    counts = Counter(structure.kind for structure in drawn)
+    wanted = {kind: n for kind, n in NEW.by_kind().items() if n}
+    assert counts == wanted
+
+
+def test_draw_structures_marks_the_parts_of_complexes(drawn):
+    for structure in drawn:
+        if structure.kind in ("dimer", "cluster"):
+            n_parts = structure.identity.count(".") + 1
+            assert set(structure.part.tolist()) == set(range(n_parts))
+            parts = Counter(
+                tuple(sorted(structure.numbers[structure.part == i])) for i in range(n_parts)
+            )
+            mols = [Chem.AddHs(Chem.MolFromSmiles(name)) for name in structure.identity.split(".")]
+            assert parts == Counter(
+                tuple(sorted(atom.GetAtomicNum() for atom in mol.GetAtoms())) for mol in mols
+            )
+        else:
+            assert structure.part is None
+
+
+def test_draw_structures_keeps_held_out_molecules_out_of_all_parts(drawn, tmp_path):
+    names = ["CCO", "c1ccccc1", "CC(C)=O", "O=CO", "NC=O", "COC", r"O/C=C\C=O"]
+    held_out = [canonical_smiles(Chem.MolFromSmiles(name)) for name in names]
+    mols = [from_smiles(name, seed=0) for name in names]
+    write_sdf(tmp_path / "held-out.sdf", mols)
+    parts = {part for structure in drawn for part in structure.identity.split(".")}
+    assert parts & set(held_out)  # they are there unless held out
+    config = DataConfig(
+        output="unused.npz",
+        seed=1,
+        max_heavy=5,
+        held_out=str(tmp_path / "held-out.sdf"),
+        counts=NEW.model_copy(
+            update={"large": 0, "distorted_large": 0, "torsions": 0, "crowds": 0}
+        ),
+    )
+    left = {part for s in draw_structures(config, quiet) for part in s.identity.split(".")}
+    assert not left & set(held_out)
+
+
+def test_make_dataset_relaxes_complexes_and_keeps_their_kind():
+    counts = NEW.model_copy(
+        update=dict.fromkeys(("torsions", "reactions", "crowds", "large", "distorted_large"), 0)
+        | {"dimers": 6, "clusters": 2, "partially_relaxed": 8}
+    )
+    config = DataConfig(output="unused.npz", seed=1, max_heavy=3, counts=counts)
+    data, dropped = make_dataset(config, quiet)
+    assert int(data.of_kind("dimer").sum()) == 12
+    assert int(data.of_kind("cluster").sum()) == 4
+    assert dropped.not_made.total() == 60 - int(data.of_kind("relaxed").sum())
+    dimers = data[data.of_kind("dimer")]
+    assert dimers.largest_force()[6:].median() < dimers.largest_force()[:6].median()
 
 
 def test_data_config_refuses_an_unknown_kind():

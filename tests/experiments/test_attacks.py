@@ -1,0 +1,161 @@
+"""The parts of the benchmarks of attacks and interactions, on cases with known results."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.energy import load_energy
+
+sys.path.append(str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
+
+from crowds import MARGIN, Room, descend, evaluate
+from energy_torsions import STRETCHES, bond_error, find, torsion_row
+from false_minima import behind_guard, grow, hop
+from hacked_episodes import design_env, endings, honest_actions, replay
+from packing import packed, placed
+from side_by_side import interactions, summary_rows
+
+ETHANE = ("C-C", "[CH3:1][CH3:2]")
+
+
+@pytest.fixture(scope="module")
+def mace():
+    return load_energy("mace")
+
+
+@pytest.fixture(scope="module")
+def ethane():
+    return find([ETHANE], load_energy("gfn2"))[0]
+
+
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_interactions_are_zero_between_molecules_out_of_reach(mace):
+    water = molecule("H2O")
+    far = water.copy()
+    far.positions += 20
+    near = water.copy()
+    near.positions += [0, 0, 2.6]
+    found = interactions(mace, [water + far, water + near], [[3, 3], [3, 3]])
+    assert found[0] == pytest.approx(0, abs=1e-3)
+    assert abs(found[1]) > 0.01
+
+
+def test_placed_molecule_has_its_nearest_atom_at_the_distance():
+    fixed, moved = molecule("C6H6"), molecule("CH3OH")
+    way = np.array([0.6, 0.0, 0.8])
+    out = placed(fixed, moved, way, 2.5)
+    gaps = np.linalg.norm(out.positions[:, None] - fixed.positions, axis=-1)
+    assert gaps.min() == pytest.approx(2.5)
+
+
+def test_packed_molecules_touch_and_keep_their_shapes():
+    water = molecule("H2O")
+    cluster = packed([water] * 5, rng())
+    distances = cluster.get_all_distances()
+    between = distances + 100 * np.kron(np.eye(5), np.ones((3, 3)))
+    assert between.min() == pytest.approx(2.1)
+    assert distances[:3, :3] == pytest.approx(water.get_all_distances())
+
+
+def test_rotated_bond_turns_one_side_only(ethane):
+    first, second = ethane.ends
+    turned = ethane.rotated(60)
+    assert turned.positions[~ethane.moved] == pytest.approx(ethane.atoms.positions[~ethane.moved])
+    assert turned.get_distance(first, second) == pytest.approx(
+        ethane.atoms.get_distance(first, second)
+    )
+    assert ethane.rotated(120).get_all_distances().sum() != pytest.approx(
+        turned.get_all_distances().sum()
+    )
+
+
+def test_stretched_bond_has_its_length_and_rigid_sides(ethane):
+    first, second = ethane.ends
+    longer = ethane.stretched(1.2)
+    length = ethane.atoms.get_distance(first, second)
+    assert longer.get_distance(first, second) == pytest.approx(1.2 * length)
+    side = np.flatnonzero(ethane.moved)
+    assert longer[side].get_all_distances() == pytest.approx(ethane.atoms[side].get_all_distances())
+
+
+def test_bond_of_a_ring_is_refused():
+    with pytest.raises(ValueError, match="ring"):
+        find([("ring", "[CH2:1]1[CH2:2]C1")], load_energy("gfn2"))
+
+
+def test_torsion_minimum_counts_where_symmetry_makes_it_equal():
+    right = 0.2 * (1 - np.cos(np.deg2rad(2 * np.arange(0, 360, 10))))  # minima at 0 and 180
+    shifted = np.roll(right, 18) + 1e-3 * np.abs(np.arange(36) - 18)
+    row = torsion_row({"gfn2": right, "model": shifted}, "model")
+    assert row["minimum"]
+    assert row["error"] == pytest.approx(np.ptp(shifted) - 0.4)
+    wrong = torsion_row({"gfn2": right, "model": -right}, "model")
+    assert not wrong["minimum"]
+
+
+def test_bond_error_is_relative_to_the_length():
+    right = (STRETCHES - 1) ** 2
+    assert bond_error({"gfn2": right, "model": right + 7}, "model") == pytest.approx(0)
+    assert bond_error({"gfn2": right, "model": 2 * right}, "model") > 0
+
+
+def test_pushed_crowd_is_behind_the_guard_and_within_reach():
+    numbers = torch.tensor([[6] + [1] * 8])
+    room = Room.of(numbers)
+    start = torch.from_numpy(rng().normal(scale=0.5, size=(1, 9, 3)))
+    x, allowed = room.push(start)
+    assert allowed.all()
+    assert behind_guard(numbers[0].numpy(), x[0].numpy())
+    assert (x[0].norm(dim=-1) <= room.furthest[0] + MARGIN).all()
+    far = room.push(4 * start)[0]
+    assert (far[0].norm(dim=-1) <= room.furthest[0] + MARGIN).all()
+
+
+def test_descended_crowd_has_a_lower_energy_behind_the_guard(mace):
+    numbers = torch.tensor([[8, 1, 1, 1, 1]])
+    x = torch.tensor([[[0, 0, 0], [1.2, 0, 0], [-1.2, 0, 0], [0, 1.2, 0], [0, 0, 1.2]]]).double()
+    all_of_them = torch.ones(1, dtype=torch.bool)
+    end = descend(mace, numbers, x)
+    before, after = (evaluate(mace, numbers, one, all_of_them)[0] for one in (x, end))
+    assert after < before
+    assert behind_guard(numbers[0].numpy(), end[0].numpy())
+
+
+def test_grown_and_hopped_atoms_are_behind_the_guard():
+    numbers, random = np.array([8, 6, 6, 1, 1, 1, 1]), rng()
+    x = grow(numbers, random)
+    for _ in range(10):
+        x = hop(numbers, x, random)
+        assert behind_guard(numbers, x)
+    x[1] = x[0] + 0.1
+    assert not behind_guard(numbers, x)
+
+
+def test_honest_episode_of_ethanol_is_complete(mace):
+    ethanol = molecule("CH3CH2OH")
+    found = [endings(mace, [ethanol] * 3, np.random.default_rng(seed)) for seed in range(2)]
+    assert [dict(one) for one in found] == [{"complete": 3}] * 2
+
+
+def test_honest_actions_rebuild_the_molecule(mace):
+    water = molecule("H2O")
+    env = design_env("H2O", mace)
+    actions = honest_actions(env.task.elements, water, np.array([[0, 1], [0, 2]]), rng())
+    _, reason, canvas = replay(env, actions)
+    assert reason == "complete"
+    built = canvas.to_ase()[0]
+    assert sorted(built.get_all_distances().ravel()) == pytest.approx(
+        sorted(water.get_all_distances().ravel()), abs=1e-5
+    )
+
+
+def test_summary_rows_have_a_column_for_each_model():
+    rows = summary_rows({"old": {"MAE": 2.0}, "new": {"MAE": 1.0}}, {"MAE": "<= 1"})
+    assert rows == [{"figure": "MAE", "target": "<= 1", "old": 2.0, "new": 1.0}]
