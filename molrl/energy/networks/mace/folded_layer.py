@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from molrl.energy.networks.mace.layer import Layer, TurnedMessages
+from molrl.energy.networks.mace.layer import UNIT, Layer, TurnedMessages
 from molrl.energy.networks.mace.linear import mlp, scaled, silu
 from molrl.energy.networks.mace.products import bessel
 from molrl.energy.networks.mace.radial_table import Knots, look_up
@@ -226,7 +226,7 @@ class FoldedTurned(nn.Module):
         super().__init__()
         scale = torch.tensor(_SCALE[1:], dtype=torch.float64)[:, None, None]
         degrees = [degree - 1 for degree in _DEGREE[1:]]
-        self.register_buffer("down", scaled(turned.down)[degrees] / scale)
+        self.register_buffer("down", UNIT * scaled(turned.down)[degrees] / scale)
         to_scalar = scaled(turned.to_scalar).unflatten(0, (4, -1))
         # In the order of forward: the products with own vectors, then those with the harmonics.
         from_components = to_scalar[[2 + i for i in degrees] + degrees]
@@ -308,7 +308,7 @@ def _radial(layer: Layer, lengths: Tensor) -> Tensor:
     scalar, vector, tensor = (hidden @ scaled(layer.radial[-1])).chunk(3, dim=-1)
     found = [vector, tensor, scalar]
     if layer.turned is not None:
-        of_turned = hidden @ scaled(layer.turned.radial) / config.avg_neighbors
+        of_turned = hidden @ scaled(layer.turned.radial) / config.avg_neighbors**0.5
         u, w, x, z = of_turned.chunk(4, dim=-1)
         found += [u] * 3 + [w] * 5 + [x] * 3 + [z] * 5
     return torch.cat(found, dim=-1)
