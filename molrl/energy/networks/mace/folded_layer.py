@@ -103,7 +103,7 @@ class FoldedLayer(nn.Module, ABC):
         n, channels = messages.shape[1:]
         w = self.product.index_select(0, slots.element).view(n, 9, channels).unbind(1)
         s, x, y, z, xz, xy, yy, yz, across = messages.unbind(0)
-        squares = (self.sums @ messages.square().view(9, -1)).view(7, n, channels)
+        squares = (self.sums @ messages.square().flatten(1)).view(7, n, channels)
         s2, v2, t2, yy_v, yy_t, across_v, across_t = squares.unbind(0)
         vtv = torch.addcmul(x * torch.addcmul(xy * y, xz, z), yz * y, z)
         vtv = torch.addcmul(torch.addcmul(vtv, yy, yy_v), across, across_v)
@@ -249,9 +249,9 @@ class FoldedTurned(nn.Module):
         """
         n, _, width = harmonics.shape
         of_slots = harmonics[:, 1:].transpose(1, 2).unsqueeze(-1)
-        products = (along.view(n, width, 8, -1) * of_slots).sum(1).flatten(1)
+        products = (along.view(n, width, 8, along.shape[1] // 8) * of_slots).sum(1).flatten(1)
         scalars = torch.cat([own * received, products], dim=-1) @ self.to_scalar
-        rest = torch.bmm(received.view(n, 8, -1).transpose(0, 1), self.to_others)
+        rest = torch.bmm(received.unflatten(1, (8, -1)).transpose(0, 1), self.to_others)
         return torch.cat([scalars.unsqueeze(0), rest])
 
 
@@ -266,7 +266,8 @@ def multiply_by_element(x: Tensor, matrices: Tensor, counts: tuple[int, ...]) ->
     Returns:
         ``(..., n_atoms, m)``.
     """
-    held = [(part, of_element) for part, of_element in zip(counts, matrices, strict=True) if part]
+    pairs = list(zip(counts, matrices, strict=True))
+    held = [(part, of_element) for part, of_element in pairs if part] or pairs[:1]
     parts = x.split([n for n, _ in held], dim=-2)
     found = [part @ matrix for part, (_, matrix) in zip(parts, held, strict=True)]
     return torch.cat(found, dim=-2) if len(found) != 1 else found[0]
@@ -283,7 +284,7 @@ def _gather(harmonics: Tensor, sent: Tensor, channels: int) -> tuple[Tensor, Ten
     Returns:
         ``(n_atoms, 9, channels)``, and what more there is, ``(n_atoms, n)``.
     """
-    of_atoms = sent.view(len(harmonics), -1, sent.shape[1])
+    of_atoms = sent.view(len(harmonics), harmonics.shape[2], sent.shape[1])
     # (split, whose gradients are put together at once, instead of padded with 0 one by one)
     of_vector, of_tensor, of_scalar = of_atoms.split(
         [channels, channels, sent.shape[1] - 2 * channels], dim=-1
