@@ -8,6 +8,7 @@ from torch import Tensor
 
 from molrl.energy.interface import EnergyOutput, Wanted
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput, chunks
+from molrl.energy.networks.frozen import FrozenPotential
 from molrl.energy.networks.interface import Graph
 from molrl.energy.networks.potential import load_potential
 from molrl.energy.uncertainty import REFERENCE_SCORE, BiasedOutput, GaussianMixture, average
@@ -51,7 +52,9 @@ class NetworkEnergy(BatchedEnergy):
         path = shipped or Path(weights)
         self.potential, digest = load_potential(path)
         config = self.potential.config
-        super().__init__(config.elements, self.potential.energy_table(), config.cutoff, device)
+        # Neighbours are listed once, up to the largest cutoff; shorter lists are selected from it.
+        cutoff = max(config.cutoff, self.potential.far_cutoff or 0.0)
+        super().__init__(config.elements, self.potential.energy_table(), cutoff, device)
         self.name = str(weights) if shipped else f"{config.architecture}:{weights}"
         self._hash = digest[:12]
         self.mixture = GaussianMixture.load(path, digest, self.device)
@@ -61,7 +64,7 @@ class NetworkEnergy(BatchedEnergy):
         if self.conservative and self.takes_cells:
             self.implemented_properties = ("energy", "forces", "stress")
         network = self.potential.network.to(self.device).eval().requires_grad_(False)
-        self._evaluated = replace(self.potential, network=network.for_inference())
+        self._evaluated = FrozenPotential.of(replace(self.potential, network=network))
 
     @property
     def hash(self) -> str:

@@ -67,8 +67,10 @@ class FarPairs:
 
     def lengths(self, positions: Tensor) -> Tensor:
         """Return ``(n_pairs,)`` Å, the distances at positions ``(n_atoms, 3)`` Å."""
-        vectors = positions[self.pairs[1]] - positions[self.pairs[0]]
-        return (vectors if self.shifts is None else vectors + self.shifts).norm(dim=-1)
+        first, second = self.pairs
+        vectors = positions.index_select(0, second) - positions.index_select(0, first)
+        lengths: Tensor = (vectors if self.shifts is None else vectors + self.shifts).norm(dim=-1)
+        return lengths
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Potential:
         Args:
             graph: from :meth:`graph`.
         """
-        found = self.network(graph)
+        found: Prediction = self.network(graph)
         site = self._physical(graph, found.charges)
         if site is None:
             return found

@@ -5,7 +5,8 @@ data: at long range, and where many atoms overlap.
 """
 
 import torch
-from ase.data import chemical_symbols, covalent_radii
+from ase import data
+from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree, kJ, mol
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from molrl.energy.networks.interface import Graph
 from molrl.errors import InputError
 
 # (numbers, because torch.compile takes an array of NumPy for a tensor)
-_COVALENT_RADII = tuple(map(float, covalent_radii))
+_COVALENT_RADII = tuple(map(float, data.covalent_radii))
 FAR = 12.0  # Å, cutoff of the long-range energies
 _SWITCH = 2.0  # Å, width over which they are switched off before it
 _COULOMB = Hartree * Bohr  # eV Å, of two elementary charges
@@ -93,7 +94,12 @@ def crowding(elements: tuple[int, ...], limits: Tensor, graph: Graph, lengths: T
     share = bonded(lengths, radius[graph.pairs[0]] + radius[graph.pairs[1]])
     bonds = torch.zeros_like(radius)
     bonds = bonds.index_add(0, graph.pairs[0], share).index_add(0, graph.pairs[1], share)
-    return _CROWDED * torch.relu(bonds - limits[graph.element]).square()
+    return overcoordination(bonds, limits[graph.element])
+
+
+def overcoordination(bonds: Tensor, limits: Tensor) -> Tensor:
+    """Compute the energy of atoms with more bonds than their limits, ``(n_atoms,)`` eV."""
+    return _CROWDED * torch.relu(bonds - limits).square()
 
 
 def dispersion_parameters(elements: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
@@ -131,8 +137,19 @@ def dispersion(lengths: Tensor, parameters: Tensor) -> Tensor:
         ``(n_pairs,)`` eV.
     """
     c6, radius = parameters.unbind(-1)
-    damping = torch.sigmoid(_DAMPING * (lengths / radius.sum(0) - 1))
-    return -c6.prod(0).sqrt() / lengths**6 * damping * switch(lengths)
+    return pair_dispersion(lengths, c6.prod(0).sqrt(), radius.sum(0)) * switch(lengths)
+
+
+def pair_dispersion(lengths: Tensor, c6: Tensor, radius: Tensor) -> Tensor:
+    """Compute the damped dispersion of pairs, not cut, ``(n_pairs,)`` eV.
+
+    Args:
+        lengths: ``(n_pairs,)`` Å.
+        c6: ``(n_pairs,)`` eV Å⁶, geometric mean of both atoms'.
+        radius: ``(n_pairs,)`` Å, sum of both atoms'.
+    """
+    damping = torch.sigmoid(_DAMPING * (lengths / radius - 1))
+    return -c6 / lengths**6 * damping
 
 
 def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
@@ -147,8 +164,13 @@ def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
     Returns:
         ``(n_pairs,)`` eV.
     """
-    smeared = (lengths.square() + _WIDTH**2).sqrt()
-    return _COULOMB * charges.prod(0) / smeared * switch(lengths)
+    return smeared_coulomb(lengths) * charges.prod(0) * switch(lengths)
+
+
+def smeared_coulomb(lengths: Tensor) -> Tensor:
+    """Compute the energy of two smeared-out elementary charges, not cut, ``(n_pairs,)`` eV."""
+    energy: Tensor = _COULOMB * (lengths.square() + _WIDTH**2).rsqrt()
+    return energy
 
 
 def switch(lengths: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """A frozen MACE for inference: constants are multiplied out, and radial functions tabulated."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from molrl.energy.networks.mace.folded_layer import (
 )
 from molrl.energy.networks.mace.graph import MaceGraph, sort_by_element
 from molrl.energy.networks.mace.linear import scaled, silu
-from molrl.energy.networks.mace.network import Mace
 from molrl.energy.networks.mace.products import saturate
 from molrl.energy.networks.mace.radial_table import Knots
 from molrl.energy.networks.terms import bonded, covalent_radii
@@ -31,10 +31,12 @@ class FoldedMace(Network):
     send. In padding the neighbour is beyond the cutoff, so that its messages are 0.
 
     Args:
-        mace: the network; later changes of its weights have no effect.
+        mace: the network, a :class:`~molrl.energy.networks.mace.network.Mace`; later changes of its
+            weights have no effect.
 
     Example:
         >>> from ase.build import molecule
+        >>> from molrl.energy.networks.mace.network import Mace
         >>> network = FoldedMace(Mace(MaceConfig(elements=(1, 8), channels=8)))
         >>> graph = network.graph(MoleculeBatch.from_ase(molecule("H2O")), torch.float32)
         >>> network(graph).features.shape
@@ -48,7 +50,7 @@ class FoldedMace(Network):
     readout_out: Tensor
     nothing: Tensor
 
-    def __init__(self, mace: Mace) -> None:
+    def __init__(self, mace: Any) -> None:  # noqa: ANN401 - Mace, whose module imports this one
         super().__init__(mace.config)
         config, like = mace.config, mace.embedding
         self.predicts_charges = config.charges
@@ -88,8 +90,10 @@ class FoldedMace(Network):
             after = getattr(self, f"after{i}")
             if i < config.layers - 1:
                 found = multiply_by_element(features[-1], after, slots.counts)
-                sent, skip, more = found.split([channels, channels, 2], dim=-1)
-                carried = self.layers[i + 1].carried(sent, messages)
+                sent, skip, more = torch.split(found, [channels, channels, 2], dim=-1)
+                later = self.layers[i + 1]
+                assert isinstance(later, LaterLayer)
+                carried = later.carried(sent, messages)
                 read = read + more
         found = features[-1] @ after
         site = silu(found[:, :-1]) @ self.readout_out + read[:, :1]
@@ -136,7 +140,7 @@ class FoldedMace(Network):
         return (share * (of_sender[..., 0] - per_atom[:, :1])).sum(1, keepdim=True)
 
 
-def _after(mace: Mace) -> list[Tensor]:
+def _after(mace: Any) -> list[Tensor]:  # noqa: ANN401 - Mace, whose module imports this one
     """Return what features are multiplied by after each layer.
 
     Returns:

@@ -17,7 +17,7 @@ from molrl.energy.networks.mace.products import bessel
 from molrl.energy.networks.mace.radial_table import Knots, look_up
 
 _DEGREE = (0, 1, 1, 1, 2, 2, 2, 2, 2)  # l of each component
-_SIZES = (1, 3, 5)  # how many components each l has
+_SIZES = [1, 3, 5]  # how many components each l has
 _SCALE = (1.0, 1.0, 1.0, 1.0, 3**0.5, 3**0.5, 1.0, 3**0.5, 3**0.5 / 2)
 
 # Sums of squares of the components that invariants need, in rows: s², |v|², |T|²; the factors of
@@ -72,6 +72,7 @@ class FoldedLayer(nn.Module, ABC):
     mixing: Tensor
     product: Tensor
     sums: Tensor
+    table: Tensor
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class FirstLayer(FoldedLayer):
         super().__init__(layer)
         n_elements, channels = embedding.shape
         sent = embedding @ scaled(layer.up)
-        table = knots.tabulate(lambda at: _radial(layer, at)).unflatten(-1, (3, channels))
+        table = knots.tabulate(lambda at: _radial(layer, at)).view(-1, 3, channels)
         self.register_buffer("table", (table * sent[:, None, None]).flatten(2).flatten(0, 1))
         self.n_rows = knots.n_rows
         skip = layer.skip * (channels * n_elements) ** -0.5
@@ -200,7 +201,7 @@ class LaterLayer(FoldedLayer):
             gathered, _ = _gather(slots.harmonics, weighted, n)
             return torch.bmm(gathered.transpose(0, 1), self.mixing)
         width = (weighted.shape[1] - 3 * n) // 2
-        summed, along = weighted.split([3 * n + width, width], dim=-1)
+        summed, along = torch.split(weighted, [3 * n + width, width], dim=-1)
         gathered, of_others = _gather(slots.harmonics, summed, n)
         added = self.turned(carried[:, -width:], of_others, along, slots.harmonics)
         return torch.baddbmm(added, gathered.transpose(0, 1), self.mixing)
@@ -227,10 +228,12 @@ class FoldedTurned(nn.Module):
         scale = torch.tensor(_SCALE[1:], dtype=torch.float64)[:, None, None]
         degrees = [degree - 1 for degree in _DEGREE[1:]]
         self.register_buffer("down", UNIT * scaled(turned.down)[degrees] / scale)
-        to_scalar = scaled(turned.to_scalar).unflatten(0, (4, -1))
+        to_scalar = scaled(turned.to_scalar)
+        to_scalar = to_scalar.view(4, -1, to_scalar.shape[-1])
         # In the order of forward: the products with own vectors, then those with the harmonics.
-        from_components = to_scalar[[2 + i for i in degrees] + degrees]
-        self.register_buffer("to_scalar", from_components.flatten(0, 1))
+        of_own, of_harmonics = to_scalar[[2 + i for i in degrees]], to_scalar[degrees]
+        parts = [of_own.flatten(0, 1), of_harmonics.transpose(0, 1).flatten(0, 1)]
+        self.register_buffer("to_scalar", torch.cat(parts))
         to_others = torch.stack([scaled(turned.to_vector), scaled(turned.to_tensor)])
         self.register_buffer("to_others", to_others[degrees] * scale)
 
@@ -247,11 +250,13 @@ class FoldedTurned(nn.Module):
             along: ``(n_slots, 8 vector_channels)``, what is multiplied with the harmonics.
             harmonics: ``(n_atoms, 9, width)``.
         """
-        n, _, width = harmonics.shape
-        of_slots = harmonics[:, 1:].transpose(1, 2).unsqueeze(-1)
-        products = (along.view(n, width, 8, along.shape[1] // 8) * of_slots).sum(1).flatten(1)
+        n, channels = len(own), own.shape[1] // 8
+        # Each component is multiplied with all harmonics, and the products with its own are taken:
+        # faster than a sum over neighbours of the products that are needed.
+        every = torch.bmm(harmonics[:, 1:], along.view(n, harmonics.shape[2], 8 * channels))
+        products = every.view(n, 8, 8, channels).diagonal(dim1=1, dim2=2).flatten(1)
         scalars = torch.cat([own * received, products], dim=-1) @ self.to_scalar
-        rest = torch.bmm(received.unflatten(1, (8, -1)).transpose(0, 1), self.to_others)
+        rest = torch.bmm(received.view(n, 8, channels).transpose(0, 1), self.to_others)
         return torch.cat([scalars.unsqueeze(0), rest])
 
 
@@ -268,7 +273,7 @@ def multiply_by_element(x: Tensor, matrices: Tensor, counts: tuple[int, ...]) ->
     """
     pairs = list(zip(counts, matrices, strict=True))
     held = [(part, of_element) for part, of_element in pairs if part] or pairs[:1]
-    parts = x.split([n for n, _ in held], dim=-2)
+    parts = torch.split(x, [n for n, _ in held], dim=-2)
     found = [part @ matrix for part, (_, matrix) in zip(parts, held, strict=True)]
     return torch.cat(found, dim=-2) if len(found) != 1 else found[0]
 
@@ -286,12 +291,11 @@ def _gather(harmonics: Tensor, sent: Tensor, channels: int) -> tuple[Tensor, Ten
     """
     of_atoms = sent.view(len(harmonics), harmonics.shape[2], sent.shape[1])
     # (split, whose gradients are put together at once, instead of padded with 0 one by one)
-    of_vector, of_tensor, of_scalar = of_atoms.split(
-        [channels, channels, sent.shape[1] - 2 * channels], dim=-1
-    )
-    one, first, second = harmonics.split(_SIZES, dim=1)
+    sizes = [channels, channels, sent.shape[1] - 2 * channels]
+    of_vector, of_tensor, of_scalar = torch.split(of_atoms, sizes, dim=-1)
+    one, first, second = torch.split(harmonics, _SIZES, dim=1)
     sums = torch.bmm(one, of_scalar)
-    scalar, more = sums.split([channels, sums.shape[-1] - channels], dim=-1)
+    scalar, more = torch.split(sums, [channels, sums.shape[-1] - channels], dim=-1)
     degrees = [scalar, torch.bmm(first, of_vector), torch.bmm(second, of_tensor)]
     return torch.cat(degrees, dim=1), more.squeeze(1)
 

@@ -50,7 +50,8 @@ class Knots(nn.Module):
             ``(n_rows, n_functions)`` float64; the last four rows are 0.
         """
         at = self.first + self.step * torch.arange(self.n_intervals, dtype=torch.float64)[:, None]
-        value, slope = torch.func.jvp(functions, (at,), (torch.full_like(at, self.step),))
+        found = torch.func.jvp(functions, (at,), (torch.full_like(at, self.step),))
+        value, slope = found[0], found[1]
         zero = torch.zeros_like(value[:1])  # at the cutoff and beyond
         next_value, next_slope = torch.cat([value[1:], zero]), torch.cat([slope[1:], zero])
         rise = next_value - value
