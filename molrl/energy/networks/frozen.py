@@ -43,7 +43,10 @@ class FrozenPotential(Potential):
             potential: on its device; later changes of its weights have no effect.
         """
         values = {f.name: getattr(potential, f.name) for f in fields(potential)}
-        return cls(**values | {"network": potential.network.for_inference()})
+        frozen = cls(**values | {"network": potential.network.for_inference()})
+        # Computed here, because tensors made in inference mode cannot take part in a gradient.
+        assert frozen.constants.device == frozen.limits.device
+        return frozen
 
     @cached_property
     def constants(self) -> Tensor:

@@ -149,7 +149,7 @@ class FirstLayer(FoldedLayer):
         element = slots.element.index_select(0, slots.sender)
         rows = slots.rows + (self.n_rows * element).unsqueeze(-1)
         sent = look_up(self.table, rows, slots.weights)
-        gathered, _ = _gather(slots.harmonics, sent, self.mixing.shape[-1])
+        gathered = _gather(slots.harmonics, sent.view(len(sent), 3, self.mixing.shape[-1]))
         return multiply_by_element(gathered.transpose(0, 1), self.mixing, slots.counts)
 
 
@@ -177,33 +177,30 @@ class LaterLayer(FoldedLayer):
         self.register_buffer("table", knots.tabulate(lambda at: _radial(layer, at)))
 
     def carried(self, sent: Tensor, messages: Tensor) -> Tensor:
-        """Return what atoms send, in the order of the table.
-
-        Their scalars for each l, then their vectors and tensors twice, where it has any.
+        """Return what atoms send: scalars, then vectors and tensors, where it has any.
 
         Args:
             sent: ``(n_atoms, channels)``, features after the map that precedes sending.
             messages: ``(9, n_atoms, channels)`` of the layer before.
         """
-        parts = [sent, sent, sent]  # for each l
-        if self.turned is not None:
-            parts += [self.turned.carried(messages)] * 2  # to be summed, and along the harmonics
-        return torch.cat(parts, dim=-1)
+        if self.turned is None:
+            return sent
+        return torch.cat([sent, self.turned.carried(messages)], dim=-1)
 
     def _messages(self, carried: Tensor | None, slots: Slots) -> Tensor:
         assert carried is not None
         received = carried.index_select(0, slots.sender)
         radial = look_up(self.table, slots.rows, slots.weights)
-        # In place where no gradient is needed: it saves a tensor as large as all others together.
-        weighted = radial * received if radial.requires_grad else radial.mul_(received)
         n = self.channels
         if self.turned is None:
-            gathered, _ = _gather(slots.harmonics, weighted, n)
+            gathered = _gather(slots.harmonics, _times(radial, received, 3))
             return torch.bmm(gathered.transpose(0, 1), self.mixing)
-        width = (weighted.shape[1] - 3 * n) // 2
-        summed, along = torch.split(weighted, [3 * n + width, width], dim=-1)
-        gathered, of_others = _gather(slots.harmonics, summed, n)
-        added = self.turned(carried[:, -width:], of_others, along, slots.harmonics)
+        width = received.shape[1] - n
+        scalars, others = torch.split(received, [n, width], dim=-1)
+        of_scalars, of_others = torch.split(radial, [3 * n, 2 * width], dim=-1)
+        gathered = _gather(slots.harmonics, _times(of_scalars, scalars, 3))
+        turned = _times(of_others, others, 2)
+        added = self.turned(carried[:, n:], turned, slots.harmonics)
         return torch.baddbmm(added, gathered.transpose(0, 1), self.mixing)
 
 
@@ -241,22 +238,25 @@ class FoldedTurned(nn.Module):
         """Return what atoms send, ``(n_atoms, 8 vector_channels)``, of their messages."""
         return torch.bmm(messages[1:], self.down).transpose(0, 1).flatten(1)
 
-    def forward(self, own: Tensor, received: Tensor, along: Tensor, harmonics: Tensor) -> Tensor:
+    def forward(self, own: Tensor, received: Tensor, harmonics: Tensor) -> Tensor:
         """Return what is added to messages, ``(9, n_atoms, channels)``.
 
         Args:
             own: ``(n_atoms, 8 vector_channels)``, what the atoms send.
-            received: ``(n_atoms, 8 vector_channels)``, weighted sums of what neighbours sent.
-            along: ``(n_slots, 8 vector_channels)``, what is multiplied with the harmonics.
+            received: ``(n_slots, 2, 8 vector_channels)``, what neighbours sent: to be summed, and
+                to be multiplied with the harmonics.
             harmonics: ``(n_atoms, 9, width)``.
         """
-        n, channels = len(own), own.shape[1] // 8
+        n, _, width = harmonics.shape
+        channels = own.shape[1] // 8
+        summed, along = received.view(n, width, 2, 8 * channels).unbind(2)
+        of_neighbors = torch.bmm(harmonics[:, :1], summed).squeeze(1)
         # Each component is multiplied with all harmonics, and the products with its own are taken:
         # faster than a sum over neighbours of the products that are needed.
-        every = torch.bmm(harmonics[:, 1:], along.view(n, harmonics.shape[2], 8 * channels))
+        every = torch.bmm(harmonics[:, 1:], along)
         products = every.view(n, 8, 8, channels).diagonal(dim1=1, dim2=2).flatten(1)
-        scalars = torch.cat([own * received, products], dim=-1) @ self.to_scalar
-        rest = torch.bmm(received.view(n, 8, channels).transpose(0, 1), self.to_others)
+        scalars = torch.cat([own * of_neighbors, products], dim=-1) @ self.to_scalar
+        rest = torch.bmm(of_neighbors.view(n, 8, channels).transpose(0, 1), self.to_others)
         return torch.cat([scalars.unsqueeze(0), rest])
 
 
@@ -278,26 +278,30 @@ def multiply_by_element(x: Tensor, matrices: Tensor, counts: tuple[int, ...]) ->
     return torch.cat(found, dim=-2) if len(found) != 1 else found[0]
 
 
-def _gather(harmonics: Tensor, sent: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+def _times(radial: Tensor, received: Tensor, times: int) -> Tensor:
+    """Multiply radial functions ``(n, times m)`` by what is received ``(n, m)``, for each l."""
+    of_slots = radial.view(len(radial), times, received.shape[1])
+    # In place where no gradient is needed: it saves a tensor as large as all others together.
+    in_place = not of_slots.requires_grad
+    return of_slots.mul_(received.unsqueeze(1)) if in_place else of_slots * received.unsqueeze(1)
+
+
+def _gather(harmonics: Tensor, sent: Tensor) -> Tensor:
     """Sum over neighbours what they send times the harmonics.
 
     Args:
         harmonics: ``(n_atoms, 9, width)``.
-        sent: ``(n_slots, 3 channels + n)``: for l = 1, 2 and 0, and more for l = 0.
-        channels: how many channels each l has.
+        sent: ``(n_slots, 3, channels)``: for l = 1, 2 and 0.
 
     Returns:
-        ``(n_atoms, 9, channels)``, and what more there is, ``(n_atoms, n)``.
+        ``(n_atoms, 9, channels)``.
     """
-    of_atoms = sent.view(len(harmonics), harmonics.shape[2], sent.shape[1])
-    # (split, whose gradients are put together at once, instead of padded with 0 one by one)
-    sizes = [channels, channels, sent.shape[1] - 2 * channels]
-    of_vector, of_tensor, of_scalar = torch.split(of_atoms, sizes, dim=-1)
-    one, first, second = torch.split(harmonics, _SIZES, dim=1)
-    sums = torch.bmm(one, of_scalar)
-    scalar, more = torch.split(sums, [channels, sums.shape[-1] - channels], dim=-1)
-    degrees = [scalar, torch.bmm(first, of_vector), torch.bmm(second, of_tensor)]
-    return torch.cat(degrees, dim=1), more.squeeze(1)
+    n, _, width = harmonics.shape
+    of_vector, of_tensor, of_scalar = sent.view(n, width, *sent.shape[1:]).unbind(2)
+    of_degrees = zip(
+        torch.split(harmonics, _SIZES, 1), (of_scalar, of_vector, of_tensor), strict=True
+    )
+    return torch.cat([torch.bmm(of_l, sent_l) for of_l, sent_l in of_degrees], dim=1)
 
 
 def _radial(layer: Layer, lengths: Tensor) -> Tensor:
