@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from typing import Self
 
 import torch
@@ -79,7 +80,8 @@ class FrozenPotential(Potential):
 
     @property
     def _device(self) -> torch.device:
-        return next(self.network.buffers()).device
+        tensors = chain(self.network.parameters(), self.network.buffers())
+        return next(tensors, torch.empty(0)).device
 
     def _physical(self, graph: Graph, charges: Tensor | None) -> Tensor | None:
         if not (self.repulsion or self.bond_limits or graph.far):
