@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from molrl.energy import load_energy
     from molrl.generation import Generated, Generator, load_generator
     from molrl.molecules import MoleculeBatch
-    from molrl.task import Task
+    from molrl.tasks import Task
 
 __version__ = "0.1.0"
 
@@ -35,12 +35,12 @@ _MODULES = {
     "Generated": "molrl.generation",
     "Generator": "molrl.generation",
     "MoleculeBatch": "molrl.molecules",
-    "Task": "molrl.task",
+    "Task": "molrl.tasks",
     "load_energy": "molrl.energy",
     "load_generator": "molrl.generation",
 }
 
-_TASKS = {
+_KINDS = {
     "MolDesign-v0": "bag",
     "MolDesignBags-v0": "bags",
     "MolDesignStochastic-v0": "stochastic",
@@ -51,12 +51,12 @@ _TASKS = {
     "MolDesignComplex-v0": "complex",
 }
 
-for _id, _task in _TASKS.items():
+for _id, _kind in _KINDS.items():
     gymnasium.register(
         id=_id,
         entry_point="molrl.envs.design:MolDesignEnv",
         vector_entry_point="molrl.envs.vector:MolDesignVectorEnv",
-        kwargs={"task": _task},
+        kwargs={"task": {"kind": _kind}},
     )
 
 

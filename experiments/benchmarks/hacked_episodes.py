@@ -22,6 +22,7 @@ from molrl.envs.rules import MONOVALENT, REASON_TEXTS, Reason, transition
 from molrl.envs.state import CanvasState
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
+from molrl.tasks.bag import BagTask
 
 BAGS = (
     "C5H12", "C4H10O", "C5H12O", "C6H12O", "C5H9NO", "C4H11N", "C4H10", "C3H8O", "C4H7N", "C2H6O",
@@ -71,7 +72,7 @@ class Beam:
             rng: of the others, which are kept because the best ones may all end at the next atom.
         """
         actions = actions.astype(np.float32)
-        outcome = transition(self.state[parent], actions, env.task.context)
+        outcome = transition(self.state[parent], actions, env.problem.context)
         total = self.total[parent] + outcome.reward
         kept = np.flatnonzero(np.isin(outcome.reason, [Reason.ONGOING, Reason.COMPLETE]))
         kept = kept[np.argsort(-total[kept])]
@@ -160,7 +161,7 @@ def search(env: MolDesignEnv, bag: Bag, number: int, rng: np.random.Generator) -
 
 def first_action(env: MolDesignEnv, element: int) -> np.ndarray:
     """Return the action that places an atom on an empty canvas, ``(1, 1, 5)``."""
-    return np.array([[[0, env.task.elements.index(element), 0, 0, 0]]])
+    return np.array([[[0, env.elements.index(element), 0, 0, 0]]])
 
 
 def propose(
@@ -187,7 +188,7 @@ def propose(
     way = rng.normal(size=(*shape, 3))
     reach = radii * rng.uniform(NEAREST, where[1], size=shape)
     way *= (reach / np.linalg.norm(way, axis=-1))[..., None]
-    index = np.full(shape, env.task.elements.index(element))
+    index = np.full(shape, env.elements.index(element))
     return np.concatenate([focus[..., None], index[..., None], way], axis=-1)
 
 
@@ -233,7 +234,7 @@ def endings(
     env.reset(seed=0)
     bonds = bonded_atoms(MoleculeBatch.from_ase(molecules))
     episodes = [
-        honest_actions(env.task.elements, atoms, pairs, rng)
+        honest_actions(env.elements, atoms, pairs, rng)
         for atoms, pairs in zip(molecules, bonds, strict=True)
     ]
     found: Counter[str] = Counter()
@@ -249,18 +250,15 @@ def endings_of_batch(
     env: MolDesignEnv, molecules: Sequence[Atoms], episodes: Sequence[np.ndarray]
 ) -> Counter[str]:
     """Run episodes of many molecules in step, and count the reasons of their ends."""
-    task, found = env.task, Counter[str]()
-    options = [task.parse_options({"bag": Bag(m.numbers.tolist()).formula}) for m in molecules]
-    sampler = task.new_sampler()
-    state = task.initial_state(
-        [task.draw_instance(np.random.default_rng(0), sampler, one) for one in options]
-    )
+    problem, found = env.problem, Counter[str]()
+    tasks = [BagTask(bag=Bag(m.numbers.tolist()).formula) for m in molecules]
+    state = problem.initial_state([problem.draw(np.random.default_rng(0), task) for task in tasks])
     ongoing = np.arange(len(molecules))
     for step in count():
         if not len(ongoing):
             return found
         actions = np.array([episodes[i][step] for i in ongoing], np.float32)
-        outcome = transition(state, actions, task.context)
+        outcome = transition(state, actions, problem.context)
         ended = outcome.reason != Reason.ONGOING
         found.update(REASON_TEXTS[outcome.reason[ended]])
         ongoing, state = ongoing[~ended], outcome.state[np.flatnonzero(~ended)]

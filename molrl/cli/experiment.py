@@ -1,37 +1,25 @@
 """The config of ``molrl train``, composed of the configs of the subpackages."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.bags import Bag
 from molrl.energy.models import ENERGY_MODELS
-from molrl.envs.config import EnvOptions
+from molrl.envs.config import EnvOptions, default_options
+from molrl.errors import InputError
 from molrl.registry import Registry
 from molrl.runs.config import Config
+from molrl.tasks import AnyTask
 
 AGENTS = Registry("agent", {"covariant": "molrl.agents.training:AgentTraining"})
-
-
-def _formula(bag: str) -> str:
-    return Bag(bag).formula
 
 
 def _energy(name: str) -> str:
     ENERGY_MODELS.check(name.partition(":")[0])
     return name
-
-
-class TaskConfig(Config):
-    """The task.
-
-    Attributes:
-        bag: formula of the atoms to place.
-    """
-
-    bag: Annotated[str, AfterValidator(_formula)]
 
 
 class EvaluationConfig(Config):
@@ -53,9 +41,10 @@ class ExperimentConfig(Config):
         total_steps: environment steps, over all environments.
         checkpoint_every: environment steps between checkpoints, which are saved after updates.
         device: ``auto``, ``cpu`` or ``cuda``: of the energy model and the network.
-        task: what to make.
-        energy: name of the energy model of the reward.
-        env: options of the environment.
+        task: what to make: a formula, or the fields of a task of any kind; see
+            :func:`molrl.tasks.parse_task`.
+        energy: name of the energy model of the reward; the default depends on the kind of task.
+        env: options of the environment; the default reward depends on the kind of task.
         agent: name of the agent.
         policy: its network.
         ppo: its training.
@@ -63,7 +52,7 @@ class ExperimentConfig(Config):
 
     Example:
         >>> load_config("experiments/quickstart.yaml", [], ExperimentConfig).task  # doctest: +SKIP
-        TaskConfig(bag='CH4O')
+        BagTask(kind='bag', bag='CH4O')
     """
 
     run_dir: Path
@@ -71,10 +60,28 @@ class ExperimentConfig(Config):
     total_steps: int = Field(ge=1, le=10**12)
     checkpoint_every: int = Field(10_000, ge=1)
     device: str = "auto"
-    task: TaskConfig
+    task: AnyTask
     energy: Annotated[str, AfterValidator(_energy)] = "mace"
     env: EnvOptions = EnvOptions()
     agent: Annotated[str, AfterValidator(AGENTS.check)] = "covariant"
     policy: PolicyConfig = PolicyConfig()
     ppo: PPOConfig = PPOConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, values: Any) -> Any:  # noqa: ANN401 - checked by the fields
+        if not isinstance(values, Mapping):
+            return values
+        given = default_options(values.get("task"))
+        env = values.get("env", {})
+        if isinstance(env, Mapping):
+            _refuse_task_fields(env)
+            env = {"reward": given["reward"], **env}
+        return {"energy": given["energy"], **values, "env": env}
+
+
+def _refuse_task_fields(env: Mapping[str, Any]) -> None:
+    """Refuse a bag among the options of the environment, and say where it belongs."""
+    if "bag" in env:
+        raise InputError(f"env.bag is now the task; write task: {env['bag']}")

@@ -9,30 +9,52 @@ from molrl.evaluation.table import format_table
 from molrl.files import write_extxyz, write_sdf
 from molrl.generation import Generated, load_generator
 from molrl.molecules import MoleculeBatch
-from molrl.task import Task
+from molrl.runs.config import read_mapping
+from molrl.runs.yaml_text import read_yaml
+from molrl.tasks import Task, parse_task
 
 
 def generate(arguments: Namespace) -> int:
     """Make molecules, write them, and print the cost.
 
     Args:
-        arguments: of the command: ``method``, ``bag``, ``energy``, ``n``, ``seed`` and ``output``.
+        arguments: of the command: ``method``, ``bag`` or ``task``, ``energy``, ``n``, ``seed`` and
+            ``output``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the generator is unknown or cannot make the bag, or the file cannot be
+        InputError: if the generator is unknown or cannot make the task, or the file cannot be
             written.
     """
     output = output_file(arguments.output, "-o", list(_WRITERS))
-    task = Task.of(arguments.bag)
+    task = parse_task(arguments.bag) if arguments.bag else read_task(arguments.task)
     options = {"energy": arguments.energy} if arguments.energy else {}
     made = load_generator(arguments.method, **options).generate(task, arguments.n, arguments.seed)
     _WRITERS[output.suffix](output, made.molecules)
-    print(format_table({"bag": task.bag.formula, **_cost(made)}))
+    print(format_table({"task": str(task), **_cost(made)}))
     print(f"molecules: {output}")
     return 0
+
+
+def read_task(text: str) -> Task:
+    """Return a task that a command line gives.
+
+    Args:
+        text: path of a YAML file, or YAML: a formula, or the fields of a task.
+
+    Raises:
+        InputError: if it is no task.
+
+    Example:
+        >>> read_task("{kind: scaffold, scaffold: '*C', bag: CH3}").bag
+        'CH3'
+    """
+    path = Path(text)
+    if path.suffix in (".yaml", ".yml"):
+        return parse_task(read_mapping(path))
+    return parse_task(read_yaml(text, "--task"))
 
 
 def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:

@@ -4,18 +4,17 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
+from molrl.bags import MONOVALENT_ELEMENTS
 from molrl.envs.config import Rules
 from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.rewards import EnergyDifference, PlacedAtoms, Placements, Reward, RewardOutput
 
 ACTION_SIZE = 5
-MONOVALENT = np.isin(
-    np.arange(len(chemical_symbols)), [atomic_numbers[s] for s in ("H", "F", "Cl", "Br")]
-)
+MONOVALENT = np.isin(np.arange(len(chemical_symbols)), list(MONOVALENT_ELEMENTS))
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
