@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from molrl.agents.config import PolicyConfig
 from molrl.agents.network import Actor, CovariantNetwork
@@ -55,14 +55,6 @@ class AgentHeader(Config):
     rules: Rules = Rules()
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_bag(cls, values: Any) -> Any:  # noqa: ANN401 - checked by the fields
-        if isinstance(values, Mapping) and "bag" in values and "task" not in values:
-            rest = {key: value for key, value in values.items() if key != "bag"}
-            return {**rest, "task": values["bag"]}
-        return values
 
 
 def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeader) -> str:
@@ -134,7 +126,8 @@ class AgentGenerator:
         path = Path(run)
         path = path if path.suffix == ".json" else path / FILE
         tensors, head = load_weights(path, kind=KIND)
-        fields = {key: head[key] for key in (*AgentHeader.model_fields, "bag") if key in head}
+        head = {"task": head["bag"], **head} if "bag" in head else head
+        fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
         if contains_code(self.header.reward):
             self.header = self.header.model_copy(update={"reward": None})

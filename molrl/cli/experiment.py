@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.energy.models import ENERGY_MODELS
@@ -30,6 +30,12 @@ class EvaluationConfig(Config):
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)
+
+
+def _refuse_bag(env: object) -> object:
+    if isinstance(env, Mapping) and "bag" in env:
+        raise InputError(f"a bag is now the task; write task: {env['bag']}")
+    return env
 
 
 class ExperimentConfig(Config):
@@ -62,26 +68,17 @@ class ExperimentConfig(Config):
     device: str = "auto"
     task: AnyTask
     energy: Annotated[str, AfterValidator(_energy)] = "mace"
-    env: EnvOptions = EnvOptions()
+    env: Annotated[EnvOptions, BeforeValidator(_refuse_bag)] = EnvOptions()
     agent: Annotated[str, AfterValidator(AGENTS.check)] = "covariant"
     policy: PolicyConfig = PolicyConfig()
     ppo: PPOConfig = PPOConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_defaults(cls, values: Any) -> Any:  # noqa: ANN401 - checked by the fields
-        if not isinstance(values, Mapping):
-            return values
-        given = default_options(values.get("task"))
-        env = values.get("env", {})
-        if isinstance(env, Mapping):
-            _refuse_task_fields(env)
-            env = {"reward": given["reward"], **env}
-        return {"energy": given["energy"], **values, "env": env}
-
-
-def _refuse_task_fields(env: Mapping[str, Any]) -> None:
-    """Refuse a bag among the options of the environment, and say where it belongs."""
-    if "bag" in env:
-        raise InputError(f"env.bag is now the task; write task: {env['bag']}")
+    @model_validator(mode="after")
+    def _fill_defaults(self) -> Self:
+        given = default_options(self.task)
+        if "energy" not in self.model_fields_set:
+            self.__dict__["energy"] = given["energy"]  # the fields are frozen from here on
+        if "reward" not in self.env.model_fields_set:
+            self.__dict__["env"] = self.env.model_copy(update={"reward": given["reward"]})
+        return self

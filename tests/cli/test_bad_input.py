@@ -92,7 +92,7 @@ COMMANDS = {
     "a number for a bag": (train("task.bag=5"), "task.bag: a bag must be a formula such as CH4O"),
     "a bag where it was before": (
         train("env.bag=CH4O"),
-        "env.bag is now the task; write task: CH4O",
+        "env: a bag is now the task; write task: CH4O",
     ),
     "an unknown kind of task": (train("task.kind=bagg"), "did you mean 'bag'?"),
     "an unknown key of a task": (
