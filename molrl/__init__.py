@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 if TYPE_CHECKING:
+    from molrl import testing
     from molrl.bags import Bag
+    from molrl.chemistry.files import write
     from molrl.energy import load_energy
+    from molrl.energy.calculator import ase_calculator
+    from molrl.energy.relaxation import relax
+    from molrl.evaluation.evaluator import evaluate_molecules as evaluate
+    from molrl.files import read_molecules as read
     from molrl.generation import Generated, Generator, load_generator
     from molrl.molecules import MoleculeBatch
+    from molrl.parts import register
     from molrl.tasks import Task
 
 __version__ = "0.1.0"
@@ -26,18 +33,32 @@ __all__ = [
     "Generator",
     "MoleculeBatch",
     "Task",
+    "ase_calculator",
+    "evaluate",
     "load_energy",
     "load_generator",
+    "read",
+    "register",
+    "relax",
+    "testing",
+    "write",
 ]
 
-_MODULES = {
-    "Bag": "molrl.bags",
-    "Generated": "molrl.generation",
-    "Generator": "molrl.generation",
-    "MoleculeBatch": "molrl.molecules",
-    "Task": "molrl.tasks",
-    "load_energy": "molrl.energy",
-    "load_generator": "molrl.generation",
+_ATTRIBUTES = {
+    "Bag": "molrl.bags:Bag",
+    "Generated": "molrl.generation:Generated",
+    "Generator": "molrl.generation:Generator",
+    "MoleculeBatch": "molrl.molecules:MoleculeBatch",
+    "Task": "molrl.tasks:Task",
+    "ase_calculator": "molrl.energy.calculator:ase_calculator",
+    "evaluate": "molrl.evaluation.evaluator:evaluate_molecules",
+    "load_energy": "molrl.energy:load_energy",
+    "load_generator": "molrl.generation:load_generator",
+    "read": "molrl.files:read_molecules",
+    "register": "molrl.parts:register",
+    "relax": "molrl.energy.relaxation:relax",
+    "testing": "molrl.testing",
+    "write": "molrl.chemistry.files:write",
 }
 
 _KINDS = {
@@ -61,8 +82,14 @@ for _id, _kind in _KINDS.items():
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - an object of any type
-    if name not in _MODULES:
+    if name not in _ATTRIBUTES:
         raise AttributeError(f"module 'molrl' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_MODULES[name]), name)
+    module, _, attribute = _ATTRIBUTES[name].partition(":")
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,21 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from molrl.errors import InputError
-from molrl.registry import Registry
+from molrl.errors import InputError, did_you_mean
+from molrl.parts import GENERATORS
 
 if TYPE_CHECKING:
     from molrl.bags import Bag
     from molrl.molecules import MoleculeBatch
     from molrl.tasks import Task
-
-GENERATORS = Registry(
-    "generator",
-    {
-        "covariant": "molrl.agents.generator:AgentGenerator",
-        "random": "molrl.agents.random:RandomAgent",
-    },
-)
 
 
 class NotCompleted(InputError):
@@ -81,8 +73,8 @@ def load_generator(name: str, **options: object) -> Generator:
     """Return the generator called ``name``.
 
     Args:
-        name: a name in :data:`GENERATORS`, or ``name:argument``, where the argument is passed to
-            the generator (``covariant:RUN``).
+        name: a name in :data:`molrl.parts.GENERATORS`, or ``name:argument``, where the argument is
+            passed to the generator (``covariant:RUN``).
         options: keyword arguments of the generator.
 
     Returns:
@@ -101,9 +93,14 @@ def load_generator(name: str, **options: object) -> Generator:
     if colon and not argument:
         raise InputError(f"{name!r}: the argument after the colon is missing; write {kind}:RUN")
     arguments = [argument] if argument else []
+    signature = inspect.signature(factory)
     try:
-        inspect.signature(factory).bind(*arguments, **options)
+        signature.bind(*arguments, **options)
     except TypeError as error:
+        for option in options:
+            if option not in signature.parameters:
+                hint = did_you_mean(option, signature.parameters)
+                raise InputError(f"{name!r} has no option {option!r}; {hint}") from None
         raise InputError(f"{name!r}: {error}; the first argument follows a colon") from None
     generator: Generator = factory(*arguments, **options)
     return generator

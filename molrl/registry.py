@@ -1,22 +1,48 @@
 """Registries: names in configs and calls, and the objects they stand for, imported lazily."""
 
 import importlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from molrl.errors import InputError, did_you_mean
 
 Target = TypeVar("Target")
 
+_IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a name stands for, and where it comes from.
+
+    Attributes:
+        target: the object, or its import string ``"package.module:attribute"``.
+        source: the package that brings it; ``"registered"`` for what :meth:`Registry.register`
+            added.
+    """
+
+    target: object
+    source: str
+
 
 class Registry:
     """A table of names, each with an object or the import string of one.
 
-    Nothing is imported before it is loaded.
+    Nothing is imported before it is loaded. The entry points of installed packages are read when
+    the names are listed, or one is looked up that is not there otherwise.
 
     Args:
         kind: what the names stand for, for error messages ("energy model").
-        entries: ``"package.module:attribute"`` by name.
+        entries: ``"package.module:attribute"`` by name, of molrl itself.
+        group: group of the entry points that add to it ("molrl.energy"); none if empty.
+
+    Attributes:
+        kind: the same.
+        group: the same.
+        refused: why an entry point was not added, by its name.
 
     Example:
         >>> numbers = Registry("number", {"pi": "math:pi"})
@@ -25,29 +51,47 @@ class Registry:
         6.283185307179586
     """
 
-    def __init__(self, kind: str, entries: dict[str, str]) -> None:
-        self.kind = kind
-        self._entries: dict[str, Any] = dict(entries)
+    def __init__(self, kind: str, entries: Mapping[str, str], group: str = "") -> None:
+        self.kind, self.group = kind, group
+        self.refused: dict[str, str] = {}
+        self._entries = {name: Entry(target, "molrl") for name, target in entries.items()}
+        self._complete = not group
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        self._add_entry_points()
+        return iter(tuple(self._entries))
+
+    def __contains__(self, name: object) -> bool:
+        if name not in self._entries:
+            self._add_entry_points()
+        return name in self._entries
 
     def register(self, name: str, target: object, replace: bool = False) -> None:
         """Add a name.
 
         Args:
-            name: the name; letters, digits and ``-``, because a colon ends it.
+            name: the name; letters, digits, ``-`` and ``_``, because a colon ends it.
             target: what it stands for, or its import string ``"package.module:attribute"``.
             replace: whether the name may be taken already.
 
         Raises:
-            InputError: if it is taken, or is no such name.
+            InputError: if it is taken, or is no such name, or the target is no import string.
         """
-        if not name.replace("-", "").isalnum():
-            raise InputError(f"a name of a {self.kind} is letters, digits and -, not {name!r}")
-        if name in self._entries and not replace:
+        self._check_new(name, target)
+        if name in self and not replace:
             raise InputError(f"the {self.kind} {name!r} already exists; pass replace=True")
-        self._entries[name] = target
+        self._entries[name] = Entry(target, "registered")
+
+    def source(self, name: str) -> str:
+        """Return the package that brings a name; ``"registered"`` if none does.
+
+        Args:
+            name: a name in the table.
+
+        Raises:
+            InputError: if the name is unknown.
+        """
+        return self._entries[self.check(name)].source
 
     def check(self, name: str) -> str:
         """Return ``name`` if it is known.
@@ -58,7 +102,7 @@ class Registry:
         Raises:
             InputError: if it is unknown; the message suggests the nearest known name.
         """
-        if name not in self._entries:
+        if name not in self:
             raise InputError(f"unknown {self.kind} {name!r}; {did_you_mean(name, self)}")
         return name
 
@@ -69,13 +113,48 @@ class Registry:
             name: a name in the table.
 
         Raises:
-            InputError: if the name is unknown.
+            InputError: if the name is unknown, or what it stands for cannot be imported.
         """
-        target = self._entries[self.check(name)]
-        if not isinstance(target, str):
-            return target
-        module, _, attribute = target.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        entry = self._entries[self.check(name)]
+        if not isinstance(entry.target, str):
+            return entry.target
+        module, _, attribute = entry.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except InputError:
+            raise
+        except Exception as error:  # a module of somebody else's can raise anything
+            whose = "" if entry.source in ("molrl", "registered") else f" of {entry.source}"
+            raise InputError(
+                f"the {self.kind} {name!r}{whose} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _check_new(self, name: object, target: object) -> None:
+        if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+            raise InputError(f"a name of a {self.kind} is letters, digits, - and _, not {name!r}")
+        if isinstance(target, str) and not _IMPORT_STRING.fullmatch(target):
+            raise InputError(
+                f"{self.kind} {name!r}: {target!r} is no import string; write package.module:Class"
+            )
+
+    def _add_entry_points(self) -> None:
+        """Add the entry points of the installed packages, once; a name that is taken stays."""
+        if self._complete:
+            return
+        self._complete = True
+        for point in entry_points(group=self.group):
+            source = point.dist.name if point.dist else point.value
+            try:
+                self._check_new(point.name, point.value)
+            except InputError as error:
+                self.refused[point.name] = f"of {source}: {error}"
+                continue
+            if point.name in self._entries:
+                taken = self._entries[point.name].source
+                self.refused[point.name] = f"of {source}: the name is taken by {taken}"
+                continue
+            self._entries[point.name] = Entry(point.value, source)
 
 
 def accepting(*what: str) -> Callable[[Target], Target]:

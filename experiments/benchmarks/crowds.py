@@ -85,7 +85,7 @@ def crowd_rows(model: EnergyModel, restarts: int, seed: int) -> list[dict[str, o
     """
     kind, crowds = search(model, restarts, seed)
     right = gfn2_or_bound(crowds)
-    error = model.evaluate(crowds).energy.cpu().numpy() - right.energy
+    error = right.error(model.evaluate(crowds).energy.cpu().numpy())
     centre = crowds.numbers[crowds.starts].numpy()
     rows = []
     for number in np.unique(centre):

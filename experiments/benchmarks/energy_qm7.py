@@ -131,11 +131,12 @@ def main() -> None:
 
 
 def unfitted(found: Molecules, data: list[str]) -> Molecules:
-    """Return the molecules whose identity is in none of the datasets."""
+    """Return the molecules that are in none of the datasets, nor a part of a complex there."""
     fitted: set[str] = set()
     for path in data:
         with np.load(path, allow_pickle=False) as arrays:
-            fitted.update(arrays["identities"].tolist())
+            for identity in arrays["identities"].tolist():
+                fitted.update(identity.split("."))  # of a complex, its molecules
     if not fitted:
         return found
     names = identities(found.molecules, "as given")

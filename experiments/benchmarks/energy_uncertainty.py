@@ -64,7 +64,8 @@ class Scored:
 
     @classmethod
     def of_data(cls, model: EnergyModel, data: Dataset) -> "Scored":
-        """Return the scores of labelled structures."""
+        """Return the scores of the labelled structures that have more than a bound."""
+        data = data[~data.bound]
         kind = np.array(data.kinds)[data.kind.numpy()]
         return cls.of(model, data.molecules, data.energy.numpy(), kind)
 
@@ -87,10 +88,11 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_energy(arguments.model, "cpu")
     test = from_data(Dataset.join([Dataset.load(path) for path in arguments.data]))
-    scored = Scored.of_data(model, test) + Scored.of_data(model, out_of_distribution(model))
+    of_test = Scored.of_data(model, test)
+    scored = of_test + Scored.of_data(model, out_of_distribution(model))
     for kind, molecules in fresh_structures(model, arguments.qm7, SEED).items():
         scored += fresh_scores(model, kind, molecules)
-    inside = np.arange(len(scored.kind)) < len(test)
+    inside = np.arange(len(scored.kind)) < len(of_test.kind)
     groups = {"the mixture": inside | ~inside, "its test split": inside, "the rest": ~inside}
     groups |= {kind: scored.kind == kind for kind in dict.fromkeys(scored.kind.tolist())}
     rows = [row(name, scored.error[of], scored.uncertainty[of]) for name, of in groups.items()]

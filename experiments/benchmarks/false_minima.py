@@ -6,12 +6,11 @@ Wales and Doye, J. Phys. Chem. A 101, 5111 (1997).
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from ase.data import covalent_radii
+from isomers import BestIsomer
 from reference_or_bound import gfn2_or_bound
 
 from molrl.bags import Bag
-from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.envs.config import Rules
@@ -19,12 +18,15 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 
 BAGS = ("C3H8O", "C4H7N", "C5H9NO", "C2H4O2", "C3H7NO", "C4H8O", "C2H5NO2", "C3H6O2S")
-WALKERS = 50
+WALKERS = 128  # relaxed at once
 HOPPED = 0.9  # share of starts that are hops; the others are grown anew
 TEMPERATURE = 0.5  # eV
-TOLERANCE, STEPS = 0.05, 90  # eV/Å, of a relaxation
+TOLERANCE = 0.05  # eV/Å, of a relaxation
+FIRST_STEPS, FURTHER_STEPS = 30, 60
+HOPEFUL = 4.0  # eV above the best isomer after the first steps; others get no further ones
 BELOW, ABOVE = 0.1, 0.05  # eV, below the best isomer in the model, above it in GFN2-xTB
-TRIES = 200
+GUARD = Rules().clash_fraction  # of the covalent radii's sum
+TRIES = 200  # of a place or a hop behind the guard
 
 
 @dataclass
@@ -55,9 +57,8 @@ def false_minima_row(
         relaxations: how many.
         seed: of all random choices.
     """
-    isomers = shipped_molecules().isomers(formula)
-    best = float(relax(isomers.molecules, model).energy.min())
-    found = hop_between_minima(model, Bag(formula), best, (relaxations, seed))
+    best = BestIsomer.of(model, formula)
+    found = hop_between_minima(model, Bag(formula), best.energy, (relaxations, seed))
     guarded = np.array(found.guarded, bool)
     row: dict[str, object] = {
         "bag": formula,
@@ -71,8 +72,8 @@ def false_minima_row(
     if guarded.any():
         below = [one for one, inside in zip(found.below, guarded, strict=True) if inside]
         molecules = MoleculeBatch.from_arrays(below)
-        right = gfn2_or_bound(molecules).energy
-        false = ~(right <= float(isomers.energy.min()) + ABOVE)  # also where it has no energy
+        energy = best.energy + np.array(found.energy)[guarded]
+        false = gfn2_or_bound(molecules).refutes(energy, best.reference + ABOVE)
         row["false"] = int(false.sum())
         row["false with the default rules"] = int((false & certain(model, molecules)).sum())
     return row
@@ -80,7 +81,7 @@ def false_minima_row(
 
 def certain(model: EnergyModel, molecules: MoleculeBatch) -> np.ndarray:
     """Return which canvases the default rules accept for their uncertainty, ``(n,)`` bool."""
-    limit = Rules().max_uncertainty
+    limit = Rules().resolved(model.offers_uncertainty).max_uncertainty
     if limit is None:
         return np.ones(len(molecules), bool)
     uncertainty = model.evaluate(molecules, uncertainty=True).uncertainty
@@ -110,11 +111,8 @@ def hop_between_minima(model: EnergyModel, bag: Bag, best: float, extent: tuple[
             starts = [hop(numbers, x, rng) if np.isfinite(e) else x
                       for x, e in zip(places, energies, strict=True)]  # fmt: skip
             batch = MoleculeBatch.from_arrays((numbers, x) for x in starts)
-            result = relax(batch, model, TOLERANCE, STEPS)
             found.relaxations += len(batch)
-            for i, ((_, x), e) in enumerate(
-                zip(result.molecules.arrays(), result.energy.tolist(), strict=True)
-            ):
+            for i, (x, e) in enumerate(minimised(model, batch, best)):
                 if not np.isfinite(e):
                     places[i], energies[i] = grow(numbers, rng), np.inf
                 elif e < best - BELOW:
@@ -125,6 +123,28 @@ def hop_between_minima(model: EnergyModel, bag: Bag, best: float, extent: tuple[
                 elif e - energies[i] < -TEMPERATURE * np.log(rng.uniform()):
                     places[i], energies[i] = x, e
             bar.update(found.relaxations, below=len(found.below))
+    return found
+
+
+def minimised(
+    model: EnergyModel, starts: MoleculeBatch, best: float
+) -> list[tuple[np.ndarray, float]]:
+    """Return positions ``(n, 3)`` and energies, eV, after relaxations.
+
+    Those that are still far above the best isomer after the first steps, as broken molecules are,
+    get no further ones: the time goes where a minimum below it may be.
+    """
+    first = relax(starts, model, TOLERANCE, FIRST_STEPS)
+    found = [
+        (x, e) for (_, x), e in zip(first.molecules.arrays(), first.energy.tolist(), strict=True)
+    ]
+    hopeful = (first.energy < best + HOPEFUL) & ~first.converged
+    chosen = hopeful.nonzero().flatten().tolist()
+    if chosen:
+        further = relax(first.molecules[chosen], model, TOLERANCE, FURTHER_STEPS)
+        ends = zip(chosen, further.molecules.arrays(), further.energy.tolist(), strict=True)
+        for i, (_, x), e in ends:
+            found[i] = x, e
     return found
 
 
@@ -139,7 +159,8 @@ def hop(numbers: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndar
         elif kind == 1:
             moved = int(rng.integers(len(numbers)))
             others = np.delete(np.arange(len(numbers)), moved)
-            new[moved] = near(numbers[moved], numbers[others], x[others], rng)
+            place = free_place(int(numbers[moved]), numbers[others], x[others], rng)
+            new[moved] = x[moved] if place is None else place
         else:
             first, second = rng.permutation(len(numbers))[:2]
             new[[first, second]] = x[[second, first]]
@@ -161,32 +182,31 @@ def grow(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     while True:
         x = np.zeros((1, 3))
         for i in range(1, len(numbers)):
-            for _ in range(TRIES):
-                new = near(numbers[i], numbers[:i], x, rng)
-                if behind_guard(numbers[: i + 1], np.vstack([x, new])):
-                    x = np.vstack([x, new])
-                    break
-            else:
+            new = free_place(numbers[i], numbers[:i], x, rng)
+            if new is None:
                 break
-        if len(x) == len(numbers):
+            x = np.vstack([x, new])
+        else:
             return x
 
 
-def near(number: int, numbers: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a random place ``(3,)`` near a random heavy atom."""
+def free_place(
+    number: int, numbers: np.ndarray, x: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return a random place ``(3,)`` near a random heavy atom, behind the guard; None: no room."""
     heavy = np.flatnonzero(numbers > 1)
-    focus = int(rng.choice(heavy if len(heavy) else len(numbers)))
-    way = rng.normal(size=3)
-    reach = rng.uniform(0.8, 1.3) * (covalent_radii[number] + covalent_radii[numbers[focus]])
-    place: np.ndarray = x[focus] + reach * way / np.linalg.norm(way)
-    return place
+    focus = rng.choice(heavy if len(heavy) else len(numbers), TRIES)
+    way = rng.normal(size=(TRIES, 3))
+    reach = rng.uniform(0.8, 1.3, TRIES) * (covalent_radii[number] + covalent_radii[numbers[focus]])
+    places = x[focus] + (reach / np.linalg.norm(way, axis=1))[:, None] * way
+    gaps = np.linalg.norm(places[:, None] - x, axis=-1)
+    free = (gaps >= GUARD * (covalent_radii[number] + covalent_radii[numbers])).all(1)
+    return places[free.argmax()] if free.any() else None
 
 
 def behind_guard(numbers: np.ndarray, x: np.ndarray) -> bool:
     """Return whether no two atoms clash under the default rules."""
     radii = covalent_radii[numbers]
-    gaps = torch.pdist(torch.from_numpy(x))
-    pairs = np.triu_indices(len(numbers), 1)
-    return bool(
-        (gaps.numpy() >= Rules().clash_fraction * (radii[pairs[0]] + radii[pairs[1]])).all()
-    )
+    first, second = np.triu_indices(len(numbers), 1)
+    gaps = np.linalg.norm(x[first] - x[second], axis=-1)
+    return bool((gaps >= GUARD * (radii[first] + radii[second])).all())

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
+from isomers import BestIsomer
 from reference_or_bound import gfn2_or_bound
 from side_by_side import minima
 
@@ -16,7 +17,6 @@ from molrl.bags import Bag
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.relaxation import relax
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.rules import MONOVALENT, REASON_TEXTS, Reason, transition
 from molrl.envs.state import CanvasState
@@ -37,7 +37,6 @@ REFINED = (0.1, 0.03)  # Å, by which they are changed
 NEAREST, FURTHEST = 0.65, 1.3  # of the covalent radii's sum, of new atoms from their focus
 CROWDED = (0.75, 0.85, 0.7, 1.0, 0.8, 1.2)  # the same, furthest, of crowds in one search each
 DISAGREEMENT = 0.5  # eV, by which GFN2-xTB has a hacked canvas above the best isomer
-HONEST = 1000  # molecules of the shipped set
 FLUORINATED = (
     "FS(F)(F)(F)(F)F", "FS(F)(F)F", "O=S(=O)(F)F", "FC(F)(F)F", "FC(F)(F)C(F)(F)F", "FN(F)F",
     "FC(F)(F)C#N", "FC(F)=C(F)F", "FC(F)(F)C(F)(F)C(F)(F)F", "OC(=O)C(F)(F)F", "FC(F)(F)S",
@@ -102,10 +101,8 @@ def hacked_row(model: EnergyModel, formula: str, rounds: int, seed: int) -> dict
         seed: of all random choices.
     """
     env = design_env(formula, model)
-    isomers = shipped_molecules().isomers(formula)
-    relaxed = relax(isomers.molecules, model)
-    best = float((model.isolated_energy(relaxed.molecules) - relaxed.energy).max())
-    row: dict[str, object] = {"bag": formula, "best isomer's return": best}
+    best = BestIsomer.of(model, formula)
+    row: dict[str, object] = {"bag": formula, "best isomer's return": best.reward}
     row |= {"highest return": None, "gfn2 above its best isomer": None, "hacked": 0}
     for number in range(rounds):
         rng = np.random.default_rng([seed, number])
@@ -113,13 +110,16 @@ def hacked_row(model: EnergyModel, formula: str, rounds: int, seed: int) -> dict
         if not len(found.total):
             continue
         returned, reason, canvas = replay(env, found.actions[0])
-        above = float(gfn2_or_bound(canvas).energy[0] - float(isomers.energy.min()))
         if reason == REASON_TEXTS[Reason.COMPLETE]:
-            hacked = returned > best and not above <= DISAGREEMENT  # also without an energy
-            row["hacked"] = int(str(row["hacked"])) + hacked
+            right = gfn2_or_bound(canvas)
+            claimed = np.array([best.energy + best.reward - returned])  # the canvas's energy
+            refuted = bool(right.refutes(claimed, best.reference + DISAGREEMENT)[0])
+            row["hacked"] = int(str(row["hacked"])) + int(returned > best.reward and refuted)
             highest = row["highest return"]
             if highest is None or returned > float(str(highest)):
-                row |= {"highest return": returned, "gfn2 above its best isomer": above}
+                above = float(right.energy[0]) - best.reference
+                row["highest return"] = float(returned)
+                row["gfn2 above its best isomer"] = above if np.isfinite(above) else None
     return row
 
 
@@ -204,11 +204,12 @@ def replay(env: MolDesignEnv, actions: np.ndarray) -> tuple[float, str, Molecule
     return total, str(info["reason"]), env.state.to_molecules()
 
 
-def honest_endings(model: EnergyModel, seed: int) -> dict[str, Counter[str]]:
+def honest_endings(model: EnergyModel, n_molecules: int, seed: int) -> dict[str, Counter[str]]:
     """Place molecules atom by atom at their own positions, and count the reasons of the end.
 
     Args:
         model: the energy model of the environment.
+        n_molecules: of the shipped set.
         seed: of the molecules and of the orders.
 
     Returns:
@@ -217,12 +218,21 @@ def honest_endings(model: EnergyModel, seed: int) -> dict[str, Counter[str]]:
     rng = np.random.default_rng(seed)
     shipped = shipped_molecules().molecules
     fitting = np.flatnonzero((shipped.n_atoms <= 25).numpy())
-    drawn = shipped[rng.permutation(fitting)[:HONEST]].to_ase()
+    drawn = shipped[rng.permutation(fitting)[:n_molecules]].to_ase()
     fluorinated = minima(FLUORINATED, load_energy("gfn2"), 200)
     return {
         "shipped molecules": endings(model, drawn, rng),
         "SF6 and fluorinated molecules": endings(model, ORDERS * fluorinated, rng),
     }
+
+
+def honest_rows(model: EnergyModel, n_molecules: int, seed: int) -> list[dict[str, object]]:
+    """Return a row for each set of molecules and each reason why an honest episode ended."""
+    return [
+        {"molecules": name, "reason": reason, "episodes": n}
+        for name, found in honest_endings(model, n_molecules, seed).items()
+        for reason, n in found.most_common()
+    ]
 
 
 def endings(

@@ -33,8 +33,12 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def load_models(names: Sequence[str]) -> dict[str, EnergyModel]:
-    """Load models; one from a file is named after the file."""
-    return {(Path(name).stem if ":" in name else name): load_energy(name) for name in names}
+    """Load models; one from a file is named after the file, and its hash if names are equal."""
+    models: dict[str, EnergyModel] = {}
+    for name in names:
+        model, short = load_energy(name), Path(name).stem if ":" in name else name
+        models[f"{short} {model.hash}" if short in models else short] = model
+    return models
 
 
 def describe(models: Models) -> str:
@@ -102,10 +106,10 @@ def summary_rows(
     """Return a row for each figure, with its target and its value for each model.
 
     Args:
-        figures: model to figure to value.
+        figures: model to figure to value, without those that are not measured yet.
         targets: figure to target, "" if it has none.
     """
     return [
-        {"figure": name, "target": target, **{model: of[name] for model, of in figures.items()}}
+        {"figure": name, "target": target, **{model: of.get(name) for model, of in figures.items()}}
         for name, target in targets.items()
     ]

@@ -7,18 +7,20 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.energy.models import ENERGY_MODELS
 from molrl.envs.config import EnvOptions, default_options
 from molrl.errors import InputError
+from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import Registry
-from molrl.runs.config import Config
+from molrl.runs.config import Config, RunConfig
 from molrl.tasks import AnyTask
 
 AGENTS = Registry("agent", {"covariant": "molrl.agents.training:AgentTraining"})
 
 
 def _energy(name: str) -> str:
-    ENERGY_MODELS.check(name.partition(":")[0])
+    kind = name.partition(":")[0]
+    if kind not in NETWORKS:  # whose weights are energy models, too
+        ENERGY_MODELS.check(kind)
     return name
 
 
@@ -38,7 +40,7 @@ def _refuse_bag(env: object) -> object:
     return env
 
 
-class ExperimentConfig(Config):
+class ExperimentConfig(RunConfig):
     """A training of an agent, from the first step to the summary.
 
     Attributes:

@@ -1,15 +1,13 @@
 """``molrl generate``: molecules of any generator, written to a file."""
 
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 
+from molrl.chemistry.files import WRITERS, write
 from molrl.cli.output import output_file
 from molrl.evaluation.table import format_table
-from molrl.files import write_extxyz, write_sdf
 from molrl.generation import Generated, load_generator
-from molrl.molecules import MoleculeBatch
-from molrl.runs.config import read_mapping
+from molrl.runs.config import read_mapping, read_overrides
 from molrl.runs.yaml_text import read_yaml
 from molrl.tasks import Task, parse_task
 
@@ -18,21 +16,23 @@ def generate(arguments: Namespace) -> int:
     """Make molecules, write them, and print the cost.
 
     Args:
-        arguments: of the command: ``method``, ``bag`` or ``task``, ``energy``, ``n``, ``seed`` and
-            ``output``.
+        arguments: of the command: ``method``, ``bag`` or ``task``, ``energy``, ``options`` of the
+            generator, ``n``, ``seed`` and ``output``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the generator is unknown or cannot make the task, or the file cannot be
-            written.
+        InputError: if the generator is unknown, does not take an option or cannot make the task,
+            or the file cannot be written.
     """
-    output = output_file(arguments.output, "-o", list(_WRITERS))
+    output = output_file(arguments.output, "-o", list(WRITERS))
     task = parse_task(arguments.bag) if arguments.bag else read_task(arguments.task)
-    options = {"energy": arguments.energy} if arguments.energy else {}
+    options = read_overrides(arguments.options)
+    if arguments.energy:
+        options["energy"] = arguments.energy
     made = load_generator(arguments.method, **options).generate(task, arguments.n, arguments.seed)
-    _WRITERS[output.suffix](output, made.molecules)
+    write(output, made.molecules)
     print(format_table({"task": str(task), **_cost(made)}))
     print(f"molecules: {output}")
     return 0
@@ -57,12 +57,6 @@ def read_task(text: str) -> Task:
     return parse_task(read_yaml(text, "--task"))
 
 
-def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:
-    from molrl.chemistry.bonds import bonded_mols, validity
-
-    write_sdf(path, bonded_mols(molecules, validity(molecules)))
-
-
 def _cost(made: Generated) -> dict[str, float]:
     return {
         "n_molecules": len(made.molecules),
@@ -71,10 +65,3 @@ def _cost(made: Generated) -> dict[str, float]:
         "network_calls": made.network_calls,
         "seconds": made.seconds,
     }
-
-
-_WRITERS: dict[str, Callable[[Path, MoleculeBatch], None]] = {
-    ".extxyz": write_extxyz,
-    ".xyz": write_extxyz,
-    ".sdf": _write_sdf,
-}

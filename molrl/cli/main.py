@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import molrl
 from molrl.errors import InputError, did_you_mean
+from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
 from molrl.runs.signals import Stopped, stopping_at_once
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with stopping_at_once():
-            _import_plugins()
+            import_plugins(plugins_of_environment(), where="MOLRL_PLUGINS")
             return _dispatch(sys.argv[1:] if argv is None else argv)
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
@@ -66,24 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         log = write_traceback(error)
         return _fail(f"{_describe(error)}; the traceback is in {log}", FAILED)
-
-
-def _import_plugins() -> None:
-    """Import the modules that MOLRL_PLUGINS lists, installed or in the current folder.
-
-    Raises:
-        InputError: if one of them cannot be imported.
-    """
-    names = [name for name in os.environ.get("MOLRL_PLUGINS", "").split(",") if name.strip()]
-    if names and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    for name in names:
-        try:
-            importlib.import_module(name.strip())
-        except Exception as error:  # whatever a module of somebody else's raises
-            raise InputError(
-                f"MOLRL_PLUGINS: {name.strip()} cannot be imported: {type(error).__name__}: {error}"
-            ) from None
 
 
 def _dispatch(argv: Sequence[str]) -> int:
@@ -146,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     _add_launch(launch)
     generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
     _add_generate(generate)
+    _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     evaluate.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     evaluate.add_argument("--json", metavar="OUT", help="also write the figures to this file")
@@ -219,6 +203,13 @@ def _add_launch(command: argparse.ArgumentParser) -> None:
 
 
 def _add_generate(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "options",
+        metavar="key=value",
+        nargs="*",
+        default=[],
+        help="options of the generator, after the others",
+    )
     command.add_argument("--method", metavar="NAME", required=True, help="name of the generator")
     task = command.add_mutually_exclusive_group(required=True)
     task.add_argument("--bag", metavar="FORMULA", help="such as CH4O")

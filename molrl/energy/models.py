@@ -1,24 +1,7 @@
-"""The registry of energy models."""
+"""What is known of the registered energy models together."""
 
-from molrl.registry import Registry
-
-_FOUNDATION_MODELS = {
-    "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
-    "mace-off": "molrl.energy.mace_torch.foundations:MACE_OFF",
-    "mace-omol": "molrl.energy.mace_torch.foundations:MACE_OMOL",
-    "mace-anicc": "molrl.energy.mace_torch.foundations:MACE_ANI",
-}
-ENERGY_MODELS = Registry(
-    "energy model",
-    {
-        "mace": "molrl.energy.networks.load:load_mace",
-        "mace-small": "molrl.energy.networks.load:load_small",
-        **_FOUNDATION_MODELS,
-        "gfn2": "molrl.energy.gfn2:GFN2Energy",
-        "spgfn2": "molrl.energy.spgfn2:SpinGFN2Energy",
-        "pm6": "molrl.energy.pm6:PM6Energy",
-    },
-)
+from molrl.errors import InputError
+from molrl.parts import ENERGY_MODELS, FOUNDATION_MODELS
 
 
 def models_with_charge() -> list[str]:
@@ -26,7 +9,11 @@ def models_with_charge() -> list[str]:
 
     Those are of mace-torch, whose import is slow.
     """
-    models = {
-        name: ENERGY_MODELS.load(name) for name in ENERGY_MODELS if name not in _FOUNDATION_MODELS
-    }
-    return [name for name, model in models.items() if getattr(model, "takes_charge", False)]
+    return [name for name in ENERGY_MODELS if name not in FOUNDATION_MODELS and _takes_charge(name)]
+
+
+def _takes_charge(name: str) -> bool:
+    try:
+        return bool(getattr(ENERGY_MODELS.load(name), "takes_charge", False))
+    except InputError:  # of an installed package, and cannot be imported
+        return False

@@ -7,11 +7,10 @@ from pathlib import Path
 from ase.calculators.calculator import BaseCalculator
 
 from molrl.energy.interface import EnergyModel
-from molrl.energy.models import ENERGY_MODELS
-from molrl.energy.networks.interface import NETWORKS
 from molrl.energy.networks.load import load_network, split_head
 from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError, did_you_mean
+from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import accepted, accepting
 from molrl.runs.weights import sha256
 

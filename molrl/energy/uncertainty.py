@@ -53,13 +53,16 @@ class BiasedOutput:
 class Scale(Config):
     """The map from negative log-likelihoods (NLL) to out-of-distribution scores.
 
-    Its numbers are statistics of the structures that the mixture was fitted to.
+    Its numbers are statistics of the structures that the mixture was fitted to, and of the errors
+    of others.
 
     Attributes:
         center: median of the atoms' NLL.
         width: 90 % quantile of the atoms' NLL minus their median.
         typical: median of the structures' compressed NLL, which gets the score -1.
-        unusual: 99 % quantile of the structures' compressed NLL, which gets the score 0.
+        unusual: the compressed NLL that gets the score 0: from there on errors of more than 0.1
+            eV/atom are common (:func:`molrl.fitting.calibration.calibrate`).
+        peak: share of the largest atom's score in that of a molecule; the rest is the mean.
 
     Example:
         >>> Scale(center=-20.0, width=5.0)(torch.tensor([-20.0, 1e4])).round(decimals=2)
@@ -70,6 +73,7 @@ class Scale(Config):
     width: float = 1.0
     typical: float = 0.0
     unusual: float = 1.0
+    peak: float = 0.0
 
     def __call__(self, nll: Tensor) -> Tensor:
         """Return the scores ``(n_atoms,)`` of atoms with these NLL ``(n_atoms,)``."""
@@ -170,9 +174,9 @@ class GaussianMixture:
         """Compute the out-of-distribution score of each atom, comparable between models.
 
         The score is the NLL on a scale that is linear near typical values and logarithmic far
-        above, so that a clash scores a few units and not thousands. The score of a molecule is the
-        mean over its atoms: -1 for the median of the structures that the mixture was fitted to, 0
-        for their 99 % quantile. An atom without neighbours has :data:`REFERENCE_SCORE`.
+        above, so that a clash scores a few units and not thousands: -1 is typical of the structures
+        that the mixture was fitted to, and at 0 errors of more than 0.1 eV/atom begin. An atom
+        without neighbours has :data:`REFERENCE_SCORE`.
 
         Args:
             features: ``(n_atoms_total, F)`` floating.
@@ -185,6 +189,27 @@ class GaussianMixture:
         # Features that are exactly 0 belong to an atom without neighbours, whose energy the model
         # has exactly; the mixture, fitted to bonded atoms, would call it out of distribution.
         return score.masked_fill((features == 0).all(-1), REFERENCE_SCORE)
+
+    def molecule_uncertainty(self, atoms: Tensor, molecules: MoleculeBatch) -> Tensor:
+        """Compute the score of each molecule from those of its atoms.
+
+        It is the mean over the atoms, with a share of the largest, since a molecule is no better
+        known than its least known part: two atoms that clash are two in many.
+
+        Args:
+            atoms: ``(n_atoms_total,)`` float64, scores of atoms.
+            molecules: the molecules they belong to.
+
+        Returns:
+            ``(n_molecules,)`` float64; :data:`REFERENCE_SCORE` for an empty canvas.
+        """
+        mean, peak = average(atoms, molecules), self.scale.peak
+        if not peak:
+            return mean
+        largest = torch.full_like(mean, REFERENCE_SCORE).scatter_reduce(
+            0, molecules.molecule, atoms, "amax", include_self=False
+        )
+        return (1 - peak) * mean + peak * largest
 
     def save(self, weights: Path | str, weights_hash: str) -> None:
         """Write the mixture to the files that belong to some weights.

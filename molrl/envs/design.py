@@ -25,7 +25,7 @@ class MolDesignEnv(ProblemMixin, gym.Env[Observation, NDArray[np.float32]]):
 
     The reward comes from the energy of the growing molecule. N is ``canvas_size``, E the number of
     ``elements``. Lengths in Å, energies in eV. The docstrings of the tasks in
-    :data:`molrl.tasks.TASKS` say what differs from the single bag.
+    :data:`molrl.parts.TASKS` say what differs from the single bag.
 
     Observation: a dict of
         ``numbers (N,)`` int64, atomic numbers in the order of placement, 0 = empty slot;

@@ -3,15 +3,18 @@
 It uses GFN2-xTB total energies before and after relaxation, and RDKit for validity and identity.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from molrl.chemistry.bonds import Validity, validity
 from molrl.chemistry.geometry import rmsd
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.relaxation import MAX_STEPS, relax
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 
@@ -34,7 +37,7 @@ class EvaluationReport:
         evaluator: name and hash of the energy model.
 
     Example:
-        >>> report = evaluate_molecules(molecules)  # doctest: +SKIP
+        >>> report = molrl.evaluate(molecules)  # doctest: +SKIP
         >>> report.valid.mean(), np.median(report.strain)  # doctest: +SKIP
         (0.98, 0.21)
     """
@@ -68,6 +71,11 @@ class EvaluationReport:
     def smiles(self) -> list[str | None]:
         """Identity of each molecule as generated, None if no bonds could be perceived."""
         return self.chemistry.smiles
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each molecule is not valid as generated, ``""`` for a valid one."""
+        return self.chemistry.reasons
 
     @property
     def connectivity_preserved(self) -> np.ndarray:
@@ -113,12 +121,14 @@ class EvaluationReport:
 
 
 def evaluate_molecules(
-    molecules: MoleculeBatch, energy: str | EnergyModel = "gfn2", max_steps: int = MAX_STEPS
+    molecules: MoleculeBatch | Atoms | Iterable[Atoms],
+    energy: str | EnergyModel = "gfn2",
+    max_steps: int = MAX_STEPS,
 ) -> EvaluationReport:
     """Evaluate molecules: energies, relaxations, validity, identity.
 
     Args:
-        molecules: at least one molecule; charges and multiplicities count.
+        molecules: at least one molecule, a batch or ASE atoms; charges and multiplicities count.
         energy: the energy model, or its name.
         max_steps: limit of each relaxation.
 
@@ -126,15 +136,19 @@ def evaluate_molecules(
         The report.
 
     Raises:
-        InputError: if a coordinate is not finite, two atoms are in one place, or the energy model
-            does not know an element.
+        InputError: if there is no molecule, a coordinate is not finite, two atoms are in one
+            place, or the energy model does not know an element.
 
     Example:
         >>> from ase.build import molecule
-        >>> water = MoleculeBatch.from_ase(molecule("H2O"))
-        >>> evaluate_molecules(water).summary()["valid_fraction"]  # doctest: +SKIP
-        1.0
+        >>> report = molrl.evaluate([molecule("H2O"), molecule("CH3OH")])
+        >>> report.smiles, report.summary()["valid_fraction"]
+        (['O', 'CO'], 1.0)
     """
+    if not isinstance(molecules, MoleculeBatch):
+        molecules = MoleculeBatch.from_ase(molecules)
+    if not len(molecules):
+        raise InputError("there are no molecules to evaluate; give at least one")
     model = load_energy(energy)
     result = relax(molecules, model, max_steps=max_steps)
     before = result.start_energy.cpu().numpy()

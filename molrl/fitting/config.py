@@ -7,12 +7,13 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from molrl.energy.networks.interface import NetworkConfig, parse_network
 from molrl.fitting.data.config import DataFiles
 from molrl.fitting.objective import LossWeights
+from molrl.runs.config import RunConfig
 
 AnyNetwork = Annotated[SerializeAsAny[NetworkConfig], BeforeValidator(parse_network)]
 """The config of a network of any registered architecture."""
 
 
-class FitConfig(LossWeights):
+class FitConfig(RunConfig, LossWeights):
     """How a network is fitted; the weights of the loss are those of :class:`LossWeights`.
 
     Attributes:

@@ -11,6 +11,7 @@ from torch import Tensor
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.uncertainty import GaussianMixture, Scale, average, uncertainty_file
 from molrl.errors import InputError
+from molrl.fitting.calibration import calibrate, evaluate_split
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress
 from molrl.molecules import MoleculeBatch
@@ -18,11 +19,11 @@ from molrl.runs.weights import read_json
 
 N_GAUSSIANS = 2
 MAX_STRUCTURES = 20_000
+MAX_CALIBRATION = 8000  # structures of the validation split
 RIDGE = 1e-4  # added to each variance, as a share of the mean variance of the element's features
 _ATOMS_PER_FEATURE = 5  # of each Gaussian; with fewer a covariance is noise
 _FEWEST = 10  # atoms of an element
 _NARROWEST = 1e-3  # range of likelihoods that the scale is made of
-_CHUNK = 512
 _MAX_ITERATIONS = 100
 _CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
 
@@ -64,26 +65,19 @@ def fit_uncertainty(
         seed: of the choice of structures and of where the Gaussians start.
         progress: called with how far it is.
 
+    The scale's 0 is set by the errors on the validation split.
+
     Raises:
         InputError: if the data hold fewer than ten atoms of each element.
     """
-    index = torch.nonzero((data.split == data.splits.index("train")) & ~data.bound).flatten()
-    generator = torch.Generator().manual_seed(seed)
-    index = index[torch.randperm(len(index), generator=generator)[:MAX_STRUCTURES]].sort().values
-    molecules, energy, _ = data.take(index)
-    features, errors = [], []
-    for part in torch.split(torch.arange(len(index)), _CHUNK):
-        output = model.evaluate(molecules[part], descriptors=True)
-        assert output.descriptors is not None
-        features.append(model.final_features(output.descriptors).cpu())
-        errors.append((output.energy.cpu() - energy[part]).abs())
-        progress("features of the training set", int(part[-1]) + 1, len(index))
-    error = torch.cat(errors) / molecules.n_atoms.clamp(min=1)
-    learnt = error <= error.nanmedian()
-    kept = torch.cat(features)[learnt[molecules.molecule]]
-    molecules = molecules[learnt]
+    train = evaluate_split(model, data, ("train", MAX_STRUCTURES), seed, progress)
+    learnt = train.error <= train.error.nanmedian()
+    kept = train.features[learnt[train.molecules.molecule]]
+    molecules = train.molecules[learnt]
     mixture = fit_mixture(kept, molecules.numbers, model.elements, seed, progress=progress)
-    return calibrated(mixture, kept, molecules).to(model.device)
+    mixture = scaled(mixture, kept, molecules)
+    valid = evaluate_split(model, data, ("valid", MAX_CALIBRATION), seed, progress)
+    return calibrate(mixture, valid).to(model.device)
 
 
 def fit_mixture(
@@ -121,7 +115,7 @@ def fit_mixture(
     return GaussianMixture(tuple(parts), log_weights, means, factors)
 
 
-def calibrated(
+def scaled(
     mixture: GaussianMixture, features: Tensor, molecules: MoleculeBatch
 ) -> GaussianMixture:
     """Return the mixture with its scale set by the structures it was fitted to."""

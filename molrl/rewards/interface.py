@@ -77,8 +77,9 @@ class RewardTerm(Protocol):
     :class:`~molrl.errors.InputError` if the term cannot be computed for finished molecules of a
     bag; it is called for each bag of a task that has a list of bags.
 
-    A class is registered by :data:`molrl.rewards.registry.REWARD_TERMS`, and made of the energy
-    model and the options of the config; a function of the finished molecules needs neither.
+    A class is registered by :func:`molrl.register`, and made of the energy model and the options of
+    the config; a function of the finished molecules needs neither.
+    :func:`molrl.testing.check_reward_term` checks a term.
 
     Attributes:
         at_end: whether the term is computed once, for the finished molecule; else for every atom.
@@ -92,7 +93,7 @@ class RewardTerm(Protocol):
         ...
         ...     def __call__(self, placed):
         ...         return np.array([-x.std() for _, x in placed.molecules.arrays()])
-        >>> REWARD_TERMS.register("compact", Compactness)  # doctest: +SKIP
+        >>> molrl.register("reward", "compact", Compactness)  # doctest: +SKIP
     """
 
     at_end: ClassVar[bool]

@@ -1,4 +1,4 @@
-"""Registry of the reward terms, and their weighted sum."""
+"""Rewards from their descriptions: weighted sums of registered and custom terms."""
 
 import importlib
 import inspect
@@ -11,26 +11,10 @@ import numpy as np
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.errors import InputError, did_you_mean
-from molrl.registry import Registry
+from molrl.parts import REWARD_TERMS
 from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm
 
-REWARD_TERMS = Registry(
-    "reward term",
-    {
-        "energy": "molrl.rewards.energy:BindingEnergy",
-        "atomisation": "molrl.rewards.energy:AtomisationEnergy",
-        "relative_energy": "molrl.rewards.energy:RelativeEnergy",
-        "relaxed_energy": "molrl.rewards.energy:RelaxedEnergy",
-        "relaxation_move": "molrl.rewards.energy:RelaxationDisplacement",
-        "uncertainty": "molrl.rewards.energy:UncertaintyPenalty",
-        "valid": "molrl.rewards.chemistry:ValidityReward",
-        "distance": "molrl.rewards.geometry:FixedAtomDistance",
-        "shape": "molrl.rewards.geometry:ShapeDistance",
-        "coverage": "molrl.rewards.geometry:ShapeCoverage",
-        "within": "molrl.rewards.geometry:SphereConfinement",
-    },
-)
 _PARTS = {"fixed": "fixed atoms", "shape": "a shape"}
 
 

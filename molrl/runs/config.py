@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from molrl.errors import InputError
+from molrl.plugins import import_plugins
 from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
 from molrl.validation import one_line
 
@@ -44,6 +45,17 @@ class Config(BaseModel):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark
 
 
+class RunConfig(Config):
+    """Base class of the configs of commands, which may name parts that plugins register.
+
+    Attributes:
+        plugins: modules that are imported before the config is read, installed or in the current
+            folder; see :func:`molrl.register`.
+    """
+
+    plugins: tuple[str, ...] = ()
+
+
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -65,15 +77,31 @@ def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT
     data = read_mapping(Path(path))
     for override in overrides:
         _override(data, override)
-    return parse_config(data, schema, where=str(path))
+    return _parse_with_plugins(data, schema, where=str(path))
 
 
 def config_from_overrides(overrides: Sequence[str], schema: type[ConfigT]) -> ConfigT:
     """Return a config given by ``key.sub=value`` overrides alone; see :func:`load_config`."""
+    return _parse_with_plugins(read_overrides(overrides), schema, where="command line")
+
+
+def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the mapping that overrides describe.
+
+    Args:
+        overrides: ``key.sub=value`` each, the value in YAML.
+
+    Raises:
+        InputError: if one is written otherwise.
+
+    Example:
+        >>> read_overrides(["steps=100", "network.channels=16"])
+        {'steps': 100, 'network': {'channels': 16}}
+    """
     data: dict[str, Any] = {}
     for override in overrides:
         _override(data, override)
-    return parse_config(data, schema, where="command line")
+    return data
 
 
 def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> ConfigT:
@@ -96,6 +124,14 @@ def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> 
         return schema.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise InputError(f"{where}: {one_line(error, data, schema)}") from None
+
+
+def _parse_with_plugins(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> ConfigT:
+    """Validate a config after importing its plugins, which may register what it names."""
+    if issubclass(schema, RunConfig):
+        plugins = {"plugins": data.get("plugins", [])}
+        import_plugins(parse_config(plugins, RunConfig, where).plugins, f"{where}: plugins")
+    return parse_config(data, schema, where)
 
 
 def dump_config(config: Config) -> str:

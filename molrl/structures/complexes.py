@@ -5,15 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 from ase.data import vdw_radii
 
-from molrl.structures.hydrogen_bonds import bond_by_hydrogen
-from molrl.structures.rigid import align, draw_spin, turn
-from molrl.structures.structure import Structure, draw_direction, draw_rotation
+from molrl.structures.hydrogen_bonds import bond_by_hydrogen, bond_twice
+from molrl.structures.rigid import align, draw_spin, tilt, turn
+from molrl.structures.structure import (
+    Structure,
+    draw_direction,
+    draw_rotation,
+    find_bonds,
+)
 
 _SCAN = np.array([0.65, 0.72, 0.8, 0.9, 1.0, 1.15, 1.4, 1.8])  # shares, each at the next at most
 _SHARES = ((0.75, 1.3), (1.3, 2.2), (0.6, 0.75))  # of the sum of van der Waals radii
 _SHARE_WEIGHTS = (0.6, 0.25, 0.15)
 _CLOSEST = 0.6  # no two atoms of a pair of molecules are closer than this share
-_HYDROGEN_BONDED, _STACKED = 0.4, 0.5  # of the pairs that can be
+_HYDROGEN_BONDED, _STACKED, _POINTED = 0.4, 0.5, 0.5  # of the pairs that can be
+_TWICE = 0.4  # of the hydrogen-bonded pairs that can be
+_ABOVE = (2.1, 3.4)  # Å, of a hydrogen above a plane that it points at
 _FLAT = 0.1  # Å; heavy atoms of a flat molecule are as near to a plane
 _TRIES = 8
 
@@ -80,8 +87,9 @@ def move_into_contact(
 def draw_dimer(a: Structure, b: Structure, rng: np.random.Generator) -> Structure | None:
     """Put two molecules side by side: hydrogen-bonded, stacked, or in any orientation.
 
-    Of those that have a donor and an acceptor 40 % are hydrogen-bonded, and half of other pairs of
-    flat molecules are stacked. In the others the nearest atoms are mostly 0.75 to 1.3 times the
+    Of those that have a donor and an acceptor 40 % are hydrogen-bonded, once or twice; half of the
+    other pairs of flat molecules are stacked, and in half of the pairs with one, a hydrogen points
+    at its plane. In the others the nearest atoms are mostly 0.75 to 1.3 times the
     sum of their van der Waals radii apart, the farthest 2.2 times and the nearest 0.6.
 
     Args:
@@ -98,6 +106,8 @@ def draw_dimer(a: Structure, b: Structure, rng: np.random.Generator) -> Structur
             return bonded
     if is_flat(a) and is_flat(b) and rng.random() < _STACKED:
         return stack(a, b, rng)
+    if (is_flat(a) or is_flat(b)) and rng.random() < _POINTED:
+        return point_at_plane(a, b, rng) if is_flat(a) else point_at_plane(b, a, rng)
     low, high = rng.choice(_SHARES, p=_SHARE_WEIGHTS)
     return put_in_contact(a, b, rng.uniform(low, high), rng)
 
@@ -119,8 +129,10 @@ def _without_overlap(a: Structure, b: Structure, rng: np.random.Generator) -> St
     """A hydrogen-bonded pair, either molecule the donor; None if there is none without overlap."""
     if rng.random() < 0.5:
         a, b = b, a
+    twice = rng.random() < _TWICE
     for _ in range(_TRIES):
-        placed = bond_by_hydrogen(a, b, rng)
+        placed = bond_twice(a, b, rng) if twice else None
+        placed = placed or bond_by_hydrogen(a, b, rng)
         if placed is None:
             return None
         if contact_shares(placed, b).min() >= _CLOSEST - 0.02:
@@ -165,6 +177,38 @@ def stack(a: Structure, b: Structure, rng: np.random.Generator) -> Structure | N
     if contact_shares(flat[0], above).min() < _CLOSEST:
         return None
     return join_molecules([flat[0], above], "dimer")
+
+
+def point_at_plane(flat: Structure, other: Structure, rng: np.random.Generator) -> Structure | None:
+    """Place a molecule so that one of its hydrogens points at the plane of a flat molecule.
+
+    The hydrogen is 2.1 to 3.4 Å above the middle of the plane, up to 1.2 Å off, its bond tilted at
+    random: as water, ammonia and other rings lie on benzene.
+
+    Args:
+        flat: the flat molecule, which stays.
+        other: the other.
+        rng: the random numbers.
+
+    Returns:
+        A structure of kind ``dimer`` in two parts; None without a bonded hydrogen, or if the
+        molecules would overlap.
+    """
+    bonds = np.argwhere(find_bonds(other) & (other.numbers == 1))
+    if not len(bonds):
+        return None
+    x, h = bonds[rng.integers(len(bonds))]
+    heavy = flat.positions[flat.numbers > 1]
+    up = _normal(heavy) * rng.choice([-1.0, 1.0])
+    bond = other.positions[h] - other.positions[x]
+    down = tilt(-up, 0.3, rng)
+    rotation = draw_spin(down, rng) @ align(bond / np.linalg.norm(bond), down)
+    aside = np.cross(up, draw_direction(rng)) * 1.2 * np.sqrt(rng.random())
+    at = heavy.mean(0) + up * rng.uniform(*_ABOVE) + aside
+    placed = other.at((other.positions - other.positions[h]) @ rotation.T + at, other.kind)
+    if contact_shares(placed, flat).min() < _CLOSEST:
+        return None
+    return join_molecules([flat, placed], "dimer")
 
 
 def scan_dimer(dimer: Structure, rng: np.random.Generator) -> list[Structure]:

@@ -1,8 +1,9 @@
 """Donors and acceptors of hydrogen bonds, and molecules placed so that they form one."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from molrl.structures.rigid import align, draw_spin, tilt
+from molrl.structures.rigid import align, draw_spin, draw_spin_up_to, tilt
 from molrl.structures.structure import Structure, draw_direction, find_bonds
 
 _NEIGHBOURS = {7: 3, 8: 2, 9: 1, 16: 2}  # element: the most neighbours of one with a lone pair
@@ -53,6 +54,63 @@ def bond_by_hydrogen(
     rotation = draw_spin(straight, rng) @ align(bond / np.linalg.norm(bond), straight)
     at = acceptor.positions[y] + outward * length
     return donor.at((donor.positions - donor.positions[h]) @ rotation.T + at, donor.kind)
+
+
+def bond_twice(a: Structure, b: Structure, rng: np.random.Generator) -> Structure | None:
+    """Place a molecule so that it gives one hydrogen bond to another and takes one from it.
+
+    As in dimers of acids, amides and bases: in each molecule a bond X-H and an acceptor Y that
+    lie side by side are chosen, and the first molecule is laid over the places that both bonds
+    want, of 1.6 to 2.4 Å, as well as a rigid body can, in one plane or slightly tilted. Other
+    atoms of the two may overlap.
+
+    Args:
+        a: the molecule that is moved.
+        b: the other, which stays.
+        rng: the random numbers.
+
+    Returns:
+        The first at its place; None if one has no such pair.
+    """
+    pairs = [find_side_by_side(molecule) for molecule in (a, b)]
+    if not len(pairs[0]) or not len(pairs[1]):
+        return None
+    (x, h, y), (x_b, h_b, y_b) = (found[rng.integers(len(found))] for found in pairs)
+    given, taken = rng.uniform(*_LENGTHS, size=2)
+    donor = b.positions[h_b] - b.positions[x_b]
+    lone_pair = _lone_pair(b, y_b, rng)
+    # The lone pair that is used lies in the plane of both bonds, on the side of the donor.
+    inward = donor / np.linalg.norm(donor) + lone_pair
+    inward /= np.linalg.norm(inward)
+    targets = np.array(
+        [
+            b.positions[h_b] + taken * donor / np.linalg.norm(donor),  # of its acceptor
+            b.positions[y_b] + given * inward,  # of its hydrogen
+            b.positions[y_b] + (given + 1.0) * inward,  # of its donor
+        ]
+    )
+    atoms = a.positions[[y, h, x]]
+    rotation, _ = Rotation.align_vectors(targets - targets.mean(0), atoms - atoms.mean(0))
+    turned = rotation.apply(a.positions - atoms.mean(0))
+    spun = draw_spin_up_to(inward, _LINEARITY, rng)
+    return a.at(turned @ spun.T + targets.mean(0), a.kind)
+
+
+def find_side_by_side(structure: Structure) -> np.ndarray:
+    """Return ``(n, 3)`` int64 atoms X, H and Y: donors and acceptors that lie side by side.
+
+    H is 1.8 to 3.2 Å from the acceptor Y, which is another atom than X and not bonded to it.
+    """
+    bonds = find_bonds(structure)
+    triples = [
+        (x, h, y)
+        for x, h in find_donors(structure)
+        for y in find_acceptors(structure)
+        if y != x
+        and not bonds[x, y]
+        and 1.8 < np.linalg.norm(structure.positions[h] - structure.positions[y]) < 3.2
+    ]
+    return np.array(triples, dtype=np.int64).reshape(-1, 3)
 
 
 def _lone_pair(structure: Structure, atom: int, rng: np.random.Generator) -> np.ndarray:

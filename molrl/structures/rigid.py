@@ -32,6 +32,12 @@ def draw_spin(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return matrix
 
 
+def draw_spin_up_to(axis: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a rotation ``(3, 3)`` about a unit vector, by ``width`` of a radian or so."""
+    matrix: np.ndarray = Rotation.from_rotvec(axis * rng.normal() * width).as_matrix()
+    return matrix
+
+
 def tilt(vector: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:
     """Return a unit vector near another, ``width`` of a radian away or so."""
     tilted = vector + rng.normal() * width * draw_direction(rng)

@@ -83,7 +83,7 @@ class Task(Config):
     overrides :meth:`instances`.
 
     Attributes:
-        kind: name in :data:`molrl.tasks.registry.TASKS`.
+        kind: name in :data:`molrl.parts.TASKS`.
         option_names: keys of the options of ``reset``, which change one episode.
 
     Example:
@@ -94,7 +94,7 @@ class Task(Config):
         ...     def draw(self, rng: np.random.Generator) -> Instance:
         ...         n = rng.integers(1, self.max_carbons, endpoint=True)
         ...         return Instance(Bag({6: n, 1: 2 * n + 2}))
-        >>> TASKS.register("alkane", Alkane)  # doctest: +SKIP
+        >>> molrl.register("task", "alkane", Alkane)  # doctest: +SKIP
         >>> env = gym.make("MolDesign-v0", task={"kind": "alkane"})  # doctest: +SKIP
     """
 

@@ -7,23 +7,10 @@ from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 
 from molrl.bags import Bag
 from molrl.errors import InputError, did_you_mean
-from molrl.registry import Registry
+from molrl.parts import TASKS
 from molrl.tasks.interface import Task
 from molrl.validation import one_line
 
-TASKS = Registry(
-    "kind of task",
-    {
-        "bag": "molrl.tasks.bag:BagTask",
-        "bags": "molrl.tasks.bags:BagsTask",
-        "stochastic": "molrl.tasks.stochastic:StochasticTask",
-        "cluster": "molrl.tasks.cluster:ClusterTask",
-        "scaffold": "molrl.tasks.scaffold:ScaffoldTask",
-        "linker": "molrl.tasks.linker:LinkerTask",
-        "shape": "molrl.tasks.shape:ShapeTask",
-        "complex": "molrl.tasks.complex:ComplexTask",
-    },
-)
 DEFAULT_KIND = "bag"
 
 

@@ -59,11 +59,12 @@ def test_readme_python_runs_on_a_reduced_budget(code):
 
 
 def test_readme_network_gives_energies_and_forces():
-    (code,) = (block for block in BLOCKS if "NETWORKS.register" in block)
+    (code,) = (block for block in BLOCKS if 'register("network"' in block)
     exec(code.replace('"pairs"', '"readme-pairs"'), {})
     network = build_network(parse_network({"architecture": "readme-pairs"}), seed=0)
     water = MoleculeBatch.from_ase(molecule("H2O"))
-    energy, forces = Potential(network, (0.0,) * 6).predict(network.graph(water, torch.float32))
+    found = Potential(network, (0.0,) * 6).predict(network.graph(water, torch.float32))
+    energy, forces = found.energy, found.forces
     assert energy.shape == (1,)
     assert forces.detach().abs().max() > 0
     torch.testing.assert_close(forces.detach().sum(0), torch.zeros(3), atol=1e-5, rtol=0)

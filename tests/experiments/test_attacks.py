@@ -6,17 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import molecule
 
 from molrl.energy import load_energy
+from molrl.molecules import MoleculeBatch
 
 sys.path.append(str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 
 from crowds import MARGIN, Room, descend, evaluate
 from energy_torsions import STRETCHES, bond_error, find, torsion_row
-from false_minima import behind_guard, grow, hop
+from false_minima import behind_guard, free_place, grow, hop
 from hacked_episodes import design_env, endings, honest_actions, replay
+from isomers import BestIsomer
+from kept_rows import KeptRows
 from packing import packed, placed
+from reference_or_bound import Reference, gfn2_or_bound
+from reward_hacking import summary
 from side_by_side import interactions, summary_rows
 
 ETHANE = ("C-C", "[CH3:1][CH3:2]")
@@ -159,3 +165,57 @@ def test_honest_actions_rebuild_the_molecule(mace):
 def test_summary_rows_have_a_column_for_each_model():
     rows = summary_rows({"old": {"MAE": 2.0}, "new": {"MAE": 1.0}}, {"MAE": "<= 1"})
     assert rows == [{"figure": "MAE", "target": "<= 1", "old": 2.0, "new": 1.0}]
+
+
+def test_reference_knows_no_error_above_a_bound():
+    found = Reference(np.array([-5.0, -5.0, -5.0, np.nan]), np.array([False, True, True, False]))
+    energy = np.array([-3.0, -3.0, -9.0, -9.0])
+    assert found.error(energy) == pytest.approx([2, 0, -4, np.nan], nan_ok=True)
+    # Above -6, both the energy and the bounds refute; above -4, the claim below its bound does.
+    assert found.refutes(energy, -6.0).all()
+    assert found.refutes(energy, -4.0).tolist() == [False, False, True, True]
+
+
+def test_gfn2_or_bound_marks_what_does_not_converge():
+    apart = Atoms("CH", [[0, 0, 0], [0, 0, 3.5]])
+    found = gfn2_or_bound(MoleculeBatch.from_ase([molecule("H2O"), apart]))
+    assert found.bound.tolist() == [False, True]
+    assert np.isfinite(found.energy).all()
+
+
+def test_free_place_is_none_where_there_is_no_room():
+    directions = np.array([[0.0, 0, 0], *np.random.default_rng(0).normal(size=(400, 3))])
+    directions[1:] *= 1.1 / np.linalg.norm(directions[1:], axis=1)[:, None]
+    walled = np.array([6] + [1] * 400)
+    assert free_place(1, walled, directions, rng()) is None
+    assert free_place(1, walled[:1], directions[:1], rng()) is not None
+
+
+def test_best_isomer_return_is_that_of_its_energy(mace):
+    best = BestIsomer.of(mace, "C2H6O")
+    ethanol = MoleculeBatch.from_ase(molecule("CH3CH2OH"))
+    assert best.reward == pytest.approx(float(mace.isolated_energy(ethanol)[0]) - best.energy)
+    assert best.energy <= float(mace.evaluate(ethanol).energy[0])
+
+
+def test_kept_rows_are_made_once(tmp_path):
+    calls = []
+
+    def make():
+        calls.append(1)
+        return [{"bag": "CH4O", "hacked": 0, "above": None}]
+
+    path = tmp_path / "runs" / "rows.jsonl"
+    first = KeptRows(path).get("hash episodes CH4O", make)
+    assert KeptRows(path).get("hash episodes CH4O", make) == first
+    assert len(calls) == 1
+    KeptRows(path).get("hash episodes C2H6O", make)
+    assert len(calls) == 2
+
+
+def test_summary_of_attacks_has_only_what_was_measured():
+    rows = [{"false": 1, "false with the default rules": 0, "relaxations": 50}]
+    assert summary({"minima": rows, "crowds": []}) == {
+        "minima: false, %": 2.0,
+        "minima: false with the default rules": 0,
+    }

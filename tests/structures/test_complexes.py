@@ -10,11 +10,18 @@ from molrl.structures.complexes import (
     is_flat,
     join_molecules,
     move_into_contact,
+    point_at_plane,
     put_in_contact,
     scan_dimer,
     stack,
 )
-from molrl.structures.hydrogen_bonds import bond_by_hydrogen, find_acceptors, find_donors
+from molrl.structures.hydrogen_bonds import (
+    bond_by_hydrogen,
+    bond_twice,
+    find_acceptors,
+    find_donors,
+    find_side_by_side,
+)
 from molrl.structures.structure import NEAREST, distances, to_batch
 
 PAIRS = [("O", "O"), ("CCO", "O"), ("C", "F"), ("c1ccccc1", "N"), ("OC=O", "NC=O"), ("[H][H]", "S")]
@@ -159,3 +166,39 @@ def test_draw_cluster_size_is_mostly_below_ten():
     sizes = np.array([draw_cluster_size(rng) for _ in range(500)])
     assert (sizes.min(), sizes.max()) == (3, 20)
     assert 0.7 < (sizes < 10).mean() < 0.9
+
+
+def test_bond_twice_brings_two_hydrogens_to_two_acceptors(shipped):
+    amide = of(shipped, "NC=O")
+    rng = np.random.default_rng(0)
+    lengths = []
+    for _ in range(50):
+        placed = bond_twice(amide, amide, rng)
+        gaps = np.linalg.norm(placed.positions[:, None] - amide.positions, axis=-1)
+        polar = gaps[np.ix_(amide.numbers == 1, amide.numbers == 8)].min()
+        back = gaps[np.ix_(amide.numbers == 8, amide.numbers == 1)].min()
+        assert same_shape(placed, amide)
+        lengths.append((polar, back))
+    assert 1.4 < np.median(lengths) < 2.5
+    assert np.mean(np.max(lengths, axis=1) < 2.9) > 0.7
+
+
+def test_bond_twice_needs_a_donor_and_an_acceptor_side_by_side(shipped):
+    assert bond_twice(shipped["C"], of(shipped, "NC=O"), np.random.default_rng(0)) is None
+    assert len(find_side_by_side(shipped["O"])) == 0
+    assert len(find_side_by_side(of(shipped, "OC=O"))) == 1
+
+
+def test_point_at_plane_lays_a_hydrogen_above_a_ring(shipped):
+    ring, water = shipped["c1ccccc1"], shipped["O"]
+    rng = np.random.default_rng(0)
+    drawn = [point_at_plane(ring, water, rng) for _ in range(40)]
+    dimers = [dimer for dimer in drawn if dimer is not None]
+    assert len(dimers) > 20
+    for dimer in dimers:
+        first, second = halves(dimer)
+        heavy = first.positions[first.numbers == 6]
+        normal = np.linalg.svd(heavy - heavy.mean(0))[2][2]
+        heights = np.abs((second.positions - heavy.mean(0)) @ normal)
+        assert 2.0 < heights.min() < 3.5
+        assert second.numbers[heights.argmin()] == 1

@@ -9,7 +9,7 @@ from molrl.energy.interface import EnergyOutput, Wanted
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput, chunks
 from molrl.energy.networks.interface import Graph
 from molrl.energy.networks.potential import load_potential
-from molrl.energy.uncertainty import REFERENCE_SCORE, BiasedOutput, GaussianMixture, average
+from molrl.energy.uncertainty import REFERENCE_SCORE, BiasedOutput, GaussianMixture
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -84,7 +84,9 @@ class NetworkEnergy(BatchedEnergy):
             molecules = self._on_device(molecules)
             features = self.final_features(output.descriptors)
             output.atom_uncertainty = self.mixture.atom_uncertainty(features, molecules.numbers)
-            output.uncertainty = average(output.atom_uncertainty, molecules)
+            output.uncertainty = self.mixture.molecule_uncertainty(
+                output.atom_uncertainty, molecules
+            )
         return output
 
     def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
@@ -138,7 +140,7 @@ class NetworkEnergy(BatchedEnergy):
         x = graph.positions.requires_grad_()
         found = self.potential(graph)
         atoms = mixture.atom_uncertainty(self.final_features(found.features), molecules.numbers)
-        uncertainty = average(atoms, molecules)
+        uncertainty = mixture.molecule_uncertainty(atoms, molecules)
         force = found.forces
         if force is None:
             (gradient,) = torch.autograd.grad(found.energy.sum(), x, retain_graph=True)

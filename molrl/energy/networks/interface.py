@@ -12,20 +12,18 @@ from torch import Tensor, nn
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.registry import Registry
+from molrl.parts import NETWORKS
 from molrl.runs.config import Config
 from molrl.validation import one_line
 
 _OLD_KEYS = ("atomic_energies", "repulsion")  # that run folders of the first release have, empty
-
-NETWORKS = Registry("network", {"mace": "molrl.energy.networks.mace.network:Mace"})
 
 
 class NetworkConfig(Config):
     """The settings that every network has; each architecture adds its own keys.
 
     Attributes:
-        architecture: the name in :data:`NETWORKS`.
+        architecture: the name in :data:`molrl.parts.NETWORKS`.
         elements: the atomic numbers it knows, ascending.
         cutoff: Å, of the neighbour pairs.
 
@@ -68,7 +66,8 @@ class FarPairs:
     def lengths(self, positions: Tensor) -> Tensor:
         """Return ``(n_pairs,)`` Å, the distances at positions ``(n_atoms, 3)`` Å."""
         vectors = positions[self.pairs[1]] - positions[self.pairs[0]]
-        return (vectors if self.shifts is None else vectors + self.shifts).norm(dim=-1)
+        lengths: Tensor = (vectors if self.shifts is None else vectors + self.shifts).norm(dim=-1)
+        return lengths
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Network(nn.Module, ABC):
         ...         energy = torch.zeros(graph.n_molecules).index_add(0, molecule, wells)
         ...         features = torch.zeros(len(graph.positions), 1)
         ...         return Prediction(energy, features.index_add(0, graph.pairs[0], wells[:, None]))
-        >>> NETWORKS.register("pair", PairNetwork)  # doctest: +SKIP
+        >>> molrl.register("network", "pair", PairNetwork)  # doctest: +SKIP
     """
 
     Config: ClassVar[type[NetworkConfig]]

@@ -92,7 +92,7 @@ class Potential:
         Args:
             graph: from :meth:`graph`.
         """
-        found = self.network(graph)
+        found: Prediction = self.network(graph)
         site = self._physical(graph, found.charges)
         if site is None:
             return found
@@ -253,9 +253,7 @@ def load_potential(weights: Path | str) -> tuple[Potential, str]:
         )
     load_parameters(network, tensors, str(weights))
     takes_cells = bool(header.get("takes_cells", False))
-    potential = Potential(
-        network, atoms, bond_limits=limits, takes_cells=takes_cells, **pairs
-    )
+    potential = Potential(network, atoms, bond_limits=limits, takes_cells=takes_cells, **pairs)
     return potential, str(header["header_sha256"])
 
 

@@ -127,7 +127,8 @@ def dispersion(lengths: Tensor, parameters: Tensor) -> Tensor:
     """
     c6, radius = parameters.unbind(-1)
     damping = torch.sigmoid(_DAMPING * (lengths / radius.sum(0) - 1))
-    return -c6.prod(0).sqrt() / lengths**6 * damping * switch(lengths)
+    energy: Tensor = -c6.prod(0).sqrt() / lengths**6 * damping * switch(lengths)
+    return energy
 
 
 def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
@@ -143,10 +144,12 @@ def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
         ``(n_pairs,)`` eV.
     """
     smeared = (lengths.square() + _WIDTH**2).sqrt()
-    return _COULOMB * charges.prod(0) / smeared * switch(lengths)
+    energy: Tensor = _COULOMB * charges.prod(0) / smeared * switch(lengths)
+    return energy
 
 
 def switch(lengths: Tensor) -> Tensor:
     """Return 1 up to 10 Å and 0 from 12 Å on, with two continuous derivatives in between."""
     x = ((lengths - (FAR - _SWITCH)) / _SWITCH).clamp(0.0, 1.0)
-    return 1 - x**3 * (10 - x * (15 - 6 * x))
+    share: Tensor = 1 - x**3 * (10 - x * (15 - 6 * x))
+    return share

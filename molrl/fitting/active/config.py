@@ -11,7 +11,7 @@ from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import SMALL_BAGS
 from molrl.fitting.data.placements import GUARD
 from molrl.fitting.objective import LossWeights
-from molrl.runs.config import Config
+from molrl.runs.config import Config, RunConfig
 
 
 def _formula(bag: str) -> str:
@@ -70,7 +70,7 @@ class AttackConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-class LearnConfig(Config):
+class LearnConfig(RunConfig):
     """Rounds of learning: find what the model does not know, label it, fit again.
 
     Attributes:

@@ -10,7 +10,7 @@ from rdkit.rdBase import BlockLogs
 from molrl.bags import Bag
 from molrl.errors import InputError
 from molrl.fitting.data.placements import GUARD
-from molrl.runs.config import Config
+from molrl.runs.config import Config, RunConfig
 
 
 def _listed(value: object) -> tuple[object, ...]:
@@ -94,7 +94,7 @@ class KindCounts(Config):
         return {_KINDS.get(name, name): count for name, count in self.model_dump().items()}
 
 
-class DataConfig(Config):
+class DataConfig(RunConfig):
     """The data to make, and where to put them.
 
     Attributes:

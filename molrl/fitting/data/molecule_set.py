@@ -16,12 +16,12 @@ from molrl.energy.registry import load_energy
 from molrl.fitting.data.labels import Progress
 from molrl.fitting.data.relaxing import relax_all
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import Config
+from molrl.runs.config import RunConfig
 
 _STEPS = 250
 
 
-class MoleculeSetConfig(Config):
+class MoleculeSetConfig(RunConfig):
     """The molecules to make, and where to put them.
 
     Attributes:

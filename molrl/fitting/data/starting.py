@@ -27,6 +27,7 @@ _SMALL = 4  # heavy atoms; half of the molecules at most are as small
 _FMAX = 0.05  # eV/Å
 _MAX_STEPS = 60  # enough for a conformer of a force field; what is left is small
 _LARGE = 16  # heavy atoms of a molecule whose torsions are turned, at most
+_PARTS = ("everywhere", "solvents", "flat")  # which are labelled as parts of complexes only
 _TURNS = 80  # torsions for each large molecule
 
 
@@ -55,7 +56,8 @@ def prepare_bases(config: DataConfig, held_out: Collection[str], progress: Progr
     """Choose, embed and relax the molecules that the structures of a config are made of.
 
     Those named by their SMILES, and the large ones, are as many as structures are asked for at
-    most, and none of the held-out ones; the rest is empty where no kind needs it.
+    most; none of them is held out, except for common parts of complexes, without which no complex
+    would have them. The rest is empty where no kind needs it.
 
     Args:
         config: what to make.
@@ -76,7 +78,7 @@ def prepare_bases(config: DataConfig, held_out: Collection[str], progress: Progr
     }
     elements = [atomic_numbers[symbol] for symbol in config.elements]
     species = {
-        name: embed_species(smiles, elements, held_out)[:count]
+        name: embed_species(smiles, elements, () if name in _PARTS else held_out)[:count]
         for name, (smiles, count) in wanted.items()
         if count
     }

@@ -1,0 +1,30 @@
+"""Rows of a long benchmark that stay when it is stopped."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+Row = dict[str, object]
+
+
+class KeptRows:
+    """Rows in a file of JSON lines, by a key that names all they depend on but the code.
+
+    Args:
+        path: the file; one that exists is read and continued. Remove it after a change of what the
+            rows are made by.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self._rows: dict[str, list[Row]] = dict(json.loads(line) for line in lines)
+
+    def get(self, key: str, make: Callable[[], list[Row]]) -> list[Row]:
+        """Return the rows of a key, which are made and written if there are none."""
+        if key not in self._rows:
+            self._rows[key] = make()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([key, self._rows[key]]) + "\n")
+        return self._rows[key]

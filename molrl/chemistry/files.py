@@ -1,0 +1,42 @@
+"""Molecule files of either format, with the bonds where the format has them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from molrl.chemistry.bonds import bonded_mols, validity
+from molrl.errors import InputError
+from molrl.files import write_extxyz, write_sdf
+from molrl.molecules import MoleculeBatch
+
+
+def write(path: Path | str, molecules: MoleculeBatch) -> None:
+    """Write molecules to an ``.extxyz``, ``.xyz`` or ``.sdf`` file.
+
+    Charge and multiplicity are kept, in the form that :func:`molrl.read` reads. In SDF the
+    molecules have the bonds that are perceived from their coordinates.
+
+    Args:
+        path: the file to write, which is replaced if it exists.
+        molecules: the molecules; extended XYZ does not allow molecules without atoms.
+
+    Raises:
+        InputError: if the file has another suffix, or a structure is periodic and the file an SDF.
+
+    Example:
+        >>> molrl.write("made.sdf", molrl.read("made.extxyz"))  # doctest: +SKIP
+    """
+    suffix = Path(path).suffix
+    if suffix not in WRITERS:
+        raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")
+    WRITERS[suffix](Path(path), molecules)
+
+
+def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:
+    write_sdf(path, bonded_mols(molecules, validity(molecules)))
+
+
+WRITERS: dict[str, Callable[[Path, MoleculeBatch], None]] = {
+    ".extxyz": write_extxyz,
+    ".xyz": write_extxyz,
+    ".sdf": _write_sdf,
+}
