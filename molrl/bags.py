@@ -9,7 +9,6 @@ from ase.data import atomic_numbers, chemical_symbols
 from molrl.errors import InputError
 
 MAX_ATOMS = 1000
-MONOVALENT_ELEMENTS = frozenset({1, 9, 17, 35})  # H, F, Cl, Br
 # Bonds of an atom in an ordinary closed-shell molecule, by group. They have the parity of the
 # atomic number: a molecule whose valences are satisfied has an even number of electrons.
 _VALENCE_OF_GROUP = (1, 2, 3, 4, 5, 6, 7, 2, 3, 2, 1, 2, 3, 4, 3, 2, 1, 0)

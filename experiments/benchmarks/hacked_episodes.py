@@ -8,17 +8,17 @@ from itertools import count
 import gymnasium as gym
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
 from isomers import BestIsomer
 from reference_or_bound import gfn2_or_bound
 from side_by_side import minima
 
+from molrl.attacks.episodes import search_episodes
 from molrl.bags import Bag
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel, load_energy
 from molrl.envs.design import MolDesignEnv
-from molrl.envs.rules import MONOVALENT, REASON_TEXTS, Reason, transition
+from molrl.envs.rules import REASON_TEXTS, Reason, transition
 from molrl.envs.state import CanvasState
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
@@ -31,11 +31,6 @@ BAGS = (
     "C4H8S", "C5H12N2",
 )  # fmt: skip
 CHUNK = 64  # episodes that run in step
-BEAM, OTHERS = 16, 8  # canvases kept: those of highest return, and others
-PROPOSALS, VARIANTS = 8, 5  # actions tried on each canvas; changed ones of those that are kept
-REFINED = (0.1, 0.03)  # Å, by which they are changed
-NEAREST, FURTHEST = 0.65, 1.3  # of the covalent radii's sum, of new atoms from their focus
-CROWDED = (0.75, 0.85, 0.7, 1.0, 0.8, 1.2)  # the same, furthest, of crowds in one search each
 DISAGREEMENT = 0.5  # eV, by which GFN2-xTB has a hacked canvas above the best isomer
 FLUORINATED = (
     "FS(F)(F)(F)(F)F", "FS(F)(F)F", "O=S(=O)(F)F", "FC(F)(F)F", "FC(F)(F)C(F)(F)F", "FN(F)F",
@@ -46,49 +41,37 @@ ORDERS = 10  # of each of these
 
 
 @dataclass(frozen=True)
-class Beam:
-    """Canvases of one bag on which the same elements were placed.
+class EnvCanvases:
+    """Canvases of an environment, as a search of episodes takes them.
 
     Attributes:
+        env: the environment, with its rules and reward.
         state: B canvases.
-        total: ``(B,)`` eV, rewards so far.
-        actions: ``(B, n_steps, 5)`` float32, what was done.
     """
 
+    env: MolDesignEnv
     state: CanvasState
-    total: np.ndarray
-    actions: np.ndarray
 
-    def extended(
-        self, env: MolDesignEnv, parent: np.ndarray, actions: np.ndarray, rng: np.random.Generator
-    ) -> tuple["Beam", np.ndarray]:
-        """Return the canvases of highest return after actions, some others, and their parents.
+    def __getitem__(self, chosen: np.ndarray) -> "EnvCanvases":
+        """Return some of the canvases."""
+        return EnvCanvases(self.env, self.state[chosen])
 
-        Args:
-            env: the environment.
-            parent: ``(n,)`` int64, canvas of each action.
-            actions: ``(n, 5)``.
-            rng: of the others, which are kept because the best ones may all end at the next atom.
-        """
-        actions = actions.astype(np.float32)
-        outcome = transition(self.state[parent], actions, env.problem.context)
-        total = self.total[parent] + outcome.reward
-        kept = np.flatnonzero(np.isin(outcome.reason, [Reason.ONGOING, Reason.COMPLETE]))
-        kept = kept[np.argsort(-total[kept])]
-        kept = np.concatenate([kept[:BEAM], rng.permutation(kept[BEAM:])[:OTHERS]])
-        done = np.concatenate([self.actions[parent[kept]], actions[kept, None]], axis=1)
-        return Beam(outcome.state[kept], total[kept], done), parent[kept]
+    def place(
+        self, parent: np.ndarray, number: int, placements: np.ndarray
+    ) -> tuple["EnvCanvases", np.ndarray, np.ndarray]:
+        """Place one atom on copies of the canvases."""
+        outcome = transition(
+            self.state[parent], actions_of(self.env, number, placements), self.env.problem.context
+        )
+        allowed = np.isin(outcome.reason, [Reason.ONGOING, Reason.COMPLETE])
+        return EnvCanvases(self.env, outcome.state), outcome.reward, allowed
 
-    def refined(self, env: MolDesignEnv, actions: np.ndarray, rng: np.random.Generator) -> "Beam":
-        """Return the best canvases after actions ``(B, P, 5)`` and after ones near the best."""
-        parent = np.repeat(np.arange(len(self.total)), actions.shape[1])
-        best, parent = self.extended(env, parent, actions.reshape(-1, 5), rng)
-        for sigma in REFINED:
-            shift = sigma * rng.normal(size=(len(parent), VARIANTS, 5))
-            shift[..., :2], shift[:, 0] = 0, 0  # the same focus and element; one as it was
-            near = (best.actions[:, -1, None] + shift).reshape(-1, 5)
-            best, parent = self.extended(env, np.repeat(parent, VARIANTS), near, rng)
-        return best
+
+def actions_of(env: MolDesignEnv, number: int, placements: np.ndarray) -> np.ndarray:
+    """Return the actions ``(n, 5)`` float32 of placements ``(n, 4)`` of an element."""
+    element = np.full((len(placements), 1), env.elements.index(number))
+    actions = np.concatenate([placements[:, :1], element, placements[:, 1:]], axis=1)
+    return actions.astype(np.float32)
 
 
 def hacked_row(model: EnergyModel, formula: str, rounds: int, seed: int) -> dict[str, object]:
@@ -106,10 +89,13 @@ def hacked_row(model: EnergyModel, formula: str, rounds: int, seed: int) -> dict
     row |= {"highest return": None, "gfn2 above its best isomer": None, "hacked": 0}
     for number in range(rounds):
         rng = np.random.default_rng([seed, number])
-        found = search(env, Bag(formula), number, rng)
+        env.reset(seed=0)
+        found = search_episodes(EnvCanvases(env, env.state), Bag(formula), number, rng)
         if not len(found.total):
             continue
-        returned, reason, canvas = replay(env, found.actions[0])
+        steps = zip(found.numbers, found.placements[0], strict=True)
+        actions = np.concatenate([actions_of(env, z, step[None]) for z, step in steps])
+        returned, reason, canvas = replay(env, actions)
         if reason == REASON_TEXTS[Reason.COMPLETE]:
             right = gfn2_or_bound(canvas)
             claimed = np.array([best.energy + best.reward - returned])  # the canvas's energy
@@ -129,67 +115,6 @@ def design_env(formula: str, model: EnergyModel) -> MolDesignEnv:
     assert isinstance(env, MolDesignEnv)  # as registered
     env.reset(seed=0)
     return env
-
-
-def search(env: MolDesignEnv, bag: Bag, number: int, rng: np.random.Generator) -> Beam:
-    """Crowd an atom with others as the rules allow, and keep the canvases of highest return."""
-    env.reset(seed=0)
-    beam = Beam(env.state, np.zeros(1), np.zeros((1, 0, 5), np.float32))
-    atoms = np.array(bag.numbers)
-    centres = np.unique(atoms[~MONOVALENT[atoms]])
-    centre = int(centres[number % len(centres)])
-    ligands = rng.permutation(atoms[MONOVALENT[atoms]])
-    others = list(atoms[~MONOVALENT[atoms]])
-    others.remove(centre)
-    rest = [int(one) for one in rng.permutation(others)]
-    # A crowd that is pressed together costs more at first than one that is not, so that only a
-    # search which allows nothing else finds what is behind it.
-    furthest = CROWDED[number // len(centres) % len(CROWDED)]
-    beam = beam.refined(env, first_action(env, centre), rng)
-    for ligand in ligands.tolist():
-        crowd = beam.refined(env, propose(env, beam.state, ligand, (1, furthest), rng), rng)
-        if len(crowd.total):
-            beam = crowd
-        else:
-            rest.append(ligand)
-    for element in rest:
-        beam = beam.refined(env, propose(env, beam.state, element, (None, FURTHEST), rng), rng)
-        if not len(beam.total):
-            break
-    return beam
-
-
-def first_action(env: MolDesignEnv, element: int) -> np.ndarray:
-    """Return the action that places an atom on an empty canvas, ``(1, 1, 5)``."""
-    return np.array([[[0, env.elements.index(element), 0, 0, 0]]])
-
-
-def propose(
-    env: MolDesignEnv,
-    state: CanvasState,
-    element: int,
-    where: tuple[int | None, float],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return random actions ``(B, PROPOSALS, 5)`` near atoms that are not monovalent.
-
-    Args:
-        env: the environment.
-        state: B canvases, at least one, all with the same elements in the same slots.
-        element: atomic number of the new atom.
-        where: how many of these atoms can be the focus, None for all, and the largest distance
-            from it, as a share of the covalent radii's sum.
-        rng: the random numbers.
-    """
-    shape = (len(state), PROPOSALS)
-    present = state.numbers[0, : state.n_atoms[0]]
-    focus = rng.choice(np.flatnonzero(~MONOVALENT[present])[: where[0]], shape)
-    radii = covalent_radii[element] + covalent_radii[present[focus]]
-    way = rng.normal(size=(*shape, 3))
-    reach = radii * rng.uniform(NEAREST, where[1], size=shape)
-    way *= (reach / np.linalg.norm(way, axis=-1))[..., None]
-    index = np.full(shape, env.elements.index(element))
-    return np.concatenate([focus[..., None], index[..., None], way], axis=-1)
 
 
 def replay(env: MolDesignEnv, actions: np.ndarray) -> tuple[float, str, MoleculeBatch]:

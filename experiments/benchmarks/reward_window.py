@@ -27,10 +27,10 @@ from record import record
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.embedding import from_smiles
 from molrl.chemistry.molecule_set import shipped_molecules
+from molrl.chemistry.monovalent import MONOVALENT
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.relaxation import relax
 from molrl.envs.config import MAX_UNCERTAINTY, Rules
-from molrl.envs.rules import MONOVALENT
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
 

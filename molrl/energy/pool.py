@@ -7,6 +7,7 @@ import sys
 import time
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -80,11 +81,14 @@ class Pool:
         """Pickle or copy the pool as one with the same settings and new workers."""
         return Pool, (self._worker, self._n_workers, self._seconds)
 
-    def map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
+    def map(
+        self, tasks: list[tuple[Any, ...]], report: Callable[[int], None] = lambda _: None
+    ) -> list[Any]:
         """Compute ``work(*task)`` of every task.
 
         Args:
             tasks: the arguments of each call; they are pickled.
+            report: called with how many of them have a result, whenever there are more.
 
         Returns:
             The results in the order of the tasks; a string where a task failed, with the reason.
@@ -94,18 +98,19 @@ class Pool:
         """
         self._drop_inherited_workers()
         try:
-            return self._map(tasks)
+            return self._map(tasks, report)
         except BaseException:  # an interrupt: late answers must not be read by the next call
             for connection in [c for c, worker in self._workers.items() if worker.tasks]:
                 self._kill(connection)
             raise
 
-    def _map(self, tasks: list[tuple[Any, ...]]) -> list[Any]:
+    def _map(self, tasks: list[tuple[Any, ...]], report: Callable[[int], None]) -> list[Any]:
         """Run the tasks in chunks, repeating once what fails, until each has a result."""
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
         todo = deque(list(range(i, min(i + size, len(tasks)))) for i in range(0, len(tasks), size))
         failed: set[int] = set()
+        done = 0
         while todo or any(worker.tasks for worker in self._workers.values()):
             self._hand_out(todo, tasks)
             for connection, worker in self._answering():
@@ -118,10 +123,12 @@ class Pool:
                 first = worker.tasks.popleft()
                 if kind == DONE:
                     results[first] = answer
+                    report(done := done + 1)
                     continue
                 self.faults[kind] += 1
                 if first in failed:
                     results[first] = f"{kind} twice: {answer}"
+                    report(done := done + 1)
                 else:
                     failed.add(first)
                     todo.appendleft([first])

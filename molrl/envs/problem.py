@@ -7,10 +7,11 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from molrl.chemistry.fragments import Fragment
+from molrl.chemistry.monovalent import MONOVALENT
 from molrl.energy import load_energy
 from molrl.energy.counting import CountedEnergy
 from molrl.envs.config import EnvConfig
-from molrl.envs.rules import MONOVALENT, TransitionContext
+from molrl.envs.rules import TransitionContext
 from molrl.envs.spaces import Layout
 from molrl.envs.state import CanvasState
 from molrl.errors import InputError

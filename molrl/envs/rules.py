@@ -4,17 +4,16 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import covalent_radii
 from numpy.typing import NDArray
 
-from molrl.bags import MONOVALENT_ELEMENTS
+from molrl.chemistry.monovalent import MONOVALENT
 from molrl.envs.config import Rules
 from molrl.envs.state import CanvasState
 from molrl.errors import InputError
 from molrl.rewards import EnergyDifference, PlacedAtoms, Placements, Reward, RewardOutput
 
 ACTION_SIZE = 5
-MONOVALENT = np.isin(np.arange(len(chemical_symbols)), list(MONOVALENT_ELEMENTS))
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

@@ -65,14 +65,15 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
         A function to call with the name of the phase, the steps done, and their number.
     """
     with ExitStack() as stack:
-        bar: dict[str, Progress] = {}  # that of the current phase, by its name
+        bar: dict[tuple[str, int], Progress] = {}  # that of the current phase
 
         def report(what: str, done: int, total: int) -> None:
-            if what not in bar:
+            phase = (what, total)  # two phases may have one name
+            if phase not in bar:
                 stack.close()
                 bar.clear()
-                bar[what] = stack.enter_context(progress(total, what))
-            bar[what].update(done)
+                bar[phase] = stack.enter_context(progress(total, what))
+            bar[phase].update(done)
 
         yield report
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from molrl.bags import MONOVALENT_ELEMENTS, Bag, is_closed_shell
+from molrl.bags import Bag, is_closed_shell
+from molrl.chemistry.monovalent import MONOVALENT
 from molrl.errors import InputError
 from molrl.tasks.bag import BagTask
 from molrl.tasks.fields import Formula
@@ -67,7 +68,7 @@ class StochasticTask(Task):
         for _ in range(MAX_DRAWS):
             size = int(rng.integers(self.min_size, self.max_size, endpoint=True))
             drawn = rng.choice(numbers, size).tolist()
-            if not set(drawn) <= MONOVALENT_ELEMENTS and is_closed_shell(bag := Bag(drawn)):
+            if not MONOVALENT[drawn].all() and is_closed_shell(bag := Bag(drawn)):
                 return Instance(bag)
         raise InputError(
             f"none of {MAX_DRAWS} bags of {self.min_size} to {self.max_size} atoms drawn with the "

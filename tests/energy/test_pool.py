@@ -69,6 +69,12 @@ def timed_pool(pool, tmp_path, monkeypatch):
 DEEDS = {"die": DIED, "raise": RAISED}
 
 
+def test_pool_reports_each_task_that_has_a_result(pool):
+    reported = []
+    pool.map([(i, "raise" if i == 5 else "", "") for i in range(20)], reported.append)
+    assert reported == list(range(1, 21))
+
+
 @pytest.mark.parametrize("deed", DEEDS)
 def test_pool_repeats_and_counts_tasks_that_fail_once(pool, tmp_path, deed):
     tasks = [(i, deed if i in (3, 17) else "", str(tmp_path)) for i in range(40)]

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import molecule
 
+from molrl.attacks.episodes import search_episodes
+from molrl.bags import Bag
 from molrl.energy import load_energy
 from molrl.molecules import MoleculeBatch
 
 sys.path.append(str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 
-from crowds import MARGIN, Room, descend, evaluate
 from energy_torsions import STRETCHES, bond_error, find, torsion_row
-from false_minima import behind_guard, free_place, grow, hop
-from hacked_episodes import design_env, endings, honest_actions, replay
+from hacked_episodes import EnvCanvases, actions_of, design_env, endings, honest_actions, replay
 from isomers import BestIsomer
 from kept_rows import KeptRows
 from packing import packed, placed
@@ -112,36 +111,15 @@ def test_bond_error_is_relative_to_the_length():
     assert bond_error({"gfn2": right, "model": 2 * right}, "model") > 0
 
 
-def test_pushed_crowd_is_behind_the_guard_and_within_reach():
-    numbers = torch.tensor([[6] + [1] * 8])
-    room = Room.of(numbers)
-    start = torch.from_numpy(rng().normal(scale=0.5, size=(1, 9, 3)))
-    x, allowed = room.push(start)
-    assert allowed.all()
-    assert behind_guard(numbers[0].numpy(), x[0].numpy())
-    assert (x[0].norm(dim=-1) <= room.furthest[0] + MARGIN).all()
-    far = room.push(4 * start)[0]
-    assert (far[0].norm(dim=-1) <= room.furthest[0] + MARGIN).all()
-
-
-def test_descended_crowd_has_a_lower_energy_behind_the_guard(mace):
-    numbers = torch.tensor([[8, 1, 1, 1, 1]])
-    x = torch.tensor([[[0, 0, 0], [1.2, 0, 0], [-1.2, 0, 0], [0, 1.2, 0], [0, 0, 1.2]]]).double()
-    all_of_them = torch.ones(1, dtype=torch.bool)
-    end = descend(mace, numbers, x)
-    before, after = (evaluate(mace, numbers, one, all_of_them)[0] for one in (x, end))
-    assert after < before
-    assert behind_guard(numbers[0].numpy(), end[0].numpy())
-
-
-def test_grown_and_hopped_atoms_are_behind_the_guard():
-    numbers, random = np.array([8, 6, 6, 1, 1, 1, 1]), rng()
-    x = grow(numbers, random)
-    for _ in range(10):
-        x = hop(numbers, x, random)
-        assert behind_guard(numbers, x)
-    x[1] = x[0] + 0.1
-    assert not behind_guard(numbers, x)
+def test_episode_searched_in_the_environment_is_replayed_with_its_return(mace):
+    env = design_env("CH4", mace)
+    env.reset(seed=0)
+    found = search_episodes(EnvCanvases(env, env.state), Bag("CH4"), 3, rng())
+    steps = zip(found.numbers, found.placements[0], strict=True)
+    actions = np.concatenate([actions_of(env, z, step[None]) for z, step in steps])
+    returned, reason, _ = replay(env, actions)
+    assert reason == "complete"
+    assert returned == pytest.approx(found.total[0], abs=1e-3)
 
 
 def test_honest_episode_of_ethanol_is_complete(mace):
@@ -181,14 +159,6 @@ def test_gfn2_or_bound_marks_what_does_not_converge():
     found = gfn2_or_bound(MoleculeBatch.from_ase([molecule("H2O"), apart]))
     assert found.bound.tolist() == [False, True]
     assert np.isfinite(found.energy).all()
-
-
-def test_free_place_is_none_where_there_is_no_room():
-    directions = np.array([[0.0, 0, 0], *np.random.default_rng(0).normal(size=(400, 3))])
-    directions[1:] *= 1.1 / np.linalg.norm(directions[1:], axis=1)[:, None]
-    walled = np.array([6] + [1] * 400)
-    assert free_place(1, walled, directions, rng()) is None
-    assert free_place(1, walled[:1], directions[:1], rng()) is not None
 
 
 def test_best_isomer_return_is_that_of_its_energy(mace):

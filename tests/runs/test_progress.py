@@ -3,7 +3,7 @@
 import io
 
 from molrl.runs import progress as module
-from molrl.runs.progress import progress
+from molrl.runs.progress import phases, progress
 
 
 class Terminal(io.StringIO):
@@ -39,3 +39,13 @@ def test_progress_prints_a_line_per_interval(monkeypatch):
     assert stream.getvalue() == (
         "train: 41/100, valid 0.5, 00:59 left\ntrain: 72/100, valid 0.5, 00:28 left\n"
     )
+
+
+def test_phases_of_one_name_have_their_own_totals(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(module.sys, "stderr", stream)
+    with phases() as report:
+        report("relaxing", 38, 38)
+        report("relaxing", 5000, 5120)
+    assert "38/38" in stream.getvalue()
+    assert "5000/5120" in stream.getvalue()

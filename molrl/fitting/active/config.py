@@ -28,6 +28,11 @@ class Shares(Config):
         episodes: states of greedy episodes.
         minima: structures of the data, relaxed under the model.
         generated: molecules of external generators, whole and half-built.
+        crowds: many atoms about one atom, or on a half-built molecule, taken downhill.
+        hops: basin hopping of whole bags: minima of the model and what is on the way to them.
+        clusters: dimers and clusters of molecules, relaxed for a while or at 300 K.
+        overbound: compact clusters of low energy and low uncertainty, by an evolution strategy.
+        hacked: states of crowded episodes of the highest returns.
     """
 
     hyperactive: float = Field(0.3, ge=0)
@@ -36,6 +41,11 @@ class Shares(Config):
     episodes: float = Field(0.2, ge=0)
     minima: float = Field(0.2, ge=0)
     generated: float = Field(0.0, ge=0)
+    crowds: float = Field(0.0, ge=0)
+    hops: float = Field(0.0, ge=0)
+    clusters: float = Field(0.0, ge=0)
+    overbound: float = Field(0.0, ge=0)
+    hacked: float = Field(0.0, ge=0)
 
     def counts(self, n: int) -> dict[str, int]:
         """Divide ``n`` labels among the sources, by name."""
@@ -84,7 +94,7 @@ class LearnConfig(RunConfig):
         labels: structures labelled in each round; what gets no label is not
             replaced.
         shares: of the sources.
-        bags: formulas of the greedy episodes.
+        bags: formulas of the greedy episodes, and of half of the hops and hacked episodes.
         generators: generators by name, as in ``covariant:RUN``.
         generator_bags: formulas of what they make.
         guards: smallest distances in the attacks, as shares of the covalent radii's sum.

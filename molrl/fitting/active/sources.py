@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import split_of
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.relaxation import relax
+from molrl.fitting.active.adversaries import Adversaries
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.dynamics import hyperactive
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
@@ -122,6 +124,31 @@ class Sources:
         made = [s for s in made if self._allowed(s)]
         prefixes = [s.only(np.arange(rng.integers(2, len(s) + 1)), s.kind) for s in made]
         return self._most_uncertain(made + prefixes, n)
+
+    def crowds(self, n: int) -> list[Structure]:
+        """Take crowds of atoms downhill behind the guard."""
+        return self._adversaries.crowds(n, self._seed("crowds"))
+
+    def hops(self, n: int) -> list[Structure]:
+        """Hop between the minima of whole bags."""
+        return self._adversaries.hops(n, self._seed("hops"))
+
+    def clusters(self, n: int) -> list[Structure]:
+        """Relax dimers and clusters of molecules, or run them at 300 K."""
+        return self._adversaries.clusters(n, self._seed("clusters"))
+
+    def overbound(self, n: int) -> list[Structure]:
+        """Search compact clusters that the model binds too strongly."""
+        return self._adversaries.overbound(n, self._seed("overbound"))
+
+    def hacked(self, n: int) -> list[Structure]:
+        """Search crowded episodes of high returns."""
+        return self._adversaries.hacked(n, self._seed("hacked"))
+
+    @cached_property
+    def _adversaries(self) -> Adversaries:
+        bags = [Bag(formula) for formula in self.config.bags]
+        return Adversaries(self.model, bags, self.held_out)
 
     def _low_force(self, n: int, seed: int) -> np.ndarray:
         """Draw at most ``n`` structures of the train split with small forces; their indices."""

@@ -10,7 +10,6 @@ from molrl.fitting.data import relax_worker
 from molrl.fitting.data.labels import Progress
 from molrl.molecules import MoleculeBatch
 
-_CHUNK = 128
 _TIMEOUT = 600.0  # s; a relaxation that takes longer hangs
 
 Relaxed = tuple[np.ndarray, bool] | str
@@ -44,11 +43,8 @@ def relax_all(
         )
     ]
     pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _TIMEOUT)
-    results: list[Relaxed] = []
     try:
-        for i in range(0, len(tasks), _CHUNK):
-            results += pool.map(tasks[i : i + _CHUNK])
-            progress("relaxing", len(results), len(tasks))
+        results: list[Relaxed] = pool.map(tasks, lambda n: progress("relaxing", n, len(tasks)))
     finally:
         pool.close()
     return results

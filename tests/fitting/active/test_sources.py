@@ -7,12 +7,22 @@ import torch
 from ase import Atoms
 
 from molrl.agents.random import RandomAgent
+from molrl.attacks.room import is_behind_guard
 from molrl.chemistry.molecule_set import split_of
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig, Shares
 from molrl.fitting.active.sources import Sources, _named
+from molrl.fitting.data.placements import GUARD
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
+
+ATTACKS = {  # kinds of what each source gives
+    "crowds": {"crowd"},
+    "hops": {"hop"},
+    "clusters": {"dimer", "cluster"},
+    "overbound": {"overbound"},
+    "hacked": {"hacked"},
+}
 
 
 def config(**changes):
@@ -37,7 +47,7 @@ def sources(certain, data):
 
 def test_shares_counts_divide_the_labels():
     counts = Shares(hyperactive=2, placements=1, gradient=1, episodes=0, minima=0).counts(100)
-    assert counts == {
+    assert {name: n for name, n in counts.items() if name not in ATTACKS} == {
         "hyperactive": 50,
         "placements": 25,
         "gradient": 25,
@@ -45,6 +55,7 @@ def test_shares_counts_divide_the_labels():
         "minima": 0,
         "generated": 0,
     }
+    assert [counts[name] for name in ATTACKS] == [0] * len(ATTACKS)
 
 
 @pytest.mark.parametrize("source", list(Shares.model_fields))
@@ -106,6 +117,24 @@ def test_sources_generated_are_molecules_of_the_bags_whole_and_half_built(source
 def test_learn_config_refuses_values_that_do_not_fit_together(changes, said):
     with pytest.raises(InputError, match=".*".join(said.split("?")[:1])):
         config(**changes)
+
+
+@pytest.mark.parametrize("source", ATTACKS)
+def test_sources_of_attacks_give_their_kinds_behind_the_guard(sources, source):
+    found = getattr(sources, source)(8)
+    assert {s.kind for s in found} <= ATTACKS[source]
+    assert all(is_behind_guard(s.numbers, s.positions, GUARD) for s in found)
+    assert all(set(s.numbers) <= set(sources.model.elements) for s in found)
+
+
+def test_sources_clusters_keep_their_molecules_apart(sources):
+    assert all(s.part.max() >= 1 for s in sources.clusters(8))
+
+
+def test_sources_of_attacks_leave_out_held_out_molecules(sources):
+    everything = {s.identity for s in sources._adversaries.molecules}
+    without = replace(sources, held_out=everything - {"C"})
+    assert [s.identity for s in without._adversaries.molecules] == ["C"]
 
 
 def test_sources_keep_charge_and_spin_of_the_data(sources):
