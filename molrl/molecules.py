@@ -79,17 +79,23 @@ class MoleculeBatch(FlatBatch):
     def neighbors(self, cutoff: float) -> Neighbors:
         """Return the neighbour pairs; the lists of the last two cutoffs are cached.
 
+        Where a list of a larger cutoff is cached, it is selected from.
+
         Args:
             cutoff: Å.
         """
-        key = self._neighbor_key(cutoff)
-        if key not in self._neighbor_lists:
-            if len(self._neighbor_lists) > 1:
-                del self._neighbor_lists[next(iter(self._neighbor_lists))]
-            self._neighbor_lists[key] = find_neighbors(
-                self.positions, self.n_atoms, cutoff, self.cell, self.pbc
-            )
-        return self._neighbor_lists[key]
+        lists, key = self._neighbor_lists, self._neighbor_key(cutoff)
+        if key not in lists:
+            larger = [k for k in lists if k[0] > cutoff and k[1] == key[1]]
+            if larger:
+                wider = lists[larger[0]]
+                found = wider.select(self.distances(wider) < cutoff)
+            else:
+                found = find_neighbors(self.positions, self.n_atoms, cutoff, self.cell, self.pbc)
+            if len(lists) > 1:
+                del lists[next(iter(lists))]
+            lists[key] = found
+        return lists[key]
 
     def part(self, molecules: slice) -> Self:
         """Return consecutive molecules, with the neighbour lists that are cached.
@@ -115,7 +121,8 @@ class MoleculeBatch(FlatBatch):
         Returns:
             ``(n_pairs,)`` of the positions' type, Å.
         """
-        vectors = self.positions[neighbors.pairs[1]] - self.positions[neighbors.pairs[0]]
+        first, second = neighbors.pairs
+        vectors = self.positions.index_select(0, second) - self.positions.index_select(0, first)
         shifts = neighbors.shifts(self.cell)
         lengths: Tensor = (vectors if shifts is None else vectors + shifts).norm(dim=-1)
         return lengths

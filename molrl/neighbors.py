@@ -56,6 +56,22 @@ class Neighbors:
         of_pair = torch.repeat_interleave(cell, self.n_pairs, dim=0)
         return (self.images[:, None] @ of_pair).squeeze(1)
 
+    def select(self, kept: Tensor) -> Self:
+        """Return some of the pairs, in the same order.
+
+        Args:
+            kept: ``(n_pairs,)`` bool.
+        """
+        index = kept.nonzero().squeeze(1)
+        # The pairs of a molecule are consecutive: count those kept before the end of each.
+        ends = torch.searchsorted(index, self.n_pairs.cumsum(0))
+        return replace(
+            self,
+            pairs=self.pairs.index_select(1, index),
+            images=None if self.images is None else self.images.index_select(0, index),
+            n_pairs=torch.diff(ends, prepend=ends.new_zeros(1)),
+        )
+
     def take(self, molecules: slice, starts: Tensor) -> Self:
         """Return the pairs of consecutive molecules, with atoms numbered from 0.
 
@@ -107,10 +123,10 @@ def find_neighbors(
     periodic = pbc is not None and bool(pbc.any())
     if not periodic and not (len(n_atoms) and int(n_atoms.max()) >= _LARGE):
         pairs = all_pairs(n_atoms)
-        ends = positions[pairs]
+        ends = positions.index_select(0, pairs.flatten()).view(2, -1, 3)
         near = (ends[1] - ends[0]).square().sum(-1) < cutoff**2
-        pairs = pairs[:, near]
-        return Neighbors(pairs, None, _count(pairs, n_atoms))
+        every = Neighbors(pairs, None, n_atoms * (n_atoms - 1) // 2)
+        return every.select(near)
     if cell is None or pbc is None:
         cell, pbc = positions.new_zeros(len(n_atoms), 3, 3), n_atoms.new_zeros(len(n_atoms), 3)
     return _one_by_one(positions, n_atoms, cutoff, cell, pbc, periodic)
@@ -166,12 +182,6 @@ def both_ways(pairs: Tensor) -> Tensor:
         ``(2, 2 n_pairs)`` int64, senders and receivers: the pairs, then the same pairs reversed.
     """
     return torch.cat([pairs, pairs.flip(0)], dim=1)
-
-
-def _count(pairs: Tensor, n_atoms: Tensor) -> Tensor:
-    """Return ``(n_molecules,)`` int64, the number of pairs of each molecule."""
-    molecule = torch.repeat_interleave(n_atoms)
-    return torch.bincount(molecule[pairs[1]], minlength=len(n_atoms))
 
 
 def _one_by_one(

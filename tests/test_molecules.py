@@ -211,3 +211,15 @@ def test_check_of_two_atoms_in_a_huge_cell_takes_no_time():
     wide = Atoms("C2", positions=[[0, 0, 0], [0, 0, 1.5]], cell=[1e6] * 3, pbc=True)
     neighbors = MoleculeBatch.from_ase(wide).check().neighbors(0.1)
     assert neighbors.pairs.shape == (2, 0)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_neighbors_are_selected_from_a_list_of_a_larger_cutoff(periodic):
+    images = [bulk("C", "diamond", a=3.6)] if periodic else [molecule("C6H6"), molecule("H2O")]
+    batch, again = (MoleculeBatch.from_ase(images) for _ in range(2))
+    batch.neighbors(6.0)
+    found, wanted = batch.neighbors(2.6), again.neighbors(2.6)
+    assert torch.equal(found.pairs, wanted.pairs)
+    assert torch.equal(found.n_pairs, wanted.n_pairs)
+    if periodic:
+        assert torch.equal(found.images, wanted.images)

@@ -115,9 +115,7 @@ def fit_mixture(
     return GaussianMixture(tuple(parts), log_weights, means, factors)
 
 
-def scaled(
-    mixture: GaussianMixture, features: Tensor, molecules: MoleculeBatch
-) -> GaussianMixture:
+def scaled(mixture: GaussianMixture, features: Tensor, molecules: MoleculeBatch) -> GaussianMixture:
     """Return the mixture with its scale set by the structures it was fitted to."""
     nll = mixture.nll(features, molecules.numbers)
     fitted = (features != 0).any(-1) & torch.isfinite(nll)

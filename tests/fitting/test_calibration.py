@@ -12,7 +12,11 @@ def mixture():
     """A standard normal distribution of one feature of hydrogen."""
     one = torch.ones(1, 1, dtype=torch.float64)
     return GaussianMixture(
-        (1,), 0 * one, torch.zeros(1, 1, 1).double(), one.view(1, 1, 1, 1), Scale(center=1.0, width=2.0)
+        (1,),
+        0 * one,
+        torch.zeros(1, 1, 1).double(),
+        one.view(1, 1, 1, 1),
+        Scale(center=1.0, width=2.0),
     )
 
 

@@ -1,5 +1,6 @@
 """The energy model of a network that was fitted with ``molrl energy fit``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from molrl.energy.interface import EnergyOutput, Wanted
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput, chunks
+from molrl.energy.networks.frozen import FrozenPotential
 from molrl.energy.networks.interface import Graph
 from molrl.energy.networks.potential import load_potential
 from molrl.energy.uncertainty import REFERENCE_SCORE, BiasedOutput, GaussianMixture
@@ -50,7 +52,9 @@ class NetworkEnergy(BatchedEnergy):
         path = shipped or Path(weights)
         self.potential, digest = load_potential(path)
         config = self.potential.config
-        super().__init__(config.elements, self.potential.energy_table(), config.cutoff, device)
+        # Neighbours are listed once, up to the largest cutoff; shorter lists are selected from it.
+        cutoff = max(config.cutoff, self.potential.far_cutoff or 0.0)
+        super().__init__(config.elements, self.potential.energy_table(), cutoff, device)
         self.name = str(weights) if shipped else f"{config.architecture}:{weights}"
         self._hash = digest[:12]
         self.mixture = GaussianMixture.load(path, digest, self.device)
@@ -59,7 +63,8 @@ class NetworkEnergy(BatchedEnergy):
         self.conservative = self.potential.network.conservative
         if self.conservative and self.takes_cells:
             self.implemented_properties = ("energy", "forces", "stress")
-        self.potential.network.to(self.device).eval().requires_grad_(False)
+        network = self.potential.network.to(self.device).eval().requires_grad_(False)
+        self._evaluated = FrozenPotential.of(replace(self.potential, network=network))
 
     @property
     def hash(self) -> str:
@@ -92,10 +97,12 @@ class NetworkEnergy(BatchedEnergy):
     def _evaluate_chunk(self, molecules: MoleculeBatch, wanted: Wanted) -> ChunkOutput:
         graph = self._graph(molecules)
         derived = wanted.stress or (wanted.forces and self.conservative)
-        with torch.set_grad_enabled(derived):
+        # Without a gradient, operators skip what autograd keeps track of: most of the time of a
+        # small batch. The results are copied out, because inference tensors cannot be used later.
+        with torch.inference_mode(not derived), torch.set_grad_enabled(derived):
             positions = graph.positions.requires_grad_(derived)
             strain = positions.new_zeros(len(molecules), 3, 3).requires_grad_(wanted.stress)
-            found = self.potential(graph.strained(strain) if wanted.stress else graph)
+            found = self._evaluated(graph.strained(strain) if wanted.stress else graph)
             forces, stress = found.forces, None
             if derived:
                 leaves = [positions, strain] if wanted.stress else [positions]
@@ -106,7 +113,7 @@ class NetworkEnergy(BatchedEnergy):
         return ChunkOutput(found.energy.detach(), found.features.detach(), forces, stress)
 
     def _graph(self, molecules: MoleculeBatch) -> Graph:
-        return self.potential.graph(molecules, torch.float32)
+        return self._evaluated.graph(molecules, torch.float32)
 
     def evaluate_biased(self, molecules: MoleculeBatch) -> BiasedOutput:
         """Compute energies, forces and the gradient of the uncertainty, for biased dynamics.
@@ -138,7 +145,7 @@ class NetworkEnergy(BatchedEnergy):
             return zero, vectors, vectors, zero + REFERENCE_SCORE, zero.new_zeros(0)
         graph = self._graph(molecules)
         x = graph.positions.requires_grad_()
-        found = self.potential(graph)
+        found = self._evaluated(graph)
         atoms = mixture.atom_uncertainty(self.final_features(found.features), molecules.numbers)
         uncertainty = mixture.molecule_uncertainty(atoms, molecules)
         force = found.forces

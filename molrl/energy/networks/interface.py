@@ -65,7 +65,8 @@ class FarPairs:
 
     def lengths(self, positions: Tensor) -> Tensor:
         """Return ``(n_pairs,)`` Å, the distances at positions ``(n_atoms, 3)`` Å."""
-        vectors = positions[self.pairs[1]] - positions[self.pairs[0]]
+        first, second = self.pairs
+        vectors = positions.index_select(0, second) - positions.index_select(0, first)
         lengths: Tensor = (vectors if self.shifts is None else vectors + self.shifts).norm(dim=-1)
         return lengths
 
@@ -223,6 +224,15 @@ class Network(nn.Module, ABC):
         Args:
             graph: from :meth:`graph`.
         """
+
+    def for_inference(self) -> "Network":
+        """Return a frozen network that computes the same, faster; this one, unless overridden.
+
+        The energy models evaluate it. It need not follow later changes of the weights, and may
+        round differently: energies may differ by 1e-5 eV per atom, forces by 1e-4 eV/Å. It must be
+        differentiable by the positions, once.
+        """
+        return self
 
     def final_features(self, features: Tensor) -> Tensor:
         """Return the features that uncertainties are computed from; all, unless overridden.

@@ -83,8 +83,22 @@ def repulsion(lengths: Tensor, parameters: Tensor) -> Tensor:
         >>> repulsion(torch.tensor([0.3, 5.0]), parameters.expand(2, 2, 2)).round(decimals=2)
         tensor([120.5300,   0.0000])
     """
+    return pair_repulsion(lengths, *pair_constants(parameters))
+
+
+def pair_constants(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the repulsion needs of each pair of atoms.
+
+    Args:
+        parameters: ``(2, n_pairs, 2)``, as for :func:`repulsion`.
+
+    Returns:
+        The exponents, Å^-1.5, and the products of the charges, eV Å, ``(n_pairs,)`` each.
+    """
     exponents, charges = parameters.unbind(-1)
-    r = lengths / Bohr
-    exponent = exponents.prod(0).sqrt()
-    energy: Tensor = Hartree * charges.prod(0) / r * torch.exp(-exponent * r**1.5)
-    return energy
+    return exponents.prod(0).sqrt() / Bohr**1.5, Hartree * Bohr * charges.prod(0)
+
+
+def pair_repulsion(lengths: Tensor, exponent: Tensor, charge: Tensor) -> Tensor:
+    """Compute the repulsion of pairs, ``(n_pairs,)`` eV, from :func:`pair_constants`."""
+    return charge / lengths * torch.exp(-exponent * lengths * lengths.sqrt())

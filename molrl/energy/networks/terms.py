@@ -5,7 +5,8 @@ data: at long range, and where many atoms overlap.
 """
 
 import torch
-from ase.data import chemical_symbols, covalent_radii
+from ase import data
+from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree, kJ, mol
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from molrl.energy.networks.interface import Graph
 from molrl.errors import InputError
 
 # (numbers, because torch.compile takes an array of NumPy for a tensor)
-_COVALENT_RADII = tuple(map(float, covalent_radii))
+_COVALENT_RADII = tuple(map(float, data.covalent_radii))
 FAR = 12.0  # Å, cutoff of the long-range energies
 _SWITCH = 2.0  # Å, width over which they are switched off before it
 _COULOMB = Hartree * Bohr  # eV Å, of two elementary charges
@@ -37,6 +38,11 @@ _MOST_BONDS = {"H": 2.0, "C": 4.5, "N": 4.5, "O": 3.5, "F": 2.0}
 _MOST_OTHERS = 6.5
 
 
+def covalent_radii(elements: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the covalent radius of each element, Å."""
+    return tuple(_COVALENT_RADII[z] for z in elements)
+
+
 def covalent_radius(elements: tuple[int, ...], graph: Graph) -> Tensor:
     """Return ``(n_atoms,)`` Å, the covalent radius of each atom of a graph.
 
@@ -44,7 +50,7 @@ def covalent_radius(elements: tuple[int, ...], graph: Graph) -> Tensor:
         elements: atomic numbers, of the network's elements.
         graph: of the atoms.
     """
-    return graph.positions.new_tensor([_COVALENT_RADII[z] for z in elements])[graph.element]
+    return graph.positions.new_tensor(covalent_radii(elements))[graph.element]
 
 
 def bonded(lengths: Tensor, bond: Tensor) -> Tensor:
@@ -88,7 +94,12 @@ def crowding(elements: tuple[int, ...], limits: Tensor, graph: Graph, lengths: T
     share = bonded(lengths, radius[graph.pairs[0]] + radius[graph.pairs[1]])
     bonds = torch.zeros_like(radius)
     bonds = bonds.index_add(0, graph.pairs[0], share).index_add(0, graph.pairs[1], share)
-    return _CROWDED * torch.relu(bonds - limits[graph.element]).square()
+    return overcoordination(bonds, limits[graph.element])
+
+
+def overcoordination(bonds: Tensor, limits: Tensor) -> Tensor:
+    """Compute the energy of atoms with more bonds than their limits, ``(n_atoms,)`` eV."""
+    return _CROWDED * torch.relu(bonds - limits).square()
 
 
 def dispersion_parameters(elements: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
@@ -126,9 +137,19 @@ def dispersion(lengths: Tensor, parameters: Tensor) -> Tensor:
         ``(n_pairs,)`` eV.
     """
     c6, radius = parameters.unbind(-1)
-    damping = torch.sigmoid(_DAMPING * (lengths / radius.sum(0) - 1))
-    energy: Tensor = -c6.prod(0).sqrt() / lengths**6 * damping * switch(lengths)
-    return energy
+    return pair_dispersion(lengths, c6.prod(0).sqrt(), radius.sum(0)) * switch(lengths)
+
+
+def pair_dispersion(lengths: Tensor, c6: Tensor, radius: Tensor) -> Tensor:
+    """Compute the damped dispersion of pairs, not cut, ``(n_pairs,)`` eV.
+
+    Args:
+        lengths: ``(n_pairs,)`` Å.
+        c6: ``(n_pairs,)`` eV Å⁶, geometric mean of both atoms'.
+        radius: ``(n_pairs,)`` Å, sum of both atoms'.
+    """
+    damping = torch.sigmoid(_DAMPING * (lengths / radius - 1))
+    return -c6 / lengths**6 * damping
 
 
 def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
@@ -143,8 +164,12 @@ def electrostatics(lengths: Tensor, charges: Tensor) -> Tensor:
     Returns:
         ``(n_pairs,)`` eV.
     """
-    smeared = (lengths.square() + _WIDTH**2).sqrt()
-    energy: Tensor = _COULOMB * charges.prod(0) / smeared * switch(lengths)
+    return smeared_coulomb(lengths) * charges.prod(0) * switch(lengths)
+
+
+def smeared_coulomb(lengths: Tensor) -> Tensor:
+    """Compute the energy of two smeared-out elementary charges, not cut, ``(n_pairs,)`` eV."""
+    energy: Tensor = _COULOMB * (lengths.square() + _WIDTH**2).rsqrt()
     return energy
 
 

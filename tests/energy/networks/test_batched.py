@@ -36,7 +36,7 @@ def allow(model, n_atoms):
         if len(inputs[0].positions) > n_atoms:
             raise torch.OutOfMemoryError(f"tried to allocate {len(inputs[0].positions)} atoms")
 
-    model.potential.network.register_forward_pre_hook(allocate)
+    model._evaluated.network.register_forward_pre_hook(allocate)
 
 
 def test_batched_energy_halves_a_batch_out_of_memory_with_the_same_results(model, batch):

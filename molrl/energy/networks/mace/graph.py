@@ -18,11 +18,12 @@ class MaceGraph(Graph):
 
     Attributes:
         order: ``(n_atoms,)`` int64; row i is atom ``order[i]`` of the batch.
+        row: ``(n_atoms,)`` int64; atom i of the batch is in row ``row[i]``.
         counts: number of atoms of each element, in the network's order.
         slot_pair: ``(n_atoms, n_slots)`` int64, the pair of the neighbour in each slot; 0 in
             padding.
-        slot_sender: ``(n_atoms, n_slots)`` int64, the row of the neighbour in each slot; any in
-            padding.
+        slot_sender: ``(n_atoms, n_slots)`` int64, the row of the neighbour in each slot; the
+            atom's own in padding.
         slot_sign: ``(n_atoms, n_slots)`` floating: 1 where the pair's vector points to the row's
             atom, -1 where it points away, 0 in padding.
 
@@ -37,6 +38,7 @@ class MaceGraph(Graph):
     """
 
     order: Tensor
+    row: Tensor
     counts: tuple[int, ...]
     slot_pair: Tensor
     slot_sender: Tensor
@@ -62,6 +64,7 @@ def sort_by_element(graph: Graph, n_elements: int) -> MaceGraph:
         pairs=graph.pairs,
         shifts=graph.shifts,
         order=order,
+        row=row,
         counts=tuple(torch.bincount(graph.element, minlength=n_elements).tolist()),
         slot_pair=slot_pair[order],
         slot_sender=row[slot_sender][order],
@@ -98,7 +101,8 @@ def _slots(pairs: Tensor, n_atoms: int, dtype: torch.dtype) -> tuple[Tensor, Ten
     after = position - (n_after.cumsum(0) - n_after - n_before)[first]  # behind those before
     # Flat indices of row and column: every slot is written once, so the scatter is deterministic.
     slot = torch.cat([second, first]) * width + torch.cat([before, after])
-    slot_pair, slot_sender = pairs.new_zeros(2, n_atoms * width)
+    slot_pair = pairs.new_zeros(n_atoms * width)
+    slot_sender = torch.arange(n_atoms, device=pairs.device).repeat_interleave(width)
     slot_pair[slot] = torch.cat([position, by_first])
     slot_sender[slot] = torch.cat([pairs[0], second[by_first]])
     # A pair's vector points from its first to its second atom: to the row in the first half.

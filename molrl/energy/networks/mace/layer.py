@@ -12,7 +12,7 @@ from molrl.energy.networks.mace.linear import by_element, matmul_by_element, mlp
 from molrl.energy.networks.mace.products import N_INVARIANTS, invariants
 from molrl.energy.networks.mace.widening import DEGREES
 
-_UNIT = 5.0  # messages of a fitted network are about a fifth; products of them would be small
+UNIT = 5.0  # messages of a fitted network are about a fifth; products of them would be small
 
 
 class AtomFeatures(NamedTuple):
@@ -146,7 +146,7 @@ class TurnedMessages(nn.Module):
             harmonics: of each slot, ``(n_atoms, 2l + 1, n_slots)`` for each l.
             graph: of the atoms.
         """
-        down = _UNIT * scaled(self.down)
+        down = UNIT * scaled(self.down)
         u, w = features.vectors @ down[0], features.tensors @ down[1]
         # In padding, where there is no neighbour, the harmonic with l = 0 is 0, and 1 elsewhere.
         filled = harmonics[0].transpose(1, 2) / self.avg_neighbors**0.5

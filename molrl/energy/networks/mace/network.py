@@ -15,7 +15,7 @@ from molrl.energy.networks.mace.config import MaceConfig
 from molrl.energy.networks.mace.graph import MaceGraph, sort_by_element
 from molrl.energy.networks.mace.layer import AtomFeatures, Layer
 from molrl.energy.networks.mace.linear import by_element, mlp, scaled
-from molrl.energy.networks.mace.products import bessel, slot_harmonics
+from molrl.energy.networks.mace.products import bessel, saturate, slot_harmonics
 from molrl.energy.networks.mace.widening import widen
 from molrl.energy.networks.terms import bonded, covalent_radius
 from molrl.molecules import MoleculeBatch
@@ -87,10 +87,8 @@ class Mace(Network):
             features = layer(features, basis, harmonics, graph)
             outputs.append(features.scalars)
             site = site + self._read(features.scalars, readout)
-        unsorted = torch.empty_like(graph.order)
-        unsorted[graph.order] = torch.arange(len(graph.order), device=graph.order.device)
-        of_atoms = torch.cat(outputs, dim=-1)[unsorted]
-        site_energy = config.scale * site.squeeze(-1)[unsorted]
+        of_atoms = torch.cat(outputs, dim=-1)[graph.row]
+        site_energy = config.scale * site.squeeze(-1)[graph.row]
         if config.lowest_site:
             lowest = site_energy.new_tensor(config.lowest_site)[graph.element]
             site_energy = saturate(site_energy, lowest)
@@ -107,6 +105,12 @@ class Mace(Network):
         flow = share * (potential[first] - potential[second])
         charges = torch.zeros_like(potential).index_add(0, second, flow)
         return charges.index_add(0, first, -flow)
+
+    def for_inference(self) -> Network:
+        """Return a frozen network that computes the same faster; see :class:`FoldedMace`."""
+        from molrl.energy.networks.mace.folded import FoldedMace
+
+        return FoldedMace(self)
 
     def final_features(self, features: Tensor) -> Tensor:
         """Return the features after the last layer.
@@ -156,19 +160,3 @@ class Mace(Network):
         if readout is not None:
             return features @ scaled(readout)
         return mlp(features, [self.readout_in, self.readout_out])
-
-
-def saturate(energy: Tensor, lowest: Tensor) -> Tensor:
-    """Let energies of atoms saturate smoothly where no real atom is: at 1.25 times ``lowest``.
-
-    Above ``lowest`` they are unchanged; the first two derivatives are continuous there. An energy
-    without a lower bound would be a pit that relaxations and agents fall into.
-
-    Args:
-        energy: ``(n_atoms,)`` eV.
-        lowest: ``(n_atoms,)`` eV, below 0.
-    """
-    width = -0.25 * lowest
-    return torch.where(
-        energy < lowest, lowest - width * torch.tanh((lowest - energy) / width), energy
-    )

@@ -24,18 +24,17 @@ def test_widen_keeps_energies_and_features(graph, layers, channels):
     torch.manual_seed(0)
     narrow, wide = network(channels=8, layers=layers), network(channels=channels, layers=layers)
     wide.start_from(narrow)
-    energy, features, _ = narrow(graph)
-    wider_energy, wider_features, _ = wide(graph)
-    torch.testing.assert_close(wider_energy, energy)
-    kept = wider_features.unflatten(-1, (layers, channels))[..., :8].flatten(-2)
-    torch.testing.assert_close(kept, features)
+    found, wider = narrow(graph), wide(graph)
+    torch.testing.assert_close(wider.energy, found.energy)
+    kept = wider.features.unflatten(-1, (layers, channels))[..., :8].flatten(-2)
+    torch.testing.assert_close(kept, found.features)
 
 
 def test_widen_lets_the_new_channels_learn(graph):
     torch.manual_seed(0)
     narrow, wide = network(channels=8), network(channels=12)
     wide.start_from(narrow)
-    before = wide(graph)[0].sum()
+    before = wide(graph).energy.sum()
     gradients = torch.autograd.grad(before, list(wide.parameters()))
     reading = dict(zip((name for name, _ in wide.named_parameters()), gradients, strict=True))
     for name in ("readout_in", "readouts.0", "layers.0.mix", "layers.1.up"):
