@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from molrl.generation import Generated, Generator, load_generator
     from molrl.molecules import MoleculeBatch
     from molrl.parts import register
-    from molrl.task import Task
+    from molrl.tasks import Task
 
 __version__ = "0.1.0"
 
@@ -49,7 +49,7 @@ _ATTRIBUTES = {
     "Generated": "molrl.generation:Generated",
     "Generator": "molrl.generation:Generator",
     "MoleculeBatch": "molrl.molecules:MoleculeBatch",
-    "Task": "molrl.task:Task",
+    "Task": "molrl.tasks:Task",
     "ase_calculator": "molrl.energy.calculator:ase_calculator",
     "evaluate": "molrl.evaluation.evaluator:evaluate_molecules",
     "load_energy": "molrl.energy:load_energy",
@@ -61,7 +61,7 @@ _ATTRIBUTES = {
     "write": "molrl.chemistry.files:write",
 }
 
-_TASKS = {
+_KINDS = {
     "MolDesign-v0": "bag",
     "MolDesignBags-v0": "bags",
     "MolDesignStochastic-v0": "stochastic",
@@ -72,12 +72,12 @@ _TASKS = {
     "MolDesignComplex-v0": "complex",
 }
 
-for _id, _task in _TASKS.items():
+for _id, _kind in _KINDS.items():
     gymnasium.register(
         id=_id,
         entry_point="molrl.envs.design:MolDesignEnv",
         vector_entry_point="molrl.envs.vector:MolDesignVectorEnv",
-        kwargs={"task": _task},
+        kwargs={"task": {"kind": _kind}},
     )
 
 

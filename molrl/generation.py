@@ -1,16 +1,17 @@
 """The interface of generators of molecules, and their result."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from molrl.bags import Bag
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import GENERATORS
-from molrl.task import Task
 
 if TYPE_CHECKING:
+    from molrl.bags import Bag
     from molrl.molecules import MoleculeBatch
+    from molrl.tasks import Task
 
 
 class NotCompleted(InputError):
@@ -48,11 +49,14 @@ class Generator(Protocol):
 
     name: str
 
-    def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
+    def generate(
+        self, task: "Task | Mapping[str, Any] | Bag | str", n: int, seed: int
+    ) -> Generated:
         """Make exactly ``n`` molecules of the task.
 
         Args:
-            task: a task, a bag, or a formula.
+            task: a task, the mapping of its fields, or a formula or a bag; see
+                :func:`molrl.tasks.parse_task`.
             n: number of molecules, at least 1.
             seed: each molecule has a random stream derived from it.
 

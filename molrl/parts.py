@@ -53,16 +53,16 @@ REWARD_TERMS = Registry(
     "molrl.reward",
 )
 TASKS = Registry(
-    "design task",
+    "kind of task",
     {
-        "bag": "molrl.envs.task:DesignTask",
-        "bags": "molrl.envs.tasks.bags:Bags",
-        "stochastic": "molrl.envs.tasks.stochastic:StochasticBag",
-        "cluster": "molrl.envs.tasks.cluster:Cluster",
-        "scaffold": "molrl.envs.tasks.scaffold:Scaffold",
-        "linker": "molrl.envs.tasks.linker:Linker",
-        "shape": "molrl.envs.tasks.shape:Shape",
-        "complex": "molrl.envs.tasks.complex:SymmetricComplex",
+        "bag": "molrl.tasks.bag:BagTask",
+        "bags": "molrl.tasks.bags:BagsTask",
+        "stochastic": "molrl.tasks.stochastic:StochasticTask",
+        "cluster": "molrl.tasks.cluster:ClusterTask",
+        "scaffold": "molrl.tasks.scaffold:ScaffoldTask",
+        "linker": "molrl.tasks.linker:LinkerTask",
+        "shape": "molrl.tasks.shape:ShapeTask",
+        "complex": "molrl.tasks.complex:ComplexTask",
     },
     "molrl.task",
 )

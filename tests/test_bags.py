@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from molrl.bags import Bag, is_closed_shell, valences
 from molrl.chemistry.enumeration import random_molecules
 from molrl.errors import InputError
-from molrl.task import Task
+from molrl.tasks import parse_task
 
 counts = st.dictionaries(st.integers(1, 118), st.integers(1, 8), min_size=1, max_size=6)
 
@@ -48,7 +48,7 @@ def test_bag_refuses_an_invalid_formula(text, message):
     with pytest.raises(InputError, match=message):
         Bag(text)
     with pytest.raises(InputError, match=message):
-        Task.of(text)
+        parse_task(text)
 
 
 def test_bag_counts_absent_elements_as_zero():

@@ -60,8 +60,9 @@ molrl.register("reward", "outside_polarity", Polarity)
 GENERATOR = """
 import numpy as np
 import molrl
-from molrl import Generated, MoleculeBatch, Task
+from molrl import Generated, MoleculeBatch
 from molrl.errors import InputError
+from molrl.tasks import parse_task
 
 
 class Line:
@@ -73,7 +74,7 @@ class Line:
     def generate(self, task, n, seed):
         if n < 1:
             raise InputError("n must be at least 1")
-        numbers = np.repeat(*zip(*Task.of(task).bag.items()))
+        numbers = np.repeat(*zip(*parse_task(task).single_bag.items()))
         streams = [np.random.default_rng([seed, i]) for i in range(n)]
         x = [self.spacing * (np.arange(len(numbers)) + 0.1 * s.random()) for s in streams]
         made = [(numbers, np.stack([row, 0 * row, 0 * row], -1)) for row in x]

@@ -69,7 +69,7 @@ def measure(num_envs: int, canvas_size: int, episodes: int, **task: object) -> d
     each = np.median(seconds, axis=0) / num_envs * 1e6
     third = CHAIN // 3
     return {
-        "task": task.get("task", "bag"),
+        "task": task.get("task", {"kind": "bag"})["kind"],
         "environments": num_envs,
         "canvas": canvas_size,
         "episode µs": float(each.mean()),
@@ -87,7 +87,7 @@ def main() -> None:
     torch.set_num_threads(1)
     sizes = arguments.num_envs, arguments.episodes
     rows = [measure(sizes[0], canvas, sizes[1]) for canvas in (25, 100)]
-    rows.append(measure(sizes[0], 25, sizes[1], task="shape"))
+    rows.append(measure(sizes[0], 25, sizes[1], task={"kind": "shape"}))
     title = f"Environment without the energy, episodes of {CHAIN} atoms, one thread"
     record("env_overhead", title, rows)
 

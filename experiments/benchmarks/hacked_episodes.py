@@ -22,6 +22,7 @@ from molrl.envs.rules import REASON_TEXTS, Reason, transition
 from molrl.envs.state import CanvasState
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import progress
+from molrl.tasks.bag import BagTask
 
 BAGS = (
     "C5H12", "C4H10O", "C5H12O", "C6H12O", "C5H9NO", "C4H11N", "C4H10", "C3H8O", "C4H7N", "C2H6O",
@@ -60,7 +61,7 @@ class EnvCanvases:
     ) -> tuple["EnvCanvases", np.ndarray, np.ndarray]:
         """Place one atom on copies of the canvases."""
         outcome = transition(
-            self.state[parent], actions_of(self.env, number, placements), self.env.task.context
+            self.state[parent], actions_of(self.env, number, placements), self.env.problem.context
         )
         allowed = np.isin(outcome.reason, [Reason.ONGOING, Reason.COMPLETE])
         return EnvCanvases(self.env, outcome.state), outcome.reward, allowed
@@ -68,7 +69,7 @@ class EnvCanvases:
 
 def actions_of(env: MolDesignEnv, number: int, placements: np.ndarray) -> np.ndarray:
     """Return the actions ``(n, 5)`` float32 of placements ``(n, 4)`` of an element."""
-    element = np.full((len(placements), 1), env.task.elements.index(number))
+    element = np.full((len(placements), 1), env.elements.index(number))
     actions = np.concatenate([placements[:, :1], element, placements[:, 1:]], axis=1)
     return actions.astype(np.float32)
 
@@ -168,7 +169,7 @@ def endings(
     env.reset(seed=0)
     bonds = bonded_atoms(MoleculeBatch.from_ase(molecules))
     episodes = [
-        honest_actions(env.task.elements, atoms, pairs, rng)
+        honest_actions(env.elements, atoms, pairs, rng)
         for atoms, pairs in zip(molecules, bonds, strict=True)
     ]
     found: Counter[str] = Counter()
@@ -184,18 +185,15 @@ def endings_of_batch(
     env: MolDesignEnv, molecules: Sequence[Atoms], episodes: Sequence[np.ndarray]
 ) -> Counter[str]:
     """Run episodes of many molecules in step, and count the reasons of their ends."""
-    task, found = env.task, Counter[str]()
-    options = [task.parse_options({"bag": Bag(m.numbers.tolist()).formula}) for m in molecules]
-    sampler = task.new_sampler()
-    state = task.initial_state(
-        [task.draw_instance(np.random.default_rng(0), sampler, one) for one in options]
-    )
+    problem, found = env.problem, Counter[str]()
+    tasks = [BagTask(bag=Bag(m.numbers.tolist()).formula) for m in molecules]
+    state = problem.initial_state([problem.draw(np.random.default_rng(0), task) for task in tasks])
     ongoing = np.arange(len(molecules))
     for step in count():
         if not len(ongoing):
             return found
         actions = np.array([episodes[i][step] for i in ongoing], np.float32)
-        outcome = transition(state, actions, task.context)
+        outcome = transition(state, actions, problem.context)
         ended = outcome.reason != Reason.ONGOING
         found.update(REASON_TEXTS[outcome.reason[ended]])
         ongoing, state = ongoing[~ended], outcome.state[np.flatnonzero(~ended)]

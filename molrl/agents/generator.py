@@ -17,15 +17,15 @@ from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.registry import resolve_device
 from molrl.envs.config import EnvConfig, Rules
+from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
-from molrl.envs.task import DesignTask
 from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
 from molrl.runs.weights import load_weights, save_weights
-from molrl.task import Task
+from molrl.tasks import AnyTask, Task, parse_task
 
 KIND = "covariant"
 FILE = "policy.json"
@@ -40,7 +40,7 @@ class AgentHeader(Config):
         elements: atomic numbers that an action chooses from, ascending.
         energy: name of the energy model of the training.
         energy_hash: hash of that energy model.
-        bag: formula of the training.
+        task: what the training made; headers of earlier versions have the formula as ``bag``.
         rules: rules of the environment.
         reward: reward terms of the training; None if they contain user code, which is never named
             in a header.
@@ -51,8 +51,8 @@ class AgentHeader(Config):
     elements: tuple[int, ...]
     energy: str
     energy_hash: str
-    bag: str
-    rules: dict[str, float | bool | str | None] = Field(default_factory=dict)
+    task: AnyTask
+    rules: Rules = Rules()
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
 
@@ -71,6 +71,24 @@ def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeade
     return save_weights(
         Path(folder) / FILE, network.state_dict(), {"kind": KIND, **header.model_dump(mode="json")}
     )
+
+
+def check_observed(task: Task) -> None:
+    """Check that the covariant policy observes all of a task.
+
+    Args:
+        task: what to make.
+
+    Raises:
+        InputError: if it has points to fill or a bag that is refilled.
+    """
+    example = task.examples[0]
+    if len(example.shape) or example.refills:
+        unseen = "points to fill" if len(example.shape) else "refills of the bag"
+        raise InputError(
+            f"the covariant policy does not observe {unseen}, which a task of kind {task.kind} "
+            "has; give a task without, such as bag, scaffold or linker"
+        )
 
 
 class AgentGenerator:
@@ -108,6 +126,7 @@ class AgentGenerator:
         path = Path(run)
         path = path if path.suffix == ".json" else path / FILE
         tensors, head = load_weights(path, kind=KIND)
+        head = {"task": head["bag"], **head} if "bag" in head else head
         fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
         if contains_code(self.header.reward):
@@ -130,33 +149,40 @@ class AgentGenerator:
             raise InputError(f"{path} does not fit the network of its header: {error}") from None
         self._network.to(self.device).eval()
 
-    def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
-        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`."""
-        bag = Task.of(task).bag
+    def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
+        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
+
+        The policy sees atoms and a bag: tasks with points to fill or refills are refused.
+        """
+        task = parse_task(task)
+        check_observed(task)
         reward = self.header.reward if self._reward is None else self._reward
         try:
-            design = self._design(bag, reward or _SAMPLING)
+            problem = self._problem(task, reward or _SAMPLING)
         except InputError as error:
             if self._reward is not None:
                 raise
-            design, reward = self._design(bag, _SAMPLING), None  # raises if the bag is the cause
+            problem, reward = (
+                self._problem(task, _SAMPLING),
+                None,
+            )  # raises if the task is the cause
             log_message(
                 f"{error}; the molecules are generated without the policy's reward and returns"
             )
-        made = generate(design, self._act, n, seed)
+        made = generate(problem, self._act, n, seed)
         return made if reward else replace(made, returns=None)
 
-    def _design(self, bag: Bag, reward: Mapping[str, Any]) -> DesignTask:
-        config = EnvConfig.of(
-            bag=bag.formula,
+    def _problem(self, task: Task, reward: Mapping[str, Any]) -> Problem:
+        config = EnvConfig(
+            task=task,
             energy=self.energy,
-            elements=list(self.header.elements),
-            canvas_size=bag.n_atoms,
-            rules=Rules.of(self.header.rules),
-            reward=reward,
+            elements=self.header.elements,
+            canvas_size=task.max_atoms,
+            rules=self.header.rules,
+            reward=dict(reward),
             max_steps=self.header.max_steps,
         )
-        return DesignTask(config)
+        return Problem(config)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
         tensors = {

@@ -1,6 +1,8 @@
 """Agent that places atoms at random, the baseline of every comparison."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +11,18 @@ from molrl.agents.rollout import generate
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.envs.config import EnvConfig, Rules
+from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
-from molrl.envs.task import DesignTask
 from molrl.generation import Generated
-from molrl.task import Task
+from molrl.tasks import Task, parse_task
 
 
 class RandomAgent:
     """Generator of random actions: focus, element, distance and direction are drawn uniformly.
 
     Args:
-        energy: energy model used for the reward and for the rules that depend on it.
+        energy: energy model used for the reward and for the rules that depend on it; None: that
+            of an environment of the task.
         rules: rules of the environment.
         distances: smallest and largest distance from the focal atom, Å.
 
@@ -31,18 +34,20 @@ class RandomAgent:
 
     def __init__(
         self,
-        energy: str | EnergyModel = "mace",
+        energy: str | EnergyModel | None = None,
         rules: Rules | str | None = None,
         distances: tuple[float, float] = (0.7, 2.0),
     ) -> None:
-        self._options = {"energy": energy, "rules": rules or Rules()}
+        self._options: dict[str, Any] = {"rules": Rules.of(rules or Rules())}
+        if energy is not None:
+            self._options["energy"] = energy
         self.distances = distances
 
-    def generate(self, task: Task | Bag | str, n: int, seed: int) -> Generated:
-        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`."""
-        bag = Task.of(task).bag
-        config = EnvConfig.of(bag=bag.formula, canvas_size=bag.n_atoms, **self._options)
-        made = generate(DesignTask(config), self._act, n, seed)
+    def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
+        """Generate ``n`` molecules of any task; see :class:`molrl.generation.Generator`."""
+        task = parse_task(task)
+        config = EnvConfig(task=task, canvas_size=task.max_atoms, **self._options)
+        made = generate(Problem(config), self._act, n, seed)
         return replace(made, network_calls=0)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:

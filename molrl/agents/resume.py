@@ -137,7 +137,7 @@ def _restore_own(
         env.endings[_FORMER_REASONS.get(reason, reason)] += n
     episodes.returns[:] = arrays["episode/returns"]
     episodes.lengths[:] = arrays["episode/lengths"]
-    ppo._last_obs = dict(observe(canvases, env.task.layout))
+    ppo._last_obs = dict(observe(canvases, env.problem.layout))
     ppo._last_episode_starts = arrays["episode/starts"]
     kind, *rest = state["numpy"]
     np.random.set_state((kind, arrays["random/numpy"].astype(np.uint32), *rest))  # noqa: NPY002 - SB3 shuffles with it

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
-from molrl.envs.task import ResetOptions, Task
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
@@ -29,14 +28,14 @@ class _Counts:
     network_calls: int = 0
 
 
-def generate(task: Task[Any], act: Act, n: int, seed: int, batch_size: int = 256) -> Generated:
+def generate(problem: Problem, act: Act, n: int, seed: int, batch_size: int = 256) -> Generated:
     """Generate exactly ``n`` complete molecules; incomplete episodes are repeated and counted.
 
     Molecule i is drawn from its own stream, ``numpy.random.default_rng([seed, i])``, so that it
     does not depend on the others, nor, except for rounding, on the batch size.
 
     Args:
-        task: bag, energy model and rules.
+        problem: task, energy model and rules.
         act: ``act(observation, noise)`` returns actions ``(b, 5)`` for a batch of b canvases and
             uniform noise ``(b, N_NOISE)``.
         n: number of molecules.
@@ -48,18 +47,18 @@ def generate(task: Task[Any], act: Act, n: int, seed: int, batch_size: int = 256
     """
     if n < 1:
         raise InputError(f"n must be at least 1, not {n}")
-    start, evaluated = perf_counter(), task.energy_model.evaluations
+    start, evaluated = perf_counter(), problem.energy_model.evaluations
     counts, returns, parts = _Counts(), [], []
     for first in range(0, n, batch_size):
         indices = range(first, min(n, first + batch_size))
         streams = [np.random.default_rng([seed, i]) for i in indices]
-        molecules, batch_returns = _build(task, act, streams, counts)
+        molecules, batch_returns = _build(problem, act, streams, counts)
         parts.append(molecules)
         returns += batch_returns
     return Generated(
         molecules=MoleculeBatch.cat(parts),
         attempts=counts.attempts,
-        energy_calls=task.energy_model.evaluations - evaluated,
+        energy_calls=problem.energy_model.evaluations - evaluated,
         network_calls=counts.network_calls,
         seconds=perf_counter() - start,
         returns=returns,
@@ -67,21 +66,20 @@ def generate(task: Task[Any], act: Act, n: int, seed: int, batch_size: int = 256
 
 
 def _build(
-    task: Task[Any], act: Act, streams: list[np.random.Generator], counts: _Counts
+    problem: Problem, act: Act, streams: list[np.random.Generator], counts: _Counts
 ) -> tuple[MoleculeBatch, list[float]]:
     """Return one molecule from each stream, and the return of every attempt in order of its end."""
     n = len(streams)
-    sampler = task.new_sampler()
-    instances = [task.draw_instance(stream, sampler, ResetOptions()) for stream in streams]
-    state = task.initial_state(instances)
+    instances = [problem.draw(stream, problem.task) for stream in streams]
+    state = problem.initial_state(instances)
     total, returns = np.zeros(n), []
     active = np.arange(n)
     limit = counts.attempts + MAX_ATTEMPTS * n
     counts.attempts += n
     while len(active):
         noise = np.stack([streams[i].random(N_NOISE) for i in active])
-        actions = act(observe(state[active], task.layout), noise)
-        outcome = transition(state[active], actions, task.context)
+        actions = act(observe(state[active], problem.layout), noise)
+        outcome = transition(state[active], actions, problem.context)
         counts.network_calls += len(active)
         state = state.updated(active, outcome.state)
         total[active] += outcome.reward
@@ -89,14 +87,14 @@ def _build(
         returns += total[active[ended]].tolist()
         incomplete = active[ended & (outcome.reason != Reason.COMPLETE)]
         if len(incomplete):
-            again = task.initial_state([instances[i] for i in incomplete])
+            again = problem.initial_state([instances[i] for i in incomplete])
             state = state.updated(incomplete, again)
             total[incomplete] = 0.0
             counts.attempts += len(incomplete)
         if counts.attempts > limit:
             raise NotCompleted(
                 f"{MAX_ATTEMPTS} episodes per molecule were not enough for {n} molecules; "
-                "train longer, or choose another bag"
+                "train longer, or choose another task"
             )
         active = active[outcome.reason != Reason.COMPLETE]
     return state.to_molecules(), returns

@@ -10,7 +10,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.agents.generator import AgentHeader
+from molrl.agents.generator import AgentHeader, check_observed
 from molrl.agents.network import CovariantNetwork
 from molrl.agents.parallel import parallel_options, synchronise_gradients
 from molrl.agents.policy import CovariantPolicy
@@ -18,7 +18,6 @@ from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.state import allowed_spin
-from molrl.envs.task import DesignTask
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -51,7 +50,7 @@ class AgentTraining:
         own_steps: number of environment steps of this rank.
 
     Raises:
-        InputError: if the task of the environment is not a single bag.
+        InputError: if the task of the environment has several bags, points to fill, or refills.
 
     Example:
         >>> env = MolDesignVectorEnv(64, "SameStep", bag="H2O", energy="gfn2")  # doctest: +SKIP
@@ -69,10 +68,12 @@ class AgentTraining:
         device: str = "cpu",
         ranks: Ranks | None = None,
     ) -> None:
-        if not isinstance(env.task, DesignTask):
+        if len(env.task.instances() or ()) != 1:
             raise InputError(
-                "an agent is trained on one bag; for other tasks use CovariantPolicy with SB3's PPO"
+                f"an agent is trained on one bag, with or without fixed atoms, not on a task of "
+                f"kind {env.task.kind}; use CovariantPolicy with SB3's PPO"
             )
+        check_observed(env.task)
         self.env, self.config, self.policy_config = env, ppo, policy
         self.ranks = ranks or Ranks()
         self.own_steps = -(-total_steps // self.ranks.size)
@@ -109,8 +110,8 @@ class AgentTraining:
             elements=self.env.elements,
             energy=model.name,
             energy_hash=model.hash,
-            bag=self.env.config.bag,
-            rules=self.env.config.rules.model_dump(),
+            task=self.env.task,
+            rules=self.env.config.rules,
             reward=None if contains_code(reward) else dict(reward),
             max_steps=self.env.config.max_steps,
         )

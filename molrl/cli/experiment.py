@@ -1,22 +1,20 @@
 """The config of ``molrl train``, composed of the configs of the subpackages."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.bags import Bag
-from molrl.envs.config import EnvOptions
+from molrl.envs.config import EnvOptions, default_options
+from molrl.errors import InputError
 from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import Registry
 from molrl.runs.config import Config, RunConfig
+from molrl.tasks import AnyTask
 
 AGENTS = Registry("agent", {"covariant": "molrl.agents.training:AgentTraining"})
-
-
-def _formula(bag: str) -> str:
-    return Bag(bag).formula
 
 
 def _energy(name: str) -> str:
@@ -24,16 +22,6 @@ def _energy(name: str) -> str:
     if kind not in NETWORKS:  # whose weights are energy models, too
         ENERGY_MODELS.check(kind)
     return name
-
-
-class TaskConfig(Config):
-    """The task.
-
-    Attributes:
-        bag: formula of the atoms to place.
-    """
-
-    bag: Annotated[str, AfterValidator(_formula)]
 
 
 class EvaluationConfig(Config):
@@ -46,6 +34,12 @@ class EvaluationConfig(Config):
     n_molecules: int = Field(100, ge=1, le=100_000)
 
 
+def _refuse_bag(env: object) -> object:
+    if isinstance(env, Mapping) and "bag" in env:
+        raise InputError(f"a bag is now the task; write task: {env['bag']}")
+    return env
+
+
 class ExperimentConfig(RunConfig):
     """A training of an agent, from the first step to the summary.
 
@@ -55,9 +49,10 @@ class ExperimentConfig(RunConfig):
         total_steps: environment steps, over all environments.
         checkpoint_every: environment steps between checkpoints, which are saved after updates.
         device: ``auto``, ``cpu`` or ``cuda``: of the energy model and the network.
-        task: what to make.
-        energy: name of the energy model of the reward.
-        env: options of the environment.
+        task: what to make: a formula, or the fields of a task of any kind; see
+            :func:`molrl.tasks.parse_task`.
+        energy: name of the energy model of the reward; the default depends on the kind of task.
+        env: options of the environment; the default reward depends on the kind of task.
         agent: name of the agent.
         policy: its network.
         ppo: its training.
@@ -65,7 +60,7 @@ class ExperimentConfig(RunConfig):
 
     Example:
         >>> load_config("experiments/quickstart.yaml", [], ExperimentConfig).task  # doctest: +SKIP
-        TaskConfig(bag='CH4O')
+        BagTask(kind='bag', bag='CH4O')
     """
 
     run_dir: Path
@@ -73,10 +68,19 @@ class ExperimentConfig(RunConfig):
     total_steps: int = Field(ge=1, le=10**12)
     checkpoint_every: int = Field(10_000, ge=1)
     device: str = "auto"
-    task: TaskConfig
+    task: AnyTask
     energy: Annotated[str, AfterValidator(_energy)] = "mace"
-    env: EnvOptions = EnvOptions()
+    env: Annotated[EnvOptions, BeforeValidator(_refuse_bag)] = EnvOptions()
     agent: Annotated[str, AfterValidator(AGENTS.check)] = "covariant"
     policy: PolicyConfig = PolicyConfig()
     ppo: PPOConfig = PPOConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _fill_defaults(self) -> Self:
+        given = default_options(self.task)
+        if "energy" not in self.model_fields_set:
+            self.__dict__["energy"] = given["energy"]  # the fields are frozen from here on
+        if "reward" not in self.env.model_fields_set:
+            self.__dict__["env"] = self.env.model_copy(update={"reward": given["reward"]})
+        return self

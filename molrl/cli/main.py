@@ -211,7 +211,13 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
         help="options of the generator, after the others",
     )
     command.add_argument("--method", metavar="NAME", required=True, help="name of the generator")
-    command.add_argument("--bag", metavar="FORMULA", required=True, help="such as CH4O")
+    task = command.add_mutually_exclusive_group(required=True)
+    task.add_argument("--bag", metavar="FORMULA", help="such as CH4O")
+    task.add_argument(
+        "--task",
+        metavar="TASK",
+        help="YAML file of a task, or YAML such as '{kind: scaffold, scaffold: \"*C\", bag: CH3}'",
+    )
     command.add_argument(
         "--energy",
         metavar="NAME",

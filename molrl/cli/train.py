@@ -84,13 +84,13 @@ class Run:
     Attributes:
         config: as given.
         training: the agent, its environments and its optimiser.
-        reference: eV, the return of the best known isomer.
+        reference: eV, the return of the best known isomer; None for a task that has none.
         seconds: wall time of the run before this process.
         endings: number of episodes of the finished training by the reason they ended.
         faults: number of faults of the energy model by kind, as last gathered from the ranks.
 
     Raises:
-        InputError: if the energy model, the bag, the rules and the network do not fit together.
+        InputError: if the energy model, the task, the rules and the network do not fit together.
     """
 
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
@@ -100,7 +100,7 @@ class Run:
         env = MolDesignVectorEnv(
             num_envs=config.ppo.num_envs,
             autoreset_mode="SameStep",
-            bag=config.task.bag,
+            task=config.task,
             energy=energy,
             **{name: getattr(config.env, name) for name in type(config.env).model_fields},
         )
@@ -108,8 +108,9 @@ class Run:
         self.training: AgentTraining = AGENTS.load(config.agent)(
             env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
         )
-        self._best_known = best_known(config.task.bag, env.energy_model)
-        self.reference = self._best_known.value
+        known = config.task.single_bag is not None
+        self._best_known = best_known(config.task, env.energy_model) if known else None
+        self.reference = self._best_known.value if self._best_known else None
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -145,9 +146,8 @@ class Run:
             return
         with folder.lock_and_log():
             print(
-                f"training {self.config.agent} on {self.config.task.bag} against "
-                f"{self.config.energy}; the best known isomer has a return of "
-                f"{self.reference:.2f} eV",
+                f"training {self.config.agent} on {self.config.task} against "
+                f"{self.config.energy}; {self._describe_reference()}",
                 flush=True,
             )
             with self._metrics(folder) as show:
@@ -158,7 +158,7 @@ class Run:
         for what, times in sorted(self.faults.items()):
             log_message(f"energy faults during the run: {what}, {times} times")
         print(f"run folder: {folder.path}")
-        print(format_table(summary))
+        print(format_table(summary | {"task": str(self.config.task)}))
 
     @contextmanager
     def _metrics(self, folder: RunFolder) -> Iterator[OnUpdate]:
@@ -214,21 +214,27 @@ class Run:
             self.faults += new
         self._counted = model.faults.copy()
 
+    def _describe_reference(self) -> str:
+        if self.reference is None:
+            return "no isomer is known to compare the return with"
+        return f"the best known isomer has a return of {self.reference:.2f} eV"
+
     def _fraction(self, value: float) -> float | None:
-        """Return a return over that of the best known isomer; None with other reward terms."""
-        return value / self.reference if self.config.env.reward == {"energy": 1.0} else None
+        """Return a return over that of the best known isomer; None where they do not compare."""
+        comparable = self.config.env.reward == {"energy": 1.0}
+        return value / self.reference if self.reference is not None and comparable else None
 
     def _elapsed(self) -> float:
         return self.seconds + perf_counter() - self._began
 
     def _evaluate(self, folder: RunFolder) -> dict[str, Any]:
-        bag = self.config.task.bag
-        rows, title = read_metrics(folder.metrics_file), f"{bag}, {self.config.energy}"
+        title = f"{self.config.task}, {self.config.energy}"
+        rows = read_metrics(folder.metrics_file)
         plot_learning_curve(rows, folder.curve_file, title)
         figures = self._evaluate_sample(folder)
         self.faults += self.training.env.energy_model.faults - self._counted
         return {
-            "bag": bag,
+            "task": self.config.task.model_dump(mode="json"),
             "reference_return": self.reference,
             **figures,
             "seconds": self._elapsed(),
@@ -243,7 +249,7 @@ class Run:
         generator = AgentGenerator(folder.path, energy, device, reward)
         n, seed = self.config.evaluation.n_molecules, self.config.seed
         try:
-            made = generator.generate(self.config.task.bag, n, seed)
+            made = generator.generate(self.config.task, n, seed)
         except NotCompleted as error:
             log_message(f"no molecules to evaluate: {error}")
             return {"return_fraction": None, "n_molecules": 0}

@@ -1,4 +1,4 @@
-"""Configuration of a molecular design environment: its rules, its reward and its task."""
+"""Configuration of a molecular design environment: its task, its rules and its reward."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal, Self
 from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Hartree
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
 
-from molrl.bags import Bag
 from molrl.energy import EnergyModel
-from molrl.errors import InputError, did_you_mean
+from molrl.errors import InputError, UnexpectedArgument, did_you_mean
+from molrl.runs.config import Config
+from molrl.tasks import AnyTask, Task
+from molrl.tasks.bag import BagTask
+from molrl.tasks.registry import fields_of, kind_of, task_class
 from molrl.validation import validated
 
 _MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
@@ -19,7 +22,7 @@ MAX_UNCERTAINTY = 0.5
 _SMALLEST_RADII = 0.56  # Å, of two helium atoms: the smallest sum of covalent radii
 
 
-class Rules(BaseModel):
+class Rules(Config):
     """Rules for placing atoms and for ending an episode. Energies in eV, lengths in Å.
 
     An action that breaks a rule is refused: the canvas stays as it is and the episode ends with the
@@ -46,14 +49,12 @@ class Rules(BaseModel):
         max_displacement: Å along each axis, of a new atom from the focal atom.
 
     Raises:
-        InputError: if two atoms could be in one place.
+        InputError: if a value does not fit, or two atoms could be in one place.
 
     Example:
         >>> Rules(max_reward=20.0).clash_fraction
         0.65
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     clash_fraction: float = Field(
         default=0.65, ge=0, le=1, description="of the sum of covalent radii"
@@ -142,21 +143,6 @@ _NAMED = {
 }
 
 
-def to_bag(bag: object) -> Bag:
-    """Return a bag, given as a formula or as a bag.
-
-    Raises:
-        InputError: if it is neither.
-    """
-    if not isinstance(bag, str | Bag):
-        raise InputError(f"a bag must be a formula such as CH4O, not {bag!r}")
-    return Bag(bag)
-
-
-def _to_formula(bag: object) -> str:
-    return to_bag(bag).formula
-
-
 def _to_numbers(elements: object) -> tuple[int, ...] | None:
     """Return the atomic numbers, ascending, of symbols or atomic numbers."""
     if elements is None:
@@ -181,11 +167,34 @@ def _to_terms(reward: object) -> dict[str, Any]:
     return dict(reward)
 
 
-Formula = Annotated[str, BeforeValidator(_to_formula)]
 Terms = Annotated[dict[str, Any], BeforeValidator(_to_terms)]
 
 
-class EnvOptions(BaseModel):
+# What an environment has by default besides its task, by the kind of the task; ``any`` is of all.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "any": {"energy": "mace", "reward": {"energy": 1.0}},
+    "cluster": {"reward": {"energy": 1.0, "distance": 0.272}},
+    "linker": {"reward": {"energy": 1.0, "valid": 5.0}},
+    "shape": {"reward": {"energy": 1.0, "shape": 1.0, "coverage": 5.0}},
+    "complex": {"energy": "gfn2"},
+}
+
+
+def default_options(task: object) -> dict[str, Any]:
+    """Return the energy and the reward that an environment of a task has by default.
+
+    Args:
+        task: a task, or what :func:`molrl.tasks.parse_task` reads one from.
+
+    Example:
+        >>> default_options({"kind": "complex"})
+        {'energy': 'gfn2', 'reward': {'energy': 1.0}}
+    """
+    kind = kind_of(task)
+    return _DEFAULTS["any"] | (_DEFAULTS.get(kind, {}) if isinstance(kind, str) else {})
+
+
+class EnvOptions(Config):
     """Options of an environment besides its task and its energy model.
 
     Attributes:
@@ -195,44 +204,77 @@ class EnvOptions(BaseModel):
         rules: :class:`Rules`, ``"default"``, ``"molgym"``, or a mapping of what differs from the
             default.
         reward: name of each reward term to its weight or its options; see
-            :func:`molrl.rewards.build_reward`.
+            :func:`molrl.rewards.build_reward`. The default depends on the kind of the task.
         max_steps: largest number of atoms placed in an episode, which is then truncated. None: no
             limit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
     elements: Annotated[tuple[int, ...] | None, BeforeValidator(_to_numbers)] = None
-    canvas_size: int = Field(default=25, strict=True, ge=1, le=1000)
+    canvas_size: int = Field(default=25, ge=1, le=1000)
     rules: Annotated[Rules, BeforeValidator(Rules.of)] = Rules()
-    reward: Terms = Field(default={"energy": 1.0})
-    max_steps: int | None = Field(default=None, strict=True, ge=1)
+    reward: Terms = Field(default=_DEFAULTS["any"]["reward"])
+    max_steps: int | None = Field(default=None, ge=1)
 
 
-class TaskConfig(EnvOptions):
-    """Configuration common to all tasks. All but models and functions can be written as JSON.
+class EnvConfig(EnvOptions):
+    """Configuration of an environment. All but models and functions can be written as JSON.
 
     Attributes:
-        energy: energy model used for the reward: its name, a model, or an ASE calculator.
+        task: what to make: a task, the mapping of its fields, or a formula; see
+            :func:`molrl.tasks.parse_task`.
+        energy: energy model used for the reward: its name, a model, or an ASE calculator. The
+            default depends on the kind of the task.
+
+    Raises:
+        InputError: if a field is unknown, or a value does not fit.
+
+    Example:
+        >>> config = EnvConfig(task={"kind": "scaffold", "scaffold": "*C"}, energy="gfn2")
+        >>> config.task.bag
+        'CH3O'
     """
 
-    energy: str | EnergyModel | BaseCalculator = "mace"
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
+    task: AnyTask = BagTask()
+    energy: str | EnergyModel | BaseCalculator = _DEFAULTS["any"]["energy"]
+
+    @model_validator(mode="before")
     @classmethod
-    def of(cls, **options: Any) -> Self:  # noqa: ANN401 - checked by the schema
-        """Return the configuration that keyword arguments describe.
-
-        Raises:
-            InputError: if an argument is unknown or does not fit.
-        """
-        return validated(cls, options, "the environment")
+    def _fill_defaults(cls, values: Any) -> Any:  # noqa: ANN401 - checked by the fields
+        if not isinstance(values, Mapping):
+            return values
+        return default_options(values.get("task")) | dict(values)
 
 
-class EnvConfig(TaskConfig):
-    """Configuration of the task of a single bag.
+def build_config(task: object, keywords: Mapping[str, Any]) -> EnvConfig:
+    """Return the configuration that arguments of an environment describe.
 
-    Attributes:
-        bag: formula of the atoms to place, unless ``reset(options={"bag": ...})`` gives another.
+    Args:
+        task: a task, the mapping of some of its fields, or a formula.
+        keywords: fields of :class:`EnvConfig`, and fields of the task that are not in ``task``.
+
+    Raises:
+        InputError: if an argument is unknown, is given twice, or does not fit.
+
+    Example:
+        >>> build_config({"kind": "scaffold"}, {"bag": "CH3", "energy": "gfn2"}).task.bag
+        'CH3'
     """
+    options = {key: keywords[key] for key in keywords if key in EnvConfig.model_fields}
+    fields = {key: keywords[key] for key in keywords if key not in options}
+    return validated(EnvConfig, {**options, "task": _with_fields(task, fields)}, "the environment")
 
-    bag: Formula = "CH3NO"
+
+def _with_fields(task: object, fields: Mapping[str, Any]) -> object:
+    """Return a task with the fields that were given as keywords of the environment."""
+    schema = type(task) if isinstance(task, Task) else task_class(kind_of(task))
+    known, partial = set(schema.model_fields) - {"kind"}, fields_of(task)
+    given = known if partial is None else set(partial)
+    for key in fields:
+        if key not in known:
+            hint = did_you_mean(key, known | set(EnvConfig.model_fields))
+            raise UnexpectedArgument(f"unexpected keyword argument {key!r}; {hint}")
+        if key in given:
+            raise InputError(f"the keyword {key!r} is in the task, too; give it in one of them")
+    return task if partial is None else {**partial, **fields}

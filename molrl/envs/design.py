@@ -1,6 +1,7 @@
 """Environment for one molecule at a time, common to all tasks."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -8,17 +9,18 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
+from molrl.envs.config import build_config
+from molrl.envs.problem import Problem
+from molrl.envs.problem_mixin import ProblemMixin, to_int
 from molrl.envs.rules import ACTION_SIZE, REASON_TEXTS, Reason, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
-from molrl.envs.task import ResetOptions, Task
-from molrl.envs.task_mixin import TaskMixin, to_int
 from molrl.envs.viewer import RENDER_FPS, RENDER_MODES, Draw, Viewer
-from molrl.errors import InputError, UnexpectedArgument, did_you_mean
-from molrl.parts import TASKS
+from molrl.errors import InputError
+from molrl.tasks import InstanceSampler, Task
 
 
-class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
+class MolDesignEnv(ProblemMixin, gym.Env[Observation, NDArray[np.float32]]):
     """Environment in which the atoms of a bag are placed in space one by one.
 
     The reward comes from the energy of the growing molecule. N is ``canvas_size``, E the number of
@@ -60,15 +62,15 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
 
     Args:
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
-        task: a name in :data:`molrl.parts.TASKS`, or a custom class.
+        task: what to make: a task, the mapping of its fields, or a formula; see
+            :func:`molrl.tasks.parse_task`. None: the task of one bag.
         draw: function that draws the images; None: molrl's renderer.
-        config: fields of the task's ``Config``; of the single bag, :class:`EnvConfig
-            <molrl.envs.config.EnvConfig>`: ``bag``, ``energy``, ``elements``, ``canvas_size``,
-            ``rules``, ``reward``, ``max_steps``.
+        config: fields of :class:`molrl.envs.config.EnvConfig`: ``energy``, ``elements``,
+            ``canvas_size``, ``rules``, ``reward``, ``max_steps``; and, unless ``task`` has them,
+            the fields of the task: of the single bag ``bag``.
 
     Attributes:
-        config: the resolved configuration.
-        task: the task.
+        problem: the task with the energy, the rules and the reward.
         endings: number of episodes that ended for each :class:`molrl.envs.rules.Reason`, by its
             text.
 
@@ -88,20 +90,19 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
     def __init__(
         self,
         render_mode: str | None = None,
-        task: str | type[Task[Any]] = "bag",
+        task: Task | Mapping[str, Any] | str | None = None,
         draw: Draw | None = None,
         **config: Any,  # noqa: ANN401 - see Args
     ) -> None:
         self.render_mode = render_mode
-        self.task = make_task(task, config)
-        self.config = self.task.config
-        self._viewer = Viewer(render_mode, self.task.elements, draw)
-        self.observation_space: gym.Space[Any] = observation_space(self.task.layout)
-        self.action_space: gym.Space[Any] = action_space(self.task.layout)
+        self.problem = Problem(build_config({} if task is None else task, config))
+        self._viewer = Viewer(render_mode, self.elements, draw)
+        self.observation_space: gym.Space[Any] = observation_space(self.problem.layout)
+        self.action_space: gym.Space[Any] = action_space(self.problem.layout)
         self.endings: Counter[str] = Counter()
-        self._sampler = self.task.new_sampler()
+        self._sampler = self.task.sampler()
         self._state: CanvasState | None = None
-        self._terms = dict.fromkeys(self.task.context.reward.terms, 0.0)
+        self._terms = dict.fromkeys(self.problem.context.reward.terms, 0.0)
         self._reward = 0.0
         self._ended = True
 
@@ -120,11 +121,11 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
         Raises:
             InputError: if an option is unknown or does not fit.
         """
-        parsed = self.task.parse_options(options or {})
+        task = self.problem.episode_task(options or {})
         super().reset(seed=to_int(seed))
         if seed is not None:
-            self._sampler = self.task.new_sampler()
-        self._begin(parsed)
+            self._sampler = self.task.sampler()
+        self._begin(task or self._sampler)
         return self._observe(), self._info("")
 
     def step(
@@ -145,7 +146,7 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
         if self._ended:
             raise ResetNeeded("no episode has begun; call reset() first")
         actions = checked_actions(_to_batch(action), 1)
-        outcome = transition(self.state, actions, self.task.context)
+        outcome = transition(self.state, actions, self.problem.context)
         reason = int(outcome.reason[0])
         self._state, self._reward = outcome.state, float(outcome.reward[0])
         self._terms = {name: float(values[0]) for name, values in outcome.terms.items()}
@@ -162,14 +163,14 @@ class MolDesignEnv(TaskMixin, gym.Env[Observation, NDArray[np.float32]]):
             return None
         return self._viewer.render(self.state, 0, self._reward)
 
-    def _begin(self, options: ResetOptions) -> None:
-        instance = self.task.draw_instance(self.np_random, self._sampler, options)
-        self._state = self.task.initial_state([instance])
+    def _begin(self, sampler: InstanceSampler) -> None:
+        instance = self.problem.draw(self.np_random, sampler)
+        self._state = self.problem.initial_state([instance])
         self._terms = dict.fromkeys(self._terms, 0.0)
         self._reward, self._ended = 0.0, False
 
     def _observe(self) -> Observation:
-        return {key: array[0] for key, array in observe(self.state, self.task.layout).items()}
+        return {key: array[0] for key, array in observe(self.state, self.problem.layout).items()}
 
     def _info(self, reason: str) -> dict[str, Any]:
         return {
@@ -189,21 +190,3 @@ def _to_batch(action: NDArray[np.float32]) -> NDArray[np.float32]:
     if shape != (ACTION_SIZE,):
         raise InputError(f"an action must have shape ({ACTION_SIZE},), not {shape}")
     return np.asarray([action])
-
-
-def make_task(task: str | type[Task[Any]], config: dict[str, Any]) -> Task[Any]:
-    """Return a task with its configuration.
-
-    Args:
-        task: a name in :data:`molrl.parts.TASKS`, or a class.
-        config: fields of the task's ``Config``.
-
-    Raises:
-        InputError: if the task or a field is unknown, or a value does not fit.
-    """
-    kind: type[Task[Any]] = TASKS.load(task) if isinstance(task, str) else task
-    for key in config:
-        if key not in kind.Config.model_fields:
-            hint = did_you_mean(key, kind.Config.model_fields)
-            raise UnexpectedArgument(f"unexpected keyword argument {key!r}; {hint}")
-    return kind(kind.Config.of(**config))

@@ -10,33 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from molrl.molecules import MoleculeBatch
+from molrl.tasks import Instance
 
 Index = NDArray[np.intp] | NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Instance:
-    """Initial conditions of one episode.
-
-    Attributes:
-        bag: ``(E,)`` int64, number of atoms of each element to place.
-        numbers: ``(n,)`` int64, atomic numbers of the fixed atoms.
-        positions: ``(n, 3)`` float, Å, of the fixed atoms.
-        energy: eV, of the fixed atoms; 0 if there are none.
-        refills: how many times an empty bag is refilled.
-        shape: ``(P, 3)`` float32, Å, points to fill.
-        charge: total charge of the molecule in e; it is the same in every step.
-        spin: multiplicity 2S + 1; see :class:`CanvasState`.
-    """
-
-    bag: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    positions: NDArray[np.floating]
-    energy: float
-    refills: int
-    shape: NDArray[np.float32]
-    charge: int = 0
-    spin: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,30 +46,38 @@ class CanvasState:
     spin: NDArray[np.int64]
 
     @classmethod
-    def from_instances(cls, instances: Sequence[Instance], canvas_size: int) -> "CanvasState":
+    def from_instances(
+        cls,
+        instances: Sequence[Instance],
+        elements: Sequence[int],
+        energies: Sequence[float],
+        canvas_size: int,
+    ) -> "CanvasState":
         """Return the initial canvases of episodes.
 
         Args:
-            instances: B instances with the same elements and number of points.
+            instances: B instances with the same number of points.
+            elements: E atomic numbers, ascending.
+            energies: B energies of the fixed atoms, eV; 0 where there are none.
             canvas_size: N.
         """
         numbers = np.zeros((len(instances), canvas_size), np.int64)
         positions = np.zeros((len(instances), canvas_size, 3), np.float32)
         for i, instance in enumerate(instances):
-            n = len(instance.numbers)
-            numbers[i, :n], positions[i, :n] = instance.numbers, instance.positions
-        bag = np.stack([instance.bag for instance in instances])
+            n = len(instance.fixed)
+            numbers[i, :n], positions[i, :n] = instance.fixed.numbers, instance.fixed.positions
+        bag = np.array([[each.bag[z] for z in elements] for each in instances], np.int64)
         return cls(
             numbers=numbers,
             positions=positions,
             bag=bag,
-            energy=np.array([instance.energy for instance in instances], np.float64),
+            energy=np.array(energies, np.float64),
             n_fixed=np.count_nonzero(numbers, axis=1).astype(np.int64),
             refill=bag.copy(),
-            refills=np.array([instance.refills for instance in instances], np.int64),
-            shape=np.stack([instance.shape for instance in instances]),
-            charge=np.array([instance.charge for instance in instances], np.int64),
-            spin=np.array([instance.spin for instance in instances], np.int64),
+            refills=np.array([each.refills for each in instances], np.int64),
+            shape=np.stack([each.shape for each in instances]),
+            charge=np.array([each.charge for each in instances], np.int64),
+            spin=np.array([each.spin or 0 for each in instances], np.int64),
         )
 
     @classmethod

@@ -11,19 +11,21 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from molrl.envs.design import MolDesignEnv, make_task
+from molrl.envs.config import build_config
+from molrl.envs.design import MolDesignEnv
+from molrl.envs.problem import Problem
+from molrl.envs.problem_mixin import ProblemMixin, to_int
 from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
-from molrl.envs.task import ResetOptions, Task
-from molrl.envs.task_mixin import TaskMixin, to_int
 from molrl.envs.viewer import Draw, Viewer
 from molrl.errors import InputError, did_you_mean
+from molrl.tasks import InstanceSampler, Task
 
 Bools = NDArray[np.bool_]
 
 
-class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """B environments :class:`molrl.envs.design.MolDesignEnv`, stepped together.
 
     Equivalent to a ``SyncVectorEnv`` of B single environments, but a step costs one batched energy
@@ -47,13 +49,13 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         autoreset_mode: an ``AutoresetMode`` or its value.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
         max_episode_steps: the same as ``max_steps``; Gymnasium's name for it.
-        task: a name in :data:`molrl.parts.TASKS`, or a custom class.
+        task: what to make; see :class:`molrl.envs.design.MolDesignEnv`.
         draw: function that draws the images; None: molrl's renderer.
-        config: fields of the task's ``Config``; see :class:`molrl.envs.design.MolDesignEnv`.
+        config: fields of the environment and of the task; see
+            :class:`molrl.envs.design.MolDesignEnv`.
 
     Attributes:
-        config: the resolved configuration.
-        task: the task.
+        problem: the task with the energy, the rules and the reward.
         endings: number of episodes that ended for each :class:`molrl.envs.rules.Reason`, by its
             text.
 
@@ -71,7 +73,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
-        task: str | type[Task[Any]] = "bag",
+        task: Task | Mapping[str, Any] | str | None = None,
         draw: Draw | None = None,
         **config: Any,  # noqa: ANN401 - see Args
     ) -> None:
@@ -84,18 +86,17 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
             if config.get("max_steps") is not None:
                 raise InputError("max_episode_steps and max_steps are the same; give one of them")
             config["max_steps"] = max_episode_steps
-        self.task = make_task(task, config)
-        self.config = self.task.config
+        self.problem = Problem(build_config({} if task is None else task, config))
         self.render_mode = render_mode
-        self._viewer = Viewer(render_mode, self.task.elements, draw)
-        self.single_observation_space = observation_space(self.task.layout)
-        self.single_action_space = action_space(self.task.layout)
+        self._viewer = Viewer(render_mode, self.elements, draw)
+        self.single_observation_space = observation_space(self.problem.layout)
+        self.single_action_space = action_space(self.problem.layout)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.endings: Counter[str] = Counter()
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds = [-1] * num_envs
-        self._samplers = [self.task.new_sampler() for _ in range(num_envs)]
+        self._samplers = [self.task.sampler() for _ in range(num_envs)]
         self._state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
         self._ended = np.ones(num_envs, bool)
@@ -133,10 +134,10 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         mask = self._checked_mask(given.pop("reset_mask", None))
         if self._state is None and not mask.all():
             raise ResetNeeded("the first reset must be of all environments")
-        parsed = self._parse_options(given)
+        tasks = self._episode_tasks(given)
         rows = np.flatnonzero(mask)
         self._seed(seed, rows)
-        fresh = self._begin(rows, parsed)
+        fresh = self._begin(rows, tasks)
         self._state = fresh if self._state is None else self._state.updated(rows, fresh)
         self._rewards[mask], self._ended[mask] = 0.0, False
         return self._observe(), self._infos(self._state, _no_reasons(self.num_envs), {}, mask)
@@ -160,7 +161,9 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         self._check_ongoing()
         array = checked_actions(actions, self.num_envs, ignored=self._ended)
         acting, resetting = np.flatnonzero(~self._ended), np.flatnonzero(self._ended)
-        outcome = self._expand(transition(before[acting], array[acting], self.task.context), acting)
+        outcome = self._expand(
+            transition(before[acting], array[acting], self.problem.context), acting
+        )
         state, reasons = outcome.state, outcome.reason_texts
         if len(resetting):
             state = state.updated(resetting, self._begin(resetting))
@@ -202,7 +205,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         )
 
     def _observe(self) -> Observation:
-        return observe(self.state, self.task.layout)
+        return observe(self.state, self.problem.layout)
 
     def _seed(self, seed: int | Sequence[int | None] | None, rows: NDArray[np.intp]) -> None:
         if seed is None:
@@ -216,7 +219,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         for i in rows:
             if seeds[i] is not None:
                 self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
-                self._samplers[i] = self.task.new_sampler()
+                self._samplers[i] = self.task.sampler()
 
     def _generator(self, i: int) -> np.random.Generator:
         generator = self._generators[i]
@@ -226,25 +229,29 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         return generator
 
     def _begin(
-        self, rows: NDArray[np.intp], parsed: Sequence[ResetOptions] | None = None
+        self, rows: NDArray[np.intp], tasks: Sequence[Task | None] | None = None
     ) -> CanvasState:
-        """Return the initial state of the next episodes of environments ``rows``."""
+        """Return the initial state of the next episodes of environments ``rows``.
+
+        Args:
+            rows: indices of environments.
+            tasks: of these episodes alone, one for each of all environments, where there are any.
+        """
         instances = []
         for i in rows:
-            options = ResetOptions() if parsed is None else parsed[i]
-            sampler = self._samplers[i]
-            instances.append(self.task.draw_instance(self._generator(i), sampler, options))
-        return self.task.initial_state(instances)
+            sampler: InstanceSampler = (tasks[i] if tasks else None) or self._samplers[i]
+            instances.append(self.problem.draw(self._generator(i), sampler))
+        return self.problem.initial_state(instances)
 
-    def _parse_options(self, options: Mapping[str, Any]) -> list[ResetOptions] | None:
+    def _episode_tasks(self, options: Mapping[str, Any]) -> list[Task | None] | None:
         if not options:
             return None
         bags = options.get("bag")
         if isinstance(bags, str) or not isinstance(bags, Sequence):
-            return [self.task.parse_options(options)] * self.num_envs
+            return [self.problem.episode_task(options)] * self.num_envs
         if len(bags) != self.num_envs:
             raise InputError(f"{len(bags)} bags for {self.num_envs} environments")
-        return [self.task.parse_options({**options, "bag": bag}) for bag in bags]
+        return [self.problem.episode_task({**options, "bag": bag}) for bag in bags]
 
     def _expand(self, outcome: Transition, acting: NDArray[np.intp]) -> Transition:
         """Extend a transition of some environments to all, of which the others did not act."""
@@ -296,7 +303,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
             "n_atoms": np.where(mask, state.n_atoms, 0),
             "reason": texts,
         }
-        for name in self.task.context.reward.terms:
+        for name in self.problem.context.reward.terms:
             arrays[f"reward_{name}"] = np.where(mask, terms.get(name, 0.0), 0.0)
         infos: dict[str, Any] = {}
         for key, array in arrays.items():
@@ -311,7 +318,7 @@ class MolDesignVectorEnv(TaskMixin, VectorEnv[Observation, NDArray[np.float32], 
         ended: Bools,
     ) -> dict[str, Any]:
         """Return the last observations and infos of episodes that ended, as in ``VectorEnv``."""
-        last = observe(state[ended], self.task.layout)
+        last = observe(state[ended], self.problem.layout)
         final_obs = np.full(len(ended), None, object)
         for row, i in enumerate(np.flatnonzero(ended)):
             final_obs[i] = {key: array[row].copy() for key, array in last.items()}

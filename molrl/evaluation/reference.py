@@ -1,6 +1,8 @@
 """The best known isomer of a bag, which returns and energies are compared with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -13,6 +15,7 @@ from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
+from molrl.tasks import Task, parse_task
 
 N_ISOMERS = 400  # isomers to compare at most; small bags have fewer
 N_RELAXED = 40  # of them, the lowest as enumerated, are relaxed
@@ -39,29 +42,31 @@ class Reference:
     n_isomers: int
 
 
-def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
-    """Find the isomer of a bag with the lowest energy under an energy model.
+def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) -> Reference:
+    """Find the isomer of the bag of a task with the lowest energy under an energy model.
 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
     reliable where it leads away from molecules.
 
     Args:
-        bag: the atoms.
+        task: a task of one bag without fixed atoms, points to fill or refills, or a formula.
         energy: the energy model of the reward.
 
     Returns:
         The isomer.
 
     Raises:
-        InputError: if no neutral closed-shell molecule can be made of the bag, the model does not
-            know an element of it, or no isomer is a minimum of the model.
+        InputError: if the task is another, no neutral closed-shell molecule can be made of the bag,
+            the model does not know an element of it, or no isomer is a minimum of the model.
 
     Example:
         >>> best_known("C2H6O", molrl.load_energy("gfn2")).smiles  # doctest: +SKIP
         'CCO'
     """
-    bag = Bag(bag)
+    bag = parse_task(task).single_bag
+    if bag is None:
+        raise InputError("a best known isomer is that of one bag on an empty canvas")
     drawn = MoleculeBatch.from_rdkit(isomers(bag, N_ISOMERS, SEED))
     guess = energy.evaluate(drawn).energy.nan_to_num(torch.inf).cpu()
     start = drawn[guess.argsort(stable=True)[:N_RELAXED]]
@@ -83,17 +88,17 @@ def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
     )
 
 
-def reference_return(bag: Bag | str, energy: EnergyModel) -> float:
-    """Return the :attr:`Reference.value` of the best known molecule of a bag, eV.
+def reference_return(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) -> float:
+    """Return the :attr:`Reference.value` of the best known molecule of a task, eV.
 
     Args:
-        bag: the atoms.
+        task: as in :func:`best_known`.
         energy: the energy model of the reward.
 
     Raises:
         InputError: as :func:`best_known`.
     """
-    return best_known(bag, energy).value
+    return best_known(task, energy).value
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 # key: label, unit, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
-    "bag": ("bag", "", "s"),
+    "task": ("task", "", "s"),
     "return_fraction": ("return fraction", "of the best known isomer", ".3f"),
     "mean_return": ("mean return", "eV", ".3f"),
     "reference_return": ("return of the best known isomer", "eV", ".3f"),

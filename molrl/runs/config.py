@@ -17,6 +17,12 @@ from molrl.validation import one_line
 class Config(BaseModel):
     """Base class of every config: strict, immutable, without unknown keys or NaN.
 
+    Args:
+        values: the fields.
+
+    Raises:
+        InputError: if a field is unknown, missing or invalid; one line that names each of them.
+
     Example:
         >>> class Settings(Config):
         ...     seed: int = 0
@@ -25,6 +31,18 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - checked by the schema
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(
+                f"{type(self).__name__}: {one_line(error, values, type(self))}"
+            ) from None
+
+    # Where a config is part of another, pydantic validates it without a call of __init__, so that
+    # the error has the keys of both.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark
 
 
 class RunConfig(Config):
@@ -56,7 +74,7 @@ def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT
         InputError: one line that names the file, the dotted key, what is wrong and what would be
             right.
     """
-    data = _read_mapping(Path(path))
+    data = read_mapping(Path(path))
     for override in overrides:
         _override(data, override)
     return _parse_with_plugins(data, schema, where=str(path))
@@ -121,7 +139,15 @@ def dump_config(config: Config) -> str:
     return write_yaml(config.model_dump(mode="json"))
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read the mapping that a YAML file holds.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: if it is no such file.
+    """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not a file; give the path of a YAML config")
     if path.stat().st_size > MAX_BYTES:

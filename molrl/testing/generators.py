@@ -11,7 +11,7 @@ import torch
 from molrl.bags import Bag
 from molrl.errors import InputError
 from molrl.generation import Generated, Generator, load_generator
-from molrl.task import Task
+from molrl.tasks.bag import BagTask
 from molrl.testing.rules import require, rule
 
 _N = 3  # molecules asked for
@@ -23,8 +23,8 @@ def check_generator(obj: Generator | str, *, seed: int = 0, bag: str = "H2O") ->
     The rules, in this order: the generators of random numbers that a process shares are not
     changed; it makes exactly the molecules asked for, each with the whole bag and no two atoms in
     one place; what they cost is told; the same seed gives the same molecules, whatever the shared
-    generators are at, and another seed others; a task, a bag and a formula are the same; less than
-    one molecule is refused.
+    generators are at, and another seed others; a task, its mapping, a bag and a formula are the
+    same; less than one molecule is refused.
 
     Args:
         obj: the generator, or a registered name.
@@ -51,8 +51,8 @@ def check_generator(obj: Generator | str, *, seed: int = 0, bag: str = "H2O") ->
     with rule("another seed gives other molecules"):
         other = generator.generate(bag, _N, seed + 1)
         require(not torch.equal(made.molecules.positions, other.molecules.positions), "they agree")
-    with rule("a Task, a Bag and a formula are the same task"):
-        for task in (Task(Bag(bag)), Bag(bag)):
+    with rule("a task, the mapping of its fields, a Bag and a formula are the same task"):
+        for task in (BagTask(bag=bag), {"kind": "bag", "bag": bag}, Bag(bag)):
             same = generator.generate(task, _N, seed).molecules
             require(torch.equal(same.positions, made.molecules.positions), f"not of {task!r}")
     with rule("less than one molecule is refused with an InputError"):

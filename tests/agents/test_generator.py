@@ -11,6 +11,7 @@ from molrl.agents.training import AgentTraining
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.runs.weights import load_weights, save_weights
+from molrl.tasks.bag import BagTask
 
 
 @pytest.fixture
@@ -77,6 +78,36 @@ def test_agent_generator_reads_headers_with_the_old_name_of_a_rule(policy):
     generator = AgentGenerator(policy(rules={"solo_distance": 1.2}))
     made = generator.generate("CO", 1, seed=0)
     assert made.molecules.n_atoms.tolist() == [2]
+
+
+def test_agent_generator_reads_headers_with_a_bag_for_the_task(policy):
+    path = policy()
+    tensors, header = load_weights(path, KIND)
+    assert header["task"] == {"kind": "bag", "bag": "CO"}
+    old = {key: header[key] for key in header if key not in ("sha256", "header_sha256", "task")}
+    save_weights(path, tensors, old | {"bag": "CO"})
+    assert AgentGenerator(path).header.task == BagTask(bag="CO")
+
+
+def test_agent_generator_makes_other_kinds_of_tasks(policy):
+    scaffold = {"kind": "scaffold", "scaffold": "*C", "bag": "HO"}
+    made = AgentGenerator(policy()).generate(scaffold, 2, seed=0)
+    assert made.molecules.n_atoms.tolist() == [6, 6]
+    bags = AgentGenerator(policy()).generate({"kind": "bags", "bags": ["CO", "C2"]}, 4, seed=0)
+    assert {bag.formula for bag in bags.molecules.bags()} <= {"CO", "C2"}
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"kind": "shape"}, "does not observe points to fill, which a task of kind shape has"),
+        ({"kind": "cluster"}, "does not observe refills of the bag"),
+    ],
+    ids=["shape", "cluster"],
+)
+def test_agent_generator_refuses_tasks_that_its_policy_does_not_observe(policy, task, message):
+    with pytest.raises(InputError, match=message):
+        AgentGenerator(policy()).generate(task, 1, seed=0)
 
 
 def test_agent_generator_has_no_returns_without_a_reward(policy):

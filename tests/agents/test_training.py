@@ -7,9 +7,7 @@ from molrl.agents.generator import AgentGenerator, save_agent
 from molrl.agents.random import RandomAgent
 from molrl.agents.training import AgentTraining
 from molrl.bags import Bag
-from molrl.chemistry.fragments import load_fragment
 from molrl.energy import load_energy
-from molrl.envs.task import DesignTask
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 
@@ -119,15 +117,11 @@ def test_training_reports_the_same_figures_in_every_update(morse):
     assert len({tuple(figures) for figures in reports}) == 1
 
 
-class Ammonium(DesignTask):
-    """Placing the bag on an ammonium ion that lacks one hydrogen."""
-
-    def fixed_atoms(self, options):
-        return load_fragment("*[NH3+]")
+AMMONIUM = {"kind": "scaffold", "scaffold": "*[NH3+]", "bag": "H"}
 
 
 def test_training_counts_charged_molecules_as_valid(morse):
-    envs = MolDesignVectorEnv(8, "SameStep", task=Ammonium, bag="H", canvas_size=5, energy=morse())
+    envs = MolDesignVectorEnv(8, "SameStep", task=AMMONIUM, canvas_size=5, energy=morse())
     ppo = PPOConfig(num_envs=8, n_steps=8, batch_size=64)
     reports = []
     AgentTraining(envs, PolicyConfig(width=16, channels=4), ppo, 64, seed=0).run(
@@ -137,7 +131,7 @@ def test_training_counts_charged_molecules_as_valid(morse):
 
 
 def test_training_refuses_tasks_of_several_bags(morse):
-    envs = MolDesignVectorEnv(2, task="bags", energy=morse(), autoreset_mode="SameStep")
+    envs = MolDesignVectorEnv(2, task={"kind": "bags"}, energy=morse(), autoreset_mode="SameStep")
     with pytest.raises(InputError, match="trained on one bag"):
         AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=2), 8, seed=0)
 

@@ -89,7 +89,25 @@ COMMANDS = {
     "an override without a value": (train("seed"), "invalid override 'seed'; write key.sub=value"),
     "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is not a section"),
     "an invalid formula": (train("task.bag=methanol"), "task.bag: invalid formula 'methanol'"),
-    "a number for a bag": (train("task.bag=5"), "task.bag must be a valid string, not 5"),
+    "a number for a bag": (train("task.bag=5"), "task.bag: a bag must be a formula such as CH4O"),
+    "a bag where it was before": (
+        train("env.bag=CH4O"),
+        "env: a bag is now the task; write task: CH4O",
+    ),
+    "an unknown kind of task": (train("task.kind=bagg"), "did you mean 'bag'?"),
+    "an unknown key of a task": (
+        train("task={kind: scaffold, scafold: C}"),
+        "unknown key 'scafold' of a task of kind scaffold; did you mean 'scaffold'?",
+    ),
+    "a string for a number of the rules": (
+        train("env.rules.clash_fraction='0.5'"),
+        "clash_fraction must be a valid number, not '0.5'",
+    ),
+    "a task that is not trained on": (train("task={kind: bags}"), "trained on one bag"),
+    "a task with points that the policy does not see": (
+        train("task={kind: shape, shape: sphere}"),
+        "the covariant policy does not observe points to fill",
+    ),
     "an unknown element": (train("task.bag=CXx4"), "unknown element 'Xx'"),
     "no atoms": (train("task.bag=C0"), "invalid count '0'"),
     "no heavy atom": (train("task.bag=H2"), "no heavy atom besides F, Cl and Br"),
@@ -125,6 +143,19 @@ COMMANDS = {
     "an invalid bag": (
         generate("--method", "random", "--bag", "h2o", "-o", "x.sdf"),
         "invalid formula 'h2o'",
+    ),
+    "no task to generate": (
+        generate("--method", "random", "-o", "x.sdf"),
+        "one of the arguments --bag --task is required",
+    ),
+    "two tasks": (generate(*RANDOM, "--task", "H2O", "-o", "x.sdf"), "not allowed with argument"),
+    "an absent file of a task": (
+        generate("--method", "random", "--task", "absent.yaml", "-o", "x.sdf"),
+        "absent.yaml is not a file",
+    ),
+    "a task of an unknown kind": (
+        generate("--method", "random", "--task", "{kind: bagg}", "-o", "x.sdf"),
+        "did you mean 'bag'?",
     ),
     "two energies": (
         generate(*RANDOM, "--energy", "gfn2", "-o", "x.sdf"),

@@ -52,11 +52,13 @@ TASKS = {
     "scaffold": {"scaffold": "*C"},
     "linker": {},
     "shape": {"n_points": 16, "bag": "C2H4O"},
-    "complex": {"bag": "CF4", "elements": ["C", "F"]},
+    "complex": {"bag": "CF4"},
 }
+ELEMENTS = {"complex": ["C", "F"]}
 
 
 @pytest.fixture(params=TASKS)
 def task(request):
-    """Return the name and options of each task, with elements that the Morse energy knows."""
-    return {"task": request.param, **TASKS[request.param]}
+    """Return each task, with elements that the Morse energy knows."""
+    task = {"kind": request.param, **TASKS[request.param]}
+    return {"task": task, "elements": ELEMENTS.get(request.param)}

@@ -1,6 +1,7 @@
 """Charged and open-shell fixed atoms are evaluated with their charge and multiplicity."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,40 +11,35 @@ from molrl.agents.rollout import generate
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, load_fragment
 from molrl.energy import load_energy
-from molrl.envs.bag_samplers import FixedBagSampler
-from molrl.envs.config import TaskConfig
+from molrl.envs.config import EnvConfig
 from molrl.envs.design import MolDesignEnv
-from molrl.envs.task import Task
+from molrl.envs.problem import Problem
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.tasks import FixedTask, Instance
 
 TETRAHEDRON = load_fragment("C").positions  # Å, a centre and four corners
 AXIS = TETRAHEDRON[4] / np.linalg.norm(TETRAHEDRON[4])
 
 
-class Ammonium(Task[TaskConfig]):
+class Ammonium(FixedTask):
     """Placing a methyl group on an ammonium ion that lacks one hydrogen."""
 
-    Config = TaskConfig
+    kind: Literal["ammonium"] = "ammonium"
 
-    def bag_sampler(self):
-        return FixedBagSampler(Bag("CH3"))
-
-    def fixed_atoms(self, options):
-        return Fragment(np.array([7, 1, 1, 1]), TETRAHEDRON[:4], charge=1)
+    def build(self):
+        fixed = Fragment(np.array([7, 1, 1, 1]), TETRAHEDRON[:4], charge=1)
+        return Instance(Bag("CH3"), fixed)
 
 
-class Oxygen(Task[TaskConfig]):
+class Oxygen(FixedTask):
     """Placing an oxygen atom beside one in its triplet state."""
 
-    Config = TaskConfig
+    kind: Literal["oxygen"] = "oxygen"
 
-    def bag_sampler(self):
-        return FixedBagSampler(Bag("O"))
-
-    def fixed_atoms(self, options):
-        return Fragment(np.array([8]), np.zeros((1, 3)), spin=3)
+    def build(self):
+        return Instance(Bag("O"), Fragment(np.array([8]), np.zeros((1, 3)), spin=3))
 
 
 METHYL = np.array([6, 1, 1, 1]), 1.5 * AXIS - np.array([[0, 0, 0], *TETRAHEDRON[1:4]])
@@ -58,7 +54,7 @@ def evaluate(obs, charge, spin):
 
 
 def test_env_evaluates_an_ammonium_scaffold_as_an_ion(rebuild):
-    env = MolDesignEnv(task=Ammonium, energy="gfn2")
+    env = MolDesignEnv(task=Ammonium(), energy="gfn2")
     obs, info = env.reset()
     initial = evaluate(obs, charge=1, spin=2)
     assert info["energy"] == pytest.approx(initial, abs=1e-5)
@@ -73,7 +69,7 @@ def test_env_evaluates_an_ammonium_scaffold_as_an_ion(rebuild):
 
 
 def test_env_evaluates_a_triplet_fragment_as_a_triplet():
-    env = MolDesignEnv(task=Oxygen, energy="gfn2")
+    env = MolDesignEnv(task=Oxygen(), energy="gfn2")
     obs, info = env.reset()
     assert info["energy"] == pytest.approx(evaluate(obs, charge=0, spin=3), abs=1e-5)
     obs, *_, info = env.step(np.array([0, 3, 1.21, 0, 0], np.float32))
@@ -84,7 +80,7 @@ def test_env_evaluates_a_triplet_fragment_as_a_triplet():
 
 
 def test_vector_env_keeps_charges_through_steps_and_resets(morse):
-    envs = MolDesignVectorEnv(2, "SameStep", task=Ammonium, energy=morse())
+    envs = MolDesignVectorEnv(2, "SameStep", task=Ammonium(), energy=morse())
     envs.reset(seed=0)
     clash = [0, 1, 0.1, 0, 0]
     envs.step(np.array([[0, 1, *(1.5 * AXIS)], clash], np.float32))
@@ -98,7 +94,7 @@ def test_generate_returns_charged_molecules(morse):
         placed = np.count_nonzero(observation["numbers"], axis=1) - 4
         return np.stack([_next_action(n) for n in placed])
 
-    made = generate(Ammonium(TaskConfig.of(energy=morse())), act, n=2, seed=0)
+    made = generate(Problem(EnvConfig(task=Ammonium(), energy=morse())), act, n=2, seed=0)
     assert made.molecules.charge.tolist() == [1, 1]
     assert made.molecules.spin.tolist() == [1, 1]
 
@@ -115,17 +111,17 @@ def _next_action(placed):
 def test_environment_refuses_charged_fixed_atoms_of_a_model_that_ignores_charge():
     message = "lowest spin only: the fixed atoms have charge 1; use gfn2, spgfn2 or pm6"
     with pytest.raises(InputError, match=message):
-        MolDesignEnv(task="scaffold", scaffold="*C[NH3+]", bag="CH3", energy="mace")
+        MolDesignEnv(task={"kind": "scaffold", "scaffold": "*C[NH3+]", "bag": "CH3"}, energy="mace")
 
 
 def test_environment_refuses_triplet_fixed_atoms_of_a_model_that_ignores_charge():
     with pytest.raises(InputError, match="the fixed atoms have multiplicity 3; use gfn2"):
-        MolDesignEnv(task=Oxygen, energy="mace")
+        MolDesignEnv(task=Oxygen(), energy="mace")
 
 
 def test_environment_takes_charged_fixed_atoms_where_the_charge_is_ignored():
     model = load_energy("mace-small", ignore_charge=True)
-    env = MolDesignEnv(task=Ammonium, energy=model)
+    env = MolDesignEnv(task=Ammonium(), energy=model)
     _, info = env.reset()
     atoms = MoleculeBatch.from_arrays([([7, 1, 1, 1], TETRAHEDRON[:4])])
     assert info["energy"] == pytest.approx(model.evaluate(atoms).energy.item(), abs=1e-4)

@@ -85,17 +85,17 @@ def test_elements_default_to_hcno_and_those_of_the_bag(morse):
 
 def test_rules_are_read_from_names_mappings_and_rules():
     assert EnvConfig().rules == Rules() == Rules.named("default")
-    assert EnvConfig.of(rules="molgym").rules == Rules.named("molgym")
-    assert EnvConfig.of(rules={"max_reward": 20}).rules == Rules(max_reward=20)
-    assert EnvConfig.of(rules=Rules(max_reward=20)).rules.max_reward == 20
-    assert EnvConfig.of(bag=Bag("OCH4")).bag == "CH4O"
+    assert EnvConfig(rules="molgym").rules == Rules.named("molgym")
+    assert EnvConfig(rules={"max_reward": 20}).rules == Rules(max_reward=20)
+    assert EnvConfig(rules=Rules(max_reward=20)).rules.max_reward == 20
+    assert EnvConfig(task=Bag("OCH4")).task.bag == "CH4O"
 
 
 def test_rules_read_the_old_name_of_monovalent_distance():
     rules = Rules(monovalent_distance=1.5)
     assert Rules.of({"solo_distance": 1.5}) == rules
     assert Rules.model_validate_json('{"solo_distance": 1.5}') == rules
-    assert EnvConfig.of(rules={"solo_distance": None}).rules.monovalent_distance is None
+    assert EnvConfig(rules={"solo_distance": None}).rules.monovalent_distance is None
     assert "solo_distance" not in rules.model_dump()
     with pytest.raises(InputError, match="solo_distance"):
         Rules.of({"solo_distance": 1.5, "monovalent_distance": 1.5})
@@ -104,7 +104,7 @@ def test_rules_read_the_old_name_of_monovalent_distance():
 
 
 def test_env_config_survives_json():
-    config = EnvConfig.of(bag="CH4O", elements=["O", "C", "H"], rules="molgym", canvas_size=7)
+    config = EnvConfig(task="CH4O", elements=["O", "C", "H"], rules="molgym", canvas_size=7)
     assert EnvConfig.model_validate_json(config.model_dump_json()) == config
 
 

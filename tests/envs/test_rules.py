@@ -169,14 +169,14 @@ class TestUncertain:
 
     def test_max_uncertainty_by_default_is_a_number_where_the_model_offers_one(self, unsure):
         env = environment(unsure, bag="CO2")
-        assert env.task.context.rules.max_uncertainty == MAX_UNCERTAINTY
+        assert env.problem.context.rules.max_uncertainty == MAX_UNCERTAINTY
         act(env, 0, CARBON)
         act(env, 0, OXYGEN, 1.2)
         assert act(env, 0, OXYGEN, -1.2)[4]["reason"] == "uncertain"
 
     def test_max_uncertainty_by_default_limits_no_model_without_one(self, morse):
         env = environment(morse(), bag="CO2")
-        assert env.task.context.rules.max_uncertainty is None
+        assert env.problem.context.rules.max_uncertainty is None
         act(env, 0, CARBON)
         act(env, 0, OXYGEN, 1.2)
         assert act(env, 0, OXYGEN, -1.2)[4]["reason"] == "complete"

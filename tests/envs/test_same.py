@@ -82,7 +82,7 @@ def test_vector_env_equals_sync_in_every_task(mode, actor, task, morse, request)
 
 
 def test_vector_env_equals_sync_with_seeds_and_options(morse):
-    native, sync = environments(morse(), AutoresetMode.NEXT_STEP, task="bags")
+    native, sync = environments(morse(), AutoresetMode.NEXT_STEP, task={"kind": "bags"})
     seeds = [7, 3, 7, 11]
     start = native.reset(seed=seeds)
     assert_same(start, sync.reset(seed=seeds))

@@ -3,28 +3,23 @@
 import numpy as np
 import pytest
 
-from molrl.envs.state import CanvasState, Instance, allowed_spin
+from molrl.bags import Bag
+from molrl.chemistry.fragments import Fragment
+from molrl.envs.state import CanvasState, allowed_spin
+from molrl.tasks import Instance
 
 
 @pytest.fixture
 def state():
     """Return an empty canvas, hydroxide, and a triplet methylene, of 4 slots."""
     atoms = [[], [8, 1], [6, 1, 1]]
-    places = np.array([[0, 0, 0], [0.9, 0.3, 0], [-0.9, 0.3, 0]], np.float32)
-    instances = [
-        Instance(
-            bag=np.array([2, 1]),
-            numbers=np.array(numbers, np.int64),
-            positions=places[: len(numbers)],
-            energy=-1.0 * len(numbers),
-            refills=0,
-            shape=np.zeros((0, 3), np.float32),
-            charge=charge,
-            spin=spin,
-        )
-        for numbers, charge, spin in zip(atoms, (0, -1, 0), (0, 0, 3), strict=True)
+    places = np.array([[0, 0, 0], [0.9, 0.3, 0], [-0.9, 0.3, 0]])
+    fixed = [
+        Fragment(np.array(numbers, np.int64), places[: len(numbers)], charge=charge, spin=spin)
+        for numbers, charge, spin in zip(atoms, (0, -1, 0), (None, None, 3), strict=True)
     ]
-    return CanvasState.from_instances(instances, 4)
+    instances = [Instance(Bag("H2O"), fragment) for fragment in fixed]
+    return CanvasState.from_instances(instances, (1, 8), [0.0, -2.0, -3.0], 4)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_make_vec_returns_the_vector_env_with_its_autoreset_mode(morse):
 
 @pytest.mark.parametrize("seed", [np.int64(3), np.uint8(255), [np.int64(3), 9], np.array([3, 9])])
 def test_reset_accepts_numpy_seeds_as_ints(morse, seed):
-    config = {"task": "stochastic", "energy": morse()}
+    config = {"task": {"kind": "stochastic"}, "energy": morse()}
     plain = np.asarray(seed).tolist()
     one, other = MolDesignVectorEnv(2, **config), MolDesignVectorEnv(2, **config)
     assert data_equivalence(one.reset(seed=seed), other.reset(seed=plain), exact=True)

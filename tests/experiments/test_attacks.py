@@ -131,7 +131,7 @@ def test_honest_episode_of_ethanol_is_complete(mace):
 def test_honest_actions_rebuild_the_molecule(mace):
     water = molecule("H2O")
     env = design_env("H2O", mace)
-    actions = honest_actions(env.task.elements, water, np.array([[0, 1], [0, 2]]), rng())
+    actions = honest_actions(env.elements, water, np.array([[0, 1], [0, 2]]), rng())
     _, reason, canvas = replay(env, actions)
     assert reason == "complete"
     built = canvas.to_ase()[0]

@@ -105,7 +105,8 @@ def test_return_does_not_depend_on_the_order_of_placement(rebuild, gfn2):
 
 def test_distance_terms_do_not_depend_on_the_order_of_placement(rebuild, morse):
     reward = {"energy": 1.0, "distance": 0.3, "within": {"weight": 0.5, "radius": 1.0}}
-    env = MolDesignEnv(task="scaffold", scaffold="*C", bag="CO2", energy=morse(), reward=reward)
+    task = {"kind": "scaffold", "scaffold": "*C", "bag": "CO2"}
+    env = MolDesignEnv(task=task, energy=morse(), reward=reward)
     atoms = [(6, [1.6, 0.2, 0.1]), (8, [2.7, 1.0, 0.0]), (8, [1.9, -1.2, 0.4])]
     returns = []
     for order in itertools.permutations(atoms):
@@ -173,11 +174,11 @@ REFERENCES = {"relative_energy": {"references": {"CH4": -40.0, "C2H6O": -80.0}}}
     ("task", "missing"),
     [
         ({"bag": "CH4O"}, "CH4O"),
-        ({"task": "bags", "bags": ["CH4", "CH2O"], "held_out": []}, "CH2O"),
-        ({"task": "scaffold", "scaffold": "*C", "bag": "HO"}, "CH4O"),
-        ({"task": "cluster", "solute": "C", "solvent": "H2O", "n_solvent": 2}, "CH8O2"),
+        ({"task": {"kind": "bags", "bags": ["CH4", "CH2O"], "held_out": []}}, "CH2O"),
+        ({"task": {"kind": "scaffold", "scaffold": "*C", "bag": "HO"}}, "CH4O"),
+        ({"task": {"kind": "cluster", "solute": "C", "n_solvent": 2}}, "CH8O2"),
     ],
-    ids=lambda value: value if isinstance(value, str) else value.get("task", "bag"),
+    ids=["bag", "bags", "scaffold", "cluster"],
 )
 def test_relative_energy_refuses_tasks_with_a_bag_without_reference(morse, task, missing):
     with pytest.raises(InputError, match=f"'relative_energy': no reference energy for {missing}"):
@@ -186,7 +187,7 @@ def test_relative_energy_refuses_tasks_with_a_bag_without_reference(morse, task,
 
 def test_relative_energy_refuses_reset_options_without_reference(morse):
     env = MolDesignEnv(
-        task="bags", bags=["CH4"], held_out=["CH2O"], energy=morse(), reward=REFERENCES
+        task={"kind": "bags"}, bags=["CH4"], held_out=["CH2O"], energy=morse(), reward=REFERENCES
     )
     for options in ({"held_out": True}, {"bag": "CH4O"}):
         with pytest.raises(InputError, match="no reference energy for CH"):
@@ -196,8 +197,8 @@ def test_relative_energy_refuses_reset_options_without_reference(morse):
 
 def test_relative_energy_without_reference_fails_that_episode_only(morse):
     reward = {"relative_energy": {"references": {"CO2": -40.0}}}
-    drawn = {"reference": "CO2", "min_size": 3, "max_size": 3, "autoreset_mode": "Disabled"}
-    envs = MolDesignVectorEnv(16, task="stochastic", energy=morse(), reward=reward, **drawn)
+    task = {"kind": "stochastic", "reference": "CO2", "min_size": 3, "max_size": 3}
+    envs = MolDesignVectorEnv(16, "Disabled", task=task, energy=morse(), reward=reward)
     bags = envs.reset(seed=0)[0]["bag"]
     for x in (0.0, 1.3, -1.3):
         actions = [[0, np.argmax(bag > 0), x, 0, 0] for bag in envs.state.bag]

@@ -6,29 +6,41 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from molrl.energy.counting import CountedEnergy
+from molrl.envs.config import EnvConfig
+from molrl.envs.problem import Problem
 from molrl.envs.state import CanvasState
-from molrl.envs.task import Task
+from molrl.tasks import Task
 
 
-class TaskMixin:
-    """Mixin of an environment that has a task.
+class ProblemMixin:
+    """Mixin of an environment that has a problem.
 
     Attributes:
-        task: the task.
+        problem: the task with the energy, the rules and the reward.
     """
 
-    task: Task[Any]
+    problem: Problem
     _state: CanvasState | None
+
+    @property
+    def config(self) -> EnvConfig:
+        """The resolved configuration."""
+        return self.problem.config
+
+    @property
+    def task(self) -> Task:
+        """What to make."""
+        return self.problem.task
 
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that an action chooses from, ascending."""
-        return self.task.elements
+        return self.problem.elements
 
     @property
     def energy_model(self) -> CountedEnergy:
         """Energy model used for the reward; it counts the evaluations of this environment."""
-        return self.task.energy_model
+        return self.problem.energy_model
 
     @property
     def state(self) -> CanvasState:

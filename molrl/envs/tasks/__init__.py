@@ -1,1 +1,0 @@
-"""Tasks besides the single bag, one file each."""
