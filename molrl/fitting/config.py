@@ -36,6 +36,9 @@ class FitConfig(RunConfig, LossWeights):
             under the network; they have where they have in ``start``.
         dispersion: whether atoms attract each other at a distance
             (:func:`molrl.energy.networks.terms.dispersion`); likewise.
+        lowest_site: eV, by symbol, where the learnt energies of atoms begin to saturate, as in
+            ``{H: -4.7, C: -15.0}``, for each element of the network
+            (:class:`~molrl.energy.networks.potential.Potential`); likewise.
         start: weights to start from: ``mace``, ``mace-small`` or a file, of as many channels or
             fewer; None to start at random.
         steps: optimiser steps.
@@ -65,6 +68,7 @@ class FitConfig(RunConfig, LossWeights):
     repulsion: bool = True
     crowding: bool = False
     dispersion: bool = False
+    lowest_site: dict[str, Annotated[float, Field(lt=0)]] | None = None
     start: str | None = None
     steps: int = Field(20_000, ge=1)
     batch_size: int = Field(32, ge=1)

@@ -303,6 +303,7 @@ def make_potential(
             takes_cells=cells,
             bond_limits=start.bond_limits or _bond_limits(config, shape),
             dispersion=start.dispersion or _dispersion(config, shape),
+            lowest_site=start.lowest_site or _lowest_site(config, shape),
         )
     lacking = [chemical_symbols[z] for z in shape.elements if z not in atomic_energies]
     if lacking:
@@ -316,6 +317,7 @@ def make_potential(
         repulsion=repulsion_parameters(shape.elements) if config.repulsion else (),
         bond_limits=_bond_limits(config, shape),
         dispersion=_dispersion(config, shape),
+        lowest_site=_lowest_site(config, shape),
         takes_cells=data.molecules.is_periodic,
     )
 
@@ -326,6 +328,17 @@ def _bond_limits(config: FitConfig, shape: NetworkConfig) -> tuple[float, ...]:
 
 def _dispersion(config: FitConfig, shape: NetworkConfig) -> tuple[tuple[float, float], ...]:
     return dispersion_parameters(shape.elements) if config.dispersion else ()
+
+
+def _lowest_site(config: FitConfig, shape: NetworkConfig) -> tuple[float, ...]:
+    given = config.lowest_site
+    if given is None:
+        return ()
+    symbols = [chemical_symbols[z] for z in shape.elements]
+    lacking = [symbol for symbol in symbols if symbol not in given]
+    if lacking:
+        raise InputError(f"lowest_site: there is no energy of {', '.join(lacking)}; give one")
+    return tuple(given[symbol] for symbol in symbols)
 
 
 def _shape_of(config: FitConfig, data: Dataset, start: Potential | None) -> NetworkConfig:

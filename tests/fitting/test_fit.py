@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase.data import chemical_symbols
 
 from molrl.energy import load_energy
 from molrl.energy.networks.mace.network import Mace, MaceConfig
@@ -11,7 +12,7 @@ from molrl.errors import InputError
 from molrl.fitting.accuracy import errors_of
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.fit import Fit, pooled_order
+from molrl.fitting.fit import Fit, make_potential, pooled_order
 from molrl.molecules import MoleculeBatch
 
 ATOMS = {1: -10.0, 6: -49.0, 8: -103.0}  # eV
@@ -179,3 +180,18 @@ def test_fit_to_periodic_data_takes_cells_whatever_its_start_takes(data, tmp_pat
     periodic = replace(data.molecules, cell=cells, pbc=torch.ones(40, 3, dtype=torch.bool))
     again = fit(replace(data, molecules=periodic), tmp_path, start=str(first.weights))
     assert again.potential.takes_cells
+
+
+def test_fit_takes_limits_of_site_energies_by_symbol(data, tmp_path):
+    given = {"H": -4.0, "C": -15.0, "N": -14.0, "O": -14.5}
+    settings = {"run_dir": str(tmp_path), "data": ("x.npz",), "lowest_site": given}
+    config = FitConfig(**settings, dispersion=True, crowding=True)
+    elements = tuple(sorted(set(data.molecules.numbers.tolist())))
+    atoms = dict.fromkeys(elements, -1.0)
+    potential = make_potential(config, data, atoms)
+    symbols = [chemical_symbols[z] for z in elements]
+    assert potential.lowest_site == tuple(given[symbol] for symbol in symbols)
+    assert len(potential.dispersion) == len(potential.bond_limits) == len(elements)
+    lacking = config.model_copy(update={"lowest_site": {"H": -4.0}})
+    with pytest.raises(InputError, match="lowest_site: there is no energy of C"):
+        make_potential(lacking, data, atoms)

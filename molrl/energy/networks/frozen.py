@@ -46,7 +46,7 @@ class FrozenPotential(Potential):
         values = {f.name: getattr(potential, f.name) for f in fields(potential)}
         frozen = cls(**values | {"network": potential.network.for_inference()})
         # Computed here, because tensors made in inference mode cannot take part in a gradient.
-        assert frozen.constants.device == frozen.limits.device
+        assert frozen.constants.device == frozen.limits.device == frozen.lowest.device
         return frozen
 
     @cached_property
@@ -78,35 +78,46 @@ class FrozenPotential(Potential):
         """``(n_elements,)`` float32, the bond limits."""
         return torch.tensor(self.bond_limits, dtype=torch.float32, device=self._device)
 
+    @cached_property
+    def lowest(self) -> Tensor:
+        """``(n_elements,)`` float32 eV, the energies from which on those of atoms saturate."""
+        return torch.tensor(self.lowest_site, dtype=torch.float32, device=self._device)
+
+    def _lowest(self, graph: Graph) -> Tensor:
+        return self.lowest.index_select(0, graph.element)
+
     @property
     def _device(self) -> torch.device:
         tensors = chain(self.network.parameters(), self.network.buffers())
         return next(tensors, torch.empty(0)).device
 
-    def _physical(self, graph: Graph, charges: Tensor | None) -> Tensor | None:
+    def _physical(
+        self, graph: Graph, charges: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
         if not (self.repulsion or self.bond_limits or graph.far):
-            return None
+            return None, None
         near = FarPairs(graph.pairs, graph.shifts)
         ends = (graph.far or near).pairs.flatten()
         lengths = (graph.far or near).lengths(graph.positions)
         first, second = graph.element.index_select(0, ends).view(2, -1)
         kind = first * len(self.config.elements) + second
         exponent, charge, bond, c6, radius = self.constants.index_select(1, kind).unbind(0)
-        energy = torch.zeros_like(lengths)
+        energy, electric = torch.zeros_like(lengths), None
         if graph.far is not None:
+            share = switch(lengths)
             if self.dispersion:
-                energy = pair_dispersion(lengths, c6, radius)
+                energy = pair_dispersion(lengths, c6, radius) * share
             if charges is not None:
                 first_charge, second_charge = charges.index_select(0, ends).view(2, -1)
-                energy = energy + first_charge * second_charge * smeared_coulomb(lengths)
-            energy = energy * switch(lengths)
+                electric = first_charge * second_charge * smeared_coulomb(lengths) * share
         if self.repulsion:
             energy = energy + pair_repulsion(lengths, exponent, charge)
-        share = bonded(lengths, bond) * (lengths < self.config.cutoff)
-        of_pairs = torch.stack([0.5 * energy, share], dim=-1).repeat(2, 1)
-        of_atoms = of_pairs.new_zeros(len(graph.positions), 2).index_add(0, ends, of_pairs)
-        site = of_atoms[:, 0]
+        bonds = bonded(lengths, bond) * (lengths < self.config.cutoff)
+        columns = [0.5 * energy, bonds] + ([] if electric is None else [0.5 * electric])
+        of_pairs = torch.stack(columns, dim=-1).repeat(2, 1)
+        of_atoms = of_pairs.new_zeros(len(graph.positions), len(columns))
+        site, n_bonds, *sums = of_atoms.index_add(0, ends, of_pairs).unbind(-1)
         if self.bond_limits:
             limits = self.limits.index_select(0, graph.element)
-            site = site + overcoordination(of_atoms[:, 1], limits)
-        return site
+            site = site + overcoordination(n_bonds, limits)
+        return (sums[0] if sums else None), site

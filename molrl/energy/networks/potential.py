@@ -20,7 +20,7 @@ from molrl.energy.networks.interface import (
     parse_network,
 )
 from molrl.energy.networks.repulsion import repulsion
-from molrl.energy.networks.terms import FAR, crowding, dispersion, electrostatics
+from molrl.energy.networks.terms import FAR, crowding, dispersion, electrostatics, saturate
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, read_json, save_weights
@@ -42,6 +42,9 @@ class Potential:
             (:func:`molrl.energy.networks.terms.crowding`); empty for no such energy.
         dispersion: C6, eV Å⁶, and radius, Å, of each element
             (:func:`molrl.energy.networks.terms.dispersion`); empty for none.
+        lowest_site: eV, below 0, for each element: what is learnt of an atom's energy, with the
+            electrostatic energy of its charge, is taken as it is down to this value, and saturates
+            below (:func:`molrl.energy.networks.terms.saturate`); empty for no limit.
         takes_cells: whether it was fitted to periodic structures.
 
     Partial charges that the network predicts have their electrostatic energy
@@ -59,6 +62,7 @@ class Potential:
     repulsion: tuple[tuple[float, float], ...] = ()
     bond_limits: tuple[float, ...] = ()
     dispersion: tuple[tuple[float, float], ...] = ()
+    lowest_site: tuple[float, ...] = ()
     takes_cells: bool = False
 
     @property
@@ -93,7 +97,7 @@ class Potential:
             graph: from :meth:`graph`.
         """
         found: Prediction = self.network(graph)
-        site = self._physical(graph, found.charges)
+        site = self._added(graph, found)
         if site is None:
             return found
         energy = torch.zeros_like(found.energy).index_add(0, graph.molecule, site)
@@ -107,8 +111,35 @@ class Potential:
             site_energy=None if network_site is None else network_site + site,
         )
 
-    def _physical(self, graph: Graph, charges: Tensor | None) -> Tensor | None:
-        """Each atom's share of the physical energies, ``(n_atoms,)`` eV; None without any."""
+    def _added(self, graph: Graph, found: Prediction) -> Tensor | None:
+        """What is added to each atom's energy, ``(n_atoms,)`` eV; None if nothing is.
+
+        Charges have no bound, nor has their attraction: it saturates with what is learnt.
+        """
+        electric, added = self._physical(graph, found.charges)
+        if self.lowest_site:
+            if found.site_energy is None:
+                raise InputError(
+                    f"lowest_site: networks of architecture {self.config.architecture} have no "
+                    "energies of atoms; leave it out"
+                )
+            learnt = found.site_energy if electric is None else found.site_energy + electric
+            electric = saturate(learnt, self._lowest(graph)) - found.site_energy
+        if electric is None or added is None:
+            return added if electric is None else electric
+        return electric + added
+
+    def _lowest(self, graph: Graph) -> Tensor:
+        return graph.positions.new_tensor(self.lowest_site)[graph.element]
+
+    def _physical(
+        self, graph: Graph, charges: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Each atom's share of the electrostatic and of the other physical energies.
+
+        Returns:
+            ``(n_atoms,)`` eV each; None without any.
+        """
         site = None
         if self.repulsion or self.bond_limits:
             lengths = graph.vectors().norm(dim=-1)
@@ -119,20 +150,17 @@ class Potential:
             limits = graph.positions.new_tensor(self.bond_limits)
             crowded = crowding(self.config.elements, limits, graph, lengths)
             site = crowded if site is None else site + crowded
-        if graph.far is not None:
-            far = self._long_range(graph, graph.far, charges)
-            site = far if site is None else site + far
-        return site
-
-    def _long_range(self, graph: Graph, far: FarPairs, charges: Tensor | None) -> Tensor:
-        lengths = far.lengths(graph.positions)
-        energy = torch.zeros_like(lengths)
-        if self.dispersion:
-            table = graph.positions.new_tensor(self.dispersion)[graph.element[far.pairs]]
-            energy = energy + dispersion(lengths, table)
+        if graph.far is None:
+            return None, site
+        pairs, lengths = graph.far.pairs, graph.far.lengths(graph.positions)
+        electric = None
         if charges is not None:
-            energy = energy + electrostatics(lengths, charges[far.pairs])
-        return _halves(energy, far.pairs, graph)
+            electric = _halves(electrostatics(lengths, charges[pairs]), pairs, graph)
+        if self.dispersion:
+            table = graph.positions.new_tensor(self.dispersion)[graph.element[pairs]]
+            attraction = _halves(dispersion(lengths, table), pairs, graph)
+            site = attraction if site is None else site + attraction
+        return electric, site
 
     def _repulsive_forces(self, graph: Graph) -> Tensor:
         """The forces of the pair repulsion, for a network that is not conservative."""
@@ -183,6 +211,7 @@ class Potential:
             "repulsion": [list(row) for row in self.repulsion],
             "bond_limits": list(self.bond_limits),
             "dispersion": [list(row) for row in self.dispersion],
+            "lowest_site": list(self.lowest_site),
             "takes_cells": self.takes_cells,
         }
 
@@ -235,8 +264,9 @@ def load_potential(weights: Path | str) -> tuple[Potential, str]:
         rest = header
     try:
         network = build_network(parse_network(data))
-        atoms, limits = (
-            tuple(map(float, rest.get(name, ()))) for name in ("atomic_energies", "bond_limits")
+        atoms, limits, lowest = (
+            tuple(map(float, rest.get(name, ())))
+            for name in ("atomic_energies", "bond_limits", "lowest_site")
         )
         pairs = {
             name: tuple((float(a), float(b)) for a, b in rest.get(name, ()))
@@ -245,15 +275,17 @@ def load_potential(weights: Path | str) -> tuple[Potential, str]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{weights} does not describe a network: {error}") from None
     n_elements = len(network.config.elements)
-    optional = (*pairs.values(), limits)
+    optional = (*pairs.values(), limits, lowest)
     if len(atoms) != n_elements or any(len(rows) not in (0, n_elements) for rows in optional):
         raise InputError(
             f"{weights} does not describe a network: its {n_elements} elements need as many atomic "
-            "energies and rows of repulsion, bond limits and dispersion"
+            "energies and rows of repulsion, bond limits, dispersion and lowest sites"
         )
     load_parameters(network, tensors, str(weights))
     takes_cells = bool(header.get("takes_cells", False))
-    potential = Potential(network, atoms, bond_limits=limits, takes_cells=takes_cells, **pairs)
+    potential = Potential(
+        network, atoms, bond_limits=limits, lowest_site=lowest, takes_cells=takes_cells, **pairs
+    )
     return potential, str(header["header_sha256"])
 
 

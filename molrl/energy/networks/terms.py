@@ -178,3 +178,19 @@ def switch(lengths: Tensor) -> Tensor:
     x = ((lengths - (FAR - _SWITCH)) / _SWITCH).clamp(0.0, 1.0)
     share: Tensor = 1 - x**3 * (10 - x * (15 - 6 * x))
     return share
+
+
+def saturate(energy: Tensor, lowest: Tensor) -> Tensor:
+    """Let energies of atoms saturate smoothly where no real atom is: at 1.25 times ``lowest``.
+
+    Above ``lowest`` they are unchanged; the first two derivatives are continuous there. An energy
+    without a lower bound would be a pit that relaxations and agents fall into.
+
+    Args:
+        energy: ``(n_atoms,)`` eV.
+        lowest: ``(n_atoms,)`` eV, below 0.
+    """
+    width = -0.25 * lowest
+    return torch.where(
+        energy < lowest, lowest - width * torch.tanh((lowest - energy) / width), energy
+    )

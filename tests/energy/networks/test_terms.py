@@ -1,4 +1,6 @@
+import copy
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -6,7 +8,9 @@ import torch
 from ase.build import molecule
 from ase.units import Bohr, Hartree
 
+from molrl.energy.networks.frozen import FrozenPotential
 from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.mace.network import Mace
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.energy.networks.terms import (
@@ -169,3 +173,36 @@ def test_potential_is_the_same_after_saving(tmp_path):
     before = potential.predict(potential.graph(batch, torch.float64)).energy.detach()
     after = again.predict(again.graph(batch, torch.float32)).energy.detach()
     torch.testing.assert_close(after.double(), before, rtol=1e-5, atol=1e-4)
+
+
+def test_potential_energy_has_a_lower_bound_whatever_the_charges():
+    """Charges are not bounded, but their attraction saturates with what is learnt."""
+    free = full_potential()
+    with torch.no_grad():
+        free.network.charge_readout.mul_(1e3)
+    bounded = replace(free, lowest_site=(-4.0,) * 6)
+    crowds = MoleculeBatch.cat([crowd(n) for n in (3, 6, 12)])
+    found = [p(p.graph(crowds, torch.float64)).energy.detach() for p in (free, bounded)]
+    physical = replace(bounded, network=Silent(bounded.network.config).double())
+    rest = physical(physical.graph(crowds, torch.float64)).energy.detach()
+    assert float(found[0].min()) < -1e3
+    assert ((found[1] - rest) / crowds.n_atoms > -5.0 - 1e-6).all()
+
+
+def test_potential_with_limits_is_the_same_frozen():
+    potential = replace(full_potential(), lowest_site=(-0.5,) * 6)
+    single = replace(potential, network=copy.deepcopy(potential.network).float())
+    frozen = FrozenPotential.of(single)
+    batch = MoleculeBatch.cat([MoleculeBatch.from_ase(molecule("CH3CONH2")), crowd(8)])
+    exact = potential(potential.graph(batch, torch.float64)).energy.detach()
+    found = frozen(frozen.graph(batch, torch.float32)).energy.detach()
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-4)
+
+
+class Silent(Mace):
+    """A network without energy or charges, which leaves the physical energies alone."""
+
+    def forward(self, graph):
+        found = super().forward(graph)
+        silent = {"charges": 0 * found.charges, "site_energy": 0 * found.site_energy}
+        return found._replace(energy=0 * found.energy, **silent)

@@ -1,8 +1,8 @@
 """The settings of a MACE."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from molrl.energy.networks.interface import NetworkConfig
 
@@ -10,7 +10,7 @@ from molrl.energy.networks.interface import NetworkConfig
 class MaceConfig(NetworkConfig):
     """The settings of a MACE.
 
-    With the defaults of the last three it is the network of mace-torch.
+    With the defaults of the last two it is the network of mace-torch.
 
     Attributes:
         elements: the atomic numbers it knows, ascending.
@@ -27,8 +27,6 @@ class MaceConfig(NetworkConfig):
             next, so that an atom sees how its neighbours are turned.
         charges: whether partial charges are predicted, for the electrostatic energy of
             :class:`~molrl.energy.networks.potential.Potential`.
-        lowest_site: eV, below 0, for each element: the energy of an atom is taken as it is down
-            to this value and saturates below, at 1.25 times the value; empty for no limit.
 
     Example:
         >>> MaceConfig(elements=(1, 6, 8), channels=64).layers
@@ -46,12 +44,3 @@ class MaceConfig(NetworkConfig):
     scale: float = Field(1.0, gt=0)
     vector_channels: int = Field(0, ge=0)
     charges: bool = False
-    lowest_site: tuple[float, ...] = ()
-
-    @model_validator(mode="after")
-    def _one_limit_each(self) -> Self:
-        if self.lowest_site and len(self.lowest_site) != len(self.elements):
-            raise ValueError("lowest_site: give one energy for each element, or none")
-        if any(energy >= 0 for energy in self.lowest_site):
-            raise ValueError("lowest_site: energies must be below 0")
-        return self

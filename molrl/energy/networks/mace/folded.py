@@ -16,7 +16,6 @@ from molrl.energy.networks.mace.folded_layer import (
 )
 from molrl.energy.networks.mace.graph import MaceGraph, sort_by_element
 from molrl.energy.networks.mace.linear import scaled, silu
-from molrl.energy.networks.mace.products import saturate
 from molrl.energy.networks.mace.radial_table import Knots
 from molrl.energy.networks.terms import bonded, covalent_radii
 from molrl.molecules import MoleculeBatch
@@ -46,7 +45,6 @@ class FoldedMace(Network):
     config: MaceConfig
     products_to_harmonics: Tensor
     radii: Tensor
-    lowest: Tensor
     readout_out: Tensor
     nothing: Tensor
 
@@ -63,7 +61,6 @@ class FoldedMace(Network):
         )
         self.register_buffer("products_to_harmonics", _products_to_harmonics())
         self.register_buffer("radii", torch.tensor(covalent_radii(config.elements)).double())
-        self.register_buffer("lowest", torch.tensor(config.lowest_site).double())
         self.register_buffer("readout_out", config.scale * scaled(exact.readout_out))
         self.register_buffer("nothing", torch.zeros(1, dtype=torch.float64))
         for i, (layer, after) in enumerate(zip(exact.layers, _after(exact), strict=True)):
@@ -103,8 +100,6 @@ class FoldedMace(Network):
         of_atoms = torch.cat(outputs, dim=-1).index_select(0, graph.row)
         n = config.layers * channels
         site_energy = of_atoms[:, n]
-        if config.lowest_site:
-            site_energy = saturate(site_energy, self.lowest.index_select(0, graph.element))
         energy = site_energy.new_zeros(graph.n_molecules).index_add(0, graph.molecule, site_energy)
         charges = of_atoms[:, n + 1] if config.charges else None
         return Prediction(energy, of_atoms[:, :n], site_energy=site_energy, charges=charges)

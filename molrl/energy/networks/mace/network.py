@@ -15,7 +15,7 @@ from molrl.energy.networks.mace.config import MaceConfig
 from molrl.energy.networks.mace.graph import MaceGraph, sort_by_element
 from molrl.energy.networks.mace.layer import AtomFeatures, Layer
 from molrl.energy.networks.mace.linear import by_element, mlp, scaled
-from molrl.energy.networks.mace.products import bessel, saturate, slot_harmonics
+from molrl.energy.networks.mace.products import bessel, slot_harmonics
 from molrl.energy.networks.mace.widening import widen
 from molrl.energy.networks.terms import bonded, covalent_radius
 from molrl.molecules import MoleculeBatch
@@ -89,9 +89,6 @@ class Mace(Network):
             site = site + self._read(features.scalars, readout)
         of_atoms = torch.cat(outputs, dim=-1)[graph.row]
         site_energy = config.scale * site.squeeze(-1)[graph.row]
-        if config.lowest_site:
-            lowest = site_energy.new_tensor(config.lowest_site)[graph.element]
-            site_energy = saturate(site_energy, lowest)
         energy = vectors.new_zeros(graph.n_molecules).index_add(0, graph.molecule, site_energy)
         charges = self._charges(of_atoms, lengths, graph) if config.charges else None
         return Prediction(energy, of_atoms, site_energy=site_energy, charges=charges)
@@ -127,7 +124,7 @@ class Mace(Network):
     def start_from(self, other: Network) -> None:
         """Copy the weights of a MACE that may have fewer channels, no vectors and no charges.
 
-        The energies stay those of the other, except where they are below ``lowest_site``.
+        The energies stay those of the other.
 
         Args:
             other: the MACE to copy from; with fewer channels see
@@ -136,7 +133,7 @@ class Mace(Network):
         Raises:
             InputError: if the two differ in other settings.
         """
-        may_differ = ["lowest_site"]
+        may_differ: list[str] = []
         if isinstance(other, Mace):
             ours, theirs = self.config, other.config
             more = {"channels": ours.channels > theirs.channels}

@@ -89,19 +89,3 @@ def invariants(scalar: Tensor, vector: Tensor, tensor: Tensor) -> Tensor:
         ],
         dim=1,
     )
-
-
-def saturate(energy: Tensor, lowest: Tensor) -> Tensor:
-    """Let energies of atoms saturate smoothly where no real atom is: at 1.25 times ``lowest``.
-
-    Above ``lowest`` they are unchanged; the first two derivatives are continuous there. An energy
-    without a lower bound would be a pit that relaxations and agents fall into.
-
-    Args:
-        energy: ``(n_atoms,)`` eV.
-        lowest: ``(n_atoms,)`` eV, below 0.
-    """
-    width = -0.25 * lowest
-    return torch.where(
-        energy < lowest, lowest - width * torch.tanh((lowest - energy) / width), energy
-    )

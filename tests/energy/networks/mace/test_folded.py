@@ -16,9 +16,9 @@ NAMES = ["CH3OH", "H2O", "HCN", "CH3CONH2", "C6H6", "CH3SH"]
 
 @pytest.fixture(scope="module")
 def mace():
-    """The network of a shipped model with vectors, charges and limits, all with weights."""
+    """The network of a shipped model with vectors and charges, all with weights."""
     shipped = load_potential(SHIPPED["mace-small"])[0].network
-    more = {"vector_channels": 3, "charges": True, "lowest_site": (-3.0,) * 6}
+    more = {"vector_channels": 3, "charges": True}
     torch.manual_seed(0)
     network = Mace(shipped.config.model_copy(update=more))
     network.start_from(shipped)
