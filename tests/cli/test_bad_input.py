@@ -219,9 +219,29 @@ COMMANDS = {
     ),
     "nowhere to relax to": (relax(), "required: -o"),
     "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz already exists"),
+    "a table over the molecules": (
+        (["evaluate", "in.extxyz", "--csv", "in.extxyz"], {"in.extxyz": WATER}),
+        "--csv in.extxyz already exists; name another, or add --force",
+    ),
+    "two outputs of one name": (
+        (["evaluate", "in.extxyz", "--csv", "x", "--json", "x"], {"in.extxyz": WATER}),
+        "--csv x is named twice",
+    ),
+    "a selection of nothing that is written": (
+        (["evaluate", "in.extxyz", "--valid"], {"in.extxyz": WATER}),
+        "give --csv or -o as well",
+    ),
+    "errors over the molecules": (
+        (["energy", "evaluate", "in.extxyz", "--json", "in.extxyz"], {"in.extxyz": WATER}),
+        "--json in.extxyz already exists",
+    ),
+    "no molecule that the model knows": (
+        relax("-o", "x.extxyz", content=2 * WATER.replace("O", "U")),
+        "none of the 2 molecules can be evaluated: molecule 0 holds U; known are",
+    ),
     "relaxed molecules of an unknown suffix": (
-        relax("-o", "x.sdf"),
-        "x.sdf has an unknown suffix",
+        relax("-o", "x.pdb"),
+        "x.pdb has an unknown suffix; it must end in .extxyz or .sdf",
     ),
     "an invalid force": (
         relax("--force-tolerance", "nan", "-o", "x.extxyz"),
