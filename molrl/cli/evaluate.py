@@ -22,7 +22,7 @@ from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
-from molrl.runs.progress import log_message
+from molrl.runs.progress import log_message, progress
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -52,7 +52,8 @@ def evaluate(arguments: Namespace) -> int:
         check_format(output, taken)
     if rejected:
         log_message(rejected_line(rejected))
-    report = evaluate_molecules(taken, model)
+    with progress(len(taken), "relaxed") as bar:
+        report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
     summary = {**report.summary(), "n_not_evaluated": len(rejected)}
     print(format_table(summary))
     if to_json:

@@ -1,6 +1,9 @@
 """The best known isomer of a bag, which returns and energies are compared with."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from time import perf_counter
 
 import torch
 
@@ -13,10 +16,13 @@ from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
+from molrl.runs.progress import log_message, phases
 
+Report = Callable[[str, int, int], None]  # called with the phase, the steps done, and their number
 N_ISOMERS = 400  # isomers to compare at most; small bags have fewer
 N_RELAXED = 40  # of them, the lowest as enumerated, are relaxed
 SEED = 0
+SILENT_SECONDS = 2.0  # a search that takes longer is shown
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Reference:
         energy: eV, its total energy.
         smiles: its identity.
         n_isomers: number of isomers compared, at most :data:`N_ISOMERS`.
+        seconds: wall time of the search.
     """
 
     value: float
@@ -37,6 +44,7 @@ class Reference:
     energy: float
     smiles: str
     n_isomers: int
+    seconds: float = 0.0
 
 
 def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
@@ -44,7 +52,8 @@ def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
-    reliable where it leads away from molecules.
+    reliable where it leads away from molecules. A search that takes more than
+    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took.
 
     Args:
         bag: the atoms.
@@ -61,11 +70,29 @@ def best_known(bag: Bag | str, energy: EnergyModel) -> Reference:
         >>> best_known("C2H6O", molrl.load_energy("gfn2")).smiles  # doctest: +SKIP
         'CCO'
     """
-    bag = Bag(bag)
-    drawn = MoleculeBatch.from_rdkit(isomers(bag, N_ISOMERS, SEED))
+    began = perf_counter()
+    with phases() as show:
+
+        def report(phase: str, done: int, total: int) -> None:
+            if perf_counter() - began > SILENT_SECONDS:
+                show(phase, done, total)
+
+        found = _search(Bag(bag), energy, report)
+    found = replace(found, seconds=perf_counter() - began)
+    if found.seconds > SILENT_SECONDS:
+        log_message(
+            f"best known isomer of {bag}: {found.smiles}, the lowest of {found.n_isomers}, found "
+            f"in {found.seconds:.1f} s"
+        )
+    return found
+
+
+def _search(bag: Bag, energy: EnergyModel, report: Report) -> Reference:
+    mols = isomers(bag, N_ISOMERS, SEED, partial(report, "isomers found"))
+    drawn = MoleculeBatch.from_rdkit(mols)
     guess = energy.evaluate(drawn).energy.nan_to_num(torch.inf).cpu()
     start = drawn[guess.argsort(stable=True)[:N_RELAXED]]
-    result = relax(start, energy)
+    result = relax(start, energy, report=partial(report, "isomers relaxed"))
     before, after = validity(start), validity(result.molecules)
     same = [a is not None and a == b for a, b in zip(before.smiles, after.smiles, strict=True)]
     usable = result.converged.cpu() & torch.tensor(same) & torch.from_numpy(after.valid)
