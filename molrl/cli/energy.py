@@ -262,7 +262,8 @@ def evaluate(arguments: Namespace) -> int:
         write_text(to_json, json.dumps(figures, indent=2) + "\n")
     if to_csv:
         energies = dict(zip(indices, _energies(molecules, found, wanted), strict=True))
-        write_csv(to_csv, _rows(everything, energies, rejected))
+        failed = {indices[i]: why for i, why in (wanted.failures | found.failures).items()}
+        write_csv(to_csv, _rows(everything, energies, rejected | failed))
     return 0
 
 
@@ -309,12 +310,12 @@ def _energies(
 
 
 def _rows(
-    molecules: MoleculeBatch, energies: Mapping[int, dict[str, float]], rejected: dict[int, str]
+    molecules: MoleculeBatch, energies: Mapping[int, dict[str, float]], reasons: Mapping[int, str]
 ) -> list[dict[str, object]]:
-    """Return a line for each molecule of the file; ``reason`` says why it has no energies."""
+    """Return a line for each molecule of the file; ``reason`` says why an energy is missing."""
     none = dict.fromkeys(next(iter(energies.values())))
     return [
-        {"index": i, "formula": formula, **energies.get(i, none), "reason": rejected.get(i, "-")}
+        {"index": i, "formula": formula, **energies.get(i, none), "reason": reasons.get(i, "-")}
         for i, formula in enumerate(formulas(molecules))
     ]
 

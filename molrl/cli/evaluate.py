@@ -8,7 +8,7 @@ import numpy as np
 from molrl.cli.output import output_files
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
-from molrl.evaluation.acceptance import evaluable, rejected_line
+from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.evaluation.molecule_files import (
     SUFFIXES,
@@ -54,6 +54,8 @@ def evaluate(arguments: Namespace) -> int:
         log_message(rejected_line(rejected))
     with progress(len(taken), "relaxed") as bar:
         report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
+    if report.failures:
+        log_message(failed_line(report.failures, indices))
     summary = {**report.summary(), "n_not_evaluated": len(rejected)}
     print(format_table(summary))
     if to_json:

@@ -11,7 +11,7 @@ from molrl.cli.output import output_files
 from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import RelaxationResult
 from molrl.energy.relaxation import relax as relax_batch
-from molrl.evaluation.acceptance import evaluable, rejected_line
+from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
 from molrl.evaluation.molecule_files import SUFFIXES, check_format, write_annotated
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
@@ -77,8 +77,7 @@ def _log_unfinished(done: RelaxationResult, indices: list[int]) -> None:
     if left:
         log_message(f"not converged, by index from 0: {', '.join(str(indices[i]) for i in left)}")
     if failed:
-        reasons = (f"{indices[i]} ({reason})" for i, reason in sorted(done.failures.items()))
-        log_message(f"no energy, by index from 0: {', '.join(reasons)}")
+        log_message(failed_line(done.failures, indices))
 
 
 def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, object]:

@@ -55,6 +55,12 @@ def rejected_line(rejected: dict[int, str]) -> str:
     return f"not evaluated: {len(rejected)} (by index from 0): {_listed(rejected)}"
 
 
+def failed_line(failures: dict[int, str], indices: list[int]) -> str:
+    """Return which molecules (by their ``indices`` in the file) have no energy, and why."""
+    reasons = (f"{indices[i]} ({reason})" for i, reason in sorted(failures.items()))
+    return f"no energy, by index from 0: {', '.join(reasons)}"
+
+
 def _listed(rejected: dict[int, str]) -> str:
     reasons = list(rejected.values())
     more = [f"and {len(reasons) - MAX_NAMED} more"] if len(reasons) > MAX_NAMED else []

@@ -155,6 +155,10 @@ COMMANDS = {
     "a file cut short": (evaluate(WATER[:-20]), "in.extxyz"),
     "a dummy element": (evaluate(WATER.replace("O", "X")), "in.extxyz"),
     "no element in a file": (evaluate(WATER.replace("O", "Qq")), "in.extxyz"),
+    "atomic numbers for symbols": (
+        evaluate(2 * WATER.replace("O", "8")),
+        "in.extxyz line 3: '8' is not an element symbol such as C or Cl",
+    ),
     "words for coordinates": (evaluate(WATER.replace("0.96", "far")), "in.extxyz is corrupted"),
     "an element the evaluator does not know": (evaluate(WATER.replace("O", "U")), "holds U"),
     "a broken SDF": (evaluate("nothing\n\n\n  3  2\n", "in.sdf"), "in.sdf"),
