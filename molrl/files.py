@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -72,7 +73,10 @@ def _read_xyz(path: Path) -> MoleculeBatch:
     try:
         images = read(io.StringIO(text), index=":", format="extxyz")
     except Exception as error:  # ASE raises whatever its parser stumbles over
-        raise InputError(f"{path} is corrupted: {error}") from None
+        unknown = _unknown_symbol(text)
+        raise InputError(
+            f"{path} {unknown}" if unknown else f"{path} is corrupted: {error}"
+        ) from None
     try:
         return MoleculeBatch.from_ase(images)
     except InputError as error:
@@ -100,6 +104,21 @@ def _check_xyz_counts(path: Path, text: str) -> None:
             raise InputError(f"{path} ends within a molecule of {count} atoms")
     if any(line.strip() for line in lines[i:]):
         raise InputError(f"{path} line {i + 1} is empty, but molecules follow; remove it")
+
+
+def _unknown_symbol(text: str) -> str:
+    """Return the first line whose first word is no element symbol, as an error says it, or ""."""
+    lines = text.split("\n")
+    i = 0
+    while i < len(lines) and lines[i].strip():
+        header, end = lines[i + 1], i + 2 + int(lines[i])
+        if "Properties=" not in header or "Properties=species:S:1" in header:
+            for number, line in enumerate(lines[i + 2 : end], start=i + 3):
+                word = next(iter(line.split()), "")
+                if word.capitalize() not in chemical_symbols:
+                    return f"line {number}: {word[:40]!r} is not an element symbol such as C or Cl"
+        i = end
+    return ""
 
 
 def _read_sdf(path: Path) -> MoleculeBatch:

@@ -47,6 +47,11 @@ def one_line(error: ValidationError, values: Mapping[str, object], schema: type[
     return "; ".join([*list(lines.values())[:MAX_ERRORS], *more])
 
 
+def wrong_keys(error: ValidationError, values: Mapping[str, object]) -> list[str]:
+    """Return the dotted key of each error, as in :func:`one_line`."""
+    return [".".join(_keys(detail, values)) for detail in error.errors()]
+
+
 def _keys(detail: ErrorDetails, data: Any) -> Iterator[str]:  # noqa: ANN401 - plain data
     """Yield the keys of an error, without the names of union branches that pydantic inserts."""
     for i, part in enumerate(detail["loc"]):
@@ -63,7 +68,7 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
     message = detail["msg"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"unknown key {key!r}; {did_you_mean(keys[-1], _fields(schema, keys[:-1]))}"
+            return f"unknown key {key!r}; {_nearest(schema, keys)}"
         case "missing":
             return f"{key} is missing and must be given"
         case "value_error":
@@ -74,6 +79,24 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
     given = repr(detail["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
     return f"{key} {wanted[0].lower()}{wanted[1:]}, not {given}"
+
+
+def _nearest(schema: type[BaseModel], keys: Sequence[str]) -> str:
+    """Return a hint: the first section with a key of that name, or the nearest key beside it."""
+    elsewhere = [key for key in _dotted(schema) if key.rpartition(".")[2] == keys[-1]]
+    if len(keys) == 1 and elsewhere:
+        return f"did you mean {elsewhere[0]!r}?"
+    return did_you_mean(keys[-1], _fields(schema, keys[:-1]))
+
+
+def _dotted(schema: type[BaseModel]) -> list[str]:
+    """Return the dotted keys of all sections of a schema, two levels deep."""
+    return [
+        f"{name}.{inner}"
+        for name, field in schema.model_fields.items()
+        for model in _models(field)
+        for inner in model.model_fields
+    ]
 
 
 def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:

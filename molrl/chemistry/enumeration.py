@@ -131,13 +131,16 @@ def random_molecules(
     return sorted(found.values(), key=lambda mol: mol.GetNumHeavyAtoms())
 
 
-def isomers(bag: Bag | str, n: int, seed: int) -> list[Chem.Mol]:
+def isomers(
+    bag: Bag | str, n: int, seed: int, report: Callable[[int, int], None] = lambda done, total: None
+) -> list[Chem.Mol]:
     """Return up to ``n`` distinct closed-shell molecules made of all atoms of a bag.
 
     Args:
         bag: the atoms.
         n: maximum number of isomers; fewer are returned if no more are found.
         seed: random seed.
+        report: called after every try with the number of isomers found, and ``n``.
 
     Returns:
         At least one molecule, as from :func:`random_molecules`.
@@ -162,6 +165,7 @@ def isomers(bag: Bag | str, n: int, seed: int) -> list[Chem.Mol]:
         mol = _molecule(graph) if graph else None
         new = mol is not None and _embed_into(found, mol, seed)
         misses = 0 if new else misses + 1
+        report(len(found), n)
     if not found:
         raise InputError(
             f"no neutral closed-shell molecule can be made of all atoms of {bag.formula}"

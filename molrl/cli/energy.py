@@ -1,19 +1,22 @@
 """``molrl energy``: the data, the fit and the errors of energy models."""
 
+import json
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from time import perf_counter
 
 import torch
 
-from molrl.cli.output import new_file
+from molrl.cli.output import new_file, output_files
 from molrl.energy.interface import EnergyOutput
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
+from molrl.evaluation.acceptance import evaluable, rejected_line
 from molrl.evaluation.card import write_card
+from molrl.evaluation.molecule_files import formulas, write_csv
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
 from molrl.fitting.config import FitConfig
@@ -27,6 +30,7 @@ from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
+from molrl.runs.atomic import write_text
 from molrl.runs.config import config_from_overrides, load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
@@ -232,18 +236,34 @@ def convert(arguments: Namespace) -> int:
 def evaluate(arguments: Namespace) -> int:
     """Print the errors of one energy model against another on the molecules of a file.
 
+    Molecules that one of the models cannot take are listed on standard error, and have a line in
+    the CSV; the others are evaluated.
+
     Raises:
-        InputError: if the file is broken, or a model does not know an element in it.
+        InputError: if the file is corrupted, the models can take none of its molecules, or an
+            output exists or cannot be written; nothing is written then.
     """
-    molecules = read_molecules(arguments.file)
+    to_json, to_csv = output_files(arguments, {"--json": (), "--csv": ()})
+    everything = read_molecules(arguments.file)
     model, reference = load_energy(arguments.model), load_energy(arguments.against)
+    molecules, indices, rejected = evaluable(everything, model, reference)
+    if rejected:
+        log_message(rejected_line(rejected))
     found = model.evaluate(molecules, forces=True)
     wanted = reference.evaluate(molecules, forces=True)
-    names: dict[str, object] = {
+    figures: dict[str, object] = {
         "model": f"{model.name} {model.hash}",
         "against": f"{reference.name} {reference.hash}",
+        **_errors(molecules, found, wanted),
+        "not evaluated": len(rejected),
     }
-    print(format_table(names | _errors(molecules, found, wanted)))
+    print(format_table(figures))
+    if to_json:
+        write_text(to_json, json.dumps(figures, indent=2) + "\n")
+    if to_csv:
+        energies = dict(zip(indices, _energies(molecules, found, wanted), strict=True))
+        failed = {indices[i]: why for i, why in (wanted.failures | found.failures).items()}
+        write_csv(to_csv, _rows(everything, energies, rejected | failed))
     return 0
 
 
@@ -251,12 +271,10 @@ def _errors(
     molecules: MoleculeBatch, found: EnergyOutput, wanted: EnergyOutput
 ) -> dict[str, object]:
     """Errors of energies and forces, over the molecules of which both have an energy."""
-    assert found.forces is not None
-    assert wanted.forces is not None
     error = (found.energy.cpu() - wanted.energy.cpu()).double()
     sound = torch.isfinite(error)
     per_atom, error = (error / molecules.n_atoms)[sound], error[sound]
-    force_error = (found.forces.cpu() - wanted.forces.cpu())[sound[molecules.molecule]]
+    force_error = _force_errors(found, wanted)[sound[molecules.molecule]]
     return {
         "molecules": len(molecules),
         "without an energy": int((~sound).sum()),
@@ -264,8 +282,42 @@ def _errors(
         "mean absolute error, eV per atom": _mean(per_atom.abs()),
         "mean error, eV": _mean(error),
         "largest error, eV": float(error.abs().max()) if len(error) else None,
-        "mean absolute force error, eV/Å": _mean(force_error.abs()),
+        "mean absolute force error, eV/Å": _mean(force_error),
     }
+
+
+def _force_errors(found: EnergyOutput, wanted: EnergyOutput) -> torch.Tensor:
+    """``(n_atoms_total,)`` float64, eV/Å: mean absolute error of the force components."""
+    assert found.forces is not None
+    assert wanted.forces is not None
+    return (found.forces.cpu() - wanted.forces.cpu()).abs().mean(-1).double()
+
+
+def _energies(
+    molecules: MoleculeBatch, found: EnergyOutput, wanted: EnergyOutput
+) -> list[dict[str, float]]:
+    """Energies and errors of each molecule: eV, and eV/Å for the forces."""
+    energy, reference = found.energy.cpu().double(), wanted.energy.cpu().double()
+    force_error = molecules.sum_atoms(_force_errors(found, wanted)) / molecules.n_atoms
+    columns = {
+        "energy": energy,
+        "reference_energy": reference,
+        "error": energy - reference,
+        "mean_force_error": force_error,
+    }
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _rows(
+    molecules: MoleculeBatch, energies: Mapping[int, dict[str, float]], reasons: Mapping[int, str]
+) -> list[dict[str, object]]:
+    """Return a line for each molecule of the file; ``reason`` says why an energy is missing."""
+    none = dict.fromkeys(next(iter(energies.values())))
+    return [
+        {"index": i, "formula": formula, **energies.get(i, none), "reason": reasons.get(i, "-")}
+        for i, formula in enumerate(formulas(molecules))
+    ]
 
 
 def _mean(values: torch.Tensor) -> float | None:

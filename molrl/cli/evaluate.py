@@ -3,31 +3,104 @@
 import json
 from argparse import Namespace
 
-from molrl.cli.output import output_file
-from molrl.evaluation.evaluator import evaluate_molecules
+import numpy as np
+
+from molrl.cli.output import output_files
+from molrl.energy.registry import load_energy
+from molrl.errors import InputError
+from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
+from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
+from molrl.evaluation.molecule_files import (
+    SUFFIXES,
+    check_format,
+    formulas,
+    write_annotated,
+    write_csv,
+)
+from molrl.evaluation.outputs import molecule_properties
 from molrl.evaluation.table import format_table
 from molrl.files import read_molecules
+from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
+from molrl.runs.progress import log_message, progress
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Evaluate the molecules of a file, print the table, and write the figures if asked to.
+    """Evaluate the molecules of a file, print the table, and write what is asked for.
+
+    Molecules that the evaluator cannot take are listed on standard error, and have a line in the
+    CSV; the others are evaluated.
 
     Args:
-        arguments: of the command: ``file`` and ``json``.
+        arguments: of the command: ``file``, ``json``, ``csv``, ``output``, ``valid``, ``unique``
+            and ``force``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the file is corrupted, holds an element that the evaluator does not know, or
-            the figures cannot be written.
+        InputError: if the file is corrupted, the evaluator can take none of its molecules, or an
+            output exists or cannot be written; nothing is written then.
     """
-    if arguments.json:
-        output_file(arguments.json, "--json")
+    to_json, to_csv, output = output_files(arguments, {"--json": (), "--csv": (), "-o": SUFFIXES})
+    if (arguments.valid or arguments.unique) and not (to_csv or output):
+        raise InputError("--valid and --unique select what is written; give --csv or -o as well")
     molecules = read_molecules(arguments.file)
-    summary = evaluate_molecules(molecules).summary()
+    model = load_energy("gfn2")
+    taken, indices, rejected = evaluable(molecules, model)
+    if output:
+        check_format(output, taken)
+    if rejected:
+        log_message(rejected_line(rejected))
+    with progress(len(taken), "relaxed") as bar:
+        report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
+    if report.failures:
+        log_message(failed_line(report.failures, indices))
+    summary = {**report.summary(), "n_not_evaluated": len(rejected)}
     print(format_table(summary))
-    if arguments.json:
-        write_text(arguments.json, json.dumps(summary, indent=2) + "\n")
+    if to_json:
+        write_text(to_json, json.dumps(summary, indent=2) + "\n")
+    chosen = _select(report, arguments)
+    properties = _properties(report, indices, chosen)
+    if output:
+        write_annotated(output, report.molecules[chosen], properties)
+    if to_csv:
+        left = {} if arguments.valid or arguments.unique else rejected
+        write_csv(to_csv, _rows(molecules, properties, left))
     return 0
+
+
+def _select(report: EvaluationReport, arguments: Namespace) -> list[int]:
+    """Select the molecules to write: of each identity the lowest in energy, if they are unique."""
+    chosen = [i for i in range(len(report)) if report.valid[i] or not arguments.valid]
+    if not arguments.unique:
+        return chosen
+    lowest: dict[str | None, int] = {}
+    energy = np.nan_to_num(report.energy, nan=np.inf)
+    for i in sorted(chosen, key=lambda i: energy[i]):
+        lowest.setdefault(report.smiles[i], i)
+    lowest.pop(None, None)  # without perceived bonds a molecule has no identity
+    return sorted(lowest.values())
+
+
+def _properties(
+    report: EvaluationReport, indices: list[int], chosen: list[int]
+) -> dict[str, np.ndarray]:
+    """Return the properties of the chosen molecules; their indices are those in the file."""
+    found = {name: np.array(values) for name, values in molecule_properties(report).items()}
+    named = {"index": np.array(indices), "formula": np.array(formulas(report.molecules))}
+    return {name: values[chosen] for name, values in (named | found).items()}
+
+
+def _rows(
+    molecules: MoleculeBatch, properties: dict[str, np.ndarray], rejected: dict[int, str]
+) -> list[dict[str, object]]:
+    """Return a line for each molecule, in the order of the file."""
+    columns = zip(*(values.tolist() for values in properties.values()), strict=True)
+    rows = [dict(zip(properties, row, strict=True)) for row in columns]
+    names = formulas(molecules)
+    rows += [
+        {**dict.fromkeys(properties), "index": i, "formula": names[i], "reason": reason}
+        for i, reason in rejected.items()
+    ]
+    return sorted(rows, key=lambda row: row["index"])

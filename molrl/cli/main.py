@@ -131,8 +131,7 @@ def parser() -> argparse.ArgumentParser:
     _add_generate(generate)
     _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
-    evaluate.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
-    evaluate.add_argument("--json", metavar="OUT", help="also write the figures to this file")
+    _add_evaluate(evaluate)
 
     energy = commands.add_parser("energy", help="data, fits and errors of energy models")
     energies = energy.add_subparsers(metavar="COMMAND", required=True)
@@ -157,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a network by active learning")
     _add_config(learn)
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
-    errors.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    _add_evaluated(errors)
     errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
     errors.add_argument("--against", metavar="NAME", default="gfn2", help="default: gfn2")
     return top
@@ -228,6 +227,35 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
 
 
+def _add_evaluated(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    command.add_argument("--json", metavar="OUT", help="also write the figures to this file")
+    command.add_argument("--csv", metavar="OUT", help="also write a line for each molecule")
+    _add_force(command)
+
+
+def _add_force(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--force", action="store_true", help="replace outputs that exist")
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    _add_evaluated(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="also write the molecules with their figures: .extxyz or .sdf",
+    )
+    command.add_argument(
+        "--valid", action="store_true", help="write only valid molecules to --csv and -o"
+    )
+    command.add_argument(
+        "--unique",
+        action="store_true",
+        help="write only the lowest in energy of each distinct molecule to --csv and -o",
+    )
+
+
 def _add_relax(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
@@ -245,7 +273,8 @@ def _add_relax(command: argparse.ArgumentParser) -> None:
         default=250,
         help="maximum number of energy evaluations after the first; default: 250",
     )
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz")
+    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
+    _add_force(command)
 
 
 def _force(text: str) -> float:

@@ -1,7 +1,8 @@
 """Output files of commands, checked before the work begins."""
 
 import os
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from molrl.errors import InputError
@@ -50,6 +51,32 @@ def new_file(name: str, option: str, suffixes: Sequence[str]) -> Path:
     if path.exists():
         raise InputError(f"{option} {path} already exists; name another")
     return path
+
+
+def output_files(arguments: Namespace, options: Mapping[str, Sequence[str]]) -> list[Path | None]:
+    """Check the files that a command writes, which exist only where ``--force`` is given.
+
+    Args:
+        arguments: of the command: ``force`` and an argument for each option.
+        options: the known suffixes of each option (any if empty), by its name: ``--csv``, or
+            ``-o`` for the argument ``output``.
+
+    Returns:
+        The paths, None for each option that was not given.
+
+    Raises:
+        InputError: if two name one file, one exists, or as for :func:`output_file`.
+    """
+    paths: list[Path | None] = []
+    for option, suffixes in options.items():
+        name = getattr(arguments, "output" if option == "-o" else option.removeprefix("--"))
+        path = None if name is None else output_file(name, option, suffixes)
+        if path and path in paths:
+            raise InputError(f"{option} {path} is named twice; name another")
+        if path and path.exists() and not arguments.force:
+            raise InputError(f"{option} {path} already exists; name another, or add --force")
+        paths.append(path)
+    return paths
 
 
 def _any(words: Sequence[str]) -> str:

@@ -7,12 +7,14 @@ import numpy as np
 
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.geometry import rmsd
-from molrl.cli.output import new_file
+from molrl.cli.output import output_files
 from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import RelaxationResult
 from molrl.energy.relaxation import relax as relax_batch
+from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
+from molrl.evaluation.molecule_files import SUFFIXES, check_format, write_annotated
 from molrl.evaluation.table import format_table
-from molrl.files import read_molecules, write_extxyz
+from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import log_message, progress
 
@@ -20,24 +22,30 @@ from molrl.runs.progress import log_message, progress
 def relax(arguments: Namespace) -> int:
     """Relax the molecules of a file, write them, and print a summary.
 
-    Each is written with its last geometry, ``energy``, ``start_energy``, ``max_force``, ``steps``
-    and ``converged``. Molecules that did not converge, or have no energy, are listed on standard
-    error. Charges and multiplicities are those of the file.
+    Each is written with its last geometry, its ``index`` in the file, ``energy``, ``start_energy``,
+    ``max_force``, ``steps`` and ``converged``. Molecules that the model cannot take are left out;
+    they, and those that did not converge or have no energy, are listed on standard error. Charges
+    and multiplicities are those of the file.
 
     Args:
-        arguments: of the command: ``file``, ``model``, ``force_tolerance``, ``max_steps`` and
-            ``output``.
+        arguments: of the command: ``file``, ``model``, ``force_tolerance``, ``max_steps``,
+            ``output`` and ``force``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the file is corrupted, the model does not know an element in it, or the
+        InputError: if the file is corrupted, the model can take none of its molecules, or the
             output exists or has an unknown suffix; nothing is written then.
     """
-    output = new_file(arguments.output, "-o", [".extxyz"])
-    molecules = read_molecules(arguments.file)
+    (output,) = output_files(arguments, {"-o": SUFFIXES})
+    assert output  # as required
+    everything = read_molecules(arguments.file)
     model = load_energy(arguments.model)
+    molecules, indices, rejected = evaluable(everything, model)
+    check_format(output, molecules)
+    if rejected:
+        log_message(rejected_line(rejected))
     with progress(len(molecules), "relaxed") as bar:
         done = relax_batch(
             molecules,
@@ -46,30 +54,30 @@ def relax(arguments: Namespace) -> int:
             arguments.max_steps,
             report=lambda n, total: bar.update(n),
         )
-    _write(output, done)
-    _log_unfinished(done)
+    _write(output, done, indices)
+    _log_unfinished(done, indices)
     print(f"molecules: {output}")
-    print(format_table({"model": f"{model.name} {model.hash}", **_figures(molecules, done)}))
+    figures = {**_figures(molecules, done), "not evaluated": len(rejected)}
+    print(format_table({"model": f"{model.name} {model.hash}", **figures}))
     return 0
 
 
-def _write(output: Path, done: RelaxationResult) -> None:
+def _write(output: Path, done: RelaxationResult, indices: list[int]) -> None:
     properties = {
         name: getattr(done, name).cpu().numpy()
         for name in ("energy", "start_energy", "max_force", "steps", "converged")
     }
-    write_extxyz(output, done.molecules, properties)
+    write_annotated(output, done.molecules, {"index": np.array(indices), **properties})
 
 
-def _log_unfinished(done: RelaxationResult) -> None:
+def _log_unfinished(done: RelaxationResult, indices: list[int]) -> None:
     """Print which molecules did not converge or have no energy to standard error."""
     failed = set(done.failures)
     left = [i for i in np.flatnonzero(~done.converged.cpu().numpy()).tolist() if i not in failed]
     if left:
-        log_message(f"not converged, by index from 0: {', '.join(map(str, left))}")
+        log_message(f"not converged, by index from 0: {', '.join(str(indices[i]) for i in left)}")
     if failed:
-        reasons = (f"{i} ({reason})" for i, reason in sorted(done.failures.items()))
-        log_message(f"no energy, by index from 0: {', '.join(reasons)}")
+        log_message(failed_line(done.failures, indices))
 
 
 def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, object]:

@@ -13,7 +13,7 @@ from ase import Atoms
 from molrl.chemistry.bonds import Validity, validity
 from molrl.chemistry.geometry import rmsd
 from molrl.energy import EnergyModel, load_energy
-from molrl.energy.relaxation import MAX_STEPS, relax
+from molrl.energy.relaxation import MAX_STEPS, Report, relax
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -124,6 +124,7 @@ def evaluate_molecules(
     molecules: MoleculeBatch | Atoms | Iterable[Atoms],
     energy: str | EnergyModel = "gfn2",
     max_steps: int = MAX_STEPS,
+    report: Report = lambda done, total: None,
 ) -> EvaluationReport:
     """Evaluate molecules: energies, relaxations, validity, identity.
 
@@ -131,6 +132,7 @@ def evaluate_molecules(
         molecules: at least one molecule, a batch or ASE atoms; charges and multiplicities count.
         energy: the energy model, or its name.
         max_steps: limit of each relaxation.
+        report: called with the number of molecules whose relaxation has finished, and of all.
 
     Returns:
         The report.
@@ -150,7 +152,7 @@ def evaluate_molecules(
     if not len(molecules):
         raise InputError("there are no molecules to evaluate; give at least one")
     model = load_energy(energy)
-    result = relax(molecules, model, max_steps=max_steps)
+    result = relax(molecules, model, max_steps=max_steps, report=report)
     before = result.start_energy.cpu().numpy()
     moved = rmsd(molecules, result.molecules).cpu().numpy()
     return EvaluationReport(

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from molrl.chemistry.bonds import bonded_mols
 from molrl.evaluation.evaluator import EvaluationReport
+from molrl.evaluation.molecule_files import SUFFIXES, write_annotated
 from molrl.evaluation.reference import BestKnown
-from molrl.files import write_extxyz, write_sdf
 from molrl.plotting.molecules import draw_grid
 
 N_PICTURES = 10
@@ -17,23 +16,38 @@ N_PICTURES = 10
 def write_molecules(report: EvaluationReport, folder: Path | str) -> None:
     """Write ``molecules.extxyz`` and ``molecules.sdf`` with the figures of the evaluation.
 
-    Both hold the molecules as generated, in their order, each with its charge and multiplicity,
-    SMILES, validity, energy, strain energy (``energy_above_relaxed``, eV), RMSD from the relaxed
-    geometry (Å) and whether the relaxation converged; a missing figure is ``nan``, a missing SMILES
-    ``-``. Identical runs write identical files. The SDF has the perceived bonds.
+    Both hold the molecules as generated, in their order, each with its charge and multiplicity and
+    :func:`molecule_properties`, those of the SDF with units in their names
+    (:func:`molrl.evaluation.molecule_files.write_annotated`). Identical runs write identical files.
 
     Args:
         report: the evaluation of the molecules.
         folder: the folder to write to.
     """
-    folder = Path(folder)
-    properties = _properties(report)
-    write_extxyz(folder / "molecules.extxyz", report.molecules, properties)
-    mols = bonded_mols(report.molecules, report.chemistry)
-    for i, mol in enumerate(mols):
-        for name, values in properties.items():
-            mol.SetProp(name, str(values[i]))
-    write_sdf(folder / "molecules.sdf", mols)
+    for suffix in SUFFIXES:
+        path = Path(folder) / f"molecules{suffix}"
+        write_annotated(path, report.molecules, molecule_properties(report))
+
+
+def molecule_properties(report: EvaluationReport) -> dict[str, list[str] | np.ndarray]:
+    """Return the figures of each molecule as generated, by name.
+
+    They are its ``smiles`` (``-`` if it has none), whether it is ``valid``, the ``reason`` if it is
+    not (``-`` if it is), ``energy`` and ``strain`` by the evaluator (eV), ``rmsd`` from the relaxed
+    geometry (Å) and whether the relaxation ``converged``; a missing figure is NaN.
+
+    Args:
+        report: the evaluation of the molecules.
+    """
+    return {
+        "smiles": [smiles or "-" for smiles in report.chemistry.isomeric_smiles],
+        "valid": report.valid,
+        "reason": [reason or "-" for reason in report.reasons],
+        "energy": _rounded(report.energy),
+        "strain": _rounded(report.strain),
+        "rmsd": _rounded(report.rmsd),
+        "converged": report.converged,
+    }
 
 
 def draw_best(report: EvaluationReport, path: Path | str, best: BestKnown | None = None) -> None:
@@ -133,17 +147,6 @@ def _select(report: EvaluationReport) -> list[int]:
 
 def _short(smiles: str, width: int = 24) -> str:
     return smiles if len(smiles) <= width else smiles[: width - 1] + "…"
-
-
-def _properties(report: EvaluationReport) -> dict[str, list[str] | np.ndarray]:
-    return {
-        "smiles": [smiles or "-" for smiles in report.chemistry.isomeric_smiles],
-        "valid": report.valid,
-        "judge_energy": _rounded(report.energy),
-        "energy_above_relaxed": _rounded(report.strain),
-        "rmsd_to_relaxed": _rounded(report.rmsd),
-        "relaxation_converged": report.converged,
-    }
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """The best known isomer of a bag, which returns and energies are compared with."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,11 +17,14 @@ from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
+from molrl.runs.progress import log_message, phases
 from molrl.tasks import Task, parse_task
 
+Report = Callable[[str, int, int], None]  # called with the phase, the steps done, and their number
 N_ISOMERS = 400  # isomers to compare at most; small bags have fewer
 N_RELAXED = 40  # of them, the lowest as enumerated, are relaxed
 SEED = 0
+SILENT_SECONDS = 2.0  # a search that takes longer is shown
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Reference:
         energy: eV, its total energy.
         smiles: its identity.
         n_isomers: number of isomers compared, at most :data:`N_ISOMERS`.
+        seconds: wall time of the search.
     """
 
     value: float
@@ -40,6 +46,7 @@ class Reference:
     energy: float
     smiles: str
     n_isomers: int
+    seconds: float = 0.0
 
 
 def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) -> Reference:
@@ -47,7 +54,8 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
-    reliable where it leads away from molecules.
+    reliable where it leads away from molecules. A search that takes more than
+    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took.
 
     Args:
         task: a task of one bag without fixed atoms, points to fill or refills, or a formula.
@@ -67,10 +75,29 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     bag = parse_task(task).single_bag
     if bag is None:
         raise InputError("a best known isomer is that of one bag on an empty canvas")
-    drawn = MoleculeBatch.from_rdkit(isomers(bag, N_ISOMERS, SEED))
+    began = perf_counter()
+    with phases() as show:
+
+        def report(phase: str, done: int, total: int) -> None:
+            if perf_counter() - began > SILENT_SECONDS:
+                show(phase, done, total)
+
+        found = _search(bag, energy, report)
+    found = replace(found, seconds=perf_counter() - began)
+    if found.seconds > SILENT_SECONDS:
+        log_message(
+            f"best known isomer of {bag}: {found.smiles}, the lowest of {found.n_isomers}, found "
+            f"in {found.seconds:.1f} s"
+        )
+    return found
+
+
+def _search(bag: Bag, energy: EnergyModel, report: Report) -> Reference:
+    mols = isomers(bag, N_ISOMERS, SEED, partial(report, "isomers found"))
+    drawn = MoleculeBatch.from_rdkit(mols)
     guess = energy.evaluate(drawn).energy.nan_to_num(torch.inf).cpu()
     start = drawn[guess.argsort(stable=True)[:N_RELAXED]]
-    result = relax(start, energy)
+    result = relax(start, energy, report=partial(report, "isomers relaxed"))
     before, after = validity(start), validity(result.molecules)
     same = [a is not None and a == b for a, b in zip(before.smiles, after.smiles, strict=True)]
     usable = result.converged.cpu() & torch.tensor(same) & torch.from_numpy(after.valid)

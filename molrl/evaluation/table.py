@@ -2,47 +2,60 @@
 
 from collections.abc import Mapping
 
-# key: label, unit, format of the figure
+# key: label, unit and what the figure means, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
     "task": ("task", "", "s"),
-    "return_fraction": ("return fraction", "of the best known isomer", ".3f"),
-    "mean_return": ("mean return", "eV", ".3f"),
-    "reference_return": ("return of the best known isomer", "eV", ".3f"),
+    "return_fraction": ("return fraction", "mean return over that of the best known isomer", ".3f"),
+    "mean_return": ("mean return", "eV, failed episodes included", ".3f"),
+    "reference_return": (
+        "return of the best known isomer",
+        "eV, the energy of its isolated atoms above that of the molecule",
+        ".3f",
+    ),
     "n_molecules": ("molecules", "", "d"),
-    "n_valid": ("valid molecules", "", "d"),
-    "valid_fraction": ("valid", "% of molecules", "%"),
-    "valid_fraction_per_attempt": ("valid", "% of attempts", "%"),
-    "n_isomers": ("distinct isomers", "", "d"),
-    "unique_fraction": ("distinct", "% of valid", "%"),
-    "median_energy_above_relaxed": ("median strain energy", "eV", ".3f"),
-    "median_rmsd": ("median RMSD from relaxed", "Å", ".3f"),
-    "identity_kept_fraction": ("connectivity preserved", "% of valid", "%"),
-    "lowest_energy": ("lowest relaxed energy", "eV", ".3f"),
-    "lowest_smiles": ("lowest isomer", "", "s"),
+    "n_not_evaluated": ("molecules not evaluated", "unknown to the evaluator, left out below", "d"),
+    "n_valid": ("valid molecules", "connected, with a closed-shell Lewis structure", "d"),
+    "valid_fraction": ("valid fraction", "% of molecules", "%"),
+    "valid_fraction_per_attempt": ("valid per attempt", "% of attempts", "%"),
+    "n_isomers": ("distinct molecules", "valid ones, by SMILES without stereochemistry", "d"),
+    "unique_fraction": ("distinct fraction", "% of valid molecules", "%"),
+    "median_energy_above_relaxed": (
+        "median strain energy",
+        "eV, above the relaxed geometry",
+        ".3f",
+    ),
+    "median_rmsd": ("median RMSD", "Å, from the relaxed geometry", ".3f"),
+    "identity_kept_fraction": (
+        "connectivity preserved",
+        "% of valid molecules, in relaxation",
+        "%",
+    ),
+    "lowest_energy": ("lowest relaxed energy", "eV, total, of a valid molecule", ".3f"),
+    "lowest_smiles": ("molecule lowest in energy", "SMILES, without hydrogens", "s"),
     "n_unconverged": ("relaxations not converged", "", "d"),
-    "n_failed": ("failed energies", "", "d"),
-    "attempts": ("attempts", "", "d"),
-    "energy_calls": ("energies evaluated", "", "d"),
+    "n_failed": ("molecules without an energy", "", "d"),
+    "attempts": ("attempts", "molecules begun, those broken off included", "d"),
+    "energy_calls": ("energies evaluated", "by the energy model of the reward", "d"),
     "network_calls": ("network evaluations", "", "d"),
     "seconds": ("time", "s", ".1f"),
-    "judge": ("evaluator", "", "s"),
+    "judge": ("evaluator", "energy model and its hash", "s"),
 }
 
 
 def format_table(figures: Mapping[str, object]) -> str:
-    """Return a table of figures: label, figure and unit, one per line.
+    """Return a table of figures: label, figure, unit and what it means, one per line.
 
     Args:
-        figures: a summary. Figures of a known summary come first, in a fixed order, with labels
-            and units; others follow under their own names. None is written as ``-``.
+        figures: a summary. Figures of a known summary come first, in a fixed order, with labels,
+            units and meanings; others follow under their own names. None is written as ``-``.
 
     Returns:
         The lines, without a line break at the end.
 
     Example:
         >>> print(format_table({"n_molecules": 100, "valid_fraction": 0.98}))
-        molecules   100
-        valid      98.0  % of molecules
+        molecules        100
+        valid fraction  98.0  % of molecules
     """
     known = [key for key in _ROWS if key in figures]
     rows = [(_ROWS[key][0], _written(figures[key], _ROWS[key][2]), _ROWS[key][1]) for key in known]

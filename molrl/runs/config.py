@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from molrl.errors import InputError
 from molrl.plugins import import_plugins
 from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
-from molrl.validation import one_line
+from molrl.validation import one_line, wrong_keys
+
+COMMAND_LINE = "command line"  # what error messages call the overrides
 
 
 class Config(BaseModel):
@@ -75,14 +79,14 @@ def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT
             right.
     """
     data = read_mapping(Path(path))
-    for override in overrides:
-        _override(data, override)
-    return _parse_with_plugins(data, schema, where=str(path))
+    _override_all(data, overrides)
+    keys = [override.partition("=")[0].strip() for override in overrides]
+    return _parse_with_plugins(data, schema, str(path), keys)
 
 
 def config_from_overrides(overrides: Sequence[str], schema: type[ConfigT]) -> ConfigT:
     """Return a config given by ``key.sub=value`` overrides alone; see :func:`load_config`."""
-    return _parse_with_plugins(read_overrides(overrides), schema, where="command line")
+    return _parse_with_plugins(read_overrides(overrides), schema, COMMAND_LINE)
 
 
 def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
@@ -99,8 +103,7 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         {'steps': 100, 'network': {'channels': 16}}
     """
     data: dict[str, Any] = {}
-    for override in overrides:
-        _override(data, override)
+    _override_all(data, overrides)
     return data
 
 
@@ -118,20 +121,36 @@ def parse_config(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> 
     Raises:
         InputError: if the data do not fit; one line, as in :func:`load_config`.
     """
+    return _parse(data, schema, where)
+
+
+def _parse(
+    data: Mapping[str, Any], schema: type[ConfigT], where: str, overridden: Sequence[str] = ()
+) -> ConfigT:
+    """Validate plain data; an error in ``overridden`` keys alone is one of the command line."""
     try:
         # As JSON, because strict validation accepts a list for a tuple there, and a string for
         # a path.
         return schema.model_validate_json(json.dumps(data))
     except ValidationError as error:
+        if all(_is_within(key, overridden) for key in wrong_keys(error, data)):
+            where = COMMAND_LINE
         raise InputError(f"{where}: {one_line(error, data, schema)}") from None
 
 
-def _parse_with_plugins(data: Mapping[str, Any], schema: type[ConfigT], where: str) -> ConfigT:
+def _is_within(key: str, sections: Sequence[str]) -> bool:
+    return any(f"{key}.".startswith(f"{section}.") for section in sections)
+
+
+def _parse_with_plugins(
+    data: Mapping[str, Any], schema: type[ConfigT], where: str, overridden: Sequence[str] = ()
+) -> ConfigT:
     """Validate a config after importing its plugins, which may register what it names."""
     if issubclass(schema, RunConfig):
         plugins = {"plugins": data.get("plugins", [])}
-        import_plugins(parse_config(plugins, RunConfig, where).plugins, f"{where}: plugins")
-    return parse_config(data, schema, where)
+        parsed = _parse(plugins, RunConfig, where, overridden)
+        import_plugins(parsed.plugins, f"{where}: plugins")
+    return _parse(data, schema, where, overridden)
 
 
 def dump_config(config: Config) -> str:
@@ -162,6 +181,28 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no keys; a config is lines of `key: value`")
     return data
+
+
+def _override_all(data: dict[str, Any], overrides: Sequence[str]) -> None:
+    for i, override in enumerate(overrides):
+        try:
+            _override(data, override)
+        except InputError as error:
+            raise InputError(f"{error}{_quoting_hint(overrides[i:])}") from None
+
+
+def _quoting_hint(overrides: Sequence[str]) -> str:
+    """Return a hint if the shell has split one override at its spaces, else an empty string."""
+    if not re.search(r"=.*[\[{]", overrides[0]):
+        return ""
+    for n in range(2, len(overrides) + 1):
+        whole = " ".join(overrides[:n])
+        try:
+            read_overrides([whole])
+        except InputError:
+            continue
+        return f"; quote it for the shell: {shlex.quote(whole)}"
+    return ""
 
 
 def _override(data: dict[str, Any], override: str) -> None:

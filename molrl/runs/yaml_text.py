@@ -1,7 +1,8 @@
 """The subset of YAML that configs use, with plain values read as in YAML 1.2.
 
 PyYAML reads YAML 1.1, where ``NO`` is false, ``1e-3`` a string, ``010`` eight and ``1:30`` ninety.
-A formula may be ``NO`` and a learning rate ``1e-3``, so plain values are read as in YAML 1.2.
+A formula may be ``NO`` and a learning rate ``1e-3``, so plain values are read as in YAML 1.2. A
+whole number may have an exponent: ``1e5`` and ``1.5e5`` are integers, which a float takes too.
 Tags, aliases (and with them alias bombs), duplicate keys and deep nesting are refused.
 """
 
@@ -16,6 +17,7 @@ from molrl.errors import InputError
 
 MAX_BYTES = 50_000
 MAX_DEPTH = 20
+MAX_EXACT = 2**53  # up to which every whole number is a float
 
 _CORE_SCHEMA = [  # (tag, pattern, first characters), YAML 1.2.2, section 10.3.2
     ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
@@ -68,6 +70,11 @@ class _Loader(yaml.SafeLoader):
             raise ConstructorError(None, None, "a number of more than 40 digits", node.start_mark)
         return int(node.value)
 
+    def number(self, node: ScalarNode) -> int | float:
+        value = float(self.construct_yaml_float(node))
+        exact = value.is_integer() and abs(value) <= MAX_EXACT
+        return int(value) if "e" in node.value.lower() and exact else value
+
     def refuse(self, node: Node) -> None:
         raise ConstructorError(None, None, f"the tag {node.tag} is not allowed", node.start_mark)
 
@@ -85,7 +92,7 @@ for _tag, _constructor in {
     "null": _Loader.construct_yaml_null,
     "bool": _Loader.construct_yaml_bool,
     "int": _Loader.integer,
-    "float": _Loader.construct_yaml_float,
+    "float": _Loader.number,
     "str": _Loader.construct_yaml_str,
     "seq": lambda loader, node: loader.construct_sequence(node, deep=True),
     "map": _Loader.mapping,

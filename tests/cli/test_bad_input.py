@@ -186,6 +186,10 @@ COMMANDS = {
     "a file cut short": (evaluate(WATER[:-20]), "in.extxyz"),
     "a dummy element": (evaluate(WATER.replace("O", "X")), "in.extxyz"),
     "no element in a file": (evaluate(WATER.replace("O", "Qq")), "in.extxyz"),
+    "atomic numbers for symbols": (
+        evaluate(2 * WATER.replace("O", "8")),
+        "in.extxyz line 3: '8' is not an element symbol such as C or Cl",
+    ),
     "words for coordinates": (evaluate(WATER.replace("0.96", "far")), "in.extxyz is corrupted"),
     "an element the evaluator does not know": (evaluate(WATER.replace("O", "U")), "holds U"),
     "a broken SDF": (evaluate("nothing\n\n\n  3  2\n", "in.sdf"), "in.sdf"),
@@ -250,9 +254,29 @@ COMMANDS = {
     ),
     "nowhere to relax to": (relax(), "required: -o"),
     "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz already exists"),
+    "a table over the molecules": (
+        (["evaluate", "in.extxyz", "--csv", "in.extxyz"], {"in.extxyz": WATER}),
+        "--csv in.extxyz already exists; name another, or add --force",
+    ),
+    "two outputs of one name": (
+        (["evaluate", "in.extxyz", "--csv", "x", "--json", "x"], {"in.extxyz": WATER}),
+        "--csv x is named twice",
+    ),
+    "a selection of nothing that is written": (
+        (["evaluate", "in.extxyz", "--valid"], {"in.extxyz": WATER}),
+        "give --csv or -o as well",
+    ),
+    "errors over the molecules": (
+        (["energy", "evaluate", "in.extxyz", "--json", "in.extxyz"], {"in.extxyz": WATER}),
+        "--json in.extxyz already exists",
+    ),
+    "no molecule that the model knows": (
+        relax("-o", "x.extxyz", content=2 * WATER.replace("O", "U")),
+        "none of the 2 molecules can be evaluated: molecule 0 holds U; known are",
+    ),
     "relaxed molecules of an unknown suffix": (
-        relax("-o", "x.sdf"),
-        "x.sdf has an unknown suffix",
+        relax("-o", "x.pdb"),
+        "x.pdb has an unknown suffix; it must end in .extxyz or .sdf",
     ),
     "an invalid force": (
         relax("--force-tolerance", "nan", "-o", "x.extxyz"),

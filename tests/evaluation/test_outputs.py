@@ -64,10 +64,11 @@ def test_write_molecules_puts_the_figures_into_both_files(report, tmp_path):
         assert image.info["smiles"] == mol.GetProp("smiles") == (report.smiles[i] or "-")
         assert image.info["valid"] == report.valid[i]
         assert mol.GetProp("valid") == str(report.valid[i])
-        assert image.info["judge_energy"] == pytest.approx(report.energy[i], abs=1e-4)
-        assert float(mol.GetProp("energy_above_relaxed")) == pytest.approx(
-            report.strain[i], abs=1e-4
-        )
+        assert image.info["reason"] == mol.GetProp("reason") == (report.reasons[i] or "-")
+        assert image.get_potential_energy() == pytest.approx(report.energy[i], abs=1e-4)
+        assert float(mol.GetProp("energy_eV")) == pytest.approx(report.energy[i], abs=1e-4)
+        assert float(mol.GetProp("strain_eV")) == pytest.approx(report.strain[i], abs=1e-4)
+        assert float(mol.GetProp("rmsd_angstrom")) == pytest.approx(report.rmsd[i], abs=1e-4)
 
 
 def test_write_molecules_puts_perceived_bonds_into_the_sdf(report, tmp_path):

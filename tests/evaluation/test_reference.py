@@ -52,6 +52,20 @@ def test_best_known_is_deterministic(gfn2):
     assert rmsd(first.molecule, second.molecule) < 0.05
 
 
+def test_best_known_shows_a_search_that_takes_long(gfn2, monkeypatch, capsys):
+    monkeypatch.setattr("molrl.evaluation.reference.SILENT_SECONDS", 1e3)
+    best = best_known("CH4O", gfn2)
+    assert best.seconds > 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("molrl.evaluation.reference.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("molrl.runs.progress.SECONDS_BETWEEN_LINES", 0.0)
+    best_known("CH4O", gfn2)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("isomers found: 1/400, ") for line in lines)
+    assert any(line.startswith("isomers relaxed: 1/1, ") for line in lines)
+    assert lines[-1].startswith("molrl: best known isomer of CH4O: CO, the lowest of 1, found in ")
+
+
 @pytest.mark.parametrize("bag", ["CH3", "H7O", "He2"])
 def test_best_known_refuses_a_bag_without_a_molecule(gfn2, bag):
     with pytest.raises(InputError):

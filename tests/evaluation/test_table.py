@@ -15,8 +15,8 @@ def test_format_table_aligns_figures_with_units():
         }
     ).splitlines()
     assert lines[0].split() == ["molecules", "100"]
-    assert lines[1].split() == ["valid", "96.5", "%", "of", "molecules"]
-    assert lines[2].split() == ["median", "strain", "energy", "0.123", "eV"]
+    assert lines[1].split() == ["valid", "fraction", "96.5", "%", "of", "molecules"]
+    assert lines[2].split()[:5] == ["median", "strain", "energy", "0.123", "eV,"]
     assert lines[-1].split() == ["time", "431.3", "s"]
     texts = ("100", "96.5", "0.123", "CCO", "431.3")
     ends = {line.index(text) + len(text) for line, text in zip(lines, texts, strict=True)}
@@ -25,7 +25,16 @@ def test_format_table_aligns_figures_with_units():
 
 def test_format_table_writes_missing_figures_as_dashes():
     lines = format_table({"lowest_energy": None, "median_rmsd": math.nan}).splitlines()
-    assert [line.split()[-2] for line in lines] == ["-", "-"]
+    assert [line.split("  ")[-2:] for line in lines] == [
+        ["-", "Å, from the relaxed geometry"],
+        ["-", "eV, total, of a valid molecule"],
+    ]
+
+
+def test_format_table_says_what_a_figure_means():
+    table = format_table({"return_fraction": 0.9, "lowest_smiles": "CO"})
+    assert "0.900  mean return over that of the best known isomer" in table
+    assert table.endswith("CO  SMILES, without hydrogens")
 
 
 def test_format_table_puts_unknown_figures_last():

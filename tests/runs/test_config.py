@@ -55,6 +55,22 @@ def test_load_config_applies_overrides_in_sections(config):
     assert read.maybe == Section(kind="b", span=(1, 2))
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("1e5", 100_000), ("1.5e5", 150_000), ("2E+3", 2000), ("-20e-1", -2)]
+)
+def test_load_config_reads_whole_numbers_with_an_exponent(config, text, wanted):
+    assert load_config(config("name: x"), [f"seed={text}"], Schema).seed == wanted
+    assert load_config(config("seed: 1"), ["section.rate=1e3"], Schema).section.rate == 1000.0
+
+
+def test_load_config_blames_the_command_line_for_overrides_alone(config):
+    with pytest.raises(InputError, match=r"^command line: unknown key 'section.x'"):
+        load_config(config("seed: 1"), ["section={x: 1}"], Schema)
+    path = config("seed: 1\nname: 5")
+    with pytest.raises(InputError, match=rf"^{path}: .*name .*section.x"):
+        load_config(path, ["section={x: 1}"], Schema)
+
+
 def test_dump_config_reads_back_unchanged(config):
     first = load_config(config("seed: 1\nname: '1e5'"), ["several=[{}]", "path=a/b"], Schema)
     assert load_config(config(dump_config(first)), [], Schema) == first
@@ -110,6 +126,13 @@ BAD = {
     "a value for a section": ("seed: 1", ["section=5"], "section must be a section of keys, not 5"),
     "neither of two": ("seed: 1", ["either=5"], "either must be a valid string, not 5"),
     "an override through a value": ("seed: 1", ["seed.x=5"], "'seed.x=5': seed is not a section"),
+    "an override that the shell has split": (
+        "seed: 1",
+        ["section={kind:", "a,", "num_envs:", "3}", "seed=2"],
+        "; quote it for the shell: 'section={kind: a, num_envs: 3}'",
+    ),
+    "a key of a section at the top": ("seed: 1", ["span=[1, 2]"], "did you mean 'section.span'?"),
+    "a large number that is not whole": ("seed: 1", ["seed=1e30"], "seed must be a valid integer"),
     "no override": ("seed: 1", ["seed"], "invalid override 'seed'; write key.sub=value"),
     "a nameless override": ("seed: 1", [".x=1"], "write key.sub=value"),
     "an override that is no YAML": ("seed: 1", ["name=[1"], "override 'name=[1'"),

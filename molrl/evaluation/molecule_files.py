@@ -1,0 +1,90 @@
+"""Molecule files with properties: extended XYZ and SDF for viewers, CSV for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from molrl.chemistry.bonds import bonded_mols, validity
+from molrl.errors import InputError
+from molrl.files import write_extxyz, write_sdf
+from molrl.molecules import MoleculeBatch
+from molrl.runs.atomic import write_text
+
+SUFFIXES = (".extxyz", ".sdf")
+Properties = Mapping[str, Sequence[float | str | bool] | np.ndarray]
+# Units in the names of properties, where the format has no place for them. Extended XYZ keeps the
+# bare names, because ASE reads `energy` as the result of a calculator.
+_UNITS = {
+    "energy": "eV",
+    "start_energy": "eV",
+    "reference_energy": "eV",
+    "error": "eV",
+    "strain": "eV",
+    "rmsd": "angstrom",
+    "max_force": "eV_per_angstrom",
+    "mean_force_error": "eV_per_angstrom",
+}
+
+
+def check_format(path: Path, molecules: MoleculeBatch) -> None:
+    """Check that the format of a file can hold molecules.
+
+    Raises:
+        InputError: if one is periodic and the file an SDF.
+    """
+    if path.suffix == ".sdf" and molecules.is_periodic:
+        raise InputError(f"{path}: an SDF holds no periodic structures; write an .extxyz")
+
+
+def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties) -> None:
+    """Write molecules with properties to an ``.extxyz`` or ``.sdf`` file.
+
+    The SDF has the perceived bonds, and units in the names of properties: ``energy_eV``,
+    ``strain_eV``, ``rmsd_angstrom``. Extended XYZ has the names as given.
+
+    Args:
+        path: the file to write.
+        molecules: n molecules.
+        properties: n values by name; energies in eV, lengths in Å.
+    """
+    if path.suffix != ".sdf":
+        write_extxyz(path, molecules, properties)
+        return
+    mols = bonded_mols(molecules, validity(molecules))
+    for i, mol in enumerate(mols):
+        for name, values in properties.items():
+            mol.SetProp(with_unit(name), str(values[i]))
+    write_sdf(path, mols)
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows as CSV, with units in the headings.
+
+    Args:
+        path: the file to write.
+        rows: one mapping per line; the keys of the first are the headings. What is missing in a
+            row, None and NaN are empty cells.
+    """
+    text = io.StringIO()
+    keys = list(rows[0]) if rows else []
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([with_unit(key) for key in keys])
+    writer.writerows([_cell(row.get(key)) for key in keys] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def formulas(molecules: MoleculeBatch) -> list[str]:
+    """Return the formula of each molecule in Hill order."""
+    return [image.get_chemical_formula("hill") for image in molecules.to_ase()]
+
+
+def with_unit(name: str) -> str:
+    """Return the name of a property with its unit: ``energy_eV`` for ``energy``."""
+    return f"{name}_{_UNITS[name]}" if name in _UNITS else name
+
+
+def _cell(value: object) -> object:
+    return "" if value is None or value != value else value  # NaN differs from itself

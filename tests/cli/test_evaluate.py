@@ -1,0 +1,113 @@
+"""molrl evaluate: files of each molecule's figures, and molecules that are not evaluated."""
+
+import csv
+import json
+
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.io import read, write
+from rdkit import Chem
+
+from molrl.cli.main import main
+
+NAMES = ["CH3OH", "CH3", "CH3OH", "H2O"]
+
+
+@pytest.fixture
+def mixed(here):
+    """Four molecules with one of uranium after the first; the second methanol is strained."""
+    images = [molecule(name) for name in NAMES]
+    images[2].rattle(0.05, seed=1)
+    images.insert(1, Atoms("UO", [[0, 0, 0], [0, 0, 1.8]]))
+    write("in.extxyz", images)
+    return images
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_evaluate_writes_a_line_for_each_molecule(mixed, capsys):
+    assert main(["evaluate", "in.extxyz", "--csv", "all.csv", "--json", "all.json"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("molrl: not evaluated: 1 (by index from 0): molecule 1 holds U; known")
+    assert "not evaluated" in out
+    with open("all.json", encoding="utf-8") as file:
+        figures = json.load(file)
+    assert (figures["n_molecules"], figures["n_not_evaluated"], figures["n_valid"]) == (4, 1, 3)
+    rows = table("all.csv")
+    assert list(rows[0]) == [
+        *("index", "formula", "smiles", "valid", "reason"),
+        *("energy_eV", "strain_eV", "rmsd_angstrom", "converged"),
+    ]
+    assert [row["index"] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert [row["formula"] for row in rows] == ["CH4O", "OU", "CH3", "CH4O", "H2O"]
+    assert [row["valid"] for row in rows] == ["True", "", "False", "True", "True"]
+    assert (rows[0]["reason"], rows[2]["reason"]) == ("-", "no Lewis structure fits")
+    assert rows[1]["reason"].startswith("molecule 1 holds U")
+    assert rows[1]["energy_eV"] == ""
+    assert float(rows[3]["energy_eV"]) - float(rows[0]["energy_eV"]) == pytest.approx(
+        float(rows[3]["strain_eV"]) - float(rows[0]["strain_eV"]), abs=5e-3
+    )
+    assert float(rows[3]["rmsd_angstrom"]) > 0.01
+
+
+def test_evaluate_writes_only_what_is_valid_and_unique(mixed, capsys):
+    files = ["--csv", "some.csv", "-o", "some.sdf"]
+    assert main(["evaluate", "in.extxyz", "--valid", "--unique", *files]) == 0
+    rows = table("some.csv")
+    assert [(row["index"], row["smiles"]) for row in rows] == [("0", "CO"), ("4", "O")]
+    mols = list(Chem.SDMolSupplier("some.sdf", removeHs=False))
+    assert [mol.GetProp("energy_eV") for mol in mols] == [row["energy_eV"] for row in rows]
+    assert [mol.GetProp("index") for mol in mols] == ["0", "4"]
+
+
+def test_evaluate_replaces_files_only_by_force(mixed, capsys):
+    command = ["evaluate", "in.extxyz", "-o", "out.extxyz"]
+    assert main(command) == 0
+    before = read("out.extxyz", ":")
+    assert len(before) == 4
+    assert main(command) == 2
+    assert capsys.readouterr().err.endswith("already exists; name another, or add --force\n")
+    assert main([*command, "--valid", "--force"]) == 0
+    assert len(read("out.extxyz", ":")) == 3
+
+
+def test_energy_evaluate_writes_the_error_of_each_molecule(mixed, capsys):
+    arguments = ["--model", "mace-small", "--csv", "errors.csv", "--json", "errors.json"]
+    assert main(["energy", "evaluate", "in.extxyz", *arguments]) == 0
+    assert "not evaluated: 1 (by index from 0): molecule 1 holds U" in capsys.readouterr().err
+    rows = table("errors.csv")
+    assert [row["formula"] for row in rows] == ["CH4O", "OU", "CH3", "CH4O", "H2O"]
+    assert [row["reason"][:16] for row in rows] == ["-", "molecule 1 holds", "-", "-", "-"]
+    errors = [abs(float(row["error_eV"])) for row in rows if row["error_eV"]]
+    with open("errors.json", encoding="utf-8") as file:
+        figures = json.load(file)
+    assert figures["mean absolute error, eV"] == pytest.approx(sum(errors) / 4)
+    assert figures["not evaluated"] == 1
+
+
+def test_relax_leaves_out_what_the_model_does_not_know(mixed, capsys):
+    assert main(["energy", "relax", "in.extxyz", "-o", "out.sdf", "--max-steps", "1"]) == 0
+    err = capsys.readouterr().err
+    line = "not evaluated: 1 (by index from 0): molecule 1 holds U; known are H, C, N, O, F, S"
+    assert f"{line} (energy model 'mace')\n" in err
+    assert "not converged, by index from 0: 0, 2, 3, 4\n" in err
+    mols = list(Chem.SDMolSupplier("out.sdf", removeHs=False))
+    assert [mol.GetProp("index") for mol in mols] == ["0", "2", "3", "4"]
+    assert all(mol.HasProp("start_energy_eV") for mol in mols)
+    assert Chem.MolToSmiles(Chem.RemoveHs(mols[0])) == "CO"
+
+
+def test_evaluate_commands_name_molecules_whose_energy_fails(here, capsys):
+    stretched = Atoms("CF", [[0, 0, 0], [0, 0, 4.0]])  # its SCF does not converge
+    write("in.extxyz", [Atoms("UO", [[0, 0, 0], [0, 0, 1.8]]), stretched, molecule("H2O")])
+    assert main(["evaluate", "in.extxyz", "--csv", "all.csv"]) == 0
+    failed = capsys.readouterr().err.splitlines()[1]
+    assert failed.startswith("molrl: no energy, by index from 0: 1 (GFN2-xTB: ")
+    assert [row["energy_eV"] == "" for row in table("all.csv")] == [True, True, False]
+    assert main(["energy", "evaluate", "in.extxyz", "--model", "gfn2", "--csv", "e.csv"]) == 0
+    reasons = [row["reason"].partition(" ")[0] for row in table("e.csv")]
+    assert reasons == ["molecule", "GFN2-xTB:", "-"]
