@@ -27,7 +27,7 @@ _SMALL = 4  # heavy atoms; half of the molecules at most are as small
 _FMAX = 0.05  # eV/Å
 _MAX_STEPS = 60  # enough for a conformer of a force field; what is left is small
 _LARGE = 16  # heavy atoms of a molecule whose torsions are turned, at most
-_PARTS = ("everywhere", "solvents", "flat")  # which are labelled as parts of complexes only
+_PARTS = ("solvents", "flat")  # which are labelled as parts of complexes only
 _TURNS = 80  # torsions for each large molecule
 
 
