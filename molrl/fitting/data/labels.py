@@ -93,7 +93,7 @@ def _evaluate(structures: Sequence[Structure], reference: EnergyModel) -> Datase
     output, bound = evaluate_or_bound(reference, batch, forces=True, properties=further)
     assert output.forces is not None
     energy, forces, bound = output.energy.cpu(), output.forces.cpu().float(), bound.cpu()
-    site_energy = _site_energy(output, reference, batch)
+    site_energy, dipole = _site_energy(output, reference, batch), _dipole(output)
 
     separated = torch.tensor([_is_separated_pair(structure) for structure in every])
     apart = separated & (bound | ~energy.isfinite())
@@ -101,6 +101,7 @@ def _evaluate(structures: Sequence[Structure], reference: EnergyModel) -> Datase
     bound = bound & ~apart
     forces[(apart | bound)[batch.molecule]] = 0.0
     site_energy[apart[batch.molecule]] = 0.0
+    dipole[apart] = 0.0
 
     n, n_atoms = len(structures), int(batch.n_atoms[: len(structures)].sum())
     interaction = _interaction(torch.where(bound, torch.nan, energy), whole, n)
@@ -109,7 +110,7 @@ def _evaluate(structures: Sequence[Structure], reference: EnergyModel) -> Datase
         reference=reference.name,
         atomic_energies={z: e for z, e in reference.atom_energies().items() if math.isfinite(e)},
         site_energy=site_energy[:n_atoms],
-        dipole=_dipole(output)[:n],
+        dipole=dipole[:n],
         bound=bound[:n],
         part=torch.from_numpy(np.concatenate([_numbered_parts(s) for s in structures])),
         interaction=interaction,

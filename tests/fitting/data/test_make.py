@@ -206,6 +206,8 @@ def test_label_gives_a_separated_pair_the_energy_of_two_atoms():
     assert dropped.failed.total() == 0
     assert float(data.energy[0]) == pytest.approx(isolated[1] + isolated[6], abs=0.1)
     assert data.forces.abs().max() < 0.1
+    assert not data.site_energy.any()
+    assert not data.dipole.any()
 
 
 def test_label_keeps_a_lower_bound_where_the_scf_does_not_converge():
