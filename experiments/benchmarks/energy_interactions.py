@@ -33,6 +33,7 @@ from side_by_side import (
     interactions,
     load_models,
     minima,
+    plot_curves,
     relaxed,
     summary_rows,
 )
@@ -280,9 +281,7 @@ def draw(of_pairs: dict[str, np.ndarray]) -> None:
     figure = blank_figure(12, 9)
     for ax, i in zip(figure.subplots(4, 5, sharex=True).flat, range(len(PAIRS)), strict=True):
         low = min(float(of_pairs["gfn2"][i].min()), -0.02)
-        for name, found in of_pairs.items():
-            style = {"color": "black", "lw": 1.6} if name == "gfn2" else {"lw": 1.1}
-            ax.plot(DISTANCES, 1e3 * found[i], label=name, **style)
+        plot_curves(ax, DISTANCES, {name: found[i] for name, found in of_pairs.items()})
         ax.axhline(0, color="#999999", lw=0.6)
         ax.set(ylim=(1.6e3 * low, -2.5e3 * low))
         ax.set_title(" ".join(PAIRS[i]), fontsize=9, loc="left")

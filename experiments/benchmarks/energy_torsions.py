@@ -23,6 +23,7 @@ from side_by_side import (
     describe,
     energies,
     load_models,
+    plot_curves,
     relaxed,
     summary_rows,
 )
@@ -245,9 +246,7 @@ def draw(names: Sequence[str], torsions: Sequence[Curves]) -> None:
     figure = blank_figure(13, 13)
     panels = figure.subplots(8, 5, sharex=True).flat
     for ax, name, curves in zip(panels, names, torsions, strict=True):
-        for model, found in curves.items():
-            style = {"color": "black", "lw": 1.6} if model == "gfn2" else {"lw": 1.1}
-            ax.plot(ANGLES, 1e3 * (found - np.nanmin(found)), label=model, **style)
+        plot_curves(ax, ANGLES, {model: x - np.nanmin(x) for model, x in curves.items()})
         ax.set_xticks([0, 120, 240, 360])
         top = min(HIGHEST, 1.5 * float(np.nanmax(curves["gfn2"]) - np.nanmin(curves["gfn2"])))
         ax.set_ylim(-0.05e3 * top, 1e3 * top)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from matplotlib.axes import Axes
 
 from molrl.chemistry.embedding import from_smiles
 from molrl.energy import EnergyModel, load_energy
@@ -39,6 +40,13 @@ def load_models(names: Sequence[str]) -> dict[str, EnergyModel]:
         model, short = load_energy(name), Path(name).stem if ":" in name else name
         models[f"{short} {model.hash}" if short in models else short] = model
     return models
+
+
+def plot_curves(ax: Axes, x: np.ndarray, curves: Mapping[str, np.ndarray]) -> None:
+    """Draw the energies, eV, of each model in meV, those of GFN2-xTB in black."""
+    for name, energy in curves.items():
+        style = {"color": "black", "lw": 1.6} if name == "gfn2" else {"lw": 1.1}
+        ax.plot(x, 1e3 * energy, label=name, **style)
 
 
 def describe(models: Models) -> str:

@@ -15,7 +15,7 @@ LARGE_ERROR = 0.1  # eV/atom, that the score 0 stands for
 PEAK = 0.4  # share of the largest atom in a molecule's score
 FLAGGED = 0.04  # of the structures with smaller errors that score above 0
 _FEWEST = 30  # structures with large errors, and with smaller ones, that a calibration needs
-_NARROWEST = 1e-3  # range of likelihoods that the scale is made of
+NARROWEST = 1e-3  # range of likelihoods that the scale is made of
 _CHUNK = 512
 
 
@@ -94,5 +94,5 @@ def calibrate(mixture: GaussianMixture, evaluated: Evaluated) -> GaussianMixture
     zero = float(torch.quantile(good, 1 - FLAGGED))
     # The score is linear in the compressed likelihood: from -1 at typical to 0 at unusual.
     unusual = scale.unusual + zero * (scale.unusual - scale.typical)
-    unusual = max(unusual, scale.typical + _NARROWEST)
+    unusual = max(unusual, scale.typical + NARROWEST)
     return replace(mixture, scale=scale.model_copy(update={"unusual": unusual}))

@@ -18,7 +18,7 @@ from molrl.errors import InputError
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.muon import Muon
-from molrl.fitting.objective import LossWeights, Objective
+from molrl.fitting.objective import Objective
 from molrl.runs.checkpoints import Checkpoint, Checkpoints
 from molrl.runs.ranks import Ranks
 
@@ -67,10 +67,8 @@ class Fit:
         self.network = self.potential.network.to(self.device)
         isolated = data.molecules.sum_atoms(self.potential.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
-        self.largest_force = data.largest_force()
         self.train_set, self.valid_set = self._split()
-        weights = LossWeights(**{key: getattr(config, key) for key in LossWeights.model_fields})
-        self.objective = Objective(self.potential, weights, config.compiled)
+        self.objective = Objective(self.potential, config, config.compiled)
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizers = self._make_optimizers()
@@ -78,7 +76,7 @@ class Fit:
     def _split(self) -> tuple[Tensor, Tensor]:
         """Indices of the structures that are fitted to, and of those that errors are logged on."""
         data, limit = self.data, self.config.max_force
-        kept = self.largest_force <= limit
+        kept = data.largest_force() <= limit
         in_train, in_valid = (data.split == data.splits.index(name) for name in ("train", "valid"))
         train = torch.nonzero(kept & in_train).flatten()
         valid = torch.nonzero(kept & in_valid & ~data.bound).flatten()

@@ -11,7 +11,7 @@ from torch import Tensor
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.uncertainty import GaussianMixture, Scale, average, uncertainty_file
 from molrl.errors import InputError
-from molrl.fitting.calibration import calibrate, evaluate_split
+from molrl.fitting.calibration import NARROWEST, calibrate, evaluate_split
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.labels import Progress
 from molrl.molecules import MoleculeBatch
@@ -23,7 +23,6 @@ MAX_CALIBRATION = 8000  # structures of the validation split
 RIDGE = 1e-4  # added to each variance, as a share of the mean variance of the element's features
 _ATOMS_PER_FEATURE = 5  # of each Gaussian; with fewer a covariance is noise
 _FEWEST = 10  # atoms of an element
-_NARROWEST = 1e-3  # range of likelihoods that the scale is made of
 _MAX_ITERATIONS = 100
 _CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
 
@@ -120,12 +119,12 @@ def scaled(mixture: GaussianMixture, features: Tensor, molecules: MoleculeBatch)
     nll = mixture.nll(features, molecules.numbers)
     fitted = (features != 0).any(-1) & torch.isfinite(nll)
     center, high = np.quantile(nll[fitted].numpy(), [0.5, 0.9]).tolist()
-    scale = Scale(center=center, width=max(high - center, _NARROWEST))
+    scale = Scale(center=center, width=max(high - center, NARROWEST))
     whole = molecules.sum_atoms((~fitted).long()) == 0
     mean = average(scale.compressed(nll), molecules)[whole & (molecules.n_atoms > 0)]
     if len(mean):
         typical, high = np.quantile(mean.numpy(), [0.5, 0.99]).tolist()
-        unusual = max(high, typical + _NARROWEST)
+        unusual = max(high, typical + NARROWEST)
         scale = scale.model_copy(update={"typical": typical, "unusual": unusual})
     return replace(mixture, scale=scale)
 

@@ -97,7 +97,7 @@ run_dir: {folder}/run
 data: [{folder}/water.npz]
 reference: gfn2
 network: {{architecture: direct-pairs, elements: [1, 8], width: 24}}
-steps: 1200
+steps: 1600
 batch_size: 16
 learning_rate: 0.01
 warmup: 20
@@ -113,7 +113,7 @@ def test_fit_of_a_custom_network_with_direct_forces_lowers_its_errors(weights):
     rows = np.genfromtxt(weights.parent / "metrics.csv", delimiter=",", names=True)
     model = load_energy(f"direct-pairs:{weights}")
     assert not model.conservative
-    assert rows["valid_energy_mae"][-1] < 0.6 * rows["valid_energy_mae"][0]
+    assert rows["valid_energy_mae"][-1] < 0.5 * rows["valid_energy_mae"][0]
     assert rows["valid_energy_mae"][-1] < 0.05  # eV/atom; the structures spread by 0.13
     card = (weights.parent / "card.md").read_text()
     assert f"direct-pairs {model.hash}" in card

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from molrl.energy.networks.interface import FarPairs, Graph
+from molrl.energy.networks.interface import Graph, PairList
 from molrl.energy.networks.potential import Potential
 from molrl.energy.networks.repulsion import pair_constants, pair_repulsion
 from molrl.energy.networks.terms import (
@@ -96,7 +96,7 @@ class FrozenPotential(Potential):
     ) -> tuple[Tensor | None, Tensor | None]:
         if not (self.repulsion or self.bond_limits or graph.far):
             return None, None
-        near = FarPairs(graph.pairs, graph.shifts)
+        near = PairList(graph.pairs, graph.shifts)
         ends = (graph.far or near).pairs.flatten()
         lengths = (graph.far or near).lengths(graph.positions)
         first, second = graph.element.index_select(0, ends).view(2, -1)

@@ -48,15 +48,15 @@ class NetworkConfig(Config):
 
 
 @dataclass(frozen=True)
-class FarPairs:
-    """Pairs of atoms up to a larger distance than the network's cutoff, those within it too.
+class PairList:
+    """Pairs of atoms up to a distance, each unordered pair once.
 
     Attributes:
         pairs: ``(2, n_pairs)`` int64.
         shifts: ``(n_pairs, 3)`` Å, as in :class:`Graph`; None where nothing is periodic.
 
     Example:
-        >>> FarPairs(torch.tensor([[0], [1]]), shifts=None).lengths(torch.eye(3))
+        >>> PairList(torch.tensor([[0], [1]]), shifts=None).lengths(torch.eye(3))
         tensor([1.4142])
     """
 
@@ -85,6 +85,8 @@ class Graph:
         pairs: ``(2, n_pairs)`` int64, each unordered pair within the cutoff once.
         shifts: ``(n_pairs, 3)`` Å, vector from the second atom of a pair to its image within the
             cutoff; None where nothing is periodic.
+        far: the pairs of the long-range terms under a network, those within its cutoff too; None
+            where it has none.
 
     Example:
         >>> from ase.build import molecule
@@ -100,7 +102,7 @@ class Graph:
     n_molecules: int
     pairs: Tensor
     shifts: Tensor | None
-    far: FarPairs | None = field(default=None, kw_only=True)
+    far: PairList | None = field(default=None, kw_only=True)
 
     def vectors(self) -> Tensor:
         """Return ``(n_pairs, 3)`` Å, the vectors from the first atom of each pair to the second."""

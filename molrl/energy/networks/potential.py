@@ -10,10 +10,10 @@ from ase.units import Bohr
 from torch import Tensor
 
 from molrl.energy.networks.interface import (
-    FarPairs,
     Graph,
     Network,
     NetworkConfig,
+    PairList,
     Prediction,
     build_network,
     load_parameters,
@@ -88,7 +88,7 @@ class Potential:
         neighbors = molecules.neighbors(self.far_cutoff)
         shifts = neighbors.shifts(molecules.cell)
         shifts = None if shifts is None else shifts.to(dtype)
-        return replace(graph, far=FarPairs(neighbors.pairs, shifts))
+        return replace(graph, far=PairList(neighbors.pairs, shifts))
 
     def __call__(self, graph: Graph) -> Prediction:
         """Predict interaction energies, and forces if the network is not conservative.
