@@ -124,8 +124,8 @@ class FoldedMace(Network):
         products = (units.unsqueeze(-1) * units.unsqueeze(-2)).flatten(-2)
         harmonics = (products @ self.products_to_harmonics).transpose(1, 2).contiguous()
         element = graph.element.index_select(0, graph.order)
-        rows, weights = self.knots(lengths.flatten())
-        return Slots(sender, element, graph.counts, rows, weights, harmonics), lengths
+        rows, place = self.knots(lengths.flatten())
+        return Slots(sender, element, graph.counts, rows, place, harmonics), lengths
 
     def _charges(self, potential: Tensor, lengths: Tensor, slots: Slots) -> Tensor:
         """Let charge flow along bonds, ``(n_atoms, 1)``; none flows in padding, to itself."""

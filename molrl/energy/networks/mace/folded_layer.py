@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from molrl.energy.networks.mace.layer import UNIT, Layer, TurnedMessages
 from molrl.energy.networks.mace.linear import mlp, scaled, silu
 from molrl.energy.networks.mace.products import bessel
-from molrl.energy.networks.mace.radial_table import Knots, look_up
+from molrl.energy.networks.mace.radial_table import Knots
+from molrl.energy.networks.mace.slot_sums import carried_sums, element_sums
 
 _DEGREE = (0, 1, 1, 1, 2, 2, 2, 2, 2)  # l of each component
-_SIZES = [1, 3, 5]  # how many components each l has
 _SCALE = (1.0, 1.0, 1.0, 1.0, 3**0.5, 3**0.5, 1.0, 3**0.5, 3**0.5 / 2)
 
 # Sums of squares of the components that invariants need, in rows: s², |v|², |T|²; the factors of
@@ -43,7 +43,7 @@ class Slots(NamedTuple):
         element: ``(n_atoms,)`` int64, of the row.
         counts: number of atoms of each element.
         rows: ``(n_slots, 4)`` int64, of a radial table.
-        weights: ``(n_slots, 4)`` floating, of these rows.
+        place: ``(n_slots,)`` floating, within the interval of these rows.
         harmonics: ``(n_atoms, 9, width)`` floating, spherical harmonics.
 
     Example:
@@ -55,7 +55,7 @@ class Slots(NamedTuple):
     element: Tensor
     counts: tuple[int, ...]
     rows: Tensor
-    weights: Tensor
+    place: Tensor
     harmonics: Tensor
 
 
@@ -148,8 +148,7 @@ class FirstLayer(FoldedLayer):
     def _messages(self, carried: Tensor | None, slots: Slots) -> Tensor:
         element = slots.element.index_select(0, slots.sender)
         rows = slots.rows + (self.n_rows * element).unsqueeze(-1)
-        sent = look_up(self.table, rows, slots.weights)
-        gathered = _gather(slots.harmonics, sent.view(len(sent), 3, self.mixing.shape[-1]))
+        gathered = element_sums(slots.place, slots.harmonics, self.table, rows)
         return multiply_by_element(gathered.transpose(0, 1), self.mixing, slots.counts)
 
 
@@ -189,18 +188,12 @@ class LaterLayer(FoldedLayer):
 
     def _messages(self, carried: Tensor | None, slots: Slots) -> Tensor:
         assert carried is not None
-        received = carried.index_select(0, slots.sender)
-        radial = look_up(self.table, slots.rows, slots.weights)
-        n = self.channels
+        gathered, *of_others = carried_sums(
+            slots.place, carried, slots.harmonics, self.table, slots.rows, slots.sender
+        )
         if self.turned is None:
-            gathered = _gather(slots.harmonics, _times(radial, received, 3))
             return torch.bmm(gathered.transpose(0, 1), self.mixing)
-        width = received.shape[1] - n
-        scalars, others = torch.split(received, [n, width], dim=-1)
-        of_scalars, of_others = torch.split(radial, [3 * n, 2 * width], dim=-1)
-        gathered = _gather(slots.harmonics, _times(of_scalars, scalars, 3))
-        turned = _times(of_others, others, 2)
-        added = self.turned(carried[:, n:], turned, slots.harmonics)
+        added = self.turned(carried[:, self.channels :], *of_others)
         return torch.baddbmm(added, gathered.transpose(0, 1), self.mixing)
 
 
@@ -229,7 +222,7 @@ class FoldedTurned(nn.Module):
         to_scalar = to_scalar.view(4, -1, to_scalar.shape[-1])
         # In the order of forward: the products with own vectors, then those with the harmonics.
         of_own, of_harmonics = to_scalar[[2 + i for i in degrees]], to_scalar[degrees]
-        parts = [of_own.flatten(0, 1), of_harmonics.transpose(0, 1).flatten(0, 1)]
+        parts = [of_own.flatten(0, 1), of_harmonics.flatten(0, 1)]
         self.register_buffer("to_scalar", torch.cat(parts))
         to_others = torch.stack([scaled(turned.to_vector), scaled(turned.to_tensor)])
         self.register_buffer("to_others", to_others[degrees] * scale)
@@ -238,26 +231,17 @@ class FoldedTurned(nn.Module):
         """Return what atoms send, ``(n_atoms, 8 vector_channels)``, of their messages."""
         return torch.bmm(messages[1:], self.down).transpose(0, 1).flatten(1)
 
-    def forward(self, own: Tensor, received: Tensor, harmonics: Tensor) -> Tensor:
+    def forward(self, own: Tensor, summed: Tensor, products: Tensor) -> Tensor:
         """Return what is added to messages, ``(9, n_atoms, channels)``.
 
         Args:
             own: ``(n_atoms, 8 vector_channels)``, what the atoms send.
-            received: ``(n_slots, 2, 8 vector_channels)``, what neighbours sent: to be summed, and
-                to be multiplied with the harmonics.
-            harmonics: ``(n_atoms, 9, width)``.
+            summed: the same shape, the sum of what neighbours sent.
+            products: the same shape, the sum of its products with the harmonics.
         """
-        n, _, width = harmonics.shape
-        channels = own.shape[1] // 8
-        summed, along = received.view(n, width, 2, 8 * channels).unbind(2)
-        of_neighbors = torch.bmm(harmonics[:, :1], summed).squeeze(1)
-        # Each component is multiplied with all harmonics, and the products with its own are taken:
-        # faster than a sum over neighbours of the products that are needed.
-        every = torch.bmm(harmonics[:, 1:], along)
-        products = every.view(n, 8, 8, channels).diagonal(dim1=1, dim2=2).flatten(1)
-        scalars = torch.cat([own * of_neighbors, products], dim=-1) @ self.to_scalar
-        rest = torch.bmm(of_neighbors.view(n, 8, channels).transpose(0, 1), self.to_others)
-        return torch.cat([scalars.unsqueeze(0), rest])
+        scalars = torch.cat([own * summed, products], dim=-1) @ self.to_scalar
+        of_components = summed.view(len(own), 8, own.shape[1] // 8).transpose(0, 1)
+        return torch.cat([scalars.unsqueeze(0), torch.bmm(of_components, self.to_others)])
 
 
 def multiply_by_element(x: Tensor, matrices: Tensor, counts: tuple[int, ...]) -> Tensor:
@@ -278,34 +262,8 @@ def multiply_by_element(x: Tensor, matrices: Tensor, counts: tuple[int, ...]) ->
     return torch.cat(found, dim=-2) if len(found) != 1 else found[0]
 
 
-def _times(radial: Tensor, received: Tensor, times: int) -> Tensor:
-    """Multiply radial functions ``(n, times m)`` by what is received ``(n, m)``, for each l."""
-    of_slots = radial.view(len(radial), times, received.shape[1])
-    # In place where no gradient is needed: it saves a tensor as large as all others together.
-    in_place = not of_slots.requires_grad
-    return of_slots.mul_(received.unsqueeze(1)) if in_place else of_slots * received.unsqueeze(1)
-
-
-def _gather(harmonics: Tensor, sent: Tensor) -> Tensor:
-    """Sum over neighbours what they send times the harmonics.
-
-    Args:
-        harmonics: ``(n_atoms, 9, width)``.
-        sent: ``(n_slots, 3, channels)``: for l = 1, 2 and 0.
-
-    Returns:
-        ``(n_atoms, 9, channels)``.
-    """
-    n, _, width = harmonics.shape
-    of_vector, of_tensor, of_scalar = sent.view(n, width, *sent.shape[1:]).unbind(2)
-    of_degrees = zip(
-        torch.split(harmonics, _SIZES, 1), (of_scalar, of_vector, of_tensor), strict=True
-    )
-    return torch.cat([torch.bmm(of_l, sent_l) for of_l, sent_l in of_degrees], dim=1)
-
-
 def _radial(layer: Layer, lengths: Tensor) -> Tensor:
-    """Return the radial functions of a layer, in the order of its table.
+    """Return the radial functions of a layer: for l = 0, 1 and 2, then of turned messages.
 
     Args:
         layer: the layer.
@@ -314,8 +272,7 @@ def _radial(layer: Layer, lengths: Tensor) -> Tensor:
     config = layer.config
     basis = bessel(lengths, config.cutoff, config.n_bessel, config.envelope)
     hidden = silu(mlp(basis, list(layer.radial)[:-1]))
-    scalar, vector, tensor = (hidden @ scaled(layer.radial[-1])).chunk(3, dim=-1)
-    found = [vector, tensor, scalar]
+    found = [hidden @ scaled(layer.radial[-1])]
     if layer.turned is not None:
         of_turned = hidden @ scaled(layer.turned.radial) / config.avg_neighbors**0.5
         u, w, x, z = of_turned.chunk(4, dim=-1)

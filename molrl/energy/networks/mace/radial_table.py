@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 _FIRST = 0.1  # Å, the first knot; below it the functions are constant
-_STEP = 0.01  # Å, the largest distance between knots
+_STEP = 0.02  # Å, the largest distance between knots
 _NEAR = 1e-4  # Å, of the differences that slopes are computed from
 
 
@@ -19,9 +19,9 @@ class Knots(nn.Module):
 
     Example:
         >>> knots = Knots(5.0)
-        >>> rows, weights = knots(torch.tensor([1.0, 9.0], dtype=torch.float64))
-        >>> rows.shape, weights.shape, knots.n_rows
-        (torch.Size([2, 4]), torch.Size([2, 4]), 1964)
+        >>> rows, place = knots(torch.tensor([1.0, 9.0], dtype=torch.float64))
+        >>> rows.shape, place.shape, knots.n_rows
+        (torch.Size([2, 4]), torch.Size([2]), 984)
     """
 
     four: Tensor
@@ -63,31 +63,41 @@ class Knots(nn.Module):
         return torch.cat([rows, rows.new_zeros(1, *rows.shape[1:])]).flatten(0, 1)
 
     def forward(self, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which rows of a table to add up, and with which weights.
+        """Return which rows of a table hold the polynomials, and where to evaluate them.
 
         Args:
             lengths: ``(n,)`` Å; any beyond the cutoff.
 
         Returns:
-            ``(n, 4)`` int64 and ``(n, 4)`` floating, differentiable by the lengths.
+            ``(n, 4)`` int64, and the place within the interval, from 0 to 1: ``(n,)`` floating,
+            differentiable by the lengths.
         """
         x = ((lengths - self.first) * (1 / self.step)).clamp(0, self.n_intervals)
         before = x.detach().floor()
-        t = x - before
-        t2 = t * t
-        powers = torch.stack([torch.ones_like(t), t, t2, t2 * t], dim=-1)
-        return (4 * before).long().unsqueeze(-1) + self.four, powers
+        return (4 * before).long().unsqueeze(-1) + self.four, x - before
 
 
-def look_up(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted sum of some rows of a table, without a copy of the rows.
+def look_up(table: Tensor, rows: Tensor, place: Tensor) -> Tensor:
+    """Return the values of polynomials, without a copy of their coefficients.
 
     Args:
         table: ``(n_rows, n_functions)``.
         rows: ``(n, 4)`` int64.
-        weights: ``(n, 4)``.
+        place: ``(n,)``, without a gradient.
 
     Returns:
         ``(n, n_functions)``.
     """
+    square = place * place
+    powers = torch.stack([torch.ones_like(place), place, square, square * place], dim=-1)
+    return _weighted_sum(table, rows, powers)
+
+
+def look_up_slopes(table: Tensor, rows: Tensor, place: Tensor) -> Tensor:
+    """Return the derivatives of polynomials by the place; see :func:`look_up`."""
+    powers = torch.stack([torch.ones_like(place), 2 * place, 3 * place * place], dim=-1)
+    return _weighted_sum(table, rows[:, 1:].contiguous(), powers)
+
+
+def _weighted_sum(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return nn.functional.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
