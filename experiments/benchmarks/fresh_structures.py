@@ -7,13 +7,14 @@ import torch
 from ase import Atoms
 from crowds import search
 from energy_large import LARGE
-from false_minima import grow
 from packing import packed, placed, turned, unit
 
+from molrl.attacks.hopping import grow
 from molrl.chemistry.embedding import from_smiles
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
+from molrl.envs.config import Rules
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 
@@ -75,7 +76,7 @@ def random_clusters(elements: Sequence[int], rng: np.random.Generator) -> Molecu
     for _ in range(RANDOM):
         n = int(rng.integers(SMALLEST, LARGEST + 1))
         numbers = np.sort(rng.choice(elements, n))[::-1]
-        arrays.append((numbers, grow(numbers, rng)))
+        arrays.append((numbers, grow(numbers, Rules().clash_fraction, rng)))
     return MoleculeBatch.from_arrays(arrays)
 
 

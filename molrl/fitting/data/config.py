@@ -68,7 +68,7 @@ class KindCounts(Config):
         partially_relaxed: half-built, placed, random-walk and twisted structures, torsions and
             reactions after 2 to 12 steps downhill: what an agent builds that has learned to find
             low energies. Dimers, clusters and large molecules are among them, and keep their
-            kind; a share of the former two goes on for up to 40 steps.
+            kind; a share of the former two goes on for up to 100 steps.
     """
 
     relaxed: int = Field(default=3000, ge=1)

@@ -23,7 +23,7 @@ from molrl.structures.structure import Structure, to_batch
 
 _RELAXED = 0.05  # eV/Å; partial relaxations end there
 _STEPS = (2, 12)  # of partial relaxations
-_DOWNHILL = (13, 40)  # of those of complexes that go on towards a minimum
+_DOWNHILL = (13, 100)  # of those of complexes that go on towards a minimum
 _TO_MINIMA = 0.35  # of the complexes
 _CLUSTERS = 4.0  # how much more often clusters are chosen: packed at random, they repel
 _ROUGH = ("half-built", "placed", "random walk", "twisted", "torsion", "reaction")
