@@ -30,6 +30,7 @@ NETWORKS = Registry("network", {"mace": "molrl.energy.networks.mace.network:Mace
 GENERATORS = Registry(
     "generator",
     {
+        "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
     },

@@ -73,24 +73,6 @@ def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeade
     )
 
 
-def check_observed(task: Task) -> None:
-    """Check that the covariant policy observes all of a task.
-
-    Args:
-        task: what to make.
-
-    Raises:
-        InputError: if it has points to fill or a bag that is refilled.
-    """
-    example = task.examples[0]
-    if len(example.shape) or example.refills:
-        unseen = "points to fill" if len(example.shape) else "refills of the bag"
-        raise InputError(
-            f"the covariant policy does not observe {unseen}, which a task of kind {task.kind} "
-            "has; give a task without, such as bag, scaffold or linker"
-        )
-
-
 class AgentGenerator:
     """Generator that samples the stochastic policy of a trained covariant agent.
 
@@ -150,12 +132,8 @@ class AgentGenerator:
         self._network.to(self.device).eval()
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
-        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
-
-        The policy sees atoms and a bag: tasks with points to fill or refills are refused.
-        """
+        """Generate ``n`` molecules of any task; see :class:`molrl.generation.Generator`."""
         task = parse_task(task)
-        check_observed(task)
         reward = self.header.reward if self._reward is None else self._reward
         try:
             problem = self._problem(task, reward or _SAMPLING)

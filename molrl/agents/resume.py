@@ -101,6 +101,7 @@ def _own_state(training: AgentTraining) -> dict[str, Any]:
     version, _, gauss = random.getstate()
     return {
         "endings": dict(training.env.endings),
+        "draws": training.env.draws(),
         "numpy": [kind, *rest],
         "python": [version, gauss],
     }
@@ -131,7 +132,7 @@ def _restore_own(
     canvases = CanvasState.from_arrays(
         {name.removeprefix("canvas/"): arrays[name] for name in names}
     )
-    env.resume_from(canvases)
+    env.resume_from(canvases, state.get("draws", []))  # none in checkpoints of earlier versions
     env.endings.clear()
     for reason, n in state["endings"].items():
         env.endings[_FORMER_REASONS.get(reason, reason)] += n

@@ -1,25 +1,21 @@
 """Training of the covariant agent with stable-baselines3's PPO."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.agents.generator import AgentHeader, check_observed
+from molrl.agents.generator import AgentHeader
 from molrl.agents.network import CovariantNetwork
 from molrl.agents.parallel import parallel_options, synchronise_gradients
 from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
-from molrl.envs.state import allowed_spin
+from molrl.envs.state import CanvasState
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards import contains_code
 from molrl.runs.ranks import Ranks
@@ -49,9 +45,6 @@ class AgentTraining:
         ppo: the ``PPO`` of SB3.
         own_steps: number of environment steps of this rank.
 
-    Raises:
-        InputError: if the task of the environment has several bags, points to fill, or refills.
-
     Example:
         >>> env = MolDesignVectorEnv(64, "SameStep", bag="H2O", energy="gfn2")  # doctest: +SKIP
         >>> training = AgentTraining(env, PolicyConfig(), PPOConfig(), 6000, 0)  # doctest: +SKIP
@@ -68,12 +61,6 @@ class AgentTraining:
         device: str = "cpu",
         ranks: Ranks | None = None,
     ) -> None:
-        if len(env.task.instances() or ()) != 1:
-            raise InputError(
-                f"an agent is trained on one bag, with or without fixed atoms, not on a task of "
-                f"kind {env.task.kind}; use CovariantPolicy with SB3's PPO"
-            )
-        check_observed(env.task)
         self.env, self.config, self.policy_config = env, ppo, policy
         self.ranks = ranks or Ranks()
         self.own_steps = -(-total_steps // self.ranks.size)
@@ -88,6 +75,7 @@ class AgentTraining:
             **ppo.sb3_options() | parallel_options(ppo, self.ranks),
         )
         synchronise_gradients(self.ppo, ppo, self.ranks)
+        self.sb3_env.seed(seed + self.ranks.rank * env.num_envs)  # ranks draw other instances
 
     @property
     def steps(self) -> int:
@@ -149,16 +137,17 @@ class _EpisodeLog(BaseCallback):
 
     def _clear(self) -> None:
         self.returns: list[float] = []
-        self.complete: list[dict[str, NDArray[Any]]] = []
+        self.complete: list[CanvasState] = []
 
     def _on_step(self) -> bool:
-        state = self.training.env.state  # of the next episodes: a task of one bag has one charge
-        for i, info in enumerate(self.locals["infos"]):
-            if "episode" in info:
-                self.returns.append(info["episode"]["r"])
-                if info["episode"]["reason"] == COMPLETE:
-                    electrons = {"charge": state.charge[i], "spin": state.spin[i]}
-                    self.complete.append(info["terminal_observation"] | electrons)
+        ended = {
+            i: info["episode"] for i, info in enumerate(self.locals["infos"]) if "episode" in info
+        }
+        self.returns += [episode["r"] for episode in ended.values()]
+        complete = [i for i, episode in ended.items() if episode["reason"] == COMPLETE]
+        if complete:
+            assert self.training.env.last_state is not None
+            self.complete.append(self.training.env.last_state[np.array(complete)])
         return True
 
     def _on_rollout_start(self) -> None:
@@ -180,9 +169,10 @@ class _EpisodeLog(BaseCallback):
         ]
         logged = self.model.logger.name_to_value
         names = {"approx_kl": "kl", "entropy_loss": "entropy", "explained_variance": "explained"}
+        n_complete = sum(map(len, self.complete))
         own = {
-            "complete": float(len(self.complete)),
-            "valid": len(self.complete) * _valid_fraction(self.complete[:MAX_CHECKED]),
+            "complete": float(n_complete),
+            "valid": n_complete * _valid_fraction(self.complete),
             "value_loss": float(logged.get("train/value_loss", np.nan)),
         } | {new: float(logged.get(f"train/{old}", np.nan)) for old, new in names.items()}
         every = self.training.ranks.gather(own)
@@ -199,22 +189,9 @@ class _EpisodeLog(BaseCallback):
         self.on_update(self.training.steps, figures)
 
 
-def _valid_fraction(complete: list[dict[str, NDArray[Any]]]) -> float:
-    """Return the fraction of valid molecules among complete episodes.
-
-    Args:
-        complete: final observation of each, with the ``charge`` and ``spin`` of its canvas.
-    """
+def _valid_fraction(complete: list[CanvasState]) -> float:
+    """Return the fraction of valid molecules among the first complete canvases."""
     if not complete:
         return 0.0
-    numbers, positions, charge, spin = (
-        np.stack([canvas[key] for canvas in complete])
-        for key in ("numbers", "positions", "charge", "spin")
-    )
-    molecules = MoleculeBatch.from_padded(
-        torch.from_numpy(numbers),
-        torch.from_numpy(positions),
-        charge=torch.from_numpy(charge),
-        spin=torch.from_numpy(allowed_spin(spin, numbers.sum(1) - charge)),
-    )
-    return float(np.mean(validity(molecules).valid))
+    molecules = MoleculeBatch.cat([canvases.to_molecules() for canvases in complete])
+    return float(np.mean(validity(molecules[:MAX_CHECKED]).valid))
