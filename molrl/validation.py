@@ -72,7 +72,8 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
         case "missing":
             return f"{key} is missing and must be given"
         case "value_error":
-            return f"{key}: {message.removeprefix('Value error, ')}"
+            message = message.removeprefix("Value error, ")
+            return f"{key}: {message}" if keys else message
         case "model_type":
             message = "must be a section of keys"
     wanted = message.replace("Input should be", "must be").replace("to 'inf'", "")

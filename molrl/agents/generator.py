@@ -10,24 +10,25 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from molrl.agents.config import PolicyConfig
-from molrl.agents.network import Actor, CovariantNetwork
-from molrl.agents.rollout import generate
+from molrl.agents.config import AnyPolicy, BasePolicyConfig
+from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.rollout import Actions, generate
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.registry import resolve_device
 from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
+from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.generation import Generated
+from molrl.parts import POLICIES
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
-from molrl.runs.weights import load_weights, save_weights
+from molrl.runs.weights import load_weights, read_json, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
-KIND = "covariant"
 FILE = "policy.json"
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
 
@@ -36,7 +37,7 @@ class AgentHeader(Config):
     """Header of a file of policy weights.
 
     Attributes:
-        policy: configuration of the network.
+        policy: configuration of the policy; the covariant one where no name is given.
         elements: atomic numbers that an action chooses from, ascending.
         energy: name of the energy model of the training.
         energy_hash: hash of that energy model.
@@ -47,7 +48,7 @@ class AgentHeader(Config):
         max_steps: largest number of atoms placed in an episode, or None.
     """
 
-    policy: PolicyConfig
+    policy: AnyPolicy
     elements: tuple[int, ...]
     energy: str
     energy_hash: str
@@ -56,8 +57,33 @@ class AgentHeader(Config):
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
 
+    @property
+    def inputs(self) -> Inputs:
+        """What the network observes."""
+        return Inputs.of_task(self.task, len(self.elements))
 
-def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeader) -> str:
+
+def describe_policy(policy: BasePolicyConfig, env: MolDesignVectorEnv) -> AgentHeader:
+    """Return the header of a policy that was trained in an environment.
+
+    Args:
+        policy: its configuration.
+        env: the environment.
+    """
+    model, reward = env.energy_model, env.config.reward
+    return AgentHeader(
+        policy=policy,
+        elements=env.elements,
+        energy=model.name,
+        energy_hash=model.hash,
+        task=env.task,
+        rules=env.config.rules,
+        reward=None if contains_code(reward) else dict(reward),
+        max_steps=env.config.max_steps,
+    )
+
+
+def save_agent(folder: Path | str, network: PolicyNetwork, header: AgentHeader) -> str:
     """Write a policy to a run folder.
 
     Args:
@@ -69,12 +95,14 @@ def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeade
         SHA-256 of the weights.
     """
     return save_weights(
-        Path(folder) / FILE, network.state_dict(), {"kind": KIND, **header.model_dump(mode="json")}
+        Path(folder) / FILE,
+        network.state_dict(),
+        {"kind": header.policy.name, **header.model_dump(mode="json")},
     )
 
 
 class AgentGenerator:
-    """Generator that samples the stochastic policy of a trained covariant agent.
+    """Generator that samples the stochastic policy of a trained agent.
 
     Args:
         run: run folder of ``molrl train``, or JSON file of a policy.
@@ -92,8 +120,6 @@ class AgentGenerator:
         >>> made = generator.generate("CH4O", n=10, seed=0)  # doctest: +SKIP
     """
 
-    name = "covariant"
-
     def __init__(
         self,
         run: str | Path | None = None,
@@ -102,12 +128,10 @@ class AgentGenerator:
         reward: Mapping[str, Any] | None = None,
     ) -> None:
         if run is None:
-            raise InputError(
-                "a covariant agent needs the run folder of its training; write covariant:RUN"
-            )
+            raise InputError("an agent needs the run folder of its training; write run:RUN")
         path = Path(run)
         path = path if path.suffix == ".json" else path / FILE
-        tensors, head = load_weights(path, kind=KIND)
+        tensors, head = load_weights(path, kind=_kind(path))
         head = {"task": head["bag"], **head} if "bag" in head else head
         fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
@@ -122,9 +146,10 @@ class AgentGenerator:
                 f"{self.header.energy} is now {self.energy.hash}; name the energy model to use "
                 "instead (--energy)"
             )
+        self.name = self.header.policy.name
         self.device = torch.device(resolve_device(device))
         with torch.random.fork_rng(devices=[]):  # the initial weights are drawn, and then replaced
-            self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
+            self._network = build_network(self.header.policy, self.header.inputs)
         try:
             self._network.load_state_dict(tensors)
         except RuntimeError as error:
@@ -147,7 +172,7 @@ class AgentGenerator:
             log_message(
                 f"{error}; the molecules are generated without the policy's reward and returns"
             )
-        made = generate(problem, self._act, n, seed)
+        made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
         return made if reward else replace(made, returns=None)
 
     def _problem(self, task: Task, reward: Mapping[str, Any]) -> Problem:
@@ -167,6 +192,12 @@ class AgentGenerator:
             key: torch.as_tensor(array, device=self.device) for key, array in observation.items()
         }
         with torch.no_grad():
-            actor = Actor(self._network, tensors)
-            actions = actor.sample(torch.as_tensor(noise, dtype=torch.float32, device=self.device))
+            drawn = torch.as_tensor(noise, dtype=torch.float32, device=self.device)
+            actions = self._network.act(tensors, drawn).actions
         return actions.cpu().numpy()
+
+
+def _kind(path: Path) -> str:
+    """Return the kind of weights of a policy's file, which is the name of the policy."""
+    kind = read_json(path).get("kind") if path.suffix == ".json" else None
+    return kind if isinstance(kind, str) and kind in POLICIES else "covariant"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molrl.agents.rollout import generate
+from molrl.agents.rollout import Actions, generate
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.envs.config import EnvConfig, Rules
@@ -47,7 +47,7 @@ class RandomAgent:
         """Generate ``n`` molecules of any task; see :class:`molrl.generation.Generator`."""
         task = parse_task(task)
         config = EnvConfig(task=task, canvas_size=task.max_atoms, **self._options)
-        made = generate(Problem(config), self._act, n, seed)
+        made = generate(Problem(config), Actions(self._act, n_noise=8), n, seed)
         return replace(made, network_calls=0)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:

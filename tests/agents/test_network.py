@@ -1,23 +1,23 @@
 import pytest
 import torch
 
-from molrl.agents.network import Actor
-from molrl.agents.rollout import N_NOISE
+from molrl.agents.network import Actor, CovariantNetwork
 
 TOLERANCE = 1e-4
 
 
 def noise(n, seed=0):
-    return torch.rand(n, N_NOISE, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(n, CovariantNetwork.n_noise, generator=torch.Generator().manual_seed(seed))
 
 
 def evaluate(network, observation, actions):
     with torch.no_grad():
-        return Actor(network, observation).evaluate_actions(actions)
+        return network.evaluate_actions(observation, actions)
 
 
 def drawn(network, observation, seed=0):
-    return Actor(network, observation).sample(noise(len(observation["bag"]), seed))
+    with torch.no_grad():
+        return network.act(observation, noise(len(observation["bag"]), seed)).actions
 
 
 def same(a, b):
@@ -139,7 +139,7 @@ def test_log_prob_of_discrete_choices_sums_to_one(network, canvas):
 def test_evaluate_actions_has_gradients_of_every_parameter(network, canvas):
     parts = [canvas(n) for n in (0, 4)]
     for observation in parts:
-        evaluation = Actor(network, observation).evaluate_actions(drawn(network, observation))
+        evaluation = network.evaluate_actions(observation, drawn(network, observation))
         (evaluation.log_prob.sum() + evaluation.value.sum() + evaluation.entropy.sum()).backward()
     missing = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     network.zero_grad()
