@@ -67,13 +67,15 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
     key = ".".join(keys) or "it"
     message = detail["msg"]
     match detail["type"]:
+        case "extra_forbidden" if key in getattr(schema, "former_keys", ()):
+            line: str = schema.former_keys[key]  # type: ignore[attr-defined]  # of a Config
+            return line
         case "extra_forbidden":
             return f"unknown key {key!r}; {_nearest(schema, keys)}"
         case "missing":
             return f"{key} is missing and must be given"
         case "value_error":
-            message = message.removeprefix("Value error, ")
-            return f"{key}: {message}" if keys else message
+            return f"{key}: {message.removeprefix('Value error, ')}"
         case "model_type":
             message = "must be a section of keys"
     wanted = message.replace("Input should be", "must be").replace("to 'inf'", "")

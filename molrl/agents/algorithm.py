@@ -13,6 +13,7 @@ from torch import Tensor
 from molrl.agents.config import BaseAlgorithmConfig, BasePolicyConfig
 from molrl.agents.interface import PolicyNetwork
 from molrl.errors import InputError
+from molrl.plugins import import_plugins
 from molrl.registry import import_target
 from molrl.runs.ranks import Ranks
 
@@ -128,6 +129,29 @@ class Algorithm(ABC):
             KeyError: if a tensor is missing.
             RuntimeError: if a tensor does not fit.
         """
+
+
+def load_callbacks(names: Sequence[str]) -> list[BaseCallback]:
+    """Return callbacks of SB3, made without arguments.
+
+    Args:
+        names: import strings ``"package.module:Class"``, installed or in the current folder.
+
+    Raises:
+        InputError: if one cannot be imported or made, or is no callback.
+
+    Example:
+        >>> load_callbacks(["stable_baselines3.common.callbacks:ProgressBarCallback"])
+        ... # doctest: +SKIP
+    """
+    import_plugins([name.partition(":")[0] for name in names], where="callbacks")
+    made = []
+    for name in names:
+        target = import_target(name, f"the callback {name}")
+        if not (isinstance(target, type) and issubclass(target, BaseCallback)):
+            raise InputError(f"the callback {name} is no class of SB3's BaseCallback")
+        made.append(target())
+    return made
 
 
 def build_algorithm(config: BaseAlgorithmConfig, setup: Setup) -> Algorithm:

@@ -1,8 +1,8 @@
 """Configuration of the agents: the policy, and the algorithm that trains it."""
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
@@ -11,6 +11,8 @@ from molrl.parts import ALGORITHMS, POLICIES
 from molrl.registry import Registry
 from molrl.runs.config import Config
 from molrl.validation import one_line
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 MAX_SAMPLES = 10_000_000  # of one update; they are kept in memory
 
@@ -188,11 +190,31 @@ def parse_policy(values: object) -> BasePolicyConfig:
         >>> parse_policy({"width": 32}).name
         'covariant'
     """
+    return _checked(_to_policy, values, "the policy")
+
+
+def parse_algorithm(values: object) -> BaseAlgorithmConfig:
+    """Return the config of an algorithm from plain data, PPO by default; see :func:`parse_policy`.
+
+    Args:
+        values: as there.
+
+    Raises:
+        InputError: as there.
+
+    Example:
+        >>> parse_algorithm({"name": "a2c", "n_steps": 6}).n_steps
+        6
+    """
+    return _checked(_to_algorithm, values, "the algorithm")
+
+
+def _checked(parse: Callable[[object], ConfigT], values: object, what: str) -> ConfigT:
     try:
-        return _to_policy(values)
+        return parse(values)
     except ValidationError as error:
-        assert isinstance(values, Mapping)
-        raise InputError(f"the policy: {one_line(error, values, BasePolicyConfig)}") from None
+        given = values if isinstance(values, Mapping) else {}
+        raise InputError(f"{what}: {one_line(error, given, Config)}") from None
 
 
 def _to_policy(values: object) -> BasePolicyConfig:

@@ -171,7 +171,7 @@ class CovariantPolicy(NetworkPolicy):
 
 
 def _checked(obs: PyTorchObs) -> dict[str, Tensor]:
-    """Return an observation whose numbers and counts are integers, which may be stored as floats."""
+    """Return an observation whose numbers are integers, which may be stored as floats."""
     assert isinstance(obs, dict)
     for key in ("numbers", "bag"):
         values = obs[key]

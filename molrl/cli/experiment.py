@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -13,11 +13,6 @@ from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import is_import_string
 from molrl.runs.config import Config, RunConfig
 from molrl.tasks import AnyTask
-
-_FORMER_KEYS = {  # with what replaces them
-    "agent": "the agent is now the policy; write policy: {name: covariant, ...}",
-    "ppo": "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
-}
 
 
 def _energy(name: str) -> str:
@@ -75,6 +70,11 @@ class ExperimentConfig(RunConfig):
         BagTask(kind='bag', bag='CH4O')
     """
 
+    former_keys: ClassVar[Mapping[str, str]] = {
+        "agent": "the agent is now the policy; write policy: {name: covariant, ...}",
+        "ppo": "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
+    }
+
     run_dir: Path
     seed: int = Field(0, ge=0, lt=2**31)
     total_steps: int = Field(ge=1, le=10**12)
@@ -87,14 +87,6 @@ class ExperimentConfig(RunConfig):
     algorithm: AnyAlgorithm = PPOConfig()
     callbacks: tuple[Annotated[str, AfterValidator(_callback)], ...] = ()
     evaluation: EvaluationConfig = EvaluationConfig()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_former_keys(cls, values: object) -> object:
-        for key, line in _FORMER_KEYS.items():
-            if isinstance(values, Mapping) and key in values:
-                raise InputError(line)
-        return values
 
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:

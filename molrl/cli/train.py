@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from molrl.agents.algorithm import load_callbacks
 from molrl.agents.generator import AgentGenerator, save_agent
 from molrl.agents.resume import restore, snapshot
 from molrl.agents.training import AgentTraining
@@ -21,7 +22,6 @@ from molrl.evaluation.reference import best_known, best_known_energy
 from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
 from molrl.plotting.learning_curve import plot_learning_curve
-from molrl.registry import import_target
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
@@ -106,7 +106,6 @@ class Run:
             **{name: getattr(config.env, name) for name in type(config.env).model_fields},
         )
         self.config, self.ranks = config, ranks
-        callbacks = [import_target(name, f"the callback {name}")() for name in config.callbacks]
         self.training = AgentTraining(
             env,
             config.policy,
@@ -115,7 +114,7 @@ class Run:
             config.seed,
             device,
             ranks,
-            callbacks,
+            load_callbacks(config.callbacks),
         )
         known = config.task.single_bag is not None
         self._best_known = best_known(config.task, env.energy_model) if known else None

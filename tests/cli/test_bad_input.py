@@ -92,7 +92,7 @@ COMMANDS = {
     "no callback": (train("callbacks=[logger]"), "'logger' is no import string; write package"),
     "an absent callback": (
         train("callbacks=['no_such_module:Log']"),
-        "the callback no_such_module:Log cannot be imported: ModuleNotFoundError",
+        "callbacks: no_such_module cannot be imported: ModuleNotFoundError",
     ),
     "an unknown key of the rules": (
         train("env.rules.clash_fracton=1"),
@@ -137,11 +137,6 @@ COMMANDS = {
         train("env.rules.clash_fraction='0.5'"),
         "clash_fraction must be a valid number, not '0.5'",
     ),
-    "a task that is not trained on": (train("task={kind: bags}"), "trained on one bag"),
-    "a task with points that the policy does not see": (
-        train("task={kind: shape, shape: sphere}"),
-        "the covariant policy does not observe points to fill",
-    ),
     "an unknown element": (train("task.bag=CXx4"), "unknown element 'Xx'"),
     "no atoms": (train("task.bag=C0"), "invalid count '0'"),
     "no heavy atom": (train("task.bag=H2"), "no heavy atom besides F, Cl and Br"),
@@ -156,7 +151,6 @@ COMMANDS = {
         (["train", "config.yaml", "energy=mace:w.json"], {"config.yaml": TRAIN, "w.json": "{}"}),
         "w.json",
     ),
-    "an unknown agent": (train("agent=covarient"), "did you mean 'covariant'?"),
     "unknown rules": (train("env.rules=molgim"), "did you mean 'molgym'?"),
     "rules that let atoms be in one place": (train("env.rules={clash_fraction: 0}"), "one place"),
     "an unknown device": (train("device=gpu"), "unknown device 'gpu'"),

@@ -71,7 +71,8 @@ WRONG = (
 KEYS = {  # key: values of WRONG that are valid for it
     "total_steps": (), "checkpoint_every": (), "seed": (), "device": (), "energy": (),
     "task.bag": (), "task": (), "algorithm": (), "algorithm.num_envs": (), "algorithm.n_steps": (),
-    "algorithm.learning_rate": (), "algorithm.gamma": ("true",), "algorithm.clip_range": (), "policy": (),
+    "algorithm.learning_rate": (), "algorithm.gamma": ("true",), "algorithm.clip_range": (),
+    "policy": (),
     "policy.width": (), "policy.degree": (), "policy.cutoff": (), "policy.distances": (),
     "env.canvas_size": (), "env.elements": ("null",), "env.rules": (), "evaluation.n_molecules": (),
 }  # fmt: skip
