@@ -12,7 +12,7 @@ from pydantic import Field
 
 from molrl.agents.config import AnyPolicy, BasePolicyConfig
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
-from molrl.agents.rollout import Actions, generate
+from molrl.agents.rollout import Actions, canvas_size, generate
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.registry import resolve_device
@@ -180,7 +180,7 @@ class AgentGenerator:
             task=task,
             energy=self.energy,
             elements=self.header.elements,
-            canvas_size=task.max_atoms,
+            canvas_size=canvas_size(task, self.header.rules),
             rules=self.header.rules,
             reward=dict(reward),
             max_steps=self.header.max_steps,

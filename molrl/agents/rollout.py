@@ -1,5 +1,6 @@
 """Rollouts of complete episodes, each with its own stream of random numbers."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -7,12 +8,14 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from molrl.envs.config import Rules
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
+from molrl.tasks import Task
 
 MAX_ATTEMPTS = 200  # per molecule, on average
 
@@ -37,6 +40,17 @@ class _Counts:
 
     attempts: int = 0
     network_calls: int = 0
+
+
+def canvas_size(task: Task, rules: Rules) -> int:
+    """Return the number of slots of the smallest canvas that takes the molecules of a task.
+
+    Args:
+        task: what to make.
+        rules: of the environment; a canvas reaches as far as displacements of all its atoms.
+    """
+    extent = max(float(np.abs(each.shape).max(initial=0.0)) for each in task.examples)
+    return max(task.max_atoms, 1 + math.ceil(extent / rules.max_displacement))
 
 
 def generate(problem: Problem, act: Actions, n: int, seed: int, batch_size: int = 256) -> Generated:
