@@ -157,8 +157,14 @@ class AgentGenerator:
         self._network.to(self.device).eval()
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
-        """Generate ``n`` molecules of any task; see :class:`molrl.generation.Generator`."""
+        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
+
+        Raises:
+            InputError: if the task has points to fill or refills, and that of the training had
+                none.
+        """
         task = parse_task(task)
+        self._check_observed(task)
         reward = self.header.reward if self._reward is None else self._reward
         try:
             problem = self._problem(task, reward or _SAMPLING)
@@ -174,6 +180,18 @@ class AgentGenerator:
             )
         made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
         return made if reward else replace(made, returns=None)
+
+    def _check_observed(self, task: Task) -> None:
+        trained, asked = self.header.inputs, Inputs.of_task(task, len(self.header.elements))
+        for what, has, wants in (
+            ("points to fill", trained.points, asked.points),
+            ("refills of the bag", trained.refills, asked.refills),
+        ):
+            if wants and not has:
+                raise InputError(
+                    f"the policy does not observe {what}, which a task of kind {task.kind} has, as "
+                    f"it was trained on {self.header.task}; train one on such a task"
+                )
 
     def _problem(self, task: Task, reward: Mapping[str, Any]) -> Problem:
         config = EnvConfig(

@@ -21,6 +21,7 @@ from molrl.agents.interface import (
     Observations,
     PolicyNetwork,
 )
+from molrl.agents.points import PointEncoder
 from molrl.agents.sphere import SphericalDensity, cap_sharpness, inverse_cdf
 
 _COUNTS = 3  # input features of each count in the bag
@@ -30,7 +31,8 @@ class CovariantNetwork(PolicyNetwork):
     """Covariant policy and invariant critic that share one encoder.
 
     A rotation or reflection of the canvas rotates or reflects the densities; a translation or a
-    permutation of the atoms does not change them.
+    permutation of the atoms does not change them. Atoms see points to fill, and the bag its
+    refills, where the observation has them; fixed atoms are atoms of the canvas.
 
     Args:
         config: sizes and limits.
@@ -60,6 +62,11 @@ class CovariantNetwork(PolicyNetwork):
         self.distance_head = mlp(3 * width, width, 3 * config.distance_terms)
         self.direction_head = DirectionHead(3 * width, width, channels, degree)
         _shrink(self.focus_head, self.element_head, self.critic, self.distance_head)
+        # drawn last: the weights of a seed are the same without them
+        self.refills = mlp(_COUNTS, width, width) if inputs.refills else None
+        self.points = (
+            PointEncoder(width, channels, degree, config.cutoff) if inputs.points else None
+        )
 
     @property
     def max_displacement(self) -> float:
@@ -88,9 +95,12 @@ class CovariantNetwork(PolicyNetwork):
 
     def encode(self, canvas: Canvas) -> "Encoded":
         """Encode canvases; all other methods take the result."""
-        counts = canvas.bag
-        bag = self.bag(torch.cat([counts / 10, counts.clamp(max=2) / 2, counts.clamp(max=1)], -1))
-        scalars, features = self.encoder(canvas.molecules, bag)
+        bag, seen = self.bag(_count_features(canvas.bag)), None
+        if self.refills is not None and canvas.refills is not None:
+            bag = bag + self.refills(_count_features(canvas.refills[:, None]))
+        if self.points is not None and canvas.points is not None:
+            seen = self.points(canvas.molecules, canvas.points)
+        scalars, features = self.encoder(canvas.molecules, bag, seen)
         pooled = canvas.molecules.sum_atoms(self.pool(scalars))
         empty = (canvas.molecules.n_atoms == 0)[:, None]
         return Encoded(canvas, bag, scalars, features, torch.where(empty, self.empty, pooled))
@@ -293,6 +303,11 @@ class Actor:
 def entropy(log_p: Tensor) -> Tensor:
     """Return entropies ``(n,)`` of log-probabilities ``(n, m)``; masked ones (-1e9) add 0."""
     return -(log_p.exp() * log_p).sum(-1)
+
+
+def _count_features(counts: Tensor) -> Tensor:
+    """Return features ``(n, 3 * m)`` of counts ``(n, m)``, of which small ones differ most."""
+    return torch.cat([counts / 10, counts.clamp(max=2) / 2, counts.clamp(max=1)], -1)
 
 
 def _shrink(*heads: nn.Sequential) -> None:

@@ -97,5 +97,18 @@ def test_agent_generator_makes_other_kinds_of_tasks(policy):
     assert {bag.formula for bag in bags.molecules.bags()} <= {"CO", "C2"}
 
 
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"kind": "shape"}, "does not observe points to fill, which a task of kind shape has"),
+        ({"kind": "cluster"}, "does not observe refills of the bag"),
+    ],
+    ids=["shape", "cluster"],
+)
+def test_agent_generator_refuses_tasks_that_its_policy_does_not_observe(policy, task, message):
+    with pytest.raises(InputError, match=message):
+        AgentGenerator(policy()).generate(task, 1, seed=0)
+
+
 def test_agent_generator_has_no_returns_without_a_reward(policy):
     assert AgentGenerator(policy(reward=None)).generate("CO", 1, seed=0).returns is None
