@@ -9,10 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from molrl.agents.config import AnyPolicy, BasePolicyConfig
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
+from molrl.agents.vec_env import SB3VecEnv
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.registry import resolve_device
@@ -99,6 +103,45 @@ def save_agent(folder: Path | str, network: PolicyNetwork, header: AgentHeader) 
         network.state_dict(),
         {"kind": header.policy.name, **header.model_dump(mode="json")},
     )
+
+
+def save_model(folder: Path | str, model: BaseAlgorithm) -> str:
+    """Write the policy of a model of SB3, which then generates like that of a run.
+
+    Args:
+        folder: where to write; it is created.
+        model: trained with a :class:`molrl.agents.policy.NetworkPolicy`, in a
+            :class:`molrl.agents.vec_env.SB3VecEnv` that may be wrapped.
+
+    Returns:
+        SHA-256 of the weights.
+
+    Raises:
+        InputError: if the model has another policy or environment.
+
+    Example:
+        >>> model = PPO(CovariantPolicy, SB3VecEnv(envs)).learn(30_000)  # doctest: +SKIP
+        >>> save_model("runs/mine", model)  # doctest: +SKIP
+        >>> made = molrl.load_generator("run:runs/mine").generate(  # doctest: +SKIP
+        ...     "CH4O", n=100, seed=0
+        ... )
+        >>> molrl.evaluate(made.molecules).summary()  # doctest: +SKIP
+    """
+    policy, env = model.policy, model.get_env()
+    while isinstance(env, VecEnvWrapper):
+        env = env.venv
+    if not isinstance(policy, NetworkPolicy):
+        raise InputError(
+            f"a model with {type(policy).__name__} cannot be saved as an agent; train one with "
+            "CovariantPolicy or NetworkPolicy"
+        )
+    if not isinstance(env, SB3VecEnv):
+        raise InputError(
+            "the model has no environment of molrl, which tells the task and the energy; load it "
+            "with env=SB3VecEnv(...)"
+        )
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return save_agent(folder, policy.network, describe_policy(policy.config, env.env))
 
 
 class AgentGenerator:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from molrl.agents.config import BasePolicyConfig, parse_policy
-from molrl.agents.interface import Inputs, Observations, PolicyNetwork, build_network
+from molrl.agents.interface import Decision, Inputs, Observations, PolicyNetwork, build_network
 from molrl.testing.rules import random_rotation, require, require_close, rule
 
 _TOLERANCE = 1e-3  # nats, Å: float32
@@ -83,17 +83,11 @@ def _observation(inputs: Inputs, rng: np.random.Generator) -> Observations:
 
 
 def _check_actions(network: PolicyNetwork, observation: Observations, noise: Tensor) -> None:
-    n, before = len(noise), {name: x.clone() for name, x in observation.items()}
-    for what, draw in (
-        ("drawn", lambda: network.act(observation, noise)),
-        ("the most probable", lambda: network.act_greedily(observation)),
-    ):
-        with rule(f"actions {what} are possible ones, with their log-probabilities and values"):
-            made = draw()
-            require(made.actions.shape == (n, 5), f"actions {tuple(made.actions.shape)}")
-            require(made.actions.dtype == torch.float32, f"actions {made.actions.dtype}")
-            require(made.log_prob.shape == made.value.shape == (n,), "not one for each canvas")
-            _require_possible(network, observation, made.actions)
+    before = {name: x.clone() for name, x in observation.items()}
+    with rule("actions drawn are possible ones, with their log-probabilities and values"):
+        _require_possible(network, observation, network.act(observation, noise))
+    with rule("the most probable actions are possible ones, with theirs"):
+        _require_possible(network, observation, network.act_greedily(observation))
     with rule("the same noise gives the same actions, whatever the shared random state"):
         state = torch.get_rng_state()
         again = [network.act(observation, noise).actions for _ in range(2)]
@@ -107,7 +101,11 @@ def _check_actions(network: PolicyNetwork, observation: Observations, noise: Ten
             require(torch.equal(x, before[name]), f"{name} changed")
 
 
-def _require_possible(network: PolicyNetwork, observation: Observations, actions: Tensor) -> None:
+def _require_possible(network: PolicyNetwork, observation: Observations, made: Decision) -> None:
+    n, actions = len(observation["numbers"]), made.actions
+    require(actions.shape == (n, 5), f"actions {tuple(actions.shape)}")
+    require(actions.dtype == torch.float32, f"actions {actions.dtype}")
+    require(made.log_prob.shape == made.value.shape == (n,), "not one for each canvas")
     focus, element = actions[:, :1].long(), actions[:, 1:2].long()
     require(bool((observation["focus_mask"].gather(1, focus) > 0).all()), "a focus is masked")
     require(bool((observation["element_mask"].gather(1, element) > 0).all()), "an element is")
