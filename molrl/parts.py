@@ -30,6 +30,7 @@ NETWORKS = Registry("network", {"mace": "molrl.energy.networks.mace.network:Mace
 GENERATORS = Registry(
     "generator",
     {
+        "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
     },
@@ -66,12 +67,20 @@ TASKS = Registry(
     },
     "molrl.task",
 )
+POLICIES = Registry("policy", {"covariant": "molrl.agents.config:PolicyConfig"}, "molrl.policy")
+ALGORITHMS = Registry(
+    "algorithm",
+    {"ppo": "molrl.agents.config:PPOConfig", "a2c": "molrl.agents.config:A2CConfig"},
+    "molrl.algorithm",
+)
 REGISTRIES = {
     "energy": ENERGY_MODELS,
     "generator": GENERATORS,
     "task": TASKS,
     "reward": REWARD_TERMS,
     "network": NETWORKS,
+    "policy": POLICIES,
+    "algorithm": ALGORITHMS,
 }
 
 
@@ -116,9 +125,11 @@ def register(kind: str, name: str, target: object, replace: bool = False) -> Non
     in the environment variable ``MOLRL_PLUGINS``. :mod:`molrl.testing` checks a part.
 
     Args:
-        kind: ``"energy"``, ``"generator"``, ``"task"``, ``"reward"`` or ``"network"``.
+        kind: ``"energy"``, ``"generator"``, ``"task"``, ``"reward"``, ``"network"``,
+            ``"policy"`` or ``"algorithm"``.
         name: the name; letters, digits, ``-`` and ``_``.
-        target: a class or function, or its import string ``"package.module:Class"``.
+        target: a class or function, or its import string ``"package.module:Class"``; of tasks,
+            policies and algorithms the config, which names the rest.
         replace: whether the name may be taken already.
 
     Raises:

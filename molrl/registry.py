@@ -116,24 +116,13 @@ class Registry:
             InputError: if the name is unknown, or what it stands for cannot be imported.
         """
         entry = self._entries[self.check(name)]
-        if not isinstance(entry.target, str):
-            return entry.target
-        module, _, attribute = entry.target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except InputError:
-            raise
-        except Exception as error:  # a module of somebody else's can raise anything
-            whose = "" if entry.source in ("molrl", "registered") else f" of {entry.source}"
-            raise InputError(
-                f"the {self.kind} {name!r}{whose} cannot be imported: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        whose = "" if entry.source in ("molrl", "registered") else f" of {entry.source}"
+        return import_target(entry.target, f"the {self.kind} {name!r}{whose}")
 
     def _check_new(self, name: object, target: object) -> None:
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
             raise InputError(f"a name of a {self.kind} is letters, digits, - and _, not {name!r}")
-        if isinstance(target, str) and not _IMPORT_STRING.fullmatch(target):
+        if isinstance(target, str) and not is_import_string(target):
             raise InputError(
                 f"{self.kind} {name!r}: {target!r} is no import string; write package.module:Class"
             )
@@ -155,6 +144,36 @@ class Registry:
                 self.refused[point.name] = f"of {source}: the name is taken by {taken}"
                 continue
             self._entries[point.name] = Entry(point.value, source)
+
+
+def import_target(target: object, what: str) -> Any:  # noqa: ANN401 - any object
+    """Return a target, imported if it is an import string.
+
+    Args:
+        target: the object, or its import string ``"package.module:attribute"``.
+        what: what the target is, for the error ("the energy model 'mine'").
+
+    Raises:
+        InputError: if it cannot be imported.
+
+    Example:
+        >>> import_target("math:tau", "the number")
+        6.283185307179586
+    """
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except InputError:
+        raise
+    except Exception as error:  # a module of somebody else's can raise anything
+        raise InputError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def is_import_string(target: str) -> bool:
+    """Return whether a string is ``"package.module:attribute"``."""
+    return bool(_IMPORT_STRING.fullmatch(target))
 
 
 def accepting(*what: str) -> Callable[[Target], Target]:

@@ -18,7 +18,7 @@ checkpoint_every: 256
 task: {bag: H2O}
 energy: mace
 policy: {width: 16, channels: 4, degree: 2, layers: 1}
-ppo: {num_envs: 32, n_steps: 8, batch_size: 64}
+algorithm: {name: ppo, num_envs: 32, n_steps: 8, batch_size: 64}
 evaluation: {n_molecules: 2}
 """
 COMMAND = shutil.which("molrl", path=sysconfig.get_path("scripts"))

@@ -104,7 +104,7 @@ def test_energy_and_reward_of_plugins_train_an_agent(folder, capsys):
         "energy": "outside-springs",
         "env": {"reward": {"energy": 1.0, "outside_polarity": {"weight": 0.1, "power": 2.0}}},
         "policy": {"width": 16, "channels": 4, "degree": 2, "layers": 1},
-        "ppo": {"num_envs": 4, "n_steps": 8, "batch_size": 16},
+        "algorithm": {"name": "ppo", "num_envs": 4, "n_steps": 8, "batch_size": 16},
         "evaluation": {"n_molecules": 2},
     }
     (folder / "train.yaml").write_text(yaml.safe_dump(config))

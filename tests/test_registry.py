@@ -38,7 +38,7 @@ def test_register_adds_a_name_once_unless_it_replaces():
 @pytest.mark.parametrize(
     ("kind", "name", "target", "message"),
     [
-        ("policy", "x", int, "'policy' is no kind of part; known are: energy, generator"),
+        ("agent", "x", int, "'agent' is no kind of part; known are: algorithm, energy, generator"),
         ("energi", "x", int, "did you mean 'energy'"),
         ("energy", "a:b", int, "letters, digits, - and _, not 'a:b'"),
         ("energy", "mace", int, "the energy model 'mace' already exists"),

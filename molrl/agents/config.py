@@ -1,19 +1,41 @@
-"""Configuration of the agents: the policy network, and training with PPO."""
+"""Configuration of the agents: the policy, and the algorithm that trains it."""
 
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
-from molrl.errors import InputError
+from molrl.errors import InputError, did_you_mean
+from molrl.parts import ALGORITHMS, POLICIES
+from molrl.registry import Registry
 from molrl.runs.config import Config
+from molrl.validation import one_line
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 MAX_SAMPLES = 10_000_000  # of one update; they are kept in memory
 
 
-class PolicyConfig(Config):
+class BasePolicyConfig(Config):
+    """Base class of the configs of policies, tagged by ``name``.
+
+    Attributes:
+        network: class of the network, a :class:`molrl.agents.interface.PolicyNetwork`, which has
+            an example, or its import string.
+        name: name in :data:`molrl.parts.POLICIES`.
+    """
+
+    network: ClassVar[Any]
+
+    name: str
+
+
+class PolicyConfig(BasePolicyConfig):
     """Configuration of the covariant policy network.
 
     Attributes:
+        name: of this policy.
         width: number of scalar features per atom, and hidden size of the heads.
         channels: number of spherical features per atom and degree.
         degree: highest degree l of the features and of the density of directions.
@@ -29,6 +51,9 @@ class PolicyConfig(Config):
         4
     """
 
+    network: ClassVar[Any] = "molrl.agents.network:CovariantNetwork"
+
+    name: Literal["covariant"] = "covariant"
     width: int = Field(64, ge=4, le=4096)
     channels: int = Field(16, ge=1, le=1024)
     degree: int = Field(4, ge=1, le=5)
@@ -47,51 +72,52 @@ class PolicyConfig(Config):
         return self
 
 
-class PPOConfig(Config):
-    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
+class BaseAlgorithmConfig(Config):
+    """Base class of the configs of algorithms, tagged by ``name``.
 
     Attributes:
+        algorithm: the class, a :class:`molrl.agents.algorithm.Algorithm`, which has an example, or
+            its import string.
+        name: name in :data:`molrl.parts.ALGORITHMS`.
         num_envs: number of environments.
+        reward_scale: eV; rewards are divided by it for the optimiser only.
+    """
+
+    algorithm: ClassVar[Any]
+
+    name: str
+    num_envs: int = Field(64, ge=1, le=MAX_SAMPLES)
+    reward_scale: float = Field(27.2, gt=0)
+
+
+class OnPolicyConfig(BaseAlgorithmConfig):
+    """Base class of the configs of the on-policy algorithms of stable-baselines3.
+
+    Attributes:
         n_steps: steps per environment between updates.
-        batch_size: samples per optimiser step.
-        n_epochs: largest number of passes over the samples of an update.
-        learning_rate: initial learning rate of Adam; it decreases linearly to
-            ``final_learning_rate``.
+        learning_rate: initial learning rate; it decreases linearly to ``final_learning_rate``.
         final_learning_rate: learning rate of the last update.
         gamma: discount factor; 1, since the return is an energy.
         gae_lambda: λ of generalised advantage estimation.
-        clip_range: clip range of the probability ratio.
         ent_coef: initial weight of the entropy bonus over all sub-actions, in nats; it changes
             linearly to ``final_ent_coef``.
         final_ent_coef: weight of the entropy bonus in the last update.
         vf_coef: weight of the value loss.
         max_grad_norm: largest norm of the gradient, which is clipped to it.
-        target_kl: an update ends when the KL divergence exceeds 1.5 times this, in nats.
-        reward_scale: eV; rewards are divided by it for the optimiser only.
-
-    Example:
-        >>> PPOConfig(num_envs=128).n_steps
-        12
     """
 
-    num_envs: int = Field(64, ge=1, le=MAX_SAMPLES)
     n_steps: int = Field(12, ge=1, le=MAX_SAMPLES)
-    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
-    n_epochs: int = Field(5, ge=1, le=1000)
     learning_rate: float = Field(1e-3, gt=0, le=1)
     final_learning_rate: float = Field(5e-5, ge=0, le=1)
     gamma: float = Field(1.0, gt=0, le=1)
     gae_lambda: float = Field(0.97, ge=0, le=1)
-    clip_range: float = Field(0.2, gt=0, le=10)
     ent_coef: float = Field(0.01, ge=0)
     final_ent_coef: float = Field(0.001, ge=0)
     vf_coef: float = Field(0.5, ge=0)
     max_grad_norm: float = Field(0.5, gt=0)
-    target_kl: float | None = Field(0.05, gt=0)
-    reward_scale: float = Field(27.2, gt=0)
 
     @model_validator(mode="after")
-    def _check_samples(self) -> "PPOConfig":
+    def _check_samples(self) -> Self:
         if not 2 <= self.num_envs * self.n_steps <= MAX_SAMPLES:
             raise InputError(
                 f"num_envs {self.num_envs} times n_steps {self.n_steps}, the samples of an update, "
@@ -100,6 +126,129 @@ class PPOConfig(Config):
         return self
 
     def sb3_options(self) -> dict[str, Any]:
-        """Return the options of ``stable_baselines3.PPO`` that are fields of this configuration."""
-        names = "n_steps batch_size n_epochs gamma gae_lambda clip_range ent_coef vf_coef"
-        return self.model_dump(include={*names.split(), "max_grad_norm", "target_kl"})
+        """Return the options of the algorithm of SB3 that are fields of this configuration."""
+        own = {"name", "num_envs", "reward_scale", "learning_rate"}
+        own |= {"final_learning_rate", "final_ent_coef"}
+        return self.model_dump(exclude=own)
+
+
+class PPOConfig(OnPolicyConfig):
+    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
+
+    Attributes:
+        name: of this algorithm.
+        batch_size: samples per optimiser step, which is Adam's.
+        n_epochs: largest number of passes over the samples of an update.
+        clip_range: clip range of the probability ratio.
+        target_kl: an update ends when the KL divergence exceeds 1.5 times this, in nats.
+
+    Example:
+        >>> PPOConfig(num_envs=128).n_steps
+        12
+    """
+
+    algorithm: ClassVar[Any] = "molrl.agents.on_policy:PPOAlgorithm"
+
+    name: Literal["ppo"] = "ppo"
+    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
+    n_epochs: int = Field(5, ge=1, le=1000)
+    clip_range: float = Field(0.2, gt=0, le=10)
+    target_kl: float | None = Field(0.05, gt=0)
+
+
+class A2CConfig(OnPolicyConfig):
+    """Configuration of training with stable-baselines3's A2C: one optimiser step per update.
+
+    Attributes:
+        name: of this algorithm.
+        rms_prop_eps: ε of the optimiser, RMSprop.
+        normalize_advantage: whether the advantages of an update are normalised.
+
+    Example:
+        >>> A2CConfig(n_steps=6).learning_rate
+        0.001
+    """
+
+    algorithm: ClassVar[Any] = "molrl.agents.on_policy:A2CAlgorithm"
+
+    name: Literal["a2c"] = "a2c"
+    rms_prop_eps: float = Field(1e-5, gt=0)
+    normalize_advantage: bool = True
+
+
+def parse_policy(values: object) -> BasePolicyConfig:
+    """Return the config of a policy from plain data.
+
+    Args:
+        values: a config; the mapping of its fields, of the covariant policy unless it has another
+            ``name``; or a name.
+
+    Raises:
+        InputError: if the name or a field is unknown, or a value does not fit.
+
+    Example:
+        >>> parse_policy({"width": 32}).name
+        'covariant'
+    """
+    return _checked(_to_policy, values, "the policy")
+
+
+def parse_algorithm(values: object) -> BaseAlgorithmConfig:
+    """Return the config of an algorithm from plain data, PPO by default; see :func:`parse_policy`.
+
+    Args:
+        values: as there.
+
+    Raises:
+        InputError: as there.
+
+    Example:
+        >>> parse_algorithm({"name": "a2c", "n_steps": 6}).n_steps
+        6
+    """
+    return _checked(_to_algorithm, values, "the algorithm")
+
+
+def _checked(parse: Callable[[object], ConfigT], values: object, what: str) -> ConfigT:
+    try:
+        return parse(values)
+    except ValidationError as error:
+        given = values if isinstance(values, Mapping) else {}
+        raise InputError(f"{what}: {one_line(error, given, Config)}") from None
+
+
+def _to_policy(values: object) -> BasePolicyConfig:
+    parsed: BasePolicyConfig = _named(values, POLICIES, BasePolicyConfig, "covariant")
+    return parsed
+
+
+def _to_algorithm(values: object) -> BaseAlgorithmConfig:
+    parsed: BaseAlgorithmConfig = _named(values, ALGORITHMS, BaseAlgorithmConfig, "ppo")
+    return parsed
+
+
+AnyPolicy = Annotated[SerializeAsAny[BasePolicyConfig], BeforeValidator(_to_policy)]
+AnyAlgorithm = Annotated[SerializeAsAny[BaseAlgorithmConfig], BeforeValidator(_to_algorithm)]
+
+
+def _named(values: object, registry: Registry, base: type[Config], default: str) -> Any:  # noqa: ANN401 - a config of the base
+    """Return a config by its name; a ValidationError of it keeps the key of what is wrong."""
+    if isinstance(values, base):
+        return values
+    if isinstance(values, str):
+        values = {"name": values}
+    if not isinstance(values, Mapping):
+        raise InputError(f"must be a name or a mapping such as {{name: {default}}}, not {values!r}")
+    data = {"name": default, **values}
+    if not isinstance(data["name"], str):
+        raise InputError(f"the name must be one such as {default}, not {data['name']!r}")
+    schema = registry.load(data["name"])
+    if not (isinstance(schema, type) and issubclass(schema, base)):
+        kind = f"the {registry.kind} {data['name']!r}"
+        raise InputError(f"{kind} must be a subclass of {base.__name__}, not {schema!r}")
+    for key in data:
+        if key not in schema.model_fields:
+            hint = did_you_mean(str(key), schema.model_fields)
+            raise InputError(f"unknown key {key!r} of the {registry.kind} {data['name']}; {hint}")
+    # As JSON, because strict validation accepts a list for a tuple there.
+    return schema.model_validate_json(json.dumps(data))

@@ -55,12 +55,16 @@ class Encoder(nn.Module):
             Layer(width, channels, degree, n_radial, first=i == 0) for i in range(layers)
         )
 
-    def forward(self, molecules: MoleculeBatch, bag: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, molecules: MoleculeBatch, bag: Tensor, seen: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Encode molecules and the embeddings of their bags.
 
         Args:
             molecules: positions in float32.
             bag: ``(n_molecules, width)``.
+            seen: scalars and features, of the shapes that are returned, of what the atoms see
+                besides each other; None: nothing.
 
         Returns:
             ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total, (degree + 1)^2,
@@ -74,6 +78,8 @@ class Encoder(nn.Module):
         angular = harmonics(vectors, self.degree)
         scalars = self.element(molecules.numbers) + self.bag(bag)[molecules.molecule]
         features = positions.new_zeros(len(positions), (self.degree + 1) ** 2, self.channels)
+        if seen is not None:
+            scalars, features = scalars + seen[0], features + seen[1]
         for layer in self.layers:
             scalars, features = layer(scalars, features, edges, radial, angular)
         return scalars, features
@@ -87,7 +93,7 @@ class Layer(nn.Module):
         channels: number of features per degree.
         degree: highest degree l.
         n_radial: number of radial basis functions.
-        first: whether it is the first layer, where the features are 0.
+        first: whether it is the first layer, whose messages have no features of the senders.
     """
 
     def __init__(

@@ -9,25 +9,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from molrl.agents.config import PolicyConfig
-from molrl.agents.network import Actor, CovariantNetwork
-from molrl.agents.rollout import generate
+from molrl.agents.config import AnyPolicy, BasePolicyConfig
+from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.policy import NetworkPolicy
+from molrl.agents.rollout import Actions, canvas_size, generate
+from molrl.agents.vec_env import SB3VecEnv
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.registry import resolve_device
 from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
+from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.generation import Generated
+from molrl.parts import POLICIES
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
-from molrl.runs.weights import load_weights, save_weights
+from molrl.runs.weights import load_weights, read_json, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
-KIND = "covariant"
 FILE = "policy.json"
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
 
@@ -36,7 +41,7 @@ class AgentHeader(Config):
     """Header of a file of policy weights.
 
     Attributes:
-        policy: configuration of the network.
+        policy: configuration of the policy; the covariant one where no name is given.
         elements: atomic numbers that an action chooses from, ascending.
         energy: name of the energy model of the training.
         energy_hash: hash of that energy model.
@@ -47,7 +52,7 @@ class AgentHeader(Config):
         max_steps: largest number of atoms placed in an episode, or None.
     """
 
-    policy: PolicyConfig
+    policy: AnyPolicy
     elements: tuple[int, ...]
     energy: str
     energy_hash: str
@@ -56,8 +61,33 @@ class AgentHeader(Config):
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
 
+    @property
+    def inputs(self) -> Inputs:
+        """What the network observes."""
+        return Inputs.of_task(self.task, len(self.elements))
 
-def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeader) -> str:
+
+def describe_policy(policy: BasePolicyConfig, env: MolDesignVectorEnv) -> AgentHeader:
+    """Return the header of a policy that was trained in an environment.
+
+    Args:
+        policy: its configuration.
+        env: the environment.
+    """
+    model, reward = env.energy_model, env.config.reward
+    return AgentHeader(
+        policy=policy,
+        elements=env.elements,
+        energy=model.name,
+        energy_hash=model.hash,
+        task=env.task,
+        rules=env.config.rules,
+        reward=None if contains_code(reward) else dict(reward),
+        max_steps=env.config.max_steps,
+    )
+
+
+def save_agent(folder: Path | str, network: PolicyNetwork, header: AgentHeader) -> str:
     """Write a policy to a run folder.
 
     Args:
@@ -69,30 +99,53 @@ def save_agent(folder: Path | str, network: CovariantNetwork, header: AgentHeade
         SHA-256 of the weights.
     """
     return save_weights(
-        Path(folder) / FILE, network.state_dict(), {"kind": KIND, **header.model_dump(mode="json")}
+        Path(folder) / FILE,
+        network.state_dict(),
+        {"kind": header.policy.name, **header.model_dump(mode="json")},
     )
 
 
-def check_observed(task: Task) -> None:
-    """Check that the covariant policy observes all of a task.
+def save_model(folder: Path | str, model: BaseAlgorithm) -> str:
+    """Write the policy of a model of SB3, which then generates like that of a run.
 
     Args:
-        task: what to make.
+        folder: where to write; it is created.
+        model: trained with a :class:`molrl.agents.policy.NetworkPolicy`, in a
+            :class:`molrl.agents.vec_env.SB3VecEnv` that may be wrapped.
+
+    Returns:
+        SHA-256 of the weights.
 
     Raises:
-        InputError: if it has points to fill or a bag that is refilled.
+        InputError: if the model has another policy or environment.
+
+    Example:
+        >>> model = PPO(CovariantPolicy, SB3VecEnv(envs)).learn(30_000)  # doctest: +SKIP
+        >>> save_model("runs/mine", model)  # doctest: +SKIP
+        >>> made = molrl.load_generator("run:runs/mine").generate(  # doctest: +SKIP
+        ...     "CH4O", n=100, seed=0
+        ... )
+        >>> molrl.evaluate(made.molecules).summary()  # doctest: +SKIP
     """
-    example = task.examples[0]
-    if len(example.shape) or example.refills:
-        unseen = "points to fill" if len(example.shape) else "refills of the bag"
+    policy, env = model.policy, model.get_env()
+    while isinstance(env, VecEnvWrapper):
+        env = env.venv
+    if not isinstance(policy, NetworkPolicy):
         raise InputError(
-            f"the covariant policy does not observe {unseen}, which a task of kind {task.kind} "
-            "has; give a task without, such as bag, scaffold or linker"
+            f"a model with {type(policy).__name__} cannot be saved as an agent; train one with "
+            "CovariantPolicy or NetworkPolicy"
         )
+    if not isinstance(env, SB3VecEnv):
+        raise InputError(
+            "the model has no environment of molrl, which tells the task and the energy; load it "
+            "with env=SB3VecEnv(...)"
+        )
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return save_agent(folder, policy.network, describe_policy(policy.config, env.env))
 
 
 class AgentGenerator:
-    """Generator that samples the stochastic policy of a trained covariant agent.
+    """Generator that samples the stochastic policy of a trained agent.
 
     Args:
         run: run folder of ``molrl train``, or JSON file of a policy.
@@ -110,8 +163,6 @@ class AgentGenerator:
         >>> made = generator.generate("CH4O", n=10, seed=0)  # doctest: +SKIP
     """
 
-    name = "covariant"
-
     def __init__(
         self,
         run: str | Path | None = None,
@@ -120,12 +171,10 @@ class AgentGenerator:
         reward: Mapping[str, Any] | None = None,
     ) -> None:
         if run is None:
-            raise InputError(
-                "a covariant agent needs the run folder of its training; write covariant:RUN"
-            )
+            raise InputError("an agent needs the run folder of its training; write run:RUN")
         path = Path(run)
         path = path if path.suffix == ".json" else path / FILE
-        tensors, head = load_weights(path, kind=KIND)
+        tensors, head = load_weights(path, kind=_kind(path))
         head = {"task": head["bag"], **head} if "bag" in head else head
         fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
         self.header = parse_config(fields, AgentHeader, where=str(path))
@@ -140,9 +189,10 @@ class AgentGenerator:
                 f"{self.header.energy} is now {self.energy.hash}; name the energy model to use "
                 "instead (--energy)"
             )
+        self.name = self.header.policy.name
         self.device = torch.device(resolve_device(device))
         with torch.random.fork_rng(devices=[]):  # the initial weights are drawn, and then replaced
-            self._network = CovariantNetwork(self.header.policy, len(self.header.elements))
+            self._network = build_network(self.header.policy, self.header.inputs)
         try:
             self._network.load_state_dict(tensors)
         except RuntimeError as error:
@@ -152,10 +202,12 @@ class AgentGenerator:
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
 
-        The policy sees atoms and a bag: tasks with points to fill or refills are refused.
+        Raises:
+            InputError: if the task has points to fill or refills, and that of the training had
+                none.
         """
         task = parse_task(task)
-        check_observed(task)
+        self._check_observed(task)
         reward = self.header.reward if self._reward is None else self._reward
         try:
             problem = self._problem(task, reward or _SAMPLING)
@@ -169,15 +221,27 @@ class AgentGenerator:
             log_message(
                 f"{error}; the molecules are generated without the policy's reward and returns"
             )
-        made = generate(problem, self._act, n, seed)
+        made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
         return made if reward else replace(made, returns=None)
+
+    def _check_observed(self, task: Task) -> None:
+        trained, asked = self.header.inputs, Inputs.of_task(task, len(self.header.elements))
+        for what, has, wants in (
+            ("points to fill", trained.points, asked.points),
+            ("refills of the bag", trained.refills, asked.refills),
+        ):
+            if wants and not has:
+                raise InputError(
+                    f"the policy does not observe {what}, which a task of kind {task.kind} has, as "
+                    f"it was trained on {self.header.task}; train one on such a task"
+                )
 
     def _problem(self, task: Task, reward: Mapping[str, Any]) -> Problem:
         config = EnvConfig(
             task=task,
             energy=self.energy,
             elements=self.header.elements,
-            canvas_size=task.max_atoms,
+            canvas_size=canvas_size(task, self.header.rules),
             rules=self.header.rules,
             reward=dict(reward),
             max_steps=self.header.max_steps,
@@ -189,6 +253,12 @@ class AgentGenerator:
             key: torch.as_tensor(array, device=self.device) for key, array in observation.items()
         }
         with torch.no_grad():
-            actor = Actor(self._network, tensors)
-            actions = actor.sample(torch.as_tensor(noise, dtype=torch.float32, device=self.device))
+            drawn = torch.as_tensor(noise, dtype=torch.float32, device=self.device)
+            actions = self._network.act(tensors, drawn).actions
         return actions.cpu().numpy()
+
+
+def _kind(path: Path) -> str:
+    """Return the kind of weights of a policy's file, which is the name of the policy."""
+    kind = read_json(path).get("kind") if path.suffix == ".json" else None
+    return kind if isinstance(kind, str) and kind in POLICIES else "covariant"

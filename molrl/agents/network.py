@@ -9,80 +9,47 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from molrl.agents.canvas import Canvas
 from molrl.agents.config import PolicyConfig
+from molrl.agents.direction import DirectionHead
 from molrl.agents.distance import DistanceDensity
-from molrl.agents.encoder import DegreeLinear, Encoder, Gaunt, degree_index, mlp
+from molrl.agents.encoder import Encoder, mlp
+from molrl.agents.interface import (
+    ActionEvaluation,
+    Decision,
+    Inputs,
+    Observations,
+    PolicyNetwork,
+)
+from molrl.agents.points import PointEncoder
 from molrl.agents.sphere import SphericalDensity, cap_sharpness, inverse_cdf
-from molrl.molecules import MoleculeBatch
 
 _COUNTS = 3  # input features of each count in the bag
 
 
-@dataclass
-class Canvas:
-    """Batch of n canvases, the input of the network.
-
-    Attributes:
-        molecules: atoms on the canvases, positions in float32.
-        bag: ``(n, n_elements)`` float32, number of atoms of each element left.
-        focus_mask: ``(n, n_slots)`` bool, slots that can be the focus; the atoms of a molecule
-            are in its first slots.
-        element_mask: ``(n, n_elements)`` bool, elements that can be placed.
-    """
-
-    molecules: MoleculeBatch
-    bag: Tensor
-    focus_mask: Tensor
-    element_mask: Tensor
-
-    @classmethod
-    def from_observation(cls, observation: dict[str, Tensor]) -> "Canvas":
-        """Return the canvases of a batched observation of any numeric dtypes."""
-        numbers = observation["numbers"]
-        slots = max(1, int((numbers > 0).sum(-1).max()))
-        return cls(
-            MoleculeBatch.from_padded(numbers, observation["positions"].float()),
-            observation["bag"].float(),
-            observation["focus_mask"][:, :slots] > 0,
-            observation["element_mask"] > 0,
-        )
-
-
-@dataclass
-class ActionEvaluation:
-    """Values, log-probabilities and entropies of n actions.
-
-    Attributes:
-        value: ``(n,)`` expected return, in units of the reward scale.
-        log_prob: ``(n,)`` nats; the densities are per Å for distances and with respect to the
-            uniform measure of mass 1 for directions. On an empty canvas that of the element alone.
-        entropy: ``(n,)`` nats, of the focus plus each later sub-action given the earlier ones of
-            the action; relative to the uniform density for distance and direction.
-    """
-
-    value: Tensor
-    log_prob: Tensor
-    entropy: Tensor
-
-
-class CovariantNetwork(nn.Module):
+class CovariantNetwork(PolicyNetwork):
     """Covariant policy and invariant critic that share one encoder.
 
     A rotation or reflection of the canvas rotates or reflects the densities; a translation or a
-    permutation of the atoms does not change them.
+    permutation of the atoms does not change them. Atoms see points to fill, and the bag its
+    refills, where the observation has them; fixed atoms are atoms of the canvas.
 
     Args:
         config: sizes and limits.
-        n_elements: number of the environment's ``elements``.
+        inputs: what is observed.
 
     Example:
-        >>> network = CovariantNetwork(PolicyConfig(width=32, channels=8), n_elements=4)
-        >>> actor = Actor(network, observation)  # doctest: +SKIP
+        >>> network = CovariantNetwork(PolicyConfig(width=32, channels=8), Inputs(n_elements=4))
+        >>> network.act(observation, noise).actions  # doctest: +SKIP
     """
 
-    def __init__(self, config: PolicyConfig, n_elements: int) -> None:
+    n_noise = 8
+    covariant = True
+
+    def __init__(self, config: PolicyConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
+        n_elements = inputs.n_elements
         width, channels, degree = config.width, config.channels, config.degree
         self.encoder = Encoder(width, channels, degree, config.layers, config.cutoff)
         self.bag = mlp(_COUNTS * n_elements, width, width)
@@ -95,12 +62,45 @@ class CovariantNetwork(nn.Module):
         self.distance_head = mlp(3 * width, width, 3 * config.distance_terms)
         self.direction_head = DirectionHead(3 * width, width, channels, degree)
         _shrink(self.focus_head, self.element_head, self.critic, self.distance_head)
+        # drawn last: the weights of a seed are the same without them
+        self.refills = mlp(_COUNTS, width, width) if inputs.refills else None
+        self.points = (
+            PointEncoder(width, channels, degree, config.cutoff) if inputs.points else None
+        )
+
+    @property
+    def max_displacement(self) -> float:
+        """Largest distance of a new atom from its focus, Å."""
+        return self.config.distances[1]
+
+    def act(self, observation: Observations, noise: Tensor) -> Decision:
+        """Draw actions; see :meth:`PolicyNetwork.act`."""
+        return Actor(self, observation).sample(noise)
+
+    def act_greedily(self, observation: Observations) -> Decision:
+        """Choose the most probable sub-actions, one after another.
+
+        On a symmetric canvas the most probable direction is not unique, so this says little about
+        the quality of the policy; use :meth:`act` for that.
+        """
+        return Actor(self, observation).mode()
+
+    def evaluate_actions(self, observation: Observations, actions: Tensor) -> ActionEvaluation:
+        """Evaluate actions; see :meth:`PolicyNetwork.evaluate_actions`."""
+        return Actor(self, observation).evaluate_actions(actions)
+
+    def predict_values(self, observation: Observations) -> Tensor:
+        """Return expected returns; see :meth:`PolicyNetwork.predict_values`."""
+        return Actor(self, observation).value()
 
     def encode(self, canvas: Canvas) -> "Encoded":
         """Encode canvases; all other methods take the result."""
-        counts = canvas.bag
-        bag = self.bag(torch.cat([counts / 10, counts.clamp(max=2) / 2, counts.clamp(max=1)], -1))
-        scalars, features = self.encoder(canvas.molecules, bag)
+        bag, seen = self.bag(_count_features(canvas.bag)), None
+        if self.refills is not None and canvas.refills is not None:
+            bag = bag + self.refills(_count_features(canvas.refills[:, None]))
+        if self.points is not None and canvas.points is not None:
+            seen = self.points(canvas.molecules, canvas.points)
+        scalars, features = self.encoder(canvas.molecules, bag, seen)
         pooled = canvas.molecules.sum_atoms(self.pool(scalars))
         empty = (canvas.molecules.n_atoms == 0)[:, None]
         return Encoded(canvas, bag, scalars, features, torch.where(empty, self.empty, pooled))
@@ -198,43 +198,6 @@ class Encoded:
     pooled: Tensor
 
 
-class DirectionHead(nn.Module):
-    """Head that maps features of the focal atom to the log-density of the direction.
-
-    Args:
-        n_context: number of scalars of focus and element.
-        width: hidden size.
-        channels: number of spherical features per degree.
-        degree: highest degree l.
-    """
-
-    def __init__(self, n_context: int, width: int, channels: int, degree: int) -> None:
-        super().__init__()
-        self.degree, self.channels = degree, channels
-        self.mix = mlp(n_context + 4, width, 2 * channels * (degree + 1))
-        self.gaunt = Gaunt(channels, degree)
-        self.out = DegreeLinear(2 * channels, 1, degree)
-        self.degree_of: Tensor
-        self.register_buffer("degree_of", degree_index(degree), persistent=False)
-
-    def forward(self, context: Tensor, distance: Tensor, features: Tensor) -> Tensor:
-        """Return coefficients ``(n, (degree + 1)^2)`` before :func:`cap_sharpness`.
-
-        Args:
-            context: ``(n, n_context)``.
-            distance: ``(n,)`` Å.
-            features: ``(n, (degree + 1)^2, channels)``.
-        """
-        powers = torch.stack([(distance - 1.2) ** p for p in range(1, 5)], dim=-1)
-        weights = self.mix(torch.cat([context, powers], -1))
-        weights = weights.view(len(context), 2, self.degree + 1, self.channels)[
-            :, :, self.degree_of
-        ]
-        product, _ = self.gaunt(features * weights[:, 0])
-        out: Tensor = self.out(torch.cat([features * weights[:, 1], product], -1))
-        return out[..., 0]
-
-
 class Actor:
     """Policy and critic for one batch of observations, which is encoded once.
 
@@ -256,51 +219,56 @@ class Actor:
         """Return expected returns ``(n,)``, in units of the reward scale."""
         return self.network.value(self.encoded)
 
-    @torch.no_grad()
-    def sample(self, noise: Tensor) -> Tensor:
-        """Draw actions ``(n, 5)``.
+    def sample(self, noise: Tensor) -> Decision:
+        """Draw actions.
 
         Args:
-            noise: ``(n, N_NOISE)`` uniform in [0, 1).
+            noise: ``(n, 8)`` uniform in [0, 1).
         """
-        return self._select(
+        return self._decide(
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 0]),
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 1]),
             lambda density: density.sample(noise[:, 2:4]),
             lambda density: density.sample(noise[:, 4:8]),
         )
 
-    @torch.no_grad()
-    def mode(self) -> Tensor:
-        """Return actions ``(n, 5)`` of the most probable sub-actions, one after another.
-
-        On a symmetric canvas the most probable direction is not unique, so this says little about
-        the quality of the policy; use :meth:`sample` for that.
-        """
-        return self._select(
+    def mode(self) -> Decision:
+        """Choose the most probable sub-actions, one after another."""
+        return self._decide(
             lambda log_p: log_p.argmax(-1),
             lambda log_p: log_p.argmax(-1),
             lambda density: density.mode(),
             lambda density: density.mode(),
         )
 
-    def _select(
+    def _decide(
         self,
         of_focus: Callable[[Tensor], Tensor],
         of_element: Callable[[Tensor], Tensor],
         of_distance: Callable[[DistanceDensity], Tensor],
         of_direction: Callable[[SphericalDensity], Tensor],
-    ) -> Tensor:
+    ) -> Decision:
         """Select sub-actions one after another, each from its density given the earlier ones."""
-        net, encoded = self.network, self.encoded
-        focus = of_focus(net.focus(encoded)) * self.occupied
+        net, encoded, occupied = self.network, self.encoded, self.occupied
+        log_focus = net.focus(encoded)
+        focus = of_focus(log_focus) * occupied
         scalars, features = net.at_focus(encoded, focus)
-        element = of_element(net.elements(encoded, scalars))
+        log_element = net.elements(encoded, scalars)
+        element = of_element(log_element)
         context = torch.cat([scalars, net.element(element)], -1)
-        distance = of_distance(net.distances(context))
-        direction = of_direction(net.directions(context, distance, features))
-        shift = torch.where(self.occupied[:, None], distance[:, None] * direction, 0.0)
-        return torch.cat([focus[:, None], element[:, None], shift], -1).float()
+        distances = net.distances(context)
+        distance = of_distance(distances).detach()
+        directions = net.directions(context, distance, features)
+        direction = of_direction(directions).detach()
+        shift = torch.where(occupied[:, None], distance[:, None] * direction, 0.0)
+        placed = distances.log_prob(distance) + directions.log_prob(direction)
+        rest = log_focus.gather(1, focus[:, None])[:, 0] + placed
+        return Decision(
+            actions=torch.cat([focus[:, None], element[:, None], shift], -1).float(),
+            log_prob=log_element.gather(1, element[:, None])[:, 0]
+            + torch.where(occupied, rest, 0.0),
+            value=self.value(),
+        )
 
     def evaluate_actions(self, actions: Tensor) -> ActionEvaluation:
         """Return values, log-probabilities and entropies of actions.
@@ -335,6 +303,11 @@ class Actor:
 def entropy(log_p: Tensor) -> Tensor:
     """Return entropies ``(n,)`` of log-probabilities ``(n, m)``; masked ones (-1e9) add 0."""
     return -(log_p.exp() * log_p).sum(-1)
+
+
+def _count_features(counts: Tensor) -> Tensor:
+    """Return features ``(n, 3 * m)`` of counts ``(n, m)``, of which small ones differ most."""
+    return torch.cat([counts / 10, counts.clamp(max=2) / 2, counts.clamp(max=1)], -1)
 
 
 def _shrink(*heads: nn.Sequential) -> None:

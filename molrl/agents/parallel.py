@@ -1,101 +1,131 @@
-"""Data-parallel PPO on several ranks, as options of SB3's ``PPO``.
-
-Each rank collects its own episodes and computes gradients from them. Advantages are normalised over
-all ranks, gradients are averaged before they are clipped, and an update ends early by the mean KL
-divergence of the ranks: if one rank ended alone, the others would wait for it for ever.
-"""
+"""PPO on several ranks, each of which collects its own episodes."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
-from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
+from stable_baselines3.common.utils import explained_variance
+from torch import Tensor
 
-from molrl.agents.config import PPOConfig
 from molrl.runs.ranks import Ranks
 
 
-def parallel_options(config: PPOConfig, ranks: Ranks) -> dict[str, Any]:
-    """Return the options of ``stable_baselines3.PPO`` for one of several ranks; none for one rank.
+class ParallelPPO(PPO):
+    """PPO whose updates are those of the episodes of all ranks together.
+
+    The ranks begin with the weights of the first. In every minibatch the advantages are normalised
+    over all ranks, and the gradients are averaged before they are clipped, so that the weights stay
+    the same on all of them. An update ends early by the mean KL divergence of the ranks: if one
+    ended alone, the others would wait for it for ever.
 
     Args:
-        config: configuration of PPO.
         ranks: all ranks of the training.
+        options: those of :class:`stable_baselines3.PPO`.
+
+    Example:
+        >>> with process_group() as ranks:  # doctest: +SKIP
+        ...     ParallelPPO(ranks=ranks, policy=CovariantPolicy, env=envs).learn(10_000)
     """
-    if ranks.size == 1:
-        return {}
-    return {
-        "rollout_buffer_class": _SharedBuffer,
-        "rollout_buffer_kwargs": {"ranks": ranks},
-        "normalize_advantage": False,  # the buffer does it, over all ranks
-        "max_grad_norm": float("inf"),  # gradients are clipped after they are averaged
-        "target_kl": config.target_kl and _SharedLimit(config.target_kl, ranks),
-    }
 
+    def __init__(self, ranks: Ranks, **options: Any) -> None:  # noqa: ANN401 - SB3's
+        super().__init__(**options)
+        self.ranks = ranks
+        ranks.broadcast([*self.policy.parameters(), *self.policy.buffers()])
 
-def synchronise_gradients(ppo: PPO, config: PPOConfig, ranks: Ranks) -> None:
-    """Broadcast the weights of the first rank, and average gradients at every optimiser step.
+    def train(self) -> None:
+        """Update the policy with the samples of the rollout buffer."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]  # SB3 has made it a function
+        seen: list[tuple[float, float, float]] = []
+        last: list[float] = []  # KL divergences of the last pass
+        for _ in range(self.n_epochs):
+            last = []
+            for samples in self._minibatches():
+                losses = self._losses(samples, clip_range)
+                seen.append(losses.numbers())
+                last.append(losses.kl)
+                if self._exceeds_target(losses.kl):
+                    break
+                self._descend(losses)
+            self._n_updates += 1
+            if self._exceeds_target(last[-1]):
+                break
+        self._log(seen, last)
 
-    Args:
-        ppo: the algorithm of this rank.
-        config: configuration of PPO.
-        ranks: all ranks of the training.
-    """
-    if ranks.size == 1:
-        return
-    parameters = list(ppo.policy.parameters())
-
-    def average(*_: object) -> None:
-        ranks.average_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-
-    ranks.broadcast([*parameters, *ppo.policy.buffers()])
-    ppo.policy.optimizer.register_step_pre_hook(average)
-
-
-class _SharedBuffer(DictRolloutBuffer):
-    """Rollout buffer whose advantages are normalised over the minibatches of all ranks."""
-
-    def __init__(self, *arguments: Any, ranks: Ranks, **options: Any) -> None:  # noqa: ANN401 - SB3's
-        super().__init__(*arguments, **options)
-        self._ranks = ranks
-
-    def get(  # type: ignore[override]  # as in SB3's own
-        self, batch_size: int | None = None
-    ) -> Iterator[DictRolloutBufferSamples]:
-        for samples in super().get(batch_size):
+    def _minibatches(self) -> Iterator[DictRolloutBufferSamples]:
+        """Yield minibatches of this rank, their advantages normalised over those of all ranks."""
+        for samples in self.rollout_buffer.get(self.batch_size):
             advantages = samples.advantages
             moments = torch.stack([advantages.mean(), advantages.square().mean()]).double()
-            self._ranks.average([moments])
+            self.ranks.average([moments])
             mean, square = moments
             deviation = (square - mean.square()).clamp(min=0).sqrt() + 1e-8
-            yield samples._replace(advantages=((advantages - mean) / deviation).float())
+            yield samples._replace(advantages=((advantages - mean) / deviation).float())  # type: ignore[misc]  # of a Dict observation
+
+    def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> "_Losses":
+        """Return the losses of PPO (Schulman et al. 2017) of a minibatch of this rank."""
+        values, log_prob, entropy = self.policy.evaluate_actions(
+            samples.observations, samples.actions
+        )
+        assert entropy is not None
+        log_ratio = log_prob - samples.old_log_prob
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+        gain = torch.minimum(samples.advantages * ratio, samples.advantages * clipped)
+        # the estimator k3 of http://joschu.net/blog/kl-approx.html
+        kl = ((ratio - 1) - log_ratio).detach().mean().double()[None]
+        self.ranks.average([kl])
+        return _Losses(
+            policy=-gain.mean(),
+            value=torch.nn.functional.mse_loss(samples.returns, values.flatten()),
+            entropy=-entropy.mean(),
+            kl=float(kl),
+        )
+
+    def _exceeds_target(self, kl: float) -> bool:
+        return self.target_kl is not None and kl > 1.5 * self.target_kl
+
+    def _descend(self, losses: "_Losses") -> None:
+        """Do one step of the optimiser with the mean gradient of the ranks."""
+        loss = losses.policy + self.ent_coef * losses.entropy + self.vf_coef * losses.value
+        parameters = list(self.policy.parameters())
+        self.policy.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.ranks.average_gradients(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        self.policy.optimizer.step()
+
+    def _log(self, seen: list[tuple[float, float, float]], last: list[float]) -> None:
+        buffer = self.rollout_buffer
+        policy, value, entropy = np.mean(seen, axis=0)
+        figures = {
+            "policy_gradient_loss": policy,
+            "value_loss": value,
+            "entropy_loss": entropy,
+            "approx_kl": np.mean(last),
+            "explained_variance": explained_variance(
+                buffer.values.flatten(), buffer.returns.flatten()
+            ),
+            "n_updates": self._n_updates,
+        }
+        for name, value in figures.items():
+            self.logger.record(f"train/{name}", value)
 
 
-class _SharedLimit(float):
-    """Limit that is exceeded on all ranks or on none, by the mean of their values.
+@dataclass
+class _Losses:
+    """Losses of a minibatch of this rank, and its KL divergence, in nats, over all ranks."""
 
-    ``PPO.train`` computes ``kl > 1.5 * target_kl`` once in every minibatch, which Python passes to
-    ``__rmul__`` and ``__lt__`` of this class.
-    """
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+    kl: float
 
-    __array_ufunc__ = None  # NumPy leaves comparisons to this class
-
-    def __new__(cls, limit: float, ranks: Ranks) -> "_SharedLimit":
-        made = super().__new__(cls, limit)
-        made._ranks = ranks
-        return made
-
-    _ranks: Ranks
-
-    def __rmul__(self, factor: float) -> "_SharedLimit":
-        return _SharedLimit(factor * float(self), self._ranks)
-
-    def __lt__(self, kl: NDArray[np.float32]) -> bool:  # type: ignore[override]  # NumPy's scalar
-        mean = torch.tensor([float(kl)], dtype=torch.float64)
-        self._ranks.average([mean])
-        return float(self) < float(mean)
+    def numbers(self) -> tuple[float, float, float]:
+        """Return the losses of policy, value and entropy without their graph."""
+        return self.policy.item(), self.value.item(), self.entropy.item()

@@ -1,4 +1,4 @@
-"""Covariant actor-critic as a policy of stable-baselines3."""
+"""Networks of policies as policies of stable-baselines3."""
 
 from typing import Any, NoReturn
 
@@ -8,43 +8,44 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
-from molrl.agents.config import PolicyConfig
-from molrl.agents.network import Actor, CovariantNetwork
-from molrl.agents.rollout import N_NOISE
+from molrl.agents.config import BasePolicyConfig, parse_policy
+from molrl.agents.interface import Decision, Inputs, build_network
 from molrl.errors import InputError
-from molrl.runs.config import parse_config
 
 
 class MissingActor(InputError, AttributeError):
     """Error for off-policy algorithms, which need an actor that the policy does not have."""
 
 
-class CovariantPolicy(ActorCriticPolicy):
-    """Covariant policy for the unmodified ``PPO`` and ``A2C`` of SB3.
+class NetworkPolicy(ActorCriticPolicy):
+    """Policy for the unmodified ``PPO`` and ``A2C`` of SB3, whose network is named by its config.
 
-    Observations are the padded ``Dict`` of the environment; empty slots cost nothing. Actions are
-    its ``Box(5)``: focus slot, element index, displacement in Å. The length of the displacement
-    is in the window of distances, which is inside the Box, so that the clipping of SB3 along each
-    axis, which would break the covariance, never acts.
+    Observations are the padded ``Dict`` of the environment. Actions are its ``Box(5)``: focus slot,
+    element index, displacement in Å. The displacement is shorter than the sides of the Box, so that
+    the clipping of SB3 along each axis, which would break the covariance, never acts.
 
     Args:
         observation_space: ``Dict`` of a MolDesign environment.
         action_space: ``Box(5)`` of the same environment.
         lr_schedule: learning rate, given by SB3.
-        config: :class:`PolicyConfig` or its fields.
+        config: config of a policy, or what :func:`molrl.agents.config.parse_policy` reads one from.
         use_sde: must be False; SB3 passes it to every policy.
         optimizer_class: optimizer of PyTorch.
         optimizer_kwargs: arguments of the optimizer besides the learning rate; the default for
             Adam is ``eps=1e-5``.
         others: other arguments of SB3's policies, which are refused.
 
+    Attributes:
+        config: config of the policy.
+        network: the network.
+
     Raises:
-        InputError: if the spaces are not those of a MolDesign environment, the window of distances
-            is not inside the Box, or an argument is not supported.
+        InputError: if the spaces are not those of a MolDesign environment, the displacements are
+            not inside the Box, or an argument is not supported.
 
     Example:
-        >>> model = PPO(CovariantPolicy, SB3VecEnv(envs))  # doctest: +SKIP
-        >>> model.learn(10_000)  # doctest: +SKIP
+        >>> options = {"config": {"name": "mine", "width": 32}}
+        >>> PPO(NetworkPolicy, SB3VecEnv(envs), policy_kwargs=options)  # doctest: +SKIP
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class CovariantPolicy(ActorCriticPolicy):
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
-        config: PolicyConfig | dict[str, Any] | None = None,
+        config: BasePolicyConfig | dict[str, Any] | None = None,
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
@@ -60,17 +61,15 @@ class CovariantPolicy(ActorCriticPolicy):
     ) -> None:
         if others:
             raise InputError(
-                f"the covariant policy does not take {', '.join(sorted(others))}; its network is "
+                f"a policy of molrl does not take {', '.join(sorted(others))}; its network is "
                 "configured by policy_kwargs={'config': ...}, and it trains with SB3's PPO and A2C"
             )
-        if not isinstance(config, PolicyConfig):
-            config = parse_config(config or {}, PolicyConfig, where="the policy")
-        self.config = config
         if use_sde:
             raise InputError(
-                "the covariant policy supports no state-dependent exploration; set use_sde to False"
+                "a policy of molrl supports no state-dependent exploration; set use_sde to False"
             )
-        _check_spaces(observation_space, action_space, self.config)
+        self.config = parse_policy(config or {})
+        _check_spaces(observation_space, action_space)
         super().__init__(
             observation_space,
             action_space,
@@ -81,8 +80,9 @@ class CovariantPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         assert isinstance(self.observation_space, spaces.Dict)
-        n_elements = self.observation_space["bag"].shape[0]  # type: ignore[index]  # checked to be a Box
-        self.network = CovariantNetwork(self.config, n_elements)
+        assert isinstance(self.action_space, spaces.Box)
+        self.network = build_network(self.config, Inputs.of_space(self.observation_space))
+        _check_reach(self.network.max_displacement, self.action_space)
         self.optimizer = self.optimizer_class(
             self.parameters(),
             lr=lr_schedule(1),  # type: ignore[call-arg]  # every optimiser but the base class has it
@@ -102,8 +102,8 @@ class CovariantPolicy(ActorCriticPolicy):
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - PyTorch's own
         if name == "actor":
             raise MissingActor(
-                "SAC, TD3 and DDPG need a separate actor and critic, which the covariant policy "
-                "does not have; train it with SB3's PPO or A2C"
+                "SAC, TD3 and DDPG need a separate actor and critic, which a policy of molrl does "
+                "not have; train it with SB3's PPO or A2C"
             )
         return super().__getattr__(name)
 
@@ -114,8 +114,8 @@ class CovariantPolicy(ActorCriticPolicy):
             InputError: always.
         """
         raise InputError(
-            "TRPO needs a distribution of SB3 with a KL divergence, which the actions of the "
-            "covariant policy do not follow; train it with SB3's PPO or A2C"
+            "TRPO needs a distribution of SB3 with a KL divergence, which the actions of a policy "
+            "of molrl do not follow; train it with SB3's PPO or A2C"
         )
 
     def forward(
@@ -127,10 +127,8 @@ class CovariantPolicy(ActorCriticPolicy):
             obs: batched observation.
             deterministic: whether to return the most probable actions instead of drawn ones.
         """
-        actor = self._actor(obs)
-        actions = self._act(actor, deterministic)
-        evaluation = actor.evaluate_actions(actions)
-        return actions, evaluation.value[:, None], evaluation.log_prob
+        made = self._decide(obs, deterministic)
+        return made.actions, made.value[:, None], made.log_prob
 
     def evaluate_actions(
         self, obs: PyTorchObs, actions: Tensor
@@ -141,50 +139,61 @@ class CovariantPolicy(ActorCriticPolicy):
             obs: batched observation.
             actions: ``(n, 5)``.
         """
-        evaluation = self._actor(obs).evaluate_actions(actions)
+        evaluation = self.network.evaluate_actions(_checked(obs), actions)
         return evaluation.value[:, None], evaluation.log_prob, evaluation.entropy
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Return expected returns ``(n, 1)``, in units of the reward scale."""
-        return self._actor(obs).value()[:, None]
+        return self.network.predict_values(_checked(obs))[:, None]
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
-        return self._act(self._actor(observation), deterministic)
+        return self._decide(observation, deterministic).actions
 
-    def _actor(self, obs: PyTorchObs) -> Actor:
-        assert isinstance(obs, dict)
-        _check_integers(obs)
-        return Actor(self.network, obs)
-
-    def _act(self, actor: Actor, deterministic: bool) -> Tensor:
+    def _decide(self, obs: PyTorchObs, deterministic: bool) -> Decision:
+        observation = _checked(obs)
         if deterministic:
-            return actor.mode()
-        return actor.sample(torch.rand(len(actor.occupied), N_NOISE, device=self.device))
+            return self.network.act_greedily(observation)
+        n = len(observation["numbers"])
+        noise = torch.rand(n, self.network.n_noise, device=self.device)
+        return self.network.act(observation, noise)
 
 
-def _check_integers(obs: dict[str, Tensor]) -> None:
-    """Check that atomic numbers and counts are integers; some buffers store them as floats."""
+class CovariantPolicy(NetworkPolicy):
+    """Covariant policy for the unmodified ``PPO`` and ``A2C`` of SB3; empty slots cost nothing.
+
+    The arguments are those of :class:`NetworkPolicy`, ``config`` a
+    :class:`molrl.agents.config.PolicyConfig` or its fields.
+
+    Example:
+        >>> model = PPO(CovariantPolicy, SB3VecEnv(envs))  # doctest: +SKIP
+        >>> model.learn(10_000)  # doctest: +SKIP
+    """
+
+
+def _checked(obs: PyTorchObs) -> dict[str, Tensor]:
+    """Return an observation whose numbers are integers, which may be stored as floats."""
+    assert isinstance(obs, dict)
     for key in ("numbers", "bag"):
         values = obs[key]
         if values.is_floating_point() and bool((values != values.round()).any()):
             raise InputError(
-                f"the observations were rescaled: the covariant policy needs integers in {key!r}; "
+                f"the observations were rescaled: a policy of molrl needs integers in {key!r}; "
                 "do not normalise them, in VecNormalize with norm_obs=False"
             )
+    return obs
 
 
-def _check_spaces(
-    observation_space: spaces.Space[Any], action_space: spaces.Space[Any], config: PolicyConfig
-) -> None:
+def _check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
     needed = {"numbers", "positions", "bag", "focus_mask", "element_mask"}
     if not isinstance(observation_space, spaces.Dict) or not needed <= set(observation_space):
-        raise InputError(
-            f"the covariant policy needs observations with {', '.join(sorted(needed))}"
-        )
+        raise InputError(f"a policy of molrl needs observations with {', '.join(sorted(needed))}")
     if not isinstance(action_space, spaces.Box) or action_space.shape != (5,):
-        raise InputError("the covariant policy needs the action Box(5) of a MolDesign environment")
+        raise InputError("a policy of molrl needs the action Box(5) of a MolDesign environment")
+
+
+def _check_reach(length: float, action_space: spaces.Box) -> None:
     reach = float(min(action_space.high[2:].min(), -action_space.low[2:].max()))
-    if config.distances[1] >= reach:
+    if length >= reach:
         raise InputError(
-            f"distances up to {config.distances[1]} Å leave the action space, which ends at {reach}"
+            f"displacements up to {length} Å leave the action space, which ends at {reach}"
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molrl.agents.rollout import generate
+from molrl.agents.rollout import Actions, canvas_size, generate
 from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.envs.config import EnvConfig, Rules
@@ -46,8 +46,9 @@ class RandomAgent:
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules of any task; see :class:`molrl.generation.Generator`."""
         task = parse_task(task)
-        config = EnvConfig(task=task, canvas_size=task.max_atoms, **self._options)
-        made = generate(Problem(config), self._act, n, seed)
+        size = canvas_size(task, self._options["rules"])
+        config = EnvConfig(task=task, canvas_size=size, **self._options)
+        made = generate(Problem(config), Actions(self._act, n_noise=8), n, seed)
         return replace(made, network_calls=0)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Rollouts of complete episodes, each with its own stream of random numbers."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -7,17 +8,30 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from molrl.envs.config import Rules
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
+from molrl.tasks import Task
 
-N_NOISE = 8  # uniform random numbers per action
 MAX_ATTEMPTS = 200  # per molecule, on average
 
-Act = Callable[[Observation, NDArray[np.float64]], NDArray[np.float32]]
+
+@dataclass(frozen=True)
+class Actions:
+    """What chooses actions.
+
+    Attributes:
+        choose: ``choose(observation, noise)`` returns actions ``(b, 5)`` for a batch of b canvases
+            and uniform noise ``(b, n_noise)``.
+        n_noise: number of random numbers of an action.
+    """
+
+    choose: Callable[[Observation, NDArray[np.float64]], NDArray[np.float32]]
+    n_noise: int
 
 
 @dataclass
@@ -28,7 +42,18 @@ class _Counts:
     network_calls: int = 0
 
 
-def generate(problem: Problem, act: Act, n: int, seed: int, batch_size: int = 256) -> Generated:
+def canvas_size(task: Task, rules: Rules) -> int:
+    """Return the number of slots of the smallest canvas that takes the molecules of a task.
+
+    Args:
+        task: what to make.
+        rules: of the environment; a canvas reaches as far as displacements of all its atoms.
+    """
+    extent = max(float(np.abs(each.shape).max(initial=0.0)) for each in task.examples)
+    return max(task.max_atoms, 1 + math.ceil(extent / rules.max_displacement))
+
+
+def generate(problem: Problem, act: Actions, n: int, seed: int, batch_size: int = 256) -> Generated:
     """Generate exactly ``n`` complete molecules; incomplete episodes are repeated and counted.
 
     Molecule i is drawn from its own stream, ``numpy.random.default_rng([seed, i])``, so that it
@@ -36,8 +61,7 @@ def generate(problem: Problem, act: Act, n: int, seed: int, batch_size: int = 25
 
     Args:
         problem: task, energy model and rules.
-        act: ``act(observation, noise)`` returns actions ``(b, 5)`` for a batch of b canvases and
-            uniform noise ``(b, N_NOISE)``.
+        act: what chooses the actions.
         n: number of molecules.
         seed: seed of the streams.
         batch_size: number of molecules that are built at the same time.
@@ -66,7 +90,7 @@ def generate(problem: Problem, act: Act, n: int, seed: int, batch_size: int = 25
 
 
 def _build(
-    problem: Problem, act: Act, streams: list[np.random.Generator], counts: _Counts
+    problem: Problem, act: Actions, streams: list[np.random.Generator], counts: _Counts
 ) -> tuple[MoleculeBatch, list[float]]:
     """Return one molecule from each stream, and the return of every attempt in order of its end."""
     n = len(streams)
@@ -77,8 +101,8 @@ def _build(
     limit = counts.attempts + MAX_ATTEMPTS * n
     counts.attempts += n
     while len(active):
-        noise = np.stack([streams[i].random(N_NOISE) for i in active])
-        actions = act(observe(state[active], problem.layout), noise)
+        noise = np.stack([streams[i].random(act.n_noise) for i in active])
+        actions = act.choose(observe(state[active], problem.layout), noise)
         outcome = transition(state[active], actions, problem.context)
         counts.network_calls += len(active)
         state = state.updated(active, outcome.state)

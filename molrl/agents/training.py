@@ -1,27 +1,20 @@
-"""Training of the covariant agent with stable-baselines3's PPO."""
+"""Training of a policy with an algorithm, in a vector environment."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.agents.generator import AgentHeader, check_observed
-from molrl.agents.network import CovariantNetwork
-from molrl.agents.parallel import parallel_options, synchronise_gradients
-from molrl.agents.policy import CovariantPolicy
+from molrl.agents.algorithm import Infos, Setup, build_algorithm
+from molrl.agents.config import BaseAlgorithmConfig, BasePolicyConfig
+from molrl.agents.generator import AgentHeader, describe_policy
+from molrl.agents.interface import PolicyNetwork
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
-from molrl.envs.state import allowed_spin
+from molrl.envs.state import CanvasState
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.rewards import contains_code
 from molrl.runs.ranks import Ranks
 
 COMPLETE = REASON_TEXTS[Reason.COMPLETE]
@@ -31,26 +24,27 @@ Figures = dict[str, float]
 
 
 class AgentTraining:
-    """Training of a covariant policy with PPO in a vector environment.
+    """Training of a policy with an algorithm in a vector environment, of any kind of task.
 
     Args:
         env: environment in autoreset mode ``SameStep``.
-        policy: configuration of the network.
-        ppo: configuration of PPO.
+        policy: configuration of the policy.
+        algorithm: configuration of the algorithm.
         total_steps: number of environment steps, over all environments of all ranks.
         seed: seed of the weights, of the sampling and of the order of the samples; each rank adds
             its number.
         device: device of the network.
         ranks: all ranks of the training; None: this process alone.
+        callbacks: callbacks of SB3, for algorithms that take them.
 
     Attributes:
         env: the environment of this rank.
         sb3_env: the same environment as a ``VecEnv`` of SB3.
-        ppo: the ``PPO`` of SB3.
-        own_steps: number of environment steps of this rank.
+        algorithm: the algorithm.
+        device: as given.
 
     Raises:
-        InputError: if the task of the environment has several bags, points to fill, or refills.
+        InputError: if policy, algorithm, environment and ranks do not fit together.
 
     Example:
         >>> env = MolDesignVectorEnv(64, "SameStep", bag="H2O", energy="gfn2")  # doctest: +SKIP
@@ -61,60 +55,43 @@ class AgentTraining:
     def __init__(
         self,
         env: MolDesignVectorEnv,
-        policy: PolicyConfig,
-        ppo: PPOConfig,
+        policy: BasePolicyConfig,
+        algorithm: BaseAlgorithmConfig,
         total_steps: int,
         seed: int,
         device: str = "cpu",
         ranks: Ranks | None = None,
+        callbacks: Sequence[BaseCallback] = (),
     ) -> None:
-        if len(env.task.instances() or ()) != 1:
-            raise InputError(
-                f"an agent is trained on one bag, with or without fixed atoms, not on a task of "
-                f"kind {env.task.kind}; use CovariantPolicy with SB3's PPO"
-            )
-        check_observed(env.task)
-        self.env, self.config, self.policy_config = env, ppo, policy
+        self.env, self.policy_config, self.device = env, policy, device
         self.ranks = ranks or Ranks()
-        self.own_steps = -(-total_steps // self.ranks.size)
         self.sb3_env = SB3VecEnv(env)
-        self.ppo = PPO(
-            CovariantPolicy,
-            ScaledReward(self.sb3_env, ppo.reward_scale),
-            learning_rate=self._learning_rate,
-            policy_kwargs={"config": policy},
+        setup = Setup(
+            env=ScaledReward(self.sb3_env, algorithm.reward_scale),
+            policy=policy,
+            total_steps=-(-total_steps // self.ranks.size),
             seed=seed + self.ranks.rank,
             device=device,
-            **ppo.sb3_options() | parallel_options(ppo, self.ranks),
+            ranks=self.ranks,
+            callbacks=callbacks,
         )
-        synchronise_gradients(self.ppo, ppo, self.ranks)
+        self.algorithm = build_algorithm(algorithm, setup)
+        self.sb3_env.seed(seed + self.ranks.rank * env.num_envs)  # ranks draw other instances
 
     @property
     def steps(self) -> int:
         """Number of environment steps so far, over all ranks."""
-        return self.ppo.num_timesteps * self.ranks.size
+        return self.algorithm.steps * self.ranks.size
 
     @property
-    def network(self) -> CovariantNetwork:
+    def network(self) -> PolicyNetwork:
         """The policy network."""
-        policy = self.ppo.policy
-        assert isinstance(policy, CovariantPolicy)
-        return policy.network
+        return self.algorithm.network
 
     @property
     def header(self) -> AgentHeader:
         """Header of the file of the policy weights."""
-        model, reward = self.env.energy_model, self.env.config.reward
-        return AgentHeader(
-            policy=self.policy_config,
-            elements=self.env.elements,
-            energy=model.name,
-            energy_hash=model.hash,
-            task=self.env.task,
-            rules=self.env.config.rules,
-            reward=None if contains_code(reward) else dict(reward),
-            max_steps=self.env.config.max_steps,
-        )
+        return describe_policy(self.policy_config, self.env)
 
     def run(self, on_update: Callable[[int, Figures], None]) -> None:
         """Train until ``total_steps``, from the first step or a restored checkpoint.
@@ -124,97 +101,71 @@ class AgentTraining:
                 environment steps so far and the figures of the episodes that ended since the last
                 call, over all ranks: ``return`` (eV, mean over all episodes),
                 ``complete_fraction``, ``valid_fraction`` (of all episodes, estimated from a sample
-                of the complete ones), all NaN if no episode ended, and those of PPO.
+                of the complete ones), all NaN if no episode ended, and those of the algorithm.
         """
-        done = self.ppo.num_timesteps
-        self.ppo.learn(
-            self.own_steps - done,
-            callback=_EpisodeLog(self, on_update),
-            reset_num_timesteps=not done,
-        )
+        episodes = _Episodes(self.env)
 
-    def _learning_rate(self, remaining: float) -> float:
-        low, high = self.config.final_learning_rate, self.config.learning_rate
-        return low + (high - low) * remaining
+        def report() -> None:
+            figures = episodes.figures(self.ranks, self.algorithm.figures())
+            on_update(self.steps, figures)
+
+        self.algorithm.run(episodes.add, report)
 
 
-class _EpisodeLog(BaseCallback):
-    """Callback that reports the episodes of each rollout and sets the entropy coefficient."""
+class _Episodes:
+    """The episodes that ended since the last report.
 
-    def __init__(self, training: AgentTraining, on_update: Callable[[int, Figures], None]) -> None:
-        super().__init__()
-        self.training, self.on_update = training, on_update
-        self.reported = training.ppo.num_timesteps  # steps at the last report
-        self._clear()
+    Args:
+        env: the environment they ended in.
+    """
 
-    def _clear(self) -> None:
+    def __init__(self, env: MolDesignVectorEnv) -> None:
+        self.env = env
         self.returns: list[float] = []
-        self.complete: list[dict[str, NDArray[Any]]] = []
+        self.complete: list[CanvasState] = []
 
-    def _on_step(self) -> bool:
-        state = self.training.env.state  # of the next episodes: a task of one bag has one charge
-        for i, info in enumerate(self.locals["infos"]):
-            if "episode" in info:
-                self.returns.append(info["episode"]["r"])
-                if info["episode"]["reason"] == COMPLETE:
-                    electrons = {"charge": state.charge[i], "spin": state.spin[i]}
-                    self.complete.append(info["terminal_observation"] | electrons)
-        return True
+    def add(self, infos: Infos) -> None:
+        """Add the episodes that ended in a step.
 
-    def _on_rollout_start(self) -> None:
-        remaining = self.model._current_progress_remaining
-        low, high = self.training.config.final_ent_coef, self.training.config.ent_coef
-        assert isinstance(self.model, PPO)
-        self.model.ent_coef = low + (high - low) * remaining
-        self._report()
+        Args:
+            infos: of the environments.
+        """
+        ended = {i: info["episode"] for i, info in enumerate(infos) if "episode" in info}
+        self.returns += [episode["r"] for episode in ended.values()]
+        complete = [i for i, episode in ended.items() if episode["reason"] == COMPLETE]
+        if complete:
+            assert self.env.last_state is not None
+            self.complete.append(self.env.last_state[np.array(complete)])
 
-    def _on_training_end(self) -> None:
-        self._report()
+    def figures(self, ranks: Ranks, of_algorithm: Figures) -> Figures:
+        """Return the figures of the episodes of all ranks, and forget them.
 
-    def _report(self) -> None:
-        if self.model.num_timesteps == self.reported:
-            return
-        self.reported = self.model.num_timesteps
-        returns = [
-            value for of_rank in self.training.ranks.gather(self.returns) for value in of_rank
-        ]
-        logged = self.model.logger.name_to_value
-        names = {"approx_kl": "kl", "entropy_loss": "entropy", "explained_variance": "explained"}
+        Args:
+            ranks: all ranks.
+            of_algorithm: further figures, of which the means over the ranks are added.
+        """
+        returns = [value for of_rank in ranks.gather(self.returns) for value in of_rank]
+        n_complete = sum(map(len, self.complete))
         own = {
-            "complete": float(len(self.complete)),
-            "valid": len(self.complete) * _valid_fraction(self.complete[:MAX_CHECKED]),
-            "value_loss": float(logged.get("train/value_loss", np.nan)),
-        } | {new: float(logged.get(f"train/{old}", np.nan)) for old, new in names.items()}
-        every = self.training.ranks.gather(own)
+            "complete": float(n_complete),
+            "valid": n_complete * _valid_fraction(self.complete),
+            **of_algorithm,
+        }
+        every = ranks.gather(own)
         mean = {name: float(np.mean([of_rank[name] for of_rank in every])) for name in own}
         episodes = len(returns) / len(every) or np.nan
-        figures = {
+        self.returns, self.complete = [], []
+        return {
             "return": float(np.mean(returns)) if returns else np.nan,
             "complete_fraction": mean.pop("complete") / episodes,
             "valid_fraction": mean.pop("valid") / episodes,
             **mean,
-            "entropy": -mean["entropy"],
         }
-        self._clear()
-        self.on_update(self.training.steps, figures)
 
 
-def _valid_fraction(complete: list[dict[str, NDArray[Any]]]) -> float:
-    """Return the fraction of valid molecules among complete episodes.
-
-    Args:
-        complete: final observation of each, with the ``charge`` and ``spin`` of its canvas.
-    """
+def _valid_fraction(complete: list[CanvasState]) -> float:
+    """Return the fraction of valid molecules among the first complete canvases."""
     if not complete:
         return 0.0
-    numbers, positions, charge, spin = (
-        np.stack([canvas[key] for canvas in complete])
-        for key in ("numbers", "positions", "charge", "spin")
-    )
-    molecules = MoleculeBatch.from_padded(
-        torch.from_numpy(numbers),
-        torch.from_numpy(positions),
-        charge=torch.from_numpy(charge),
-        spin=torch.from_numpy(allowed_spin(spin, numbers.sum(1) - charge)),
-    )
-    return float(np.mean(validity(molecules).valid))
+    molecules = MoleculeBatch.cat([canvases.to_molecules() for canvases in complete])
+    return float(np.mean(validity(molecules[:MAX_CHECKED]).valid))

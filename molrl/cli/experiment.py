@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from molrl.agents.config import PolicyConfig, PPOConfig
+from molrl.agents.config import AnyAlgorithm, AnyPolicy, PolicyConfig, PPOConfig
 from molrl.envs.config import EnvOptions, default_options
 from molrl.errors import InputError
 from molrl.parts import ENERGY_MODELS, NETWORKS
-from molrl.registry import Registry
+from molrl.registry import is_import_string
 from molrl.runs.config import Config, RunConfig
 from molrl.tasks import AnyTask
-
-AGENTS = Registry("agent", {"covariant": "molrl.agents.training:AgentTraining"})
 
 
 def _energy(name: str) -> str:
@@ -40,6 +38,12 @@ def _refuse_bag(env: object) -> object:
     return env
 
 
+def _callback(target: str) -> str:
+    if not is_import_string(target):
+        raise InputError(f"{target!r} is no import string; write package.module:Class")
+    return target
+
+
 class ExperimentConfig(RunConfig):
     """A training of an agent, from the first step to the summary.
 
@@ -53,15 +57,23 @@ class ExperimentConfig(RunConfig):
             :func:`molrl.tasks.parse_task`.
         energy: name of the energy model of the reward; the default depends on the kind of task.
         env: options of the environment; the default reward depends on the kind of task.
-        agent: name of the agent.
-        policy: its network.
-        ppo: its training.
+        policy: the policy: its ``name``, ``covariant`` by default, and its own keys; see
+            :class:`molrl.agents.config.PolicyConfig`.
+        algorithm: what trains it: its ``name``, ``ppo`` by default, and its own keys; see
+            :class:`molrl.agents.config.PPOConfig`.
+        callbacks: import strings ``package.module:Class`` of callbacks of stable-baselines3, which
+            are made without arguments.
         evaluation: the evaluation at the end.
 
     Example:
         >>> load_config("experiments/quickstart.yaml", [], ExperimentConfig).task  # doctest: +SKIP
         BagTask(kind='bag', bag='CH4O')
     """
+
+    former_keys: ClassVar[Mapping[str, str]] = {
+        "agent": "the agent is now the policy; write policy: {name: covariant, ...}",
+        "ppo": "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
+    }
 
     run_dir: Path
     seed: int = Field(0, ge=0, lt=2**31)
@@ -71,9 +83,9 @@ class ExperimentConfig(RunConfig):
     task: AnyTask
     energy: Annotated[str, AfterValidator(_energy)] = "mace"
     env: Annotated[EnvOptions, BeforeValidator(_refuse_bag)] = EnvOptions()
-    agent: Annotated[str, AfterValidator(AGENTS.check)] = "covariant"
-    policy: PolicyConfig = PolicyConfig()
-    ppo: PPOConfig = PPOConfig()
+    policy: AnyPolicy = PolicyConfig()
+    algorithm: AnyAlgorithm = PPOConfig()
+    callbacks: tuple[Annotated[str, AfterValidator(_callback)], ...] = ()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 def list_parts(arguments: Namespace) -> int:
-    """Print all parts: energies, generators, tasks, reward terms and networks.
+    """Print all parts: energies, generators, tasks, reward terms, networks, policies, algorithms.
 
     Parts of other packages are imported to see whether they can be; those of molrl are not.
 

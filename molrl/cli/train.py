@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from molrl.agents.algorithm import load_callbacks
 from molrl.agents.generator import AgentGenerator, save_agent
 from molrl.agents.resume import restore, snapshot
 from molrl.agents.training import AgentTraining
-from molrl.cli.experiment import AGENTS, ExperimentConfig
+from molrl.cli.experiment import ExperimentConfig
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.outputs import draw_best, write_molecules
-from molrl.evaluation.reference import best_known, best_known_energy
+from molrl.evaluation.reference import best_known_energy, find_best_known
 from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
 from molrl.plotting.learning_curve import plot_learning_curve
@@ -98,18 +99,24 @@ class Run:
         energy = load_energy(config.energy, device)
         self._counted: Counter[str] = Counter()
         env = MolDesignVectorEnv(
-            num_envs=config.ppo.num_envs,
+            num_envs=config.algorithm.num_envs,
             autoreset_mode="SameStep",
             task=config.task,
             energy=energy,
             **{name: getattr(config.env, name) for name in type(config.env).model_fields},
         )
         self.config, self.ranks = config, ranks
-        self.training: AgentTraining = AGENTS.load(config.agent)(
-            env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
+        self.training = AgentTraining(
+            env,
+            config.policy,
+            config.algorithm,
+            config.total_steps,
+            config.seed,
+            device,
+            ranks,
+            load_callbacks(config.callbacks),
         )
-        known = config.task.single_bag is not None
-        self._best_known = best_known(config.task, env.energy_model) if known else None
+        self._best_known = find_best_known(config.task, env.energy_model)
         self.reference = self._best_known.value if self._best_known else None
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
@@ -146,7 +153,7 @@ class Run:
             return
         with folder.lock_and_log():
             print(
-                f"training {self.config.agent} on {self.config.task} against "
+                f"training {self.config.policy.name} on {self.config.task} against "
                 f"{self.config.energy}; {self._describe_reference()}",
                 flush=True,
             )
@@ -245,7 +252,7 @@ class Run:
     def _evaluate_sample(self, folder: RunFolder) -> dict[str, Any]:
         """Return the figures of molecules of the policy; few if it cannot complete any."""
         energy = self.training.env.energy_model
-        device, reward = str(self.training.ppo.device), self.config.env.reward
+        device, reward = self.training.device, self.config.env.reward
         generator = AgentGenerator(folder.path, energy, device, reward)
         n, seed = self.config.evaluation.n_molecules, self.config.seed
         try:

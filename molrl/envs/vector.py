@@ -58,6 +58,8 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         problem: the task with the energy, the rules and the reward.
         endings: number of episodes that ended for each :class:`molrl.envs.rules.Reason`, by its
             text.
+        last_state: the canvases after the last step; in mode ``"SameStep"``, before those that
+            ended were reset.
 
     Raises:
         InputError: if an argument is unknown or does not fit, or the bag cannot be built.
@@ -98,17 +100,36 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         self._seeds = [-1] * num_envs
         self._samplers = [self.task.sampler() for _ in range(num_envs)]
         self._state: CanvasState | None = None
+        self.last_state: CanvasState | None = None
         self._rewards = np.zeros(num_envs)
         self._ended = np.ones(num_envs, bool)
 
-    def resume_from(self, state: CanvasState) -> None:
+    def draws(self) -> list[dict[str, Any]]:
+        """Return what the instances of the next episodes depend on, as plain JSON data.
+
+        Returns:
+            For each environment its seed and the states of its generator and its sampler.
+        """
+        generators = self.np_random  # an environment without a seed gets one here
+        return [
+            {"seed": seed, "generator": made.bit_generator.state, "sampler": each.sampler_state()}
+            for seed, made, each in zip(self._seeds, generators, self._samplers, strict=True)
+        ]
+
+    def resume_from(self, state: CanvasState, draws: Sequence[Mapping[str, Any]]) -> None:
         """Resume B unfinished episodes, in place of the first reset.
 
         Args:
             state: B canvases, as :attr:`state` was when the episodes were interrupted.
+            draws: what :meth:`draws` gave then.
         """
         self._state = state
         self._rewards[:], self._ended[:] = 0.0, False
+        for i, of_one in enumerate(draws):
+            generator, _ = seeding.np_random(0)
+            generator.bit_generator.state = of_one["generator"]
+            self._generators[i], self._seeds[i] = generator, of_one["seed"]
+            self._samplers[i].restore_sampler(of_one["sampler"])
 
     def reset(
         self,
@@ -169,6 +190,7 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
             state = state.updated(resetting, self._begin(resetting))
         ended = outcome.reason != Reason.ONGOING
         self.endings.update(REASON_TEXTS[outcome.reason[ended]])
+        self.last_state = state
         infos: dict[str, Any] = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
             infos = self._final(state, reasons, outcome.terms, ended)

@@ -92,6 +92,32 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     return found
 
 
+def find_best_known(task: Task, energy: EnergyModel) -> Reference | None:
+    """Return the best known isomer of a task, None where isomers do not compare or none is found.
+
+    Args:
+        task: any task.
+        energy: the energy model of the reward.
+
+    Raises:
+        InputError: if a task of kind ``bag`` has none: its bag is a mistake. Complexes have
+            valences that are not enumerated.
+
+    Example:
+        >>> find_best_known(parse_task({"kind": "bags"}), energy) is None  # doctest: +SKIP
+        True
+    """
+    if task.single_bag is None:
+        return None
+    try:
+        return best_known(task, energy)
+    except InputError as error:
+        if task.kind == "bag":
+            raise
+        log_message(f"no isomer to compare with: {error}")
+        return None
+
+
 def _search(bag: Bag, energy: EnergyModel, report: Report) -> Reference:
     mols = isomers(bag, N_ISOMERS, SEED, partial(report, "isomers found"))
     drawn = MoleculeBatch.from_rdkit(mols)

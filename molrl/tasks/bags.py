@@ -102,3 +102,11 @@ class _Cycle:
         instance = self._instances[self._next]
         self._next = (self._next + 1) % len(self._instances)
         return instance
+
+    def sampler_state(self) -> int | None:
+        """Return the index of the next instance; None before the first."""
+        return self._next
+
+    def restore_sampler(self, state: int | None) -> None:
+        """Continue with the instance of this index."""
+        self._next = state

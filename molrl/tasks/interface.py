@@ -74,6 +74,18 @@ class InstanceSampler(Protocol):
         """
         ...
 
+    def sampler_state(self) -> object:
+        """Return all that the next draws depend on besides the generator, as plain JSON data."""
+        ...
+
+    def restore_sampler(self, state: Any) -> None:  # noqa: ANN401 - plain data
+        """Restore the state that :meth:`sampler_state` gave.
+
+        Args:
+            state: the state.
+        """
+        ...
+
 
 class Task(Config):
     """Base class of the tasks: what to make, without energy, rules and reward.
@@ -118,6 +130,13 @@ class Task(Config):
     def sampler(self) -> InstanceSampler:
         """Return what draws the instances of one environment; the task itself has no state."""
         return self
+
+    def sampler_state(self) -> object:
+        """Return None: a task has no state."""
+        return None
+
+    def restore_sampler(self, state: Any) -> None:  # noqa: ANN401 - plain data
+        """Do nothing: a task has no state."""
 
     def instances(self) -> Sequence[Instance] | None:
         """Return all instances that can be drawn; None if there is no list of them."""

@@ -4,6 +4,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from molrl.agents.config import PolicyConfig
+from molrl.agents.interface import Inputs
 from molrl.agents.network import CovariantNetwork
 
 ELEMENTS = (1, 6, 7, 8)
@@ -54,7 +55,7 @@ def network():
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        network = CovariantNetwork(PolicyConfig(), len(ELEMENTS))
+        network = CovariantNetwork(PolicyConfig(), Inputs(len(ELEMENTS)))
         for name, parameter in network.named_parameters():
             if "head" in name or "critic" in name:
                 parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.agents.generator import FILE, KIND, AgentGenerator, save_agent
+from molrl.agents.generator import FILE, AgentGenerator, save_agent
 from molrl.agents.training import AgentTraining
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -24,7 +24,7 @@ def policy(tmp_path):
     save_agent(tmp_path, training.network, training.header)
 
     def change(**fields):
-        tensors, header = load_weights(tmp_path / FILE, KIND)
+        tensors, header = load_weights(tmp_path / FILE, "covariant")
         own = {key: header[key] for key in header if key not in ("sha256", "header_sha256")}
         save_weights(tmp_path / FILE, tensors, own | fields)
         return tmp_path / FILE
@@ -82,7 +82,7 @@ def test_agent_generator_reads_headers_with_the_old_name_of_a_rule(policy):
 
 def test_agent_generator_reads_headers_with_a_bag_for_the_task(policy):
     path = policy()
-    tensors, header = load_weights(path, KIND)
+    tensors, header = load_weights(path, "covariant")
     assert header["task"] == {"kind": "bag", "bag": "CO"}
     old = {key: header[key] for key in header if key not in ("sha256", "header_sha256", "task")}
     save_weights(path, tensors, old | {"bag": "CO"})

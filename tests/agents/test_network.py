@@ -1,23 +1,25 @@
 import pytest
 import torch
 
-from molrl.agents.network import Actor
-from molrl.agents.rollout import N_NOISE
+from molrl.agents.config import PolicyConfig
+from molrl.agents.interface import Inputs
+from molrl.agents.network import Actor, CovariantNetwork
 
 TOLERANCE = 1e-4
 
 
 def noise(n, seed=0):
-    return torch.rand(n, N_NOISE, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(n, CovariantNetwork.n_noise, generator=torch.Generator().manual_seed(seed))
 
 
 def evaluate(network, observation, actions):
     with torch.no_grad():
-        return Actor(network, observation).evaluate_actions(actions)
+        return network.evaluate_actions(observation, actions)
 
 
 def drawn(network, observation, seed=0):
-    return Actor(network, observation).sample(noise(len(observation["bag"]), seed))
+    with torch.no_grad():
+        return network.act(observation, noise(len(observation["bag"]), seed)).actions
 
 
 def same(a, b):
@@ -139,8 +141,95 @@ def test_log_prob_of_discrete_choices_sums_to_one(network, canvas):
 def test_evaluate_actions_has_gradients_of_every_parameter(network, canvas):
     parts = [canvas(n) for n in (0, 4)]
     for observation in parts:
-        evaluation = Actor(network, observation).evaluate_actions(drawn(network, observation))
+        evaluation = network.evaluate_actions(observation, drawn(network, observation))
         (evaluation.log_prob.sum() + evaluation.value.sum() + evaluation.entropy.sum()).backward()
     missing = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     network.zero_grad()
     assert not missing
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    """Return a network that sees points and refills, with perturbed weights."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = CovariantNetwork(PolicyConfig(), Inputs(4, points=True, refills=True))
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return network.eval()
+
+
+def with_points(observation, n_points=6, seed=0):
+    n = len(observation["bag"])
+    generator = torch.Generator().manual_seed(seed)
+    points = 2 * torch.randn(n, n_points, 3, generator=generator)
+    points[:, 0] = 0.0  # where the first atom is
+    return observation | {"points": points, "refills": torch.full((n, 1), 2)}
+
+
+@pytest.mark.parametrize("n_atoms", [1, 2, 5])
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_network_is_covariant_with_points_and_refills(seeing, canvas, turn, n_atoms, mirror):
+    observation = with_points(canvas(n_atoms))
+    actions = drawn(seeing, observation)
+    for seed in range(2):
+        matrix = mirror * turn(seed)
+        moved = actions.clone()
+        moved[:, 2:] = actions[:, 2:] @ matrix.T
+        turned = {name: observation[name] @ matrix.T for name in ("positions", "points")}
+        same(evaluate(seeing, observation, actions), evaluate(seeing, observation | turned, moved))
+
+
+def test_network_does_not_depend_on_the_order_of_points(seeing, canvas):
+    observation = with_points(canvas(4))
+    actions = drawn(seeing, observation)
+    shuffled = observation | {"points": observation["points"].flip(1)}
+    same(evaluate(seeing, observation, actions), evaluate(seeing, shuffled, actions))
+
+
+@pytest.mark.parametrize("key", ["points", "refills"])
+def test_network_sees_points_and_refills(seeing, canvas, key):
+    observation = with_points(canvas(3))
+    other = observation | {key: with_points(canvas(3), seed=1)["points"]}
+    if key == "refills":
+        other = observation | {"refills": observation["refills"] - 1}
+    actions = drawn(seeing, observation)
+    a, b = evaluate(seeing, observation, actions), evaluate(seeing, other, actions)
+    assert (a.log_prob - b.log_prob).abs().max() > 1e-3
+    assert (a.value - b.value).abs().max() > 1e-3
+
+
+def test_network_directs_an_atom_by_the_points_alone(seeing, canvas):
+    """One atom has no direction by itself: what a turn of the points changes is the direction."""
+    observation = with_points(canvas(1))
+    actions = drawn(seeing, observation)
+    turned = observation | {"points": observation["points"] * torch.tensor([1, -1, -1])}
+    a, b = evaluate(seeing, observation, actions), evaluate(seeing, turned, actions)
+    assert (a.log_prob - b.log_prob).abs().max() > 1e-3
+    assert (a.value - b.value).abs().max() < TOLERANCE
+
+
+def test_network_of_a_seed_is_the_same_without_points():
+    with torch.random.fork_rng():
+        networks = []
+        for seen in (False, True):
+            torch.manual_seed(3)
+            networks.append(CovariantNetwork(PolicyConfig(), Inputs(4, seen, seen)).state_dict())
+    plain, seeing = networks
+    assert all(torch.equal(x, seeing[name]) for name, x in plain.items())
+    assert {name.split(".")[0] for name in {*seeing} - {*plain}} == {"points", "refills"}
+
+
+def test_act_computes_each_head_once(network, canvas):
+    calls = []
+    heads = ("encoder", "focus_head", "element_head", "distance_head", "direction_head", "critic")
+    hooks = [
+        getattr(network, name).register_forward_hook(lambda *_, name=name: calls.append(name))
+        for name in heads
+    ]
+    observation = canvas(3)
+    network.act(observation, noise(len(observation["bag"])))
+    for hook in hooks:
+        hook.remove()
+    assert sorted(calls) == sorted(heads)

@@ -73,6 +73,8 @@ def test_forward_and_evaluate_actions_agree(model):
     with torch.no_grad():
         actions, value, log_prob = model.policy(observation)
         again = model.policy.evaluate_actions(observation, actions)
+        greedy, _, most = model.policy(observation, deterministic=True)
+        assert (model.policy.evaluate_actions(observation, greedy)[1] - most).abs().max() < 1e-4
     assert (log_prob - again[1]).abs().max() < 1e-4
     assert (value - again[0]).abs().max() < 1e-4
 

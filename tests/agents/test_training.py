@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,11 @@ from molrl.agents.generator import AgentGenerator, save_agent
 from molrl.agents.random import RandomAgent
 from molrl.agents.training import AgentTraining
 from molrl.bags import Bag
+from molrl.chemistry.fragments import load_fragment
 from molrl.energy import load_energy
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
+from molrl.tasks import Instance, Task
 
 
 def training(bag, total_steps, seed=0):
@@ -130,10 +134,29 @@ def test_training_counts_charged_molecules_as_valid(morse):
     assert 0 < reports[0]["valid_fraction"] <= reports[0]["complete_fraction"]
 
 
-def test_training_refuses_tasks_of_several_bags(morse):
-    envs = MolDesignVectorEnv(2, task={"kind": "bags"}, energy=morse(), autoreset_mode="SameStep")
-    with pytest.raises(InputError, match="trained on one bag"):
-        AgentTraining(envs, PolicyConfig(), PPOConfig(num_envs=2), 8, seed=0)
+class Alternating(Task):
+    """Of two fragments, one is charged."""
+
+    kind: Literal["alternating"] = "alternating"
+
+    def draw(self, rng):
+        return self.instances()[int(rng.integers(2))]
+
+    def instances(self):
+        ions = [load_fragment("*[NH3+]"), load_fragment("*C")]
+        return [Instance(Bag("H"), fixed=ion) for ion in ions]
+
+
+def test_training_reads_the_charge_of_the_canvas_that_ended(morse):
+    envs = MolDesignVectorEnv(16, "SameStep", task=Alternating(), canvas_size=5, energy=morse())
+    reports = []
+    ppo = PPOConfig(num_envs=16, n_steps=8, batch_size=64)
+    training = AgentTraining(envs, PolicyConfig(width=16, channels=4), ppo, 128, seed=0)
+    training.run(lambda _, figures: reports.append(figures))
+    last = envs.last_state
+    assert (last.charge == (last.numbers == 7).any(1)).all()
+    assert (last.charge != envs.state.charge).any()
+    assert reports[0]["valid_fraction"] > 0.5 * reports[0]["complete_fraction"]
 
 
 @pytest.mark.parametrize("mine", [len, {"call": "molrl.chemistry.bonds:validity"}])

@@ -68,7 +68,32 @@ COMMANDS = {
         train("totl_steps=5"),
         "unknown key 'totl_steps'; did you mean 'total_steps'?",
     ),
-    "an unknown key of ppo": (train("ppo.num_env=5"), "unknown key 'ppo.num_env'; did you mean"),
+    "an unknown key of ppo": (
+        train("algorithm.num_env=5"),
+        "algorithm: unknown key 'num_env' of the algorithm ppo; did you mean 'num_envs'?",
+    ),
+    "an unknown algorithm": (
+        train("algorithm.name=pppo"),
+        "algorithm: unknown algorithm 'pppo'; did you mean 'ppo'?",
+    ),
+    "a key of another algorithm": (
+        train("algorithm={name: a2c, clip_range: 0.1}"),
+        "unknown key 'clip_range' of the algorithm a2c",
+    ),
+    "an unknown policy": (train("policy=covarient"), "did you mean 'covariant'?"),
+    "the key ppo of earlier versions": (
+        train("ppo.num_envs=5"),
+        "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
+    ),
+    "the key agent of earlier versions": (
+        train(config=TRAIN + "agent: covariant"),
+        "the agent is now the policy; write policy: {name: covariant, ...}",
+    ),
+    "no callback": (train("callbacks=[logger]"), "'logger' is no import string; write package"),
+    "an absent callback": (
+        train("callbacks=['no_such_module:Log']"),
+        "callbacks: no_such_module cannot be imported: ModuleNotFoundError",
+    ),
     "an unknown key of the rules": (
         train("env.rules.clash_fracton=1"),
         "env.rules: rules: unknown key 'clash_fracton'; did you mean 'clash_fraction'?",
@@ -77,11 +102,20 @@ COMMANDS = {
     "no task": (train(config="run_dir: run\ntotal_steps: 5"), "task is missing"),
     "words for a number": (train("total_steps=many"), "total_steps must be a valid integer"),
     "a boolean for a number": (train("seed=true"), "seed must be a valid integer, not True"),
-    "a fraction for a count": (train("ppo.num_envs=1.5"), "ppo.num_envs must be a valid integer"),
+    "a fraction for a count": (
+        train("algorithm.num_envs=1.5"),
+        "algorithm.num_envs must be a valid integer",
+    ),
     "no steps": (train("total_steps=0"), "total_steps must be greater than or equal to 1, not 0"),
     "a negative seed": (train("seed=-1"), "seed must be"),
-    "NaN": (train("ppo.learning_rate=.nan"), "ppo.learning_rate must be a finite number, not nan"),
-    "infinity": (train("ppo.reward_scale=.inf"), "ppo.reward_scale must be a finite number"),
+    "NaN": (
+        train("algorithm.learning_rate=.nan"),
+        "algorithm.learning_rate must be a finite number, not nan",
+    ),
+    "infinity": (
+        train("algorithm.reward_scale=.inf"),
+        "algorithm.reward_scale must be a finite number",
+    ),
     "an invalid range of distances": (
         train("policy.distances=[2, 1]"),
         "policy: distances 2.0 to 1.0 Å must be a window within 0.2 to 2.5 Å",
@@ -103,11 +137,6 @@ COMMANDS = {
         train("env.rules.clash_fraction='0.5'"),
         "clash_fraction must be a valid number, not '0.5'",
     ),
-    "a task that is not trained on": (train("task={kind: bags}"), "trained on one bag"),
-    "a task with points that the policy does not see": (
-        train("task={kind: shape, shape: sphere}"),
-        "the covariant policy does not observe points to fill",
-    ),
     "an unknown element": (train("task.bag=CXx4"), "unknown element 'Xx'"),
     "no atoms": (train("task.bag=C0"), "invalid count '0'"),
     "no heavy atom": (train("task.bag=H2"), "no heavy atom besides F, Cl and Br"),
@@ -122,7 +151,6 @@ COMMANDS = {
         (["train", "config.yaml", "energy=mace:w.json"], {"config.yaml": TRAIN, "w.json": "{}"}),
         "w.json",
     ),
-    "an unknown agent": (train("agent=covarient"), "did you mean 'covariant'?"),
     "unknown rules": (train("env.rules=molgim"), "did you mean 'molgym'?"),
     "rules that let atoms be in one place": (train("env.rules={clash_fraction: 0}"), "one place"),
     "an unknown device": (train("device=gpu"), "unknown device 'gpu'"),
@@ -134,7 +162,7 @@ COMMANDS = {
     "an unknown generator": (generate("--method", "randon", "--bag", "C", "-o", "x.sdf"), "random"),
     "a generator without its run": (
         generate("--method", "covariant", "--bag", "H2O", "-o", "x.sdf"),
-        "covariant:RUN",
+        "run:RUN",
     ),
     "a generator whose run does not exist": (
         generate("--method", "covariant:run", "--bag", "H2O", "-o", "x.sdf"),

@@ -27,7 +27,7 @@ checkpoint_every: 256
 task: {bag: H2O}
 energy: gfn2
 policy: {width: 16, channels: 4, degree: 2, layers: 1}
-ppo: {num_envs: 32, n_steps: 8, batch_size: 64}
+algorithm: {name: ppo, num_envs: 32, n_steps: 8, batch_size: 64}
 evaluation: {n_molecules: 4}
 """
 
@@ -242,7 +242,11 @@ sys.exit(run())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no groups of processes")
 def test_train_ends_with_its_workers_on_a_second_ctrl_c(runs, tmp_path):
-    endless = ["total_steps=1000000", "ppo.n_steps=1000", "task.bag=C7H16"]  # in its first update
+    endless = [
+        "total_steps=1000000",
+        "algorithm.n_steps=1000",
+        "task.bag=C7H16",
+    ]  # in its first update
     train = ["train", str(runs / "train.yaml"), f"run_dir={tmp_path / 'run'}", *endless]
     process = subprocess.Popen(
         [sys.executable, "-c", PRINTING, *train],

@@ -91,9 +91,20 @@ def refused_for_its_version(line):
     return any(name in line for name in (policy["energy_hash"], f"molrl {origin['molrl']}"))
 
 
-def test_an_old_run_resumes_or_is_refused_for_its_version(tmp_path, capsys):
+def test_an_old_run_is_refused_with_the_new_form_of_its_config(tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(golden.FOLDER / "run", run)
+    assert main(["resume", str(run)]) == 2
+    said = capsys.readouterr().err
+    assert "the agent is now the policy; write policy: {name: covariant, ...}" in said
+    assert "ppo is now the algorithm; write algorithm: {name: ppo, ...}" in said
+
+
+def test_an_old_run_with_the_new_form_resumes_or_is_refused_for_its_version(tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(golden.FOLDER / "run", run)
+    text = (run / "config.yaml").read_text().replace("agent: covariant\n", "")
+    (run / "config.yaml").write_text(text.replace("ppo:\n", "algorithm:\n  name: ppo\n"))
     code = main(["resume", str(run)])
     if code:
         assert code == 2

@@ -1,11 +1,16 @@
 """The checks of parts: ours pass them, and each broken rule is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from ase.calculators.emt import EMT
 
 from molrl import testing
+from molrl.agents.config import PolicyConfig, PPOConfig
+from molrl.agents.network import CovariantNetwork
+from molrl.agents.on_policy import PPOAlgorithm
 from molrl.agents.random import RandomAgent
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.energy.networks import Network, NetworkConfig, Prediction
@@ -62,8 +67,109 @@ def test_check_network_passes_ours(name):
     testing.check_network(name)
 
 
+@pytest.mark.parametrize("name", SHIPPED["policy"])
+def test_check_policy_passes_ours(name):
+    testing.check_policy(name)
+
+
+@pytest.mark.bitwise
+@pytest.mark.parametrize(
+    "config",
+    [{"name": "ppo", "batch_size": 16, "n_epochs": 2}, {"name": "a2c"}],
+    ids=lambda config: config["name"],
+)
+def test_check_algorithm_passes_ours(config):
+    testing.check_algorithm({**config, "num_envs": 4, "n_steps": 8}, total_steps=128)
+
+
+def test_checked_algorithms_are_all_of_ours():
+    assert SHIPPED["algorithm"] == ["ppo", "a2c"]
+
+
 def test_shipped_energies_have_their_facts():
     assert {*ENERGY_FACTS} == {*SHIPPED["energy"]}
+
+
+class Fixed(CovariantNetwork):
+    """A policy that draws its own noise once."""
+
+    def act(self, observation, noise):
+        return super().act(observation, torch.full_like(noise, 0.5))
+
+
+class Offset(CovariantNetwork):
+    def act(self, observation, noise):
+        made = super().act(observation, noise)
+        return replace(made, log_prob=made.log_prob + 0.01)
+
+
+class Padded(CovariantNetwork):
+    def predict_values(self, observation):
+        return super().predict_values(observation) + observation["numbers"].shape[1]
+
+    def evaluate_actions(self, observation, actions):
+        found = super().evaluate_actions(observation, actions)
+        return replace(found, value=found.value + observation["numbers"].shape[1])
+
+    def act(self, observation, noise):
+        made = super().act(observation, noise)
+        return replace(made, value=made.value + observation["numbers"].shape[1])
+
+
+class Leaning(CovariantNetwork):
+    """A policy that depends on the frame of reference."""
+
+    def evaluate_actions(self, observation, actions):
+        found = super().evaluate_actions(observation, actions)
+        return replace(found, log_prob=found.log_prob + actions[:, 2])
+
+    def act(self, observation, noise):
+        made = super().act(observation, noise)
+        return replace(made, log_prob=made.log_prob + made.actions[:, 2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (Fixed, "other noise gives other actions"),
+        (Offset, "an action has the log-probability and the value of its evaluation"),
+        (Padded, "more empty slots change nothing"),
+        (Leaning, "a rotation of the canvas does not change the probability"),
+    ],
+)
+def test_check_policy_names_the_broken_rule(kind, broken):
+    class Broken(PolicyConfig):
+        network = kind
+
+    with pytest.raises(AssertionError, match=f"^{broken}"):
+        testing.check_policy(Broken(width=16, channels=4, degree=2, layers=1))
+
+
+class Forgetting(PPOAlgorithm):
+    def snapshot(self):
+        tensors, state = super().snapshot()
+        return {k: x for k, x in tensors.items() if not k.startswith("optimizer/")}, state
+
+
+class Idle(PPOAlgorithm):
+    def run(self, on_step, on_update):
+        super().run(on_step, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (Forgetting, "a training restored from a snapshot ends as the one"),
+        (Idle, "it trains to the last step, with a report after every update"),
+    ],
+)
+def test_check_algorithm_names_the_broken_rule(kind, broken):
+    class Broken(PPOConfig):
+        algorithm = kind
+
+    config = Broken(num_envs=4, n_steps=8, batch_size=16, n_epochs=1)
+    with pytest.raises(AssertionError, match=f"^{broken}"):
+        testing.check_algorithm(config, total_steps=96)
 
 
 class Springs(EnergyModel):

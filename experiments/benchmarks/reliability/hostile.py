@@ -70,8 +70,9 @@ WRONG = (
 )
 KEYS = {  # key: values of WRONG that are valid for it
     "total_steps": (), "checkpoint_every": (), "seed": (), "device": (), "energy": (),
-    "task.bag": (), "task": (), "agent": (), "ppo": (), "ppo.num_envs": (), "ppo.n_steps": (),
-    "ppo.learning_rate": (), "ppo.gamma": ("true",), "ppo.clip_range": (), "policy": (),
+    "task.bag": (), "task": (), "algorithm": (), "algorithm.num_envs": (), "algorithm.n_steps": (),
+    "algorithm.learning_rate": (), "algorithm.gamma": ("true",), "algorithm.clip_range": (),
+    "policy": (),
     "policy.width": (), "policy.degree": (), "policy.cutoff": (), "policy.distances": (),
     "env.canvas_size": (), "env.elements": ("null",), "env.rules": (), "evaluation.n_molecules": (),
 }  # fmt: skip
@@ -100,7 +101,7 @@ def hostile_config(draw: random.Random) -> bytes:
 
 
 def misspelt(draw: random.Random) -> str:
-    key = list(draw.choice(["seed", "device", "agent", "total_steps", "checkpoint_every"]))
+    key = list(draw.choice(["seed", "device", "policy", "total_steps", "checkpoint_every"]))
     key.insert(draw.randrange(len(key) + 1), draw.choice(string.ascii_lowercase))
     return "".join(key)
 

@@ -34,7 +34,7 @@ checkpoint_every: 256
 task: {bag: CH4O}
 energy: gfn2
 policy: {width: 16, channels: 4, degree: 2, layers: 1}
-ppo: {num_envs: 32, n_steps: 8, batch_size: 64}
+algorithm: {name: ppo, num_envs: 32, n_steps: 8, batch_size: 64}
 evaluation: {n_molecules: 4}
 """
 SMALL_TRAIN = TRAIN.replace("2048", "768").replace("CH4O", "H2O")

@@ -134,7 +134,9 @@ def killed_and_resumed(n: int) -> dict[str, object]:
 
 def training(run: Path) -> Callable[[], int]:
     """Return a training of three updates."""
-    return lambda: tiny.run_silently("train", "train.yaml", f"run_dir={run}", "ppo.num_envs=16")
+    return lambda: tiny.run_silently(
+        "train", "train.yaml", f"run_dir={run}", "algorithm.num_envs=16"
+    )
 
 
 def pause_after(update: int) -> None:
