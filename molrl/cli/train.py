@@ -22,7 +22,6 @@ from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
 from molrl.plotting.learning_curve import plot_learning_curve
 from molrl.runs.checkpoints import Checkpoint
-from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import log_message, progress
@@ -36,18 +35,17 @@ def train(arguments: Namespace) -> int:
     """Create a run, train to the end, and evaluate the final policy.
 
     Args:
-        arguments: of the command: ``config`` and ``overrides``.
+        arguments: of the command: ``config``, an :class:`ExperimentConfig`.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the config is invalid or the run folder is in use; nothing is written then.
+        InputError: if the config does not fit the model, or the run folder is in use; nothing is
+            written then.
     """
-    config = load_config(arguments.config, arguments.overrides, ExperimentConfig)
+    config: ExperimentConfig = arguments.config
     with process_group() as ranks:
-        if ranks.is_main:
-            RunFolder(config.run_dir).ensure_new()
         run = Run(config, ranks)
         folder = RunFolder(config.run_dir)
         if ranks.is_main:

@@ -50,7 +50,12 @@ COMMANDS = {
     "no command": (([], {}), "required: COMMAND"),
     "an unknown command": ((["trian"], {}), "unknown command 'trian'; did you mean 'train'?"),
     "an unknown option": ((["evaluate", "x", "--jsn", "y"], {}), "did you mean '--json'?"),
-    "no config": ((["train"], {}), "required: CONFIG"),
+    "no config": ((["train"], {}), "give a CONFIG, or --bag FORMULA"),
+    "a config and a bag": (train("--bag", "CH4"), "to change the task of a config, write task=..."),
+    "an invalid formula for a config": (
+        (["train", "--bag", "methanol"], {}),
+        "command line: task: invalid formula 'methanol'",
+    ),
     "an absent config": ((["train", "absent.yaml"], {}), "absent.yaml is not a file"),
     "a folder for a config": ((["train", "."], {}), ". is not a file"),
     "an empty config": (train(config=""), "config.yaml holds no keys"),
