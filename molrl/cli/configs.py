@@ -10,7 +10,7 @@ from molrl.cli.defaults import training_overrides
 from molrl.errors import InputError
 from molrl.runs.config import Config, config_from_overrides, load_config, read_mapping
 from molrl.runs.folder import RunFolder
-from molrl.runs.progress import log_message
+from molrl.runs.progress import is_first_rank, log_message
 from molrl.runs.yaml_text import read_yaml
 
 
@@ -42,7 +42,7 @@ def read_config(arguments: Namespace, schema: type[Config]) -> Config:
         program = arguments.parser.prog
         raise InputError(f"{program}: give a CONFIG{instead}; see {program} --help")
     run_dir = getattr(config, "run_dir", None)
-    if run_dir is not None and _is_main():
+    if run_dir is not None and is_first_rank():
         RunFolder(run_dir).ensure_new()
     return config
 
@@ -68,15 +68,10 @@ def read_task(arguments: Namespace) -> Any:  # noqa: ANN401 - plain data
 
 def announce_loading(config: Config) -> None:
     """Print that the config is valid, if what follows takes seconds to import."""
-    if "torch" not in sys.modules and _is_main():
+    if "torch" not in sys.modules and is_first_rank():
         run_dir = getattr(config, "run_dir", None)
         where = f", the run goes to {run_dir}" if run_dir is not None else ""
         log_message(f"the config is valid{where}; loading PyTorch")
-
-
-def _is_main() -> bool:
-    """Return whether this process is the first of those that share a training."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _is_override(text: str) -> bool:

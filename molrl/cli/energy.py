@@ -17,7 +17,7 @@ from molrl.evaluation.acceptance import evaluable, rejected_line
 from molrl.evaluation.card import write_card
 from molrl.evaluation.molecule_files import formulas, write_csv
 from molrl.evaluation.table import format_table
-from molrl.files import read_molecules
+from molrl.files import read_unchecked
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
@@ -232,7 +232,7 @@ def evaluate(arguments: Namespace) -> int:
             output exists or cannot be written; nothing is written then.
     """
     to_json, to_csv = output_files(arguments, {"--json": (), "--csv": ()})
-    everything = read_molecules(arguments.file)
+    everything = read_unchecked(arguments.file)
     model, reference = load_energy(arguments.model), load_energy(arguments.against)
     molecules, indices, rejected = evaluable(everything, model, reference)
     if rejected:

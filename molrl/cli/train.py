@@ -92,6 +92,7 @@ class Run:
     """
 
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
+        self._began = perf_counter()
         device = resolve_device(config.device)
         energy = load_energy(config.energy, device)
         self._counted: Counter[str] = Counter()
@@ -112,7 +113,6 @@ class Run:
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self._began = perf_counter()
         self._saved = 0
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -236,6 +236,7 @@ class Run:
             "reference_return": self.reference,
             **figures,
             "seconds": self._elapsed(),
+            "reference_seconds": self._best_known.seconds if self._best_known else None,
             "endings": dict(sorted(self.endings.items())),
             "energy_faults": dict(sorted(self.faults.items())),
         }

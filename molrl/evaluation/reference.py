@@ -17,7 +17,7 @@ from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
-from molrl.runs.progress import log_message, phases
+from molrl.runs.progress import is_first_rank, log_message, phases
 from molrl.tasks import Task, parse_task
 
 Report = Callable[[str, int, int], None]  # called with the phase, the steps done, and their number
@@ -55,7 +55,8 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
     reliable where it leads away from molecules. A search that takes more than
-    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took.
+    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took; of
+    several ranks only the first does.
 
     Args:
         task: a task of one bag without fixed atoms, points to fill or refills, or a formula.
@@ -79,12 +80,12 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     with phases() as show:
 
         def report(phase: str, done: int, total: int) -> None:
-            if perf_counter() - began > SILENT_SECONDS:
+            if perf_counter() - began > SILENT_SECONDS and is_first_rank():
                 show(phase, done, total)
 
         found = _search(bag, energy, report)
     found = replace(found, seconds=perf_counter() - began)
-    if found.seconds > SILENT_SECONDS:
+    if found.seconds > SILENT_SECONDS and is_first_rank():
         log_message(
             f"best known isomer of {bag}: {found.smiles}, the lowest of {found.n_isomers}, found "
             f"in {found.seconds:.1f} s"

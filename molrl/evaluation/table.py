@@ -35,9 +35,10 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "n_unconverged": ("relaxations not converged", "", "d"),
     "n_failed": ("molecules without an energy", "", "d"),
     "attempts": ("attempts", "molecules begun, those broken off included", "d"),
-    "energy_calls": ("energies evaluated", "by the energy model of the reward", "d"),
-    "network_calls": ("network evaluations", "", "d"),
-    "seconds": ("time", "s", ".1f"),
+    "energy_calls": ("energies evaluated", "of the reward, to make the molecules", "d"),
+    "network_calls": ("network evaluations", "to make the molecules", "d"),
+    "seconds": ("time", "s, wall time", ".1f"),
+    "reference_seconds": ("of it, search for isomers", "s, to find the best known isomer", ".1f"),
     "judge": ("evaluator", "energy model and its hash", "s"),
 }
 

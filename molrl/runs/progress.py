@@ -1,5 +1,6 @@
 """Progress of a run: a bar on a terminal, a line from time to time elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,11 @@ class Progress(Protocol):
             figures: metrics to show next to it; None is shown as ``-``.
         """
         ...
+
+
+def is_first_rank() -> bool:
+    """Return whether this process is the first of those that share a training, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def log_message(line: str) -> None:

@@ -189,7 +189,7 @@ COMMANDS = {
     "no atoms at all": (evaluate("0\n\n"), "0 atoms"),
     "ten million atoms": (evaluate("10000000\n\nH 0 0 0\n"), "10000000 atoms"),
     "a file cut short": (evaluate(WATER[:-20]), "in.extxyz"),
-    "a dummy element": (evaluate(WATER.replace("O", "X")), "in.extxyz"),
+    "a dummy element": (evaluate(WATER.replace("O", "X")), "molecule 0 holds 0; known are H, He"),
     "no element in a file": (evaluate(WATER.replace("O", "Qq")), "in.extxyz"),
     "atomic numbers for symbols": (
         evaluate(2 * WATER.replace("O", "8")),

@@ -64,6 +64,9 @@ def test_best_known_shows_a_search_that_takes_long(gfn2, monkeypatch, capsys):
     assert any(line.startswith("isomers found: 1/400, ") for line in lines)
     assert any(line.startswith("isomers relaxed: 1/1, ") for line in lines)
     assert lines[-1].startswith("molrl: best known isomer of CH4O: CO, the lowest of 1, found in ")
+    monkeypatch.setenv("RANK", "1")
+    best_known("CH4O", gfn2)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("bag", ["CH3", "H7O", "He2"])
