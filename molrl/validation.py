@@ -90,13 +90,20 @@ def _nearest(schema: type[BaseModel], keys: Sequence[str]) -> str:
 
 
 def _dotted(schema: type[BaseModel]) -> list[str]:
-    """Return the dotted keys of all sections of a schema, two levels deep."""
+    """Return the dotted keys of all sections of a schema, two levels deep, of every kind."""
     return [
         f"{name}.{inner}"
         for name, field in schema.model_fields.items()
-        for model in models_of(field)
+        for base in models_of(field)
+        for model in _with_kinds(base)
         for inner in model.model_fields
     ]
+
+
+def _with_kinds(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for kind in model.__subclasses__():
+        yield from _with_kinds(kind)
 
 
 def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:

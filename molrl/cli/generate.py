@@ -4,9 +4,11 @@ from argparse import Namespace
 
 from molrl.cli.configs import read_task
 from molrl.cli.output import output_files
+from molrl.evaluation.table import format_table
 from molrl.generation import load_generator
 from molrl.parts import GENERATORS
 from molrl.runs.config import read_overrides
+from molrl.runs.progress import waiting
 from molrl.tasks import parse_task
 
 
@@ -32,10 +34,12 @@ def generate(arguments: Namespace) -> int:
     if arguments.energy:
         options["energy"] = arguments.energy
 
-    from molrl.evaluation.generated import write_generated  # after the checks: it takes seconds
-    from molrl.evaluation.table import format_table
+    with waiting("making molecules"):
+        generator = load_generator(arguments.method, **options)
+        made = generator.generate(task, arguments.n, arguments.seed)
 
-    made = load_generator(arguments.method, **options).generate(task, arguments.n, arguments.seed)
+    from molrl.evaluation.generated import write_generated  # after the checks: it takes seconds
+
     print(format_table({"task": str(task), **write_generated(output, made)}))
     print(f"molecules: {output}")
     return 0

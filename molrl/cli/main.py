@@ -13,6 +13,7 @@ import molrl
 from molrl.errors import InputError, did_you_mean
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
+from molrl.runs.progress import waiting
 from molrl.runs.signals import Stopped, stopping_at_once
 
 BAD_INPUT, FAILED = 2, 1
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
-    arguments, unknown = parser().parse_known_args(argv)
+    arguments, unknown = parser().parse_known_args(argv or ["--help"])
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
         raise InputError(
@@ -82,7 +83,9 @@ def _dispatch(argv: Sequence[str]) -> int:
 
         arguments.config = read_config(arguments, _load(arguments.schema))
         announce_loading(arguments.config)
-    code: int = _load(arguments.target)(arguments)
+    with waiting("importing PyTorch, RDKit and others"):
+        command = _load(arguments.target)
+    code: int = command(arguments)
     return code
 
 
@@ -284,7 +287,7 @@ def _add_generate(command: _Parser) -> None:
 
 
 def _add_evaluated(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    command.add_argument("file", metavar="FILE", type=_file, help=".extxyz, .xyz or .sdf")
     command.add_argument("--json", metavar="OUT", help="also write the figures to this file")
     command.add_argument("--csv", metavar="OUT", help="also write a line for each molecule")
     _add_force(command)
@@ -313,7 +316,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
 
 
 def _add_relax(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    command.add_argument("file", metavar="FILE", type=_file, help=".extxyz, .xyz or .sdf")
     command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
     command.add_argument(
         "--force-tolerance",
@@ -331,6 +334,12 @@ def _add_relax(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
     _add_force(command)
+
+
+def _file(text: str) -> str:
+    if not os.path.exists(text):
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return text
 
 
 def _force(text: str) -> float:

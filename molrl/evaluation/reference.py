@@ -10,7 +10,7 @@ import torch
 
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.enumeration import isomers
+from molrl.chemistry.enumeration import NoIsomer, isomers
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
@@ -93,6 +93,36 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     return found
 
 
+def find_reference(
+    task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel
+) -> Reference | None:
+    """Find what the returns of a training are compared with; not every task has it.
+
+    Args:
+        task: any task.
+        energy: the energy model of the reward.
+
+    Returns:
+        The isomer, as of :func:`best_known`; None if the task has none, or none is found, which is
+        said on standard error.
+
+    Raises:
+        InputError: if no neutral closed-shell molecule can be made of the bag of the task.
+
+    Example:
+        >>> find_reference({"kind": "bags"}, molrl.load_energy("gfn2")) is None
+        True
+    """
+    if parse_task(task).single_bag is None:
+        return None
+    try:
+        return best_known(task, energy)
+    except NoIsomer as error:
+        if is_first_rank():
+            log_message(f"{error}; the return is compared with none")
+        return None
+
+
 def _search(bag: Bag, energy: EnergyModel, report: Report) -> Reference:
     mols = isomers(bag, N_ISOMERS, SEED, partial(report, "isomers found"))
     drawn = MoleculeBatch.from_rdkit(mols)
@@ -103,7 +133,7 @@ def _search(bag: Bag, energy: EnergyModel, report: Report) -> Reference:
     same = [a is not None and a == b for a, b in zip(before.smiles, after.smiles, strict=True)]
     usable = result.converged.cpu() & torch.tensor(same) & torch.from_numpy(after.valid)
     if not usable.any():
-        raise InputError(f"no isomer of {bag} is a minimum of the energy model {energy.name!r}")
+        raise NoIsomer(f"no isomer of {bag} is a minimum of the energy model {energy.name!r}")
     energies = result.energy.cpu().masked_fill(~usable, torch.inf)
     best = int(energies.argmin())
     atoms = energy.atom_energies()

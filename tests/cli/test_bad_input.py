@@ -47,9 +47,12 @@ RANDOM = ("--method", "random:gfn2", "--bag", "H2O")
 RUN = {"run/config.yaml": TRAIN, "run/versions.json": '{"command": "train"}'}
 
 COMMANDS = {
-    "no command": (([], {}), "required: COMMAND"),
+    "no command": ((["energy"], {}), "required: COMMAND"),
     "an unknown command": ((["trian"], {}), "unknown command 'trian'; did you mean 'train'?"),
-    "an unknown option": ((["evaluate", "x", "--jsn", "y"], {}), "did you mean '--json'?"),
+    "an unknown option": (
+        (["evaluate", "config.yaml", "--jsn", "y"], {"config.yaml": ""}),
+        "did you mean '--json'?",
+    ),
     "no config": ((["train"], {}), "give a CONFIG, or --bag FORMULA"),
     "a config and a bag": (train("--bag", "CH4"), "to change the task of a config, write task=..."),
     "an invalid formula for a config": (
@@ -73,6 +76,7 @@ COMMANDS = {
         train("totl_steps=5"),
         "unknown key 'totl_steps'; did you mean 'total_steps'?",
     ),
+    "a bag that is no key": (train("bag=CH4"), "unknown key 'bag'; did you mean 'task.bag'?"),
     "an unknown key of ppo": (train("ppo.num_env=5"), "unknown key 'ppo.num_env'; did you mean"),
     "an unknown key of the rules": (
         train("env.rules.clash_fracton=1"),
@@ -118,7 +122,10 @@ COMMANDS = {
     "no heavy atom": (train("task.bag=H2"), "no heavy atom besides F, Cl and Br"),
     "a radical": (train("task.bag=CH3"), "CH3"),
     "more hydrogen than can be bound": (train("task.bag=CH9N"), "CH9N"),
-    "a bag too large for the canvas": (train("env.canvas_size=2"), "the canvas takes 2"),
+    "a bag too large for the canvas": (
+        train("env.canvas_size=2"),
+        "takes 2; set canvas_size to 3 or more",
+    ),
     "an element left out": (train("env.elements=[H, C]"), "holds O; elements are H C"),
     "an element the energy does not know": (train("task.bag=UO2"), "does not know U"),
     "an unknown energy": (train("energy=gfn3"), "'gfn3'; did you mean 'gfn2'?"),

@@ -9,7 +9,13 @@ from molrl.energy import load_energy
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import evaluate_molecules
-from molrl.evaluation.reference import Reference, best_known, best_known_energy, reference_return
+from molrl.evaluation.reference import (
+    Reference,
+    best_known,
+    best_known_energy,
+    find_reference,
+    reference_return,
+)
 from molrl.molecules import MoleculeBatch
 
 
@@ -73,6 +79,17 @@ def test_best_known_shows_a_search_that_takes_long(gfn2, monkeypatch, capsys):
 def test_best_known_refuses_a_bag_without_a_molecule(gfn2, bag):
     with pytest.raises(InputError):
         best_known(bag, gfn2)
+
+
+def test_find_reference_is_none_where_no_isomer_is_found(gfn2, capsys):
+    assert find_reference("SiH4", gfn2) is None
+    assert capsys.readouterr().err == (
+        "molrl: no isomer of H4Si was found; the return is compared with none\n"
+    )
+    assert find_reference({"kind": "bags", "bags": ["H2O", "CH4"]}, gfn2) is None
+    assert find_reference("H2O", gfn2).smiles == "O"
+    with pytest.raises(InputError, match="no neutral closed-shell molecule can be made of"):
+        find_reference("CH3", gfn2)
 
 
 def evaluated(*atoms):
