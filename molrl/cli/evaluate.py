@@ -52,6 +52,8 @@ def evaluate(arguments: Namespace) -> int:
         check_format(output, taken)
     if rejected:
         log_message(rejected_line(rejected))
+    if {1, 6} & set(taken.numbers.tolist()) == {6}:
+        log_message(f"{arguments.file} holds carbon and no hydrogen; hydrogens must be in the file")
     with progress(len(taken), "relaxed") as bar:
         report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
     if report.failures:

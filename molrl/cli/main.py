@@ -78,20 +78,21 @@ def _dispatch(argv: Sequence[str]) -> int:
             f"{arguments.parser.prog}: unknown argument {unknown[0]!r}; "
             f"{did_you_mean(unknown[0], options)}"
         )
+    if not os.path.exists(getattr(arguments, "file", ".")):  # said at once
+        raise InputError(f"{arguments.file} does not exist")
     if arguments.schema:
         from molrl.cli.configs import announce_loading, read_config
 
         arguments.config = read_config(arguments, _load(arguments.schema))
         announce_loading(arguments.config)
-    with waiting("importing PyTorch, RDKit and others"):
-        command = _load(arguments.target)
-    code: int = command(arguments)
+    code: int = _load(arguments.target)(arguments)
     return code
 
 
 def _load(target: str) -> Any:  # noqa: ANN401 - a function or a class
     module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with waiting("importing PyTorch, RDKit and others"):
+        return getattr(importlib.import_module(module), name)
 
 
 def _fail(line: str, code: int) -> int:
@@ -287,7 +288,7 @@ def _add_generate(command: _Parser) -> None:
 
 
 def _add_evaluated(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", type=_file, help=".extxyz, .xyz or .sdf")
+    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     command.add_argument("--json", metavar="OUT", help="also write the figures to this file")
     command.add_argument("--csv", metavar="OUT", help="also write a line for each molecule")
     _add_force(command)
@@ -316,7 +317,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
 
 
 def _add_relax(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", type=_file, help=".extxyz, .xyz or .sdf")
+    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
     command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
     command.add_argument(
         "--force-tolerance",
@@ -334,12 +335,6 @@ def _add_relax(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
     _add_force(command)
-
-
-def _file(text: str) -> str:
-    if not os.path.exists(text):
-        raise argparse.ArgumentTypeError(f"{text} does not exist")
-    return text
 
 
 def _force(text: str) -> float:

@@ -99,6 +99,7 @@ def test_help_of_generate_lists_methods_with_their_options(capsys):
         ["generate", "--method", "randon", "--bag", "CH4O", "-o", "x.sdf"],
         ["launch", "--slurm", "absent.yaml"],
         ["resume", "absent"],
+        ["evaluate", "absent.sdf"],
         ["train", "--help"],
         ["generate", "--help"],
     ],

@@ -127,3 +127,13 @@ def test_commands_leave_out_molecules_with_a_coordinate_that_is_nan(here, capsys
     assert [image.info["index"] for image in read("out.extxyz", ":")] == [0, 2]
     assert main(["energy", "evaluate", "in.extxyz", "--model", "mace-small"]) == 0
     assert line in capsys.readouterr().err
+
+
+def test_evaluate_hints_at_hydrogens_that_are_left_out(here, capsys):
+    write("in.extxyz", Atoms("CO", [[0, 0, 0], [0, 0, 1.43]]))
+    assert main(["evaluate", "in.extxyz"]) == 0
+    line = "molrl: in.extxyz holds carbon and no hydrogen; hydrogens must be in the file\n"
+    assert capsys.readouterr().err == line
+    write("in.extxyz", molecule("CH3OH"))
+    assert main(["evaluate", "in.extxyz"]) == 0
+    assert capsys.readouterr().err == ""
