@@ -1,6 +1,7 @@
 """Help on the keys of configs and on the generators, taken from their docstrings."""
 
 import ast
+import importlib
 import importlib.util
 import inspect
 import math
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from molrl.evaluation.table import meanings
+from molrl.parts import GENERATORS
 from molrl.registry import Registry
 from molrl.tasks import TASKS, Task
 from molrl.tasks.registry import task_class
@@ -24,13 +27,47 @@ from molrl.validation import models_of
 _LABEL = 26  # columns; what is longer has its text on the next line
 
 
-def describe_keys(schema: type[BaseModel]) -> str:
+EXAMPLES = {
+    "molrl train": [
+        "molrl train --bag C2H6O total_steps=200000 run_dir=runs/ethanol",
+        "molrl train experiments/quickstart.yaml seed=1 'env.reward={energy: 1.0, valid: 5.0}'",
+    ],
+    "molrl resume": ["molrl resume runs/quickstart"],
+    "molrl launch": ["molrl launch --slurm experiments/quickstart.yaml --seeds 5"],
+    "molrl generate": [
+        "molrl generate --method covariant:runs/quickstart --bag CH4O -n 50 -o made.sdf",
+        "molrl generate --method random --task '{kind: scaffold, bag: H}' -o made.extxyz",
+    ],
+    "molrl evaluate": ["molrl evaluate made.sdf --valid --unique --csv made.csv -o best.sdf"],
+    "molrl energy data": ["molrl energy data experiments/energy/data.yaml"],
+    "molrl energy molecules": ["molrl energy molecules experiments/energy/molecules.yaml"],
+    "molrl energy fit": ["molrl energy fit data=mine.extxyz start=mace run_dir=runs/mine"],
+    "molrl energy learn": ["molrl energy learn experiments/energy/learn.yaml"],
+    "molrl energy relax": ["molrl energy relax made.sdf --model gfn2 -o relaxed.sdf"],
+    "molrl energy evaluate": ["molrl energy evaluate made.extxyz --model mace --csv errors.csv"],
+    "molrl energy convert": ["molrl energy convert theirs.model mine.json --trust"],
+}
+
+
+def describe_examples(program: str) -> str:
+    """Return examples of a command.
+
+    Args:
+        program: the command, ``"molrl train"``.
+    """
+    return "\n".join(["examples:", *(f"  {line}" for line in EXAMPLES.get(program, [program]))])
+
+
+def describe_keys(schema: str) -> str:
     """Return a list of the keys of a config, with their defaults and what they mean.
 
     Args:
-        schema: the class of the config; the text is that of the ``Attributes`` in its docstring.
+        schema: import string of the class of the config; the text is that of the ``Attributes`` in
+            its docstring.
     """
-    return _listed("keys of the config, and their defaults", _key_rows(schema, ""))
+    module, _, name = schema.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    return _listed("keys of the config, and their defaults", _key_rows(found, ""))
 
 
 def describe_tasks() -> str:
@@ -38,14 +75,15 @@ def describe_tasks() -> str:
     return _listed("kinds of tasks, and their defaults", _task_rows())
 
 
-def describe_parts(title: str, registry: Registry) -> str:
-    """Return a list of the parts in a registry, with their options, without importing them.
+def describe_generators() -> str:
+    """Return a list of the generators with their options, from docstrings; none is imported."""
+    title = "methods, and their options (the first may follow a colon, as in covariant:RUN)"
+    return _listed(title, _part_rows(GENERATORS))
 
-    Args:
-        title: of the list.
-        registry: its entries are classes or functions; the texts are of their docstrings.
-    """
-    return _listed(title, _part_rows(registry))
+
+def describe_figures() -> str:
+    """Return a list of the figures in the tables, each with its unit and what it means."""
+    return _listed("figures of the table", ((label, text) for label, text in meanings() if text))
 
 
 def _listed(title: str, rows: Iterator[tuple[str, str]]) -> str:

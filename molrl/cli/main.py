@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import molrl
@@ -112,17 +112,17 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser that raises :class:`InputError` and suggests the nearest word.
 
     Attributes:
-        details: return what the help ends with; what takes an import is made when it is shown.
+        details: what the help ends with: functions of :mod:`molrl.cli.keys` and their arguments,
+            which are called when it is shown.
     """
 
     def __init__(self, **options: object) -> None:
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # argparse's own
-        self.details: list[Callable[[], str]] = []
+        self.details: list[tuple[str, ...]] = []
 
     def format_help(self) -> str:
-        return (
-            "\n\n".join([super().format_help().rstrip(), *(make() for make in self.details)]) + "\n"
-        )
+        details = (_load(f"molrl.cli.keys:{name}")(*given) for name, *given in self.details)
+        return "\n\n".join([super().format_help().rstrip(), *details]) + "\n"
 
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -143,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
     _add_config(train, "molrl.cli.experiment:ExperimentConfig")
     _add_task(train.add_mutually_exclusive_group(), "instead of CONFIG: ")
-    train.details.append(_tasks)
+    train.details += [("describe_tasks",), ("describe_figures",)]
     resume = _command(
         commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
     )
@@ -157,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     _add_evaluate(evaluate)
+    evaluate.details.append(("describe_figures",))
 
     energy = commands.add_parser("energy", help="data, fits and errors of energy models")
     energies = energy.add_subparsers(metavar="COMMAND", required=True)
@@ -195,6 +196,7 @@ def _command(
 ) -> _Parser:
     command = commands.add_parser(name, help=purpose, description=purpose)
     command.set_defaults(target=target, parser=command, schema="")
+    command.details.append(("describe_examples", command.prog))
     return command
 
 
@@ -209,27 +211,7 @@ def _add_config(command: _Parser, schema: str) -> None:
         help="keys of the config, which replace those of the file; the value is YAML",
     )
     command.set_defaults(schema=schema)
-    command.details.append(lambda: _keys(schema))
-
-
-def _keys(schema: str) -> str:
-    from molrl.cli.keys import describe_keys
-
-    return describe_keys(_load(schema))
-
-
-def _tasks() -> str:
-    from molrl.cli.keys import describe_tasks
-
-    return describe_tasks()
-
-
-def _generators() -> str:
-    from molrl.cli.keys import describe_parts
-    from molrl.parts import GENERATORS
-
-    title = "methods, and their options (the first may follow a colon, as in covariant:RUN)"
-    return describe_parts(title, GENERATORS)
+    command.details.append(("describe_keys", schema))
 
 
 def _add_task(group: "argparse._MutuallyExclusiveGroup", prefix: str = "") -> None:
@@ -264,7 +246,7 @@ def _add_launch(command: argparse.ArgumentParser) -> None:
 
 
 def _add_generate(command: _Parser) -> None:
-    command.details += [_generators, _tasks]
+    command.details += [("describe_generators",), ("describe_tasks",)]
     command.add_argument(
         "options",
         metavar="key=value",

@@ -1,6 +1,6 @@
 """Tables of figures for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 # key: label, unit and what the figure means, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
@@ -70,6 +70,12 @@ def format_table(figures: Mapping[str, object]) -> str:
     return "\n".join(
         f"{label:<{left}}  {text:>{right}}  {unit}".rstrip() for label, text, unit in rows
     )
+
+
+def meanings() -> Iterator[tuple[str, str]]:
+    """Yield the label of each known figure, and its unit and what it means."""
+    for label, text, _ in _ROWS.values():
+        yield label, text
 
 
 def _written(value: object, style: str) -> str:

@@ -1,17 +1,21 @@
 """Configs of commands: given by a task alone, documented by the help, checked without PyTorch."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from molrl.cli.configs import read_config
+from molrl.cli.configs import read_config, read_task
 from molrl.cli.defaults import training_overrides
 from molrl.cli.experiment import ExperimentConfig
+from molrl.cli.keys import EXAMPLES
 from molrl.cli.main import main, parser
 from molrl.runs.config import config_from_overrides
 from molrl.runs.folder import RunFolder
+from molrl.tasks import parse_task
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +91,25 @@ def test_help_of_generate_lists_methods_with_their_options(capsys):
     for method in ("\n  covariant  ", "\n  random  "):
         assert method in out
     assert "\n    run=                      run folder of molrl train, or" in out
+
+
+def test_help_of_evaluate_says_what_each_figure_means(capsys):
+    assert main(["evaluate", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "\n  return fraction             mean return over that of the best known isomer\n" in out
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_examples_of_the_help_are_valid(line, here, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments, unknown = parser().parse_known_args(shlex.split(line)[1:])
+    assert not unknown
+    if arguments.schema == "molrl.cli.experiment:ExperimentConfig":
+        assert read_config(arguments, ExperimentConfig)
+    elif read_task(arguments):
+        assert parse_task(read_task(arguments))
+    for name in re.findall(r"[\w/]+\.yaml", line):
+        assert Path(name).is_file()
 
 
 @pytest.mark.parametrize(
