@@ -19,11 +19,11 @@ from molrl.evaluation.molecule_files import formulas, write_csv
 from molrl.evaluation.table import format_table
 from molrl.files import read_unchecked
 from molrl.fitting.config import FitConfig
-from molrl.fitting.data.config import DataConfig
+from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
 from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.make import make_dataset
-from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+from molrl.fitting.data.molecule_set import make_molecule_set
 from molrl.fitting.data.units import check_beside_start
 from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport

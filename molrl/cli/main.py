@@ -166,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
     molecules = _command(
         energies, "molecules", "molrl.cli.energy:molecules", "enumerate and relax molecules"
     )
-    _add_config(molecules, "molrl.fitting.data.molecule_set:MoleculeSetConfig")
+    _add_config(molecules, "molrl.fitting.data.config:MoleculeSetConfig")
     fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a network to labelled structures")
     _add_config(fit, "molrl.fitting.config:FitConfig")
     convert = _command(
