@@ -17,7 +17,7 @@ from molrl.energy.registry import load_energy, resolve_device
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.outputs import draw_best, write_molecules
-from molrl.evaluation.reference import best_known_energy, find_reference
+from molrl.evaluation.reference import best_known_energy, find_best_known
 from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
 from molrl.plotting.learning_curve import plot_learning_curve
@@ -107,7 +107,7 @@ class Run:
         self.training: AgentTraining = AGENTS.load(config.agent)(
             env, config.policy, config.ppo, config.total_steps, config.seed, device, ranks
         )
-        self._best_known = find_reference(config.task, env.energy_model)
+        self._best_known = find_best_known(config.task, env.energy_model)
         self.reference = self._best_known.value if self._best_known else None
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()

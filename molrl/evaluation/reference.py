@@ -93,7 +93,7 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     return found
 
 
-def find_reference(
+def find_best_known(
     task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel
 ) -> Reference | None:
     """Find what the returns of a training are compared with; not every task has it.
@@ -107,17 +107,21 @@ def find_reference(
         said on standard error.
 
     Raises:
-        InputError: if no neutral closed-shell molecule can be made of the bag of the task.
+        InputError: if no neutral closed-shell molecule can be made of a task of kind ``bag``: its
+            bag is a mistake. Complexes have valences that are not enumerated.
 
     Example:
-        >>> find_reference({"kind": "bags"}, molrl.load_energy("gfn2")) is None
+        >>> find_best_known({"kind": "bags"}, molrl.load_energy("gfn2")) is None
         True
     """
-    if parse_task(task).single_bag is None:
+    task = parse_task(task)
+    if task.single_bag is None:
         return None
     try:
         return best_known(task, energy)
-    except NoIsomer as error:
+    except InputError as error:
+        if task.kind == "bag" and not isinstance(error, NoIsomer):
+            raise
         if is_first_rank():
             log_message(f"{error}; the return is compared with none")
         return None

@@ -13,7 +13,7 @@ from molrl.evaluation.reference import (
     Reference,
     best_known,
     best_known_energy,
-    find_reference,
+    find_best_known,
     reference_return,
 )
 from molrl.molecules import MoleculeBatch
@@ -81,15 +81,15 @@ def test_best_known_refuses_a_bag_without_a_molecule(gfn2, bag):
         best_known(bag, gfn2)
 
 
-def test_find_reference_is_none_where_no_isomer_is_found(gfn2, capsys):
-    assert find_reference("SiH4", gfn2) is None
+def test_find_best_known_is_none_where_no_isomer_is_found(gfn2, capsys):
+    assert find_best_known("SiH4", gfn2) is None
     assert capsys.readouterr().err == (
         "molrl: no isomer of H4Si was found; the return is compared with none\n"
     )
-    assert find_reference({"kind": "bags", "bags": ["H2O", "CH4"]}, gfn2) is None
-    assert find_reference("H2O", gfn2).smiles == "O"
+    assert find_best_known({"kind": "bags", "bags": ["H2O", "CH4"]}, gfn2) is None
+    assert find_best_known("H2O", gfn2).smiles == "O"
     with pytest.raises(InputError, match="no neutral closed-shell molecule can be made of"):
-        find_reference("CH3", gfn2)
+        find_best_known("CH3", gfn2)
 
 
 def evaluated(*atoms):
