@@ -77,7 +77,7 @@ def describe_tasks() -> str:
 
 def describe_generators() -> str:
     """Return a list of the generators with their options, from docstrings; none is imported."""
-    title = "methods, and their options (the first may follow a colon, as in covariant:RUN)"
+    title = "methods, and their options (the first may follow a colon, as in random:gfn2)"
     return _listed(title, _part_rows(GENERATORS))
 
 

@@ -32,8 +32,8 @@ def test_train_takes_a_formula_instead_of_a_file(here):
 
 
 def test_train_puts_overrides_on_top_of_a_task(here):
-    given = config("--bag", "C2H6O", "ppo.n_steps=7", "run_dir=mine", "total_steps=1e3")
-    assert (given.ppo.n_steps, given.run_dir, given.total_steps) == (7, Path("mine"), 1000)
+    given = config("--bag", "C2H6O", "env.canvas_size=30", "run_dir=mine", "total_steps=1e3")
+    assert (given.env.canvas_size, given.run_dir, given.total_steps) == (30, Path("mine"), 1000)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,7 @@ def test_help_of_train_documents_every_key(capsys, monkeypatch):
             if line.startswith((f"  {key} ", f"  {key}=", f"  {key}. "))
         )
         assert len(lines[at].split()) > 1 or lines[at + 1].startswith(" " * 30), key
-    assert (
-        "  ppo.gamma=1.0               discount factor; 1, since the return is an energy." in lines
-    )
+    assert "  evaluation.n_molecules=100  number of molecules to sample and evaluate." in lines
     assert any(line.startswith("  scaffold ") for line in lines)
 
 
@@ -90,7 +88,7 @@ def test_help_of_generate_lists_methods_with_their_options(capsys):
     out = capsys.readouterr().out
     for method in ("\n  covariant  ", "\n  random  "):
         assert method in out
-    assert "\n    run=                      run folder of molrl train, or" in out
+    assert "\n    distances=                smallest and largest distance from the focal" in out
 
 
 def test_help_of_evaluate_says_what_each_figure_means(capsys):
@@ -116,7 +114,7 @@ def test_examples_of_the_help_are_valid(line, here, monkeypatch):
     "arguments",
     [
         ["train", "--bag", "CH4O", "totl_steps=5"],
-        ["train", "--task", "{kind: scaffold, scaffold: '*C', bag: CH3}", "ppo.gamma=2"],
+        ["train", "--task", "{kind: scaffold, scaffold: '*C', bag: CH3}", "env.canvas_size=0"],
         ["train", str(ROOT / "experiments" / "quickstart.yaml"), "run_dir=setup.py"],
         ["generate", "--method", "random", "--bag", "methanol", "-o", "x.sdf"],
         ["generate", "--method", "randon", "--bag", "CH4O", "-o", "x.sdf"],
