@@ -7,9 +7,11 @@ Example:
     >>> env = gym.make("MolDesign-v0", bag="CH4O")  # doctest: +SKIP
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium
+
+from molrl.lazy import attributes_of
 
 if TYPE_CHECKING:
     from molrl import testing
@@ -81,14 +83,7 @@ for _id, _kind in _KINDS.items():
     )
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - an object of any type
-    if name not in _ATTRIBUTES:
-        raise AttributeError(f"module 'molrl' has no attribute {name!r}")
-    from importlib import import_module
-
-    module, _, attribute = _ATTRIBUTES[name].partition(":")
-    found = import_module(module)
-    return getattr(found, attribute) if attribute else found
+__getattr__ = attributes_of(__name__, _ATTRIBUTES)
 
 
 def __dir__() -> list[str]:

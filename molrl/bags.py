@@ -91,7 +91,8 @@ def _parse(formula: str) -> Counter[int]:
     tokens = _TOKEN.findall(text)
     if not text or "".join(symbol + count for symbol, count in tokens) != text:
         raise InputError(
-            f"invalid formula {formula!r}; write element symbols and counts, as in CH4O"
+            f"invalid formula {formula!r}; write element symbols and counts, as in CH4O, "
+            "not a name, a SMILES or a charge"
         )
     counts: Counter[int] = Counter()
     for symbol, count in tokens:

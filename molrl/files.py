@@ -45,6 +45,26 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
         >>> read_molecules("molecules.extxyz").n_atoms  # doctest: +SKIP
         tensor([6, 6, 6])
     """
+    batch = read_unchecked(path)
+    try:
+        return batch.check()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def read_unchecked(path: Path | str) -> MoleculeBatch:
+    """Read the molecules of a file, some of which may be such as no model can evaluate.
+
+    Args:
+        path: as for :func:`read_molecules`.
+
+    Returns:
+        At least one molecule. Coordinates may be NaN, and atoms in one place; what uses them calls
+        :meth:`molrl.molecules.MoleculeBatch.check`.
+
+    Raises:
+        InputError: if the file does not exist, has another suffix, or is corrupted or empty.
+    """
     path = Path(path)
     readers = {".extxyz": _read_xyz, ".xyz": _read_xyz, ".sdf": _read_sdf}
     if path.suffix not in readers:
@@ -56,10 +76,7 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
     batch = readers[path.suffix](path)
     if not len(batch):
         raise InputError(f"{path} holds no molecule")
-    try:
-        return batch.check()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    return batch
 
 
 def _read_xyz(path: Path) -> MoleculeBatch:

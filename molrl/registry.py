@@ -93,6 +93,17 @@ class Registry:
         """
         return self._entries[self.check(name)].source
 
+    def target(self, name: str) -> object:
+        """Return the object called ``name``, or its import string, without importing anything.
+
+        Args:
+            name: a name in the table.
+
+        Raises:
+            InputError: if the name is unknown.
+        """
+        return self._entries[self.check(name)].target
+
     def check(self, name: str) -> str:
         """Return ``name`` if it is known.
 

@@ -93,28 +93,39 @@ def _nearest(schema: type[BaseModel], keys: Sequence[str]) -> str:
 
 
 def _dotted(schema: type[BaseModel]) -> list[str]:
-    """Return the dotted keys of all sections of a schema, two levels deep."""
+    """Return the dotted keys of all sections of a schema, two levels deep, of every kind."""
     return [
         f"{name}.{inner}"
         for name, field in schema.model_fields.items()
-        for model in _models(field)
+        for base in models_of(field)
+        for model in _with_kinds(base)
         for inner in model.model_fields
     ]
+
+
+def _with_kinds(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for kind in model.__subclasses__():
+        yield from _with_kinds(kind)
 
 
 def _fields(schema: type[BaseModel], keys: Sequence[str]) -> list[str]:
     """Return the keys that the section at ``keys`` may have."""
     models = [schema]
     for key in keys:
-        inner = [m for model in models for m in _models(model.model_fields.get(key))]
+        inner = [m for model in models for m in models_of(model.model_fields.get(key))]
         models = inner or models  # an index into a list stays with the models of its items
     return [name for model in models for name in model.model_fields]
 
 
-def _models(field: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a field, a type or a part
-    """Yield the models in an annotation, however they are nested."""
+def models_of(field: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - a field, a type or a part
+    """Yield the models in the annotation of a field, however they are nested.
+
+    Args:
+        field: a field of a model, an annotation, or None.
+    """
     annotation = getattr(field, "annotation", field)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in typing.get_args(annotation):
-        yield from _models(part)
+        yield from models_of(part)

@@ -10,8 +10,7 @@ from molrl.cli.experiment import ExperimentConfig
 from molrl.cli.main import parser
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.config import FitConfig
-from molrl.fitting.data.config import DataConfig
-from molrl.fitting.data.molecule_set import MoleculeSetConfig
+from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
 from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"

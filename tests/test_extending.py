@@ -124,7 +124,7 @@ def test_generator_of_a_plugin_takes_an_option_on_the_command_line(folder, monke
     assert np.diff(x[:, 0]) == pytest.approx([1.5])
     molrl.testing.check_generator("outside-line")
     capsys.readouterr()
-    assert main([*command, "spacin=1.5"]) == 2
+    assert main([*command, "spacin=1.5", "--force"]) == 2
     wanted = "molrl: error: 'outside-line' has no option 'spacin'; did you mean 'spacing'?\n"
     assert capsys.readouterr().err == wanted
 

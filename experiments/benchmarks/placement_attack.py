@@ -16,7 +16,7 @@ from thresholds import FAILED, Thresholds
 from molrl.energy import EnergyModel, load_energy
 from molrl.fitting.active.gradient_attack import gradient_attack
 from molrl.fitting.data.adversarial import AttackReport, placement_attack
-from molrl.fitting.data.placements import GUARD
+from molrl.fitting.data.config import GUARD
 from molrl.plotting.energy_errors import plot_attack_errors
 from molrl.runs.progress import progress
 from molrl.runs.tables import markdown_table

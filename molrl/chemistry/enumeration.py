@@ -14,10 +14,15 @@ from itertools import combinations
 import numpy as np
 from rdkit import Chem
 
-from molrl.bags import Bag
+from molrl.bags import Bag, is_closed_shell
 from molrl.chemistry.embedding import embed, parse_smiles
 from molrl.chemistry.identity import canonical_smiles
 from molrl.errors import InputError
+
+
+class NoIsomer(InputError):
+    """A bag of which no molecule was found, although there may be some."""
+
 
 VALENCES = {"C": 4, "N": 3, "O": 2, "F": 1, "S": 2}
 _SHARES = {"C": 0.62, "N": 0.17, "O": 0.17, "F": 0.02, "S": 0.04}
@@ -147,6 +152,7 @@ def isomers(
 
     Raises:
         InputError: if no neutral closed-shell molecule can be made of the bag.
+        NoIsomer: if one can, but none was found.
 
     Example:
         >>> sorted(canonical_smiles(mol) for mol in isomers("C2H6O", 10, seed=0))
@@ -167,6 +173,8 @@ def isomers(
         misses = 0 if new else misses + 1
         report(len(found), n)
     if not found:
+        if is_closed_shell(bag):  # for all that is known; few elements are enumerated
+            raise NoIsomer(f"no isomer of {bag.formula} was found")
         raise InputError(
             f"no neutral closed-shell molecule can be made of all atoms of {bag.formula}"
         )

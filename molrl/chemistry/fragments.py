@@ -3,15 +3,15 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit import Chem
-from rdkit.rdBase import BlockLogs
 
-from molrl.chemistry.embedding import embed, parse_smiles
 from molrl.errors import InputError
-from molrl.files import read_molecules
+
+if TYPE_CHECKING:  # RDKit and PyTorch are imported when a fragment is built, not to check a config
+    from rdkit.Chem import Mol
 
 _FILES = (".extxyz", ".xyz", ".sdf")
 _CAP = 99  # isotope that marks the hydrogens at attachment points; no real one has it
@@ -70,6 +70,8 @@ def load_fragment(source: str) -> Fragment:
     """
     if Path(source).suffix not in _FILES:
         return _from_smiles(source)
+    from molrl.files import read_molecules
+
     molecules = read_molecules(source).require_molecules(f"{source}: a fragment")
     ((numbers, positions), *_) = molecules.arrays()
     charge, spin = int(molecules.charge[0]), int(molecules.spin[0])
@@ -80,6 +82,11 @@ def load_fragment(source: str) -> Fragment:
 
 @lru_cache(maxsize=256)
 def _from_smiles(source: str) -> Fragment:
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
+
+    from molrl.chemistry.embedding import embed, parse_smiles
+
     block = BlockLogs()
     try:
         mol = parse_smiles(source)
@@ -130,8 +137,10 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
     ).centered()
 
 
-def _cap(mol: Chem.Mol, source: str) -> Chem.Mol:
+def _cap(mol: "Mol", source: str) -> "Mol":
     """Return the molecule with a marked hydrogen at each attachment point."""
+    from rdkit import Chem
+
     mol = Chem.RWMol(mol)
     if not any(atom.GetAtomicNum() for atom in mol.GetAtoms()):
         raise InputError(f"{source!r}: a fragment must have an atom besides its attachment points")
@@ -148,7 +157,7 @@ def _cap(mol: Chem.Mol, source: str) -> Chem.Mol:
     return mol.GetMol()
 
 
-def _remove_caps(mol: Chem.Mol) -> Fragment:
+def _remove_caps(mol: "Mol") -> Fragment:
     """Return the fragment without the marked hydrogens, and where they were."""
     atoms = list(mol.GetAtoms())
     positions = mol.GetConformer().GetPositions()

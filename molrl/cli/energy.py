@@ -1,9 +1,8 @@
 """``molrl energy``: the data, the fit and the errors of energy models."""
 
 import json
-import os
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from time import perf_counter
 
@@ -18,20 +17,19 @@ from molrl.evaluation.acceptance import evaluable, rejected_line
 from molrl.evaluation.card import write_card
 from molrl.evaluation.molecule_files import formulas, write_csv
 from molrl.evaluation.table import format_table
-from molrl.files import read_molecules
+from molrl.files import read_unchecked
 from molrl.fitting.config import FitConfig
-from molrl.fitting.data.config import DataConfig
+from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
 from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.make import make_dataset
-from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+from molrl.fitting.data.molecule_set import make_molecule_set
 from molrl.fitting.data.units import check_beside_start
 from molrl.fitting.fit import Fit
 from molrl.fitting.fit import Report as StepReport
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
-from molrl.runs.config import config_from_overrides, load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import log_message, phases, progress
@@ -46,7 +44,7 @@ def data(arguments: Namespace) -> int:
         InputError: if the config is bad, or the output would overwrite something; nothing is made
             then.
     """
-    config = load_config(arguments.config, arguments.overrides, DataConfig)
+    config: DataConfig = arguments.config
     output = new_file(config.output, "output", [".npz"])
     with phases() as report:
         made, dropped = make_dataset(config, report)
@@ -68,7 +66,7 @@ def molecules(arguments: Namespace) -> int:
     Raises:
         InputError: as for :func:`data`.
     """
-    config = load_config(arguments.config, arguments.overrides, MoleculeSetConfig)
+    config: MoleculeSetConfig = arguments.config
     output = new_file(config.output, "output", [".npz"])
     with phases() as report:
         made, lost = make_molecule_set(config, report)
@@ -83,28 +81,18 @@ def molecules(arguments: Namespace) -> int:
 def fit(arguments: Namespace) -> int:
     """Fit a network to labelled structures, in a run folder.
 
-    The config is a YAML file with overrides, or overrides alone.
-
     Raises:
         InputError: if the config or the data are bad, or the run folder is not free; nothing is
             written then.
     """
-    config = _fit_config(arguments.config, arguments.overrides)
+    config: FitConfig = arguments.config
     with process_group() as ranks:
         folder = RunFolder(config.run_dir)
-        if ranks.is_main:
-            folder.ensure_new()
         model, notes = _fit(config, ranks)
         if ranks.is_main:
             folder = RunFolder.create(config.run_dir, model.config, "energy fit")
         _run(model, folder, notes)
     return 0
-
-
-def _fit_config(file: str, overrides: Sequence[str]) -> FitConfig:
-    if "=" in file and not os.path.exists(file):
-        return config_from_overrides([file, *overrides], FitConfig)
-    return load_config(file, overrides, FitConfig)
 
 
 def resume(folder: RunFolder) -> None:
@@ -244,7 +232,7 @@ def evaluate(arguments: Namespace) -> int:
             output exists or cannot be written; nothing is written then.
     """
     to_json, to_csv = output_files(arguments, {"--json": (), "--csv": ()})
-    everything = read_molecules(arguments.file)
+    everything = read_unchecked(arguments.file)
     model, reference = load_energy(arguments.model), load_energy(arguments.against)
     molecules, indices, rejected = evaluable(everything, model, reference)
     if rejected:

@@ -19,7 +19,7 @@ from molrl.evaluation.molecule_files import (
 )
 from molrl.evaluation.outputs import molecule_properties
 from molrl.evaluation.table import format_table
-from molrl.files import read_molecules
+from molrl.files import read_unchecked
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 from molrl.runs.progress import log_message, progress
@@ -45,13 +45,15 @@ def evaluate(arguments: Namespace) -> int:
     to_json, to_csv, output = output_files(arguments, {"--json": (), "--csv": (), "-o": SUFFIXES})
     if (arguments.valid or arguments.unique) and not (to_csv or output):
         raise InputError("--valid and --unique select what is written; give --csv or -o as well")
-    molecules = read_molecules(arguments.file)
+    molecules = read_unchecked(arguments.file)
     model = load_energy("gfn2")
     taken, indices, rejected = evaluable(molecules, model)
     if output:
         check_format(output, taken)
     if rejected:
         log_message(rejected_line(rejected))
+    if {1, 6} & set(taken.numbers.tolist()) == {6}:
+        log_message(f"{arguments.file} holds carbon and no hydrogen; hydrogens must be in the file")
     with progress(len(taken), "relaxed") as bar:
         report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
     if report.failures:

@@ -7,7 +7,6 @@ from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
 from molrl.generation import Generator, load_generator
 from molrl.plotting.rounds import plot_rounds
-from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import read_metrics
 from molrl.runs.progress import phases
@@ -20,9 +19,7 @@ def learn(arguments: Namespace) -> int:
         InputError: if the config, the weights or the data are bad, a generator is not known or
             cannot make a bag, or the run folder is not free; nothing is written then.
     """
-    config = load_config(arguments.config, arguments.overrides, LearnConfig)
-    folder = RunFolder(config.run_dir)
-    folder.ensure_new()
+    config: LearnConfig = arguments.config
     generators = _generators(config)
     for generator in generators:
         for bag in config.generator_bags:

@@ -7,12 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import molrl
 from molrl.errors import InputError, did_you_mean
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
+from molrl.runs.progress import waiting
 from molrl.runs.signals import Stopped, stopping_at_once
 
 BAD_INPUT, FAILED = 2, 1
@@ -70,16 +71,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
-    arguments, unknown = parser().parse_known_args(argv)
+    arguments, unknown = parser().parse_known_args(argv or ["--help"])
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
         raise InputError(
             f"{arguments.parser.prog}: unknown argument {unknown[0]!r}; "
             f"{did_you_mean(unknown[0], options)}"
         )
-    module, _, function = arguments.target.partition(":")
-    code: int = getattr(importlib.import_module(module), function)(arguments)
+    if not os.path.exists(getattr(arguments, "file", ".")):  # said at once
+        raise InputError(f"{arguments.file} does not exist")
+    if arguments.schema:
+        from molrl.cli.configs import announce_loading, read_config
+
+        arguments.config = read_config(arguments, _load(arguments.schema))
+        announce_loading(arguments.config)
+    code: int = _load(arguments.target)(arguments)
     return code
+
+
+def _load(target: str) -> Any:  # noqa: ANN401 - a function or a class
+    module, _, name = target.partition(":")
+    with waiting("importing PyTorch, RDKit and others"):
+        return getattr(importlib.import_module(module), name)
 
 
 def _fail(line: str, code: int) -> int:
@@ -96,10 +109,20 @@ def _describe(error: BaseException | None) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises :class:`InputError` and suggests the nearest word."""
+    """An argument parser that raises :class:`InputError` and suggests the nearest word.
+
+    Attributes:
+        details: what the help ends with: functions of :mod:`molrl.cli.keys` and their arguments,
+            which are called when it is shown.
+    """
 
     def __init__(self, **options: object) -> None:
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # argparse's own
+        self.details: list[tuple[str, ...]] = []
+
+    def format_help(self) -> str:
+        details = (_load(f"molrl.cli.keys:{name}")(*given) for name, *given in self.details)
+        return "\n\n".join([super().format_help().rstrip(), *details]) + "\n"
 
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -118,7 +141,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
-    _add_config(train)
+    _add_config(train, "molrl.cli.experiment:ExperimentConfig")
+    _add_task(train.add_mutually_exclusive_group(), "instead of CONFIG: ")
+    train.details += [("describe_tasks",), ("describe_figures",)]
     resume = _command(
         commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
     )
@@ -132,17 +157,18 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     _add_evaluate(evaluate)
+    evaluate.details.append(("describe_figures",))
 
     energy = commands.add_parser("energy", help="data, fits and errors of energy models")
     energies = energy.add_subparsers(metavar="COMMAND", required=True)
     data = _command(energies, "data", "molrl.cli.energy:data", "make and label structures")
-    _add_config(data)
+    _add_config(data, "molrl.fitting.data.config:DataConfig")
     molecules = _command(
         energies, "molecules", "molrl.cli.energy:molecules", "enumerate and relax molecules"
     )
-    _add_config(molecules)
+    _add_config(molecules, "molrl.fitting.data.config:MoleculeSetConfig")
     fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a network to labelled structures")
-    _add_config(fit)
+    _add_config(fit, "molrl.fitting.config:FitConfig")
     convert = _command(
         energies, "convert", "molrl.cli.energy:convert", "make a pickled MACE safe to load"
     )
@@ -154,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     relax = _command(energies, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
     _add_relax(relax)
     learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a network by active learning")
-    _add_config(learn)
+    _add_config(learn, "molrl.fitting.active.config:LearnConfig")
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
     _add_evaluated(errors)
     errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
@@ -169,14 +195,32 @@ def _command(
     purpose: str,
 ) -> _Parser:
     command = commands.add_parser(name, help=purpose, description=purpose)
-    command.set_defaults(target=target, parser=command)
+    command.set_defaults(target=target, parser=command, schema="")
+    command.details.append(("describe_examples", command.prog))
     return command
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument("config", metavar="CONFIG", help="YAML file")
+def _add_config(command: _Parser, schema: str) -> None:
+    """Add the config of a command; it is read before the command is imported."""
+    command.add_argument("config", metavar="CONFIG", nargs="?", help="YAML file")
     command.add_argument(
-        "overrides", metavar="key.sub=value", nargs="*", default=[], help="overrides of the config"
+        "overrides",
+        metavar="key.sub=value",
+        nargs="*",
+        default=[],
+        help="keys of the config, which replace those of the file; the value is YAML",
+    )
+    command.set_defaults(schema=schema)
+    command.details.append(("describe_keys", schema))
+
+
+def _add_task(group: "argparse._MutuallyExclusiveGroup", prefix: str = "") -> None:
+    group.add_argument("--bag", metavar="FORMULA", help=f"{prefix}such as CH4O")
+    group.add_argument(
+        "--task",
+        metavar="TASK",
+        help=f"{prefix}YAML file of a task, or YAML such as "
+        "'{kind: scaffold, scaffold: \"*C\", bag: CH3}'",
     )
 
 
@@ -201,7 +245,8 @@ def _add_launch(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_generate(command: argparse.ArgumentParser) -> None:
+def _add_generate(command: _Parser) -> None:
+    command.details += [("describe_generators",), ("describe_tasks",)]
     command.add_argument(
         "options",
         metavar="key=value",
@@ -209,14 +254,10 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
         default=[],
         help="options of the generator, after the others",
     )
-    command.add_argument("--method", metavar="NAME", required=True, help="name of the generator")
-    task = command.add_mutually_exclusive_group(required=True)
-    task.add_argument("--bag", metavar="FORMULA", help="such as CH4O")
-    task.add_argument(
-        "--task",
-        metavar="TASK",
-        help="YAML file of a task, or YAML such as '{kind: scaffold, scaffold: \"*C\", bag: CH3}'",
+    command.add_argument(
+        "--method", metavar="NAME", required=True, help="name of the generator, listed below"
     )
+    _add_task(command.add_mutually_exclusive_group(required=True))
     command.add_argument(
         "--energy",
         metavar="NAME",
@@ -225,6 +266,7 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-n", type=_count, default=100, help="number of molecules; default: 100")
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
     command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
+    _add_force(command)
 
 
 def _add_evaluated(command: argparse.ArgumentParser) -> None:

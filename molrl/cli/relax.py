@@ -14,7 +14,7 @@ from molrl.energy.relaxation import relax as relax_batch
 from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
 from molrl.evaluation.molecule_files import SUFFIXES, check_format, write_annotated
 from molrl.evaluation.table import format_table
-from molrl.files import read_molecules
+from molrl.files import read_unchecked
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import log_message, progress
 
@@ -40,7 +40,7 @@ def relax(arguments: Namespace) -> int:
     """
     (output,) = output_files(arguments, {"-o": SUFFIXES})
     assert output  # as required
-    everything = read_molecules(arguments.file)
+    everything = read_unchecked(arguments.file)
     model = load_energy(arguments.model)
     molecules, indices, rejected = evaluable(everything, model)
     check_format(output, molecules)

@@ -23,7 +23,6 @@ from molrl.evaluation.table import format_table
 from molrl.generation import Generated, NotCompleted
 from molrl.plotting.learning_curve import plot_learning_curve
 from molrl.runs.checkpoints import Checkpoint
-from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import log_message, progress
@@ -37,18 +36,17 @@ def train(arguments: Namespace) -> int:
     """Create a run, train to the end, and evaluate the final policy.
 
     Args:
-        arguments: of the command: ``config`` and ``overrides``.
+        arguments: of the command: ``config``, an :class:`ExperimentConfig`.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the config is invalid or the run folder is in use; nothing is written then.
+        InputError: if the config does not fit the model, or the run folder is in use; nothing is
+            written then.
     """
-    config = load_config(arguments.config, arguments.overrides, ExperimentConfig)
+    config: ExperimentConfig = arguments.config
     with process_group() as ranks:
-        if ranks.is_main:
-            RunFolder(config.run_dir).ensure_new()
         run = Run(config, ranks)
         folder = RunFolder(config.run_dir)
         if ranks.is_main:
@@ -95,6 +93,7 @@ class Run:
     """
 
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
+        self._began = perf_counter()
         device = resolve_device(config.device)
         energy = load_energy(config.energy, device)
         self._counted: Counter[str] = Counter()
@@ -121,7 +120,6 @@ class Run:
         self.seconds = 0.0
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self._began = perf_counter()
         self._saved = 0
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -245,6 +243,7 @@ class Run:
             "reference_return": self.reference,
             **figures,
             "seconds": self._elapsed(),
+            "reference_seconds": self._best_known.seconds if self._best_known else None,
             "endings": dict(sorted(self.endings.items())),
             "energy_faults": dict(sorted(self.faults.items())),
         }

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Hartree
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
-from molrl.energy import EnergyModel
 from molrl.errors import InputError, UnexpectedArgument, did_you_mean
 from molrl.runs.config import Config
 from molrl.tasks import AnyTask, Task
@@ -216,6 +214,17 @@ class EnvOptions(Config):
     max_steps: int | None = Field(default=None, ge=1)
 
 
+def _check_energy(energy: object) -> object:
+    if not isinstance(energy, str):  # as in every file, which is checked without the models
+        from ase.calculators.calculator import BaseCalculator
+
+        from molrl.energy import EnergyModel
+
+        if not isinstance(energy, EnergyModel | BaseCalculator):
+            raise InputError(f"must be a name, an EnergyModel or an ASE calculator, not {energy!r}")
+    return energy
+
+
 class EnvConfig(EnvOptions):
     """Configuration of an environment. All but models and functions can be written as JSON.
 
@@ -234,10 +243,8 @@ class EnvConfig(EnvOptions):
         'CH3O'
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
     task: AnyTask = BagTask()
-    energy: str | EnergyModel | BaseCalculator = _DEFAULTS["any"]["energy"]
+    energy: Annotated[Any, AfterValidator(_check_energy)] = _DEFAULTS["any"]["energy"]
 
     @model_validator(mode="before")
     @classmethod

@@ -154,7 +154,10 @@ class Problem:
                 )
         room = (self.config.canvas_size - len(fixed)) // (1 + instance.refills)
         if bag.n_atoms > room:
-            raise InputError(f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}")
+            raise InputError(
+                f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}; set "
+                f"canvas_size to {len(fixed) + bag.n_atoms * (1 + instance.refills)} or more"
+            )
         monovalent = MONOVALENT[[*bag, *fixed.numbers]]
         if self.config.rules.monovalent_distance is not None and monovalent.all():
             raise InputError(
@@ -182,7 +185,8 @@ class Problem:
             if number not in self.energy_model.elements:
                 raise InputError(
                     f"energy model {self.energy_model.name!r} does not know "
-                    f"{chemical_symbols[number]}, which is among the fixed atoms"
+                    f"{chemical_symbols[number]}, which is among the fixed atoms; gfn2 knows H to "
+                    "Rn"
                 )
         self.energy_model.check_charge("the fixed atoms have", fixed.charge, fixed.spin)
         extent = float(np.abs(fixed.positions).max(initial=0.0))

@@ -20,8 +20,8 @@ def evaluable(
 
     Returns:
         These molecules, the index of each among all, and by index why each other cannot be
-        evaluated: an element, a charge or a multiplicity that a model does not know, or a periodic
-        cell.
+        evaluated: an element, a charge or a multiplicity that a model does not know, a periodic
+        cell, a coordinate that is NaN, or two atoms in one place.
 
     Raises:
         InputError: if there is no such molecule.
@@ -81,5 +81,6 @@ def _refusal(molecules: MoleculeBatch, model: EnergyModel) -> str | None:
     try:
         molecules.check(model.elements)
     except InputError as error:
-        return f"{error} (energy model {model.name!r})"
+        known = "known are" in str(error)
+        return f"{error} (energy model {model.name!r})" if known else str(error)
     return None

@@ -10,14 +10,14 @@ import torch
 
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.enumeration import isomers
+from molrl.chemistry.enumeration import NoIsomer, isomers
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.molecules import MoleculeBatch
-from molrl.runs.progress import log_message, phases
+from molrl.runs.progress import is_first_rank, log_message, phases
 from molrl.tasks import Task, parse_task
 
 Report = Callable[[str, int, int], None]  # called with the phase, the steps done, and their number
@@ -55,7 +55,8 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
     reliable where it leads away from molecules. A search that takes more than
-    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took.
+    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took; of
+    several ranks only the first does.
 
     Args:
         task: a task of one bag without fixed atoms, points to fill or refills, or a formula.
@@ -79,12 +80,12 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     with phases() as show:
 
         def report(phase: str, done: int, total: int) -> None:
-            if perf_counter() - began > SILENT_SECONDS:
+            if perf_counter() - began > SILENT_SECONDS and is_first_rank():
                 show(phase, done, total)
 
         found = _search(bag, energy, report)
     found = replace(found, seconds=perf_counter() - began)
-    if found.seconds > SILENT_SECONDS:
+    if found.seconds > SILENT_SECONDS and is_first_rank():
         log_message(
             f"best known isomer of {bag}: {found.smiles}, the lowest of {found.n_isomers}, found "
             f"in {found.seconds:.1f} s"
@@ -92,29 +93,37 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     return found
 
 
-def find_best_known(task: Task, energy: EnergyModel) -> Reference | None:
-    """Return the best known isomer of a task, None where isomers do not compare or none is found.
+def find_best_known(
+    task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel
+) -> Reference | None:
+    """Find what the returns of a training are compared with; not every task has it.
 
     Args:
         task: any task.
         energy: the energy model of the reward.
 
+    Returns:
+        The isomer, as of :func:`best_known`; None if the task has none, or none is found, which is
+        said on standard error.
+
     Raises:
-        InputError: if a task of kind ``bag`` has none: its bag is a mistake. Complexes have
-            valences that are not enumerated.
+        InputError: if no neutral closed-shell molecule can be made of a task of kind ``bag``: its
+            bag is a mistake. Complexes have valences that are not enumerated.
 
     Example:
-        >>> find_best_known(parse_task({"kind": "bags"}), energy) is None  # doctest: +SKIP
+        >>> find_best_known({"kind": "bags"}, molrl.load_energy("gfn2")) is None
         True
     """
+    task = parse_task(task)
     if task.single_bag is None:
         return None
     try:
         return best_known(task, energy)
     except InputError as error:
-        if task.kind == "bag":
+        if task.kind == "bag" and not isinstance(error, NoIsomer):
             raise
-        log_message(f"no isomer to compare with: {error}")
+        if is_first_rank():
+            log_message(f"{error}; the return is compared with none")
         return None
 
 
@@ -128,7 +137,7 @@ def _search(bag: Bag, energy: EnergyModel, report: Report) -> Reference:
     same = [a is not None and a == b for a, b in zip(before.smiles, after.smiles, strict=True)]
     usable = result.converged.cpu() & torch.tensor(same) & torch.from_numpy(after.valid)
     if not usable.any():
-        raise InputError(f"no isomer of {bag} is a minimum of the energy model {energy.name!r}")
+        raise NoIsomer(f"no isomer of {bag} is a minimum of the energy model {energy.name!r}")
     energies = result.energy.cpu().masked_fill(~usable, torch.inf)
     best = int(energies.argmin())
     atoms = energy.atom_energies()

@@ -1,6 +1,6 @@
 """Tables of figures for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 # key: label, unit and what the figure means, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
@@ -35,9 +35,10 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "n_unconverged": ("relaxations not converged", "", "d"),
     "n_failed": ("molecules without an energy", "", "d"),
     "attempts": ("attempts", "molecules begun, those broken off included", "d"),
-    "energy_calls": ("energies evaluated", "by the energy model of the reward", "d"),
-    "network_calls": ("network evaluations", "", "d"),
-    "seconds": ("time", "s", ".1f"),
+    "energy_calls": ("energies evaluated", "of the reward, to make the molecules", "d"),
+    "network_calls": ("network evaluations", "to make the molecules", "d"),
+    "seconds": ("time", "s, wall time", ".1f"),
+    "reference_seconds": ("of it, search for isomers", "s, to find the best known isomer", ".1f"),
     "judge": ("evaluator", "energy model and its hash", "s"),
 }
 
@@ -69,6 +70,12 @@ def format_table(figures: Mapping[str, object]) -> str:
     return "\n".join(
         f"{label:<{left}}  {text:>{right}}  {unit}".rstrip() for label, text, unit in rows
     )
+
+
+def meanings() -> Iterator[tuple[str, str]]:
+    """Yield the label of each known figure, and its unit and what it means."""
+    for label, text, _ in _ROWS.values():
+        yield label, text
 
 
 def _written(value: object, style: str) -> str:

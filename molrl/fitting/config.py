@@ -4,13 +4,35 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from molrl.energy.networks.interface import NetworkConfig, parse_network
+from molrl.energy.networks.config import NetworkConfig, parse_network
 from molrl.fitting.data.config import DataFiles
-from molrl.fitting.objective import LossWeights
-from molrl.runs.config import RunConfig
+from molrl.runs.config import Config, RunConfig
 
 AnyNetwork = Annotated[SerializeAsAny[NetworkConfig], BeforeValidator(parse_network)]
 """The config of a network of any registered architecture."""
+
+
+class LossWeights(Config):
+    """The weights of the parts of the loss; a part that has no labels is 0.
+
+    Attributes:
+        energy_weight: of energies.
+        force_weight: of forces.
+        site_weight: of the energies of atoms, which the reference partitions in its own way: they
+            fix how the network partitions, and are learnt roughly.
+        dipole_weight: of dipole moments, by partial charges.
+        interaction_weight: of the energies between the molecules of a structure.
+
+    Example:
+        >>> LossWeights(force_weight=5.0).energy_weight
+        4.0
+    """
+
+    energy_weight: float = Field(4.0, ge=0)
+    force_weight: float = Field(1.0, ge=0)
+    site_weight: float = Field(0.5, ge=0)
+    dipole_weight: float = Field(0.5, ge=0)
+    interaction_weight: float = Field(4.0, ge=0)
 
 
 class FitConfig(RunConfig, LossWeights):

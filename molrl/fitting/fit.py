@@ -9,8 +9,9 @@ import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 
+from molrl.energy.networks.config import NetworkConfig, parse_network
 from molrl.energy.networks.energy import SHIPPED
-from molrl.energy.networks.interface import NetworkConfig, build_network, parse_network
+from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.energy.networks.terms import bond_limits, dispersion_parameters

@@ -5,15 +5,14 @@ import shutil
 from collections.abc import Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from molrl.energy.networks.interface import Graph, Prediction
 from molrl.energy.networks.potential import Potential
 from molrl.errors import InputError
+from molrl.fitting.config import LossWeights
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import Config
 
 _ENERGY_WIDTH = 0.02  # eV per atom times its square root; smaller errors count as squares
 _FORCE_WIDTH = 0.05  # eV/Å; likewise
@@ -24,29 +23,6 @@ _STEEP = 10.0  # eV/Å; errors of a structure with forces as large count half
 _DUMMY_ATOMS = 2  # of each element; see with_dummy_molecule
 _APART = 3.0  # Å between dummy atoms, so that most have two neighbours
 _PARTS = 1 << 20  # more than the molecules of any structure
-
-
-class LossWeights(Config):
-    """The weights of the parts of the loss; a part that has no labels is 0.
-
-    Attributes:
-        energy_weight: of energies.
-        force_weight: of forces.
-        site_weight: of the energies of atoms, which the reference partitions in its own way: they
-            fix how the network partitions, and are learnt roughly.
-        dipole_weight: of dipole moments, by partial charges.
-        interaction_weight: of the energies between the molecules of a structure.
-
-    Example:
-        >>> LossWeights(force_weight=5.0).energy_weight
-        4.0
-    """
-
-    energy_weight: float = Field(4.0, ge=0)
-    force_weight: float = Field(1.0, ge=0)
-    site_weight: float = Field(0.5, ge=0)
-    dipole_weight: float = Field(0.5, ge=0)
-    interaction_weight: float = Field(4.0, ge=0)
 
 
 class Objective:

@@ -88,7 +88,8 @@ class EnergyDifference:
             if not np.isfinite(known.get(number, np.nan)):
                 raise InputError(
                     f"energy model {model.name!r} does not know {chemical_symbols[number]}; known "
-                    f"are: {' '.join(chemical_symbols[z] for z, e in known.items() if e == e)}"
+                    f"are: {' '.join(chemical_symbols[z] for z, e in known.items() if e == e)}; "
+                    "energy=gfn2 knows H to Rn"
                 )
             self._atoms[number] = known[number]
 

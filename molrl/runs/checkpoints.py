@@ -7,9 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from molrl.errors import InputError
 from molrl.runs.atomic import sync
@@ -21,6 +19,9 @@ from molrl.runs.weights import (
     to_json,
     write_tensors,
 )
+
+if TYPE_CHECKING:  # a run folder is checked without PyTorch
+    from torch import Tensor
 
 FORMAT = "molrl-checkpoint-1"
 _TEMPORARY = ".unfinished-"
@@ -38,7 +39,7 @@ class Checkpoint:
     """
 
     step: int
-    tensors: dict[str, Tensor]
+    tensors: dict[str, "Tensor"]
     state: dict[str, Any]
 
 

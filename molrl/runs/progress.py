@@ -1,6 +1,8 @@
 """Progress of a run: a bar on a terminal, a line from time to time elsewhere."""
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +11,7 @@ from typing import NoReturn, Protocol, TextIO
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_TICKS = 1.0
 
 
 class Progress(Protocol):
@@ -22,6 +25,11 @@ class Progress(Protocol):
             figures: metrics to show next to it; None is shown as ``-``.
         """
         ...
+
+
+def is_first_rank() -> bool:
+    """Return whether this process is the first of those that share a training, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def log_message(line: str) -> None:
@@ -55,6 +63,39 @@ def progress(
             yield _Bar(bar)
     else:
         yield _Lines(total, description, done, stream)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on a terminal that work goes on of which no progress is known, and for how long.
+
+    Args:
+        what: the command does; nothing is shown in its first
+            :data:`SECONDS_BETWEEN_TICKS`.
+
+    Example:
+        >>> with waiting("making molecules"):  # doctest: +SKIP
+        ...     made = generator.generate("CH4O", n=100, seed=0)
+    """
+    if not sys.stderr.isatty() or not is_first_rank():
+        yield
+        return
+    done, began = threading.Event(), time.monotonic()
+
+    def show() -> None:
+        while not done.wait(SECONDS_BETWEEN_TICKS):
+            print(
+                f"\r{what}: {time.monotonic() - began:.0f} s", end="", file=sys.stderr, flush=True
+            )
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # clear the line
 
 
 @contextmanager

@@ -5,20 +5,23 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-from torch import Tensor
 
 from molrl.errors import InputError
 from molrl.runs.atomic import write_atomically, write_text
+
+if TYPE_CHECKING:  # a run folder is checked without PyTorch
+    from torch import Tensor
 
 FORMAT = "molrl-weights-1"
 MAX_JSON_BYTES = 50_000_000
 
 
-def save_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+def save_weights(
+    path: Path | str, tensors: Mapping[str, "Tensor"], header: Mapping[str, Any]
+) -> str:
     """Write a JSON header, which holds the sums of both files, and the tensors next to it.
 
     Args:
@@ -42,7 +45,7 @@ def save_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Mappin
     return digest
 
 
-def load_weights(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_weights(path: Path | str, kind: str) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     """Read the tensors and the header that :func:`save_weights` wrote.
 
     Args:
@@ -86,14 +89,16 @@ def _paths(path: Path | str) -> tuple[Path, Path]:
     return path, path.with_suffix(".safetensors")
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
     """Write tensors in the safetensors format; shared memory is written once per tensor."""
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    from safetensors.torch import save
+
     # save_file would make the file private to the user, whatever the umask.
-    path.write_bytes(safetensors.torch.save(plain))
+    path.write_bytes(save(plain))
 
 
-def read_tensors(path: Path, expected: object) -> dict[str, Tensor]:
+def read_tensors(path: Path, expected: object) -> dict[str, "Tensor"]:
     """Read tensors onto the CPU.
 
     Args:
@@ -103,9 +108,11 @@ def read_tensors(path: Path, expected: object) -> dict[str, Tensor]:
     Raises:
         InputError: if the file does not exist, has another sum, or holds no tensors.
     """
+    from safetensors.torch import load
+
     content = read_checked(path, expected)
     try:
-        return safetensors.torch.load(content)
+        return load(content)
     except (safetensors.SafetensorError, KeyError) as error:
         raise InputError(f"{path} is not a safetensors file: {error}") from None
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from molrl.energy.networks.interface import Network, NetworkConfig, Prediction
+from molrl.energy.networks.config import NetworkConfig
+from molrl.energy.networks.interface import Network, Prediction
 from molrl.molecules import MoleculeBatch
 from molrl.parts import NETWORKS
 from molrl.testing.rules import molecules_of, random_rotation, require, require_close, rule

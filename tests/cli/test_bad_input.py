@@ -47,10 +47,18 @@ RANDOM = ("--method", "random:gfn2", "--bag", "H2O")
 RUN = {"run/config.yaml": TRAIN, "run/versions.json": '{"command": "train"}'}
 
 COMMANDS = {
-    "no command": (([], {}), "required: COMMAND"),
+    "no command": ((["energy"], {}), "required: COMMAND"),
     "an unknown command": ((["trian"], {}), "unknown command 'trian'; did you mean 'train'?"),
-    "an unknown option": ((["evaluate", "x", "--jsn", "y"], {}), "did you mean '--json'?"),
-    "no config": ((["train"], {}), "required: CONFIG"),
+    "an unknown option": (
+        (["evaluate", "config.yaml", "--jsn", "y"], {"config.yaml": ""}),
+        "did you mean '--json'?",
+    ),
+    "no config": ((["train"], {}), "give a CONFIG, or --bag FORMULA"),
+    "a config and a bag": (train("--bag", "CH4"), "to change the task of a config, write task=..."),
+    "an invalid formula for a config": (
+        (["train", "--bag", "methanol"], {}),
+        "command line: task: invalid formula 'methanol'",
+    ),
     "an absent config": ((["train", "absent.yaml"], {}), "absent.yaml is not a file"),
     "a folder for a config": ((["train", "."], {}), ". is not a file"),
     "an empty config": (train(config=""), "config.yaml holds no keys"),
@@ -94,6 +102,7 @@ COMMANDS = {
         train("callbacks=['no_such_module:Log']"),
         "callbacks: no_such_module cannot be imported: ModuleNotFoundError",
     ),
+    "a bag that is no key": (train("bag=CH4"), "unknown key 'bag'; did you mean 'task.bag'?"),
     "an unknown key of the rules": (
         train("env.rules.clash_fracton=1"),
         "env.rules: rules: unknown key 'clash_fracton'; did you mean 'clash_fraction'?",
@@ -142,7 +151,10 @@ COMMANDS = {
     "no heavy atom": (train("task.bag=H2"), "no heavy atom besides F, Cl and Br"),
     "a radical": (train("task.bag=CH3"), "CH3"),
     "more hydrogen than can be bound": (train("task.bag=CH9N"), "CH9N"),
-    "a bag too large for the canvas": (train("env.canvas_size=2"), "the canvas takes 2"),
+    "a bag too large for the canvas": (
+        train("env.canvas_size=2"),
+        "takes 2; set canvas_size to 3 or more",
+    ),
     "an element left out": (train("env.elements=[H, C]"), "holds O; elements are H C"),
     "an element the energy does not know": (train("task.bag=UO2"), "does not know U"),
     "an unknown energy": (train("energy=gfn3"), "'gfn3'; did you mean 'gfn2'?"),
@@ -212,7 +224,7 @@ COMMANDS = {
     "no atoms at all": (evaluate("0\n\n"), "0 atoms"),
     "ten million atoms": (evaluate("10000000\n\nH 0 0 0\n"), "10000000 atoms"),
     "a file cut short": (evaluate(WATER[:-20]), "in.extxyz"),
-    "a dummy element": (evaluate(WATER.replace("O", "X")), "in.extxyz"),
+    "a dummy element": (evaluate(WATER.replace("O", "X")), "molecule 0 holds 0; known are H, He"),
     "no element in a file": (evaluate(WATER.replace("O", "Qq")), "in.extxyz"),
     "atomic numbers for symbols": (
         evaluate(2 * WATER.replace("O", "8")),

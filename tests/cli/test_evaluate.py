@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
@@ -111,3 +112,28 @@ def test_evaluate_commands_name_molecules_whose_energy_fails(here, capsys):
     assert main(["energy", "evaluate", "in.extxyz", "--model", "gfn2", "--csv", "e.csv"]) == 0
     reasons = [row["reason"].partition(" ")[0] for row in table("e.csv")]
     assert reasons == ["molecule", "GFN2-xTB:", "-"]
+
+
+def test_commands_leave_out_molecules_with_a_coordinate_that_is_nan(here, capsys):
+    broken = molecule("CH3OH")
+    broken.positions[2, 1] = np.nan
+    write("in.extxyz", [molecule("H2O"), broken, molecule("CH4")])
+    line = "molrl: not evaluated: 1 (by index from 0): molecule 1 has a coordinate that is not a"
+    assert main(["evaluate", "in.extxyz", "--csv", "all.csv"]) == 0
+    assert line in capsys.readouterr().err
+    assert [row["valid"] for row in table("all.csv")] == ["True", "", "True"]
+    assert main(["energy", "relax", "in.extxyz", "-o", "out.extxyz", "--max-steps", "1"]) == 0
+    assert line in capsys.readouterr().err
+    assert [image.info["index"] for image in read("out.extxyz", ":")] == [0, 2]
+    assert main(["energy", "evaluate", "in.extxyz", "--model", "mace-small"]) == 0
+    assert line in capsys.readouterr().err
+
+
+def test_evaluate_hints_at_hydrogens_that_are_left_out(here, capsys):
+    write("in.extxyz", Atoms("CO", [[0, 0, 0], [0, 0, 1.43]]))
+    assert main(["evaluate", "in.extxyz"]) == 0
+    line = "molrl: in.extxyz holds carbon and no hydrogen; hydrogens must be in the file\n"
+    assert capsys.readouterr().err == line
+    write("in.extxyz", molecule("CH3OH"))
+    assert main(["evaluate", "in.extxyz"]) == 0
+    assert capsys.readouterr().err == ""

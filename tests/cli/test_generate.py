@@ -1,6 +1,10 @@
 """``molrl generate`` with tasks of any kind."""
 
+import csv
+
 import pytest
+from ase.io import read
+from rdkit import Chem
 
 from molrl.cli.main import main
 from molrl.files import read_molecules
@@ -25,3 +29,36 @@ def test_generate_reads_a_formula_as_a_task(here):
     arguments = ["--method", "random:gfn2", "--task", "CO", "-n", "1", "-o", output]
     assert main(["generate", *arguments]) == 0
     assert read_molecules(output).n_atoms.tolist() == [2]
+
+
+@pytest.mark.parametrize("name", ["out.extxyz", "out.sdf"])
+def test_generate_writes_energy_validity_and_reason(name, here, capsys):
+    made = ["generate", "--method", "random:gfn2", "--bag", "CO", "-n", "6"]
+    assert main([*made, "-o", name]) == 0
+    assert main(["evaluate", name, "--csv", "all.csv"]) == 0
+    with open("all.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if name.endswith("sdf"):
+        mols = list(Chem.SDMolSupplier(name, removeHs=False, sanitize=False))
+        infos = [mol.GetPropsAsDict() for mol in mols]
+    else:
+        images = read(name, ":")
+        infos = [{**i.info, "energy_eV": i.get_potential_energy()} for i in images]
+    assert [info["energy_eV"] for info in infos] == [
+        pytest.approx(float(row["energy_eV"]), abs=1e-2) for row in rows
+    ]
+    for key in ("valid", "reason", "smiles", "formula"):
+        assert [str(info[key]) for info in infos] == [row[key] for row in rows], key
+    assert {row["valid"] for row in rows} == {"True", "False"}
+    out = capsys.readouterr().out
+    assert "valid per attempt" in out
+
+
+def test_generate_replaces_a_file_only_by_force(here, capsys):
+    (here / "out.sdf").write_text("mine")
+    made = ["generate", "--method", "random:gfn2", "--bag", "CO", "-n", "1", "-o", "out.sdf"]
+    assert main(made) == 2
+    assert "out.sdf already exists; name another, or add --force" in capsys.readouterr().err
+    assert (here / "out.sdf").read_text() == "mine"
+    assert main([*made, "--force"]) == 0
+    assert (here / "out.sdf").read_text() != "mine"

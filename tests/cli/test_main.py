@@ -29,6 +29,11 @@ def test_commands_print_their_help(command, capsys):
     assert said.err == ""
 
 
+def test_main_prints_its_help_without_arguments(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: molrl ")
+
+
 def test_main_prints_the_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"molrl {molrl.__version__}\n"

@@ -9,7 +9,8 @@ import torch
 from ase.build import molecule
 
 from molrl.cli.main import main
-from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.config import parse_network
+from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential
 from molrl.molecules import MoleculeBatch
 

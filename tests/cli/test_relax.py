@@ -7,7 +7,8 @@ from ase.io import read, write
 
 from molrl.cli.main import main, parser
 from molrl.energy import load_energy
-from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.config import parse_network
+from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential, save_potential
 from molrl.energy.relaxation import FORCE_TOLERANCE, MAX_STEPS
 from molrl.files import read_molecules

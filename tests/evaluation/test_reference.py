@@ -9,7 +9,13 @@ from molrl.energy import load_energy
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import evaluate_molecules
-from molrl.evaluation.reference import Reference, best_known, best_known_energy, reference_return
+from molrl.evaluation.reference import (
+    Reference,
+    best_known,
+    best_known_energy,
+    find_best_known,
+    reference_return,
+)
 from molrl.molecules import MoleculeBatch
 
 
@@ -64,12 +70,26 @@ def test_best_known_shows_a_search_that_takes_long(gfn2, monkeypatch, capsys):
     assert any(line.startswith("isomers found: 1/400, ") for line in lines)
     assert any(line.startswith("isomers relaxed: 1/1, ") for line in lines)
     assert lines[-1].startswith("molrl: best known isomer of CH4O: CO, the lowest of 1, found in ")
+    monkeypatch.setenv("RANK", "1")
+    best_known("CH4O", gfn2)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("bag", ["CH3", "H7O", "He2"])
 def test_best_known_refuses_a_bag_without_a_molecule(gfn2, bag):
     with pytest.raises(InputError):
         best_known(bag, gfn2)
+
+
+def test_find_best_known_is_none_where_no_isomer_is_found(gfn2, capsys):
+    assert find_best_known("SiH4", gfn2) is None
+    assert capsys.readouterr().err == (
+        "molrl: no isomer of H4Si was found; the return is compared with none\n"
+    )
+    assert find_best_known({"kind": "bags", "bags": ["H2O", "CH4"]}, gfn2) is None
+    assert find_best_known("H2O", gfn2).smiles == "O"
+    with pytest.raises(InputError, match="no neutral closed-shell molecule can be made of"):
+        find_best_known("CH3", gfn2)
 
 
 def evaluated(*atoms):

@@ -17,7 +17,7 @@ def test_format_table_aligns_figures_with_units():
     assert lines[0].split() == ["molecules", "100"]
     assert lines[1].split() == ["valid", "fraction", "96.5", "%", "of", "molecules"]
     assert lines[2].split()[:5] == ["median", "strain", "energy", "0.123", "eV,"]
-    assert lines[-1].split() == ["time", "431.3", "s"]
+    assert lines[-1].split() == ["time", "431.3", "s,", "wall", "time"]
     texts = ("100", "96.5", "0.123", "CCO", "431.3")
     ends = {line.index(text) + len(text) for line, text in zip(lines, texts, strict=True)}
     assert len(ends) == 1

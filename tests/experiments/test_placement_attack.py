@@ -14,7 +14,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.envs.config import Rules
 from molrl.errors import InputError
 from molrl.fitting.data.adversarial import AttackReport
-from molrl.fitting.data.placements import GUARD
+from molrl.fitting.data.config import GUARD
 from molrl.neighbors import neighbor_pairs
 
 sys.path.append(str(Path(__file__).parents[2] / "experiments" / "benchmarks"))

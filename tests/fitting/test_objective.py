@@ -9,8 +9,9 @@ from ase.build import molecule
 from molrl.energy.networks.mace.network import Mace, MaceConfig
 from molrl.energy.networks.potential import Potential
 from molrl.errors import InputError
+from molrl.fitting.config import LossWeights
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.objective import LossWeights, Objective, with_dummy_molecule
+from molrl.fitting.objective import Objective, with_dummy_molecule
 from molrl.molecules import MoleculeBatch
 
 WEIGHTS = LossWeights(energy_weight=12.0, force_weight=5.0)

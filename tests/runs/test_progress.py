@@ -1,9 +1,10 @@
 """Progress: a bar on a terminal, a line per interval elsewhere."""
 
 import io
+import threading
 
 from molrl.runs import progress as module
-from molrl.runs.progress import phases, progress
+from molrl.runs.progress import phases, progress, waiting
 
 
 class Terminal(io.StringIO):
@@ -49,3 +50,25 @@ def test_phases_of_one_name_have_their_own_totals(monkeypatch):
         report("relaxing", 5000, 5120)
     assert "38/38" in stream.getvalue()
     assert "5000/5120" in stream.getvalue()
+
+
+def test_waiting_shows_seconds_on_a_terminal_and_clears_them(monkeypatch):
+    shown = threading.Event()
+
+    class Watched(Terminal):
+        def write(self, text):
+            if "sampling: 0 s" in text:
+                shown.set()
+            return super().write(text)
+
+    stream = Watched()
+    monkeypatch.setattr(module.sys, "stderr", stream)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_TICKS", 0.001)
+    with waiting("sampling"):
+        assert shown.wait(timeout=60)
+    assert stream.getvalue().endswith("\r\x1b[K")
+    quiet = io.StringIO()
+    monkeypatch.setattr(module.sys, "stderr", quiet)
+    with waiting("sampling"):
+        pass
+    assert quiet.getvalue() == ""

@@ -158,7 +158,7 @@ def commands(name: str) -> list[list[str]]:
     if name.startswith("policy"):
         method = ["--method", "covariant:."]
         return [
-            ["generate", *method, "--bag", "CH4O", "-n", "1", "-o", "out.sdf"],
+            ["generate", *method, "--bag", "CH4O", "-n", "1", "-o", "out.sdf", "--force"],
             ["train", "config.yaml", "energy=mace:policy.json", "run_dir=new"],
         ]
     if name.startswith("in."):

@@ -29,7 +29,8 @@ class FrozenPotential(Potential):
     pair determine.
 
     Example:
-        >>> from molrl.energy.networks.interface import build_network, parse_network
+        >>> from molrl.energy.networks.config import parse_network
+        >>> from molrl.energy.networks.interface import build_network
         >>> network = build_network(parse_network({"elements": [1, 8], "channels": 8}), seed=0)
         >>> frozen = FrozenPotential.of(Potential(network, atomic_energies=(-10.7, -103.1)))
         >>> frozen.constants.shape

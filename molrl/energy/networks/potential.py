@@ -9,15 +9,14 @@ import torch
 from ase.units import Bohr
 from torch import Tensor
 
+from molrl.energy.networks.config import NetworkConfig, parse_network
 from molrl.energy.networks.interface import (
     Graph,
     Network,
-    NetworkConfig,
     PairList,
     Prediction,
     build_network,
     load_parameters,
-    parse_network,
 )
 from molrl.energy.networks.repulsion import repulsion
 from molrl.energy.networks.terms import FAR, crowding, dispersion, electrostatics, saturate

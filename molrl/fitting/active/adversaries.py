@@ -19,10 +19,11 @@ from molrl.chemistry.molecule_set import split_of
 from molrl.chemistry.monovalent import MONOVALENT
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.relaxation import relax
-from molrl.fitting.active.dynamics import DynamicsConfig, hyperactive
+from molrl.fitting.active.config import DynamicsConfig
+from molrl.fitting.active.dynamics import hyperactive
 from molrl.fitting.data.complexes import ComplexDraws
-from molrl.fitting.data.config import DataConfig
-from molrl.fitting.data.placements import GUARD, interaction_energies
+from molrl.fitting.data.config import GUARD, DataConfig
+from molrl.fitting.data.placements import interaction_energies
 from molrl.fitting.data.starting import Bases, starting_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.structures.crowds import draw_crowd, draw_ligands, pack_atoms, surround

@@ -5,17 +5,36 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from molrl.bags import Bag
-from molrl.energy.networks.interface import NetworkConfig
-from molrl.fitting.active.dynamics import DynamicsConfig
-from molrl.fitting.config import FitConfig
-from molrl.fitting.data.config import SMALL_BAGS
-from molrl.fitting.data.placements import GUARD
-from molrl.fitting.objective import LossWeights
+from molrl.energy.networks.config import NetworkConfig
+from molrl.fitting.config import FitConfig, LossWeights
+from molrl.fitting.data.config import GUARD, SMALL_BAGS
 from molrl.runs.config import Config, RunConfig
 
 
 def _formula(bag: str) -> str:
     return Bag(bag).formula
+
+
+class DynamicsConfig(Config):
+    """Langevin dynamics, biased towards uncertainty.
+
+    Attributes:
+        steps: the most steps of a trajectory.
+        temperature: K.
+        time_step: fs.
+        friction: 1/fs.
+        bias: mean size of the bias's force, as a share of the mean size of the force;
+            0.1 to 0.3 in van der Oord et al., 2023.
+        tolerance: a trajectory ends where the uncertainty of its molecule passes it; 0 is what
+            99 % of the structures that the model has learnt keep below, and -1 their median.
+    """
+
+    steps: int = Field(300, ge=1)
+    temperature: float = Field(500.0, ge=0)
+    time_step: float = Field(1.0, gt=0)
+    friction: float = Field(0.01, ge=0)
+    bias: float = Field(0.3, ge=0)
+    tolerance: float = 0.5
 
 
 class Shares(Config):

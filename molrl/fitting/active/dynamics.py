@@ -7,38 +7,15 @@ import numpy as np
 import torch
 from ase import units
 from ase.data import atomic_masses
-from pydantic import Field
 from torch import Tensor
 
 from molrl.energy.networks.energy import NetworkEnergy
+from molrl.fitting.active.config import DynamicsConfig
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import Config
 
 NEAREST = 0.3  # Å; a trajectory ends before two atoms come nearer
 _MEMORY = 0.99  # of the running means that set the strength of the bias; 100 steps
 _BLOCK = 64  # steps that noise is drawn for at once
-
-
-class DynamicsConfig(Config):
-    """Langevin dynamics, biased towards uncertainty.
-
-    Attributes:
-        steps: the most steps of a trajectory.
-        temperature: K.
-        time_step: fs.
-        friction: 1/fs.
-        bias: mean size of the bias's force, as a share of the mean size of the force;
-            0.1 to 0.3 in van der Oord et al., 2023.
-        tolerance: a trajectory ends where the uncertainty of its molecule passes it; 0 is what
-            99 % of the structures that the model has learnt keep below, and -1 their median.
-    """
-
-    steps: int = Field(300, ge=1)
-    temperature: float = Field(500.0, ge=0)
-    time_step: float = Field(1.0, gt=0)
-    friction: float = Field(0.01, ge=0)
-    bias: float = Field(0.3, ge=0)
-    tolerance: float = 0.5
 
 
 class Langevin:

@@ -20,7 +20,8 @@ from molrl.fitting.data.adversarial import (
     half_built_molecules,
     random_placements,
 )
-from molrl.fitting.data.placements import FLOOR, GUARD, interaction_energies
+from molrl.fitting.data.config import GUARD
+from molrl.fitting.data.placements import FLOOR, interaction_energies
 from molrl.molecules import MoleculeBatch
 from molrl.structures.structure import Structure, to_batch
 

@@ -9,8 +9,8 @@ from molrl.fitting.accuracy import errors_of
 from molrl.fitting.active.config import AttackConfig
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
 from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
+from molrl.fitting.data.config import GUARD
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.data.placements import GUARD
 from molrl.fitting.fit import MAX_VALID
 
 GUARDS = {"guarded": GUARD, "open": 0.0}  # the environment's guard, and none but 0.3 Å

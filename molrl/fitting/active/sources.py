@@ -17,9 +17,9 @@ from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.dynamics import hyperactive
 from molrl.fitting.active.gradient_attack import N_STARTS, gradient_search
 from molrl.fitting.data.adversarial import PlacementSearch, half_built_molecules, random_placements
+from molrl.fitting.data.config import GUARD
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.episodes import greedy_episodes
-from molrl.fitting.data.placements import GUARD
 from molrl.generation import Generator
 from molrl.molecules import MoleculeBatch
 from molrl.structures.structure import Structure, to_batch, to_structures

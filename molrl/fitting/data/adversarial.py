@@ -16,7 +16,8 @@ from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import split_of
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
-from molrl.fitting.data.placements import GUARD, interaction_energies, placements
+from molrl.fitting.data.config import GUARD
+from molrl.fitting.data.placements import interaction_energies, placements
 from molrl.molecules import MoleculeBatch
 from molrl.structures.build import take_prefix
 from molrl.structures.distort import rattle

@@ -4,13 +4,12 @@ from typing import Annotated
 
 from ase.data import atomic_numbers, chemical_symbols
 from pydantic import BeforeValidator, Field, model_validator
-from rdkit import Chem
-from rdkit.rdBase import BlockLogs
 
 from molrl.bags import Bag
 from molrl.errors import InputError
-from molrl.fitting.data.placements import GUARD
 from molrl.runs.config import Config, RunConfig
+
+GUARD = 0.65  # of the sum of covalent radii; the environment lets no two atoms be nearer
 
 
 def _listed(value: object) -> tuple[object, ...]:
@@ -133,10 +132,8 @@ class DataConfig(RunConfig):
         for symbol in self.elements:
             if symbol not in atomic_numbers:
                 raise InputError(f"elements: {symbol!r} is not the symbol of an element")
-        block = BlockLogs()  # the error below says in one line what is wrong
-        if self.holding is not None and Chem.MolFromSmarts(self.holding) is None:
-            raise InputError(f"holding: {self.holding!r} is not a valid SMARTS")
-        del block
+        if self.holding is not None:
+            _check_smarts(self.holding)
         known = {"H", *self.elements}
         for formula in self.bags:
             if not {chemical_symbols[z] for z in Bag(formula)} <= known:
@@ -144,3 +141,40 @@ class DataConfig(RunConfig):
                     f"bags: {formula} has other elements than H, {', '.join(self.elements)}"
                 )
         return self
+
+
+def _check_smarts(smarts: str) -> None:
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
+
+    block = BlockLogs()  # the error below says in one line what is wrong
+    if Chem.MolFromSmarts(smarts) is None:
+        raise InputError(f"holding: {smarts!r} is not a valid SMARTS")
+    del block
+
+
+class MoleculeSetConfig(RunConfig):
+    """The molecules to make, and where to put them.
+
+    Attributes:
+        output: the ``.npz`` file.
+        seed: of all random choices.
+        elements: symbols of the heavy elements; hydrogen is always there.
+        max_heavy: the most heavy atoms of a molecule.
+        n: number of molecules drawn; those that change their bonds when relaxed are left out.
+        bags: formulas of which isomers are made too.
+        isomers: number of isomers of each of the bags.
+        extra: SMILES of molecules that random graphs do not give, in the Lewis structures that
+            bond perception gives.
+        force_tolerance: eV/Å, the largest force on an atom of a relaxed molecule.
+    """
+
+    output: str
+    seed: int = Field(default=0, ge=0)
+    elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
+    max_heavy: int = Field(default=9, ge=3)
+    n: int = Field(default=8000, ge=1)
+    bags: tuple[str, ...] = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
+    isomers: int = Field(default=60, ge=0)
+    extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "N#[N+][O-]", "O=[S+][O-]")
+    force_tolerance: float = Field(default=0.02, gt=0)

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import torch
-from pydantic import Field
 from rdkit import Chem
 
 from molrl.chemistry.bonds import validity
@@ -13,39 +12,12 @@ from molrl.chemistry.enumeration import isomers, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, split_of
 from molrl.energy.registry import load_energy
+from molrl.fitting.data.config import MoleculeSetConfig
 from molrl.fitting.data.labels import Progress
 from molrl.fitting.data.relaxing import relax_all
 from molrl.molecules import MoleculeBatch
-from molrl.runs.config import RunConfig
 
 _STEPS = 250
-
-
-class MoleculeSetConfig(RunConfig):
-    """The molecules to make, and where to put them.
-
-    Attributes:
-        output: the ``.npz`` file.
-        seed: of all random choices.
-        elements: symbols of the heavy elements; hydrogen is always there.
-        max_heavy: the most heavy atoms of a molecule.
-        n: number of molecules drawn; those that change their bonds when relaxed are left out.
-        bags: formulas of which isomers are made too.
-        isomers: number of isomers of each of the bags.
-        extra: SMILES of molecules that random graphs do not give, in the Lewis structures that
-            bond perception gives.
-        force_tolerance: eV/Å, the largest force on an atom of a relaxed molecule.
-    """
-
-    output: str
-    seed: int = Field(default=0, ge=0)
-    elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
-    max_heavy: int = Field(default=9, ge=3)
-    n: int = Field(default=8000, ge=1)
-    bags: tuple[str, ...] = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
-    isomers: int = Field(default=60, ge=0)
-    extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "N#[N+][O-]", "O=[S+][O-]")
-    force_tolerance: float = Field(default=0.02, gt=0)
 
 
 def make_molecule_set(

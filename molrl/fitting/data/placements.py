@@ -9,7 +9,6 @@ from molrl.energy.interface import EnergyModel
 from molrl.structures.structure import Structure, to_batch
 
 _REACH = (0.3, 2.0)  # Å from the focal atom
-GUARD = 0.65  # of the sum of covalent radii; the environment lets no two atoms be nearer
 FLOOR = 0.3  # Å; the smallest distance to any atom, whatever the guard
 _CHUNK = 4096  # structures a call of the model
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from ase.build import bulk, molecule
 
+from molrl.energy.networks.config import parse_network
 from molrl.energy.networks.frozen import FrozenPotential
-from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential
 from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.energy.networks.terms import bond_limits, dispersion_parameters

@@ -5,7 +5,8 @@ from typing import Literal
 import pytest
 from torch import nn
 
-from molrl.energy.networks.interface import Network, NetworkConfig, build_network, parse_network
+from molrl.energy.networks.config import NetworkConfig, parse_network
+from molrl.energy.networks.interface import Network, build_network
 from molrl.errors import InputError
 
 

@@ -8,8 +8,9 @@ import torch
 from ase.build import molecule
 from ase.units import Bohr, Hartree
 
+from molrl.energy.networks.config import parse_network
 from molrl.energy.networks.frozen import FrozenPotential
-from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.mace.network import Mace
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters

@@ -7,7 +7,8 @@ from ase.data import atomic_masses
 
 from molrl.energy import load_energy
 from molrl.energy.uncertainty import BiasedOutput
-from molrl.fitting.active.dynamics import DynamicsConfig, Langevin, hyperactive
+from molrl.fitting.active.config import DynamicsConfig
+from molrl.fitting.active.dynamics import Langevin, hyperactive
 from molrl.molecules import MoleculeBatch
 
 

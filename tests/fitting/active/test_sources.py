@@ -12,7 +12,7 @@ from molrl.chemistry.molecule_set import split_of
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig, Shares
 from molrl.fitting.active.sources import Sources, _named
-from molrl.fitting.data.placements import GUARD
+from molrl.fitting.data.config import GUARD
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 

@@ -4,7 +4,8 @@ import torch
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import SPLITS, split_of
 from molrl.energy import load_energy
-from molrl.fitting.data.molecule_set import MoleculeSetConfig, make_molecule_set
+from molrl.fitting.data.config import MoleculeSetConfig
+from molrl.fitting.data.molecule_set import make_molecule_set
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from molrl.energy.networks.interface import NetworkConfig
+from molrl.energy.networks.config import NetworkConfig
 
 
 class MaceConfig(NetworkConfig):

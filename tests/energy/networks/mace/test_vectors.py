@@ -6,7 +6,8 @@ from ase import Atoms
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
-from molrl.energy.networks.interface import build_network, parse_network
+from molrl.energy.networks.config import parse_network
+from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.terms import saturate
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch

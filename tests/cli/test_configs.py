@@ -1,0 +1,144 @@
+"""Configs of commands: given by a task alone, documented by the help, checked without PyTorch."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from molrl.cli.configs import read_config, read_task
+from molrl.cli.defaults import training_overrides
+from molrl.cli.experiment import ExperimentConfig
+from molrl.cli.keys import EXAMPLES
+from molrl.cli.main import main, parser
+from molrl.runs.config import config_from_overrides
+from molrl.runs.folder import RunFolder
+from molrl.tasks import parse_task
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def config(*arguments):
+    return read_config(parser().parse_args(["train", *arguments]), ExperimentConfig)
+
+
+def test_train_takes_a_formula_instead_of_a_file(here):
+    given = config("--bag", "CH4O")
+    of_file = config(str(ROOT / "experiments" / "quickstart.yaml"))
+    assert given.run_dir == Path("runs/train-CH4O")
+    assert given.model_copy(update={"run_dir": of_file.run_dir}) == of_file
+
+
+def test_train_puts_overrides_on_top_of_a_task(here):
+    given = config("--bag", "C2H6O", "env.canvas_size=30", "run_dir=mine", "total_steps=1e3")
+    assert (given.env.canvas_size, given.run_dir, given.total_steps) == (30, Path("mine"), 1000)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("CH4O", "train-CH4O"),
+        ({"bag": "NO"}, "train-NO"),  # which is false in YAML
+        ({"kind": "scaffold", "scaffold": "*C", "bag": "CH3"}, "train-scaffold-CH3"),
+        ({"kind": "bags"}, "train-bags"),
+    ],
+)
+def test_training_overrides_name_the_run_after_the_task(task, name):
+    made = config_from_overrides(training_overrides(task), ExperimentConfig)
+    assert made.run_dir == Path("runs", name)
+
+
+def test_train_refuses_the_run_folder_of_a_formula_that_exists(here, capsys):
+    run = RunFolder.create("runs/train-CH4O", config("--bag", "CH4O"), "train")
+    run._file_lock.release()
+    assert main(["train", "--bag", "CH4O"]) == 2
+    err = capsys.readouterr().err
+    assert "resume it with `molrl resume runs/train-CH4O`" in err
+    assert "run_dir=runs/train-CH4O-2" in err
+
+
+def keys_of(schema, prefix=""):
+    for name, field in schema.model_fields.items():
+        yield f"{prefix}{name}"
+        if hasattr(field.default, "model_fields_set"):
+            yield from keys_of(type(field.default), f"{prefix}{name}.")
+
+
+def test_help_of_train_documents_every_key(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["train", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    keys = list(keys_of(ExperimentConfig))
+    assert "env.rules.clash_fraction" in keys
+    for key in keys:
+        (at,) = (
+            i
+            for i, line in enumerate(lines)
+            if line.startswith((f"  {key} ", f"  {key}=", f"  {key}. "))
+        )
+        assert len(lines[at].split()) > 1 or lines[at + 1].startswith(" " * 30), key
+    assert "  evaluation.n_molecules=100  number of molecules to sample and evaluate." in lines
+    assert any(line.startswith("  scaffold ") for line in lines)
+
+
+def test_help_of_generate_lists_methods_with_their_options(capsys):
+    assert main(["generate", "--help"]) == 0
+    out = capsys.readouterr().out
+    for method in ("\n  covariant  ", "\n  random  "):
+        assert method in out
+    assert "\n    distances=                smallest and largest distance from the focal" in out
+
+
+def test_help_of_evaluate_says_what_each_figure_means(capsys):
+    assert main(["evaluate", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "\n  return fraction             mean return over that of the best known isomer\n" in out
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_examples_of_the_help_are_valid(line, here, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments, unknown = parser().parse_known_args(shlex.split(line)[1:])
+    assert not unknown
+    if arguments.schema == "molrl.cli.experiment:ExperimentConfig":
+        assert read_config(arguments, ExperimentConfig)
+    elif read_task(arguments):
+        assert parse_task(read_task(arguments))
+    for name in re.findall(r"[\w/]+\.yaml", line):
+        assert Path(name).is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--bag", "CH4O", "totl_steps=5"],
+        ["train", "--task", "{kind: scaffold, scaffold: '*C', bag: CH3}", "env.canvas_size=0"],
+        ["train", str(ROOT / "experiments" / "quickstart.yaml"), "run_dir=setup.py"],
+        ["generate", "--method", "random", "--bag", "methanol", "-o", "x.sdf"],
+        ["generate", "--method", "randon", "--bag", "CH4O", "-o", "x.sdf"],
+        ["launch", "--slurm", "absent.yaml"],
+        ["resume", "absent"],
+        ["evaluate", "absent.sdf"],
+        ["energy", "fit", "data=mine.extxyz", "run_dir=fit", "stps=5"],
+        ["energy", "data", "output=data.npz", "seed=-1"],
+        ["energy", "molecules", "outpt=x"],
+        ["energy", "learn", "absent.yaml"],
+        ["energy", "data", "--help"],
+        ["train", "--help"],
+        ["generate", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_commands_check_configs_without_heavy_imports(arguments, here):
+    (here / "setup.py").touch()
+    code = (
+        "import sys, molrl.cli.main as m; code = m.main(sys.argv[1:])\n"
+        "heavy = {'torch', 'rdkit', 'e3nn', 'stable_baselines3', 'mace'} & set(sys.modules)\n"
+        "print(code, *heavy)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == ("0" if "--help" in arguments else "2")
