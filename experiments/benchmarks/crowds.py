@@ -33,6 +33,7 @@ def crowd_rows(model: EnergyModel, restarts: int, seed: int) -> list[dict[str, o
     kind, crowds = search(model, restarts, seed)
     right = gfn2_or_bound(crowds)
     error = right.error(model.evaluate(crowds).energy.cpu().numpy())
+    allowed = certain(model, crowds)
     centre = crowds.numbers[crowds.starts].numpy()
     rows = []
     for number in np.unique(centre):
@@ -43,11 +44,24 @@ def crowd_rows(model: EnergyModel, restarts: int, seed: int) -> list[dict[str, o
         of = centre == number
         row["lowest error"] = lowest(error[of])
         row["more than 2 eV too low"] = int((error[of] < -2).sum())
+        row["of these with the default rules"] = int((error[of & allowed] < -2).sum())
+        row["lowest with the default rules"] = lowest(error[of & allowed])
         row["crowds"] = int(of.sum())
         row["lower bounds"] = int(right.bound[of].sum())
         row["no energy"] = int((~np.isfinite(error[of])).sum())
         rows.append(row)
     return rows
+
+
+def certain(model: EnergyModel, molecules: MoleculeBatch) -> np.ndarray:
+    """Return which canvases the default rules accept for their uncertainty, ``(n,)`` bool."""
+    limit = Rules().resolved(model.offers_uncertainty).max_uncertainty
+    if limit is None:
+        return np.ones(len(molecules), bool)
+    uncertainty = model.evaluate(molecules, uncertainty=True).uncertainty
+    assert uncertainty is not None  # asked for
+    allowed: np.ndarray = uncertainty.cpu().numpy() <= limit
+    return allowed
 
 
 def lowest(error: np.ndarray) -> float | None:

@@ -6,6 +6,7 @@ Wales and Doye, J. Phys. Chem. A 101, 5111 (1997).
 from dataclasses import dataclass, field
 
 import numpy as np
+from crowds import certain
 from isomers import BestIsomer
 from reference_or_bound import gfn2_or_bound
 
@@ -74,17 +75,6 @@ def false_minima_row(
         row["false"] = int(false.sum())
         row["false with the default rules"] = int((false & certain(model, molecules)).sum())
     return row
-
-
-def certain(model: EnergyModel, molecules: MoleculeBatch) -> np.ndarray:
-    """Return which canvases the default rules accept for their uncertainty, ``(n,)`` bool."""
-    limit = Rules().resolved(model.offers_uncertainty).max_uncertainty
-    if limit is None:
-        return np.ones(len(molecules), bool)
-    uncertainty = model.evaluate(molecules, uncertainty=True).uncertainty
-    assert uncertainty is not None  # asked for
-    allowed: np.ndarray = uncertainty.cpu().numpy() <= limit
-    return allowed
 
 
 def hop_between_minima(model: EnergyModel, bag: Bag, best: float, extent: tuple[int, int]) -> Found:
