@@ -23,6 +23,8 @@ class PolicyConfig(Config):
         distance_terms: number of normals in the mixture of distances.
         min_width: smallest standard deviation of the normals, Å.
         sharpness: bound of the log-density of directions above and below its mean.
+        start: ``run:PATH``, a run whose weights the training starts from, by default those of its
+            best policy; None to start at random. The network and the elements must be the same.
 
     Example:
         >>> PolicyConfig(width=32, channels=8).degree
@@ -38,6 +40,7 @@ class PolicyConfig(Config):
     distance_terms: int = Field(3, ge=1, le=100)
     min_width: float = Field(0.02, ge=0.01)
     sharpness: float = Field(20.0, gt=0, le=20)
+    start: str | None = None
 
     @model_validator(mode="after")
     def _check_window(self) -> "PolicyConfig":

@@ -123,6 +123,13 @@ def parser() -> argparse.ArgumentParser:
         commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
     )
     resume.add_argument("run", metavar="RUN", help="folder of the run")
+    resume.add_argument(
+        "overrides",
+        metavar="total_steps=N",
+        nargs="*",
+        default=[],
+        help="train on, to N steps in all; steps=N of a fit, rounds=N of active learning",
+    )
     launch = _command(
         commands, "launch", "molrl.cli.launch:launch", "write a job script for a cluster"
     )

@@ -191,7 +191,7 @@ def test_train_writes_the_traceback_of_an_error_to_the_folder(runs, tmp_path, mo
     def fail(*arguments):
         raise MemoryError("full")
 
-    monkeypatch.setattr("molrl.cli.train.evaluate_molecules", fail)
+    monkeypatch.setattr("molrl.cli.agent_run.evaluate_molecules", fail)
     run = tmp_path / "broken"
     assert main(["train", str(runs / "train.yaml"), f"run_dir={run}", "total_steps=256"]) == 1
     line = f"molrl: error: MemoryError: full; the traceback is in {run / 'error.log'}\n"
