@@ -8,7 +8,7 @@ from molrl.cli.training import Training, start
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
-from molrl.generation import load_generator
+from molrl.generation import Generator, load_generator
 from molrl.plotting.rounds import plot_rounds
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
@@ -22,16 +22,6 @@ class LearningRun(Learning):
     """Active learning that shows its progress itself, a bar for each phase of a round."""
 
     verb = ""
-
-    def begin(self) -> None:
-        """Have each generator make a molecule of each bag.
-
-        Raises:
-            InputError: if one of them cannot.
-        """
-        for generator in self.generators:
-            for bag in self.config.generator_bags:
-                generator.generate(bag, 1, self.config.seed)
 
     def summarise(self, folder: RunFolder) -> Closing:
         """Draw the rounds, and return the errors of the last one.
@@ -53,9 +43,13 @@ class LearningRun(Learning):
 def _build(config: LearnConfig, ranks: Ranks) -> Iterator[LearningRun]:
     if ranks.size > 1:
         raise InputError("active learning runs on one rank; start it without torchrun")
-    generators = [load_generator(name) for name in config.generators]
+    generators = _generators(config)
     with phases() as report:
         yield LearningRun(config, generators, report)
+
+
+def _generators(config: LearnConfig) -> list[Generator]:
+    return [load_generator(name) for name in config.generators]
 
 
 LEARNING = Training("energy learn", LearnConfig, "rounds", _build)
@@ -68,5 +62,9 @@ def learn(arguments: Namespace) -> int:
         InputError: if the config, the weights or the data are bad, a generator is not known or
             cannot make a bag, or the run folder is not free; nothing is written then.
     """
-    start(LEARNING, load_config(arguments.config, arguments.overrides, LearnConfig))
+    config = load_config(arguments.config, arguments.overrides, LearnConfig)
+    for generator in _generators(config):
+        for bag in config.generator_bags:
+            generator.generate(bag, 1, config.seed)  # refuses what it cannot make
+    start(LEARNING, config)
     return 0

@@ -37,9 +37,6 @@ class Learning(Trainable):
         generators: external generators, in the order of the config's.
         report: called with what is being done, how much of it is done, and how much there is.
 
-    Attributes:
-        generators: as given.
-
     Raises:
         InputError: if the weights or the data are missing or broken, or do not belong together.
     """
@@ -51,7 +48,7 @@ class Learning(Trainable):
         self.ranks = Ranks()
         self.total_steps = config.rounds * config.fit.steps
         self.checkpoint_every = config.fit.steps  # one for each round
-        self.generators, self._report = generators, report
+        self._generators, self._report = generators, report
         self._done = 0  # rounds, with round 0
         self._device = resolve_device(config.device)
         self._start = Path(SHIPPED.get(config.start, config.start))
@@ -140,7 +137,7 @@ class Learning(Trainable):
         if not path.exists():
             # The states of ions are those of the data, which the network was fitted to.
             model = NetworkEnergy(self.weights(number - 1), self._device).ignoring_charge()
-            sources = Sources(self.config, model, data, self.generators, self._held_out, number)
+            sources = Sources(self.config, model, data, self._generators, self._held_out, number)
             found = sources.collect(self._report)
             if not found:
                 raise InputError(
