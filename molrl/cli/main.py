@@ -188,7 +188,18 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 
 
 def _add_launch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("config", metavar="CONFIG", nargs="+", help="YAML files, as for train")
+    command.add_argument(
+        "words",
+        metavar="CONFIG|key=value,...",
+        nargs="+",
+        help="YAML files, and overrides; a job for each of several values: key=value,value",
+    )
+    command.add_argument(
+        "--command",
+        choices=["train", "energy fit", "energy learn"],
+        default="train",
+        help="command that the configs are for; default: train",
+    )
     command.add_argument("--slurm", action="store_true", required=True, help="as a SLURM job array")
     command.add_argument(
         "--sbatch",
