@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.policies import BasePolicy
 
+from molrl.agents.generator import draw_actions
+from molrl.agents.network import CovariantNetwork
+from molrl.agents.rollout import N_NOISE
 from molrl.chemistry.bonds import validity
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
@@ -16,14 +17,15 @@ from molrl.molecules import MoleculeBatch
 
 @dataclass(frozen=True)
 class PolicyEvaluator:
-    """Episodes of the stochastic policy, the same draws at every evaluation.
+    """Episodes of the stochastic policy, with the same draws at every evaluation.
 
-    The global random generators are as before at the end.
+    Episode i has its own stream, ``numpy.random.default_rng([seed, i])``; no other generator is
+    used.
 
     Args:
         problem: task, energy model and rules.
         n_episodes: number of episodes, all in one batch.
-        seed: of what the task draws and of the actions.
+        seed: of the streams.
         reference: eV, the return of the best known isomer; None if there is none to compare with.
     """
 
@@ -36,18 +38,20 @@ class PolicyEvaluator:
         """Return a return over that of the best known isomer; None without a reference."""
         return None if self.reference is None else value / self.reference
 
-    def evaluate(self, policy: BasePolicy) -> dict[str, float | int | None]:
+    def evaluate(self, network: CovariantNetwork) -> dict[str, float | int | None]:
         """Return the figures of a policy.
 
         Args:
-            policy: a policy of SB3 for the problem's environment.
+            network: of the policy; it is in the mode it was in at the end.
 
         Returns:
             ``return`` (eV, mean over all episodes), ``return_fraction`` (None without a reference),
             ``complete_fraction``, ``valid_fraction`` (of all episodes) and ``distinct``, the number
             of distinct valid molecules.
         """
-        returns, molecules = self._play(policy)
+        training = network.training
+        returns, molecules = self._play(network.eval())
+        network.train(training)
         found = validity(molecules) if len(molecules) else None
         smiles = [s for s, ok in zip(found.smiles, found.valid, strict=True) if ok] if found else []
         mean = float(np.mean(returns))
@@ -59,20 +63,18 @@ class PolicyEvaluator:
             "distinct": len(set(smiles)),
         }
 
-    def _play(self, policy: BasePolicy) -> tuple[NDArray[np.float64], MoleculeBatch]:
+    def _play(self, network: CovariantNetwork) -> tuple[NDArray[np.float64], MoleculeBatch]:
         """Return the return of every episode, eV, and the molecules of the complete ones."""
         problem, n = self.problem, self.n_episodes
         streams = [np.random.default_rng([self.seed, i]) for i in range(n)]
         state = problem.initial_state([problem.draw(stream, problem.task) for stream in streams])
         returns, complete, active = np.zeros(n), np.zeros(n, bool), np.arange(n)
-        on_gpu = policy.device.type == "cuda"
-        with torch.random.fork_rng(devices=[policy.device] if on_gpu else []):
-            torch.manual_seed(self.seed)
-            while len(active):
-                actions, _ = policy.predict(dict(observe(state[active], problem.layout)))
-                outcome = transition(state[active], actions, problem.context)
-                state = state.updated(active, outcome.state)
-                returns[active] += outcome.reward
-                complete[active] = outcome.reason == Reason.COMPLETE
-                active = active[outcome.reason == Reason.ONGOING]
+        while len(active):
+            noise = np.stack([streams[i].random(N_NOISE) for i in active])
+            actions = draw_actions(network, observe(state[active], problem.layout), noise)
+            outcome = transition(state[active], actions, problem.context)
+            state = state.updated(active, outcome.state)
+            returns[active] += outcome.reward
+            complete[active] = outcome.reason == Reason.COMPLETE
+            active = active[outcome.reason == Reason.ONGOING]
         return returns, state[np.flatnonzero(complete)].to_molecules()

@@ -224,10 +224,22 @@ class AgentGenerator:
         return Problem(config)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
-        tensors = {
-            key: torch.as_tensor(array, device=self.device) for key, array in observation.items()
-        }
-        with torch.no_grad():
-            actor = Actor(self._network, tensors)
-            actions = actor.sample(torch.as_tensor(noise, dtype=torch.float32, device=self.device))
-        return actions.cpu().numpy()
+        return draw_actions(self._network, observation, noise)
+
+
+def draw_actions(
+    network: CovariantNetwork, observation: Observation, noise: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return actions ``(b, 5)`` of a policy.
+
+    Args:
+        network: of the policy.
+        observation: of b canvases.
+        noise: ``(b, n_noise)`` uniform in [0, 1), all the randomness that there is.
+    """
+    device = next(network.parameters()).device
+    tensors = {key: torch.as_tensor(array, device=device) for key, array in observation.items()}
+    with torch.no_grad():
+        drawn = torch.as_tensor(noise, dtype=torch.float32, device=device)
+        actions = Actor(network, tensors).sample(drawn)
+    return actions.cpu().numpy()

@@ -101,7 +101,7 @@ class TrainableAgent(Trainable):
         out: dict[str, Figure] = {}
         for which, prefix in (("last", ""), ("average", "average_")):
             with self.kept.using(which):
-                figures = self._evaluator.evaluate(self.training.ppo.policy)
+                figures = self._evaluator.evaluate(self.training.network)
             self.kept.offer(which, self.steps, float(figures["return"] or 0.0))
             out |= {prefix + name: value for name, value in figures.items()}
         return out
