@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from molrl.plotting.figures import blank_figure, save_figure, tidy
 
 Rows = Sequence[Mapping[str, float | int | None]]
 
+_MARKER: dict[str, Any] = {"ls": "", "marker": "D", "ms": 4, "mew": 0.8}
 _CURVES = {
     "return_fraction": ("return fraction", "#1f6f8b"),
     "valid_fraction": ("valid molecules", "#c8553d"),
@@ -55,6 +57,9 @@ def draw_learning_curve(rows: Rows, title: str = "", evaluations: Rows = ()) -> 
         points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
         _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
         _markers(ax, evaluations, name, color)
+    if evaluations:
+        for label, face in (("evaluation", "#555555"), ("evaluation of the average", "white")):
+            ax.plot([], [], label=label, mfc=face, mec="#555555", **_MARKER)
     _decorate(ax)
     ax.set_title(title, fontsize=11, loc="left", color="#333333")
     if ax.get_legend_handles_labels()[0]:
@@ -95,7 +100,7 @@ def _markers(ax: Axes, evaluations: Rows, name: str, color: str) -> None:
     for key, face in ((name, color), (f"average_{name}", "white")):
         points = [(row["steps"], row[key]) for row in evaluations if row.get(key) is not None]
         x, y = np.array(points, dtype=float).reshape(-1, 2).T
-        ax.plot(x, y, ls="", marker="D", ms=4, mfc=face, mec=color, mew=0.8)
+        ax.plot(x, y, mfc=face, mec=color, **_MARKER)
 
 
 def _decorate(ax: Axes) -> None:
