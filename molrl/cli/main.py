@@ -71,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     arguments, unknown = parser().parse_known_args(argv)
+    if arguments.target.endswith(":launch"):  # argparse takes no words after options
+        late = [word for word in unknown if not word.startswith("-")]
+        arguments.words += late
+        unknown = [word for word in unknown if word not in late]
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
         raise InputError(

@@ -82,7 +82,7 @@ def test_launched_job_trains_resumes_and_requeues(script):
 
 def test_launch_makes_a_job_for_each_combination_of_values_and_seed(script, capsys):
     varied = ["ppo.learning_rate=1e-3,3e-4", "task={bag: H2O},{bag: CH4}", "total_steps=50"]
-    assert main(["launch", "one.yaml", *varied, "--slurm", "--seeds=2", "-o", "sweep"]) == 0
+    assert main(["launch", "one.yaml", "--seeds", "2", *varied, "--slurm", "-o", "sweep"]) == 0
     assert capsys.readouterr().out.startswith("8 jobs")
     text = (script.parent / "sweep").read_text()
     subprocess.run(["bash", "-n", str(script.parent / "sweep")], check=True)
