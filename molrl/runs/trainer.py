@@ -40,8 +40,8 @@ class Closing:
 class Trainable(ABC):
     """What can be trained: updates, a state from which they continue, and a closing summary.
 
-    Every method but :meth:`evaluate`, :meth:`row`, :meth:`write_weights` and :meth:`summarise`,
-    which only the main rank calls, is called on all ranks.
+    Its state is moved on by :meth:`begin`, :meth:`run`, :meth:`snapshot` and :meth:`restore`, which
+    are called on all ranks; the other methods are called on the main rank alone.
 
     Attributes:
         config: the resolved config, which the run folder holds.
@@ -51,6 +51,24 @@ class Trainable(ABC):
         evaluate_every: steps between evaluations, the last of which is at the end; 0: none.
         verb: what the progress bar says is done; no bar if empty.
         heading: a line printed at the beginning; none if empty.
+
+    Example:
+        >>> class Count(Trainable):
+        ...     config, ranks, total_steps, checkpoint_every = RunConfig(), Ranks(), 4, 2
+        ...     steps = 0
+        ...
+        ...     def run(self, on_update):
+        ...         while self.steps < self.total_steps:
+        ...             self.steps += 1
+        ...             on_update(self.steps, {"square": self.steps**2})
+        ...
+        ...     def snapshot(self):
+        ...         return Checkpoint(self.steps, {}, {})
+        ...
+        ...     def restore(self, checkpoint):
+        ...         self.steps = checkpoint.step
+        >>> train(Count(), RunFolder("runs/count")).table  # doctest: +SKIP
+        {'steps': 4, 'square': 16}
     """
 
     config: RunConfig
