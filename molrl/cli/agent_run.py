@@ -1,5 +1,7 @@
 """The run of ``molrl train``: an agent, its environments, and the evaluation at the end."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -117,6 +119,12 @@ class AgentRun(TrainableAgent):
             **figures,
             "valid_fraction_per_attempt": figures["n_valid"] / made.attempts,
         }
+
+
+@contextmanager
+def build(config: ExperimentConfig, ranks: Ranks) -> Iterator[AgentRun]:
+    """Make the training of a config; see :data:`molrl.cli.training.BUILDERS`."""
+    yield AgentRun(config, ranks)
 
 
 def _training(config: ExperimentConfig, ranks: Ranks) -> AgentTraining:

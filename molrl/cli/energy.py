@@ -3,14 +3,12 @@
 import json
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from molrl.cli.fit_run import FitRun, build_fit
+from molrl.cli.loop import start
 from molrl.cli.output import new_file, output_files
-from molrl.cli.training import Training, start
 from molrl.energy.interface import EnergyOutput
 from molrl.energy.registry import load_energy
 from molrl.evaluation.acceptance import evaluable, rejected_line
@@ -25,7 +23,6 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 from molrl.runs.config import config_from_overrides, load_config
 from molrl.runs.progress import log_message, phases
-from molrl.runs.ranks import Ranks
 
 
 def data(arguments: Namespace) -> int:
@@ -78,7 +75,7 @@ def fit(arguments: Namespace) -> int:
         InputError: if the config or the data are bad, or the run folder is not free; nothing is
             written then.
     """
-    start(FIT, _fit_config(arguments.config, arguments.overrides))
+    start("energy fit", _fit_config(arguments.config, arguments.overrides))
     return 0
 
 
@@ -86,14 +83,6 @@ def _fit_config(file: str, overrides: Sequence[str]) -> FitConfig:
     if "=" in file and not os.path.exists(file):
         return config_from_overrides([file, *overrides], FitConfig)
     return load_config(file, overrides, FitConfig)
-
-
-@contextmanager
-def _build(config: FitConfig, ranks: Ranks) -> Iterator[FitRun]:
-    yield build_fit(config, ranks)
-
-
-FIT = Training("energy fit", FitConfig, "steps", _build)
 
 
 def convert(arguments: Namespace) -> int:

@@ -1,6 +1,7 @@
 """The run of ``molrl energy fit``: a fit, its log, and the card of what was fitted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 
 from molrl.energy.networks.energy import NetworkEnergy
@@ -111,8 +112,9 @@ class FitRun(Fit):
             return NetworkEnergy(self.weights, device).ignoring_charge()
 
 
-def build_fit(config: FitConfig, ranks: Ranks) -> FitRun:
-    """Return the fit of a config at its first step, with notes on it for the card and the summary.
+@contextmanager
+def build(config: FitConfig, ranks: Ranks) -> Iterator[FitRun]:
+    """Make the fit of a config, with notes on it; see :data:`molrl.cli.training.BUILDERS`.
 
     Args:
         config: of the run.
@@ -140,4 +142,4 @@ def build_fit(config: FitConfig, ranks: Ranks) -> FitRun:
         errors = run.errors(run.valid_set)
         for name in ("valid_energy_mae", "valid_force_mae"):
             run.notes[f"{name}_at_start"] = errors[name]
-    return run
+    yield run

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from molrl.cli.training import TRAININGS, Training
+from molrl.cli.training import SCHEMAS
 from molrl.errors import InputError
 from molrl.runs.atomic import write_text
-from molrl.runs.config import RunConfig, load_config
+from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.signals import REQUEUE
 
@@ -87,12 +87,11 @@ def launch(arguments: Namespace) -> int:
     configs = [word for word in arguments.words if word not in overrides]
     if not configs:
         raise InputError("launch needs a config, a YAML file")
-    training = TRAININGS.load(arguments.command)
     jobs = [
         job
         for config in configs
         for chosen in _combinations(overrides)
-        for job in _jobs(training, config, chosen, arguments.seeds)
+        for job in _jobs(arguments.command, config, chosen, arguments.seeds)
     ]
     _check_folders([job.run for job in jobs])
     script = Path(arguments.output)
@@ -143,17 +142,16 @@ def _combinations(overrides: Sequence[str]) -> Iterator[list[tuple[str, bool]]]:
 
 
 def _jobs(
-    training: Training[RunConfig], config: str, chosen: Sequence[tuple[str, bool]], seeds: int
+    command: str, config: str, chosen: Sequence[tuple[str, bool]], seeds: int
 ) -> Iterator[_Job]:
     """Yield the jobs of one config and one combination, one for each seed."""
     overrides = [override for override, _ in chosen]
-    loaded = load_config(config, overrides, training.schema)
-    base = loaded.run_dir  # type: ignore[attr-defined]  # see Training.schema
+    loaded = load_config(config, overrides, SCHEMAS.load(command))
     suffix = "".join(f"-{_label(override)}" for override, varied in chosen if varied)
     kept = [override for override in overrides if not override.startswith("run_dir=")]
     for seed in range(seeds):
-        run = Path(f"{base}{suffix}-seed{seed}")
-        words = (*training.command.split(), config, *kept, f"run_dir={run}", f"seed={seed}")
+        run = Path(f"{loaded.run_dir}{suffix}-seed{seed}")
+        words = (*command.split(), config, *kept, f"run_dir={run}", f"seed={seed}")
         yield _Job(run, words)
 
 

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from molrl.cli.training import Training, start
+from molrl.cli.loop import start
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
@@ -40,7 +40,13 @@ class LearningRun(Learning):
 
 
 @contextmanager
-def _build(config: LearnConfig, ranks: Ranks) -> Iterator[LearningRun]:
+def build(config: LearnConfig, ranks: Ranks) -> Iterator[LearningRun]:
+    """Make the learning of a config; see :data:`molrl.cli.training.BUILDERS`.
+
+    Raises:
+        InputError: if there are several ranks, or the generators, the weights or the data are
+            missing or bad.
+    """
     if ranks.size > 1:
         raise InputError("active learning runs on one rank; start it without torchrun")
     generators = _generators(config)
@@ -50,9 +56,6 @@ def _build(config: LearnConfig, ranks: Ranks) -> Iterator[LearningRun]:
 
 def _generators(config: LearnConfig) -> list[Generator]:
     return [load_generator(name) for name in config.generators]
-
-
-LEARNING = Training("energy learn", LearnConfig, "rounds", _build)
 
 
 def learn(arguments: Namespace) -> int:
@@ -66,5 +69,5 @@ def learn(arguments: Namespace) -> int:
     for generator in _generators(config):
         for bag in config.generator_bags:
             generator.generate(bag, 1, config.seed)  # refuses what it cannot make
-    start(LEARNING, config)
+    start("energy learn", config)
     return 0

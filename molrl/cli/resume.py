@@ -2,8 +2,7 @@
 
 from argparse import Namespace
 
-from molrl.cli.training import TRAININGS
-from molrl.cli.training import resume as resume_training
+from molrl.cli.training import LENGTHS, SCHEMAS
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import log_message
@@ -27,12 +26,14 @@ def resume(arguments: Namespace) -> int:
             already, or another process uses it.
     """
     folder = RunFolder.open(arguments.run)
-    training = TRAININGS.load(folder.command)
+    length = LENGTHS[SCHEMAS.check(folder.command)]
     summary = folder.read_summary()
     if summary is None or arguments.overrides:
-        resume_training(training, folder, arguments.overrides)
+        from molrl.cli.loop import resume as resume_run  # it imports PyTorch
+
+        resume_run(folder, arguments.overrides)
         return 0
     folder.checkpoints.load_latest(log_message)
-    print(f"{folder.path} is finished; to train on, give {training.length}=N")
+    print(f"{folder.path} is finished; to train on, give {length}=N")
     print(format_table(summary))
     return 0

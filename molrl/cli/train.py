@@ -1,22 +1,10 @@
 """``molrl train``: training of an agent, and evaluation of its molecules."""
 
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from molrl.cli.agent_run import AgentRun
 from molrl.cli.experiment import ExperimentConfig
-from molrl.cli.training import Training, start
+from molrl.cli.loop import start
 from molrl.runs.config import load_config
-from molrl.runs.ranks import Ranks
-
-
-@contextmanager
-def _build(config: ExperimentConfig, ranks: Ranks) -> Iterator[AgentRun]:
-    yield AgentRun(config, ranks)
-
-
-AGENT = Training("train", ExperimentConfig, "total_steps", _build)
 
 
 def train(arguments: Namespace) -> int:
@@ -31,5 +19,5 @@ def train(arguments: Namespace) -> int:
     Raises:
         InputError: if the config is invalid or the run folder is in use; nothing is written then.
     """
-    start(AGENT, load_config(arguments.config, arguments.overrides, ExperimentConfig))
+    start("train", load_config(arguments.config, arguments.overrides, ExperimentConfig))
     return 0
