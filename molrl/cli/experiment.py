@@ -23,10 +23,10 @@ def _energy(name: str) -> str:
 
 
 class EvaluationConfig(Config):
-    """The evaluations of policies, during the training and at its end.
+    """The evaluations of policies: episodes during the training, and molecules at its end.
 
     Attributes:
-        n_molecules: number of molecules to sample and evaluate at the end.
+        n_molecules: number of molecules to sample and evaluate.
         n_episodes: number of episodes of an evaluation during the training.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 _ROWS: dict[str, tuple[str, str, str]] = {
     "task": ("task", "", "s"),
     "policy": ("evaluated policy", "the best in the evaluations of the training, or the last", "s"),
-    "policy_steps": ("steps of that policy", "environment steps that it was trained for", "d"),
+    "policy_steps": ("steps of the policy", "environment steps that it was trained for", "d"),
     "return_fraction": ("return fraction", "mean return over that of the best known isomer", ".3f"),
     "mean_return": ("mean return", "eV, failed episodes included", ".3f"),
     "reference_return": (

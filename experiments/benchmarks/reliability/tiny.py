@@ -19,7 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from record import record
 
+import molrl.cli.agent_run
 import molrl.cli.energy
+import molrl.cli.fit_run
 import molrl.cli.resume
 import molrl.cli.train  # noqa: F401 - for the forks
 from molrl.cli.main import main
