@@ -158,7 +158,8 @@ def load_start(training: AgentTraining, start: str) -> None:
         start: ``run:PATH``, the run folder or the JSON file of one of its policies.
 
     Raises:
-        InputError: if there is none, or it is of another network or of other elements.
+        InputError: if there is none, or it is of another network, of other elements, or of a task
+            that is observed otherwise.
     """
     kind, _, path = start.partition(":")
     if kind != "run" or not path:

@@ -156,20 +156,9 @@ def plant(run: Path, name: str, payload: bytes, signed: bool) -> None:
 def commands(name: str) -> list[list[str]]:
     """Return the commands that read a file of this name."""
     if name.startswith("policy"):
-        method = ["--method", "run:."]
+        generate = "generate --method run:. --bag CH4O -n 1 -o out.sdf --force policy=last"
         return [
-            [
-                "generate",
-                *method,
-                "--bag",
-                "CH4O",
-                "-n",
-                "1",
-                "-o",
-                "out.sdf",
-                "--force",
-                "policy=last",
-            ],
+            generate.split(),
             ["train", "config.yaml", "energy=mace:policy.json", "run_dir=new"],
         ]
     if name.startswith("in."):
