@@ -74,7 +74,7 @@ def load_generator(name: str, **options: object) -> Generator:
 
     Args:
         name: a name in :data:`molrl.parts.GENERATORS`, or ``name:argument``, where the argument is
-            passed to the generator (``covariant:RUN``).
+            passed to the generator (``run:RUN``).
         options: keyword arguments of the generator.
 
     Returns:

@@ -34,6 +34,7 @@ from molrl.fitting.data.placements import interaction_energies
 from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.runs.progress import phases
+from molrl.runs.trainer import train_saving
 
 LABELS, ROUNDS, SPARE = 500, 2, 1.3  # candidates for each label, as some fail
 START_STEPS, STEPS = 1000, 500
@@ -123,7 +124,11 @@ class Arm:
             **settings.model_dump(),
         )  # fmt: skip
         fit = Fit(config, self.data, dict(self._reference.atom_energies()), "cpu")
-        fit.run(lambda step, _: self.report(f"seed {self.seed}, fit {name}", step, steps))
+        train_saving(
+            fit,
+            self._folder / name,
+            lambda step, _: self.report(f"seed {self.seed}, fit {name}", step, steps),
+        )
         self.weights = fit.weights
         return NetworkEnergy(fit.weights)
 

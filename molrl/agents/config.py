@@ -24,11 +24,14 @@ class BasePolicyConfig(Config):
         network: class of the network, a :class:`molrl.agents.interface.PolicyNetwork`, which has
             an example, or its import string.
         name: name in :data:`molrl.parts.POLICIES`.
+        start: ``run:PATH``, a run whose weights the training starts from, by default those of its
+            best policy; None to start at random. The network and the elements must be the same.
     """
 
     network: ClassVar[Any]
 
     name: str
+    start: str | None = None
 
 
 class PolicyConfig(BasePolicyConfig):

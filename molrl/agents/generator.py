@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from molrl.agents.config import AnyPolicy, BasePolicyConfig
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.kept import FILES
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
 from molrl.agents.vec_env import SB3VecEnv
@@ -24,7 +25,7 @@ from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.errors import InputError
+from molrl.errors import InputError, did_you_mean
 from molrl.generation import Generated
 from molrl.parts import POLICIES
 from molrl.rewards import contains_code
@@ -33,7 +34,6 @@ from molrl.runs.progress import log_message
 from molrl.runs.weights import load_weights, read_json, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
-FILE = "policy.json"
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
 
 
@@ -50,6 +50,8 @@ class AgentHeader(Config):
         reward: reward terms of the training; None if they contain user code, which is never named
             in a header.
         max_steps: largest number of atoms placed in an episode, or None.
+        steps: number of steps of the training after which the weights were as they are; None in
+            headers of earlier versions.
     """
 
     policy: AnyPolicy
@@ -60,6 +62,7 @@ class AgentHeader(Config):
     rules: Rules = Rules()
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
+    steps: int | None = None
 
     @property
     def inputs(self) -> Inputs:
@@ -87,22 +90,65 @@ def describe_policy(policy: BasePolicyConfig, env: MolDesignVectorEnv) -> AgentH
     )
 
 
-def save_agent(folder: Path | str, network: PolicyNetwork, header: AgentHeader) -> str:
+def save_agent(
+    folder: Path | str, network: PolicyNetwork, header: AgentHeader, which: str = "last"
+) -> str:
     """Write a policy to a run folder.
 
     Args:
         folder: run folder.
         network: the policy network.
         header: header of the file.
+        which: which of the policies of the run it is, a key of :data:`FILES`.
 
     Returns:
         SHA-256 of the weights.
     """
-    return save_weights(
-        Path(folder) / FILE,
-        network.state_dict(),
-        {"kind": header.policy.name, **header.model_dump(mode="json")},
-    )
+    fields = header.model_dump(mode="json", exclude={"policy": {"start"}})
+    kind = header.policy.name
+    return save_weights(Path(folder) / FILES[which], network.state_dict(), {"kind": kind, **fields})
+
+
+def read_policy(
+    run: Path | str, which: str | None = None
+) -> tuple[dict[str, torch.Tensor], AgentHeader]:
+    """Return the weights of a policy and their header.
+
+    Args:
+        run: run folder, or JSON file of a policy.
+        which: of a run folder: ``last``, ``best`` (by evaluation during the training) or
+            ``average`` (of the weights over the updates); None: the best if there is one, else the
+            last.
+
+    Raises:
+        InputError: if there is no such policy, or its file is corrupted.
+    """
+    path = _policy_file(Path(run), which)
+    tensors, head = load_weights(path, kind=_kind(path))
+    head = {"task": head["bag"], **head} if "bag" in head else head
+    fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
+    return tensors, parse_config(fields, AgentHeader, where=str(path))
+
+
+def _policy_file(run: Path, which: str | None) -> Path:
+    if which is None:
+        if run.suffix == ".json":
+            return run
+        best = run / FILES["best"]
+        return best if best.is_file() else run / FILES["last"]
+    if which not in FILES:
+        raise InputError(f"policy {which!r} is not kept; {did_you_mean(which, FILES)}")
+    if run.suffix == ".json":
+        raise InputError(f"{run} is one policy; leave out policy={which}, or give the run folder")
+    if not (path := run / FILES[which]).is_file():
+        raise InputError(f"{run} has no {which} policy, the file {path.name}; name another")
+    return path
+
+
+def _kind(path: Path) -> str:
+    """Return the kind of weights of a policy's file, which is the name of the policy."""
+    kind = read_json(path).get("kind") if path.suffix == ".json" else None
+    return kind if isinstance(kind, str) and kind in POLICIES else "covariant"
 
 
 def save_model(folder: Path | str, model: BaseAlgorithm) -> str:
@@ -153,6 +199,8 @@ class AgentGenerator:
         device: device of the network: ``auto``, ``cpu`` or ``cuda``.
         reward: reward terms of the returns; None: those of the header. Without any, or if those
             of the header do not fit a task, there are no returns.
+        policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder, as in
+            :func:`read_policy`; None: the best if the run has one, else the last.
 
     Raises:
         InputError: if there is no policy, its file is corrupted, or the energy model has changed
@@ -169,23 +217,19 @@ class AgentGenerator:
         energy: str | EnergyModel | None = None,
         device: str = "auto",
         reward: Mapping[str, Any] | None = None,
+        policy: str | None = None,
     ) -> None:
         if run is None:
             raise InputError("an agent needs the run folder of its training; write run:RUN")
-        path = Path(run)
-        path = path if path.suffix == ".json" else path / FILE
-        tensors, head = load_weights(path, kind=_kind(path))
-        head = {"task": head["bag"], **head} if "bag" in head else head
-        fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
-        self.header = parse_config(fields, AgentHeader, where=str(path))
+        tensors, self.header = read_policy(run, policy)
         if contains_code(self.header.reward):
             self.header = self.header.model_copy(update={"reward": None})
-            log_message(f"{path} names code in its reward, which is not run; there are no returns")
+            log_message(f"{run} names code in its reward, which is not run; there are no returns")
         self._reward = reward
         self.energy = load_energy(self.header.energy if energy is None else energy, device)
         if energy is None and self.energy.hash != self.header.energy_hash:
             raise InputError(
-                f"{path} was trained against {self.header.energy} {self.header.energy_hash}, but "
+                f"{run} was trained against {self.header.energy} {self.header.energy_hash}, but "
                 f"{self.header.energy} is now {self.energy.hash}; name the energy model to use "
                 "instead (--energy)"
             )
@@ -196,7 +240,7 @@ class AgentGenerator:
         try:
             self._network.load_state_dict(tensors)
         except RuntimeError as error:
-            raise InputError(f"{path} does not fit the network of its header: {error}") from None
+            raise InputError(f"{run} does not fit the network of its header: {error}") from None
         self._network.to(self.device).eval()
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
@@ -249,16 +293,22 @@ class AgentGenerator:
         return Problem(config)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
-        tensors = {
-            key: torch.as_tensor(array, device=self.device) for key, array in observation.items()
-        }
-        with torch.no_grad():
-            drawn = torch.as_tensor(noise, dtype=torch.float32, device=self.device)
-            actions = self._network.act(tensors, drawn).actions
-        return actions.cpu().numpy()
+        return draw_actions(self._network, observation, noise)
 
 
-def _kind(path: Path) -> str:
-    """Return the kind of weights of a policy's file, which is the name of the policy."""
-    kind = read_json(path).get("kind") if path.suffix == ".json" else None
-    return kind if isinstance(kind, str) and kind in POLICIES else "covariant"
+def draw_actions(
+    network: PolicyNetwork, observation: Observation, noise: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return actions ``(b, 5)`` of a policy.
+
+    Args:
+        network: of the policy.
+        observation: of b canvases.
+        noise: ``(b, n_noise)`` uniform in [0, 1), all the randomness that there is.
+    """
+    device = next(network.parameters()).device
+    tensors = {key: torch.as_tensor(array, device=device) for key, array in observation.items()}
+    with torch.no_grad():
+        drawn = torch.as_tensor(noise, dtype=torch.float32, device=device)
+        actions = network.act(tensors, drawn).actions
+    return actions.cpu().numpy()

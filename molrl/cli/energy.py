@@ -3,38 +3,24 @@
 import json
 from argparse import Namespace
 from collections.abc import Mapping
-from contextlib import nullcontext
-from time import perf_counter
 
 import torch
 
+from molrl.cli.loop import start
 from molrl.cli.output import new_file, output_files
 from molrl.energy.interface import EnergyOutput
-from molrl.energy.networks.energy import NetworkEnergy
-from molrl.energy.registry import load_energy, resolve_device
-from molrl.errors import InputError
+from molrl.energy.registry import load_energy
 from molrl.evaluation.acceptance import evaluable, rejected_line
-from molrl.evaluation.card import write_card
 from molrl.evaluation.molecule_files import formulas, write_csv
 from molrl.evaluation.table import format_table
 from molrl.files import read_unchecked
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
-from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
-from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.data.molecule_set import make_molecule_set
-from molrl.fitting.data.units import check_beside_start
-from molrl.fitting.fit import Fit
-from molrl.fitting.fit import Report as StepReport
-from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
-from molrl.runs.folder import RunFolder
-from molrl.runs.metrics import MetricsLog, read_metrics
-from molrl.runs.progress import log_message, phases, progress
-from molrl.runs.ranks import Ranks, process_group
-from molrl.runs.signals import Stopped, stopping_when_saved
+from molrl.runs.progress import log_message, phases
 
 
 def data(arguments: Namespace) -> int:
@@ -86,126 +72,8 @@ def fit(arguments: Namespace) -> int:
             written then.
     """
     config: FitConfig = arguments.config
-    with process_group() as ranks:
-        folder = RunFolder(config.run_dir)
-        model, notes = _fit(config, ranks)
-        if ranks.is_main:
-            folder = RunFolder.create(config.run_dir, model.config, "energy fit")
-        _run(model, folder, notes)
+    start("energy fit", config)
     return 0
-
-
-def resume(folder: RunFolder) -> None:
-    """Resume a fit from its latest valid checkpoint.
-
-    Raises:
-        InputError: if its data are missing, or it has checkpoints and none is valid.
-    """
-    config = folder.load_config(FitConfig).model_copy(update={"run_dir": str(folder.path)})
-    with process_group() as ranks, folder.lock() if ranks.is_main else nullcontext():
-        model, notes = _fit(config, ranks)
-        _check_kinds(folder, model)
-        model.resume(log_message)
-        _run(model, folder, notes)
-
-
-def _check_kinds(folder: RunFolder, model: Fit) -> None:
-    """Check that the log has errors of the kinds that the fit would log."""
-    rows, prefix = read_metrics(folder.metrics_file), "valid_energy_mae/"
-    logged = {name for name in (rows[0] if rows else ()) if name.startswith(prefix)}
-    kinds = {model.data.kinds[code] for code in model.data.kind[model.valid_set].tolist()}
-    if rows and logged != {prefix + kind for kind in kinds}:
-        raise InputError(
-            f"{folder.metrics_file} has other kinds of structures than the data: the data have "
-            "changed, or the run folder is of an older version; fit again"
-        )
-
-
-def _fit(config: FitConfig, ranks: Ranks) -> tuple[Fit, dict[str, object]]:
-    """The fit at its first step, and notes on it for the card and the summary."""
-    device = resolve_device(config.device)
-    structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
-    given = parse_atomic_energies(config.atomic_energies or {})
-    # The data may hold ions, whose charges a network learns from their compositions only.
-    start = None if config.start is None else NetworkEnergy(config.start, device).ignoring_charge()
-    if start is not None:
-        if structures.molecules.is_periodic:
-            start.takes_cells = True  # as what is fitted from it
-        check_beside_start(structures, start)
-    isolated = isolated_energies(structures, given, start)
-    source = "; ".join(filter(None, [isolated.source, assumption(config.data, config.reference)]))
-    if ranks.is_main:
-        log_message(f"isolated atoms: {source}")
-    model = Fit(config, structures, dict(isolated.energies), device, ranks)
-    notes: dict[str, object] = {"isolated_atoms": source}
-    if start is not None and ranks.is_main:
-        errors = model.errors(model.valid_set)
-        notes |= {
-            f"{name}_at_start": errors[name] for name in ("valid_energy_mae", "valid_force_mae")
-        }
-    return model, notes
-
-
-def _run(model: Fit, folder: RunFolder, notes: dict[str, object]) -> None:
-    """Fit to the end, on every rank; the first logs, evaluates, and prints the closing table."""
-    if not model.ranks.is_main:
-        _run_to_end(model, lambda step, figures: None)
-        return
-    with folder.lock_and_log():
-        per_second = _run_logged(model, folder)
-        write_card(folder, _load_fitted(model), model, per_second, notes)
-        last = read_metrics(folder.metrics_file)[-1]  # it may be another process's
-        closing = {**last, **{k: v for k, v in notes.items() if isinstance(v, float)}}
-        folder.write_summary({**closing, "weights": str(model.weights)})
-    architecture = model.potential.config.architecture
-    print(f"weights: {model.weights}; use them as energy {architecture}:{model.weights}")
-    print(f"model card: {folder.path / 'card.md'}")
-    print(format_table(closing))
-
-
-def _load_fitted(model: Fit) -> NetworkEnergy:
-    """Load what was fitted, with its uncertainty unless the data are too few for that."""
-    device = str(model.device)
-    try:
-        with phases() as report:
-            return with_uncertainty(model.weights, model.data, model.config.seed, device, report)
-    except InputError as error:
-        log_message(f"the weights offer no uncertainty: {error}")
-        return NetworkEnergy(model.weights, device).ignoring_charge()
-
-
-def _run_logged(model: Fit, folder: RunFolder) -> float | None:
-    """Fit to the end and log; structures a second, errors and all, or None if no step was left."""
-    last: dict[str, float] = {}
-    first, began = model.step, perf_counter()
-    with (
-        MetricsLog(folder.metrics_file, folder.tensorboard, steps=model.step) as log,
-        progress(model.config.steps, "fit", model.step) as bar,
-    ):
-
-        def show(step: int, figures: dict[str, float]) -> None:
-            if "valid_energy_mae" in figures:
-                log.append({"steps": step, **figures})
-                last.update(figures)
-            bar.update(step, loss=figures["loss"], valid=last.get("valid_energy_mae"))
-
-        _run_to_end(model, show)
-    structures = (model.step - first) * model.config.batch_size * model.ranks.size
-    return structures / (perf_counter() - began) or None
-
-
-def _run_to_end(model: Fit, show: StepReport) -> None:
-    with stopping_when_saved() as stop:
-
-        def report(step: int, figures: dict[str, float]) -> None:
-            show(step, figures)
-            number = model.ranks.all_reduce_max(stop.number)
-            if number:
-                model.save()
-                model.ranks.gather(None)  # a rank that ends early may have others killed
-                raise Stopped(number, f"saved at step {step}")
-
-        model.run(report)
 
 
 def convert(arguments: Namespace) -> int:

@@ -23,13 +23,15 @@ def _energy(name: str) -> str:
 
 
 class EvaluationConfig(Config):
-    """The evaluation of the final policy.
+    """The evaluations of policies: episodes during the training, and molecules at its end.
 
     Attributes:
         n_molecules: number of molecules to sample and evaluate.
+        n_episodes: number of episodes of an evaluation during the training.
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)
+    n_episodes: int = Field(64, ge=1, le=10_000)
 
 
 def _refuse_bag(env: object) -> object:
@@ -52,6 +54,9 @@ class ExperimentConfig(RunConfig):
         seed: random seed of everything.
         total_steps: environment steps, over all environments.
         checkpoint_every: environment steps between checkpoints, which are saved after updates.
+        evaluate_every: environment steps between evaluations, which decide which policy is the
+            best; 0: none, and the last policy is the result.
+        ema: decay, per update, of the running average of the weights.
         device: ``auto``, ``cpu`` or ``cuda``: of the energy model and the network.
         task: what to make: a formula, or the fields of a task of any kind; see
             :func:`molrl.tasks.parse_task`.
@@ -63,7 +68,7 @@ class ExperimentConfig(RunConfig):
             :class:`molrl.agents.config.PPOConfig`.
         callbacks: import strings ``package.module:Class`` of callbacks of stable-baselines3, which
             are made without arguments.
-        evaluation: the evaluation at the end.
+        evaluation: the evaluations during the training and at its end.
 
     Example:
         >>> load_config("experiments/quickstart.yaml", [], ExperimentConfig).task  # doctest: +SKIP
@@ -79,6 +84,8 @@ class ExperimentConfig(RunConfig):
     seed: int = Field(0, ge=0, lt=2**31)
     total_steps: int = Field(ge=1, le=10**12)
     checkpoint_every: int = Field(10_000, ge=1)
+    evaluate_every: int = Field(10_000, ge=0)
+    ema: float = Field(0.9, ge=0, lt=1)
     device: str = "auto"
     task: AnyTask
     energy: Annotated[str, AfterValidator(_energy)] = "mace"

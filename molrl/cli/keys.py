@@ -32,8 +32,14 @@ EXAMPLES = {
         "molrl train --bag C2H6O total_steps=200000 run_dir=runs/ethanol",
         "molrl train experiments/quickstart.yaml seed=1 'env.reward={energy: 1.0, valid: 5.0}'",
     ],
-    "molrl resume": ["molrl resume runs/quickstart"],
-    "molrl launch": ["molrl launch --slurm experiments/quickstart.yaml --seeds 5"],
+    "molrl resume": [
+        "molrl resume runs/quickstart",
+        "molrl resume runs/quickstart total_steps=200000",
+    ],
+    "molrl launch": [
+        "molrl launch --slurm experiments/quickstart.yaml --seeds 5",
+        "molrl launch --slurm experiments/quickstart.yaml algorithm.learning_rate=1e-3,3e-4",
+    ],
     "molrl generate": [
         "molrl generate --method run:runs/quickstart --bag CH4O -n 50 -o made.sdf",
         "molrl generate --method random --task '{kind: scaffold, bag: H}' -o made.extxyz",

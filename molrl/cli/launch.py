@@ -1,23 +1,29 @@
 """``molrl launch``: an array of SLURM jobs, which requeue and resume themselves."""
 
+import os
+import re
 import shlex
 import stat
 import sys
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-from molrl.cli.experiment import ExperimentConfig
+from molrl.cli.training import SCHEMAS
 from molrl.errors import InputError
 from molrl.runs.atomic import write_text
 from molrl.runs.config import load_config
+from molrl.runs.folder import RunFolder
 from molrl.runs.signals import REQUEUE
 
 SECONDS_TO_SAVE = 120
 _SCRIPT = """\
 #!/bin/bash
 # Submit with: sbatch {script}
-# Each job trains one config with one seed. When its time limit is reached, or it is preempted, it
-# saves, is requeued, and resumes.
+# Each job is one training. When its time limit is reached, or it is preempted, it saves, is
+# requeued, and resumes.
 #SBATCH --job-name=molrl
 #SBATCH --array=0-{last}
 #SBATCH --ntasks={ranks}
@@ -26,17 +32,12 @@ _SCRIPT = """\
 #SBATCH --signal=USR1@{seconds}
 #SBATCH --output=molrl-%A_%a.log
 {options}
-configs=({configs})
-seeds=({seeds})
-runs=({runs})
-config=${{configs[$SLURM_ARRAY_TASK_ID]}}
-seed=${{seeds[$SLURM_ARRAY_TASK_ID]}}
-run=${{runs[$SLURM_ARRAY_TASK_ID]}}
+case $SLURM_ARRAY_TASK_ID in
+{jobs}
+esac
 
 if [ -f "$run/config.yaml" ]; then
     command=(resume "$run")
-else
-    command=(train "$config" "run_dir=$run" "seed=$seed")
 fi
 
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
@@ -59,30 +60,122 @@ exit "$code"
 """
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One training: its run folder, and the words of the command that begins it."""
+
+    run: Path
+    command: tuple[str, ...]
+
+
 def launch(arguments: Namespace) -> int:
-    """Write the script of a SLURM job array, one job for each config and seed.
+    """Write the script of a SLURM job array, one job for each config, combination and seed.
 
     Args:
-        arguments: of the command: ``config``, ``seeds``, ``ranks``, ``sbatch`` and ``output``.
+        arguments: of the command: ``words`` (configs, and overrides as ``key=value``, or
+            ``key=value,value`` for a job with each value), ``command``, ``seeds``, ``ranks``,
+            ``sbatch`` and ``output``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if a config is invalid, two jobs would share a run folder, or the script exists.
+        InputError: if a config is invalid, a run folder is not new, two jobs would share one, or
+            the script exists.
     """
+    overrides = [word for word in arguments.words if "=" in word and not os.path.isfile(word)]
+    configs = [word for word in arguments.words if word not in overrides]
+    if not configs:
+        raise InputError("launch needs a config, a YAML file")
     jobs = [
-        (config, seed, Path(f"{load_config(config, [], ExperimentConfig).run_dir}-seed{seed}"))
-        for config in arguments.config
-        for seed in range(arguments.seeds)
+        job
+        for config in configs
+        for chosen in _combinations(overrides)
+        for job in _jobs(arguments.command, config, chosen, arguments.seeds)
     ]
-    if len({run for _, _, run in jobs}) < len(jobs):
-        raise InputError("two of the configs have the same run_dir; give each another")
+    _check_folders([job.run for job in jobs])
     script = Path(arguments.output)
     if script.exists():
         raise InputError(f"{script} already exists; name another with -o")
-    configs, seeds, runs = (
-        " ".join(shlex.quote(str(x)) for x in part) for part in zip(*jobs, strict=True)
+    _write(script, jobs, arguments)
+    print(f"{len(jobs)} jobs; submit them with: {shlex.join(['sbatch', str(script)])}")
+    return 0
+
+
+def split_values(text: str) -> list[str]:
+    """Return the values that commas separate, except commas in brackets or quotes.
+
+    Args:
+        text: what follows the ``=``.
+
+    Example:
+        >>> split_values("1e-3,3e-4")
+        ['1e-3', '3e-4']
+        >>> split_values("{energy: 1, valid: 5}")
+        ['{energy: 1, valid: 5}']
+    """
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        depth += (character in "[{") - (character in "]}") if not quote else 0
+        if character == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _combinations(overrides: Sequence[str]) -> Iterator[list[tuple[str, bool]]]:
+    """Yield overrides of one value each, with whether its key is varied."""
+    options = []
+    for override in overrides:
+        key, _, text = override.partition("=")
+        if key.strip() == "seed":
+            raise InputError("seeds are set by --seeds N; leave out seed=")
+        values = split_values(text)
+        options.append([(f"{key}={value}", len(values) > 1) for value in values])
+    for chosen in product(*options):
+        yield list(chosen)
+
+
+def _jobs(
+    command: str, config: str, chosen: Sequence[tuple[str, bool]], seeds: int
+) -> Iterator[_Job]:
+    """Yield the jobs of one config and one combination, one for each seed."""
+    overrides = [override for override, _ in chosen]
+    loaded = load_config(config, overrides, SCHEMAS.load(command))
+    suffix = "".join(f"-{_label(override)}" for override, varied in chosen if varied)
+    kept = [override for override in overrides if not override.startswith("run_dir=")]
+    for seed in range(seeds):
+        run = Path(f"{loaded.run_dir}{suffix}-seed{seed}")
+        words = (*command.split(), config, *kept, f"run_dir={run}", f"seed={seed}")
+        yield _Job(run, words)
+
+
+def _label(override: str) -> str:
+    """Return a part of a folder's name for a value of a key, such as ``learning_rate-1e-3``."""
+    key, _, value = override.partition("=")
+    shown = re.sub(r"[^\w.+-]+", "_", value.strip())
+    return f"{key.rpartition('.')[2].strip()}-{shown}"
+
+
+def _check_folders(runs: Sequence[Path]) -> None:
+    for run in runs:
+        if runs.count(run) > 1:
+            raise InputError(
+                f"two jobs have the same run_dir {run}; give each config another, and each value "
+                "once"
+            )
+        RunFolder(run).ensure_new()
+
+
+def _write(script: Path, jobs: Sequence[_Job], arguments: Namespace) -> None:
+    lines = (
+        f"{i}) run={shlex.quote(str(job.run))}; command=({shlex.join(job.command)}) ;;"
+        for i, job in enumerate(jobs)
     )
     text = _SCRIPT.format(
         script=script,
@@ -90,13 +183,9 @@ def launch(arguments: Namespace) -> int:
         ranks=arguments.ranks,
         seconds=SECONDS_TO_SAVE,
         options="".join(f"#SBATCH {option}\n" for option in arguments.sbatch),
-        configs=configs,
-        seeds=seeds,
-        runs=runs,
+        jobs="\n".join(lines),
         python=shlex.quote(sys.executable),
         requeue=REQUEUE,
     )
     write_text(script, text)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    print(f"{len(jobs)} jobs; submit them with: {shlex.join(['sbatch', str(script)])}")
-    return 0

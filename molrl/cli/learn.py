@@ -1,8 +1,11 @@
 """``molrl energy learn``: rounds of active learning, with external generators."""
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from molrl.evaluation.table import format_table
+from molrl.cli.loop import start
+from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
 from molrl.generation import Generator, load_generator
@@ -10,6 +13,48 @@ from molrl.plotting.rounds import plot_rounds
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import read_metrics
 from molrl.runs.progress import phases
+from molrl.runs.ranks import Ranks
+from molrl.runs.trainer import Closing
+
+
+class LearningRun(Learning):
+    """Active learning that shows its progress itself, a bar for each phase of a round."""
+
+    verb = ""
+
+    def summarise(self, folder: RunFolder) -> Closing:
+        """Draw the rounds, and return the errors of the last one.
+
+        Args:
+            folder: of the run.
+        """
+        rows = read_metrics(folder.metrics_file)
+        plot_rounds(rows, self.plot_file)
+        weights = self.weights(-1)
+        lines = (
+            f"rounds: {self.plot_file}",
+            f"weights: {weights}; use them as energy {weights.stem}:{weights}",
+        )
+        return Closing({**rows[-1], "weights": str(weights)}, rows[-1], lines)
+
+
+@contextmanager
+def build(config: LearnConfig, ranks: Ranks) -> Iterator[LearningRun]:
+    """Make the learning of a config; see :data:`molrl.cli.training.BUILDERS`.
+
+    Raises:
+        InputError: if there are several ranks, or the generators, the weights or the data are
+            missing or bad.
+    """
+    if ranks.size > 1:
+        raise InputError("active learning runs on one rank; start it without torchrun")
+    generators = _generators(config)
+    with phases() as report:
+        yield LearningRun(config, generators, report)
+
+
+def _generators(config: LearnConfig) -> list[Generator]:
+    return [load_generator(name) for name in config.generators]
 
 
 def learn(arguments: Namespace) -> int:
@@ -20,38 +65,8 @@ def learn(arguments: Namespace) -> int:
             cannot make a bag, or the run folder is not free; nothing is written then.
     """
     config: LearnConfig = arguments.config
-    generators = _generators(config)
-    for generator in generators:
+    for generator in _generators(config):
         for bag in config.generator_bags:
             generator.generate(bag, 1, config.seed)  # refuses what it cannot make
-    with phases() as report:
-        learning = Learning(config, generators, report)
-        _run(learning, RunFolder.create(config.run_dir, config, "energy learn"))
+    start("energy learn", config)
     return 0
-
-
-def resume(folder: RunFolder) -> None:
-    """Resume the unfinished round.
-
-    Raises:
-        InputError: if its data or its start are gone or broken.
-    """
-    config = folder.load_config(LearnConfig).model_copy(update={"run_dir": str(folder.path)})
-    with folder.lock(), phases() as report:
-        _run(Learning(config, _generators(config), report), folder)
-
-
-def _generators(config: LearnConfig) -> list[Generator]:
-    return [load_generator(name) for name in config.generators]
-
-
-def _run(learning: Learning, folder: RunFolder) -> None:
-    with folder.lock_and_log():
-        learning.run()
-        rows = read_metrics(folder.metrics_file)
-        plot_rounds(rows, learning.plot_file)
-        weights = learning.weights(-1)
-        folder.write_summary({**rows[-1], "weights": str(weights)})
-    print(f"rounds: {learning.plot_file}")
-    print(f"weights: {weights}; use them as energy {weights.stem}:{weights}")
-    print(format_table(rows[-1]))

@@ -72,6 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     arguments, unknown = parser().parse_known_args(argv or ["--help"])
+    if arguments.target.endswith(":launch"):  # argparse takes no words after options
+        late = [word for word in unknown if not word.startswith("-")]
+        arguments.words += late
+        unknown = [word for word in unknown if word not in late]
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
         raise InputError(
@@ -148,6 +152,13 @@ def parser() -> argparse.ArgumentParser:
         commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
     )
     resume.add_argument("run", metavar="RUN", help="folder of the run")
+    resume.add_argument(
+        "overrides",
+        metavar="total_steps=N",
+        nargs="*",
+        default=[],
+        help="train on, to N steps in all; steps=N of a fit, rounds=N of active learning",
+    )
     launch = _command(
         commands, "launch", "molrl.cli.launch:launch", "write a job script for a cluster"
     )
@@ -225,7 +236,18 @@ def _add_task(group: "argparse._MutuallyExclusiveGroup", prefix: str = "") -> No
 
 
 def _add_launch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("config", metavar="CONFIG", nargs="+", help="YAML files, as for train")
+    command.add_argument(
+        "words",
+        metavar="CONFIG|key=value,...",
+        nargs="+",
+        help="YAML files, and overrides; a job for each of several values: key=value,value",
+    )
+    command.add_argument(
+        "--command",
+        choices=["train", "energy fit", "energy learn"],
+        default="train",
+        help="command that the configs are for; default: train",
+    )
     command.add_argument("--slurm", action="store_true", required=True, help="as a SLURM job array")
     command.add_argument(
         "--sbatch",

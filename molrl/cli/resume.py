@@ -2,43 +2,38 @@
 
 from argparse import Namespace
 
+from molrl.cli.training import LENGTHS, SCHEMAS
 from molrl.evaluation.table import format_table
-from molrl.registry import Registry
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import log_message
-
-COMMANDS = Registry(
-    "resumable command",
-    {
-        "train": "molrl.cli.train:resume",
-        "energy fit": "molrl.cli.energy:resume",
-        "energy learn": "molrl.cli.learn:resume",
-    },
-)
 
 
 def resume(arguments: Namespace) -> int:
     """Resume a run from its latest valid checkpoint; of a finished one, print the summary.
 
-    The checkpoints are checked in either case.
+    The checkpoints are checked in either case. With ``total_steps=N`` (``steps=N`` for a fit,
+    ``rounds=N`` for active learning) the run goes on until it has done N steps, also if it is
+    finished.
 
     Args:
-        arguments: of the command: ``run``.
+        arguments: of the command: ``run`` and ``overrides``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if it is not a run, has checkpoints and none is valid, or another process uses
-            it.
+        InputError: if it is not a run, has checkpoints and none is valid, has done N steps
+            already, or another process uses it.
     """
     folder = RunFolder.open(arguments.run)
-    resume_run = COMMANDS.load(folder.command)
+    length = LENGTHS[SCHEMAS.check(folder.command)]
     summary = folder.read_summary()
-    if summary is None:
-        resume_run(folder)
+    if summary is None or arguments.overrides:
+        from molrl.cli.loop import resume as resume_run  # it imports PyTorch
+
+        resume_run(folder, arguments.overrides)
         return 0
     folder.checkpoints.load_latest(log_message)
-    print(f"{folder.path} is finished")
+    print(f"{folder.path} is finished; to train on, give {length}=N")
     print(format_table(summary))
     return 0

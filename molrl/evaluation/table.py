@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 # key: label, unit and what the figure means, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
     "task": ("task", "", "s"),
+    "policy": ("evaluated policy", "the best in the evaluations of the training, or the last", "s"),
+    "policy_steps": ("steps of the policy", "environment steps that it was trained for", "d"),
     "return_fraction": ("return fraction", "mean return over that of the best known isomer", ".3f"),
     "mean_return": ("mean return", "eV, failed episodes included", ".3f"),
     "reference_return": (

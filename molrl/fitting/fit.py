@@ -1,7 +1,7 @@
 """Fitting a network to labelled structures: flat batches, energies and forces, resumable."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,18 +20,17 @@ from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.muon import Muon
 from molrl.fitting.objective import Objective
-from molrl.runs.checkpoints import Checkpoint, Checkpoints
+from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.ranks import Ranks
+from molrl.runs.trainer import OnUpdate, Trainable
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
 _REMEMBERED = ("momentum", "step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # by optimisers
 _POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
-Report = Callable[[int, dict[str, float]], None]
 
-
-class Fit:
-    """The state of a fit: network, running average, optimiser and step.
+class Fit(Trainable):
+    """A fit of a network: its weights, their running average, the optimisers and the step.
 
     Args:
         config: what to do.
@@ -61,10 +60,10 @@ class Fit:
         self.data = data
         self.ranks = ranks or Ranks()
         self.device = torch.device(device)
-        self.checkpoints = Checkpoints(Path(config.run_dir) / "checkpoints")
-        self.step = 0
+        self._step = 0
         self.potential = make_potential(config, data, atomic_energies)
-        self.config = config.model_copy(update={"network": self.potential.config})
+        self.config: FitConfig = config.model_copy(update={"network": self.potential.config})
+        self.total_steps, self.checkpoint_every = config.steps, config.checkpoint_every
         self.network = self.potential.network.to(self.device)
         isolated = data.molecules.sum_atoms(self.potential.energy_table()[data.molecules.numbers])
         self.interaction_energy = (data.energy - isolated).float()
@@ -103,38 +102,43 @@ class Fit:
 
     @property
     def weights(self) -> Path:
-        """The JSON file of the weights."""
-        return Path(self.config.run_dir) / f"{self.potential.config.architecture}.json"
+        """The JSON file of the weights in the run folder of the config."""
+        return self._weights(Path(self.config.run_dir))
 
-    def run(self, report: Report) -> None:
-        """Fit to the end; ``report(step, metrics)`` is called at every step, before it is saved.
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps done."""
+        return self._step
 
-        The metrics are the loss and the mean errors of the step's structures (energy eV/atom, norm
-        of the force on an atom eV/Å), and with every checkpoint those of :meth:`errors`.
+    def run(self, on_update: OnUpdate) -> None:
+        """Fit to the end; nothing is saved.
+
+        Args:
+            on_update: called at every step with the loss and the mean errors of the step's
+                structures (energy eV/atom, norm of the force on an atom eV/Å), and where a
+                checkpoint is due, on the main rank, also those of :meth:`errors`.
 
         Raises:
             InputError: if the loss or its gradient is no longer a finite number.
         """
         for chosen in self._batches():
             metrics = self._update(chosen)
-            due = self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps
+            due = self._step % self.checkpoint_every == 0 or self._step == self.total_steps
             if due and self.ranks.is_main:
                 metrics |= self.errors(self.valid_set)
-            report(self.step, metrics)
-            if due:
-                self.save()
+            on_update(self._step, metrics)
 
     def _batches(self) -> Iterator[Tensor]:
         """This rank's structures of each step to come; a function of seed and step alone."""
         size = self.config.batch_size * self.ranks.size
         per_epoch = max(1, len(self.train_set) // size)
         order, epoch = torch.empty(0), -1
-        while self.step < self.config.steps:
-            if self.step // per_epoch != epoch:
-                epoch = self.step // per_epoch
+        while self._step < self.config.steps:
+            if self._step // per_epoch != epoch:
+                epoch = self._step // per_epoch
                 generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
                 order = pooled_order(self.data.molecules.n_atoms[self.train_set], size, generator)
-            at = self.step % per_epoch * size
+            at = self._step % per_epoch * size
             yield self.train_set[order[at : at + size][self.ranks.rank :: self.ranks.size]]
 
     def _update(self, chosen: Tensor) -> dict[str, float]:
@@ -148,15 +152,15 @@ class Fit:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), 10.0)
         if not torch.isfinite(norm):  # on all ranks at once
             raise InputError(
-                f"the fit has diverged at step {self.step}: its gradient is not a finite number; "
+                f"the fit has diverged at step {self._step}: its gradient is not a finite number; "
                 f"fit again with a lower learning_rate than {self.config.learning_rate:g}"
             )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-        self.step += 1
-        decay = min(self.config.ema, self.step / (self.step + 10))
+        self._step += 1
+        decay = min(self.config.ema, self._step / (self._step + 10))
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 self.average[name].lerp_(parameter, 1 - decay)
@@ -167,10 +171,10 @@ class Fit:
         }
 
     def _learning_rate(self) -> float:
-        if self.step < self.config.warmup:
-            return self.config.learning_rate * (self.step + 1) / self.config.warmup
+        if self._step < self.config.warmup:
+            return self.config.learning_rate * (self._step + 1) / self.config.warmup
         falling = self.config.decay * max(1, self.config.steps - self.config.warmup)
-        done = 1 - (self.config.steps - self.step) / falling if falling else 0.0
+        done = 1 - (self.config.steps - self._step) / falling if falling else 0.0
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0.0, done)))
 
     @torch.no_grad()
@@ -202,32 +206,30 @@ class Fit:
                 out[f"valid_energy_mae/{kind}"] = float(per_structure[of_kind].mean())
         return out
 
-    def save(self) -> None:
-        """Write the weights and a checkpoint; of several ranks, the first does."""
-        if not self.ranks.is_main:
-            return
-        save_potential(self.weights, self.potential, self.average)
+    def write_weights(self, folder: Path) -> None:
+        """Write the running average of the weights as ``ARCHITECTURE.json``."""
+        save_potential(self._weights(folder), self.potential, self.average)
+
+    def _weights(self, folder: Path) -> Path:
+        return folder / f"{self.potential.config.architecture}.json"
+
+    def snapshot(self) -> Checkpoint:
+        """Return weights, their average and what the optimisers remember; as on every rank."""
         tensors = {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self.parameters.items():
             tensors[f"network/{name}"] = parameter.detach()
         tensors |= {f"buffer/{name}": value for name, value in self._buffers().items()}
         for name, state in self._optimizer_states():
             tensors |= {f"{key}/{name}": value for key, value in state.items()}
-        self.checkpoints.save(Checkpoint(self.step, tensors, {}))
+        return Checkpoint(self._step, tensors, {})
 
-    def resume(self, report: Callable[[str], object]) -> None:
-        """Resume the fit at its latest valid checkpoint, if there is one.
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore the state of a snapshot.
 
         Args:
-            report: called with a line on each checkpoint that is corrupted and left out.
-
-        Raises:
-            InputError: if there are checkpoints and none is valid.
+            checkpoint: of a fit with the same config and data.
         """
-        checkpoint = self.checkpoints.load_latest(report)
-        if checkpoint is None:
-            return
-        self.step = checkpoint.step
+        self._step = checkpoint.step
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(checkpoint.tensors[f"network/{name}"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +11,9 @@ from scipy.signal import lfilter
 
 from molrl.plotting.figures import blank_figure, save_figure, tidy
 
+Rows = Sequence[Mapping[str, float | int | None]]
+
+_MARKER: dict[str, Any] = {"ls": "", "marker": "D", "ms": 4, "mew": 0.8}
 _CURVES = {
     "return_fraction": ("return fraction", "#1f6f8b"),
     "valid_fraction": ("valid molecules", "#c8553d"),
@@ -18,7 +22,7 @@ _CURVES = {
 
 
 def plot_learning_curve(
-    rows: Sequence[Mapping[str, float | int | None]], path: Path | str, title: str = ""
+    rows: Rows, path: Path | str, title: str = "", evaluations: Rows = ()
 ) -> None:
     """Write :func:`draw_learning_curve` as a PNG.
 
@@ -26,22 +30,23 @@ def plot_learning_curve(
         rows: rows of ``metrics.csv``, from :func:`molrl.runs.metrics.read_metrics`.
         path: the PNG.
         title: the title, such as the bag and the energy model.
+        evaluations: rows of ``evaluations.csv``, likewise.
     """
-    save_figure(draw_learning_curve(rows, title), path)
+    save_figure(draw_learning_curve(rows, title, evaluations), path)
 
 
-def draw_learning_curve(
-    rows: Sequence[Mapping[str, float | int | None]], title: str = ""
-) -> Figure:
+def draw_learning_curve(rows: Rows, title: str = "", evaluations: Rows = ()) -> Figure:
     """Draw the learning curve of a run, with the legend below.
 
     The curves are the return fraction, the fraction of valid molecules and that of complete
     episodes over environment steps, as far as the rows have them: raw values thin,
-    :func:`smoothed` ones thick.
+    :func:`smoothed` ones thick. Evaluations are markers in the colours of the same figures, filled
+    for the policy of that step and open for the average of the weights.
 
     Args:
         rows: as for :func:`plot_learning_curve`.
         title: the title.
+        evaluations: likewise.
 
     Returns:
         The figure.
@@ -51,6 +56,10 @@ def draw_learning_curve(
     for name, (label, color) in _CURVES.items():
         points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
         _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
+        _markers(ax, evaluations, name, color)
+    if evaluations:
+        for label, face in (("evaluation", "#555555"), ("evaluation of the average", "white")):
+            ax.plot([], [], label=label, mfc=face, mec="#555555", **_MARKER)
     _decorate(ax)
     ax.set_title(title, fontsize=11, loc="left", color="#333333")
     if ax.get_legend_handles_labels()[0]:
@@ -84,6 +93,14 @@ def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:
     ax.plot(points[:, 0], points[:, 1], color=color, lw=0.7, alpha=0.35)
     marker = "o" if len(points) < 3 else None
     ax.plot(points[:, 0], smoothed(points[:, 1]), color=color, lw=2, marker=marker, label=label)
+
+
+def _markers(ax: Axes, evaluations: Rows, name: str, color: str) -> None:
+    """Draw a figure of the evaluations: of the policy filled, of the average open."""
+    for key, face in ((name, color), (f"average_{name}", "white")):
+        points = [(row["steps"], row[key]) for row in evaluations if row.get(key) is not None]
+        x, y = np.array(points, dtype=float).reshape(-1, 2).T
+        ax.plot(x, y, mfc=face, mec=color, **_MARKER)
 
 
 def _decorate(ax: Axes) -> None:

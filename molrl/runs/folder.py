@@ -42,6 +42,7 @@ class RunFolder:
         versions_file: the command that created the run, the package versions and the machine,
             JSON.
         metrics_file: one row per report, CSV.
+        evaluations_file: one row per evaluation during the training, CSV.
         tensorboard: folder of the TensorBoard events.
         summary_file: the summary of the finished run, JSON.
         curve_file: the learning curve, PNG.
@@ -61,6 +62,7 @@ class RunFolder:
         self.config_file = self.path / "config.yaml"
         self.versions_file = self.path / "versions.json"
         self.metrics_file = self.path / "metrics.csv"
+        self.evaluations_file = self.path / "evaluations.csv"
         self.tensorboard = self.path / "tensorboard"
         self.summary_file = self.path / "summary.json"
         self.curve_file = self.path / "curve.png"
@@ -231,19 +233,39 @@ class RunFolder:
         Raises:
             InputError: if another process uses the folder, or has finished the run in the meantime.
         """
+        nested = self._in_use
+        with self.lock_finished():
+            if not nested and self.summary_file.is_file():
+                raise InputError(f"another process has just finished {self.path}")
+            yield
+
+    @contextmanager
+    def lock_finished(self) -> Iterator[None]:
+        """Lock the folder, as :meth:`lock`, whether or not the run is finished.
+
+        Raises:
+            InputError: if another process uses the folder.
+        """
         if self._in_use:
             yield
             return
         if not self._file_lock.is_locked:  # it is where this process created the folder
             self._acquire()
+        self._in_use = True
         try:
-            if self.summary_file.is_file():
-                raise InputError(f"another process has just finished {self.path}")
-            self._in_use = True
             yield
         finally:
             self._in_use = False
             self._file_lock.release()
+
+    def extend(self, config: Config) -> None:
+        """Replace the config of a locked run by one of more steps; the run is unfinished then.
+
+        Args:
+            config: the new one.
+        """
+        write_text(self.config_file, dump_config(config))
+        self.summary_file.unlink(missing_ok=True)
 
     def _acquire(self) -> None:
         try:

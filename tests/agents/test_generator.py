@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.agents.generator import FILE, AgentGenerator, save_agent
+from molrl.agents.generator import AgentGenerator, save_agent
 from molrl.agents.training import AgentTraining
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -24,10 +24,10 @@ def policy(tmp_path):
     save_agent(tmp_path, training.network, training.header)
 
     def change(**fields):
-        tensors, header = load_weights(tmp_path / FILE, "covariant")
+        tensors, header = load_weights(tmp_path / "policy.json", "covariant")
         own = {key: header[key] for key in header if key not in ("sha256", "header_sha256")}
-        save_weights(tmp_path / FILE, tensors, own | fields)
-        return tmp_path / FILE
+        save_weights(tmp_path / "policy.json", tensors, own | fields)
+        return tmp_path / "policy.json"
 
     return change
 

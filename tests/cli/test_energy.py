@@ -108,6 +108,18 @@ def test_fit_resumes_bit_for_bit(fits, tmp_path):
     assert cards[0]["model"] == cards[1]["model"]
 
 
+def test_fit_resumed_with_more_steps_fits_on(fits, tmp_path, capsys):
+    run = tmp_path / "longer"
+    shutil.copytree(fits / "whole", run)
+    assert main(["resume", str(run), "steps=60"]) == 0
+    rows = read_metrics(run / "metrics.csv")
+    assert [row["steps"] for row in rows] == [20, 40, 60]
+    assert rows[2]["learning_rate"] < rows[0]["learning_rate"]
+    assert json.loads((run / "card.json").read_text())["config"]["steps"] == 60
+    assert main(["resume", str(run), "total_steps=80"]) == 2
+    assert "only steps=N can be given" in capsys.readouterr().err
+
+
 @pytest.mark.bitwise
 def test_fit_stopped_by_a_signal_saves_and_resumes(fits, tmp_path, run_signalled):
     run = tmp_path / "run"

@@ -80,6 +80,46 @@ def test_launched_job_trains_resumes_and_requeues(script):
     assert (done.returncode, done.stdout, done.stderr) == (0, resume, "")
 
 
+def test_launch_makes_a_job_for_each_combination_of_values_and_seed(script, capsys):
+    varied = ["algorithm.learning_rate=1e-3,3e-4", "task={bag: H2O},{bag: CH4}", "total_steps=50"]
+    assert main(["launch", "one.yaml", "--seeds", "2", *varied, "--slurm", "-o", "sweep"]) == 0
+    assert capsys.readouterr().out.startswith("8 jobs")
+    text = (script.parent / "sweep").read_text()
+    subprocess.run(["bash", "-n", str(script.parent / "sweep")], check=True)
+    run = "runs/one-learning_rate-3e-4-task-_bag_CH4_-seed1"
+    words = "algorithm.learning_rate=3e-4 'task={bag: CH4}' total_steps=50"
+    assert f"\n7) run={run}; command=(train one.yaml {words} run_dir={run} seed=1) ;;\n" in text
+    assert len({line.split(";")[0] for line in text.splitlines() if ") run=" in line}) == 8
+
+
+def test_launch_takes_configs_of_other_commands(script, capsys):
+    (script.parent / "fit.yaml").write_text("run_dir: fits\ndata: [data.npz]\n")
+    asked = ["launch", "fit.yaml", "--slurm", "-o", "fits.sbatch"]
+    assert main([*asked, "--command=energy fit"]) == 0
+    text = (script.parent / "fits.sbatch").read_text()
+    assert "command=(energy fit fit.yaml run_dir=fits-seed0 seed=0)" in text
+    assert main(["launch", "fit.yaml", "--slurm", "-o", "x"]) == 2
+    assert "unknown key 'data'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["one.yaml", "seed=1,2"], "seeds are set by --seeds N"),
+        (["one.yaml", "total_steps=5,5"], "have the same run_dir runs/one-total_steps-5-seed0"),
+        (["one.yaml", "total_steps=5,x"], "total_steps must be a valid integer"),
+        (["total_steps=5"], "launch needs a config"),
+        (["one.yaml", "run_dir=taken"], "taken-seed0 is not empty"),
+    ],
+)
+def test_launch_refuses_invalid_words_before_writing(script, capsys, words, said):
+    (script.parent / "taken-seed0").mkdir()
+    (script.parent / "taken-seed0" / "notes.txt").touch()
+    assert main(["launch", *words, "--slurm", "-o", "x"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (script.parent / "x").exists()
+
+
 def test_launch_refuses_shared_run_folders_and_an_existing_script(script, capsys):
     assert main(["launch", "one.yaml", "one.yaml", "--slurm", "-o", "x"]) == 2
     assert "have the same run_dir" in capsys.readouterr().err

@@ -68,6 +68,10 @@ def test_learn_runs_draws_and_resumes(config, data, here, capsys):
     assert json.loads((here / "run" / "summary.json").read_text()) == pytest.approx(summary)
     with Image.open(here / "run" / "rounds.png") as image:
         assert len(image.convert("L").getcolors()) > 10
+    assert main(["resume", "run", "rounds=2"]) == 0
+    assert [row["round"] for row in read_metrics(here / "run" / "metrics.csv")] == [0, 1, 2]
+    summary = json.loads((here / "run" / "summary.json").read_text())
+    assert summary["weights"] == "run/round-2/mace.json"
 
 
 class PairsConfig(NetworkConfig):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,13 +10,15 @@ import sys
 import threading
 
 import pytest
+import torch
 from ase.io import read
 from rdkit import Chem
 
-from molrl.agents.generator import AgentGenerator
+from molrl.agents.generator import AgentGenerator, read_policy
 from molrl.cli.main import main
 from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.potential import MACE_KIND
+from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import load_weights, save_weights
@@ -24,11 +27,12 @@ CONFIG = """
 run_dir: whole
 total_steps: 1024
 checkpoint_every: 256
+evaluate_every: 512
 task: {bag: H2O}
 energy: gfn2
 policy: {width: 16, channels: 4, degree: 2, layers: 1}
 algorithm: {name: ppo, num_envs: 32, n_steps: 8, batch_size: 64}
-evaluation: {n_molecules: 4}
+evaluation: {n_molecules: 4, n_episodes: 16}
 """
 
 
@@ -46,7 +50,8 @@ def test_train_writes_all_files_of_a_run(runs):
     assert names >= {
         *("config.yaml", "versions.json", "metrics.csv", "tensorboard", "checkpoints"),
         *("summary.json", "molecules.extxyz", "molecules.sdf", "curve.png", "molecules.png"),
-        *("policy.json", "policy.safetensors"),
+        *("policy.json", "policy.safetensors", "policy-best.json", "policy-best.safetensors"),
+        *("policy-average.json", "policy-average.safetensors", "evaluations.csv"),
     }
     assert list((runs / "whole" / "tensorboard").iterdir())
     for name in ("curve.png", "molecules.png"):
@@ -59,6 +64,45 @@ def test_train_writes_a_row_of_metrics_per_update(runs):
     for row in rows:
         assert row["return_fraction"] < 1.02
         assert 0 <= row["valid_fraction"] <= row["complete_fraction"] <= 1
+
+
+def test_train_evaluates_the_policy_and_the_average_when_due(runs):
+    rows = read_metrics(runs / "whole" / "evaluations.csv")
+    assert [row["steps"] for row in rows] == [512, 1024]
+    for row in rows:
+        for prefix in ("", "average_"):
+            assert row[f"{prefix}return_fraction"] < 1.02
+            assert 0 <= row[f"{prefix}valid_fraction"] <= row[f"{prefix}complete_fraction"] <= 1
+            assert row[f"{prefix}distinct"] <= 16 * row[f"{prefix}valid_fraction"]
+
+
+def test_train_keeps_the_policy_that_was_best_in_an_evaluation(runs):
+    rows = read_metrics(runs / "whole" / "evaluations.csv")
+    best = max(rows, key=lambda row: max(row["return"], row["average_return"]))
+    source = "last" if best["return"] >= best["average_return"] else "average"
+    summary = json.loads((runs / "whole" / "summary.json").read_text())
+    assert (summary["policy"], summary["policy_steps"]) == ("best", best["steps"])
+    weights, header = read_policy(runs / "whole")
+    assert header.steps == best["steps"]
+    if best["steps"] == 1024:
+        others, _ = read_policy(runs / "whole", source)
+        assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert read_policy(runs / "whole", "last")[1].steps == 1024
+
+
+@pytest.mark.bitwise
+def test_train_evaluations_do_not_disturb_the_training(runs, tmp_path):
+    run = tmp_path / "run"
+    train = ["train", str(runs / "train.yaml"), f"run_dir={run}", "total_steps=768"]
+    assert main([*train, "evaluate_every=0"]) == 0
+    assert not (run / "evaluations.csv").exists()
+    assert not (run / "policy-best.json").exists()
+    again = tmp_path / "again"
+    assert main([*train, f"run_dir={again}"]) == 0
+    for name in ("metrics.csv", "policy.safetensors", "policy-average.safetensors"):
+        assert (again / name).read_bytes() == (run / name).read_bytes()
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["policy"], summary["policy_steps"]) == ("last", 768)
 
 
 def test_train_summary_describes_the_molecules_in_the_folder(runs):
@@ -88,7 +132,8 @@ def test_train_writes_files_with_the_usual_permissions(runs):
 
 
 def files_that_must_agree(run):
-    names = ("metrics.csv", "policy.safetensors", "molecules.extxyz", "molecules.sdf")
+    names = ("metrics.csv", "evaluations.csv", "molecules.extxyz", "molecules.sdf")
+    names += tuple(f"{name}.safetensors" for name in ("policy", "policy-best", "policy-average"))
     return {name: (run / name).read_bytes() for name in names}
 
 
@@ -140,9 +185,108 @@ def test_resume_of_a_finished_run_prints_the_summary_and_checks_checkpoints(runs
     assert "holds no valid checkpoint" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_resume_with_more_steps_trains_on(runs, tmp_path, capsys):
+    run = tmp_path / "longer"
+    shutil.copytree(runs / "whole", run)
+    before = (run / "metrics.csv").read_text()
+    assert main(["resume", str(run), "total_steps=1280"]) == 0
+    assert (run / "metrics.csv").read_text().startswith(before)
+    rows = [read_metrics(run / name) for name in ("metrics.csv", "evaluations.csv")]
+    assert [[row["steps"] for row in part] for part in rows] == [
+        [256, 512, 768, 1024, 1280],
+        [512, 1024, 1280],
+    ]
+    assert Checkpoints(run / "checkpoints").steps()[-1] == 1280
+    assert "total_steps: 1280" in (run / "config.yaml").read_text()
+    folders = (runs / "whole", run)
+    short, long = (json.loads((folder / "summary.json").read_text()) for folder in folders)
+    assert long["seconds"] > short["seconds"]
+    capsys.readouterr()
+    assert main(["resume", str(run)]) == 0
+    assert "is finished; to train on, give total_steps=N" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("total_steps=1024", "the run has done 1024 steps; give a larger total_steps"),
+        ("seed=1", "only total_steps=N can be given, not 'seed=1'"),
+        ("total_steps=x", "total_steps must be a valid integer"),
+    ],
+)
+def test_resume_refuses_other_overrides_and_changes_nothing(runs, tmp_path, capsys, override, said):
+    run = tmp_path / "same"
+    shutil.copytree(runs / "whole", run)
+    before = {path: path.read_bytes() for path in run.glob("*.*")}
+    assert main(["resume", str(run), override]) == 2
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.glob("*.*")} == before
+
+
+def test_train_starts_from_the_policy_of_a_run(runs, tmp_path):
+    start, run = tmp_path / "start", tmp_path / "run"
+    shutil.copytree(runs / "whole", start)
+    train = ["train", str(runs / "train.yaml"), f"run_dir={run}", "total_steps=256"]
+    slow = ["algorithm.learning_rate=1e-9", "algorithm.final_learning_rate=1e-9"]
+    assert main([*train, *slow, f"policy.start=run:{start}"]) == 0
+    wanted, _ = read_policy(start)
+    for which in ("last", "average"):
+        weights, header = read_policy(run, which)
+        assert header.policy.start is None  # a header names no path
+        for name, tensor in wanted.items():
+            torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
+    shutil.rmtree(start)
+    (run / "summary.json").unlink()
+    assert main(["resume", str(run)]) == 0  # the checkpoint has the weights
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("policy.width=32", "has width 16, not 32; give policy.width=16"),
+        (
+            "task.bag=H2S",
+            "the elements H, C, N, O, the task from H, C, N, O, S; start from another run",
+        ),
+        (
+            "task={kind: shape, shape: line, n_points: 4, bag: H2O}",
+            "was trained on H2O, which is observed otherwise than",
+        ),
+        ("policy.start=absent", "policy.start: 'absent' is not a run; write run:PATH"),
+        ("policy.start=run:absent", "absent/policy.json does not exist"),
+    ],
+)
+def test_train_refuses_to_start_from_what_does_not_fit(runs, tmp_path, capsys, override, said):
+    train = ["train", str(runs / "train.yaml"), f"run_dir={tmp_path / 'run'}"]
+    assert main([*train, f"policy.start=run:{runs / 'whole'}", override]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("which", [None, "best", "average", "last"])
+def test_generate_takes_the_policy_that_is_named(runs, which):
+    generator = AgentGenerator(runs / "whole", policy=which)
+    wanted = read_policy(runs / "whole", which or "best")[1]
+    assert generator.header == wanted
+    assert len(generator.generate("H2O", 1, seed=0).molecules) == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "which", "said"),
+    [
+        ("whole", "bst", "policy 'bst' is not kept; did you mean 'best'?"),
+        ("whole/policy.json", "best", "is one policy; leave out policy=best"),
+        ("absent", "average", "absent has no average policy, the file policy-average.json"),
+    ],
+)
+def test_generator_refuses_a_policy_that_there_is_not(runs, run, which, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        AgentGenerator(runs / run, policy=which)
+
+
 def test_generate_writes_molecules_that_evaluate_reads(runs, tmp_path, capsys):
     output, figures = str(tmp_path / "made.sdf"), str(tmp_path / "figures.json")
-    method = f"covariant:{runs / 'whole'}"
+    method = f"run:{runs / 'whole'}"
     asked = ["--method", method, "--bag", "OH2", "-n", "3", "--seed", "5"]
     assert main(["generate", *asked, "-o", output]) == 0
     assert main(["evaluate", output, "--json", figures]) == 0
@@ -158,7 +302,7 @@ def test_train_with_custom_weights_can_generate(runs, tmp_path):
     run, output = tmp_path / "run", tmp_path / "made.extxyz"
     custom = [f"energy=mace:{tmp_path / 'custom.json'}", f"run_dir={run}", "total_steps=256"]
     assert main(["train", str(runs / "train.yaml"), *custom]) == 0
-    asked = ["--method", f"covariant:{run}", "--bag", "H2O", "-n", "2", "-o", str(output)]
+    asked = ["--method", f"run:{run}", "--bag", "H2O", "-n", "2", "-o", str(output)]
     assert main(["generate", *asked]) == 0
     assert len(read(output, index=":")) == 2
 
@@ -191,7 +335,7 @@ def test_train_writes_the_traceback_of_an_error_to_the_folder(runs, tmp_path, mo
     def fail(*arguments):
         raise MemoryError("full")
 
-    monkeypatch.setattr("molrl.cli.train.evaluate_molecules", fail)
+    monkeypatch.setattr("molrl.cli.agent_run.evaluate_molecules", fail)
     run = tmp_path / "broken"
     assert main(["train", str(runs / "train.yaml"), f"run_dir={run}", "total_steps=256"]) == 1
     line = f"molrl: error: MemoryError: full; the traceback is in {run / 'error.log'}\n"

@@ -17,6 +17,7 @@ from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.fit import Fit
 from molrl.molecules import MoleculeBatch
+from molrl.runs.trainer import restore_latest, train_saving
 
 
 class DirectConfig(NetworkConfig):
@@ -162,13 +163,13 @@ def test_fit_resumes_with_the_buffers_of_its_network(weights, tmp_path):
     )
     atoms = load_energy("gfn2").atom_energies()
     begun = Fit(config, data, atoms, "cpu")
-    begun.run(lambda *_: None)
+    train_saving(begun, tmp_path)
     buffers = {name: value.clone() for name, value in begun.network.named_buffers()}
     assert buffers["message.3.num_batches_tracked"] == 4
     errors = begun.errors(begun.valid_set)
     assert begun.network.training
     resumed = Fit(config, data, atoms, "cpu")
-    resumed.resume(print)
+    restore_latest(resumed, tmp_path, print)
     for name, value in resumed.network.named_buffers():
         assert torch.equal(value, buffers[name]), name
     assert resumed.errors(resumed.valid_set) == errors

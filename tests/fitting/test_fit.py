@@ -14,6 +14,7 @@ from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.fit import Fit, make_potential, pooled_order
 from molrl.molecules import MoleculeBatch
+from molrl.runs.trainer import train_saving
 
 ATOMS = {1: -10.0, 6: -49.0, 8: -103.0}  # eV
 NETWORK = MaceConfig(elements=(1, 6, 8), channels=8, radial_mlp=(8,))
@@ -50,7 +51,7 @@ def fit(data, tmp_path, **settings):
 
 def test_fit_draws_its_weights_by_its_seed_and_leaves_the_global_generator(data, tmp_path):
     torch.manual_seed(5)
-    fit(data, tmp_path, steps=1).save()
+    fit(data, tmp_path, steps=1).write_weights(tmp_path)
     before = torch.get_rng_state()
     begun = fit(data, tmp_path, seed=3)
     fit(data, tmp_path, seed=3, start=str(tmp_path / "mace.json"))
@@ -82,7 +83,7 @@ def test_fit_writes_the_moving_average_of_its_weights(data, tmp_path):
             followed[name] = decay * before + (1 - decay) * parameter.detach()
 
     start = {name: p.detach().clone() for name, p in finished.parameters.items()}
-    finished.run(follow)
+    train_saving(finished, tmp_path, follow)
     written = load_energy(f"mace:{finished.weights}").potential.network.state_dict()
     for name, expected in followed.items():
         torch.testing.assert_close(written[name], expected)
@@ -91,7 +92,7 @@ def test_fit_writes_the_moving_average_of_its_weights(data, tmp_path):
 def test_fit_reports_the_errors_of_the_written_weights(data, tmp_path):
     finished = fit(data, tmp_path)
     metrics = {}
-    finished.run(lambda _, last: metrics.update(last))
+    train_saving(finished, tmp_path, lambda _, last: metrics.update(last))
     valid = data[data.split == 1]
     errors = errors_of(load_energy(f"mace:{finished.weights}"), valid)
     per_atom = errors.energy_per_atom.abs()
@@ -104,13 +105,13 @@ def test_fit_reports_the_errors_of_the_written_weights(data, tmp_path):
 def test_fit_that_diverges_is_refused_and_writes_no_weights(data, tmp_path):
     diverging = fit(data, tmp_path, learning_rate=1e30, warmup=0)
     with pytest.raises(InputError, match="lower learning_rate than 1e\\+30"):
-        diverging.run(lambda *_: None)
+        train_saving(diverging, tmp_path)
     assert not diverging.weights.exists()
 
 
 def test_fit_refuses_to_start_from_another_network(data, tmp_path):
     finished = fit(data, tmp_path)
-    finished.run(lambda *_: None)
+    train_saving(finished, tmp_path)
     start = str(finished.weights)
     for key, value in (("cutoff", 4.0), ("avg_neighbors", 9.0), ("channels", 4)):
         with pytest.raises(InputError, match=f"its {key} is"):
@@ -122,7 +123,7 @@ def test_fit_refuses_to_start_from_another_network(data, tmp_path):
 
 def test_fit_of_a_wider_network_starts_with_the_errors_of_the_narrower(data, tmp_path):
     finished = fit(data, tmp_path / "narrow")
-    finished.run(lambda *_: None)
+    train_saving(finished, tmp_path / "narrow")
     wider = NETWORK.model_copy(update={"channels": 12})
     again = fit(data, tmp_path / "wide", start=str(finished.weights), network=wider)
     for name, error in finished.errors(finished.valid_set).items():
@@ -161,7 +162,7 @@ def test_fit_takes_the_elements_that_are_not_given_from_its_data_or_its_start(da
     shape = MaceConfig(channels=8, radial_mlp=(8,))
     first = fit(data, tmp_path, network=shape)
     assert first.potential.config.elements == first.config.network.elements == (1, 6, 8)
-    first.save()
+    first.write_weights(tmp_path)
     holds_carbon = data.molecules.sum_atoms((data.molecules.numbers == 6).long()) > 0
     again = fit(data[~holds_carbon], tmp_path, network=shape, start=str(first.weights))
     assert again.potential.config.elements == (1, 6, 8)
@@ -175,7 +176,7 @@ def test_fit_refuses_elements_that_its_data_exceed(data, tmp_path):
 def test_fit_to_periodic_data_takes_cells_whatever_its_start_takes(data, tmp_path):
     first = fit(data, tmp_path, steps=1)
     assert not first.potential.takes_cells
-    first.save()
+    first.write_weights(tmp_path)
     cells = 20 * torch.eye(3).repeat(40, 1, 1)
     periodic = replace(data.molecules, cell=cells, pbc=torch.ones(40, 3, dtype=torch.bool))
     again = fit(replace(data, molecules=periodic), tmp_path, start=str(first.weights))

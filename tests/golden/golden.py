@@ -194,36 +194,34 @@ def identify_shipped() -> str:
 
 def record_run() -> None:
     """``run/``: a training that was stopped half-way, with the policy it had then."""
+    import contextlib
     import shutil
+    import signal
     import tempfile
 
-    from molrl.agents.generator import save_agent
+    from molrl.cli.agent_run import AgentRun
     from molrl.cli.experiment import ExperimentConfig
-    from molrl.cli.train import Run
     from molrl.runs.config import load_config
     from molrl.runs.folder import RunFolder
     from molrl.runs.ranks import Ranks
+    from molrl.runs.signals import Stopped
+    from molrl.runs.trainer import train
+
+    class Half(AgentRun):
+        """A training that is asked to stop when it has come half-way."""
+
+        def row(self, step: int, figures: Any) -> Any:
+            if step >= 768:
+                signal.raise_signal(signal.SIGTERM)
+            return super().row(step, figures)
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "run.yaml")
         file.write_text(RUN_CONFIG)
         config = load_config(file, [], ExperimentConfig)
-        run = Run(config, Ranks())
         folder = RunFolder.create(Path(scratch, "run"), config, "train")
-
-        class Half(Exception):
-            """The training has come half-way."""
-
-        def stop(step: int, figures: object) -> None:
-            if step >= 768:
-                run._save(folder, step)
-                raise Half
-
-        with folder.lock_and_log(), run._metrics(folder) as show:
-            try:
-                run.training.run(lambda step, figures: (show(step, figures), stop(step, figures)))
-            except Half:
-                save_agent(folder.path, run.training.network, run.training.header)
+        with contextlib.suppress(Stopped):
+            train(Half(config, Ranks()), folder)
         shutil.rmtree(folder.tensorboard)
         (folder.path / ".lock").unlink(missing_ok=True)
         shutil.rmtree(FOLDER / "run", ignore_errors=True)

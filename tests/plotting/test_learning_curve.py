@@ -50,6 +50,20 @@ def test_draw_learning_curve_puts_the_legend_outside_the_curves():
     assert figure.bbox.contains(box.x1, box.y1)
 
 
+def test_draw_learning_curve_marks_evaluations_of_the_policy_and_of_the_average():
+    evaluated = {"return_fraction": 0.5, "average_return_fraction": 0.6, "valid_fraction": None}
+    figure = draw_learning_curve(rows(20), "", [{"steps": 500, **evaluated}])
+    (ax,) = figure.axes
+    markers = {
+        (line.get_markerfacecolor() == "white", *line.get_xydata()[0])
+        for line in ax.get_lines()
+        if line.get_marker() == "D" and len(line.get_xydata())
+    }
+    assert markers == {(False, 500, 0.5), (True, 500, 0.6)}
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-2:] == ["evaluation", "evaluation of the average"]
+
+
 @pytest.mark.parametrize("n", [20, 150, 3000])
 def test_smoothed_shows_a_dip_neither_before_nor_long_after_it(n):
     curve = np.ones(n)

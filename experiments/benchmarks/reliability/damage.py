@@ -156,9 +156,9 @@ def plant(run: Path, name: str, payload: bytes, signed: bool) -> None:
 def commands(name: str) -> list[list[str]]:
     """Return the commands that read a file of this name."""
     if name.startswith("policy"):
-        method = ["--method", "covariant:."]
+        generate = "generate --method run:. --bag CH4O -n 1 -o out.sdf --force policy=last"
         return [
-            ["generate", *method, "--bag", "CH4O", "-n", "1", "-o", "out.sdf", "--force"],
+            generate.split(),
             ["train", "config.yaml", "energy=mace:policy.json", "run_dir=new"],
         ]
     if name.startswith("in."):
@@ -189,7 +189,7 @@ def disk_full(folder: Path, config: Path, wanted: dict[str, str], n: int) -> dic
         for step in checkpoints.steps()[i % 2 + 1 :]:
             shutil.rmtree(checkpoints.path(step))
         before = checkpoints.steps()
-        limit = 10_000 + 10_000 * i  # bytes that a file may have; a checkpoint takes 200,000
+        limit = 10_000 + 10_000 * i  # bytes that a file may have; a checkpoint takes 280,000
         code = tiny.molrl_command("resume", run, log=log, before=lambda m=limit: no_larger(m))
         said = log.read_text(encoding="utf-8").splitlines()
         ended = code == 1 and "too large" in said[-1] and checkpoints.steps() == before
@@ -209,7 +209,7 @@ def tmpfs_full(folder: Path, config: Path, wanted: dict[str, str]) -> dict[str, 
     """Do the same on a disk that is full; needs root."""
     disk, log = folder / "disk", folder / "log"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=450k", "none", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=560k", "none", str(disk)], check=True)
     try:
         run = disk / "run"
         code = tiny.molrl_command("train", config, f"run_dir={run}", log=log)

@@ -19,7 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from record import record
 
+import molrl.cli.agent_run
 import molrl.cli.energy
+import molrl.cli.fit_run
 import molrl.cli.resume
 import molrl.cli.train  # noqa: F401 - for the forks
 from molrl.cli.main import main
@@ -31,6 +33,7 @@ TRAIN = """
 run_dir: run
 total_steps: 2048
 checkpoint_every: 256
+evaluate_every: 512
 task: {bag: CH4O}
 energy: gfn2
 policy: {width: 16, channels: 4, degree: 2, layers: 1}
@@ -121,8 +124,10 @@ def outcome(run: Path) -> dict[str, str]:
     """
     checkpoints = Checkpoints(run / "checkpoints")
     last = checkpoints.path(checkpoints.steps()[-1]) / "tensors.safetensors"
-    names = ("metrics.csv", "policy.safetensors", "molecules.extxyz", "molecules.sdf")
-    files = [run / name for name in (*names, "mace.json", "mace.safetensors")]
+    names = ("metrics.csv", "evaluations.csv", "molecules.extxyz", "molecules.sdf")
+    weights = ("policy", "policy-best", "policy-average", "mace")
+    files = [run / name for name in (*names, *(f"{name}.safetensors" for name in weights))]
+    files.append(run / "mace.json")
     return {path.name: sha256(path.read_bytes()) for path in (last, *files) if path.exists()}
 
 

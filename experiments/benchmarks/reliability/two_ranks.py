@@ -25,6 +25,7 @@ from molrl.envs.vector import MolDesignVectorEnv
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.fit import Fit, FitConfig
 from molrl.runs.ranks import Ranks, process_group
+from molrl.runs.trainer import train_saving
 from molrl.runs.weights import sha256
 
 SMALL = PPOConfig(num_envs=16, n_steps=8, batch_size=32, target_kl=0.01)
@@ -66,7 +67,7 @@ def fit(steps: int) -> int:
         def report(step: int, figures: dict[str, float]) -> None:
             recorded.append((step, weights(model.network), figures["loss"], 0.0))
 
-        model.run(report)
+        train_saving(model, Path(config.run_dir), report)
     Path(f"rank-{ranks.rank}.json").write_text(json.dumps(recorded))
     return 0
 

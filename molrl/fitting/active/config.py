@@ -114,7 +114,7 @@ class LearnConfig(RunConfig):
             replaced.
         shares: of the sources.
         bags: formulas of the greedy episodes, and of half of the hops and hacked episodes.
-        generators: generators by name, as in ``covariant:RUN``.
+        generators: generators by name, as in ``run:RUN``.
         generator_bags: formulas of what they make.
         guards: smallest distances in the attacks, as shares of the covalent radii's sum.
         placements: random placements tried on each half-built molecule.

@@ -18,16 +18,19 @@ from molrl.fitting.data.loading import load_data
 from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
+from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.folder import RunFolder
-from molrl.runs.metrics import MetricsLog, read_metrics
 from molrl.runs.progress import log_message
+from molrl.runs.ranks import Ranks
+from molrl.runs.signals import stopping_at_once
+from molrl.runs.trainer import OnUpdate, Trainable, restore_latest, train_saving
 
 
-class Learning:
+class Learning(Trainable):
     """Active learning in a run folder, from the last round that is finished.
 
     Round 0 is the start. Each round stands in the folder as ``round-K.npz``, what was labelled,
-    and ``round-K/``, the fit. What is there is taken as it is.
+    and ``round-K/``, the fit. What is there is taken as it is. Steps are those of the fits.
 
     Args:
         config: what to do.
@@ -41,7 +44,12 @@ class Learning:
     def __init__(
         self, config: LearnConfig, generators: Sequence[Generator], report: Progress
     ) -> None:
-        self._config, self._generators, self._report = config, generators, report
+        self.config: LearnConfig = config
+        self.ranks = Ranks()
+        self.total_steps = config.rounds * config.fit.steps
+        self.checkpoint_every = config.fit.steps  # one for each round
+        self._generators, self._report = generators, report
+        self._done = 0  # rounds, with round 0
         self._device = resolve_device(config.device)
         self._start = Path(SHIPPED.get(config.start, config.start))
         self._folder = RunFolder(config.run_dir)
@@ -75,33 +83,50 @@ class Learning:
     def weights(self, number: int) -> Path:
         """The JSON file of the weights of a round; the last is -1."""
         return (
-            self._round(range(self._config.rounds + 1)[number]) / f"{self._shape.architecture}.json"
+            self._round(range(self.config.rounds + 1)[number]) / f"{self._shape.architecture}.json"
         )
 
-    def run(self) -> None:
-        """Learn to the end; one row of the log is written for each round."""
-        config = self._config
-        done = len(read_metrics(self._folder.metrics_file))
-        attacks = Attacks(config.attacks, self._reference, self._shape.elements)
+    @property
+    def steps(self) -> int:
+        """Number of steps of the fits that are done; below 0 before round 0 is."""
+        return (self._done - 1) * self.config.fit.steps
+
+    def run(self, on_update: OnUpdate) -> None:
+        """Learn to the end.
+
+        Args:
+            on_update: called after each round, with its number, the number of labels so far, and
+                the errors of its model.
+
+        Raises:
+            Stopped: by a signal; a fit is saved first, and what else is unfinished is lost.
+        """
+        attacks = Attacks(self.config.attacks, self._reference, self._shape.elements)
         data = [self._data]
-        last = (done - 1) * config.fit.steps
-        with MetricsLog(self._folder.metrics_file, self._folder.tensorboard, last) as log:
-            for number in range(config.rounds + 1):
+        for number in range(self.config.rounds + 1):
+            with stopping_at_once():
                 if number:
                     data.append(self._labelled(number, Dataset.join(data)))
-                if number < done:
+                if number < self._done:
                     continue
                 model = self._fitted(number, Dataset.join(data))
-                self._report("measuring", number, config.rounds)
-                log.append(
-                    {
-                        "steps": number * config.fit.steps,
-                        "round": number,
-                        "labels": sum(len(part) for part in data[1:]),
-                        **attacks.figures(model),
-                        **validation_errors(model, self._data),
-                    }
-                )
+                self._report("measuring", number, self.config.rounds)
+                figures = {
+                    "round": number,
+                    "labels": sum(len(part) for part in data[1:]),
+                    **attacks.figures(model),
+                    **validation_errors(model, self._data),
+                }
+            self._done = number + 1
+            on_update(self.steps, figures)
+
+    def snapshot(self) -> Checkpoint:
+        """Return the number of rounds that are done; all else is in their files."""
+        return Checkpoint(self.steps, {}, {"rounds": self._done})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore the number of rounds that are done."""
+        self._done = checkpoint.state["rounds"]
 
     def _round(self, number: int) -> Path:
         return self._folder.path / f"round-{number}"
@@ -112,14 +137,14 @@ class Learning:
         if not path.exists():
             # The states of ions are those of the data, which the network was fitted to.
             model = NetworkEnergy(self.weights(number - 1), self._device).ignoring_charge()
-            sources = Sources(self._config, model, data, self._generators, self._held_out, number)
+            sources = Sources(self.config, model, data, self._generators, self._held_out, number)
             found = sources.collect(self._report)
             if not found:
                 raise InputError(
                     f"shares: in round {number} no source found anything; name other sources, "
                     "or guards that leave more room"
                 )
-            new, dropped = label(found, self._reference, self._config.max_force, self._report)
+            new, dropped = label(found, self._reference, self.config.max_force, self._report)
             new.save(path)
             log_message(
                 f"round {number}: {len(new)} labelled, {dropped.failed.total()} without an energy, "
@@ -134,10 +159,10 @@ class Learning:
             self._fit(number, data)
         else:
             save_potential(weights, load_potential(self._start)[0])
-        return with_uncertainty(weights, data, self._config.seed, self._device, self._report)
+        return with_uncertainty(weights, data, self.config.seed, self._device, self._report)
 
     def _fit(self, number: int, data: Dataset) -> None:
-        config = self._config
+        config = self.config
         files = [str(self._round(k).with_suffix(".npz")) for k in range(1, number + 1)]
         fit_config = config.refit(
             str(self._round(number)),
@@ -146,5 +171,6 @@ class Learning:
             self._shape,
         )
         fit = Fit(fit_config, data, dict(self._reference.atom_energies()), self._device)
-        fit.resume(log_message)
-        fit.run(lambda step, _: self._report(f"fit, round {number}", step, config.fit.steps))
+        folder, steps = self._round(number), config.fit.steps
+        restore_latest(fit, folder, log_message)
+        train_saving(fit, folder, lambda step, _: self._report(f"fit, round {number}", step, steps))

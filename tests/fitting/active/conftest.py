@@ -7,6 +7,7 @@ from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.make import make_dataset
 from molrl.fitting.fit import Fit
 from molrl.fitting.mixture_fit import with_uncertainty
+from molrl.runs.trainer import train_saving
 
 COUNTS = KindCounts(
     relaxed=60, distorted=60, twisted=0, half_built=80, placed=60, clash=20, fragments=0,
@@ -31,7 +32,7 @@ def start(tmp_path_factory):
         data=(), run_dir=str(folder), steps=150, warmup=10, batch_size=8, learning_rate=0.02,
         ema=0.9, network=MaceConfig(elements=(1, 6, 7, 8), channels=8),
     )  # fmt: skip
-    Fit(settings, data, load_energy("gfn2").atom_energies(), "cpu").run(silent)
+    train_saving(Fit(settings, data, load_energy("gfn2").atom_energies(), "cpu"), folder)
     return folder
 
 

@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,11 @@ from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
 from molrl.fitting.data.dataset import Dataset
 from molrl.plotting.rounds import plot_rounds
+from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.config import parse_config
+from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import read_metrics
+from molrl.runs.trainer import restore_latest, train
 from molrl.runs.weights import load_weights
 
 SOURCES = ("hyperactive", "placements", "gradient", "episodes", "minima", "generated")
@@ -38,14 +42,16 @@ def config(folder, run, **changes):
 
 
 def learn(settings):
-    Learning(settings, [RandomAgent("gfn2")], lambda *_: None).run()
+    """Learn in the run folder, resumed from its latest checkpoint if it has one."""
+    learning = Learning(settings, [RandomAgent("gfn2")], lambda *_: None)
+    restore_latest(learning, Path(settings.run_dir), print)
+    train(learning, RunFolder(settings.run_dir))
 
 
 @pytest.fixture(scope="module")
 def whole(start, tmp_path_factory):
     """A run of two rounds."""
     run = tmp_path_factory.mktemp("learn") / "whole"
-    run.mkdir()
     learn(config(start, run))
     return run
 
@@ -79,8 +85,11 @@ def test_learning_round_0_is_the_start_and_all_have_an_uncertainty(whole, start)
 def test_learning_that_was_interrupted_resumes_to_the_same_files(whole, start, tmp_path, left):
     run = tmp_path / "moved"
     shutil.copytree(whole, run)
-    rows = (run / "metrics.csv").read_text().splitlines(keepends=True)
-    (run / "metrics.csv").write_text("".join(rows[: 1 + left]))
+    checkpoints = Checkpoints(run / "checkpoints")
+    assert checkpoints.steps() == [0, 20, 40]
+    for step in checkpoints.steps()[left:]:
+        shutil.rmtree(checkpoints.path(step))
+    (run / "summary.json").unlink()
     shutil.rmtree(run / "round-2")
     if left == 1:
         (run / "round-2.npz").unlink()

@@ -1,0 +1,190 @@
+"""An agent as something that the loop of training trains, evaluates and saves."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+from ase.data import chemical_symbols
+
+from molrl.agents.evaluation import PolicyEvaluator
+from molrl.agents.generator import read_policy, save_agent
+from molrl.agents.kept import KeptPolicies
+from molrl.agents.resume import restore, snapshot
+from molrl.agents.training import AgentTraining
+from molrl.errors import InputError
+from molrl.runs.checkpoints import Checkpoint
+from molrl.runs.metrics import STEPS, Figure
+from molrl.runs.trainer import OnUpdate, Trainable
+
+_OWN = "kept/"  # prefix of the tensors of the kept policies in a checkpoint
+
+
+class TrainableAgent(Trainable):
+    """An agent, the best of its policies so far, and the average of its weights.
+
+    Args:
+        training: the agent, its environments and its optimiser.
+        evaluator: of policies during the training.
+        decay: of the average; see :class:`KeptPolicies`.
+        start: run or file whose weights the training starts from, as in ``run:PATH``; None to
+            start at random.
+
+    Attributes:
+        training: as given.
+        kept: the policies that are kept.
+        began: when this process began with the run, as of :func:`time.perf_counter`.
+        seconds: wall time of the run before this process.
+        endings: number of episodes of the finished training by the reason they ended.
+        faults: number of faults of the energy model by kind, as last gathered from the ranks.
+    """
+
+    def __init__(
+        self, training: AgentTraining, evaluator: PolicyEvaluator, decay: float, start: str | None
+    ) -> None:
+        self.training, self.ranks = training, training.ranks
+        self.kept = KeptPolicies(training.network, decay)
+        self.seconds = 0.0
+        self.endings: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self._evaluator, self._start = evaluator, start
+        self._counted: Counter[str] = Counter()
+        self.began = perf_counter()
+
+    @property
+    def steps(self) -> int:
+        """Number of environment steps done, over all ranks."""
+        return self.training.steps
+
+    @property
+    def elapsed(self) -> float:
+        """Wall time of the run so far, s."""
+        return self.seconds + perf_counter() - self.began
+
+    def begin(self) -> None:
+        """Load the weights to start from.
+
+        Raises:
+            InputError: if there are none, or they are of another network or of other elements.
+        """
+        if self._start is not None:
+            load_start(self.training, self._start)
+            self.kept.restart()
+
+    def run(self, on_update: OnUpdate) -> None:
+        """Train to the end on every rank, and gather :attr:`endings` and faults of all ranks."""
+
+        def after_update(step: int, figures: Mapping[str, float]) -> None:
+            self.kept.update(step)
+            on_update(step, figures)
+
+        if self.steps < self.total_steps:
+            self.training.run(after_update)
+        for endings in self.ranks.gather(self.training.env.endings):
+            self.endings += endings
+        self._gather_faults()
+
+    def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure]:
+        """Return the row of an update, with the return fraction."""
+        return {STEPS: step, **self.shown(figures), **figures}
+
+    def shown(self, figures: Mapping[str, float]) -> Mapping[str, Figure]:
+        """Return the return fraction; None if there is none."""
+        return {"return_fraction": self._evaluator.fraction(figures["return"])}
+
+    def evaluate(self) -> Mapping[str, Figure]:
+        """Evaluate the last policy and the average, and keep the best one.
+
+        Returns:
+            The figures of :meth:`PolicyEvaluator.evaluate` of the last policy, and those of the
+            average with ``average_`` before their names.
+        """
+        out: dict[str, Figure] = {}
+        for which, prefix in (("last", ""), ("average", "average_")):
+            with self.kept.using(which):
+                figures = self._evaluator.evaluate(self.training.network)
+            self.kept.offer(which, self.steps, float(figures["return"] or 0.0))
+            out |= {prefix + name: value for name, value in figures.items()}
+        return out
+
+    def snapshot(self) -> Checkpoint:
+        """Return the snapshot of the agent, with the kept policies."""
+        self._gather_faults()
+        made = snapshot(self.training)
+        tensors, state = self.kept.snapshot()
+        made.tensors.update({_OWN + name: tensor for name, tensor in tensors.items()})
+        made.state.update(kept=state, seconds=self.elapsed, faults=dict(self.faults))
+        return made
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore a snapshot; one of an earlier version has no kept policies.
+
+        Raises:
+            InputError: if it does not fit the training.
+        """
+        restore(self.training, checkpoint)
+        self.seconds = checkpoint.state["seconds"]
+        self.faults = Counter(checkpoint.state["faults"])
+        own = {
+            name.removeprefix(_OWN): tensor
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith(_OWN)
+        }
+        if own:
+            self.kept.restore(own, checkpoint.state["kept"])
+        else:
+            self.kept.restart()
+
+    def write_weights(self, folder: Path) -> None:
+        """Write the policies that there are: ``policy.json`` is the last one."""
+        for which in self.kept.names():
+            header = self.training.header.model_copy(update={"steps": self.kept.steps(which)})
+            with self.kept.using(which):
+                save_agent(folder, self.training.network, header, which)
+
+    def _gather_faults(self) -> None:
+        """Add the faults of all ranks since the last call, on the main rank."""
+        model = self.training.env.energy_model
+        for new in self.ranks.gather(model.faults - self._counted):
+            self.faults += new
+        self._counted = model.faults.copy()
+
+
+def load_start(training: AgentTraining, start: str) -> None:
+    """Give a training the weights of another run's policy.
+
+    Args:
+        training: in its first state.
+        start: ``run:PATH``, the run folder or the JSON file of one of its policies.
+
+    Raises:
+        InputError: if there is none, or it is of another network, of other elements, or of a task
+            that is observed otherwise.
+    """
+    kind, _, path = start.partition(":")
+    if kind != "run" or not path:
+        raise InputError(f"policy.start: {start!r} is not a run; write run:PATH")
+    tensors, header = read_policy(path)
+    own = training.header
+    for key, value in own.policy.model_dump(exclude={"start"}).items():  # the name is the first
+        if (theirs := getattr(header.policy, key)) != value:
+            raise InputError(
+                f"policy.start: the policy of {path} has {key} {theirs}, not {value}; give "
+                f"policy.{key}={theirs}, or start from another run"
+            )
+    if header.elements != own.elements:
+        raise InputError(
+            f"policy.start: the policy of {path} chooses from the elements "
+            f"{_symbols(header.elements)}, the task from {_symbols(own.elements)}; start from "
+            "another run"
+        )
+    if header.inputs != own.inputs:
+        raise InputError(
+            f"policy.start: the policy of {path} was trained on {header.task}, which is observed "
+            f"otherwise than {own.task}; start from a run with a task of kind {own.task.kind}"
+        )
+    training.network.load_state_dict(tensors)
+
+
+def _symbols(numbers: tuple[int, ...]) -> str:
+    return ", ".join(chemical_symbols[z] for z in numbers)

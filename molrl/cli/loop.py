@@ -1,0 +1,95 @@
+"""What the commands that train do: the beginning of a run, its resumption and its end."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from molrl.cli.training import BUILDERS, LENGTHS, SCHEMAS
+from molrl.errors import InputError
+from molrl.evaluation.table import format_table
+from molrl.runs.config import RunConfig
+from molrl.runs.folder import RunFolder
+from molrl.runs.progress import log_message
+from molrl.runs.ranks import Ranks, process_group
+from molrl.runs.trainer import Trainable, train
+
+
+def start(command: str, config: RunConfig) -> None:
+    """Create a run, train to the end, and print the closing table.
+
+    Args:
+        command: one of :data:`BUILDERS`.
+        config: of the run.
+
+    Raises:
+        InputError: if the config does not fit, or the run folder is in use; nothing is written
+            then.
+    """
+    path = config.run_dir  # type: ignore[attr-defined]  # see SCHEMAS
+    build = BUILDERS.load(command)
+    with process_group() as ranks, build(config, ranks) as trainable:
+        trainable.begin()
+        folder = RunFolder(path)
+        if ranks.is_main:
+            folder = RunFolder.create(path, trainable.config, command)
+        _finish(trainable, folder)
+
+
+def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+    """Continue a run from its latest valid checkpoint, and print the closing table.
+
+    Args:
+        folder: of the run.
+        overrides: ``KEY=N`` with the key of the length, to train for N steps in all; a finished run
+            is unfinished then. Schedules, such as that of the learning rate, are from here on those
+            of a run of N steps.
+
+    Raises:
+        InputError: if there are checkpoints and none is valid, the config does not fit any more, or
+            the run has done N steps already.
+    """
+    build, length = BUILDERS.load(folder.command), LENGTHS[folder.command]
+    _check_overrides(length, overrides)
+    config = folder.load_config(SCHEMAS.load(folder.command), overrides)
+    config = config.model_copy(update={"run_dir": type(config.run_dir)(folder.path)})
+    with process_group() as ranks, _locked(folder, ranks, overrides):
+        checkpoint = folder.checkpoints.load_latest(log_message)
+        with build(config, ranks) as trainable:
+            if checkpoint:
+                trainable.restore(checkpoint)
+            else:
+                trainable.begin()
+            if overrides:
+                _check_longer(length, trainable)
+                if ranks.is_main:
+                    folder.extend(trainable.config)
+            _finish(trainable, folder)
+
+
+def _locked(
+    folder: RunFolder, ranks: Ranks, overrides: Sequence[str]
+) -> AbstractContextManager[None]:
+    if not ranks.is_main:
+        return nullcontext()
+    return folder.lock_finished() if overrides else folder.lock()
+
+
+def _check_overrides(length: str, overrides: Sequence[str]) -> None:
+    for override in overrides:
+        if override.partition("=")[0].strip() != length:
+            raise InputError(
+                f"a run that is resumed keeps its config; only {length}=N can be given, "
+                f"not {override!r}"
+            )
+
+
+def _check_longer(length: str, trainable: Trainable) -> None:
+    if trainable.steps >= trainable.total_steps:
+        raise InputError(f"the run has done {trainable.steps} steps; give a larger {length}")
+
+
+def _finish(trainable: Trainable, folder: RunFolder) -> None:
+    closing = train(trainable, folder)
+    if closing:
+        for line in closing.lines:
+            print(line)
+        print(format_table(closing.table))
