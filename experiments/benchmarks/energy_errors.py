@@ -1,14 +1,13 @@
-"""Errors of a shipped energy model on the test split of datasets, by kind of structure.
+"""Errors of energy models on the test split of datasets, by kind of structure.
 
-python experiments/benchmarks/energy_errors.py runs/energy/data.npz [more.npz ...] [--model NAME]
+python experiments/benchmarks/energy_errors.py runs/energy/*.npz [--models mace mace:old.json]
 """
 
 import argparse
 
-from record import named, record
+from record import record
+from side_by_side import add_models, describe, load_models
 
-from molrl.energy import load_energy
-from molrl.energy.networks.energy import SHIPPED
 from molrl.fitting.accuracy import errors_of
 from molrl.fitting.data.dataset import Dataset
 from molrl.runs.progress import progress
@@ -17,15 +16,20 @@ from molrl.runs.progress import progress
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+")
-    parser.add_argument("--model", default="mace", choices=SHIPPED)
+    add_models(parser)
     options = parser.parse_args()
-    model = load_energy(options.model)
+    models = load_models(options.models)
     data = Dataset.join([Dataset.load(path) for path in options.data])
-    test = data[data.split == data.splits.index("test")]
-    with progress(len(test), "evaluate") as bar:
-        rows = errors_of(model, test, bar.update).by_kind()
-    title = f"{model.name} {model.hash} against GFN2-xTB, molecules not in the fit"
-    record(named("energy_errors", model), title, rows)
+    test = data[(data.split == data.splits.index("test")) & ~data.bound]
+    rows: dict[str, dict[str, object]] = {}
+    for name, model in models.items():
+        with progress(len(test), f"evaluate {name}") as bar:
+            for row in errors_of(model, test, bar.update).by_kind():
+                kind, structures, *figures = row.items()
+                of_kind = rows.setdefault(str(kind[1]), dict([kind, structures]))
+                of_kind |= {f"{figure}, {name}": value for figure, value in figures}
+    title = f"{describe(models)} against GFN2-xTB, molecules not in the fit"
+    record("energy_errors", title, list(rows.values()))
 
 
 if __name__ == "__main__":

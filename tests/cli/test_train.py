@@ -17,11 +17,10 @@ from rdkit import Chem
 from molrl.agents.generator import AgentGenerator, read_policy
 from molrl.cli.main import main
 from molrl.energy.networks.energy import SHIPPED
-from molrl.energy.networks.potential import MACE_KIND
+from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
-from molrl.runs.weights import load_weights, save_weights
 
 CONFIG = """
 run_dir: whole
@@ -296,9 +295,9 @@ def test_generate_writes_molecules_that_evaluate_reads(runs, tmp_path, capsys):
 
 
 def test_train_with_custom_weights_can_generate(runs, tmp_path):
-    tensors, header = load_weights(SHIPPED["mace"], MACE_KIND)
-    tensors = {name: 1.001 * tensor for name, tensor in tensors.items()}
-    save_weights(tmp_path / "custom.json", tensors, {"kind": MACE_KIND, "config": header["config"]})
+    potential, _ = load_potential(SHIPPED["mace"])
+    tensors = dict(potential.network.named_parameters())
+    save_potential(tmp_path / "custom.json", potential, {k: 1.001 * v for k, v in tensors.items()})
     run, output = tmp_path / "run", tmp_path / "made.extxyz"
     custom = [f"energy=mace:{tmp_path / 'custom.json'}", f"run_dir={run}", "total_steps=256"]
     assert main(["train", str(runs / "train.yaml"), *custom]) == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.agents.rollout import generate
+from molrl.agents.rollout import Actions, generate
 from molrl.bags import Bag
 from molrl.chemistry.fragments import Fragment, load_fragment
 from molrl.energy import load_energy
@@ -94,7 +94,9 @@ def test_generate_returns_charged_molecules(morse):
         placed = np.count_nonzero(observation["numbers"], axis=1) - 4
         return np.stack([_next_action(n) for n in placed])
 
-    made = generate(Problem(EnvConfig(task=Ammonium(), energy=morse())), act, n=2, seed=0)
+    made = generate(
+        Problem(EnvConfig(task=Ammonium(), energy=morse())), Actions(act, 1), n=2, seed=0
+    )
     assert made.molecules.charge.tolist() == [1, 1]
     assert made.molecules.spin.tolist() == [1, 1]
 

@@ -71,7 +71,8 @@ def evaluate_double(name: str, molecules: MoleculeBatch) -> tuple[np.ndarray, np
     """
     model = NetworkEnergy(name)
     isolated = model.isolated_energy(molecules)
-    graph = model.potential.network.double().graph(molecules, torch.float64)
+    model.potential.network.double()
+    graph = model.potential.graph(molecules, torch.float64)
     graph.positions.requires_grad_()
     energy = model.potential(graph).energy
     (gradient,) = torch.autograd.grad(energy.sum(), graph.positions)

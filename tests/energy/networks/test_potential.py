@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.interface import Prediction
 from molrl.energy.networks.mace.network import Mace, MaceConfig
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
@@ -18,6 +18,18 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import load_weights, save_weights
 
 ELEMENTS = (1, 6, 14, 17, 35)
+FIRST_RELEASE = (
+    "elements",
+    "channels",
+    "layers",
+    "cutoff",
+    "n_bessel",
+    "envelope",
+    "radial_mlp",
+    "readout",
+    "avg_neighbors",
+    "scale",
+)
 ATOMS = (-1.0, -2.0, -3.0, -4.0, -5.0)
 
 
@@ -68,12 +80,21 @@ def test_save_potential_writes_an_average_under_every_name_of_a_parameter(tmp_pa
         assert torch.equal(tensors[name], network.readout_in + 1)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_load_potential_reads_the_weights_of_the_first_release(name):
-    potential, _ = load_potential(SHIPPED[name])
-    assert json.loads(SHIPPED[name].read_text())["kind"] == "mace"
-    assert len(potential.atomic_energies) == len(potential.repulsion) == 6
-    assert not potential.takes_cells
+def test_load_potential_reads_weights_of_the_first_release(potential, tmp_path):
+    """Its headers have the atoms and the repulsion in the config, and no architecture."""
+    config = potential.config
+    written = {name: getattr(config, name) for name in FIRST_RELEASE}
+    repulsion = [list(row) for row in potential.repulsion]
+    head = written | {"atomic_energies": ATOMS, "repulsion": repulsion}
+    tensors = potential.network.state_dict()
+    save_weights(tmp_path / "first.json", tensors, {"kind": "mace", "config": head})
+    first, _ = load_potential(tmp_path / "first.json")
+    assert first.config == config
+    assert (first.atomic_energies, first.repulsion) == (ATOMS, potential.repulsion)
+    assert not first.takes_cells
+    assert not first.bond_limits
+    for name, tensor in first.network.state_dict().items():
+        assert torch.equal(tensor, tensors[name])
 
 
 @pytest.mark.parametrize(
