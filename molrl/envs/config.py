@@ -16,7 +16,7 @@ from molrl.validation import validated
 
 _MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
 # No episode of right energies in experiments/benchmarks/reward_window.py has a larger one.
-MAX_UNCERTAINTY = 0.5
+MAX_UNCERTAINTY = 0.05
 _SMALLEST_RADII = 0.56  # Å, of two helium atoms: the smallest sum of covalent radii
 
 
