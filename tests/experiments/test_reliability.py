@@ -48,7 +48,12 @@ def end_group(number):
 
 
 @pytest.mark.parametrize(
-    "name", ["hostile", *(pytest.param(name, marks=pytest.mark.bitwise) for name in RESUMED)]
+    "name",
+    [
+        "hostile",
+        *(pytest.param(name, marks=pytest.mark.bitwise) for name in RESUMED),
+        pytest.param("kinds", marks=[pytest.mark.bitwise, pytest.mark.slow]),
+    ],
 )
 def test_reliability_benchmark_finds_no_failure(run_small, name):
     code, said = run_small(name)
