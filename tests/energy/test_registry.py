@@ -12,11 +12,10 @@ from molrl.energy.mace_torch.batching import build_mace_torch
 from molrl.energy.networks import NETWORKS
 from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.mace.network import Mace
-from molrl.energy.networks.potential import MACE_KIND
+from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.energy.relaxation import relax
 from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError
-from molrl.runs.weights import load_weights, save_weights
 
 
 @pytest.fixture
@@ -34,9 +33,9 @@ def test_load_energy_returns_the_same_model_for_the_same_name(custom):
 
 def test_load_energy_reloads_weights_that_were_rewritten(custom):
     before = load_energy(f"mace:{custom}")
-    tensors, header = load_weights(custom, MACE_KIND)
-    scaled = {name: 1.05 * tensor for name, tensor in tensors.items()}
-    save_weights(custom, scaled, {"kind": MACE_KIND, "config": header["config"]})
+    potential, _ = load_potential(custom)
+    tensors = dict(potential.network.named_parameters())
+    save_potential(custom, potential, {name: 1.05 * tensor for name, tensor in tensors.items()})
     after = load_energy(f"mace:{custom}")
     assert after.hash != before.hash
     energies = [float(model.evaluate(molecule("CH4")).energy) for model in (before, after)]

@@ -229,7 +229,8 @@ class Unsure(EnergyModel):
 
 def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):
     model = CountedEnergy(Unsure())
-    rewards, _ = built(rebuild, model, {"energy": 1.0, "uncertainty": 10.0})
+    unlimited = {"max_uncertainty": None}
+    rewards, _ = built(rebuild, model, {"energy": 1.0, "uncertainty": 10.0}, rules=unlimited)
     assert rewards == pytest.approx([0.0] * 5 + [-0.6])
     assert model.calls == 5  # six atoms, of which the first is not evaluated
     rewards, _ = built(rebuild, Unsure(sure=8), {"energy": 1.0, "uncertainty": 10.0})

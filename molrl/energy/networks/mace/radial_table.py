@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 _FIRST = 0.1  # Å, the first knot; below it the functions are constant
-_STEP = 0.02  # Å, the largest distance between knots
+_STEP = 0.0125  # Å, the largest distance between knots
 _NEAR = 1e-4  # Å, of the differences that slopes are computed from
 
 
@@ -21,7 +21,7 @@ class Knots(nn.Module):
         >>> knots = Knots(5.0)
         >>> rows, place = knots(torch.tensor([1.0, 9.0], dtype=torch.float64))
         >>> rows.shape, place.shape, knots.n_rows
-        (torch.Size([2, 4]), torch.Size([2]), 984)
+        (torch.Size([2, 4]), torch.Size([2]), 1572)
     """
 
     four: Tensor
