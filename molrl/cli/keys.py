@@ -49,7 +49,7 @@ EXAMPLES = {
     "molrl energy molecules": ["molrl energy molecules experiments/energy/molecules.yaml"],
     "molrl energy fit": ["molrl energy fit data=mine.extxyz start=mace run_dir=runs/mine"],
     "molrl energy learn": ["molrl energy learn experiments/energy/learn.yaml"],
-    "molrl energy relax": ["molrl energy relax made.sdf --model gfn2 -o relaxed.sdf"],
+    "molrl relax": ["molrl relax made.sdf --model gfn2 -o relaxed.sdf"],
     "molrl energy evaluate": ["molrl energy evaluate made.extxyz --model mace --csv errors.csv"],
     "molrl energy convert": ["molrl energy convert theirs.model mine.json --trust"],
 }

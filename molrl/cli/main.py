@@ -169,6 +169,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     _add_evaluate(evaluate)
     evaluate.details.append(("describe_figures",))
+    relax = _command(commands, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
+    _add_relax(relax)
 
     energy = commands.add_parser("energy", help="data, fits and errors of energy models")
     energies = energy.add_subparsers(metavar="COMMAND", required=True)
@@ -188,8 +190,6 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--trust", action="store_true", help="load the pickle, which can run any code"
     )
-    relax = _command(energies, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
-    _add_relax(relax)
     learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a network by active learning")
     _add_config(learn, "molrl.fitting.active.config:LearnConfig")
     errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")

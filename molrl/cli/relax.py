@@ -1,4 +1,4 @@
-"""``molrl energy relax``: relaxation of the molecules in a file, all in one batch."""
+"""``molrl relax``: relaxation of the molecules in a file, all in one batch."""
 
 from argparse import Namespace
 from pathlib import Path

@@ -32,7 +32,7 @@ def evaluate(content, name="in.extxyz"):
 
 
 def relax(*arguments, content=WATER):
-    return ["energy", "relax", "in.extxyz", *arguments], {"in.extxyz": content}
+    return ["relax", "in.extxyz", *arguments], {"in.extxyz": content}
 
 
 RANDOM = ("--method", "random:gfn2", "--bag", "H2O")

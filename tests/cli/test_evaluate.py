@@ -91,7 +91,7 @@ def test_energy_evaluate_writes_the_error_of_each_molecule(mixed, capsys):
 
 
 def test_relax_leaves_out_what_the_model_does_not_know(mixed, capsys):
-    assert main(["energy", "relax", "in.extxyz", "-o", "out.sdf", "--max-steps", "1"]) == 0
+    assert main(["relax", "in.extxyz", "-o", "out.sdf", "--max-steps", "1"]) == 0
     err = capsys.readouterr().err
     line = "not evaluated: 1 (by index from 0): molecule 1 holds U; known are H, C, N, O, F, S"
     assert f"{line} (energy model 'mace')\n" in err
@@ -122,7 +122,7 @@ def test_commands_leave_out_molecules_with_a_coordinate_that_is_nan(here, capsys
     assert main(["evaluate", "in.extxyz", "--csv", "all.csv"]) == 0
     assert line in capsys.readouterr().err
     assert [row["valid"] for row in table("all.csv")] == ["True", "", "True"]
-    assert main(["energy", "relax", "in.extxyz", "-o", "out.extxyz", "--max-steps", "1"]) == 0
+    assert main(["relax", "in.extxyz", "-o", "out.extxyz", "--max-steps", "1"]) == 0
     assert line in capsys.readouterr().err
     assert [image.info["index"] for image in read("out.extxyz", ":")] == [0, 2]
     assert main(["energy", "evaluate", "in.extxyz", "--model", "mace-small"]) == 0

@@ -17,7 +17,7 @@ from molrl.runs.signals import Stopped
 COMMANDS = [
     *("train", "resume", "launch", "generate", "evaluate"),
     *("energy", "energy data", "energy molecules", "energy fit", "energy learn"),
-    *("energy evaluate", "energy relax", "energy convert"),
+    *("energy evaluate", "energy convert", "relax"),
 ]
 
 

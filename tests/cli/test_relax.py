@@ -1,4 +1,4 @@
-"""molrl energy relax: relaxed molecules, and a list of those that did not converge."""
+"""molrl relax: relaxed molecules, and a list of those that did not converge."""
 
 import pytest
 from ase import Atoms
@@ -27,7 +27,7 @@ def start(here):
 
 def relax(capsys, *arguments):
     """Run the command, and return its table by label and its standard error."""
-    assert main(["energy", "relax", "start.extxyz", "-o", "out.extxyz", *arguments]) == 0
+    assert main(["relax", "start.extxyz", "-o", "out.extxyz", *arguments]) == 0
     out, err = capsys.readouterr()
     rows = [line.rsplit("  ", 1) for line in out.splitlines() if "  " in line]
     return {name.strip(): value.strip() for name, value in rows}, err
@@ -101,6 +101,6 @@ def test_relax_summarises_periodic_structures_without_bonds_and_rmsd(others, her
 
 
 def test_relax_command_has_the_defaults_of_the_function():
-    arguments = parser().parse_args(["energy", "relax", "in.extxyz", "-o", "out.extxyz"])
+    arguments = parser().parse_args(["relax", "in.extxyz", "-o", "out.extxyz"])
     assert arguments.force_tolerance == FORCE_TOLERANCE
     assert arguments.max_steps == MAX_STEPS
