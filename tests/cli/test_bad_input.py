@@ -329,6 +329,10 @@ COMMANDS = {
         (["energy", "evaluate", "in.extxyz", "--model", "mace-small"], {"in.extxyz": ION}),
         "molecule 0 has charge -1; use gfn2, spgfn2 or pm6",
     ),
+    "the command relax of earlier versions": (
+        (["energy", "relax", "in.extxyz", "-o", "out.sdf"], {"in.extxyz": WATER}),
+        "molrl energy relax is now molrl relax",
+    ),
     "an unknown energy of two": (
         (["energy", "evaluate", "in.extxyz", "--model", "gfn"], {"in.extxyz": WATER}),
         "did you mean 'gfn2'?",
