@@ -199,11 +199,7 @@ def _gather(harmonics: Tensor, sent: Tensor, out: Tensor) -> None:
 
 def _of_sent(harmonics: Tensor, of_sums: Tensor) -> list[Tensor]:
     """Return the gradients by what is sent, ``(n_slots, channels)`` for each l."""
-    of_degrees = zip(
-        _degrees(harmonics),
-        _degrees(of_sums),
-        strict=True,
-    )
+    of_degrees = zip(_degrees(harmonics), _degrees(of_sums), strict=True)
     return [torch.bmm(of_l.mT, gradient).flatten(0, 1) for of_l, gradient in of_degrees]
 
 
