@@ -19,6 +19,7 @@ class Canvas:
         element_mask: ``(n, n_elements)`` bool, elements that can be placed.
         points: ``(n, P, 3)`` float32 Å, points to fill; None without any.
         refills: ``(n,)`` float32, how many refills of the bag are left; None without any.
+        n_fixed: ``(n,)`` int64, how many of the first atoms are fixed; None without any.
     """
 
     molecules: MoleculeBatch
@@ -27,12 +28,14 @@ class Canvas:
     element_mask: Tensor
     points: Tensor | None = None
     refills: Tensor | None = None
+    n_fixed: Tensor | None = None
 
     @classmethod
     def from_observation(cls, observation: dict[str, Tensor]) -> "Canvas":
         """Return the canvases of a batched observation of any numeric dtypes."""
         numbers = observation["numbers"]
         points, refills = observation.get("points"), observation.get("refills")
+        n_fixed = observation.get("n_fixed")
         slots = max(1, int((numbers > 0).sum(-1).max()))
         return cls(
             MoleculeBatch.from_padded(numbers, observation["positions"].float()),
@@ -41,4 +44,5 @@ class Canvas:
             observation["element_mask"] > 0,
             None if points is None else points.float(),
             None if refills is None else refills[:, 0].float(),
+            None if n_fixed is None else n_fixed[:, 0].long(),
         )

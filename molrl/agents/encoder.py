@@ -56,15 +56,19 @@ class Encoder(nn.Module):
         )
 
     def forward(
-        self, molecules: MoleculeBatch, bag: Tensor, seen: tuple[Tensor, Tensor] | None = None
+        self,
+        molecules: MoleculeBatch,
+        bag: Tensor,
+        more_scalars: Tensor | None = None,
+        more_features: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode molecules and the embeddings of their bags.
 
         Args:
             molecules: positions in float32.
             bag: ``(n_molecules, width)``.
-            seen: scalars and features, of the shapes that are returned, of what the atoms see
-                besides each other; None: nothing.
+            more_scalars: as ``scalars``, of what the atoms see besides each other; None: nothing.
+            more_features: as ``features``, likewise.
 
         Returns:
             ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total, (degree + 1)^2,
@@ -78,8 +82,10 @@ class Encoder(nn.Module):
         angular = harmonics(vectors, self.degree)
         scalars = self.element(molecules.numbers) + self.bag(bag)[molecules.molecule]
         features = positions.new_zeros(len(positions), (self.degree + 1) ** 2, self.channels)
-        if seen is not None:
-            scalars, features = scalars + seen[0], features + seen[1]
+        if more_scalars is not None:
+            scalars = scalars + more_scalars
+        if more_features is not None:
+            features = features + more_features
         for layer in self.layers:
             scalars, features = layer(scalars, features, edges, radial, angular)
         return scalars, features

@@ -23,6 +23,7 @@ class Inputs:
         n_elements: number of the environment's ``elements``.
         points: whether there are points to fill.
         refills: whether the bag can be refilled.
+        fixed: whether there are fixed atoms.
 
     Example:
         >>> Inputs(n_elements=4).points
@@ -32,13 +33,15 @@ class Inputs:
     n_elements: int
     points: bool = False
     refills: bool = False
+    fixed: bool = False
 
     @classmethod
     def of_space(cls, space: spaces.Dict) -> Self:
         """Return the inputs that an observation space has."""
         bag = space["bag"].shape
         assert bag is not None
-        return cls(bag[0], "points" in space.spaces, "refills" in space.spaces)
+        seen = (name in space.spaces for name in ("points", "refills", "n_fixed"))
+        return cls(bag[0], *seen)
 
     @classmethod
     def of_task(cls, task: Task, n_elements: int) -> Self:
@@ -49,7 +52,8 @@ class Inputs:
             n_elements: number of the environment's ``elements``.
         """
         example = task.examples[0]
-        return cls(n_elements, bool(len(example.shape)), bool(example.refills))
+        seen = (len(example.shape), example.refills, len(example.fixed))
+        return cls(n_elements, *(bool(n) for n in seen))
 
 
 @dataclass

@@ -31,8 +31,8 @@ class CovariantNetwork(PolicyNetwork):
     """Covariant policy and invariant critic that share one encoder.
 
     A rotation or reflection of the canvas rotates or reflects the densities; a translation or a
-    permutation of the atoms does not change them. Atoms see points to fill, and the bag its
-    refills, where the observation has them; fixed atoms are atoms of the canvas.
+    permutation of the atoms does not change them. Atoms see points to fill and whether they
+    are fixed, and the bag its refills, where the observation has them.
 
     Args:
         config: sizes and limits.
@@ -67,6 +67,7 @@ class CovariantNetwork(PolicyNetwork):
         self.points = (
             PointEncoder(width, channels, degree, config.cutoff) if inputs.points else None
         )
+        self.fixed = nn.Embedding(2, width) if inputs.fixed else None
 
     @property
     def max_displacement(self) -> float:
@@ -95,15 +96,25 @@ class CovariantNetwork(PolicyNetwork):
 
     def encode(self, canvas: Canvas) -> "Encoded":
         """Encode canvases; all other methods take the result."""
-        bag, seen = self.bag(_count_features(canvas.bag)), None
+        bag = self.bag(_count_features(canvas.bag))
         if self.refills is not None and canvas.refills is not None:
             bag = bag + self.refills(_count_features(canvas.refills[:, None]))
-        if self.points is not None and canvas.points is not None:
-            seen = self.points(canvas.molecules, canvas.points)
-        scalars, features = self.encoder(canvas.molecules, bag, seen)
+        scalars, features = self.encoder(canvas.molecules, bag, *self._seen(canvas))
         pooled = canvas.molecules.sum_atoms(self.pool(scalars))
         empty = (canvas.molecules.n_atoms == 0)[:, None]
         return Encoded(canvas, bag, scalars, features, torch.where(empty, self.empty, pooled))
+
+    def _seen(self, canvas: Canvas) -> tuple[Tensor | None, Tensor | None]:
+        """Return scalars and features of what the atoms are told besides each other."""
+        scalars, features = None, None
+        if self.points is not None and canvas.points is not None:
+            scalars, features = self.points(canvas.molecules, canvas.points)
+        if self.fixed is not None and canvas.n_fixed is not None:
+            owner = canvas.molecules.molecule
+            rank = torch.arange(len(owner), device=owner.device) - canvas.molecules.starts[owner]
+            marks = self.fixed((rank < canvas.n_fixed[owner]).long())
+            scalars = marks if scalars is None else scalars + marks
+        return scalars, features
 
     def value(self, encoded: "Encoded") -> Tensor:
         """Return expected returns ``(n,)``, in units of the reward scale."""

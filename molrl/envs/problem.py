@@ -54,6 +54,7 @@ class Problem:
             max_displacement=config.rules.max_displacement,
             n_points=len(example.shape),
             max_refills=example.refills,
+            fixed=bool(len(example.fixed)),
         )
         self._check_bags(self.task)
         self._energies: dict[tuple[bytes, bytes, int, int | None], float] = {}
@@ -177,6 +178,8 @@ class Problem:
                 self.layout.max_refills,
             ):
                 raise InputError("all molecules of a task must have as many points and refills")
+            if bool(len(instance.fixed)) != self.layout.fixed:
+                raise InputError("all molecules of a task must have fixed atoms, or none")
             if instance.cell is not None:
                 raise InputError("an environment has no periodic cell; give a task without one")
 

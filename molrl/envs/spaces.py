@@ -23,6 +23,7 @@ class Layout:
         max_displacement: Å along each axis, of a new atom from the focal atom.
         n_points: number of points of the shape, P; 0 in tasks without a shape.
         max_refills: number of refills of the bag; 0 in tasks without refills.
+        fixed: whether there are fixed atoms.
     """
 
     n_elements: int
@@ -30,6 +31,7 @@ class Layout:
     max_displacement: float
     n_points: int = 0
     max_refills: int = 0
+    fixed: bool = False
 
     @property
     def reach(self) -> float:
@@ -52,6 +54,8 @@ def observation_space(layout: Layout) -> spaces.Dict:
         keys["points"] = spaces.Box(-reach, reach, (p, 3), np.float32)
     if layout.max_refills:
         keys["refills"] = spaces.Box(0, layout.max_refills, (1,), np.int64)
+    if layout.fixed:
+        keys["n_fixed"] = spaces.Box(0, n, (1,), np.int64)
     return spaces.Dict(keys)
 
 
@@ -75,7 +79,8 @@ def observe(state: CanvasState, layout: Layout) -> Observation:
         ``focus_mask (B, N)`` int8: 1 for slots that hold an atom, and for slot 0 of an empty
         canvas, where the focus does not matter, so that a masked choice is always possible;
         ``element_mask (B, E)`` int8: 1 for elements in the bag; in tasks that have them,
-        ``points (B, P, 3)`` float32 Å and ``refills (B, 1)`` int64.
+        ``points (B, P, 3)`` float32 Å, ``refills (B, 1)`` int64, and ``n_fixed (B, 1)`` int64, the
+        number of fixed atoms, which fill the first slots.
     """
     focus_mask = (state.numbers > 0).view(np.int8)
     focus_mask[:, 0] = 1
@@ -90,4 +95,6 @@ def observe(state: CanvasState, layout: Layout) -> Observation:
         observation["points"] = state.shape.copy()
     if layout.max_refills:
         observation["refills"] = state.refills[:, None].copy()
+    if layout.fixed:
+        observation["n_fixed"] = state.n_fixed[:, None].copy()
     return observation

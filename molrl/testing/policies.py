@@ -16,13 +16,13 @@ _ATOMS = (0, 1, 2, 4)  # on the canvases
 def check_policy(obj: BasePolicyConfig | str, *, seed: int = 0) -> None:
     """Check that a policy keeps the contract of :class:`molrl.agents.interface.PolicyNetwork`.
 
-    The rules, in this order, for observations without and with points to fill and refills: its
-    network is built of the config; actions are possible ones, within the largest displacement; the
-    same noise gives the same actions, whatever the shared random state, and other noise others;
-    the log-probability and the value of an action are those of its evaluation; canvases one by one,
-    and with more empty slots, give the same; neither does a translation change them, nor, if it is
-    covariant, a rotation; observations are not changed; weights have gradients, and make another
-    network of the config the same.
+    The rules, in this order, for observations without and with points to fill, refills and fixed
+    atoms: its network is built of the config; actions are possible ones, within the largest
+    displacement; the same noise gives the same actions, whatever the shared random state, and other
+    noise others; the log-probability and the value of an action are those of its evaluation;
+    canvases one by one, and with more empty slots, give the same; neither does a translation change
+    them, nor, if it is covariant, a rotation; observations are not changed; weights have gradients,
+    and make another network of the config the same.
 
     Args:
         obj: config of the policy, or a registered name.
@@ -36,7 +36,8 @@ def check_policy(obj: BasePolicyConfig | str, *, seed: int = 0) -> None:
     """
     with rule("it is the config of a policy or the name of one"):
         config = parse_policy(obj)
-    for inputs in (Inputs(len(_NUMBERS)), Inputs(len(_NUMBERS), points=True, refills=True)):
+    n = len(_NUMBERS)
+    for inputs in (Inputs(n), Inputs(n, points=True, refills=True, fixed=True)):
         rng = np.random.default_rng(seed)
         network = _built(config, inputs, seed)
         observation = _observation(inputs, rng)
@@ -79,6 +80,8 @@ def _observation(inputs: Inputs, rng: np.random.Generator) -> Observations:
         arrays["points"] = rng.normal(size=(n, 3, 3)).astype(np.float32)
     if inputs.refills:
         arrays["refills"] = rng.integers(0, 3, (n, 1))
+    if inputs.fixed:
+        arrays["n_fixed"] = np.minimum(np.array(_ATOMS), 1)[:, None]
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

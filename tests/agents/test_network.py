@@ -150,11 +150,11 @@ def test_evaluate_actions_has_gradients_of_every_parameter(network, canvas):
 
 @pytest.fixture(scope="module")
 def seeing():
-    """Return a network that sees points and refills, with perturbed weights."""
+    """Return a network that sees points, refills and fixed atoms, with perturbed weights."""
     generator = torch.Generator().manual_seed(1)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        network = CovariantNetwork(PolicyConfig(), Inputs(4, points=True, refills=True))
+        network = CovariantNetwork(PolicyConfig(), Inputs(4, points=True, refills=True, fixed=True))
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return network.eval()
@@ -165,12 +165,13 @@ def with_points(observation, n_points=6, seed=0):
     generator = torch.Generator().manual_seed(seed)
     points = 2 * torch.randn(n, n_points, 3, generator=generator)
     points[:, 0] = 0.0  # where the first atom is
-    return observation | {"points": points, "refills": torch.full((n, 1), 2)}
+    counts = {"refills": torch.full((n, 1), 2), "n_fixed": torch.full((n, 1), 1)}
+    return observation | {"points": points} | counts
 
 
 @pytest.mark.parametrize("n_atoms", [1, 2, 5])
 @pytest.mark.parametrize("mirror", [1, -1])
-def test_network_is_covariant_with_points_and_refills(seeing, canvas, turn, n_atoms, mirror):
+def test_network_is_covariant_with_all_inputs(seeing, canvas, turn, n_atoms, mirror):
     observation = with_points(canvas(n_atoms))
     actions = drawn(seeing, observation)
     for seed in range(2):
@@ -188,12 +189,11 @@ def test_network_does_not_depend_on_the_order_of_points(seeing, canvas):
     same(evaluate(seeing, observation, actions), evaluate(seeing, shuffled, actions))
 
 
-@pytest.mark.parametrize("key", ["points", "refills"])
-def test_network_sees_points_and_refills(seeing, canvas, key):
+@pytest.mark.parametrize("key", ["points", "refills", "n_fixed"])
+def test_network_sees_points_refills_and_fixed_atoms(seeing, canvas, key):
     observation = with_points(canvas(3))
-    other = observation | {key: with_points(canvas(3), seed=1)["points"]}
-    if key == "refills":
-        other = observation | {"refills": observation["refills"] - 1}
+    fewer = with_points(canvas(3), seed=1)["points"] if key == "points" else observation[key] - 1
+    other = observation | {key: fewer}
     actions = drawn(seeing, observation)
     a, b = evaluate(seeing, observation, actions), evaluate(seeing, other, actions)
     assert (a.log_prob - b.log_prob).abs().max() > 1e-3
@@ -210,15 +210,17 @@ def test_network_directs_an_atom_by_the_points_alone(seeing, canvas):
     assert (a.value - b.value).abs().max() < TOLERANCE
 
 
-def test_network_of_a_seed_is_the_same_without_points():
+def test_network_of_a_seed_is_the_same_without_further_inputs():
     with torch.random.fork_rng():
         networks = []
         for seen in (False, True):
             torch.manual_seed(3)
-            networks.append(CovariantNetwork(PolicyConfig(), Inputs(4, seen, seen)).state_dict())
+            networks.append(
+                CovariantNetwork(PolicyConfig(), Inputs(4, seen, seen, seen)).state_dict()
+            )
     plain, seeing = networks
     assert all(torch.equal(x, seeing[name]) for name, x in plain.items())
-    assert {name.split(".")[0] for name in {*seeing} - {*plain}} == {"points", "refills"}
+    assert {name.split(".")[0] for name in {*seeing} - {*plain}} == {"points", "refills", "fixed"}
 
 
 def test_act_computes_each_head_once(network, canvas):

@@ -193,6 +193,15 @@ class TestScaffoldAndLinker:
         assert reason == "complete"
         assert 15 < sum(rewards) < 25  # a C-C bond and three C-H bonds
 
+    @pytest.mark.parametrize(
+        ("kind", "n_fixed"), [("scaffold", 11), ("linker", 13), ("bags", None)]
+    )
+    def test_observation_counts_fixed_atoms(self, morse, kind, n_fixed):
+        obs, _ = make(kind, morse()).reset(seed=0)
+        count = obs["n_fixed"].tolist() if "n_fixed" in obs else None
+        assert count == (None if n_fixed is None else [n_fixed])
+        assert n_fixed in {None, np.count_nonzero(obs["numbers"])}
+
     def test_scaffold_does_not_move(self, morse, build):
         env, rng = make("scaffold", morse()), np.random.default_rng(0)
         start, _ = env.reset(seed=0)
