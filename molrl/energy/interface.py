@@ -101,7 +101,7 @@ class EnergyModel(ABC):
             Other models refuse them.
         ignores_charge: whether a model that takes no charge computes such molecules as if they were
             neutral and of the lowest spin, instead; see :meth:`ignoring_charge`.
-        max_atoms: most atoms of a molecule; None: no limit.
+        size_limit: most atoms of a molecule; None: no limit.
         conservative: whether its forces are the negative gradient of its energy.
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
@@ -129,7 +129,7 @@ class EnergyModel(ABC):
     takes_cells: bool = False
     takes_charge: bool = False
     ignores_charge: bool = False
-    max_atoms: int | None = None
+    size_limit: int | None = None
     conservative: bool = True
     name: str
     elements: tuple[int, ...]
@@ -205,12 +205,12 @@ class EnergyModel(ABC):
         Raises:
             InputError: if one has; the message names models without a limit.
         """
-        if self.max_atoms is None:
+        if self.size_limit is None:
             return
-        for i in torch.nonzero(molecules.n_atoms > self.max_atoms).flatten().tolist()[:1]:
+        for i in torch.nonzero(molecules.n_atoms > self.size_limit).flatten().tolist()[:1]:
             raise InputError(
                 f"molecule {i} has {int(molecules.n_atoms[i])} atoms; energy model {self.name!r} "
-                f"takes up to {self.max_atoms}; use a network such as mace, which has no limit"
+                f"takes up to {self.size_limit}; use a network such as mace, which has no limit"
             )
 
     def _check_cells_and_charge(self, molecules: MoleculeBatch) -> None:

@@ -66,7 +66,7 @@ class SemiempiricalEnergy(EnergyModel):
     """
 
     takes_charge = True
-    max_atoms = MAX_ATOMS
+    size_limit = MAX_ATOMS
 
     worker: ClassVar[str]
 
