@@ -42,6 +42,8 @@ def test_evaluate_writes_a_line_for_each_molecule(mixed, capsys):
     assert list(rows[0]) == [
         *("index", "formula", "smiles", "valid", "reason"),
         *("energy_eV", "strain_eV", "rmsd_angstrom", "converged"),
+        *("inchikey", "relaxed_smiles", "relaxed_inchikey", "relaxation"),
+        *("symmetric_rmsd_angstrom", "failed_checks", "accessibility", "above_best_eV"),
     ]
     assert [row["index"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert [row["formula"] for row in rows] == ["CH4O", "OU", "CH3", "CH4O", "H2O"]
