@@ -26,6 +26,7 @@ from molrl.fitting.data.relaxing import relax_all
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 
+_WHAT = "making new molecules"
 _STEPS = 250
 _EMBEDDING = 60.0  # s, the time limit of the conformers of one molecule
 _EVERY = 10  # blocks; one of so many is of the larger molecules
@@ -43,7 +44,7 @@ def extend_molecule_set(
 
     Args:
         config: what to make, with its ``base``.
-        progress: called with how many distinct molecules there are.
+        progress: called with how many of the molecules that are still missing are made.
 
     Returns:
         The set: the base as it is, then ``n`` distinct molecules less those of the base, the
@@ -61,24 +62,33 @@ def extend_molecule_set(
     if missing <= 0:
         raise InputError(f"n: the base has {len(seen)} molecules; give more than that")
     parts: list[MoleculeSet] = []
+    begun = missing  # when the finished blocks are read: the time left is that of what is to do
     number = 0
     while missing > 0:
         path = folder / f"{number:05}.npz"
         record = path.with_suffix(".json")  # written last: with it the block is finished
-        if not record.exists():
+        kept = record.exists()
+        if not kept:
             names = _enumerate(config, number, seen)
-            made, left_out = _make_block(config, names, progress)
+            count = _counted(progress, begun - missing, len(names), begun)
+            made, left_out = _make_block(config, names, count)
             made.save(path)
             write_text(record, json.dumps({"tried": names, "lost": left_out}) + "\n")
         of_block = json.loads(record.read_text(encoding="utf-8"))
         part = _first_molecules(MoleculeSet.load(path), missing)
         missing -= len(set(part.identities))
+        begun = missing if kept else begun
         seen.update(of_block["tried"])
         lost.update(of_block["lost"])
         parts.append(part)
         number += 1
-        progress("molecules", config.n - missing, config.n)
+    progress(_WHAT, begun, begun)
     return _mark(_join([base, *parts]), config.held_out), lost
+
+
+def _counted(progress: Progress, done: int, n: int, total: int) -> Progress:
+    """Return what turns the progress within a block of n molecules into that of the whole."""
+    return lambda what, part, parts: progress(_WHAT, min(total, done + part * n // parts), total)
 
 
 def _prepare(config: MoleculeSetConfig) -> Path:
@@ -128,8 +138,7 @@ def _make_block(
         conformers += [(numbers, x) for x in positions]
         owners += [name] * len(positions)
     drawn = MoleculeBatch.from_arrays(conformers)
-    silent: Progress = lambda what, done, total: None  # noqa: E731 - the molecules are counted
-    results = relax_all(drawn, config.force_tolerance, [_STEPS] * len(drawn), silent)
+    results = relax_all(drawn, config.force_tolerance, [_STEPS] * len(drawn), progress)
     relaxed, kept = [], []
     for (numbers, _), name, result in zip(drawn.arrays(), owners, results, strict=True):
         if isinstance(result, str) or not result[1]:
