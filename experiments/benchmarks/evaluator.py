@@ -121,7 +121,11 @@ def main() -> None:
         _row("valid, connected and what they were, %", 100 * sound.mean(), "at least 98"),
         _row("valid, %", 100 * after.valid.mean(), ""),
         *(
-            _row(f"relaxation: {name}, %", 100 * changes.count(name) / len(changes), "")
+            _row(
+                f"relaxation: {name or 'no identity before'}, %",
+                100 * changes.count(name) / len(changes),
+                "",
+            )
             for name in ("same", "changed", "fragmented", "mirrored", None)
         ),
         _row("geometric checks passed, %", 100 * described.passed.mean(), ""),
