@@ -43,17 +43,27 @@ def work(before: bytes, after: bytes | None) -> dict[str, Any]:
         computed; ``failed_checks``, names of the geometric checks that it fails; and
         ``fingerprint``, the bits of the Morgan fingerprint of radius 2.
     """
-    mol = Chem.Mol(before)
-    relaxed = None if after is None else Chem.Mol(after)
+    mol = _unpacked(before)
+    relaxed = None if after is None else _unpacked(after)
     bare = Chem.RemoveHs(mol)
     return {
-        "inchikey": MolToInchiKey(mol) or None,
-        "relaxed_inchikey": (relaxed and MolToInchiKey(relaxed)) or None,
+        "inchikey": _inchikey(mol),
+        "relaxed_inchikey": None if relaxed is None else _inchikey(relaxed),
         "rmsd": None if relaxed is None else symmetric_rmsd(mol, relaxed),
         "accessibility": _accessibility(bare),
         "failed_checks": failed_checks(mol),
         "fingerprint": _fingerprint(bare),
     }
+
+
+def _unpacked(binary: bytes) -> Chem.Mol:
+    mol: Chem.Mol = Chem.Mol(binary)  # type: ignore[call-overload]  # RDKit's stub errs
+    return mol
+
+
+def _inchikey(mol: Chem.Mol) -> str | None:
+    key: str = MolToInchiKey(mol)  # type: ignore[no-untyped-call]  # untyped in RDKit
+    return key or None
 
 
 def symmetric_rmsd(first: Chem.Mol, second: Chem.Mol) -> float | None:

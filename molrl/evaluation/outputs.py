@@ -154,7 +154,7 @@ def _zero(
     else:
         lowest = report.lowest()
         assert lowest is not None  # of the molecules of the same composition, one is usable
-        zero, smiles = float(report.relaxed_energy[lowest]), report.smiles[lowest]
+        zero, smiles = float(report.relaxed_energy[lowest]), report.smiles[lowest] or ""
         what = "the lowest of the sample"
     if not _valid_smiles(report) - {smiles}:
         return zero, ""
