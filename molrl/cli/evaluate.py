@@ -27,6 +27,8 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 from molrl.runs.progress import log_message, progress
 
+_OF_GENERATORS = ("attempts", "return_fraction")  # a file does not say how it was made: None
+
 
 def evaluate(arguments: Namespace) -> int:
     """Evaluate the molecules of a file, print the table, and write what is asked for.
@@ -63,7 +65,7 @@ def evaluate(arguments: Namespace) -> int:
     if report.failures:
         log_message(failed_line(report.failures, indices))
     summary = {**_summary(report, known), "n_not_evaluated": len(rejected)}
-    print(format_table(summary))
+    print(format_table({key: summary[key] for key in summary if key not in _OF_GENERATORS}))
     if to_json:
         write_text(to_json, json.dumps(summary, indent=2) + "\n")
     chosen = _select(report, arguments)
@@ -88,8 +90,7 @@ def _summary(report: EvaluationReport, known: frozenset[str] | None) -> dict[str
     return figures | {
         "median_above_best": float(np.median(finite)) if len(finite) else None,
         "pm6_spearman": _pm6_spearman(report),
-        "attempts": None,  # and returns: a file says nothing of how it was made
-        "return_fraction": None,
+        **dict.fromkeys(_OF_GENERATORS),
     }
 
 
