@@ -21,6 +21,7 @@ SCHEMAS = {
     "energy/soft.yaml": DataConfig,
     "energy/sulfur.yaml": DataConfig,
     "energy/molecules.yaml": MoleculeSetConfig,
+    "energy/molecules-50k.yaml": MoleculeSetConfig,
     "energy/built.yaml": DataConfig,
     "energy/complexes.yaml": DataConfig,
     "energy/contacts.yaml": DataConfig,

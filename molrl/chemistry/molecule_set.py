@@ -51,13 +51,15 @@ def split_of(identity: str) -> str:
 
 @dataclass(frozen=True)
 class MoleculeSet:
-    """Distinct molecules, each at a minimum of GFN2-xTB.
+    """Molecules, each at a minimum of GFN2-xTB; the shipped set has one conformer of each.
 
     Attributes:
         molecules: the geometries, positions float32, Å.
         energy: ``(n_molecules,)`` float64, total GFN2-xTB energy, eV.
         identities: canonical SMILES without stereochemistry.
         split: ``(n_molecules,)`` int64, index into :data:`SPLITS`, a function of the identity.
+        held_out: ``(n_molecules,)`` bool, molecules of formulas that nothing should be fitted to,
+            whatever their split; none, unless given.
 
     Example:
         >>> shipped_molecules().isomers("C2H6O").identities
@@ -68,8 +70,14 @@ class MoleculeSet:
     energy: Tensor
     identities: tuple[str, ...]
     split: Tensor
+    held_out: Tensor = None  # type: ignore[assignment]  # None: none, filled below
 
     splits = SPLITS
+
+    def __post_init__(self) -> None:
+        if self.held_out is None:
+            none = torch.zeros(len(self.identities), dtype=torch.bool)
+            object.__setattr__(self, "held_out", none)
 
     def __len__(self) -> int:
         return len(self.molecules)
@@ -82,6 +90,7 @@ class MoleculeSet:
             energy=self.energy[chosen],
             identities=tuple(self.identities[i] for i in chosen.tolist()),
             split=self.split[chosen],
+            held_out=self.held_out[chosen],
         )
 
     def of_split(self, name: str) -> Self:
@@ -128,6 +137,8 @@ class MoleculeSet:
             "identities": np.array("\n".join(self.identities)),
             "split": self.split.numpy().astype(np.uint8),
         }
+        if self.held_out.any():
+            arrays["held_out"] = self.held_out.numpy()
         write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
     @classmethod
@@ -149,10 +160,14 @@ class MoleculeSet:
                 energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
                 identities=tuple(str(arrays["identities"]).split("\n")),
                 split=torch.from_numpy(arrays["split"].astype(np.int64)),
+                held_out=torch.from_numpy(arrays["held_out"].astype(bool))
+                if "held_out" in arrays
+                else None,  # type: ignore[arg-type]  # none
             )
         except Exception as error:  # NumPy and zipfile raise many kinds for a corrupted file
             raise InputError(f"molecule set {path} cannot be read: {error}") from None
-        lengths = {len(out.energy), len(out.identities), len(out.split), len(out)}
+        fields = (out.energy, out.identities, out.split, out.held_out, out)
+        lengths = {len(field) for field in fields}
         if len(lengths) > 1:
             raise InputError(f"molecule set {path} is corrupted: its arrays differ in length")
         if not set(out.split.tolist()) <= set(range(len(SPLITS))):

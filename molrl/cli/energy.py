@@ -17,6 +17,7 @@ from molrl.files import read_unchecked
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
 from molrl.fitting.data.make import make_dataset
+from molrl.fitting.data.molecule_blocks import extend_molecule_set
 from molrl.fitting.data.molecule_set import make_molecule_set
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
@@ -49,18 +50,22 @@ def data(arguments: Namespace) -> int:
 def molecules(arguments: Namespace) -> int:
     """Enumerate and relax molecules and write them to the config's ``output``.
 
+    With a ``base`` it goes on where an earlier call was interrupted.
+
     Raises:
         InputError: as for :func:`data`.
     """
     config: MoleculeSetConfig = arguments.config
     output = new_file(config.output, "output", [".npz"])
     with phases() as report:
-        made, lost = make_molecule_set(config, report)
+        make = make_molecule_set if config.base is None else extend_molecule_set
+        made, lost = make(config, report)
     made.save(output)
     splits = {name: len(made.of_split(name)) for name in made.splits}
     left_out = {f"left out, {reason}": count for reason, count in lost.items()}
     print(f"molecules: {output}")
-    print(format_table({"molecules": len(made), **splits, **left_out}))
+    figures = {"molecules": len(set(made.identities)), "conformers": len(made)}
+    print(format_table(figures | splits | {"held out": int(made.held_out.sum())} | left_out))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
+from molrl.evaluation.known import read_known
 from molrl.evaluation.molecule_files import (
     SUFFIXES,
     check_format,
@@ -18,11 +20,14 @@ from molrl.evaluation.molecule_files import (
     write_csv,
 )
 from molrl.evaluation.outputs import molecule_properties
+from molrl.evaluation.ranking import energy_above_best, rank_correlation
 from molrl.evaluation.table import format_table
 from molrl.files import read_unchecked
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 from molrl.runs.progress import log_message, progress
+
+_OF_GENERATORS = ("attempts", "return_fraction")  # a file does not say how it was made: None
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -32,20 +37,21 @@ def evaluate(arguments: Namespace) -> int:
     CSV; the others are evaluated.
 
     Args:
-        arguments: of the command: ``file``, ``json``, ``csv``, ``output``, ``valid``, ``unique``
-            and ``force``.
+        arguments: of the command: ``file``, ``novel_against``, ``json``, ``csv``, ``output``,
+            ``valid``, ``unique`` and ``force``.
 
     Returns:
         The exit code.
 
     Raises:
-        InputError: if the file is corrupted, the evaluator can take none of its molecules, or an
+        InputError: if a file is corrupted, the evaluator can take none of its molecules, or an
             output exists or cannot be written; nothing is written then.
     """
     to_json, to_csv, output = output_files(arguments, {"--json": (), "--csv": (), "-o": SUFFIXES})
     if (arguments.valid or arguments.unique) and not (to_csv or output):
         raise InputError("--valid and --unique select what is written; give --csv or -o as well")
     molecules = read_unchecked(arguments.file)
+    known = read_known(arguments.novel_against) if arguments.novel_against else None
     model = load_energy("gfn2")
     taken, indices, rejected = evaluable(molecules, model)
     if output:
@@ -58,18 +64,43 @@ def evaluate(arguments: Namespace) -> int:
         report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
     if report.failures:
         log_message(failed_line(report.failures, indices))
-    summary = {**report.summary(), "n_not_evaluated": len(rejected)}
-    print(format_table(summary))
+    summary = {**_summary(report, known), "n_not_evaluated": len(rejected)}
+    print(format_table({key: summary[key] for key in summary if key not in _OF_GENERATORS}))
     if to_json:
         write_text(to_json, json.dumps(summary, indent=2) + "\n")
     chosen = _select(report, arguments)
-    properties = _properties(report, indices, chosen)
+    properties = _properties(report, known, indices, chosen)
     if output:
         write_annotated(output, report.molecules[chosen], properties)
     if to_csv:
         left = {} if arguments.valid or arguments.unique else rejected
         write_csv(to_csv, _rows(molecules, properties, left))
     return 0
+
+
+def _summary(report: EvaluationReport, known: frozenset[str] | None) -> dict[str, Any]:
+    """Return the figures of the report and of the comparison with known molecules and with PM6."""
+    above = energy_above_best(report)
+    finite = above[np.isfinite(above)]
+    figures = report.summary()
+    if known is not None:
+        novel = int(report.novel(known)[report.distinct].sum())
+        share = novel / len(report.distinct) if report.distinct else None
+        figures |= {"n_novel": novel, "novel_fraction": share}
+    return figures | {
+        "median_above_best": float(np.median(finite)) if len(finite) else None,
+        "pm6_spearman": _pm6_spearman(report),
+        **dict.fromkeys(_OF_GENERATORS),
+    }
+
+
+def _pm6_spearman(report: EvaluationReport) -> float | None:
+    """Return the rank correlation with PM6; None where it is not installed or nothing compares."""
+    try:
+        model = load_energy("pm6")
+    except InputError:
+        return None
+    return rank_correlation(report, model)
 
 
 def _select(report: EvaluationReport, arguments: Namespace) -> list[int]:
@@ -86,12 +117,16 @@ def _select(report: EvaluationReport, arguments: Namespace) -> list[int]:
 
 
 def _properties(
-    report: EvaluationReport, indices: list[int], chosen: list[int]
+    report: EvaluationReport,
+    known: frozenset[str] | None,
+    indices: list[int],
+    chosen: list[int],
 ) -> dict[str, np.ndarray]:
     """Return the properties of the chosen molecules; their indices are those in the file."""
     found = {name: np.array(values) for name, values in molecule_properties(report).items()}
     named = {"index": np.array(indices), "formula": np.array(formulas(report.molecules))}
-    return {name: values[chosen] for name, values in (named | found).items()}
+    novel = {} if known is None else {"novel": report.novel(known)}
+    return {name: values[chosen] for name, values in (named | found | novel).items()}
 
 
 def _rows(

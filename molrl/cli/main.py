@@ -307,6 +307,11 @@ def _add_force(command: argparse.ArgumentParser) -> None:
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
     _add_evaluated(command)
     command.add_argument(
+        "--novel-against",
+        metavar="FILE",
+        help="also count the molecules that are not in this file: .extxyz, .xyz, .sdf or .npz",
+    )
+    command.add_argument(
         "-o",
         "--output",
         metavar="OUT",

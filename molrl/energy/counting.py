@@ -42,6 +42,7 @@ class CountedEnergy(EnergyModel):
         self.implemented_properties = model.implemented_properties
         self.takes_cells, self.conservative = model.takes_cells, model.conservative
         self.takes_charge, self.ignores_charge = model.takes_charge, model.ignores_charge
+        self.size_limit = model.size_limit
         self.calls = 0
         self.evaluations = 0
         self.faults: Counter[str] = Counter()

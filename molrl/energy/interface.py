@@ -101,6 +101,7 @@ class EnergyModel(ABC):
             Other models refuse them.
         ignores_charge: whether a model that takes no charge computes such molecules as if they were
             neutral and of the lowest spin, instead; see :meth:`ignoring_charge`.
+        size_limit: most atoms of a molecule; None: no limit.
         conservative: whether its forces are the negative gradient of its energy.
         name: the name that loads it.
         elements: the atomic numbers it knows, ascending.
@@ -128,6 +129,7 @@ class EnergyModel(ABC):
     takes_cells: bool = False
     takes_charge: bool = False
     ignores_charge: bool = False
+    size_limit: int | None = None
     conservative: bool = True
     name: str
     elements: tuple[int, ...]
@@ -161,8 +163,8 @@ class EnergyModel(ABC):
         Raises:
             InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
                 one place, a structure is periodic and the model takes no cells, a molecule is
-                charged or not of the lowest spin and the model takes no charge, or the model does
-                not know an element or a property.
+                charged or not of the lowest spin and the model takes no charge, a molecule has
+                more atoms than the model takes, or it does not know an element or a property.
 
         Example:
             >>> import molrl
@@ -197,9 +199,24 @@ class EnergyModel(ABC):
         self._check_cells_and_charge(molecules)
         return molecules.check(self.elements)
 
+    def check_sizes(self, molecules: MoleculeBatch) -> None:
+        """Check that no molecule has more atoms than the model takes.
+
+        Raises:
+            InputError: if one has; the message names models without a limit.
+        """
+        if self.size_limit is None:
+            return
+        for i in torch.nonzero(molecules.n_atoms > self.size_limit).flatten().tolist()[:1]:
+            raise InputError(
+                f"molecule {i} has {int(molecules.n_atoms[i])} atoms; energy model {self.name!r} "
+                f"takes up to {self.size_limit}; use a network such as mace, which has no limit"
+            )
+
     def _check_cells_and_charge(self, molecules: MoleculeBatch) -> None:
         if not self.takes_cells:
             molecules.require_molecules(f"energy model {self.name!r}")
+        self.check_sizes(molecules)
         if self.takes_charge or self.ignores_charge:
             return
         charge, spin = molecules.charge, molecules.spin

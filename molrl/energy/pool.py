@@ -7,7 +7,7 @@ import sys
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -52,7 +52,8 @@ class Pool:
     Args:
         worker: file of the module that defines ``work(*task)``.
         n_workers: how many processes.
-        seconds: time limit of a task, after which its worker counts as hung.
+        seconds: time limit of a task, after which its worker counts as hung; :meth:`map` can grant
+            a multiple of it.
 
     Attributes:
         faults: how often workers died, hung or raised.
@@ -82,13 +83,17 @@ class Pool:
         return Pool, (self._worker, self._n_workers, self._seconds)
 
     def map(
-        self, tasks: list[tuple[Any, ...]], report: Callable[[int], None] = lambda _: None
+        self,
+        tasks: list[tuple[Any, ...]],
+        report: Callable[[int], None] = lambda _: None,
+        patience: Sequence[float] | None = None,
     ) -> list[Any]:
         """Compute ``work(*task)`` of every task.
 
         Args:
             tasks: the arguments of each call; they are pickled.
             report: called with how many of them have a result, whenever there are more.
+            patience: ``(n_tasks,)``, the time limit of each task over that of the pool; 1 if None.
 
         Returns:
             The results in the order of the tasks; a string where a task failed, with the reason.
@@ -97,14 +102,17 @@ class Pool:
             InputError: if the worker's module cannot be loaded.
         """
         self._drop_inherited_workers()
+        patience = [1.0] * len(tasks) if patience is None else patience
         try:
-            return self._map(tasks, report)
+            return self._map(tasks, report, [self._seconds * factor for factor in patience])
         except BaseException:  # an interrupt: late answers must not be read by the next call
             for connection in [c for c, worker in self._workers.items() if worker.tasks]:
                 self._kill(connection)
             raise
 
-    def _map(self, tasks: list[tuple[Any, ...]], report: Callable[[int], None]) -> list[Any]:
+    def _map(
+        self, tasks: list[tuple[Any, ...]], report: Callable[[int], None], seconds: list[float]
+    ) -> list[Any]:
         """Run the tasks in chunks, repeating once what fails, until each has a result."""
         results: list[Any] = [None] * len(tasks)
         size = max(1, min(_CHUNK, -(-len(tasks) // self._n_workers)))
@@ -112,15 +120,17 @@ class Pool:
         failed: set[int] = set()
         done = 0
         while todo or any(worker.tasks for worker in self._workers.values()):
-            self._hand_out(todo, tasks)
+            self._hand_out(todo, tasks, seconds)
             for connection, worker in self._answering():
                 kind, answer = _answer(connection, worker)
-                worker.deadline = time.monotonic() + self._seconds
                 if kind == READY:
+                    worker.deadline = time.monotonic() + seconds[worker.tasks[0]]
                     continue
                 if kind == UNLOADABLE:
                     raise InputError(f"{self._worker.stem} cannot be loaded: {answer}")
                 first = worker.tasks.popleft()
+                if worker.tasks:
+                    worker.deadline = time.monotonic() + seconds[worker.tasks[0]]
                 if kind == DONE:
                     results[first] = answer
                     report(done := done + 1)
@@ -137,7 +147,9 @@ class Pool:
                 self._kill(connection)
         return results
 
-    def _hand_out(self, todo: deque[list[int]], tasks: list[tuple[Any, ...]]) -> None:
+    def _hand_out(
+        self, todo: deque[list[int]], tasks: list[tuple[Any, ...]], seconds: list[float]
+    ) -> None:
         """Send chunks to idle workers, and start workers up to their number."""
         while todo:
             idle = next((c for c, worker in self._workers.items() if not worker.tasks), None)
@@ -147,7 +159,8 @@ class Pool:
                 idle = self._start()
             worker = self._workers[idle]
             worker.tasks.extend(todo.popleft())
-            worker.deadline = max(worker.deadline, time.monotonic() + self._seconds)
+            limit = time.monotonic() + seconds[worker.tasks[0]]
+            worker.deadline = max(worker.deadline, limit)
             with contextlib.suppress(OSError):  # it died idle: the closed pipe reports it
                 idle.send([tasks[i] for i in worker.tasks])
 

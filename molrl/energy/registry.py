@@ -1,8 +1,9 @@
 """The function that loads an energy model by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ase.calculators.calculator import BaseCalculator
 
@@ -19,8 +20,11 @@ from molrl.runs.weights import sha256
 _LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel, EnergyModel]] = {}
 
 
+_OPTIONS = ("trust", "ignore_charge")  # that a mapping may hold besides the name
+
+
 def load_energy(
-    name: str | EnergyModel | BaseCalculator = "mace",
+    name: str | EnergyModel | BaseCalculator | Mapping[str, Any] = "mace",
     device: str = "auto",
     trust: bool = False,
     ignore_charge: bool = False,
@@ -40,6 +44,7 @@ def load_energy(
             * ``"mace-mp"``, ``"mace-off"``, ``"mace-omol"``, ``"mace-anicc"``, optionally with a
               variant as in ``"mace-off:small"``: foundation models, whose licences are listed in
               :mod:`molrl.energy.mace_torch.foundations`;
+            * a mapping of such a name and options, ``{"name": "mace", "ignore_charge": True}``;
             * an ASE calculator;
             * an :class:`EnergyModel`, which is returned unchanged.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where one is available.
@@ -65,6 +70,9 @@ def load_energy(
         from molrl.energy.ase_calculator import ASEEnergy
 
         return ASEEnergy(name)
+    if isinstance(name, Mapping):
+        options = {"trust": trust, "ignore_charge": ignore_charge} | checked_options(name)
+        return load_energy(device=device, **options)
     if not isinstance(name, str):
         raise InputError(
             f"an energy model must be a name, an EnergyModel or an ASE calculator, not {name!r}"
@@ -79,11 +87,35 @@ def load_energy(
     sums = _sum_files(argument)
     if key not in _LOADED or _LOADED[key][0] != sums:
         given = {"device": device, "trust": trust}
-        options = {option: value for option, value in given.items() if option in takes}
-        model = factory(*([argument] if argument else []), **options)
+        taken = {option: value for option, value in given.items() if option in takes}
+        model = factory(*([argument] if argument else []), **taken)
         _LOADED[key] = sums, model, model.ignoring_charge()
     _, model, ignoring = _LOADED[key]
     return ignoring if ignore_charge else model
+
+
+def checked_options(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the name and options of an energy model that is given by a mapping.
+
+    Args:
+        spec: ``name``, and ``trust`` or ``ignore_charge``, true or false.
+
+    Raises:
+        InputError: if the name is missing, or an option is unknown or does not fit.
+
+    Example:
+        >>> checked_options({"name": "mace", "ignore_charge": True})
+        {'name': 'mace', 'ignore_charge': True}
+    """
+    if not isinstance(spec.get("name"), str):
+        raise InputError(f"an energy model given by a mapping needs a name: {dict(spec)!r}")
+    for option, value in spec.items():
+        if option not in ("name", *_OPTIONS):
+            hint = did_you_mean(str(option), _OPTIONS)
+            raise InputError(f"unknown option {option!r} of an energy model; {hint}")
+        if option != "name" and not isinstance(value, bool):
+            raise InputError(f"{option} of an energy model must be true or false, not {value!r}")
+    return dict(spec)
 
 
 def _factory(kind: str) -> Callable[..., EnergyModel]:

@@ -15,7 +15,22 @@ from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.molecules import MoleculeBatch
 
 _UNITS = {"dipole": Bohr, "energies": Hartree, "charges": 1.0}  # ASE's, in atomic units
+MAX_ATOMS = 2000  # the matrices of one molecule fill about 2 GB
+_PATIENT_FROM = 400  # atoms; an energy of so many takes about 10 s of one core
 _Result = tuple[float, np.ndarray, dict[str, np.ndarray]]
+
+
+def patience(n_atoms: int) -> float:
+    """Return what a time limit is multiplied by for a molecule: diagonalisation is of third order.
+
+    Args:
+        n_atoms: number of atoms.
+
+    Example:
+        >>> patience(20), patience(800)
+        (1.0, 8.0)
+    """
+    return max(1.0, (n_atoms / _PATIENT_FROM) ** 3)
 
 
 def is_of_atoms(name: str) -> bool:
@@ -31,7 +46,8 @@ class SemiempiricalEnergy(EnergyModel):
 
     Args:
         n_workers: processes; one per core available to this process, if None.
-        seconds: time limit of one attempt at a molecule; each is tried twice.
+        seconds: time limit of one attempt at a molecule; each is tried twice. It grows with the
+            cube of the number of atoms beyond 400.
 
     Attributes:
         worker: name of the worker module's file in this folder. It defines
@@ -50,6 +66,7 @@ class SemiempiricalEnergy(EnergyModel):
     """
 
     takes_charge = True
+    size_limit = MAX_ATOMS
 
     worker: ClassVar[str]
 
@@ -71,7 +88,9 @@ class SemiempiricalEnergy(EnergyModel):
         ]
         filled = [i for i, task in enumerate(tasks) if len(task[0])]
         before = self._pool.faults.copy()
-        results = self._pool.map([tasks[i] for i in filled])
+        results = self._pool.map(
+            [tasks[i] for i in filled], patience=[patience(len(tasks[i][0])) for i in filled]
+        )
         found = [self._empty(len(task[0])) for task in tasks]
         failures = {}
         for i, result in zip(filled, results, strict=True):

@@ -219,7 +219,10 @@ def _check_energy(energy: object) -> object:
         from ase.calculators.calculator import BaseCalculator
 
         from molrl.energy import EnergyModel
+        from molrl.energy.registry import checked_options
 
+        if isinstance(energy, Mapping):
+            return checked_options(energy)
         if not isinstance(energy, EnergyModel | BaseCalculator):
             raise InputError(f"must be a name, an EnergyModel or an ASE calculator, not {energy!r}")
     return energy
@@ -231,8 +234,9 @@ class EnvConfig(EnvOptions):
     Attributes:
         task: what to make: a task, the mapping of its fields, or a formula; see
             :func:`molrl.tasks.parse_task`.
-        energy: energy model used for the reward: its name, a model, or an ASE calculator. The
-            default depends on the kind of the task.
+        energy: energy model used for the reward: its name, the mapping of its name and options
+            (:func:`molrl.energy.load_energy`), a model, or an ASE calculator. The default depends
+            on the kind of the task.
 
     Raises:
         InputError: if a field is unknown, or a value does not fit.

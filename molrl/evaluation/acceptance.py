@@ -20,8 +20,8 @@ def evaluable(
 
     Returns:
         These molecules, the index of each among all, and by index why each other cannot be
-        evaluated: an element, a charge or a multiplicity that a model does not know, a periodic
-        cell, a coordinate that is NaN, or two atoms in one place.
+        evaluated: an element, a charge or a multiplicity that a model does not know, too many
+        atoms, a periodic cell, a coordinate that is NaN, or two atoms in one place.
 
     Raises:
         InputError: if there is no such molecule.
@@ -73,6 +73,7 @@ def _refusal(molecules: MoleculeBatch, model: EnergyModel) -> str | None:
     try:
         if not model.takes_cells:
             molecules.require_molecules(f"energy model {model.name!r}")
+        model.check_sizes(molecules)
         for i in torch.nonzero((molecules.charge != 0) | (molecules.spin != lowest)).flatten():
             spin = int(molecules.spin[i])
             model.check_charge(f"molecule {int(i)} has", int(molecules.charge[i]), spin)

@@ -3,8 +3,10 @@
 It uses GFN2-xTB total energies before and after relaxation, and RDKit for validity and identity.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,11 @@ from molrl.chemistry.geometry import rmsd
 from molrl.energy import EnergyModel, load_energy
 from molrl.energy.relaxation import MAX_STEPS, Report, relax
 from molrl.errors import InputError
+from molrl.evaluation.description import Description, change, describe, diversity
 from molrl.molecules import MoleculeBatch
+
+SCHEMA_VERSION = 1  # of the summary
+CHANGES = ("same", "changed", "fragmented", "mirrored")
 
 
 @dataclass(frozen=True)
@@ -89,34 +95,109 @@ class EvaluationReport:
         atoms = (tuple(sorted(numbers.tolist())) for numbers, _ in self.molecules.arrays())
         return len(set(zip(atoms, self.molecules.charge.tolist(), strict=True))) == 1
 
+    @cached_property
+    def description(self) -> Description:
+        """InChIKeys, symmetric RMSD, geometric checks and the like; computed when first read."""
+        return describe(self.chemistry, self.relaxed_chemistry)
+
+    @cached_property
+    def changes(self) -> list[str | None]:
+        """What the relaxation made of each molecule, one of :data:`CHANGES`, by its identity.
+
+        Other stereoisomers have another identity here; None where there is no identity before, or
+        no energy. See :func:`molrl.evaluation.description.change`.
+        """
+        before, after = self.chemistry, self.relaxed_chemistry
+        parts = zip(before.n_fragments.tolist(), after.n_fragments.tolist(), strict=True)
+        energies = np.isfinite(self.energy).tolist()
+        rows = zip(before.mols, after.mols, parts, energies, strict=True)
+        return [
+            None if mol is None or not known else change(mol, relaxed, n_fragments)
+            for mol, relaxed, n_fragments, known in rows
+        ]
+
+    @property
+    def distinct(self) -> list[int]:
+        """Index of the first molecule of each identity among the valid ones."""
+        first: dict[str | None, int] = {}
+        for i in np.flatnonzero(self.valid).tolist():
+            first.setdefault(self.smiles[i], i)
+        return list(first.values())
+
+    def novel(self, known: Collection[str]) -> np.ndarray:
+        """Return which molecules are valid and not among known ones.
+
+        Args:
+            known: canonical SMILES without stereochemistry
+                (:func:`molrl.chemistry.identity.canonical_smiles`).
+
+        Returns:
+            ``(n_molecules,)`` bool.
+        """
+        new = np.array([smiles not in known for smiles in self.smiles], bool)
+        novel: np.ndarray = self.valid & new
+        return novel
+
+    def lowest(self) -> int | None:
+        """Return the index of the lowest relaxed energy; None where energies do not compare.
+
+        Of the valid molecules whose connectivity is preserved, if all molecules have the same
+        composition.
+        """
+        usable = self.valid & self.connectivity_preserved & np.isfinite(self.relaxed_energy)
+        if not self.same_composition or not usable.any():
+            return None
+        return int(np.where(usable, self.relaxed_energy, np.inf).argmin())
+
     def summary(self) -> dict[str, Any]:
         """Return the figures of all molecules together, as plain JSON data.
 
         Medians are over all molecules, where a molecule without an energy counts as infinite, so
-        that a failure never improves a figure. ``unique_fraction`` is distinct over valid
-        molecules. The lowest energy is the lowest relaxed one of the valid molecules whose
-        connectivity is preserved, given only if all molecules have the same composition. Figures
-        without a value are None.
+        that a failure never improves a figure; those of ``median_accessibility`` and shares of the
+        geometric checks are over valid molecules. ``unique_fraction`` is distinct over valid
+        molecules. The lowest energy is that of :meth:`lowest`. Figures without a value are None.
+        ``n_isomers``, ``median_energy_above_relaxed`` and ``judge`` are older names of
+        ``n_distinct``, ``median_strain`` and ``evaluator``.
         """
-        n, valid = len(self), int(self.valid.sum())
-        smiles = [s for s, ok in zip(self.smiles, self.valid, strict=True) if ok]
-        preserved = self.connectivity_preserved & self.valid
-        usable = np.flatnonzero(preserved & np.isfinite(self.relaxed_energy))
-        best = usable[self.relaxed_energy[usable].argsort()[: self.same_composition]]
+        n, valid, distinct = len(self), int(self.valid.sum()), len(self.distinct)
+        preserved = int((self.connectivity_preserved & self.valid).sum())
+        best, strain = self.lowest(), _median(self.strain)
         return {
+            "schema_version": SCHEMA_VERSION,
             "n_molecules": n,
             "n_valid": valid,
             "valid_fraction": _fraction(valid, n),
-            "n_isomers": len(set(smiles)),
-            "unique_fraction": _fraction(len(set(smiles)), valid),
-            "median_energy_above_relaxed": _median(self.strain),
+            "n_distinct": distinct,
+            "n_isomers": distinct,
+            "unique_fraction": _fraction(distinct, valid),
+            "median_strain": strain,
+            "median_energy_above_relaxed": strain,
             "median_rmsd": _median(self.rmsd),
-            "identity_kept_fraction": _fraction(int(preserved.sum()), valid),
-            "lowest_energy": float(self.relaxed_energy[best[0]]) if len(best) else None,
-            "lowest_smiles": self.smiles[best[0]] if len(best) else None,
+            "identity_kept_fraction": _fraction(preserved, valid),
+            "lowest_energy": None if best is None else float(self.relaxed_energy[best]),
+            "lowest_smiles": None if best is None else self.smiles[best],
             "n_unconverged": int((~self.converged & np.isfinite(self.energy)).sum()),
             "n_failed": len(self.failures),
+            **self._described(valid),
+            "evaluator": self.evaluator,
             "judge": self.evaluator,
+        }
+
+    def _described(self, valid: int) -> dict[str, Any]:
+        """Return the figures of the description, of what changed, and of what is not valid."""
+        made, chosen = self.description, np.flatnonzero(self.valid)
+        failed = Counter(name for i in chosen for name in made.failed_checks[i] or ())
+        changed = Counter(name for name in self.changes if name is not None)
+        fingerprints = [made.fingerprints[i] for i in self.distinct if i not in made.failures]
+        accessibility = made.accessibility[chosen]
+        return {
+            "relaxations": {name: changed[name] for name in CHANGES},
+            "invalid": dict(Counter(filter(None, self.reasons)).most_common()),
+            "checks_passed_fraction": _fraction(int(made.passed[chosen].sum()), valid),
+            "checks_failed": dict(failed.most_common()),
+            "diversity": diversity(fingerprints),
+            "median_accessibility": _median(accessibility[np.isfinite(accessibility)]),
+            "n_not_described": len(made.failures),
         }
 
 

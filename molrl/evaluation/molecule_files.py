@@ -24,6 +24,8 @@ _UNITS = {
     "error": "eV",
     "strain": "eV",
     "rmsd": "angstrom",
+    "symmetric_rmsd": "angstrom",
+    "above_best": "eV",
     "max_force": "eV_per_angstrom",
     "mean_force_error": "eV_per_angstrom",
 }

@@ -1,5 +1,6 @@
 """Files and pictures of evaluated molecules."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from molrl.evaluation.evaluator import EvaluationReport
 from molrl.evaluation.molecule_files import SUFFIXES, write_annotated
+from molrl.evaluation.ranking import energy_above_best
 from molrl.evaluation.reference import BestKnown
 from molrl.plotting.molecules import draw_grid
 
@@ -34,11 +36,17 @@ def molecule_properties(report: EvaluationReport) -> dict[str, list[str] | np.nd
 
     They are its ``smiles`` (``-`` if it has none), whether it is ``valid``, the ``reason`` if it is
     not (``-`` if it is), ``energy`` and ``strain`` by the evaluator (eV), ``rmsd`` from the relaxed
-    geometry (Å) and whether the relaxation ``converged``; a missing figure is NaN.
+    geometry (Å) and whether the relaxation ``converged``; then the ``inchikey`` before, and
+    ``relaxed_smiles`` and ``relaxed_inchikey`` after the relaxation, what it made of the molecule
+    (``relaxation``: same, changed, fragmented or mirrored), ``symmetric_rmsd`` (Å, the least of all
+    numberings that the symmetry allows), ``failed_checks`` of the geometry, synthetic
+    ``accessibility`` from 1 to 10, and ``above_best``, the relaxed energy above that of the best
+    known isomer (eV). A missing figure is NaN, and a missing text ``-``.
 
     Args:
         report: the evaluation of the molecules.
     """
+    made = report.description
     return {
         "smiles": [smiles or "-" for smiles in report.chemistry.isomeric_smiles],
         "valid": report.valid,
@@ -47,7 +55,28 @@ def molecule_properties(report: EvaluationReport) -> dict[str, list[str] | np.nd
         "strain": _rounded(report.strain),
         "rmsd": _rounded(report.rmsd),
         "converged": report.converged,
+        "inchikey": _texts(made.inchikey),
+        "relaxed_smiles": _texts(report.relaxed_chemistry.isomeric_smiles),
+        "relaxed_inchikey": _texts(made.relaxed_inchikey),
+        "relaxation": _texts(report.changes),
+        "symmetric_rmsd": _rounded(made.rmsd),
+        "failed_checks": _checks(report),
+        "accessibility": np.round(made.accessibility, 2),
+        "above_best": _rounded(energy_above_best(report)),
     }
+
+
+def _texts(values: Sequence[str | None]) -> list[str]:
+    return [value or "-" for value in values]
+
+
+def _checks(report: EvaluationReport) -> list[str]:
+    """Return the failed checks of each molecule; or why it could not be described."""
+    made = report.description
+    return [
+        made.failures[i] if i in made.failures else ", ".join(failed or ()) or "-"
+        for i, failed in enumerate(made.failed_checks)
+    ]
 
 
 def draw_best(report: EvaluationReport, path: Path | str, best: BestKnown | None = None) -> None:
@@ -123,8 +152,9 @@ def _zero(
     if best:
         zero, smiles, what = best.energy, best.smiles, "the best known"
     else:
-        figures = report.summary()
-        zero, smiles = figures["lowest_energy"], figures["lowest_smiles"]
+        lowest = report.lowest()
+        assert lowest is not None  # of the molecules of the same composition, one is usable
+        zero, smiles = float(report.relaxed_energy[lowest]), report.smiles[lowest] or ""
         what = "the lowest of the sample"
     if not _valid_smiles(report) - {smiles}:
         return zero, ""

@@ -202,7 +202,7 @@ def best_known_energy(
 
 def _lowest(report: EvaluationReport) -> list[BestKnown]:
     """List the lowest valid molecule whose connectivity is preserved, if there is one."""
-    figures = report.summary()
-    if figures["lowest_smiles"] is None:
+    best = report.lowest()
+    if best is None:
         return []
-    return [BestKnown(figures["lowest_energy"], figures["lowest_smiles"])]
+    return [BestKnown(float(report.relaxed_energy[best]), report.smiles[best] or "")]

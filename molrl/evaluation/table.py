@@ -19,8 +19,13 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "n_valid": ("valid molecules", "connected, with a closed-shell Lewis structure", "d"),
     "valid_fraction": ("valid fraction", "% of molecules", "%"),
     "valid_fraction_per_attempt": ("valid per attempt", "% of attempts", "%"),
+    "n_distinct": ("distinct molecules", "valid ones, by SMILES without stereochemistry", "d"),
     "n_isomers": ("distinct molecules", "valid ones, by SMILES without stereochemistry", "d"),
     "unique_fraction": ("distinct fraction", "% of valid molecules", "%"),
+    "n_novel": ("novel molecules", "distinct, not among the known ones", "d"),
+    "novel_fraction": ("novel fraction", "% of distinct molecules", "%"),
+    "diversity": ("diversity", "mean Tanimoto distance of distinct molecules, from 0 to 1", ".3f"),
+    "median_strain": ("median strain energy", "eV, above the relaxed geometry", ".3f"),
     "median_energy_above_relaxed": (
         "median strain energy",
         "eV, above the relaxed geometry",
@@ -32,16 +37,36 @@ _ROWS: dict[str, tuple[str, str, str]] = {
         "% of valid molecules, in relaxation",
         "%",
     ),
+    "checks_passed_fraction": (
+        "geometric checks passed",
+        "% of valid molecules: bonds, angles, clashes, planarity",
+        "%",
+    ),
+    "median_accessibility": ("synthetic accessibility", "median, from 1, easy, to 10", ".2f"),
     "lowest_energy": ("lowest relaxed energy", "eV, total, of a valid molecule", ".3f"),
     "lowest_smiles": ("molecule lowest in energy", "SMILES, without hydrogens", "s"),
     "n_unconverged": ("relaxations not converged", "", "d"),
+    "median_above_best": (
+        "median energy above the best",
+        "eV, relaxed, of valid molecules above the best known isomer",
+        ".3f",
+    ),
+    "pm6_spearman": ("rank correlation with PM6", "of the energies of isomers", ".3f"),
+    "n_not_described": ("molecules not described", "names and checks failed or timed out", "d"),
     "n_failed": ("molecules without an energy", "", "d"),
     "attempts": ("attempts", "molecules begun, those broken off included", "d"),
     "energy_calls": ("energies evaluated", "of the reward, to make the molecules", "d"),
     "network_calls": ("network evaluations", "to make the molecules", "d"),
     "seconds": ("time", "s, wall time", ".1f"),
     "reference_seconds": ("of it, search for isomers", "s, to find the best known isomer", ".1f"),
+    "evaluator": ("evaluator", "energy model and its hash", "s"),
     "judge": ("evaluator", "energy model and its hash", "s"),
+}
+
+_OLDER = {  # names that summaries keep for older readers
+    "n_isomers": "n_distinct",
+    "median_energy_above_relaxed": "median_strain",
+    "judge": "evaluator",
 }
 
 
@@ -60,6 +85,8 @@ def format_table(figures: Mapping[str, object]) -> str:
         molecules        100
         valid fraction  98.0  % of molecules
     """
+    hidden = {old for old, new in _OLDER.items() if new in figures} | {"schema_version"}
+    figures = {key: value for key, value in figures.items() if key not in hidden}
     known = [key for key in _ROWS if key in figures]
     rows = [(_ROWS[key][0], _written(figures[key], _ROWS[key][2]), _ROWS[key][1]) for key in known]
     rows += [

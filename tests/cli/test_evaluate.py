@@ -42,6 +42,8 @@ def test_evaluate_writes_a_line_for_each_molecule(mixed, capsys):
     assert list(rows[0]) == [
         *("index", "formula", "smiles", "valid", "reason"),
         *("energy_eV", "strain_eV", "rmsd_angstrom", "converged"),
+        *("inchikey", "relaxed_smiles", "relaxed_inchikey", "relaxation"),
+        *("symmetric_rmsd_angstrom", "failed_checks", "accessibility", "above_best_eV"),
     ]
     assert [row["index"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert [row["formula"] for row in rows] == ["CH4O", "OU", "CH3", "CH4O", "H2O"]
@@ -137,3 +139,21 @@ def test_evaluate_hints_at_hydrogens_that_are_left_out(here, capsys):
     write("in.extxyz", molecule("CH3OH"))
     assert main(["evaluate", "in.extxyz"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_evaluate_counts_what_is_novel_and_names_every_fate(mixed, capsys):
+    write("known.extxyz", [molecule("CH3OH")])
+    options = ["--novel-against", "known.extxyz", "--csv", "all.csv", "--json", "all.json"]
+    assert main(["evaluate", "in.extxyz", *options]) == 0
+    assert "novel molecules" in capsys.readouterr().out
+    with open("all.json", encoding="utf-8") as file:
+        figures = json.load(file)
+    assert (figures["n_distinct"], figures["n_novel"], figures["novel_fraction"]) == (2, 1, 0.5)
+    assert figures["invalid"] == {"no Lewis structure fits": 1}
+    assert figures["relaxations"]["same"] == 3
+    assert figures["schema_version"] == 1
+    assert {"median_strain", "evaluator", "attempts", "return_fraction"} <= set(figures)
+    rows = table("all.csv")
+    assert [row["novel"] for row in rows] == ["False", "", "False", "False", "True"]
+    assert [row["relaxation"] for row in rows] == ["same", "", "-", "same", "same"]
+    assert rows[0]["inchikey"] == "OKKJLVBELUTLKV-UHFFFAOYSA-N"

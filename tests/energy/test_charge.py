@@ -67,6 +67,25 @@ def test_ignore_charge_loads_one_model_and_changes_none_that_takes_the_charge():
     assert load_energy("gfn2", ignore_charge=True) is load_energy("gfn2")
 
 
+def test_ignore_charge_is_an_option_of_a_mapping():
+    ignoring = load_energy("mace", ignore_charge=True)
+    assert load_energy({"name": "mace", "ignore_charge": True}) is ignoring
+    assert load_energy({"name": "mace"}) is load_energy("mace")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"ignore_charge": True}, "needs a name"),
+        ({"name": "mace", "ignore_charges": True}, "unknown option 'ignore_charges'"),
+        ({"name": "mace", "ignore_charge": 1}, "must be true or false, not 1"),
+    ],
+)
+def test_load_energy_refuses_a_mapping_that_does_not_fit(spec, message):
+    with pytest.raises(InputError, match=message):
+        load_energy(spec)
+
+
 def test_models_with_charge_are_those_whose_class_says_so():
     assert models_with_charge() == ["gfn2", "spgfn2", "pm6"]
 

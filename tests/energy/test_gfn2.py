@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from ase.units import kB
 from tblite.ase import TBLite
 
 from molrl.energy import CountedEnergy, load_energy
 from molrl.energy.gfn2 import GFN2Energy
+from molrl.energy.semiempirical import patience
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
@@ -117,3 +119,13 @@ def test_gfn2_at_another_temperature_has_another_hash_and_atoms(model):
     assert hot.atom_energies()[6] < model.atom_energies()[6] - 0.1
     with pytest.raises(InputError, match="above 0 K"):
         model.at(0.0)
+
+
+def test_gfn2_refuses_a_molecule_with_too_many_atoms_before_it_begins(model):
+    water, crowd = MoleculeBatch.from_ase(molecule("H2O")), Atoms("H2001", np.eye(2001, 3))
+    with pytest.raises(InputError, match="molecule 1 has 2001 atoms; energy model 'gfn2' takes"):
+        model.evaluate(MoleculeBatch.cat([water, MoleculeBatch.from_ase(crowd)]))
+
+
+def test_patience_grows_with_the_cube_of_the_size():
+    assert [patience(n) for n in (1, 400, 800)] == [1.0, 1.0, 8.0]

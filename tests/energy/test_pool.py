@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from molrl.energy import pool as pool_module
 from molrl.energy.pool import DIED, HUNG, RAISED, Pool
 from molrl.energy.pool_worker import READY
 from molrl.errors import InputError
@@ -103,6 +104,14 @@ def test_pool_gives_a_reason_for_a_task_that_hangs_twice_and_completes_the_other
     assert results[:5] + results[6:] == [2 * i for i in range(20) if i != 5]
     assert results[5].startswith(f"{HUNG} twice: ")
     assert timed_pool.faults == Counter({HUNG: 2})
+
+
+def test_pool_waits_for_a_task_as_many_times_longer_as_it_is_told(timed_pool):
+    clock = pool_module.time
+    timed_pool.map([(0, "hang", "")])
+    waited = clock.monotonic()
+    timed_pool.map([(0, "hang", "")], patience=[8.0])
+    assert clock.monotonic() - waited > 7 * waited > 7 * FOREVER
 
 
 class Interrupt:

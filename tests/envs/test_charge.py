@@ -122,8 +122,8 @@ def test_environment_refuses_triplet_fixed_atoms_of_a_model_that_ignores_charge(
 
 
 def test_environment_takes_charged_fixed_atoms_where_the_charge_is_ignored():
-    model = load_energy("mace-small", ignore_charge=True)
-    env = MolDesignEnv(task=Ammonium(), energy=model)
+    energy = {"name": "mace-small", "ignore_charge": True}
+    env, model = MolDesignEnv(task=Ammonium(), energy=energy), load_energy(energy)
     _, info = env.reset()
     atoms = MoleculeBatch.from_arrays([([7, 1, 1, 1], TETRAHEDRON[:4])])
     assert info["energy"] == pytest.approx(model.evaluate(atoms).energy.item(), abs=1e-4)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,9 @@ from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.molecules import MoleculeBatch
 
 OUT_OF_MEMORY = "batch halved, out of memory"
+# Å from the origin. A float32 coordinate is exact to 4e-6 Å below, and to 4e-3 Å at 1e5 Å. Nearer
+# molecules are left where they are: moved, their energies would differ in the last bits.
+FAR = 100.0
 # Larger chunks are no faster on a CPU, and smaller ones are slower by the operators' overhead.
 ATOMS_PER_CHUNK = {"cpu": 1300, "cuda": 200_000}
 
@@ -80,7 +84,7 @@ class BatchedEnergy(EnergyModel):
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
         self._check_cells_and_charge(molecules)
-        return self._on_device(molecules).check(self.elements, self.cutoff)
+        return _centre_far(self._on_device(molecules)).check(self.elements, self.cutoff)
 
     def _on_device(self, molecules: MoleculeBatch) -> MoleculeBatch:
         """Return the molecules on the model's device: a copy only if they are on another."""
@@ -154,6 +158,22 @@ class BatchedEnergy(EnergyModel):
             forces=None if found.forces is None else found.forces.expand(n_atoms, -1) * torch.nan,
             stress=None if found.stress is None else found.stress * torch.nan,
         )
+
+
+def _centre_far(molecules: MoleculeBatch) -> MoleculeBatch:
+    """Move molecules that have an atom beyond :data:`FAR` to the origin, in double precision.
+
+    Periodic structures stay where they are.
+    """
+    reach = molecules.positions.detach().abs().amax(-1)
+    far = molecules.sum_atoms((reach > FAR).double()) > 0
+    far &= ~molecules.pbc.any(-1)
+    if not far.any():
+        return molecules
+    positions = molecules.positions.double()
+    middle = molecules.sum_atoms(positions) / molecules.n_atoms.clamp(min=1)[:, None]
+    middle = middle.where(far[:, None], 0.0)
+    return replace(molecules, positions=positions - middle[molecules.molecule])
 
 
 def chunks(n_atoms: Tensor, budget: int) -> list[slice]:

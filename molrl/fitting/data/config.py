@@ -161,7 +161,18 @@ class MoleculeSetConfig(RunConfig):
         seed: of all random choices.
         elements: symbols of the heavy elements; hydrogen is always there.
         max_heavy: the most heavy atoms of a molecule.
-        n: number of molecules drawn; those that change their bonds when relaxed are left out.
+        n: number of molecules drawn; those that change their bonds when relaxed are left out. With
+            a base: number of distinct molecules in the end, those of the base included.
+        base: ``shipped`` or the ``.npz`` file of a molecule set, whose molecules come first; new
+            ones are made in blocks that outlast an interruption
+            (:func:`molrl.fitting.data.molecule_blocks.extend_molecule_set`). None: all are made at
+            once, with the bags and the extra ones, one conformer each.
+        larger: with a base, the most heavy atoms of the molecules of every tenth block, which have
+            more than max_heavy; None: no such blocks.
+        conformers: with a base, number of conformers tried of each molecule; at most three of rigid
+            ones. Distinct minima are kept.
+        block: with a base, number of molecules drawn for each block.
+        held_out: with a base, formulas whose molecules are marked as held out.
         bags: formulas of which isomers are made too.
         isomers: number of isomers of each of the bags.
         extra: SMILES of molecules that random graphs do not give, in the Lewis structures that
@@ -174,7 +185,22 @@ class MoleculeSetConfig(RunConfig):
     elements: tuple[str, ...] = ("C", "N", "O", "F", "S")
     max_heavy: int = Field(default=9, ge=3)
     n: int = Field(default=8000, ge=1)
+    base: str | None = None
+    larger: int | None = Field(default=None, ge=4)
+    conformers: int = Field(default=5, ge=1)
+    block: int = Field(default=250, ge=1)
+    held_out: tuple[str, ...] = ()
     bags: tuple[str, ...] = ("C3H8O", "C4H7N", "C3H5NO3", "C7H10O2", "C7H8N2O2", "C5H9NO")
     isomers: int = Field(default=60, ge=0)
     extra: tuple[str, ...] = ("[H][H]", "[C-]#[O+]", "N#[N+][O-]", "O=[S+][O-]")
     force_tolerance: float = Field(default=0.02, gt=0)
+
+    @model_validator(mode="after")
+    def _check_base(self) -> "MoleculeSetConfig":
+        for formula in self.held_out:
+            Bag(formula)
+        if self.larger is not None and self.larger <= self.max_heavy:
+            raise InputError(f"larger: it must be above max_heavy, {self.max_heavy}")
+        if self.base is None and (self.larger is not None or self.held_out):
+            raise InputError("larger and held_out need a base; set base: shipped")
+        return self

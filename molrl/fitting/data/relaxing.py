@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from molrl.energy.pool import Pool, cores_of_this_rank
+from molrl.energy.semiempirical import patience
 from molrl.fitting.data import relax_worker
 from molrl.fitting.data.labels import Progress
 from molrl.molecules import MoleculeBatch
@@ -44,7 +45,11 @@ def relax_all(
     ]
     pool = Pool(Path(relax_worker.__file__), cores_of_this_rank(), _TIMEOUT)
     try:
-        results: list[Relaxed] = pool.map(tasks, lambda n: progress("relaxing", n, len(tasks)))
+        results: list[Relaxed] = pool.map(
+            tasks,
+            lambda n: progress("relaxing", n, len(tasks)),
+            [patience(len(numbers)) for numbers, *_ in tasks],
+        )
     finally:
         pool.close()
     return results

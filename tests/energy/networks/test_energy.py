@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_network_energy_is_invariant_and_its_forces_are_equivariant(model, batch
     )
     shuffled = MoleculeBatch(batch.numbers[order], batch.positions[order], batch.n_atoms)
     assert (model.evaluate(shuffled).energy - out.energy).abs().max() < 1e-4
+
+
+def test_network_energy_and_forces_are_the_same_far_from_the_origin(model, batch):
+    here = model.evaluate(batch, forces=True)
+    shifts = torch.zeros(len(batch), 3, dtype=torch.float64)
+    shifts[::2, 1] = 1e5  # every other molecule, so that one batch has both
+    there = replace(batch, positions=batch.positions + shifts[batch.molecule])
+    found = model.evaluate(there, forces=True)
+    assert (found.energy - here.energy).abs().max() < 1e-4
+    assert (found.forces - here.forces).abs().max() < 1e-3
 
 
 def test_network_energy_forces_are_the_negative_gradient(model):
