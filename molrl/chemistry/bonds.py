@@ -15,8 +15,8 @@ from rdkit.Chem import rdDetermineBonds
 from rdkit.rdBase import BlockLogs
 
 from molrl.chemistry.identity import canonical_smiles
-from molrl.files import CHARGE_FIELD, SPIN_FIELD
 from molrl.molecules import MoleculeBatch
+from molrl.reading.sdf import CHARGE_FIELD, SPIN_FIELD
 
 MAX_ITERATIONS = 20_000  # bond orders to try; an ordinary molecule needs a handful
 
