@@ -39,7 +39,7 @@ _PAIR = re.compile(
     re.IGNORECASE,
 )
 _BOTH = re.compile(
-    r"\bcharge\s*(?:/|,|and|&)\s*(?:spin[ _-]?)?mult(?:iplicity)?\s*[=:]\s*"
+    r"\bcharge\s*(?:/|,|and|&)?\s*(?:(?:spin[ _-]?)?mult(?:iplicity)?|spin)\s*[=:]\s*"
     r"([-+]?\d{1,6})[\s,/]+(\d{1,6})\b",
     re.IGNORECASE,
 )
@@ -129,13 +129,17 @@ def claims_of_info(info: Mapping[str, object]) -> list[Claim]:
 
 
 def claims_of_atoms(
-    claims: Sequence[Claim], charges: np.ndarray | None, moments: np.ndarray | None
+    claims: Sequence[Claim],
+    numbers: Sequence[int] | np.ndarray,
+    charges: np.ndarray | None,
+    moments: np.ndarray | None,
 ) -> list[Claim]:
     """Return what ASE's initial charges and magnetic moments state; zeros state nothing.
 
     Args:
-        claims: what else is stated. A multiplicity among it stands above the moments, which are
-            where a calculation begins.
+        claims: what else is stated. A multiplicity stands above the moments, which are where a
+            calculation begins, and so does a charge that they do not fit.
+        numbers: ``(n,)`` atomic numbers.
         charges: ``(n,)`` e, or None.
         moments: ``(n,)`` or ``(n, 3)`` Bohr magnetons, or None.
 
@@ -146,11 +150,13 @@ def claims_of_atoms(
     if charges is not None and np.any(charges):
         total = _whole_sum(charges, "initial charges")
         found.append(Claim("charge", total, f"initial charges that sum to {total}"))
-    stated = any(claim.kind == "spin" for claim in claims)
-    if not stated and moments is not None and np.ndim(moments) == 1 and np.any(moments):
+    stated = {claim.kind: claim.value for claim in claims}
+    if moments is not None and np.ndim(moments) == 1 and np.any(moments) and "spin" not in stated:
         total = _whole_sum(moments, "initial magnetic moments")
-        source = f"initial magnetic moments that sum to {total}"
-        found.append(Claim("spin", abs(total) + 1, source))
+        electrons = int(np.sum(numbers)) - stated.get("charge", 0)
+        if "charge" not in stated or (electrons - total) % 2 == 0:
+            source = f"initial magnetic moments that sum to {total}"
+            found.append(Claim("spin", abs(total) + 1, source))
     return found
 
 
@@ -172,7 +178,7 @@ def states_of_ase(images: Iterable["Atoms"]) -> tuple[list[int], list[int | None
             claims = claims_of_info(image.info)
             if not image.pbc.any():
                 columns = (image.arrays.get(f"initial_{key}") for key in ("charges", "magmoms"))
-                claims += claims_of_atoms(claims, *columns)
+                claims += claims_of_atoms(claims, image.numbers, *columns)
             charge, spin = settle(claims)
         except InputError as error:
             raise InputError(f"molecule {i}: {error}") from None

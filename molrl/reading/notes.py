@@ -11,7 +11,7 @@ class Notes:
         >>> notes.add(0, "D is read as H")
         >>> notes.add(7, "D is read as H")
         >>> notes.line()
-        'D is read as H (molecule 0 and 1 more)'
+        'D is read as H (molecule 0 and 1 more of the kind)'
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,8 @@ class Notes:
         """Return all remarks in one line, empty if there are none."""
         parts = []
         for first, text, molecules in self._found.values():
-            more = f" and {len(molecules) - 1} more" if len(molecules) > 1 else ""
+            others = len(molecules) - 1
+            more = f" and {others} more of the kind" if others else ""
             parts.append(f"{text} (molecule {first}{more})")
         return "; ".join(parts)
 

@@ -163,7 +163,7 @@ def _claims(
     if table.radicals:
         centres = [{2: 1, 3: 2}.get(radical, 0) for radical in table.radicals]
         found["spin"] = sum(centres) + 1
-        if sum(map(bool, centres)) > 1:
+        if sum(map(bool, centres)) > 1 and SPIN_FIELD not in fields:
             notes.add(index, "radicals are coupled to the highest spin")
     named: dict[Kind, str] = {"charge": CHARGE_FIELD, "spin": SPIN_FIELD}
     for kind, field in named.items():

@@ -35,6 +35,8 @@ def read_xyz(lines: Sequence[str], notes: Notes) -> list[Structure]:
         InputError: if a frame is corrupted; the message names it by its index, and the line.
     """
     structures: list[Structure] = []
+    end = next((i for i in range(len(lines), 0, -1) if lines[i - 1].strip()), 0)
+    lines = lines[:end]
     i = 0
     while i < len(lines):
         found = len(structures)
@@ -140,7 +142,7 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         notes.add(index, f"{comment.strip()[:40]!r} is a comment; charge=-1 would be read", "hint")
     cell, pbc = read_cell(comment)
     if not any(pbc):
-        claims += _column_claims(rows, columns, claims)
+        claims += _column_claims(rows, columns, claims, numbers)
     return Structure(numbers, positions, claims, bare, cell, pbc)
 
 
@@ -191,7 +193,10 @@ def _check_columns(rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> Non
 
 
 def _column_claims(
-    rows: Sequence[Sequence[str]], columns: Columns, claims: Sequence[Claim]
+    rows: Sequence[Sequence[str]],
+    columns: Columns,
+    claims: Sequence[Claim],
+    numbers: Sequence[int],
 ) -> list[Claim]:
     """Return what ASE's columns of initial charges and magnetic moments state."""
     values = []
@@ -202,4 +207,4 @@ def _column_claims(
             )
         except ValueError:
             raise InputError("an initial charge or magnetic moment is not a number") from None
-    return claims_of_atoms(claims, *values)
+    return claims_of_atoms(claims, numbers, *values)
