@@ -10,7 +10,9 @@ from ase import Atoms
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.reading.mol2 import read_mol2
 from molrl.reading.notes import Notes
+from molrl.reading.pdb import read_pdb
 from molrl.reading.sdf import read_sdf
 from molrl.reading.structures import Structure, batch_of
 from molrl.reading.text import read_lines
@@ -26,19 +28,24 @@ READERS: dict[str, Callable[[Sequence[str], Notes], list[Structure]]] = {
     ".sdf": read_sdf,
     ".sd": read_sdf,
     ".mol": read_sdf,
+    ".mol2": read_mol2,
+    ".pdb": read_pdb,
 }
 # Coordinates that the ten columns of a V2000 table hold, four of them decimals.
 V2000_RANGE = -9999.0, 99999.0
 
 
 def read_molecules(path: Path | str) -> MoleculeBatch:
-    """Read the molecules of an XYZ file (``.extxyz``, ``.xyz``) or an SDF (``.sdf``, ``.mol``).
+    """Read the molecules of an ``.extxyz``, ``.xyz``, ``.sdf``, ``.mol``, ``.mol2`` or ``.pdb``.
+
+    All hydrogens must be in the file.
 
     Charge and multiplicity are read, too. In XYZ files they stand in the comment line, as
     ``charge=-1 spin=1`` or ``total_charge: -1``, ``mult``, ``uhf`` and the like, or as two whole
     numbers and nothing else (``-1 1``) if the electrons allow them; also ASE's columns of initial
     charges and magnetic moments count. In SDF they are the formal charges and radicals, or the
-    properties ``molrl_charge`` and ``molrl_spin``. ``spin`` is the multiplicity 2S + 1.
+    properties ``molrl_charge`` and ``molrl_spin``; in mol2 the sum of the partial charges; in PDB
+    the charges of the atoms. ``spin`` is the multiplicity 2S + 1.
 
     What is not read as it stands there is said on standard error, in one line per file: charges and
     multiplicities other than the default, isotopes, labels and atomic numbers for elements, and

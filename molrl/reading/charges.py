@@ -148,11 +148,11 @@ def claims_of_atoms(
     """
     found = []
     if charges is not None and np.any(charges):
-        total = _whole_sum(charges, "initial charges")
+        total = whole_sum(charges, "initial charges")
         found.append(Claim("charge", total, f"initial charges that sum to {total}"))
     stated = {claim.kind: claim.value for claim in claims}
     if moments is not None and np.ndim(moments) == 1 and np.any(moments) and "spin" not in stated:
-        total = _whole_sum(moments, "initial magnetic moments")
+        total = whole_sum(moments, "initial magnetic moments")
         electrons = int(np.sum(numbers)) - stated.get("charge", 0)
         if "charge" not in stated or (electrons - total) % 2 == 0:
             source = f"initial magnetic moments that sum to {total}"
@@ -185,6 +185,22 @@ def states_of_ase(images: Iterable["Atoms"]) -> tuple[list[int], list[int | None
         charges.append(charge or 0)
         spins.append(spin)
     return charges, spins
+
+
+def whole_sum(values: np.ndarray, what: str) -> int:
+    """Return the whole number that values of atoms add up to, but for rounding.
+
+    Args:
+        values: ``(n,)`` charges or moments.
+        what: their name, for the message.
+
+    Raises:
+        InputError: if they add up to no whole number.
+    """
+    total = float(np.sum(values))
+    if not np.isfinite(total) or abs(total - round(total)) > WHOLE or abs(total) > MAX_NUMBER:
+        raise InputError(f"{what} sum to {total:.6g}, which is not a whole number")
+    return round(total)
 
 
 def settle(claims: Iterable[Claim]) -> tuple[int | None, int | None]:
@@ -260,10 +276,3 @@ def _number(value: object) -> float | None:
     except (TypeError, ValueError, RuntimeError):  # whatever an object makes of it
         return None
     return number if number is not None and np.isfinite(number) else None
-
-
-def _whole_sum(values: np.ndarray, what: str) -> int:
-    total = float(np.sum(values))
-    if not np.isfinite(total) or abs(total - round(total)) > WHOLE or abs(total) > MAX_NUMBER:
-        raise InputError(f"{what} sum to {total:.6g}, which is not a whole number")
-    return round(total)

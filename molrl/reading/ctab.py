@@ -12,7 +12,7 @@ from molrl.reading.elements import element
 # RDKit reads "1,2000" as 1, "--1.2" as 0 and "******" as 0.
 _FIXED = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*")
 _FREE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_COUNTS = re.compile(r"[\d ]{3}[\d ]{3}")
+_COUNT = re.compile(r" *\d+ *")
 HEADER = 4  # lines before the atoms
 END = "M  END"
 
@@ -71,10 +71,10 @@ def read_table(lines: Sequence[str]) -> ConnectionTable:
 
 def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
     counts = lines[HEADER - 1]
-    if not _COUNTS.match(counts) or not counts[:3].strip():
+    fields = counts[:3], counts[3:6].strip() or "0"
+    if not all(map(_COUNT.fullmatch, fields)):
         raise InputError(f"it is corrupted: {counts.strip()[:40]!r} is not a counts line")
-    n_atoms = int(counts[:3])
-    n_bonds = int(counts[3:6].strip() or 0)
+    n_atoms, n_bonds = map(int, fields)
     end = next((i for i, line in enumerate(lines) if line.rstrip() == END), len(lines))
     if HEADER + n_atoms + n_bonds > end:
         raise InputError(
@@ -83,11 +83,11 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
         )
     words, coordinates = [], []
     for number, line in enumerate(lines[HEADER : HEADER + n_atoms], start=1):
-        fields = [line[start : start + 10] for start in (0, 10, 20)]
-        if not all(_FIXED.fullmatch(field) for field in fields):
+        xyz = [line[start : start + 10] for start in (0, 10, 20)]
+        if not all(map(_FIXED.fullmatch, xyz)):
             raise _bad_atom(number, line[:30], "three numbers in columns of 10 characters")
         words.append(line[31:34].strip())
-        coordinates.append(fields)
+        coordinates.append(xyz)
     radicals = [
         int(word)
         for line in lines[HEADER + n_atoms + n_bonds : end]

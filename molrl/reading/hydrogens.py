@@ -1,26 +1,35 @@
 """Hydrogens that the bonds of a molecule imply, but that are not in the file."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from molrl.errors import InputError
 
 if TYPE_CHECKING:
     from rdkit.Chem import Atom, Mol
 
+BONDED = 1.3  # of the sum of the covalent radii
+SINGLE = {6: 1.3, 7: 1.25}  # Å; shorter bonds to the only neighbour are multiple
+LINEAR = -0.87  # cosine of 150 degrees, between the only two bonds of carbon
+ORGANIC = {6, 7, 8, 15, 16}
 
-def check_hydrogens(mol: "Mol") -> None:
+
+def check_hydrogens(mol: "Mol", anions: int = 0) -> None:
     """Check that a molecule has all the hydrogens that its bonds imply.
 
     A molecule of several atoms without any bond implies none.
 
     Args:
         mol: a molecule with bonds and formal charges, not sanitised.
+        anions: how many atoms lack a hydrogen because they have a charge that ``mol`` has not.
 
     Raises:
         InputError: if hydrogens are missing; the message says how many.
     """
     missing = missing_hydrogens(mol)
-    if missing:
+    if missing not in (0, anions):
         raise InputError(
             f"it lacks {missing} hydrogen{'s' * (missing > 1)} that its bonds imply; add hydrogens "
             "with coordinates, or mark radicals (M  RAD)"
@@ -30,14 +39,18 @@ def check_hydrogens(mol: "Mol") -> None:
 def missing_hydrogens(mol: "Mol") -> int:
     """Return how many hydrogens the bonds of a molecule imply beyond those it has."""
     from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
 
     if mol.GetNumAtoms() > 1 and not mol.GetNumBonds():
         return 0
     copy = Chem.Mol(mol)
+    silent = BlockLogs()
     try:
         Chem.Kekulize(copy, clearAromaticFlags=True)
     except Chem.KekulizeException:  # RDKit's rules for aromatic atoms do then
         copy = Chem.Mol(mol)
+    finally:
+        del silent
     copy.UpdatePropertyCache(strict=False)
     return sum(
         atom.GetTotalNumHs()
@@ -56,3 +69,40 @@ def _is_carbide(atom: "Atom") -> bool:
     other = bonds[0].GetOtherAtom(atom)
     valence = sum(bond.GetBondTypeAsDouble() for bond in other.GetBonds())
     return (other.GetAtomicNum(), valence - other.GetFormalCharge()) in ((7, 4), (8, 3))
+
+
+def check_coordination(numbers: Sequence[int], positions: np.ndarray) -> None:
+    """Check that no atom of a structure without known bonds evidently lacks hydrogens.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers.
+        positions: ``(n, 3)`` Å.
+
+    Raises:
+        InputError: if an atom of an organic element is alone, carbon or nitrogen has one single
+            bond, or carbon two bonds at an angle.
+    """
+    from ase.data import covalent_radii
+    from scipy.spatial import cKDTree
+
+    radii = covalent_radii[list(numbers)]
+    if not np.isfinite(positions).all():
+        return
+    found = cKDTree(positions).query_ball_point(positions, BONDED * (radii + radii.max()))
+    for i, near in enumerate(found):
+        if numbers[i] not in ORGANIC or len(numbers) == 1:
+            continue
+        vectors = positions[[j for j in near if j != i]] - positions[i]
+        limits = BONDED * (radii[[j for j in near if j != i]] + radii[i])
+        lengths = np.linalg.norm(vectors, axis=1)
+        bonds = vectors[lengths < limits]
+        if not len(bonds) or _is_open(numbers[i], bonds):
+            raise InputError(f"atom {i + 1} lacks hydrogens; add all hydrogens with coordinates")
+
+
+def _is_open(number: int, bonds: np.ndarray) -> bool:
+    """Return whether carbon or nitrogen with these bond vectors lacks hydrogens."""
+    lengths = np.linalg.norm(bonds, axis=1)
+    if len(bonds) == 1:
+        return number in SINGLE and bool(lengths[0] > SINGLE[number])
+    return number == 6 and len(bonds) == 2 and bool(bonds[0] @ bonds[1] > LINEAR * lengths.prod())

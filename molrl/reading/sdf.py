@@ -11,7 +11,7 @@ from molrl.reading.charges import Claim, Kind
 from molrl.reading.ctab import END, ConnectionTable, read_table
 from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure
+from molrl.reading.structures import MAX_ATOMS, Structure, of_molecule
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -41,7 +41,7 @@ def read_sdf(lines: Sequence[str], notes: Notes) -> list[Structure]:
         try:
             structures.append(_structure(record, index, notes))
         except InputError as error:
-            raise InputError(f"molecule {index}: {error}") from None
+            raise of_molecule(index, error) from None
     return structures
 
 

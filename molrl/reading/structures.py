@@ -77,6 +77,16 @@ def element_of(word: str, molecule: int, notes: Notes) -> int:
     return number
 
 
+def of_molecule(index: int, error: InputError) -> InputError:
+    """Return an error that names the molecule of a file, from one that says what it has.
+
+    Args:
+        index: of the molecule.
+        error: such as "it lacks a hydrogen" or "line 3: ...".
+    """
+    return InputError(f"molecule {index}: {error}".replace(": it ", " ", 1))
+
+
 def _state(structure: Structure, i: int, notes: Notes) -> tuple[int | None, int | None]:
     """Return charge and multiplicity of the structure of an index."""
     claims = list(structure.claims)
@@ -93,7 +103,7 @@ def _state(structure: Structure, i: int, notes: Notes) -> tuple[int | None, int 
     try:
         return settle(claims)
     except InputError as error:
-        raise InputError(f"molecule {i}: {error}") from None
+        raise of_molecule(i, error) from None
 
 
 def _note_states(structures: Sequence[Structure], batch: MoleculeBatch, notes: Notes) -> None:

@@ -16,7 +16,7 @@ from molrl.reading.charges import (
 from molrl.reading.comments import Columns, read_cell, read_columns
 from molrl.reading.elements import element
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, element_of
+from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
 
 QM9_LINES = 3  # after the atoms: frequencies, SMILES, InChI
 
@@ -47,7 +47,7 @@ def read_xyz(lines: Sequence[str], notes: Notes) -> list[Structure]:
         try:
             structures.append(_frame(lines[i + 1 : i + 2 + count], i + 2, found, notes))
         except InputError as error:
-            raise InputError(f"molecule {found}: {error}") from None
+            raise of_molecule(found, error) from None
         i += 2 + count
         if lines[i - count - 1].startswith("gdb"):
             i = _after_qm9(lines, i)
