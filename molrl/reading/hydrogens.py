@@ -37,26 +37,30 @@ def check_hydrogens(mol: "Mol", anions: int = 0) -> None:
 
 
 def missing_hydrogens(mol: "Mol") -> int:
-    """Return how many hydrogens the bonds of a molecule imply beyond those it has."""
+    """Return how many hydrogens the bonds of a molecule imply beyond those it has.
+
+    Raises:
+        InputError: if its atoms have no valences.
+    """
     from rdkit import Chem
     from rdkit.rdBase import BlockLogs
 
     if mol.GetNumAtoms() > 1 and not mol.GetNumBonds():
         return 0
-    copy = Chem.Mol(mol)
     silent = BlockLogs()
     try:
-        Chem.Kekulize(copy, clearAromaticFlags=True)
-    except Chem.KekulizeException:  # RDKit's rules for aromatic atoms do then
         copy = Chem.Mol(mol)
+        try:
+            Chem.Kekulize(copy, clearAromaticFlags=True)
+        except Chem.MolSanitizeException:  # RDKit's rules for aromatic atoms do then
+            copy = Chem.Mol(mol)
+        copy.UpdatePropertyCache(strict=False)
+        heavy = [atom for atom in copy.GetAtoms() if atom.GetAtomicNum() > 1]
+        return sum(atom.GetTotalNumHs() for atom in heavy if not _is_carbide(atom))
+    except RuntimeError:
+        raise InputError("it is corrupted: RDKit finds no valences for its atoms") from None
     finally:
         del silent
-    copy.UpdatePropertyCache(strict=False)
-    return sum(
-        atom.GetTotalNumHs()
-        for atom in copy.GetAtoms()
-        if atom.GetAtomicNum() > 1 and not _is_carbide(atom)
-    )
 
 
 def _is_carbide(atom: "Atom") -> bool:

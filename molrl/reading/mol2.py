@@ -122,16 +122,18 @@ def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":
         atom = Chem.Atom(element(kind.split(".")[0])[0])
         atom.SetNoImplicit(kind in ("O.co2", "C.cat"))
         mol.AddAtom(atom)
+    pairs = set()
     for row in bonds:
         try:
             begin, end, order = int(row[1]) - 1, int(row[2]) - 1, row[3]
-            if order == "nc":
-                continue
-            if min(begin, end) < 0:
-                raise IndexError
-            mol.AddBond(begin, end, orders[order])
-        except (ValueError, IndexError, KeyError, RuntimeError):
-            raise InputError(f"{' '.join(row)[:40]!r} is not a bond of two atoms") from None
+            pair = (min(begin, end), max(begin, end))
+            if not 0 <= pair[0] < pair[1] < len(types) or pair in pairs:
+                raise ValueError
+            pairs.add(pair)
+            if order != "nc":
+                mol.AddBond(begin, end, orders[order])
+        except (ValueError, IndexError, KeyError):
+            raise InputError(f"{' '.join(row)[:40]!r} is not a new bond of two atoms") from None
     for atom in mol.GetAtoms():
         valences = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
         aromatic = 1.5 in valences
