@@ -48,8 +48,8 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
     the charges of the atoms. ``spin`` is the multiplicity 2S + 1.
 
     What is not read as it stands there is said on standard error, in one line per file: charges and
-    multiplicities other than the default, isotopes, labels and atomic numbers for elements, and
-    text after the last molecule.
+    multiplicities that are spelled otherwise than :func:`molrl.write` does, isotopes, labels and
+    atomic numbers for elements, text after the last molecule.
 
     Args:
         path: the file; the case of its suffix is of no account.

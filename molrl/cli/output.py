@@ -25,7 +25,7 @@ def output_file(name: str, option: str, suffixes: Sequence[str] = ()) -> Path:
     path = Path(name)
     try:
         path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:  # a name that is too long
         raise InputError(f"{option} {path} cannot be written: {error.strerror}") from None

@@ -67,6 +67,11 @@ class Claim:
     value: int
     source: str
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is stated as :func:`molrl.write` states it, so that nothing is to be said."""
+        return self.source == f"{self.kind}={self.value}"
+
 
 def claims_of_comment(comment: str) -> list[Claim]:
     """Return what the comment line of an XYZ file states as ``key=value`` or ``key: value``.
@@ -90,7 +95,8 @@ def claims_of_comment(comment: str) -> list[Claim]:
         value = match["value"].strip("\"'[]= ")
         prose = match["sign"] == ":" and _number(value) is None
         if not prose and value.lower() not in ("", "none", "null"):
-            claims.append(_claim(match["key"], value, f"{match['key']}{match['sign']}{value}"))
+            source = match.group().removeprefix(match["before"] or "")
+            claims.append(_claim(match["key"], value, source))
     return claims
 
 

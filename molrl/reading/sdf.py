@@ -159,10 +159,11 @@ def _claims(
     from rdkit.Chem import GetFormalCharge
 
     found: dict[Kind, int] = {"charge": GetFormalCharge(mol)}
-    sources = {"charge": "formal charges", "spin": "radicals"}
+    sources: dict[Kind, str] = {}
     if table.radicals:
         centres = [{2: 1, 3: 2}.get(radical, 0) for radical in table.radicals]
         found["spin"] = sum(centres) + 1
+        sources["spin"] = "radicals"
         if sum(map(bool, centres)) > 1 and SPIN_FIELD not in fields:
             notes.add(index, "radicals are coupled to the highest spin")
     named: dict[Kind, str] = {"charge": CHARGE_FIELD, "spin": SPIN_FIELD}
@@ -170,5 +171,8 @@ def _claims(
         if field in fields:
             if not re.fullmatch(r"[-+]?\d{1,6}", fields[field]):
                 raise InputError(f"{field} must be a whole number, not {fields[field][:40]!r}")
-            found[kind], sources[kind] = int(fields[field]), field
-    return [Claim(kind, value, sources[kind]) for kind, value in found.items()]
+            found[kind] = int(fields[field])
+            sources.pop(kind, None)
+    return [
+        Claim(kind, value, sources.get(kind, f"{kind}={value}")) for kind, value in found.items()
+    ]

@@ -107,10 +107,12 @@ def _state(structure: Structure, i: int, notes: Notes) -> tuple[int | None, int 
 
 
 def _note_states(structures: Sequence[Structure], batch: MoleculeBatch, notes: Notes) -> None:
-    """Note the charges and multiplicities that are not what a molecule has by default."""
+    """Note charges and multiplicities that are not the default and had to be made out."""
     lowest = batch.charged(torch.zeros_like(batch.charge)).spin
     changed = (batch.charge != 0) | (batch.spin != lowest)
     for i in changed.nonzero()[:, 0].tolist():
-        sources = {claim.source: None for claim in structures[i].claims or structures[i].guesses}
-        state = f"charge {int(batch.charge[i])} and multiplicity {int(batch.spin[i])}"
-        notes.add(i, f"{state} from {' and '.join(sources) or 'formal charges'}", "state")
+        claims = structures[i].claims or structures[i].guesses
+        if not all(claim.is_plain for claim in claims):
+            sources = " and ".join(dict.fromkeys(claim.source for claim in claims))
+            state = f"charge {int(batch.charge[i])} and multiplicity {int(batch.spin[i])}"
+            notes.add(i, f"{state} from {sources}", "state")

@@ -40,8 +40,9 @@ def _decode(content: bytes) -> str | None:
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = content.decode("utf-16" if utf16 else "utf-8-sig")
+        guessed = utf16
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
-        if utf16 or sum(not char.isascii() for char in text) > MAX_FOREIGN * len(text):
-            return None
-    return None if "\0" in text else text
+        guessed = True
+    foreign = sum(not char.isascii() for char in text) if guessed else 0
+    return None if "\0" in text or foreign > MAX_FOREIGN * len(text) else text

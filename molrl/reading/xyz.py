@@ -63,9 +63,7 @@ def _count(lines: Sequence[str], i: int, found: int) -> int:
     """Return the number of atoms of a frame, which the file can hold."""
     count = lines[i].strip()
     if len(count) > 9 or not 0 < int(count) <= MAX_ATOMS:
-        raise InputError(
-            f"line {i + 1}: a molecule must have 1 to {MAX_ATOMS} atoms, not {count[:40]}"
-        )
+        raise InputError(f"line {i + 1}: {count[:40]} atoms; a molecule must have 1 to {MAX_ATOMS}")
     if i + 2 + int(count) > len(lines):
         raise InputError(f"the file ends within molecule {found} of {count} atoms")
     return int(count)
