@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,14 +139,24 @@ def write_extxyz(
 
 
 def _as_written(value: object) -> object:
-    """Return a value that ASE writes such that it reads the same: "F" is not False."""
+    """Return what ASE is to write for a value to read the same: "F" would be read as False.
+
+    Raises:
+        InputError: if it is a text that the format cannot hold.
+    """
     from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 
     value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, str):
         return value
-    again = key_val_str_to_dict(key_val_dict_to_str({"key": value})).get("key")
-    return value if isinstance(again, str) and again == value else f"_JSON {json.dumps(value)}"
+    # ASE writes backslashes as they are, but reads two as one.
+    plain = [value, f"_JSON {json.dumps(value)}"]
+    for text in (*plain, *(one.replace("\\", "\\\\") for one in plain)):
+        with suppress(ValueError):
+            again = key_val_str_to_dict(key_val_dict_to_str({"key": text})).get("key")
+            if isinstance(again, str) and again == value:
+                return text
+    raise InputError(f"extended XYZ cannot hold the text {value[:40]!r}")
 
 
 def write_sdf(path: Path | str, mols: "Iterable[Mol]") -> None:

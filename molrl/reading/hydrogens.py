@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rdkit.Chem import Atom, Mol
 
 BONDED = 1.3  # of the sum of the covalent radii
-SINGLE = {6: 1.3, 7: 1.25}  # Å; shorter bonds to the only neighbour are multiple
+TRIPLE = 1.25  # Å; longer bonds of carbon or nitrogen are not triple
 LINEAR = -0.87  # cosine of 150 degrees, between the only two bonds of carbon
 ORGANIC = {6, 7, 8, 15, 16}
 
@@ -83,8 +83,8 @@ def check_coordination(numbers: Sequence[int], positions: np.ndarray) -> None:
         positions: ``(n, 3)`` Å.
 
     Raises:
-        InputError: if an atom of an organic element is alone, carbon or nitrogen has one single
-            bond, or carbon two bonds at an angle.
+        InputError: if an atom of an organic element is alone, carbon or nitrogen has one bond
+            that is not triple, or carbon two bonds at an angle.
     """
     from ase.data import covalent_radii
     from scipy.spatial import cKDTree
@@ -108,5 +108,5 @@ def _is_open(number: int, bonds: np.ndarray) -> bool:
     """Return whether carbon or nitrogen with these bond vectors lacks hydrogens."""
     lengths = np.linalg.norm(bonds, axis=1)
     if len(bonds) == 1:
-        return number in SINGLE and bool(lengths[0] > SINGLE[number])
+        return number in (6, 7) and bool(lengths[0] > TRIPLE)
     return number == 6 and len(bonds) == 2 and bool(bonds[0] @ bonds[1] > LINEAR * lengths.prod())

@@ -73,7 +73,7 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
         types = [row[5] for row in rows]
     except (ValueError, IndexError):
         positions, types = np.empty(0), []
-    if positions.shape != (len(rows), 3):
+    if positions.shape != (len(rows), 3) or any(kind.isdigit() for kind in types):
         raise InputError("an atom is not: number, name, x, y, z, type")
     numbers = [element_of(kind.split(".")[0], index, notes) for kind in types]
     mol = _bonded(types, [line.split() for line in sections.get("BOND", []) if line.strip()])
