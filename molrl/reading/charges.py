@@ -34,8 +34,8 @@ _WORDS = sorted(f"{_CHARGE} {_SPIN} {_UNPAIRED}".split(), key=len, reverse=True)
 _KEYS = "|".join(word.replace("_", "[ _-]?") for word in _WORDS)
 _QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _PAIR = re.compile(
-    rf"""(?P<before>\w+[ ])?(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])\s*"""
-    rf"""(?P<value>{_QUOTED}|\[[^\]]*\]|[^\s,;(){{}}\[\]"']+)""",
+    rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])\s*"""
+    rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]|[^\s,;(){{}}\[\]"']+)""",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
@@ -45,7 +45,7 @@ _BOTH = re.compile(
 )
 # Values of other keys in quotes, and columns such as `charge:R:1`, are no statements.
 _OTHER = re.compile(
-    rf"(?:\bProperties\s*=\s*(?:{_QUOTED}|\S+)|([\w.-]+)[\"']?\s*[=:]\s*({_QUOTED}))"
+    rf"(?:\bProperties\s*=\s*(?:{_QUOTED}|\S+)|(?<![\w.-])([\w.-]+)[\"']?\s*[=:]\s*({_QUOTED}))"
 )
 _BARE = re.compile(r"\s*([-+]?\d{1,6})[\s,]+([-+]?\d{1,6})\s*")
 _HINT = re.compile(rf"(?<![\w.-])(?:{_KEYS})\s+[-+]?\d", re.IGNORECASE)
@@ -89,14 +89,15 @@ def claims_of_comment(comment: str) -> list[Claim]:
     for match in _BOTH.finditer(text):
         claims.append(Claim("charge", int(match[1]), match.group()))
         claims.append(Claim("spin", int(match[2]), match.group()))
-    for match in _PAIR.finditer(_BOTH.sub("", text)):
-        if (match["before"] or "").strip().lower() in _OF_ATOMS:
+    rest = _BOTH.sub("", text)
+    for match in _PAIR.finditer(rest):
+        before = rest[max(0, match.start() - 20) : match.start()].split()
+        if before and before[-1].lower() in _OF_ATOMS:
             continue
         value = match["value"].strip("\"'[]= ")
         prose = match["sign"] == ":" and _number(value) is None
         if not prose and value.lower() not in ("", "none", "null"):
-            source = match.group().removeprefix(match["before"] or "")
-            claims.append(_claim(match["key"], value, source))
+            claims.append(_claim(match["key"], value, match.group()))
     return claims
 
 

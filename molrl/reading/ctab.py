@@ -118,15 +118,14 @@ def _read_v3000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
 
 def _joined(lines: Sequence[str]) -> Iterator[str]:
     """Yield the lines of a V3000 table without their prefix, continuation lines joined."""
-    text = ""
+    parts: list[str] = []
     for line in lines:
         if line.startswith("M  V30 "):
-            text += line[7:].rstrip()
-            if text.endswith("-"):
-                text = text[:-1]
-            else:
-                yield text.strip()
-                text = ""
+            part = line[7:].rstrip()
+            parts.append(part.removesuffix("-"))
+            if not part.endswith("-"):
+                yield "".join(parts).strip()
+                parts = []
 
 
 def _bad_atom(number: int, text: str, right: str) -> InputError:

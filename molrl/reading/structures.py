@@ -112,7 +112,7 @@ def _note_states(structures: Sequence[Structure], batch: MoleculeBatch, notes: N
     changed = (batch.charge != 0) | (batch.spin != lowest)
     for i in changed.nonzero()[:, 0].tolist():
         claims = structures[i].claims or structures[i].guesses
-        if not all(claim.is_plain for claim in claims):
-            sources = " and ".join(dict.fromkeys(claim.source for claim in claims))
+        sources = dict.fromkeys(claim.source[:40] for claim in claims if not claim.is_plain)
+        if sources:
             state = f"charge {int(batch.charge[i])} and multiplicity {int(batch.spin[i])}"
-            notes.add(i, f"{state} from {sources}", "state")
+            notes.add(i, f"{state} from {' and '.join(sources)}", "state")

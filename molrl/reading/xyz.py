@@ -18,6 +18,7 @@ from molrl.reading.elements import element
 from molrl.reading.notes import Notes
 from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
 
+MAX_COMMENT = 300_000  # characters
 QM9_LINES = 3  # after the atoms: frequencies, SMILES, InChI
 
 
@@ -123,6 +124,8 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         notes: of the file.
     """
     comment = lines[0]
+    if len(comment) > MAX_COMMENT:
+        raise InputError(f"line {line} has {len(comment)} characters; at most {MAX_COMMENT}")
     columns = read_columns(comment)
     rows = [text.split() for text in lines[1:]]
     for k, row in enumerate(rows):

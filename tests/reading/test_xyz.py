@@ -1,3 +1,6 @@
+import time
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -191,3 +194,18 @@ def test_crystals_in_cif_are_refused_with_the_reason(read):
 def test_a_name_that_is_too_long_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read: File name too long"):
         read_molecules(tmp_path / ("a" * 300 + ".xyz"))
+
+
+@pytest.mark.parametrize(
+    "piece", ["charge=[", "charge ", "a", "a='", "Lattice=[", 'a="\\"', "[", " "]
+)
+def test_long_comments_take_little_time(read, piece):
+    start = time.process_time()
+    with suppress(InputError):
+        read(frame(WATER, piece * (200_000 // len(piece))))
+    assert time.process_time() - start < 5  # seconds; what grows with the square takes minutes
+
+
+def test_comments_without_end_are_refused(read):
+    with pytest.raises(InputError, match="line 2 has 300001 characters; at most 300000"):
+        read(frame(WATER, "a" * 300_001))
