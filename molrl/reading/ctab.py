@@ -10,9 +10,9 @@ from molrl.errors import InputError
 from molrl.reading.elements import element
 
 # RDKit reads "1,2000" as 1, "--1.2" as 0 and "******" as 0.
-_FIXED = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*")
-_FREE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_COUNT = re.compile(r" *\d+ *")
+_FIXED = re.compile(r" *[-+]?(\d+\.?\d*|\.\d+) *", re.ASCII)
+_FREE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_COUNT = re.compile(r" *\d+ *", re.ASCII)
 HEADER = 4  # lines before the atoms
 END = "M  END"
 

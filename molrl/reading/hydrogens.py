@@ -87,20 +87,22 @@ def check_coordination(numbers: Sequence[int], positions: np.ndarray) -> None:
             that is not triple, or carbon two bonds at an angle.
     """
     from ase.data import covalent_radii
-    from scipy.spatial import cKDTree
 
-    radii = covalent_radii[list(numbers)]
-    if not np.isfinite(positions).all():
+    if len(numbers) == 1 or not np.isfinite(positions).all():
         return
-    found = cKDTree(positions).query_ball_point(positions, BONDED * (radii + radii.max()))
-    for i, near in enumerate(found):
-        if numbers[i] not in ORGANIC or len(numbers) == 1:
+    radii = covalent_radii[list(numbers)]
+    order = np.argsort(positions[:, 0])
+    along = positions[order, 0]
+    for i, number in enumerate(numbers):
+        if number not in ORGANIC:
             continue
-        vectors = positions[[j for j in near if j != i]] - positions[i]
-        limits = BONDED * (radii[[j for j in near if j != i]] + radii[i])
+        reach = BONDED * (radii[i] + radii.max())
+        first, last = np.searchsorted(along, positions[i, 0] + [-reach, reach])
+        near = order[first:last]
+        vectors = positions[near] - positions[i]
         lengths = np.linalg.norm(vectors, axis=1)
-        bonds = vectors[lengths < limits]
-        if not len(bonds) or _is_open(numbers[i], bonds):
+        bonds = vectors[(lengths < BONDED * (radii[near] + radii[i])) & (near != i)]
+        if not len(bonds) or _is_open(number, bonds):
             raise InputError(f"atom {i + 1} lacks hydrogens; add all hydrogens with coordinates")
 
 
