@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 MIN_WIDTH = 0.5  # Å, of a periodic cell
+MAX_COORDINATE = 1e7  # Å; in a slab that is higher, the search for neighbours takes too long
 MIN_DISTANCE = 0.05  # Å; two atoms closer than this count as being in one place
 
 
@@ -353,11 +354,11 @@ class MoleculeBatch(FlatBatch):
             for i in np.flatnonzero(pbc.any(1)).tolist():
                 _check_cell(cells[i], pbc[i], i)
 
-        bad = ~torch.isfinite(self.positions).all(-1)
+        bad = ~(self.positions.abs() <= MAX_COORDINATE).all(-1)  # also NaN
         if bad.any():
             raise InputError(
                 f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
-                "number"
+                f"number of at most {MAX_COORDINATE:.0e} Å"
             )
         known = set(range(1, len(chemical_symbols))) if elements is None else set(elements)
         for number in set(self.numbers.tolist()) - known:
