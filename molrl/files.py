@@ -1,45 +1,67 @@
-"""Molecule files, extended XYZ and SDF: validated when read, written atomically."""
+"""Molecule files: validated when read, written atomically."""
 
-import io
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.reading.mol2 import read_mol2
+from molrl.reading.notes import Notes
+from molrl.reading.pdb import read_pdb
+from molrl.reading.sdf import read_sdf
+from molrl.reading.structures import Structure, batch_of
+from molrl.reading.text import read_lines
+from molrl.reading.xyz import read_xyz
 from molrl.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-MAX_ATOMS_PER_MOLECULE = 10_000
-MAX_COLUMNS = 100  # of one property of an extended XYZ file
-MAX_BYTES = 500_000_000
-# Properties of an SDF entry whose charge or multiplicity its formal charges do not express.
-CHARGE_FIELD, SPIN_FIELD = "molrl_charge", "molrl_spin"
+READERS: dict[str, Callable[[Sequence[str], Notes], list[Structure]]] = {
+    ".extxyz": read_xyz,
+    ".xyz": read_xyz,
+    ".sdf": read_sdf,
+    ".sd": read_sdf,
+    ".mol": read_sdf,
+    ".mol2": read_mol2,
+    ".pdb": read_pdb,
+}
+# Coordinates that the ten columns of a V2000 table hold, four of them decimals.
+V2000_RANGE = -9999.0, 99999.0
 
 
 def read_molecules(path: Path | str) -> MoleculeBatch:
-    """Read the molecules of an ``.extxyz``, ``.xyz`` or ``.sdf`` file.
+    """Read the molecules of an ``.extxyz``, ``.xyz``, ``.sdf``, ``.mol``, ``.mol2`` or ``.pdb``.
 
-    Charge and multiplicity are read too: in extended XYZ ``charge=1`` and ``spin=3`` in the comment
-    line, in SDF the formal charges, or the properties ``molrl_charge`` and ``molrl_spin`` where
-    :func:`molrl.chemistry.bonds.bonded_mols` set them.
+    All hydrogens must be in the file.
+
+    Charge and multiplicity are read, too. In XYZ files they stand in the comment line, as
+    ``charge=-1 spin=1`` or ``total_charge: -1``, ``mult``, ``uhf`` and the like, or as two whole
+    numbers and nothing else (``-1 1``) if the electrons allow them; also ASE's columns of initial
+    charges and magnetic moments count. In SDF they are the formal charges and radicals, or the
+    properties ``molrl_charge`` and ``molrl_spin``; in mol2 the sum of the partial charges; in PDB
+    the charges of the atoms. ``spin`` is the multiplicity 2S + 1.
+
+    What is not read as it stands there is said on standard error, in one line per file: charges and
+    multiplicities that are spelled otherwise than :func:`molrl.write` does, isotopes, labels and
+    atomic numbers for elements, text after the last molecule.
 
     Args:
-        path: the file.
+        path: the file; the case of its suffix is of no account.
 
     Returns:
         At least one molecule.
 
     Raises:
-        InputError: if the file does not exist, has another suffix, or is corrupted or empty, or a
-            coordinate in it is not a finite number.
+        InputError: if the file does not exist, has another suffix, or is corrupted or empty; if it
+            holds dummy atoms, molecules without all their hydrogens, drawings, impossible charges,
+            or coordinates that are not finite numbers.
 
     Example:
         >>> read_molecules("molecules.extxyz").n_atoms  # doctest: +SKIP
@@ -63,106 +85,30 @@ def read_unchecked(path: Path | str) -> MoleculeBatch:
         :meth:`molrl.molecules.MoleculeBatch.check`.
 
     Raises:
-        InputError: if the file does not exist, has another suffix, or is corrupted or empty.
+        InputError: as for :func:`read_molecules`, except for these.
     """
     path = Path(path)
-    readers = {".extxyz": _read_xyz, ".xyz": _read_xyz, ".sdf": _read_sdf}
-    if path.suffix not in readers:
-        raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES} bytes, the limit; split it")
-    batch = readers[path.suffix](path)
+    suffix = path.suffix.lower()
+    if suffix == ".cif":
+        raise InputError(
+            f"{path}: crystals are read from an .extxyz with a Lattice only; convert it"
+        )
+    if suffix not in READERS:
+        raise InputError(
+            f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file, or one of "
+            + ", ".join(READERS)
+        )
+    lines = read_lines(path)
+    notes = Notes()
+    try:
+        structures = READERS[suffix](lines, notes)
+        batch = batch_of(structures, notes)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if not len(batch):
         raise InputError(f"{path} holds no molecule")
+    notes.log(path)
     return batch
-
-
-def _read_xyz(path: Path) -> MoleculeBatch:
-    from ase.io import read
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file") from None
-    _check_xyz_counts(path, text)
-    try:
-        images = read(io.StringIO(text), index=":", format="extxyz")
-    except Exception as error:  # ASE raises whatever its parser stumbles over
-        unknown = _unknown_symbol(text)
-        raise InputError(
-            f"{path} {unknown}" if unknown else f"{path} is corrupted: {error}"
-        ) from None
-    try:
-        return MoleculeBatch.from_ase(images)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _check_xyz_counts(path: Path, text: str) -> None:
-    """Refuse counts that the file cannot hold, before a parser allocates memory for them."""
-    lines = text.split("\n")
-    i = 0
-    while i < len(lines) and lines[i].strip():
-        count = lines[i].strip()
-        if not count.isascii() or not count.isdigit():
-            raise InputError(f"{path} line {i + 1}: {count[:40]!r} is not a number of atoms")
-        if not 0 < int(count[:9]) <= MAX_ATOMS_PER_MOLECULE or len(count) > 9:
-            raise InputError(
-                f"{path} line {i + 1}: {count[:40]} atoms; the limit is {MAX_ATOMS_PER_MOLECULE}"
-            )
-        header = lines[i + 1] if i + 1 < len(lines) else ""
-        for columns in re.findall(r":[A-Za-z]:\s*(\d+)", header):
-            if len(columns) > 9 or int(columns) > MAX_COLUMNS:
-                raise InputError(f"{path} line {i + 2}: a property of {columns[:40]} columns")
-        i += 2 + int(count)
-        if i > len(lines):
-            raise InputError(f"{path} ends within a molecule of {count} atoms")
-    if any(line.strip() for line in lines[i:]):
-        raise InputError(f"{path} line {i + 1} is empty, but molecules follow; remove it")
-
-
-def _unknown_symbol(text: str) -> str:
-    """Return the first line whose first word is no element symbol, as an error says it, or ""."""
-    lines = text.split("\n")
-    i = 0
-    while i < len(lines) and lines[i].strip():
-        header, end = lines[i + 1], i + 2 + int(lines[i])
-        if "Properties=" not in header or "Properties=species:S:1" in header:
-            for number, line in enumerate(lines[i + 2 : end], start=i + 3):
-                word = next(iter(line.split()), "")
-                if word.capitalize() not in chemical_symbols:
-                    return f"line {number}: {word[:40]!r} is not an element symbol such as C or Cl"
-        i = end
-    return ""
-
-
-def _read_sdf(path: Path) -> MoleculeBatch:
-    from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
-
-    block = BlockLogs()
-    try:
-        mols = list(Chem.SDMolSupplier(str(path), removeHs=False, sanitize=False))
-    finally:
-        del block
-    for i, mol in enumerate(mols):
-        if mol is None or not mol.GetNumAtoms():
-            raise InputError(f"{path}: molecule {i} is corrupted or empty")
-    images = MoleculeBatch.from_rdkit(mols).to_ase()
-    for image, mol in zip(images, mols, strict=True):
-        for name, field in (("charge", CHARGE_FIELD), ("spin", SPIN_FIELD)):
-            if mol.HasProp(field):
-                image.info[name] = _int_or_text(mol.GetProp(field))
-    try:
-        return MoleculeBatch.from_ase(images)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _int_or_text(text: str) -> int | str:
-    return int(text) if re.fullmatch(r"[-+]?\d{1,9}", text) else text
 
 
 def write_extxyz(
@@ -188,8 +134,29 @@ def write_extxyz(
     images: list[Atoms] = molecules.to_ase()
     for name, values in (properties or {}).items():
         for image, value in zip(images, values, strict=True):
-            image.info[name] = value.item() if isinstance(value, np.generic) else value
+            image.info[name] = _as_written(value)
     write_atomically(path, lambda temporary: write(temporary, images, format="extxyz"))
+
+
+def _as_written(value: object) -> object:
+    """Return what ASE is to write for a value to read the same: "F" would be read as False.
+
+    Raises:
+        InputError: if it is a text that the format cannot hold.
+    """
+    from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
+
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, str):
+        return value
+    # ASE writes backslashes as they are, but reads two as one.
+    plain = [value, f"_JSON {json.dumps(value)}"]
+    for text in (*plain, *(one.replace("\\", "\\\\") for one in plain)):
+        with suppress(ValueError):
+            again = key_val_str_to_dict(key_val_dict_to_str({"key": text})).get("key")
+            if isinstance(again, str) and again == value:
+                return text
+    raise InputError(f"extended XYZ cannot hold the text {value[:40]!r}")
 
 
 def write_sdf(path: Path | str, mols: "Iterable[Mol]") -> None:
@@ -206,6 +173,13 @@ def write_sdf(path: Path | str, mols: "Iterable[Mol]") -> None:
         with Chem.SDWriter(str(temporary)) as writer:
             writer.SetKekulize(False)
             for mol in mols:
+                writer.SetForceV3000(not _fits_v2000(mol))
                 writer.write(mol)
 
     write_atomically(path, write)
+
+
+def _fits_v2000(mol: "Mol") -> bool:
+    low, high = V2000_RANGE
+    positions = mol.GetConformer().GetPositions()
+    return bool(((positions > low) & (positions < high)).all())

@@ -14,11 +14,13 @@ from molrl.bags import Bag
 from molrl.batches import FlatBatch, per_molecule
 from molrl.errors import InputError
 from molrl.neighbors import Neighbors, find_neighbors
+from molrl.reading.charges import check_states, states_of_ase
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 MIN_WIDTH = 0.5  # Å, of a periodic cell
+MAX_COORDINATE = 1e7  # Å; in a slab that is higher, the search for neighbours takes too long
 MIN_DISTANCE = 0.05  # Å; two atoms closer than this count as being in one place
 
 
@@ -139,6 +141,46 @@ class MoleculeBatch(FlatBatch):
         charges = torch.as_tensor(charge, dtype=torch.int64, device=self.device)
         return replace(self, charge=charges, spin=None)  # type: ignore[arg-type]  # None: recomputed
 
+    def with_states(self, charge: Sequence[int], spin: Sequence[int | None]) -> Self:
+        """Return the same molecules with other charges and multiplicities.
+
+        Args:
+            charge: of each molecule, e.
+            spin: multiplicity of each; the lowest that its charge allows, if None.
+
+        Raises:
+            InputError: if a molecule does not have the electrons for them.
+        """
+        batch = self.charged(charge)
+        lowest = batch.spin.tolist()
+        spins = [low if one is None else one for one, low in zip(spin, lowest, strict=True)]
+        return replace(batch, spin=torch.tensor(spins, dtype=torch.int64)).check_electrons()
+
+    def check_electrons(self) -> Self:
+        """Return the batch itself after checking that its charges and multiplicities can be.
+
+        Raises:
+            InputError: if a molecule has less than no electrons, or they do not allow its
+                multiplicity.
+        """
+        protons = self.sum_atoms(self.numbers)
+        check_states(*(values.cpu().numpy() for values in (protons, self.charge, self.spin)))
+        return self
+
+    def in_cells(self, cell: np.ndarray, pbc: np.ndarray) -> Self:
+        """Return the same structures in other cells.
+
+        Args:
+            cell: ``(n_molecules, 3, 3)`` Å, rows are cell vectors.
+            pbc: ``(n_molecules, 3)`` bool.
+
+        Raises:
+            InputError: if the periodic vectors of a cell are linearly dependent.
+        """
+        for i in np.flatnonzero(pbc.any(-1) | ~np.isfinite(cell).all((1, 2))).tolist():
+            _check_cell(cell[i], pbc[i], i)
+        return replace(self, cell=torch.from_numpy(cell), pbc=torch.from_numpy(pbc))
+
     def require_molecules(self, what: str) -> Self:
         """Return the batch itself after checking that no structure is periodic.
 
@@ -198,43 +240,32 @@ class MoleculeBatch(FlatBatch):
         """Build a batch from ASE atoms, with cells, charges and multiplicities.
 
         Args:
-            atoms: one structure or several; ``info["charge"]`` (e) and ``info["spin"]``
-                (multiplicity 2S + 1) are read where they are set.
+            atoms: one structure or several. ``info["charge"]`` (e) and ``info["spin"]``
+                (multiplicity 2S + 1) are read where they are set, as are the spellings that
+                :func:`molrl.read` knows, and of molecules the sums of the initial charges and
+                magnetic moments.
 
         Raises:
-            InputError: if an item is not an ASE ``Atoms``, a charge or multiplicity is impossible
-                for the molecule, or the periodic cell vectors are linearly dependent.
+            InputError: if an item is not an ASE ``Atoms``, charges or multiplicities contradict
+                each other or are impossible for the molecule, or the periodic cell vectors are
+                linearly dependent.
         """
         try:
             images: list[Atoms] = [atoms] if isinstance(atoms, Atoms | str) else list(atoms)
         except TypeError:  # not iterable: refused below by its value
             images = [atoms]
-        for i, image in enumerate(images):
+        for image in images:
             if not isinstance(image, Atoms):
                 raise InputError(
                     f"molecules must be ASE Atoms or a MoleculeBatch, not {repr(image)[:60]}; "
                     "read a file with molrl.files.read_molecules"
                 )
-            _check_cell(np.asarray(image.cell), image.pbc, i)
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
         if images:
             cells = np.array([np.asarray(image.cell) for image in images])
-            pbc = np.array([image.pbc for image in images])
-            batch = replace(batch, cell=torch.from_numpy(cells), pbc=torch.from_numpy(pbc))
-        infos = [image.info for image in images]
-        charge = [_whole(info.get("charge", 0), "charge", i) for i, info in enumerate(infos)]
-        batch = batch.charged(charge)
-        spin = [
-            _whole(info.get("spin", lowest), "spin", i)
-            for i, (info, lowest) in enumerate(zip(infos, batch.spin.tolist(), strict=True))
-        ]
-        electrons = batch.sum_atoms(batch.numbers) - batch.charge
-        for i, (n, multiplicity) in enumerate(zip(electrons.tolist(), spin, strict=True)):
-            if n < 0 or not 1 <= multiplicity <= n + 1 or (n - multiplicity) % 2 == 0:
-                raise InputError(
-                    f"molecule {i} cannot have charge {charge[i]} and multiplicity {multiplicity}"
-                )
-        return replace(batch, spin=torch.tensor(spin, dtype=torch.int64))
+            batch = batch.in_cells(cells, np.array([image.pbc for image in images]))
+        charges, spins = states_of_ase(images)
+        return batch.with_states(charges, spins)
 
     def to_ase(self) -> list[Atoms]:
         """Return ASE atoms, with cells; ``info`` holds a charge or spin that is not the default."""
@@ -256,7 +287,7 @@ class MoleculeBatch(FlatBatch):
             mols: one molecule or several, each with a 3D conformer and explicit hydrogens.
 
         Raises:
-            InputError: if a molecule has no 3D coordinates.
+            InputError: if a molecule has no 3D coordinates, or an impossible charge.
         """
         from rdkit.Chem import GetFormalCharge
         from rdkit.Chem import Mol as RDKitMol
@@ -272,7 +303,7 @@ class MoleculeBatch(FlatBatch):
             )
             for mol in items
         )
-        return batch.charged([GetFormalCharge(mol) for mol in items])
+        return batch.charged([GetFormalCharge(mol) for mol in items]).check_electrons()
 
     def to_rdkit(self) -> "list[Mol]":
         """Return RDKit molecules with atoms and a conformer, without bonds.
@@ -312,20 +343,22 @@ class MoleculeBatch(FlatBatch):
 
         Raises:
             InputError: if a coordinate is not finite, a periodic cell has no volume, two atoms are
-                in one place, or an element is unknown; the message names the molecule by its index.
+                in one place, a charge or multiplicity is impossible, or an element is unknown; the
+                message names the molecule by its index.
         """
         from ase.data import chemical_symbols
 
+        self.check_electrons()
         if self.is_periodic:
             cells, pbc = self.cell.cpu().double().numpy(), self.pbc.cpu().numpy()
             for i in np.flatnonzero(pbc.any(1)).tolist():
                 _check_cell(cells[i], pbc[i], i)
 
-        bad = ~torch.isfinite(self.positions).all(-1)
+        bad = ~(self.positions.abs() <= MAX_COORDINATE).all(-1)  # also NaN
         if bad.any():
             raise InputError(
                 f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
-                "number"
+                f"number of at most {MAX_COORDINATE:.0e} Å"
             )
         known = set(range(1, len(chemical_symbols))) if elements is None else set(elements)
         for number in set(self.numbers.tolist()) - known:
@@ -354,12 +387,3 @@ def _check_cell(cell: np.ndarray, pbc: np.ndarray, i: int) -> None:
             f"molecule {i} is periodic along cell vectors that are linearly dependent, or shorter "
             f"than {MIN_WIDTH} Å: {cell.tolist()}"
         )
-
-
-def _whole(value: object, what: str, i: int) -> int:
-    """Return a whole number read from a file; never round or convert another value to one."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        number = int(value)
-        if abs(number) < 1_000_000:
-            return number
-    raise InputError(f"molecule {i}: {what} must be a whole number, not {str(value)[:40]!r}")

@@ -4,8 +4,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from ase.build import molecule
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.io import read
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from molrl.chemistry.files import write
 from molrl.errors import InputError
 from molrl.files import read_molecules, write_extxyz, write_sdf
 from molrl.molecules import MoleculeBatch
@@ -95,10 +100,82 @@ def test_read_molecules_refuses_other_files(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_molecules(tmp_path / "none.xyz")
     with pytest.raises(InputError, match="has an unknown suffix"):
-        read_molecules(tmp_path / "some.pdb")
+        read_molecules(tmp_path / "some.gjf")
     (tmp_path / "binary.xyz").write_bytes(bytes(range(128, 256)))
     with pytest.raises(InputError, match="is not a text file"):
         read_molecules(tmp_path / "binary.xyz")
     (tmp_path / "broken.sdf").write_text("nothing\n")
     with pytest.raises(InputError, match="corrupted"):
         read_molecules(tmp_path / "broken.sdf")
+
+
+@st.composite
+def batches(draw):
+    """Draw a batch of any elements, charges and spins, somewhere in space."""
+    images = []
+    for _ in range(draw(st.integers(1, 3))):
+        numbers = draw(st.lists(st.integers(1, 86), min_size=1, max_size=4))
+        shift = draw(st.sampled_from([0.0, 0.0, 123.4567, -2e4, 3e5]))
+        steps = st.tuples(*[st.floats(-0.4, 0.4)] * 3)
+        rows = [np.array([1.2 * i + shift, 0, 0]) + draw(steps) for i in range(len(numbers))]
+        charge = draw(st.integers(-3, min(3, sum(numbers))))
+        electrons = sum(numbers) - charge
+        spin = draw(st.integers(0, min(3, electrons // 2))) * 2 + electrons % 2 + 1
+        info = {"charge": charge, "spin": spin}
+        images.append(Atoms(numbers, rows, info=info))
+    return MoleculeBatch.from_ase(images)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [("xyz", 1e-8), ("extxyz", 1e-8), ("sdf", 1e-4)])
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(batch=batches())
+def test_every_batch_reads_back_as_it_was_written(tmp_path_factory, suffix, tolerance, batch):
+    path = tmp_path_factory.getbasetemp() / f"back.{suffix}"
+    write(path, batch)
+    back = read_molecules(path)
+    for name in ("numbers", "n_atoms", "charge", "spin"):
+        assert torch.equal(getattr(back, name), getattr(batch, name))
+    assert (back.positions - batch.positions).abs().max() < tolerance
+
+
+TEXTS = st.text(st.characters(exclude_categories=("C", "Z")), max_size=6) | st.sampled_from(
+    [
+        "F",
+        "T",
+        "1",
+        "nan",
+        "",
+        "1.5 2",
+        "True",
+        "[O-]C=C",
+        r"C/C=C\\C",
+        "a b",
+        "a=b",
+        '"',
+        "_JSON 1",
+    ]
+)
+VALUES = st.booleans() | st.integers(-999, 999) | st.floats(-1e6, 1e6) | TEXTS
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(value=VALUES)
+def test_properties_read_back_with_ase_as_they_were_written(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "properties.extxyz"
+    water = MoleculeBatch.from_ase(molecule("H2O"))
+    write_extxyz(path, water, {"smiles": [value], "other": ["x"]})
+    info = read(path, format="extxyz").info
+    assert info["smiles"] == value
+    assert isinstance(info["smiles"], str) == isinstance(value, str)
+    assert info["other"] == "x"
+    assert len(read_molecules(path)) == 1
+
+
+def test_cells_read_back_as_they_were_written(tmp_path):
+    images = [bulk("NaCl", "rocksalt", 5.6), molecule("H2O", cell=[5, 6, 7])]
+    images[0].pbc = [True, False, True]
+    batch = MoleculeBatch.from_ase(images)
+    write(tmp_path / "a.extxyz", batch)
+    back = read_molecules(tmp_path / "a.extxyz")
+    assert torch.equal(back.pbc, batch.pbc)
+    assert (back.cell - batch.cell).abs().max() < 1e-8

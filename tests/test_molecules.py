@@ -143,6 +143,12 @@ def test_check_names_the_invalid_molecule(numbers, positions, message):
         batch.check(elements=(1, 6, 7, 8))
 
 
+def test_check_refuses_coordinates_that_a_search_for_neighbors_cannot_take():
+    slab = Atoms("CO", [[0, 0, 1e21], [0, 0, 1.2]], cell=[5, 5, 5], pbc=[True, True, False])
+    with pytest.raises(InputError, match="molecule 0 has a coordinate that is not a finite number"):
+        MoleculeBatch.from_ase(slab).check()
+
+
 def test_molecule_batch_refuses_inconsistent_shapes():
     with pytest.raises(InputError, match="positions must be"):
         MoleculeBatch(torch.tensor([1]), torch.zeros(2, 3), torch.tensor([1]))

@@ -15,8 +15,8 @@ from rdkit.Chem import rdDetermineBonds
 from rdkit.rdBase import BlockLogs
 
 from molrl.chemistry.identity import canonical_smiles
-from molrl.files import CHARGE_FIELD, SPIN_FIELD
 from molrl.molecules import MoleculeBatch
+from molrl.reading.sdf import CHARGE_FIELD, SPIN_FIELD
 
 MAX_ITERATIONS = 20_000  # bond orders to try; an ordinary molecule needs a handful
 
@@ -125,8 +125,8 @@ def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]
     """Return RDKit molecules for :func:`molrl.files.write_sdf`.
 
     Those whose bonds were perceived have them, Kekulé, and formal charges; the others have none.
-    A charge that the formal charges do not add up to, and a multiplicity other than the lowest,
-    are properties of the molecule, which :func:`molrl.files.read_molecules` reads.
+    A charge that the formal charges do not add up to, and a multiplicity that the radicals do not
+    give, are properties of the molecule, which :func:`molrl.files.read_molecules` reads.
 
     Args:
         molecules: n molecules.
@@ -141,7 +141,7 @@ def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]
             Chem.Kekulize(mol, clearAromaticFlags=True)
         if Chem.GetFormalCharge(mol) != charges[i]:
             mol.SetIntProp(CHARGE_FIELD, charges[i])
-        if spins[i] != lowest[i]:
+        if spins[i] != lowest[i] or any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
             mol.SetIntProp(SPIN_FIELD, spins[i])
         mols.append(mol)
     return mols

@@ -25,7 +25,7 @@ def write(path: Path | str, molecules: MoleculeBatch) -> None:
     Example:
         >>> molrl.write("made.sdf", molrl.read("made.extxyz"))  # doctest: +SKIP
     """
-    suffix = Path(path).suffix
+    suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
         raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")
     WRITERS[suffix](Path(path), molecules)

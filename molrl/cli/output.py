@@ -23,6 +23,12 @@ def output_file(name: str, option: str, suffixes: Sequence[str] = ()) -> Path:
         InputError: if it has another suffix, is a folder, or cannot be written.
     """
     path = Path(name)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long
+        raise InputError(f"{option} {path} cannot be written: {error.strerror}") from None
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file")
     if suffixes and path.suffix not in suffixes:

@@ -41,7 +41,7 @@ class SpinGFN2Energy(SemiempiricalEnergy):
         >>> from ase.build import molecule
         >>> model = SpinGFN2Energy(n_workers=1)
         >>> oxygen, triplet = molecule("O2"), molecule("O2")
-        >>> triplet.info["spin"] = 3
+        >>> oxygen.info["spin"], triplet.info["spin"] = 1, 3
         >>> energy = model.evaluate([oxygen, triplet]).energy
         >>> bool(abs(energy[0] - energy[1]) < 1e-4)  # the triplet is the ground state
         True

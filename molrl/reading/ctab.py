@@ -1,0 +1,132 @@
+"""Connection tables of MDL files (V2000 and V3000), checked where parsers guess."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from molrl.errors import InputError
+from molrl.reading.elements import element
+
+# RDKit reads "1,2000" as 1, "--1.2" as 0 and "******" as 0.
+_FIXED = re.compile(r" *[-+]?(\d+\.?\d*|\.\d+) *", re.ASCII)
+_FREE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_COUNT = re.compile(r" *\d+ *", re.ASCII)
+HEADER = 4  # lines before the atoms
+END = "M  END"
+
+
+@dataclass(frozen=True)
+class ConnectionTable:
+    """What the text of a connection table says, before a toolkit reads it.
+
+    Attributes:
+        words: the element of each atom as it is written.
+        positions: ``(n, 3)`` Å.
+        radicals: MDL's radical of the atoms that have one: 1 singlet, 2 doublet, 3 triplet.
+    """
+
+    words: Sequence[str]
+    positions: np.ndarray
+    radicals: Sequence[int]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all atoms have z = 0."""
+        return not self.positions[:, 2].any()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said about the elements."""
+        return [remark for _, remark in map(element, dict.fromkeys(self.words)) if remark]
+
+
+def read_table(lines: Sequence[str]) -> ConnectionTable:
+    """Read the connection table of a record.
+
+    Args:
+        lines: of the record, the three of the header first.
+
+    Raises:
+        InputError: if it is truncated, a coordinate is no number in its columns, or an atom is no
+            element.
+    """
+    if len(lines) < HEADER:
+        raise InputError("it is corrupted or empty: there is no counts line")
+    counts = lines[HEADER - 1]
+    if "V3000" in counts:
+        words, coordinates, radicals = _read_v3000(lines)
+    else:
+        words, coordinates, radicals = _read_v2000(lines)
+    if not words:
+        raise InputError("it is corrupted or empty: there are no atoms")
+    for number, word in enumerate(words, start=1):
+        try:
+            element(word)
+        except InputError as error:
+            raise InputError(f"atom {number}: {error}") from None
+    return ConnectionTable(words, np.array(coordinates, dtype=float), radicals)
+
+
+def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
+    counts = lines[HEADER - 1]
+    fields = counts[:3], counts[3:6].strip() or "0"
+    if not all(map(_COUNT.fullmatch, fields)):
+        raise InputError(f"it is corrupted: {counts.strip()[:40]!r} is not a counts line")
+    n_atoms, n_bonds = map(int, fields)
+    end = next((i for i, line in enumerate(lines) if line.rstrip() == END), len(lines))
+    if HEADER + n_atoms + n_bonds > end:
+        raise InputError(
+            f"it is corrupted: its counts line says {n_atoms} atoms and {n_bonds} bonds, for which "
+            "it is too short"
+        )
+    words, coordinates = [], []
+    for number, line in enumerate(lines[HEADER : HEADER + n_atoms], start=1):
+        xyz = [line[start : start + 10] for start in (0, 10, 20)]
+        if not all(map(_FIXED.fullmatch, xyz)):
+            raise _bad_atom(number, line[:30], "three numbers in columns of 10 characters")
+        words.append(line[31:34].strip())
+        coordinates.append(xyz)
+    radicals = [
+        int(word)
+        for line in lines[HEADER + n_atoms + n_bonds : end]
+        if line.startswith("M  RAD")
+        for word in line[9:].split()[1::2]
+        if word.isdigit()
+    ]
+    return words, coordinates, radicals
+
+
+def _read_v3000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
+    words: list[str] = []
+    coordinates: list[list[str]] = []
+    radicals: list[int] = []
+    inside = False
+    for line in _joined(lines):
+        if line in ("BEGIN ATOM", "END ATOM"):
+            inside = line == "BEGIN ATOM"
+        elif inside:
+            fields = line.split()
+            if len(fields) < 5 or not all(map(_FREE.fullmatch, fields[2:5])):
+                raise _bad_atom(len(words) + 1, line, "index, element and three numbers")
+            words.append(fields[1])
+            coordinates.append(fields[2:5])
+            radicals += [int(text[4:]) for text in fields if re.fullmatch(r"RAD=\d", text)]
+    return words, coordinates, radicals
+
+
+def _joined(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a V3000 table without their prefix, continuation lines joined."""
+    parts: list[str] = []
+    for line in lines:
+        if line.startswith("M  V30 "):
+            part = line[7:].rstrip()
+            parts.append(part.removesuffix("-"))
+            if not part.endswith("-"):
+                yield "".join(parts).strip()
+                parts = []
+
+
+def _bad_atom(number: int, text: str, right: str) -> InputError:
+    return InputError(f"atom {number} has {text.strip()[:60]!r}, not {right}")

@@ -1,0 +1,93 @@
+"""Molecules in PDB files, with all hydrogens."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from molrl.errors import InputError
+from molrl.reading.charges import Claim
+from molrl.reading.hydrogens import check_coordination
+from molrl.reading.notes import Notes
+from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
+
+NO_CELL = ["1.000", "1.000", "1.000"]  # what programs write for molecules without a cell
+
+
+def read_pdb(lines: Sequence[str], notes: Notes) -> list[Structure]:
+    """Read the models of a PDB file.
+
+    Args:
+        lines: of the file.
+        notes: where it is noted what is read otherwise than it stands there, or left out.
+
+    Returns:
+        The structures, in order.
+
+    Raises:
+        InputError: if an atom is corrupted or has alternative places, or hydrogens are missing; the
+            message names the model by its index.
+    """
+    structures = []
+    for index, atoms in enumerate(_models(lines)):
+        try:
+            structures.append(_structure(atoms, index, notes))
+        except InputError as error:
+            raise of_molecule(index, error) from None
+    cells = [line for line in lines if line.startswith("CRYST1")]
+    if structures and cells and cells[0].split()[1:4] != NO_CELL:
+        notes.add(0, "the cell (CRYST1) is left out")
+    return structures
+
+
+def _models(lines: Sequence[str]) -> Iterator[list[str]]:
+    atoms: list[str] = []
+    for line in lines:
+        if line.startswith(("ATOM  ", "HETATM")):
+            atoms.append(line)
+        elif line.startswith("ENDMDL") and atoms:
+            yield atoms
+            atoms = []
+    if atoms:
+        yield atoms
+
+
+def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
+    if len(atoms) > MAX_ATOMS:
+        raise InputError(f"it has {len(atoms)} atoms; the limit is {MAX_ATOMS}")
+    numbers, positions, charge = [], np.empty((len(atoms), 3)), 0
+    for i, line in enumerate(atoms):
+        if line[16:17].strip():
+            raise InputError(f"atom {i + 1} has alternative places; keep one of them")
+        try:
+            positions[i] = [float(line[start : start + 8]) for start in (30, 38, 46)]
+        except ValueError:
+            raise InputError(
+                f"atom {i + 1} has {line[30:54].strip()!r}, not three numbers in columns of 8 "
+                "characters"
+            ) from None
+        try:
+            numbers.append(element_of(_symbol(line), index, notes))
+        except InputError as error:
+            raise InputError(f"atom {i + 1}: {error}") from None
+        charge += _charge(line)
+    check_coordination(numbers, positions)
+    claims = [Claim("charge", charge, "charges of atoms")] if charge else []
+    return Structure(numbers, positions, claims)
+
+
+def _symbol(line: str) -> str:
+    """Return the element in columns 77 and 78, or that which the columns of the name say."""
+    symbol = line[76:78].strip()
+    name = line[12:16]
+    if symbol:
+        return symbol
+    if not name[:1].strip() or name[:1].isdigit() or name.startswith("H"):
+        return "H" if name.startswith("H") else name[1:2]
+    return name[:2].strip("0123456789 ")
+
+
+def _charge(line: str) -> int:
+    text = line[78:80].strip()
+    if len(text) == 2 and text[0].isdigit() and text[1] in "+-":
+        return int(text[1] + text[0])
+    return 0

@@ -1,0 +1,124 @@
+import re
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import MolFromPDBBlock, MolToPDBBlock
+from rdkit.Chem.rdPartialCharges import ComputeGasteigerCharges
+
+from molrl.chemistry.embedding import from_smiles
+from molrl.errors import InputError
+from molrl.files import read_molecules
+
+ORDERS = {1.0: "1", 2.0: "2", 3.0: "3", 1.5: "ar"}
+CASES = {
+    "CCO": 0,
+    "CC(=O)[O-]": -1,
+    "C[NH3+]": 1,
+    "[NH3+]CC(=O)[O-]": 0,
+    "C[N+](=O)[O-]": 0,
+    "c1cc[nH]c1": 0,
+    "c1cc[nH+]cc1": 1,
+    "c1ccsc1": 0,
+    "NC(=[NH2+])N": 1,
+    "O=C=O": 0,
+    "C=C=C": 0,
+    "CC#CC": 0,
+}
+
+
+def mol2(mol, charges="GASTEIGER"):
+    """Return a molecule with its bonds, and partial charges that may be left out."""
+    ComputeGasteigerCharges(mol)
+    positions = mol.GetConformer().GetPositions()
+    lines = ["@<TRIPOS>MOLECULE", "m", f"{mol.GetNumAtoms()} {mol.GetNumBonds()}", "SMALL", charges]
+    lines.append("@<TRIPOS>ATOM")
+    for atom, xyz in zip(mol.GetAtoms(), positions, strict=True):
+        place = " ".join(f"{x:.4f}" for x in xyz)
+        charge = atom.GetDoubleProp("_GasteigerCharge")
+        kind = {6: "C.3", 7: "N.3"}.get(atom.GetAtomicNum(), atom.GetSymbol())
+        lines.append(f"{atom.GetIdx() + 1} X {place} {kind} 1 UNL {charge:.4f}")
+    lines.append("@<TRIPOS>BOND")
+    for bond in mol.GetBonds():
+        ends = f"{bond.GetBeginAtomIdx() + 1} {bond.GetEndAtomIdx() + 1}"
+        lines.append(f"1 {ends} {ORDERS[bond.GetBondTypeAsDouble()]}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, name):
+        path = tmp_path / name
+        path.write_text(content)
+        return read_molecules(path)
+
+    return read
+
+
+@pytest.mark.parametrize(("form", "name"), [(mol2, "a.mol2"), (MolToPDBBlock, "a.PDB")])
+@pytest.mark.parametrize("smiles", CASES)
+def test_molecules_with_hydrogens_are_read_and_without_are_refused(read, smiles, form, name, capfd):
+    mol = from_smiles(smiles, 0)
+    batch = read(form(mol), name)
+    assert batch.numbers.tolist() == [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    assert batch.charge.tolist() == [CASES[smiles]]
+    assert np.abs(batch.positions.numpy() - mol.GetConformer().GetPositions()).max() < 1e-3
+    bare = Chem.RemoveHs(mol)
+    if bare.GetNumAtoms() < mol.GetNumAtoms():
+        with pytest.raises(InputError, match=re.escape(name) + ": molecule 0.* lacks .*hydrogen"):
+            read(form(bare), name)
+    assert capfd.readouterr().err.count("\n") == bool(CASES[smiles])
+
+
+def test_several_molecules_are_read(read):
+    mol = from_smiles("CCO", 0)
+    assert len(read(2 * mol2(mol), "a.mol2")) == 2
+    models = "MODEL\n" + MolToPDBBlock(mol).replace("END\n", "ENDMDL\n")
+    assert len(read(2 * models + "END\n", "a.pdb")) == 2
+
+
+def test_mol2_without_charges_is_read_unless_it_holds_ions(read):
+    text = mol2(from_smiles("CCO", 0), "NO_CHARGES")
+    assert read(text, "a.mol2").charge.tolist() == [0]
+    with pytest.raises(InputError, match=r"molecule 0 has atoms of ions \(N\.4\)"):
+        read(text.replace("C.3", "N.4"), "a.mol2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("9 8", "8 8"), "molecule 0 has 9 atoms, but its counts line says '8'"),
+        (("C.3", "Du"), "'Du' is a dummy"),
+        (("1 1 2 1", "1 1 99 1"), "'1 1 99 1' is not a new bond"),
+        (("UNL -0.0", "UNL -0.4"), "partial charges sum to"),
+        (("C.3 ", ""), "an atom is not: number, name"),
+    ],
+)
+def test_corrupted_mol2_is_refused(read, change, message):
+    with pytest.raises(InputError, match=message):
+        read(mol2(from_smiles("CCO", 0)).replace(*change, 1), "a.mol2")
+
+
+def test_elements_of_pdb_are_read_from_names(read):
+    block = MolToPDBBlock(from_smiles("CC(Cl)Br", 0))
+    short = "\n".join(line[:76] for line in block.splitlines() if line.startswith("HETATM"))
+    full = [atom.GetAtomicNum() for atom in MolFromPDBBlock(block, removeHs=False).GetAtoms()]
+    assert read(short, "a.pdb").numbers.tolist() == full
+
+
+def test_cells_of_pdb_are_left_out_and_said(read, capsys):
+    cell = "CRYST1   52.000   58.600   61.900  90.00  90.00  90.00 P 21 21 21    8\n"
+    assert not read(cell + MolToPDBBlock(from_smiles("C", 0)), "a.pdb").is_periodic
+    assert "the cell (CRYST1) is left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "message"),
+    [((30, 38), "   1,234", "three numbers in columns"), ((16, 17), "B", "alternative places")],
+)
+def test_corrupted_pdb_is_refused(read, columns, text, message):
+    start, end = columns
+    lines = MolToPDBBlock(from_smiles("C", 0)).splitlines()
+    lines[2] = lines[2][:start] + text + lines[2][end:]
+    with pytest.raises(InputError, match=f"molecule 0: atom 3 has .*{message}"):
+        read("\n".join(lines), "a.pdb")

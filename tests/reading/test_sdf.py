@@ -1,0 +1,223 @@
+import re
+
+import pytest
+from rdkit import Chem
+from rdkit.Chem import MolFromSmiles, MolToMolBlock, MolToV3KMolBlock
+
+from molrl.chemistry.embedding import from_smiles
+from molrl.errors import InputError
+from molrl.files import read_molecules
+
+ATOM = "{:10.4f}{:10.4f}{:10.4f} {:<3} 0  0  0  0  0  0  0  0  0  0  0  0\n"
+WATER = [(0.0, 0.1, 0.0, "O"), (0.757, 0.1, 0.586, "H"), (-0.757, 0.1, 0.586, "H")]
+
+
+def record(atoms=WATER, *, tail="", tag="3D", bonds=2, end="$$$$\n"):
+    """Return a record of an atom and those bonded to it, or of lines of atoms."""
+    rows = [atom if isinstance(atom, str) else ATOM.format(*atom) for atom in atoms]
+    lines = [f"  1{k + 2:3d}  1  0\n" for k in range(bonds)]
+    counts = f"{len(rows):3d}{bonds:3d}  0  0  0  0  0  0  0  0999 V2000\n"
+    head = f"m\n  program 0101260000{tag}\n\n{counts}"
+    return head + "".join(rows + lines) + tail + "M  END\n" + end
+
+
+def v3000(x):
+    """Return a record of version 3 with one coordinate of the oxygen."""
+    block = MolToV3KMolBlock(from_smiles("O", 0))
+    return re.sub(r" O [-.\d]+ ", f" O {x} ", block) + "$$$$\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, name="a.sdf"):
+        path = tmp_path / name
+        path.write_text(content)
+        return read_molecules(path)
+
+    return read
+
+
+@pytest.mark.parametrize("name", ["a.sdf", "a.sd", "a.mol", "A.MOL"])
+def test_records_are_read(read, name):
+    batch = read(record(), name)
+    assert batch.numbers.tolist() == [8, 1, 1]
+    assert batch.positions[1].tolist() == [0.757, 0.1, 0.586]
+
+
+def test_several_records_are_read_the_last_without_separator(read):
+    assert len(read(record() + record() + record(end=""))) == 3
+
+
+FIELDS = ["1,2000", "1 200", "--1.2", "", "1.2D+0", "******", "nan", "1e0", "1.2abc", "0x10", "inf"]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_coordinates_that_are_no_numbers_are_refused(read, field, column):
+    row = ATOM.format(*WATER[1])
+    row = row[: 10 * column] + f"{field:>10}" + row[10 * column + 10 :]
+    with pytest.raises(InputError, match=r"a\.sdf: molecule 1: atom 2 has .*not three numbers in"):
+        read(record() + record([WATER[0], row, WATER[2]]))
+
+
+@pytest.mark.parametrize("shift", [-1, 1, 2])
+def test_shifted_columns_are_refused(read, shift):
+    rows = [" " * shift + ATOM.format(*atom)[max(0, -shift) :] for atom in WATER]
+    with pytest.raises(InputError, match="molecule 0: atom 1"):
+        read(record(rows))
+
+
+@pytest.mark.parametrize("field", ["1,2", "******", "1.2abc", "1.2D0", "nan"])
+def test_coordinates_of_v3000_that_are_no_numbers_are_refused(read, field):
+    assert read(v3000("1e-3")).positions[0, 0].item() == 0.001
+    with pytest.raises(InputError, match="molecule 0: atom 1 has"):
+        read(v3000(field))
+
+
+@pytest.mark.parametrize("counts", ["94100  0", "  9  2  0", "999999  0"])
+def test_counts_that_the_record_cannot_hold_are_refused(read, counts):
+    with pytest.raises(InputError, match="molecule 0 is corrupted: its counts line says"):
+        read(record().replace("  3  2  0", counts))
+
+
+def test_counts_of_three_digits_are_read_in_their_columns(read):
+    ring = Chem.AddHs(MolFromSmiles("C1" + "C" * 31 + "C1"))  # 99 atoms and 99 bonds
+    conformer = Chem.Conformer(ring.GetNumAtoms())
+    for i in range(ring.GetNumAtoms()):
+        conformer.SetAtomPosition(i, (float(i), 0, float(i % 2)))
+    ring.AddConformer(conformer)
+    ring = Chem.RWMol(ring)
+    ring.AddBond(0, 10, Chem.BondType.ZERO)
+    block = MolToMolBlock(ring)
+    assert " 99100" in block
+    assert read(block).n_atoms.tolist() == [99]
+
+
+SMILES = [
+    "CCO",
+    "c1ccsc1",
+    "c1cc[nH]c1",
+    "Cn1ccnc1",
+    "C[N+](=O)[O-]",
+    "CS(C)=O",
+    "CC(=O)[O-]",
+    "[NH4+]",
+]
+SMILES += [
+    "c1cc[nH+]cc1",
+    "C[N+]#[C-]",
+    "CP(=O)(O)O",
+    "CN=[N+]=[N-]",
+    "FS(F)(F)(F)(F)F",
+    "B",
+    "O=C=O",
+]
+
+
+@pytest.mark.parametrize("smiles", SMILES)
+@pytest.mark.parametrize("write", [MolToMolBlock, MolToV3KMolBlock])
+def test_missing_hydrogens_are_counted(read, smiles, write, capfd):
+    mol = from_smiles(smiles, 0)
+    batch = read(write(mol))
+    assert batch.n_atoms.item() == mol.GetNumAtoms()
+    bare = Chem.RemoveHs(mol)
+    missing = mol.GetNumAtoms() - bare.GetNumAtoms()
+    if missing:
+        with pytest.raises(
+            InputError, match=f"molecule 0 lacks {missing} hydrogens? that its bonds"
+        ):
+            read(write(bare))
+    assert not capfd.readouterr().err
+
+
+def test_carbon_monoxide_without_charges_lacks_no_hydrogen(read):
+    rows = record([(0, 0, 0.1, "C"), (0, 0, 1.23, "O")], bonds=1)
+    assert len(read(rows.replace("  1  2  1  0", "  1  2  3  0"))) == 1
+
+
+@pytest.mark.parametrize(("radical", "spin"), [(1, 1), (3, 3)])
+def test_radicals_give_the_spin(read, radical, spin):
+    methylene = [(0.0, 0.0, 0.1, "C"), *WATER[1:]]
+    assert read(record(methylene, tail=f"M  RAD  1   1   {radical}\n")).spin.tolist() == [spin]
+    with pytest.raises(InputError, match="lacks 2 hydrogens"):
+        read(record(methylene))
+
+
+def test_several_radicals_couple_to_the_highest_spin(read, capsys):
+    rows = record([(0, 0, 0, "O"), (0, 0, 1.2, "O")], bonds=1, tail="M  RAD  2   1   2   2   2\n")
+    assert read(rows).spin.tolist() == [3]
+    err = capsys.readouterr().err
+    assert "radicals are coupled to the highest spin" in err
+    assert err.count("\n") == 1
+
+
+def test_radicals_of_v3000_give_the_spin(read):
+    hydroxyl = record(WATER[:2], bonds=1, tail="M  RAD  1   1   2\n")
+    mol = Chem.MolFromMolBlock(hydroxyl, removeHs=False)
+    assert "RAD=2" in MolToV3KMolBlock(mol)
+    assert read(MolToV3KMolBlock(mol)).spin.tolist() == [2]
+
+
+def test_impossible_charges_are_refused(read):
+    with pytest.raises(InputError, match=r"a\.sdf: molecule 0 cannot have charge 15"):
+        read(record(tail="M  CHG  1   1  15\n"))
+
+
+def test_fields_stand_above_formal_charges(read, capsys):
+    fields = "M  END\n> <molrl_charge>\n1\n\n> <molrl_spin>\n4\n\n$$$$\n"
+    batch = read(record(end="").replace("M  END\n", fields))
+    assert (batch.charge.tolist(), batch.spin.tolist()) == ([1], [4])
+    assert not capsys.readouterr().err
+    with pytest.raises(InputError, match="molrl_charge must be a whole number, not 'one'"):
+        read(record(end="").replace("M  END\n", fields.replace("\n1\n", "\none\n")))
+
+
+def test_records_without_separator_are_refused(read):
+    with pytest.raises(InputError, match="molecule 0: another molecule follows within it"):
+        read(record(end="") + record())
+
+
+def test_data_items_may_hold_anything(read):
+    assert len(read(record(end="> <block>\nV2000\nM  END\n\n$$$$\n"))) == 1
+
+
+@pytest.mark.parametrize(("tag", "flat"), [("3D", True), ("  ", True), ("2D", False)])
+def test_planar_molecules_are_read_unless_they_are_drawings(read, tag, flat, capsys):
+    water = record([(x, y, 0.0, name) for x, _, y, name in WATER], tag=tag)
+    if flat:
+        assert len(read(water)) == 1
+        assert ("read as a planar molecule" in capsys.readouterr().err) == (tag == "  ")
+    else:
+        with pytest.raises(InputError, match=r"a\.sdf: molecule 0 has 2D coordinates"):
+            read(water)
+
+
+@pytest.mark.parametrize("length", [0.5, 1.5])
+def test_drawings_without_a_tag_are_refused(read, length):
+    atoms = [(0.0, 0.0, 0.0, "O"), (length, 0.0, 0.0, "H"), (0.0, length, 0.0, "H")]
+    with pytest.raises(InputError, match=r"a\.sdf: molecule 1 has 2D coordinates"):
+        read(record() + record(atoms, tag="  "))
+
+
+@pytest.mark.parametrize("word", ["D", "T"])
+def test_isotopes_are_read_as_elements(read, word, capsys):
+    atoms = [*WATER[:2], (*WATER[2][:3], word)]
+    assert read(record(atoms)).numbers.tolist() == [8, 1, 1]
+    assert f"{word} is read as H" in capsys.readouterr().err
+    read(record(tail="M  ISO  1   2   2\n"))
+    assert "isotopes are read as their elements" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["*", "R#", "A", "Q", "X", "LP", "Du"])
+def test_dummies_are_refused_by_name(read, word):
+    with pytest.raises(InputError) as error:
+        read(record([*WATER[:2], (*WATER[2][:3], word)]))
+    assert f"molecule 0: atom 3: '{word}' is a dummy or ghost atom" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n", "  \n \n", "$$$$\n", "garbage\n" * 9, record()[:200]]
+)
+def test_files_without_a_record_are_refused(read, content):
+    with pytest.raises(InputError, match=r"a\.sdf"):
+        read(content)
