@@ -119,6 +119,7 @@ def _redrawn(mol: Chem.Mol) -> Chem.Mol:
         return mol
     if any(bond.GetBondType() not in _DRAWN for bond in mol.GetBonds()):
         return mol
+    mol.UpdatePropertyCache(strict=False)  # the hydrogens that were removed count
     with suppress(PerceptionError):  # a charge that no structure fits stays as it is drawn
         parts = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
         drawn = _redrawn_part(parts[0])

@@ -72,10 +72,12 @@ class Skeleton:
 
     @cached_property
     def oxides(self) -> list[int]:
-        """Number of bare oxygens on each nitrogen with three neighbours, 0 for other atoms."""
+        """Number of bare oxygens on each nitrogen that bears a positive charge beside them."""
         return [
-            sum(self._is_bare(j, 8) for j, _ in near) if z == 7 and len(near) == 3 else 0
-            for z, near in zip(self.numbers, self.near, strict=True)
+            sum(self._is_bare(j, 8) for j, _ in near)
+            if z == 7 and (len(near) == 3 or self._is_in_diazo(i))
+            else 0
+            for i, (z, near) in enumerate(zip(self.numbers, self.near, strict=True))
         ]
 
     def penalty(self, bond: int, extra: int) -> float:
@@ -99,13 +101,17 @@ class Skeleton:
 
     def in_place(self, atom: int, state: AtomState) -> AtomState:
         """Return a choice for an atom with the penalty that it has beside its neighbours."""
-        number, near = self.numbers[atom], self.near[atom]
-        more = 0.0
-        if number == 7 and not state.charge and len(near) == 2:
-            more = _DIAZENIDE * any(self._is_bare(j, 7) for j, _ in near)
+        number, more = self.numbers[atom], 0.0
+        if number == 7 and not state.charge and self._is_in_diazo(atom):
+            more = _DIAZENIDE
         elif number == 6 and state.penalty:
-            more = _SUBSTITUTED * sum(self.numbers[j] > 1 for j, _ in near)
+            more = _SUBSTITUTED * sum(self.numbers[j] > 1 for j, _ in self.near[atom])
         return state._replace(penalty=state.penalty + more) if more else state
+
+    def _is_in_diazo(self, nitrogen: int) -> bool:
+        """Return whether a nitrogen has two neighbours, one of them a bare nitrogen."""
+        near = self.near[nitrogen]
+        return len(near) == 2 and any(self._is_bare(j, 7) for j, _ in near)
 
     def _is_bare(self, atom: int, number: int) -> bool:
         """Return whether an atom is of an element and has one neighbour only."""
@@ -150,10 +156,9 @@ def _ordinary(skeleton: Skeleton, states: Sequence[tuple[AtomState, ...]]) -> Le
     extras = [0] * len(skeleton.pairs)
     if any(left) and not _fill(skeleton.near, left, extras):
         return None
-    rest = [i for i, n in enumerate(left) if n]
-    if rest:
-        network = _network(skeleton, {i: [AtomState(left[i], 0, 0.0)] for i in rest})
-        found = solutions(network, _SLACKS[0], _steps(skeleton)).get(0)
+    rings = {i: [AtomState(n, 0, 0.0)] for i, n in enumerate(left) if n}
+    for part in _parts(skeleton.near, rings):
+        found = solutions(_network(skeleton, part), _SLACKS[0], _steps(skeleton)).get(0)
         if found is None:
             return None
         for bond, extra in found.extras():
