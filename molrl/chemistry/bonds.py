@@ -25,8 +25,9 @@ class Validity:
     A molecule is valid if all its atoms are connected and a closed-shell Lewis structure of its
     charge exists: no radical or unpaired electrons, and formal charges only where they make up the
     charge of the molecule or neutralise that of a neighbour (as in nitro groups, isocyanides,
-    carbon monoxide). Opposite charges on distant atoms are how bond perception writes a diradical,
-    so they are not valid.
+    carbon monoxide); zwitterions are not valid. Radicals, carbenes and zwitterions have an
+    identity all the same. The identity does not depend on the multiplicity: triplet oxygen is O=O
+    with two unpaired electrons.
 
     Attributes:
         valid: ``(n_molecules,)`` bool.

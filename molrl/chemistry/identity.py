@@ -8,9 +8,14 @@ from rdkit.rdBase import BlockLogs
 
 from molrl.bags import valences
 from molrl.chemistry.lewis import Lewis, PerceptionError, Skeleton, lewis_structure
+from molrl.chemistry.valence import METALS
 
 _ORDERS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
 _DRAWN = frozenset([*_ORDERS, Chem.BondType.AROMATIC])
+_OF_SMILES = {  # the same relative to the stereo atoms, whatever their priorities
+    Chem.BondStereo.STEREOE: Chem.BondStereo.STEREOTRANS,
+    Chem.BondStereo.STEREOZ: Chem.BondStereo.STEREOCIS,
+}
 _LENIENT = (
     Chem.SanitizeFlags.SANITIZE_ALL
     ^ Chem.SanitizeFlags.SANITIZE_PROPERTIES
@@ -119,6 +124,8 @@ def _redrawn(mol: Chem.Mol) -> Chem.Mol:
         return mol
     if any(bond.GetBondType() not in _DRAWN for bond in mol.GetBonds()):
         return mol
+    if any(a.GetAtomicNum() in METALS and a.GetDegree() for a in mol.GetAtoms()):
+        return mol  # complexes are drawn in too many ways
     mol.UpdatePropertyCache(strict=False)  # the hydrogens that were removed count
     with suppress(PerceptionError):  # a charge that no structure fits stays as it is drawn
         parts = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
@@ -157,7 +164,8 @@ def _copy_double_bond_stereo(source: Chem.Mol, target: Chem.RWMol, places: list[
             continue
         beside = [places[i] for i in bond.GetStereoAtoms()]
         same.SetStereoAtoms(*(beside if same.GetBeginAtomIdx() == ends[0] else beside[::-1]))
-        same.SetStereo(bond.GetStereo())
+        same.SetStereo(_OF_SMILES.get(bond.GetStereo(), bond.GetStereo()))
+    Chem.SetDoubleBondNeighborDirections(target)
 
 
 def _without_orders(mol: Chem.Mol) -> Chem.Mol:

@@ -64,7 +64,7 @@ def _charge_separated(identity: str) -> str:
         for at, charge in ((sulfur, 1), (oxygen, -1)):
             mol.GetAtomWithIdx(at).SetFormalCharge(charge)
         mol.GetAtomWithIdx(sulfur).SetNumExplicitHs(hydrogens)
-    return Chem.CanonSmiles(Chem.MolToSmiles(mol)) if found else identity
+    return Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(mol))) if found else identity
 
 
 @dataclass(frozen=True)

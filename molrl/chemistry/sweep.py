@@ -12,7 +12,7 @@ BondPenalty = Callable[[int, int], float]  # of a bond, and its order beyond a s
 Key = tuple[int, int]  # open valences, charge
 
 
-class TooManySteps(Exception):  # noqa: N818  # it is a limit, no fault
+class TooManySteps(Exception):
     """The limit of steps was reached."""
 
 
@@ -155,7 +155,8 @@ def solutions(network: Network, slack: float, steps: int) -> dict[int, Solution]
 
 
 def _solution(entry: _Entry, charge: int) -> Solution:
-    options, orders = [], []
+    options: list[Option] = []
+    orders: list[tuple[int, int]] = []
     step: _Entry | None = entry
     while step is not None and step.option is not None:
         options.append(step.option)
@@ -249,9 +250,12 @@ def _order(near: dict[int, list[tuple[int, int]]]) -> list[int]:
     start = min(near, key=lambda i: len(near[i]))
     order, front = [start], {j for j, _ in near[start]}
     done = {start}
+
+    def n_new(atom: int) -> int:
+        return sum(j not in done and j not in front for j, _ in near[atom])
+
     while front:
-        # The atom that brings the fewest new neighbours; of equals the first that was reached.
-        atom = min(front, key=lambda i: (sum(j not in done and j not in front for j, _ in near[i]), i))
+        atom = min(front, key=lambda i: (n_new(i), i))
         order.append(atom)
         done.add(atom)
         front |= {j for j, _ in near[atom]}

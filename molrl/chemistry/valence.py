@@ -19,13 +19,14 @@ _UNPAIRED = {7: 9.2, 8: 9.0, 9: 10.0, 17: 9.0}  # first unpaired electron
 _ELSE_UNPAIRED, _SIGMA_UNPAIRED = 9.5, 9.3
 _CARBENE = 14.0  # two electrons that do not bond beside an empty orbital
 _NITRENIUM = 10.0  # an empty orbital beside a lone pair, in an ion
+_ELECTRON_POOR = 5.0  # an empty orbital beside an unpaired electron
 _CATION = {5: 7.0, 6: 15.0, 7: 4.0, 8: 6.0, 9: 12.0, 14: 8.0, 15: 4.0, 16: 5.5, 17: 8.0, 34: 5.5}
 _ANION = {5: 3.0, 6: 8.0, 7: 4.2, 8: 4.3, 9: 2.0, 14: 6.0, 15: 5.0, 16: 3.8, 17: 2.0, 34: 3.8}
 _SP_ANION = {6: 5.0, 7: 3.9}  # at the end of a triple or two double bonds: CO, azides, diazo
 _SIGMA_CARBANION = 11.0  # a carbene beside N+ is drawn as one
 _ELSE_CATION, _ELSE_ANION = 6.0, 3.0
 _FURTHER_CHARGE = 8.0
-_METALS = frozenset(
+METALS = frozenset(
     [3, 4, *range(11, 14), *range(19, 32), *range(37, 51), *range(55, 84), *range(87, 113)]
 )
 _SULFURS = frozenset([16, 34, 52])
@@ -54,7 +55,7 @@ def atom_states(number: int, n_bonds: int) -> tuple[AtomState, ...]:
         number: atomic number.
         n_bonds: number of its neighbours.
     """
-    if number in _METALS:
+    if number in METALS:
         return _metal_states(number, n_bonds)
     best: dict[tuple[int, int], float] = {}
     electrons = 2 if number == 2 else _TABLE.GetNOuterElecs(number)
@@ -75,36 +76,37 @@ def _metal_states(number: int, n_bonds: int) -> tuple[AtomState, ...]:
     return (atom,) if n_bonds else (ion, atom)
 
 
-def _penalty(
-    number: int, electrons: int, charge: int, valence: int, n_bonds: int
-) -> float | None:
+def _penalty(number: int, electrons: int, charge: int, valence: int, n_bonds: int) -> float | None:
     """Return the penalty of a choice; None if the atom has no orbitals for it."""
     free = electrons - valence  # electrons that do not bond
     orbitals = 1 if number <= 2 else 4
-    unpaired, empty = free % 2, orbitals - valence - (free + 1) // 2
-    if empty < 0:  # lone pairs of heavier atoms can be opened
-        if number <= 10 or free < 0 or (charge == 0 and not unpaired and not _known(number, valence)):
-            return None
-        if valence > 7 or (unpaired and charge) or valence > 2 * n_bonds:
-            return None
-        return _charged(number, charge, valence, n_bonds) - empty * HIGHER_VALENCE + unpaired * _ELSE_UNPAIRED
+    empty = orbitals - valence - (free + 1) // 2
+    if empty < 0 and not _can_expand(number, charge, valence, n_bonds, free % 2):
+        return None
     penalty = _charged(number, charge, valence, n_bonds)
-    if unpaired:
+    if free % 2:
         sp2 = number == 6 and n_bonds == 2  # as in phenyl, not an allene in the ring
         penalty += _SIGMA_UNPAIRED if sp2 else _UNPAIRED.get(number, _ELSE_UNPAIRED)
-    if empty and charge <= 0 and free - unpaired >= 2:
-        penalty += _CARBENE * min(empty, free // 2)
-    elif empty and unpaired:
-        penalty += 5.0 * empty
-    elif empty and charge > 0 and free >= 2:
-        penalty += _NITRENIUM * empty
-    elif empty and not _is_deficient(number, charge):
-        penalty += _CARBENE * empty
-    return penalty
+    if empty < 0:
+        return penalty - empty * HIGHER_VALENCE
+    return penalty + _of_empty_orbitals(number, charge, free, empty)
 
 
-def _known(number: int, valence: int) -> bool:
-    return valence in valences(number)
+def _can_expand(number: int, charge: int, valence: int, n_bonds: int, unpaired: int) -> bool:
+    """Return whether an atom can open lone pairs, to as many atoms at least as it has pi bonds."""
+    if number <= 10 or valence > min(7, 2 * n_bonds) or (unpaired and charge):
+        return False
+    return bool(charge or unpaired or valence in valences(number))
+
+
+def _of_empty_orbitals(number: int, charge: int, free: int, empty: int) -> float:
+    if charge <= 0 and free >= 2:
+        return _CARBENE * min(empty, free // 2)
+    if free % 2:
+        return _ELECTRON_POOR * empty
+    if charge > 0 and free:
+        return _NITRENIUM * empty
+    return 0.0 if _is_deficient(number, charge) else _CARBENE * empty
 
 
 def _is_deficient(number: int, charge: int) -> bool:

@@ -60,8 +60,8 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
     reliable where it leads away from molecules. A search that takes more than
-    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took; one
-    that did not compare all isomers says so. Of several ranks only the first does.
+    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took;
+    one that did not compare all isomers says so. Of several ranks only the first does.
 
     Args:
         task: a task of one bag without fixed atoms, points to fill or refills, or a formula.
