@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from rdkit import Chem
+from rdkit.rdBase import BlockLogs
 from torch import Tensor
 
 from molrl.bags import Bag
@@ -54,9 +55,14 @@ def split_of(identity: str) -> str:
 
 def _charge_separated(identity: str) -> str:
     """Return the SMILES with sulfoxides written as ``[S+][O-]``."""
-    if "S" not in identity or "O" not in identity:
+    if "S" not in identity or not ("=O" in identity or "O=" in identity):
         return identity
-    mol = Chem.RWMol(Chem.MolFromSmiles(identity))
+    block = BlockLogs()
+    parsed = Chem.MolFromSmiles(identity)
+    del block
+    if parsed is None:  # a name of another kind
+        return identity
+    mol = Chem.RWMol(parsed)
     found = mol.GetSubstructMatches(_SULFOXIDE)
     for sulfur, oxygen in found:
         mol.GetBondBetweenAtoms(sulfur, oxygen).SetBondType(Chem.BondType.SINGLE)

@@ -50,6 +50,7 @@ def test_split_of_small_molecules_is_train(smiles):
         ("CC(CO)S(=O)CC", "CC[S+]([O-])C(C)CO"),
         ("CCCO[SH]=O", "CCCO[SH+][O-]"),
         ("CS(C)(=O)=O", "CS(C)(=O)=O"),
+        ("walk:O=S:0", "walk:O=S:0"),
     ],
 )
 def test_split_of_sulfoxides_is_that_of_their_older_name(smiles, older):
