@@ -1,28 +1,21 @@
 """Bonds perceived from coordinates, and the validity of molecules.
 
-RDKit's ``rdDetermineBonds`` perceives them: connectivity from distances, then the Lewis structure
-for the total charge (Kim and Kim, Bull. Korean Chem. Soc. 36, 1769 (2015)). It covers main-group
-chemistry; bonds of metals are not perceived.
+Which atoms are bonded follows from distances (:mod:`molrl.chemistry.connectivity`), bond orders and
+formal charges from the best Lewis structure with the charge of the molecule
+(:mod:`molrl.chemistry.lewis`). It covers main-group chemistry; metals are given single bonds.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdDetermineBonds
 from rdkit.rdBase import BlockLogs
 
-from molrl.chemistry.identity import canonical_smiles
+from molrl.chemistry.connectivity import bonded_pairs
+from molrl.chemistry.identity import canonical_smiles, draw, sanitize
+from molrl.chemistry.lewis import PerceptionError, Skeleton, lewis_structure
 from molrl.molecules import MoleculeBatch
 from molrl.reading.sdf import CHARGE_FIELD, SPIN_FIELD
-
-MAX_ITERATIONS = 20_000  # bond orders to try; an ordinary molecule needs a handful
-
-
-class PerceptionError(ValueError):
-    """No Lewis structure fits the coordinates and the charge; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +25,9 @@ class Validity:
     A molecule is valid if all its atoms are connected and a closed-shell Lewis structure of its
     charge exists: no radical or unpaired electrons, and formal charges only where they make up the
     charge of the molecule or neutralise that of a neighbour (as in nitro groups, isocyanides,
-    carbon monoxide). Opposite charges on distant atoms are how bond perception writes a diradical,
-    so they are not valid.
+    carbon monoxide); zwitterions are not valid. Radicals, carbenes and zwitterions have an
+    identity all the same. The identity does not depend on the multiplicity: triplet oxygen is O=O
+    with two unpaired electrons.
 
     Attributes:
         valid: ``(n_molecules,)`` bool.
@@ -56,20 +50,22 @@ class Validity:
 def perceive_bonds(mol: Chem.Mol, charge: int = 0) -> Chem.Mol:
     """Return a copy of a molecule with the bonds and formal charges perceived from coordinates.
 
-    The result does not depend on the order of the atoms, even if several Lewis structures are
-    equally good.
-
     Args:
         mol: atoms and one conformer; its bonds are ignored.
         charge: total charge, e.
 
     Returns:
-        A sanitised molecule, its atoms in the same order.
+        A sanitised molecule, its atoms in the same order; unpaired electrons are set.
 
     Raises:
         PerceptionError: if there are no atoms, or no Lewis structure is found.
     """
-    return _assign_orders(_connect(mol), charge)
+    bare = Chem.RWMol(mol)
+    for bond in list(bare.GetBonds()):
+        bare.RemoveBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
+    for atom in bare.GetAtoms():
+        atom.SetNoImplicit(True)
+    return _with_orders(bare, _connect(bare), charge)
 
 
 def validity(molecules: MoleculeBatch) -> Validity:
@@ -112,13 +108,12 @@ def bonded_atoms(molecules: MoleculeBatch) -> list[np.ndarray]:
 
     Returns:
         ``(n_bonds, 2)`` int64 indices of atoms for each molecule.
+
+    Raises:
+        InputError: if a structure is periodic.
     """
-    pairs = []
-    for mol in molecules.to_rdkit():
-        bonds = _connect(mol).GetBonds() if mol.GetNumAtoms() else ()
-        ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
-        pairs.append(np.array(ends, np.int64).reshape(-1, 2))
-    return pairs
+    arrays = molecules.require_molecules("bonds").arrays()
+    return [bonded_pairs(numbers, positions)[0] for numbers, positions in arrays]
 
 
 def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]:
@@ -152,14 +147,15 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
 
     The last is ``""`` for a valid molecule.
     """
+    bare = Chem.RWMol(mol)
     try:
-        connected = _connect(mol)
+        skeleton = _connect(bare)
     except PerceptionError as error:
         return None, 0, str(error)
-    n_fragments = len(Chem.GetMolFrags(connected))
+    n_fragments = len(Chem.GetMolFrags(bare))
     problems = [f"{n_fragments} fragments"] if n_fragments > 1 else []
     try:
-        bonded = _assign_orders(connected, charge)
+        bonded = _with_orders(bare, skeleton, charge)
     except PerceptionError as error:
         return None, n_fragments, "; ".join([*problems, str(error)])
     radicals = sum(atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms())
@@ -185,39 +181,26 @@ def _is_lone_charge(atom: Chem.Atom) -> bool:
     )
 
 
-def _connect(mol: Chem.Mol) -> Chem.Mol:
-    """Return a copy with single bonds between the atoms that are bonded."""
+def _connect(mol: Chem.RWMol) -> Skeleton:
+    """Add single bonds between the atoms that are bonded, in place, and return them."""
     if not mol.GetNumAtoms():
         raise PerceptionError("no atoms")
-    mol = Chem.Mol(mol)
-    with _failures_as_perception_errors():
-        rdDetermineBonds.DetermineConnectivity(mol)
-    return mol
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    found, lengths = bonded_pairs(np.array(numbers), mol.GetConformer().GetPositions())
+    pairs = found.tolist()
+    for i, j in pairs:
+        mol.AddBond(i, j, Chem.BondType.SINGLE)
+    return Skeleton(numbers, pairs, lengths=lengths.tolist())
 
 
-def _assign_orders(connected: Chem.Mol, charge: int) -> Chem.Mol:
-    """Return a copy with bond orders and formal charges, found in canonical order of the atoms."""
-    for atom in connected.GetAtoms():
-        atom.SetNoImplicit(True)
-    with _failures_as_perception_errors():
-        connected.UpdatePropertyCache(strict=False)
-        order = np.argsort(list(Chem.CanonicalRankAtoms(connected, includeChirality=False)))
-        mol = Chem.RenumberAtoms(connected, order.tolist())
-        rdDetermineBonds.DetermineBondOrders(mol, charge=charge, maxIterations=MAX_ITERATIONS)
-        Chem.SanitizeMol(mol)
-        Chem.AssignStereochemistryFrom3D(mol)
-    return Chem.RenumberAtoms(mol, np.argsort(order).tolist())
-
-
-@contextmanager
-def _failures_as_perception_errors() -> Iterator[None]:
-    """Turn the exceptions of RDKit into :class:`PerceptionError`, and silence its log."""
+def _with_orders(mol: Chem.RWMol, skeleton: Skeleton, charge: int) -> Chem.Mol:
+    """Set bond orders and formal charges of the bonds of a molecule in place, and return it."""
     block = BlockLogs()
     try:
-        yield
-    except RuntimeError as error:
-        raise PerceptionError("bond orders not found within the limit of iterations") from error
-    except ValueError as error:
-        raise PerceptionError("no Lewis structure fits") from error
+        draw(mol, lewis_structure(skeleton, charge))
+        if not sanitize(mol):
+            raise PerceptionError("no Lewis structure fits")
+        Chem.AssignStereochemistryFrom3D(mol)
     finally:
         del block
+    return mol.GetMol()

@@ -143,7 +143,8 @@ def isomers(
 
     Args:
         bag: the atoms.
-        n: maximum number of isomers; fewer are returned if no more are found.
+        n: maximum number of isomers. Fewer are all that there are, as far as many tries in a row
+            without a new one can tell; if there are ``n``, the enumeration is not complete.
         seed: random seed.
         report: called after every try with the number of isomers found, and ``n``.
 
@@ -173,12 +174,20 @@ def isomers(
         misses = 0 if new else misses + 1
         report(len(found), n)
     if not found:
-        if is_closed_shell(bag):  # for all that is known; few elements are enumerated
-            raise NoIsomer(f"no isomer of {bag.formula} was found")
-        raise InputError(
+        raise _nothing_found(bag)
+    return list(found.values())
+
+
+def _nothing_found(bag: Bag) -> InputError:
+    if not is_closed_shell(bag):
+        return InputError(
             f"no neutral closed-shell molecule can be made of all atoms of {bag.formula}"
         )
-    return list(found.values())
+    symbols = [Chem.Atom(z).GetSymbol() for z in bag]
+    others = [symbol for symbol in symbols if symbol not in {"H", *VALENCES}]
+    if others:
+        return NoIsomer(f"isomers with {', '.join(others)} are not enumerated, as {bag.formula}")
+    return NoIsomer(f"no isomer of {bag.formula} was found")
 
 
 def _valence(block: str) -> int:

@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from rdkit import Chem
+from rdkit.rdBase import BlockLogs
 from torch import Tensor
 
 from molrl.bags import Bag
@@ -19,6 +21,7 @@ from molrl.runs.atomic import write_atomically
 SPLITS = ("train", "valid", "test")
 _SHARES = (0.90, 0.05, 0.05)
 _STORED = {"numbers": np.uint8, "positions": np.float32, "n_atoms": np.int32}  # others as they are
+_SULFOXIDE = Chem.MolFromSmarts("[$([SX3v4]),$([SX2v4]=[#6]);!$(S(=O)=O)]=[OX1]")
 SHIPPED = Path(__file__).with_name("shipped") / "molecules.npz"
 
 
@@ -35,6 +38,7 @@ def split_of(identity: str) -> str:
     """Return the split of a molecule, which depends on its canonical SMILES only.
 
     Molecules of one or two heavy atoms are always ``train``, since larger ones are built of them.
+    Sulfoxides are split by their name with ``[S+][O-]``, as when the shipped models were fitted.
 
     Args:
         identity: canonical SMILES.
@@ -44,9 +48,29 @@ def split_of(identity: str) -> str:
     """
     if is_piece(identity):
         return SPLITS[0]
-    digest = hashlib.sha256(identity.encode()).digest()
+    digest = hashlib.sha256(_charge_separated(identity).encode()).digest()
     at = int.from_bytes(digest[:8]) / 2**64
     return SPLITS[int(np.searchsorted(np.cumsum(_SHARES)[:-1], at, side="right"))]
+
+
+def _charge_separated(identity: str) -> str:
+    """Return the SMILES with sulfoxides written as ``[S+][O-]``."""
+    if "S" not in identity or not ("=O" in identity or "O=" in identity):
+        return identity
+    block = BlockLogs()
+    parsed = Chem.MolFromSmiles(identity)
+    del block
+    if parsed is None:  # a name of another kind
+        return identity
+    mol = Chem.RWMol(parsed)
+    found = mol.GetSubstructMatches(_SULFOXIDE)
+    for sulfur, oxygen in found:
+        mol.GetBondBetweenAtoms(sulfur, oxygen).SetBondType(Chem.BondType.SINGLE)
+        hydrogens = mol.GetAtomWithIdx(sulfur).GetTotalNumHs()
+        for at, charge in ((sulfur, 1), (oxygen, -1)):
+            mol.GetAtomWithIdx(at).SetFormalCharge(charge)
+        mol.GetAtomWithIdx(sulfur).SetNumExplicitHs(hydrogens)
+    return Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(mol))) if found else identity
 
 
 @dataclass(frozen=True)

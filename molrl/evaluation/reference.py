@@ -48,6 +48,11 @@ class Reference:
     n_isomers: int
     seconds: float = 0.0
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all isomers were compared, as far as :func:`isomers` can tell."""
+        return self.n_isomers < N_ISOMERS
+
 
 def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) -> Reference:
     """Find the isomer of the bag of a task with the lowest energy under an energy model.
@@ -55,8 +60,8 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
     Isomers are enumerated and embedded, one conformer each, and the lowest of them are relaxed.
     One that does not converge, or whose connectivity changes, is left out: a learned energy is not
     reliable where it leads away from molecules. A search that takes more than
-    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took; of
-    several ranks only the first does.
+    :data:`SILENT_SECONDS` shows its progress on standard error, and at its end the time it took;
+    one that did not compare all isomers says so. Of several ranks only the first does.
 
     Args:
         task: a task of one bag without fixed atoms, points to fill or refills, or a formula.
@@ -85,10 +90,11 @@ def best_known(task: Task | Mapping[str, Any] | Bag | str, energy: EnergyModel) 
 
         found = _search(bag, energy, report)
     found = replace(found, seconds=perf_counter() - began)
-    if found.seconds > SILENT_SECONDS and is_first_rank():
+    if (found.seconds > SILENT_SECONDS or not found.is_complete) and is_first_rank():
+        more = "" if found.is_complete else " of more isomers"
         log_message(
-            f"best known isomer of {bag}: {found.smiles}, the lowest of {found.n_isomers}, found "
-            f"in {found.seconds:.1f} s"
+            f"best known isomer of {bag}: {found.smiles}, the lowest of {found.n_isomers}{more}, "
+            f"found in {found.seconds:.1f} s"
         )
     return found
 
@@ -123,7 +129,7 @@ def find_best_known(
         if task.kind == "bag" and not isinstance(error, NoIsomer):
             raise
         if is_first_rank():
-            log_message(f"{error}; the return is compared with none")
+            log_message(f"{error}; there is no return fraction")
         return None
 
 

@@ -8,7 +8,8 @@ from ase.data import vdw_radii
 from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
-from molrl.chemistry.bonds import PerceptionError, perceive_bonds
+from molrl.chemistry.bonds import perceive_bonds
+from molrl.chemistry.lewis import PerceptionError
 from molrl.structures.structure import Structure, find_bonds, side_of_bond, to_batch
 
 _HETERO = {7, 8, 16}

@@ -1,5 +1,7 @@
 from dataclasses import replace
+from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,10 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from scipy.spatial.transform import Rotation
 
-from molrl.chemistry.bonds import PerceptionError, bonded_mols, perceive_bonds, validity
+from molrl.chemistry.bonds import bonded_mols, perceive_bonds, validity
 from molrl.chemistry.embedding import from_smiles
-from molrl.chemistry.identity import canonical_smiles
+from molrl.chemistry.identity import canonical_smiles, parse
+from molrl.chemistry.lewis import PerceptionError
 from molrl.files import read_molecules, write_sdf
 from molrl.molecules import MoleculeBatch
 
@@ -94,10 +97,66 @@ def test_validity_refuses_two_fragments():
     assert found.smiles == ["C.O"]
 
 
-def test_validity_refuses_a_diradical_with_separated_charges():
+@pytest.mark.parametrize(
+    ("name", "smiles", "reason"),
+    [
+        ("CH3", "[CH3]", "1 radical electron"),
+        ("NO", "[N]=O", "1 radical electron"),
+        ("NO2", "[O]N=O", "1 radical electron"),
+        ("CH2_s1A1d", "[CH2]", "2 radical electrons"),
+        ("H", "[H]", "1 radical electron"),
+    ],
+)
+def test_validity_names_radicals_and_carbenes(name, smiles, reason):
+    found = validity(batch(molecule(name)))
+    assert found.smiles == [smiles]
+    assert found.reasons == [reason]
+
+
+def test_validity_refuses_a_diradical():
     found = validity(embedded("[CH2]C[CH2]"))
-    assert not found.valid[0]
-    assert found.reasons[0] == "separated formal charges"
+    assert found.smiles == ["[CH2]C[CH2]"]
+    assert found.reasons == ["2 radical electrons"]
+
+
+def known_bonds():
+    """Return molecules at minima of GFN2-xTB, and their SMILES; the bonds of each are known."""
+    images = ase.io.read(Path(__file__).with_name("known_bonds.extxyz"), ":")
+    return batch(*images), [str(image.info["smiles"]) for image in images]
+
+
+def test_validity_recognises_every_functional_group():
+    molecules, names = known_bonds()
+    found = validity(molecules)
+    wanted = [canonical_smiles(parse(name)) for name in names]
+    wrong = {a: b for a, b in zip(wanted, found.smiles, strict=True) if a != b}
+    assert wrong == {}
+    radical = [any(a.GetNumRadicalElectrons() for a in mol.GetAtoms()) for mol in found.mols]
+    reasons = {r for r, odd in zip(found.reasons, radical, strict=True) if not odd}
+    assert reasons == {"", "separated formal charges", "2 unpaired electrons"}
+
+
+def test_validity_of_every_functional_group_is_independent_of_the_order_of_atoms():
+    molecules, _ = known_bonds()
+    rng = np.random.default_rng(0)
+    shuffled = []
+    for numbers, positions in molecules.arrays():
+        order = rng.permutation(len(numbers))
+        shuffled.append((numbers[order], positions[order]))
+    again = MoleculeBatch.from_arrays(shuffled)
+    again = replace(again, charge=molecules.charge, spin=molecules.spin)
+    assert validity(again).smiles == validity(molecules).smiles
+
+
+def test_validity_takes_large_molecules():
+    peptide = embedded("NCC(=O)" * 8 + "O").to_ase()[0]
+    crowd = peptide.copy()
+    for i in range(1, 8):
+        other = peptide.copy()
+        other.positions += 60 * i
+        crowd += other
+    assert len(crowd) > 420
+    assert validity(batch(crowd)).smiles == [".".join(validity(batch(peptide)).smiles * 8)]
 
 
 def test_validity_depends_on_the_charge_of_an_ion():
@@ -186,12 +245,11 @@ def test_perceive_bonds_keeps_order_and_positions_of_atoms():
     assert bare.GetNumBonds() == 0
 
 
-@pytest.mark.parametrize("name", ["CH3", "H2O"])
-def test_perceive_bonds_refuses_what_has_no_lewis_structure(name):
-    atoms = molecule(name)
-    (mol,) = batch(atoms[1:] if name == "H2O" else atoms).to_rdkit()
-    with pytest.raises(PerceptionError):
-        perceive_bonds(mol, charge=0 if name == "CH3" else 3)
+@pytest.mark.parametrize(("name", "charge"), [("H2O", 7), ("CH4", 1), ("CH4", -1)])
+def test_perceive_bonds_refuses_what_has_no_lewis_structure(name, charge):
+    (mol,) = batch(molecule(name)).to_rdkit()
+    with pytest.raises(PerceptionError, match="no Lewis structure fits"):
+        perceive_bonds(mol, charge)
 
 
 @settings(max_examples=60)
@@ -221,9 +279,3 @@ def test_validity_smiles_omit_stereochemistry_and_isomeric_smiles_have_it():
     assert set(found.isomeric_smiles[:2]) == {"C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"}
     assert found.smiles[2] == found.smiles[3] == "FC=CF"
     assert found.isomeric_smiles[2:] == ["F/C=C/F", "F/C=C\\F"]
-
-
-def test_canonical_smiles_is_independent_of_the_input_smiles():
-    assert canonical_smiles(Chem.MolFromSmiles("OCC")) == canonical_smiles(
-        Chem.AddHs(Chem.MolFromSmiles("C(C)O"))
-    )

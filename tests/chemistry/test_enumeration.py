@@ -7,7 +7,7 @@ from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.enumeration import isomers, random_molecules
+from molrl.chemistry.enumeration import NoIsomer, isomers, random_molecules
 from molrl.chemistry.identity import canonical_smiles
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -128,6 +128,12 @@ def test_isomers_use_all_atoms_and_are_distinct(formula, seed):
 @pytest.mark.parametrize("formula", ["CH5", "CH6", "C2H", "Ar2", "H4", "H", "NaCl"])
 def test_isomers_refuses_a_bag_without_a_molecule(formula):
     with pytest.raises(InputError, match=Bag(formula).formula):
+        isomers(formula, 3, seed=0)
+
+
+@pytest.mark.parametrize("formula", ["CH3Cl", "SiH4", "SF6", "H3PO4"])
+def test_isomers_names_elements_that_are_not_enumerated(formula):
+    with pytest.raises(NoIsomer, match=Bag(formula).formula):
         isomers(formula, 3, seed=0)
 
 

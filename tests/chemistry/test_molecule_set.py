@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.molecule_set import SPLITS, MoleculeSet, shipped_molecules, split_of
+from molrl.chemistry.molecule_set import (
+    SPLITS,
+    MoleculeSet,
+    _charge_separated,
+    shipped_molecules,
+    split_of,
+)
 from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -36,6 +42,19 @@ def test_split_of_depends_on_the_identity_only():
 @pytest.mark.parametrize("smiles", ["C", "O", "CO", "C#N", "[H][H]", "[C-]#[O+]"])
 def test_split_of_small_molecules_is_train(smiles):
     assert split_of(smiles) == "train"
+
+
+@pytest.mark.parametrize(
+    ("smiles", "older"),
+    [
+        ("CC(CO)S(=O)CC", "CC[S+]([O-])C(C)CO"),
+        ("CCCO[SH]=O", "CCCO[SH+][O-]"),
+        ("CS(C)(=O)=O", "CS(C)(=O)=O"),
+        ("walk:O=S:0", "walk:O=S:0"),
+    ],
+)
+def test_split_of_sulfoxides_is_that_of_their_older_name(smiles, older):
+    assert _charge_separated(smiles) == older
 
 
 def test_molecule_set_reads_back_unchanged(some, tmp_path):

@@ -84,7 +84,7 @@ def test_best_known_refuses_a_bag_without_a_molecule(gfn2, bag):
 def test_find_best_known_is_none_where_no_isomer_is_found(gfn2, capsys):
     assert find_best_known("SiH4", gfn2) is None
     assert capsys.readouterr().err == (
-        "molrl: no isomer of H4Si was found; the return is compared with none\n"
+        "molrl: isomers with Si are not enumerated, as H4Si; there is no return fraction\n"
     )
     assert find_best_known({"kind": "bags", "bags": ["H2O", "CH4"]}, gfn2) is None
     assert find_best_known("H2O", gfn2).smiles == "O"

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from molrl.chemistry.bonds import validity
+from molrl.chemistry.identity import canonical_smiles, parse
 from molrl.chemistry.molecule_set import SPLITS, split_of
 from molrl.energy import load_energy
 from molrl.fitting.data.config import MoleculeSetConfig
@@ -29,7 +30,8 @@ def test_make_molecule_set_keeps_or_counts_all(made, config, reports):
     molecules, lost = made
     assert len(molecules) + lost.total() == reports[-1][0] == reports[-1][1]
     assert len(molecules) >= config.n
-    assert {*config.extra, "CCO", "COC"} <= set(molecules.identities)
+    extra = {canonical_smiles(parse(smiles)) for smiles in config.extra}
+    assert {*extra, "CCO", "COC"} <= set(molecules.identities)
     assert len(molecules.isomers("C3H8O")) == config.isomers
 
 

@@ -1,0 +1,93 @@
+"""Which atoms are bonded, by their distances and angles."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from rdkit import Chem
+
+TOLERANCE = 0.45  # Å, bonds are shorter than the sum of the covalent radii and this
+LONG = 1.1  # length relative to the sum of the covalent radii that no strained bond exceeds much
+DIAGONAL = 0.1  # by which the diagonal of a four-membered ring is longer than the sides, relative
+
+_MAX_BONDS = {1: 1, 2: 0, 5: 4, 6: 4, 7: 4, 8: 3, 9: 1, 10: 0, 14: 6, 15: 6, 16: 6, 17: 6}
+_TABLE = Chem.GetPeriodicTable()
+_RADII = np.array([0.0, *(_TABLE.GetRcovalent(z) for z in range(1, 119))])
+
+
+def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bonds of a molecule.
+
+    Two atoms are bonded if they are closer than the sum of their covalent radii (Cordero et al.,
+    Dalton Trans. 2832 (2008)) and :data:`TOLERANCE`, except across a four-membered ring: the
+    diagonal of a square of shorter bonds is none, as in bicyclo[1.1.1]pentane (1.87 Å) or
+    1,3-dioxetane. An atom with too many bonds loses its longest.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers.
+        positions: ``(n, 3)``, Å.
+
+    Returns:
+        ``(n_bonds, 2)`` int64 indices of atoms, and ``(n_bonds,)`` lengths relative to the sums of
+        the covalent radii.
+    """
+    first, second = _all_pairs(len(numbers))
+    radii = _RADII[numbers]
+    apart = positions[first] - positions[second]
+    reach = radii[first] + radii[second]
+    lengths = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    close = np.flatnonzero(lengths < reach + TOLERANCE)
+    pairs = np.stack((first[close], second[close]), axis=1)
+    relative = lengths[close] / reach[close]
+    if len(close) and _needs_pruning(numbers, pairs, relative):
+        kept = _pruned(numbers.tolist(), pairs.tolist(), relative.tolist())
+        return pairs[kept], relative[kept]
+    return pairs, relative
+
+
+@cache
+def _all_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(n, 1)
+
+
+@cache
+def _max_bonds() -> np.ndarray:
+    return np.array([_MAX_BONDS.get(z, 8) for z in range(119)])
+
+
+def _needs_pruning(numbers: np.ndarray, pairs: np.ndarray, relative: np.ndarray) -> bool:
+    if relative.max() > LONG:
+        return True
+    degrees = np.bincount(pairs.ravel(), minlength=len(numbers))
+    return bool((degrees > _max_bonds()[numbers]).any())
+
+
+def _pruned(
+    numbers: Sequence[int], pairs: Sequence[Sequence[int]], relative: Sequence[float]
+) -> list[int]:
+    """Return the indices of the bonds that are kept."""
+    length = {(i, j): x for (i, j), x in zip(pairs, relative, strict=True)}
+    near: list[set[int]] = [set() for _ in numbers]
+    for i, j in pairs:
+        near[i].add(j)
+        near[j].add(i)
+    most = [_MAX_BONDS.get(z, 8) for z in numbers]
+    # The longest bonds first: where both diagonals of a square are there, neither is a side.
+    for i, j in sorted(length, key=length.__getitem__, reverse=True):
+        crowded = len(near[i]) > most[i] or len(near[j]) > most[j]
+        if crowded or (length[i, j] > LONG and _is_diagonal(i, j, near, length)):
+            near[i].remove(j)
+            near[j].remove(i)
+    return [at for at, (i, j) in enumerate(pairs) if j in near[i]]
+
+
+def _is_diagonal(
+    i: int, j: int, near: Sequence[set[int]], length: dict[tuple[int, int], float]
+) -> bool:
+    """Return whether i and j are opposite corners of a four-membered ring of shorter bonds."""
+    limit = length[i, j] - DIAGONAL
+
+    def is_corner(k: int) -> bool:
+        return max(length[min(i, k), max(i, k)], length[min(j, k), max(j, k)]) < limit
+
+    return sum(map(is_corner, near[i] & near[j])) >= 2

@@ -1,0 +1,35 @@
+import numpy as np
+from ase.build import molecule
+
+from molrl.chemistry.connectivity import bonded_pairs
+
+
+def pairs(numbers, positions):
+    found, lengths = bonded_pairs(np.array(numbers), np.array(positions, float))
+    assert len(found) == len(lengths)
+    return [tuple(pair) for pair in found.tolist()]
+
+
+def test_bonded_pairs_of_water():
+    water = molecule("H2O")
+    assert pairs(water.numbers, water.positions) == [(0, 1), (0, 2)]
+
+
+def test_bonded_pairs_leave_out_both_diagonals_of_a_square():
+    side = 1.36
+    square = [(0, 0, 0), (side, 0, 0), (side, side, 0), (0, side, 0)]
+    assert pairs([6] * 4, square) == [(0, 1), (0, 3), (1, 2), (2, 3)]
+
+
+def test_bonded_pairs_keep_the_bond_of_bicyclobutane():
+    atoms = molecule("bicyclobutane")
+    carbons = atoms[atoms.numbers == 6]
+    assert len(pairs(carbons.numbers, carbons.positions)) == 5
+
+
+def test_bonded_pairs_give_hydrogen_its_shortest_bond():
+    assert pairs([8, 1, 8], [(0, 0, 0), (1.0, 0, 0), (2.3, 0, 0)]) == [(0, 1)]
+
+
+def test_bonded_pairs_of_one_atom_are_none():
+    assert pairs([6], [(0, 0, 0)]) == []
