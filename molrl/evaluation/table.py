@@ -103,8 +103,9 @@ def format_table(figures: Mapping[str, object]) -> str:
 
 def meanings() -> Iterator[tuple[str, str]]:
     """Yield the label of each known figure, and its unit and what it means."""
-    for label, text, _ in _ROWS.values():
-        yield label, text
+    for key, (label, text, _) in _ROWS.items():
+        if key not in _OLDER:
+            yield label, text
 
 
 def _written(value: object, style: str) -> str:
