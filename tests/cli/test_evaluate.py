@@ -48,7 +48,7 @@ def test_evaluate_writes_a_line_for_each_molecule(mixed, capsys):
     assert [row["index"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert [row["formula"] for row in rows] == ["CH4O", "OU", "CH3", "CH4O", "H2O"]
     assert [row["valid"] for row in rows] == ["True", "", "False", "True", "True"]
-    assert (rows[0]["reason"], rows[2]["reason"]) == ("-", "no Lewis structure fits")
+    assert (rows[0]["reason"], rows[2]["reason"]) == ("-", "1 radical electron")
     assert rows[1]["reason"].startswith("molecule 1 holds U")
     assert rows[1]["energy_eV"] == ""
     assert float(rows[3]["energy_eV"]) - float(rows[0]["energy_eV"]) == pytest.approx(
@@ -149,8 +149,8 @@ def test_evaluate_counts_what_is_novel_and_names_every_fate(mixed, capsys):
     with open("all.json", encoding="utf-8") as file:
         figures = json.load(file)
     assert (figures["n_distinct"], figures["n_novel"], figures["novel_fraction"]) == (2, 1, 0.5)
-    assert figures["invalid"] == {"no Lewis structure fits": 1}
-    assert figures["relaxations"]["same"] == 3
+    assert figures["invalid"] == {"1 radical electron": 1}
+    assert figures["relaxations"]["same"] == 4
     assert figures["schema_version"] == 1
     assert {"median_strain", "evaluator", "attempts", "return_fraction"} <= set(figures)
     rows = table("all.csv")

@@ -108,9 +108,11 @@ def test_bonded_atoms_have_the_perceived_bonds():
 
 
 def test_bonded_atoms_need_no_lewis_structure():
-    batch = MoleculeBatch.from_ase(molecule("CH3"))
+    cation = molecule("CH4")
+    cation.info["charge"] = 1
+    batch = MoleculeBatch.from_ase(cation)
     assert validity(batch).mols == [None]
-    assert len(bonded_atoms(batch)[0]) == 3
+    assert len(bonded_atoms(batch)[0]) == 4
 
 
 def test_bonded_atoms_of_up_to_one_atom_are_none():

@@ -139,11 +139,13 @@ def test_sources_of_attacks_leave_out_held_out_molecules(sources):
 
 def test_sources_keep_charge_and_spin_of_the_data(sources):
     molecules = sources.data.molecules
-    charge, spin = torch.ones_like(molecules.charge), torch.full_like(molecules.spin, 4)
+    charge = torch.ones_like(molecules.charge)
+    spin = 3 + (molecules.sum_atoms(molecules.numbers) - charge) % 2  # above the lowest
     charged = replace(molecules, charge=charge, spin=spin)
     data = replace(sources.data, molecules=charged)
     found = replace(sources, model=sources.model.ignoring_charge(), data=data).minima(8)
-    assert {(s.charge, s.spin) for s in found} == {(1, 4)}
+    assert {s.charge for s in found} == {1}
+    assert {s.spin for s in found} <= {3, 4}
 
 
 def test_sources_generated_keep_charge_and_spin():
