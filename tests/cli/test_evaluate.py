@@ -155,5 +155,5 @@ def test_evaluate_counts_what_is_novel_and_names_every_fate(mixed, capsys):
     assert {"median_strain", "evaluator", "attempts", "return_fraction"} <= set(figures)
     rows = table("all.csv")
     assert [row["novel"] for row in rows] == ["False", "", "False", "False", "True"]
-    assert [row["relaxation"] for row in rows] == ["same", "", "-", "same", "same"]
+    assert [row["relaxation"] for row in rows] == ["same", "", "same", "same", "same"]
     assert rows[0]["inchikey"] == "OKKJLVBELUTLKV-UHFFFAOYSA-N"
