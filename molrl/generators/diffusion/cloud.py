@@ -1,13 +1,13 @@
 """Molecules as a denoiser sees them: padded positions and continuous features of elements."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from molrl.molecules import MoleculeBatch
+from molrl.molecules import MIN_DISTANCE, MoleculeBatch
 
 FEATURE_SCALE = 0.25  # of one-hot elements, beside positions in Å (Hoogeboom et al. 2022)
 
@@ -68,6 +68,11 @@ class Cloud:
             self, positions=positions, features=self.features if features is None else features
         )
 
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on another device."""
+        moved = {each.name: getattr(self, each.name).to(device) for each in fields(self)}
+        return replace(self, **moved)
+
     def centred(self, vectors: Tensor) -> Tensor:
         """Return ``(n_molecules, n_slots, 3)`` vectors minus the mean over each molecule.
 
@@ -87,3 +92,13 @@ class Cloud:
         known = torch.tensor(elements, device=self.features.device)
         numbers = known[self.features.argmax(-1)] * self.mask
         return MoleculeBatch.from_padded(numbers, self.positions)
+
+
+def is_broken(cloud: Cloud) -> Tensor:
+    """Return ``(n_molecules,)`` bool: a coordinate is not finite, or two atoms are in one place."""
+    mask, positions = cloud.mask, cloud.positions
+    finite = torch.isfinite(positions).all(-1)
+    pairs = mask[:, None] & mask[:, :, None]
+    pairs = pairs & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    near = (positions[:, None] - positions[:, :, None]).norm(dim=-1) < 2 * MIN_DISTANCE
+    return (~finite & mask).any(-1) | (near & pairs).any((1, 2))

@@ -237,5 +237,3 @@ def noise_of(displacements: Tensor, cloud: Cloud) -> Tensor:
     free = free - (~cloud.placed.any(-1)).long()  # the centre does not move
     squared = displacements.square().sum((1, 2))
     return (squared / (3 * free.clamp(min=1))).sqrt()
-
-

@@ -93,9 +93,7 @@ class Layer(nn.Module):
         self.message = nn.Parameter(torch.randn(3, hidden, channels))
         self.own = nn.Parameter(torch.randn(vectors, channels))
         n_products = sum(N_INVARIANTS)
-        self.update = nn.Sequential(
-            nn.Linear((1 + n_products) * channels, 2 * channels), nn.SiLU()
-        )
+        self.update = nn.Sequential(nn.Linear((1 + n_products) * channels, 2 * channels), nn.SiLU())
         self.to_scalars = nn.Linear(2 * channels, channels)
         self.to_gates = nn.Linear(2 * channels, vectors)
         self.to_vectors = nn.Parameter(torch.randn(channels, vectors))
