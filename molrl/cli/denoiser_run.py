@@ -37,7 +37,9 @@ class DenoiserRun(DenoiserTraining):
         ranks: those that train together.
     """
 
-    def __init__(self, config: DenoiserConfig, data: TrainingSet, device: str, ranks: Ranks):
+    def __init__(
+        self, config: DenoiserConfig, data: TrainingSet, device: str, ranks: Ranks
+    ) -> None:
         super().__init__(config, data, device, ranks)
         n = sum(p.numel() for p in self.parameters.values())
         self.heading = (

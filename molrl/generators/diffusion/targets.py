@@ -90,7 +90,7 @@ def check_task(task: Task, elements: Sequence[int], name: str) -> None:
         InputError: if it cannot; the line says why.
     """
     for instance in task.examples:
-        unknown = set(instance.finished_bag) - set(elements)
+        unknown = (set(instance.finished_bag) | task.elements) - set(elements)
         if unknown:
             symbols, known = (
                 ", ".join(chemical_symbols[z] for z in sorted(numbers))
