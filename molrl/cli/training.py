@@ -5,9 +5,10 @@ The tables are import strings, so that a config is checked without the libraries
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from molrl.registry import Registry
-from molrl.runs.config import RunConfig, read_mapping, read_overrides
+from molrl.runs.config import Config, RunConfig, read_mapping, read_overrides
 
 SCHEMAS = Registry(
     "command that trains",
@@ -45,9 +46,7 @@ def row_of(config: RunConfig) -> str:
     return "train generator" if "generator" in type(config).model_fields else "train"
 
 
-def schema_for(
-    schema: type[RunConfig], file: str | None, overrides: Sequence[str]
-) -> type[RunConfig]:
+def schema_for(schema: type[Config], file: str | None, overrides: Sequence[str]) -> Any:  # noqa: ANN401 - a config with run_dir
     """Return the schema of a config: ``molrl train`` trains an agent unless a generator is named.
 
     Args:
@@ -61,5 +60,4 @@ def schema_for(
     if schema is not SCHEMAS.load("train"):
         return schema
     keys = {**(read_mapping(Path(file)) if file else {}), **read_overrides(overrides)}
-    chosen: type[RunConfig] = SCHEMAS.load("train generator" if "generator" in keys else "train")
-    return chosen
+    return SCHEMAS.load("train generator" if "generator" in keys else "train")

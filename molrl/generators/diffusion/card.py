@@ -26,26 +26,30 @@ def write_card(
         training: at its end.
         figures: of the molecules that it makes.
     """
-    weights = folder.path / f"{training.config.generator}.json"
+    name = training.config.generator
+    weights = folder.path / f"{name}.json"
+    digest = read_json(weights)["sha256"]
+    symbols = [chemical_symbols[z] for z in training.data.elements]
+    config = training.config.model_dump(mode="json")
     card = {
-        "generator": training.config.generator,
-        "weights": {"file": weights.name, "sha256": read_json(weights)["sha256"]},
+        "generator": name,
+        "weights": {"file": weights.name, "sha256": digest},
         "figures": dict(figures),
         "molecules": _counts(training),
-        "elements": [chemical_symbols[z] for z in training.data.elements],
+        "elements": symbols,
         "held_out": sorted(HELD_OUT),
-        "config": training.config.model_dump(mode="json"),
+        "config": config,
         "versions": versions(),
     }
     write_text(folder.path / "card.json", json.dumps(card, indent=1) + "\n")
     rows = [read_metrics(file)[-10:] for file in (folder.metrics_file, folder.evaluations_file)]
-    lines = [f"# {card['generator']}", "", "## Molecules, as they are made", ""]
+    lines = [f"# {name}", "", "## Molecules, as they are made", ""]
     lines += [markdown_table([{"figure": k, "value": v} for k, v in figures.items()]), ""]
     lines += ["## Learning", "", *(markdown_table(some) + "\n" for some in rows if some)]
     lines += ["## Data", "", markdown_table([_counts(training)]), ""]
-    lines += [f"Elements: {', '.join(card['elements'])}. Held out: {', '.join(card['held_out'])}."]
-    lines += ["", "## Training", "", "```yaml", write_yaml(card["config"]).rstrip(), "```", ""]
-    lines += [f"Weights: `{weights.name}`, SHA-256 `{card['weights']['sha256']}`.", ""]
+    lines += [f"Elements: {', '.join(symbols)}. Held out: {', '.join(sorted(HELD_OUT))}."]
+    lines += ["", "## Training", "", "```yaml", write_yaml(config).rstrip(), "```", ""]
+    lines += [f"Weights: `{weights.name}`, SHA-256 `{digest}`.", ""]
     write_text(folder.path / "card.md", "\n".join(lines))
 
 

@@ -81,7 +81,8 @@ class Cloud:
         counted = torch.where(self.placed.any(-1, keepdim=True), self.placed, self.mask)
         weight = counted[..., None].to(vectors.dtype)
         mean = (vectors * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
-        return (vectors - mean) * self.mask[..., None]
+        centred: Tensor = (vectors - mean) * self.mask[..., None]
+        return centred
 
     def to_molecules(self, elements: Sequence[int]) -> MoleculeBatch:
         """Return the molecules, each atom of the element with the largest feature.

@@ -87,4 +87,5 @@ class ShapeGuide:
         total = torch.zeros_like(moves).scatter_add(1, index, ways)
         count = torch.zeros_like(moves).scatter_add(1, index, lonely.expand_as(ways))
         moves = moves + 0.5 * total / count.clamp(min=1)
-        return moves * free * sigma.clamp(max=1.0)[:, None, None]
+        moves = moves * free * sigma.clamp(max=1.0)[:, None, None]
+        return moves

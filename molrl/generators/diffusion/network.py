@@ -132,9 +132,10 @@ class Layer(nn.Module):
         receiver, sender = self.ends(seen).chunk(2, dim=-1)
         pointing = units @ vectors  # of the receiver's vectors along the way to the sender
         both = torch.cat([basis, pointing, -pointing.transpose(1, 2)], dim=-1)
-        # (the vectors of the sender along the way to the receiver are those, transposed)
+        # (those of the sender, along the same way, are the transposed ones with the other sign)
         weights = torch.cat([scaled(self.radial) * 2, scaled(self.pointing)])
-        return both @ weights + receiver.unsqueeze(2) + sender.unsqueeze(1)
+        pairs: Tensor = both @ weights + receiver.unsqueeze(2) + sender.unsqueeze(1)
+        return pairs
 
 
 class Denoiser(nn.Module):

@@ -39,7 +39,8 @@ def _fragments(clean: Cloud, random: torch.Generator) -> Tensor:
     distance = (clean.positions - at[:, None]).norm(dim=-1)
     rank = distance.masked_fill(~clean.mask, torch.inf).argsort(-1).argsort(-1)
     size = 1 + (draws[1] * (clean.n_atoms - 1)).long()
-    return (rank < size[:, None]) & clean.mask
+    nearest: Tensor = (rank < size[:, None]) & clean.mask
+    return nearest
 
 
 def add_noise(clean: Cloud, sigma: Tensor, random: torch.Generator) -> Cloud:

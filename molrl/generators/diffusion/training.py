@@ -178,8 +178,9 @@ class DenoiserTraining(Trainable):
             clean = draw_known(clean, self.config.noise, random)
             sigma = draw_levels(len(clean), self.config.noise, random)
             noisy = add_noise(clean, sigma, random)
-            moved = (each.to(self.device) for each in (clean, noisy))
-            found = loss(self.model, *moved, sigma.to(self.device))
+            found = loss(
+                self.model, clean.to(self.device), noisy.to(self.device), sigma.to(self.device)
+            )
             losses.append(torch.stack(found) * len(part))
         self._exchange(live)
         mean = torch.stack(losses).sum(0) / len(self.valid)
