@@ -102,4 +102,5 @@ def is_broken(cloud: Cloud) -> Tensor:
     pairs = mask[:, None] & mask[:, :, None]
     pairs = pairs & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
     near = (positions[:, None] - positions[:, :, None]).norm(dim=-1) < 2 * MIN_DISTANCE
-    return (~finite & mask).any(-1) | (near & pairs).any((1, 2))
+    broken: Tensor = (~finite & mask).any(-1) | (near & pairs).any((1, 2))
+    return broken

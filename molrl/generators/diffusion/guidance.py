@@ -77,7 +77,7 @@ class ShapeGuide:
         nearest = lengths.argmin(2)[..., None, None].expand(-1, -1, 1, 3)
         way = away.gather(2, nearest).squeeze(2)
         far = way.norm(dim=-1, keepdim=True)
-        moves = way * ((far - _REACH) / far.clamp(min=1e-6)).clamp(min=0.0)
+        moves: Tensor = way * ((far - _REACH) / far.clamp(min=1e-6)).clamp(min=0.0)
         # A point that no atom is near draws the atom that is nearest to it.
         free = (cloud.mask & ~cloud.placed)[..., None]
         found, atom = lengths.masked_fill(~free, torch.inf).min(1)

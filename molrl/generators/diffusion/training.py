@@ -61,13 +61,13 @@ class DenoiserTraining(Trainable):
         self._train, valid = data.of_split("train"), data.of_split("valid")
         chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))
         self.valid = valid[chosen[:MAX_VALID]]
-        self.model = build_model(config.generator, self.header(), config.seed).to(self.device)
+        self._header = self._describe()
+        self.model = build_model(config.generator, self._header, config.seed).to(self.device)
         self.parameters = dict(self.model.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self._optimizers = self._make_optimizers()
 
-    def header(self) -> DenoiserHeader:
-        """Return the header of the weights as they are now."""
+    def _describe(self) -> DenoiserHeader:
         elements = self.data.elements
         clean = Cloud.of_molecules(self._train.molecules, elements)
         spread = tuple(
@@ -80,7 +80,7 @@ class DenoiserTraining(Trainable):
             spread=(spread[0], spread[1]),
             sampling=self.config.sampling,
             sizes=tuple(torch.bincount(self._train.molecules.n_atoms).tolist()),
-            steps=self._step,
+            steps=0,
         )
 
     def _make_optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
@@ -204,7 +204,8 @@ class DenoiserTraining(Trainable):
 
     def write_weights(self, folder: Path) -> None:
         """Write the running average of the weights as ``GENERATOR.json``."""
-        save_denoiser(folder, self.config.generator, self.header(), self.average)
+        header = self._header.model_copy(update={"steps": self._step})
+        save_denoiser(folder, self.config.generator, header, self.average)
 
     def snapshot(self) -> Checkpoint:
         """Return weights, their average and what the optimisers remember; as on every rank."""
