@@ -17,6 +17,7 @@ import torch
 import molrl
 from molrl.chemistry.bonds import validity
 from molrl.generators.diffusion.data import load_training_set
+from molrl.generators.diffusion.generator import DenoisingGenerator
 from molrl.runs.folder import versions
 from molrl.runs.tables import markdown_table
 from molrl.tasks import parse_task
@@ -54,6 +55,7 @@ def quality(name: str, n: int, seed: int, evaluations: tuple[int, ...]) -> list[
     ]
     for count in evaluations:
         generator = molrl.load_generator(name, sampling={"evaluations": count})
+        assert isinstance(generator, DenoisingGenerator)
         made = {
             "bags of the valid split": generator.generate(task, n, seed),
             "any": generator.generate_any(n, seed),
