@@ -33,6 +33,8 @@ GENERATORS = Registry(
         "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
+        "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
+        "pseudo-force": "molrl.generators.diffusion.generator:PseudoForceGenerator",
     },
     "molrl.generator",
 )

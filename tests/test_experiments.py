@@ -11,11 +11,14 @@ from molrl.cli.main import parser
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
+from molrl.generators.diffusion.config import DenoiserConfig
 from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMAS = {
     "quickstart.yaml": ExperimentConfig,
+    "diffusion.yaml": DenoiserConfig,
+    "pseudo_force.yaml": DenoiserConfig,
     "energy/data.yaml": DataConfig,
     "energy/small.yaml": DataConfig,
     "energy/soft.yaml": DataConfig,
@@ -42,6 +45,7 @@ SCHEMAS = {
 
 COMMANDS = {
     ExperimentConfig: "train",
+    DenoiserConfig: "train",
     DataConfig: "energy data",
     MoleculeSetConfig: "energy molecules",
     FitConfig: "energy fit",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from molrl.cli.defaults import training_overrides
+from molrl.cli.training import schema_for
 from molrl.errors import InputError
 from molrl.runs.config import Config, config_from_overrides, load_config, read_mapping
 from molrl.runs.folder import RunFolder
@@ -31,6 +32,7 @@ def read_config(arguments: Namespace, schema: type[Config]) -> Config:
     if file and task:
         hint = "to change the task of a config, write task=..."
         raise InputError(f"give a CONFIG, or --bag or --task, not both; {hint}")
+    schema = schema_for(schema, file, given)
     if file:
         config = load_config(file, given, schema)
     elif task or given:

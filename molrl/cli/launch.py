@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from molrl.cli.training import SCHEMAS
+from molrl.cli.training import SCHEMAS, schema_for
 from molrl.errors import InputError
 from molrl.runs.atomic import write_text
 from molrl.runs.config import load_config
@@ -146,7 +146,8 @@ def _jobs(
 ) -> Iterator[_Job]:
     """Yield the jobs of one config and one combination, one for each seed."""
     overrides = [override for override, _ in chosen]
-    loaded = load_config(config, overrides, SCHEMAS.load(command))
+    schema = schema_for(SCHEMAS.load(command), config, overrides)
+    loaded = load_config(config, overrides, schema)
     suffix = "".join(f"-{_label(override)}" for override, varied in chosen if varied)
     kept = [override for override in overrides if not override.startswith("run_dir=")]
     for seed in range(seeds):

@@ -1,16 +1,17 @@
-"""``molrl train``: training of an agent, and evaluation of its molecules."""
+"""``molrl train``: training of an agent or a generator, and evaluation of its molecules."""
 
 from argparse import Namespace
 
-from molrl.cli.experiment import ExperimentConfig
 from molrl.cli.loop import start
+from molrl.cli.training import row_of
+from molrl.runs.config import RunConfig
 
 
 def train(arguments: Namespace) -> int:
-    """Create a run, train to the end, and evaluate the best policy.
+    """Create a run, train to the end, and evaluate the result.
 
     Args:
-        arguments: of the command: ``config``, an :class:`ExperimentConfig`.
+        arguments: of the command: ``config``, of a row of :data:`molrl.cli.training.SCHEMAS`.
 
     Returns:
         The exit code.
@@ -19,6 +20,6 @@ def train(arguments: Namespace) -> int:
         InputError: if the config does not fit the model, or the run folder is in use; nothing is
             written then.
     """
-    config: ExperimentConfig = arguments.config
-    start("train", config)
+    config: RunConfig = arguments.config
+    start(row_of(config), config)
     return 0

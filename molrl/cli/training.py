@@ -3,12 +3,18 @@
 The tables are import strings, so that a config is checked without the libraries of its training.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 from molrl.registry import Registry
+from molrl.runs.config import Config, RunConfig, read_mapping, read_overrides
 
 SCHEMAS = Registry(
     "command that trains",
     {
         "train": "molrl.cli.experiment:ExperimentConfig",
+        "train generator": "molrl.generators.diffusion.config:DenoiserConfig",
         "energy fit": "molrl.fitting.config:FitConfig",
         "energy learn": "molrl.fitting.active.config:LearnConfig",
     },
@@ -19,11 +25,39 @@ BUILDERS = Registry(
     "command that trains",
     {
         "train": "molrl.cli.agent_run:build",
+        "train generator": "molrl.cli.denoiser_run:build",
         "energy fit": "molrl.cli.fit_run:build",
         "energy learn": "molrl.cli.learn:build",
     },
 )
 """``build(config, ranks)``: a context manager that makes the trainable, in its first state."""
 
-LENGTHS = {"train": "total_steps", "energy fit": "steps", "energy learn": "rounds"}
+LENGTHS = {
+    "train": "total_steps",
+    "train generator": "total_steps",
+    "energy fit": "steps",
+    "energy learn": "rounds",
+}
 """The key of the config that says how long the training is."""
+
+
+def row_of(config: RunConfig) -> str:
+    """Return the row of a config of ``molrl train``."""
+    return "train generator" if "generator" in type(config).model_fields else "train"
+
+
+def schema_for(schema: type[Config], file: str | None, overrides: Sequence[str]) -> Any:  # noqa: ANN401 - a config with run_dir
+    """Return the schema of a config: ``molrl train`` trains an agent unless a generator is named.
+
+    Args:
+        schema: of the command.
+        file: the YAML file; None without any.
+        overrides: ``key.sub=value`` each.
+
+    Raises:
+        InputError: if the file cannot be read, or an override is written otherwise.
+    """
+    if schema is not SCHEMAS.load("train"):
+        return schema
+    keys = {**(read_mapping(Path(file)) if file else {}), **read_overrides(overrides)}
+    return SCHEMAS.load("train generator" if "generator" in keys else "train")

@@ -1,0 +1,243 @@
+"""Denoisers as generators of molecules."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from molrl.bags import Bag
+from molrl.energy.registry import load_energy, resolve_device
+from molrl.errors import InputError
+from molrl.generation import Generated, NotCompleted
+from molrl.generators.diffusion.cloud import Cloud, is_broken
+from molrl.generators.diffusion.config import SamplingConfig
+from molrl.generators.diffusion.guidance import EnergyGuide, GuidanceConfig, ShapeGuide
+from molrl.generators.diffusion.sampling import SAMPLERS, Draws, Frame, Guide, guided, start
+from molrl.generators.diffusion.targets import Target, check_task
+from molrl.generators.diffusion.weights import load_denoiser
+from molrl.molecules import MoleculeBatch
+from molrl.runs.config import parse_config
+from molrl.tasks import Task, parse_task
+
+MAX_ATTEMPTS = 20  # per molecule
+MakeTarget = Callable[[Sequence[np.random.Generator]], Target]
+
+
+@dataclass
+class _Costs:
+    """Counts so far."""
+
+    attempts: int = 0
+    network_calls: int = 0
+
+
+class DenoisingGenerator:
+    """Generator that samples a denoiser; the base of both.
+
+    Args:
+        run: run folder of ``molrl train``, or JSON file of the weights; None: those that ship.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        sampling: keys of :class:`SamplingConfig` that replace those of the training, such as
+            ``{evaluations: 20}``.
+        guidance: keys of :class:`GuidanceConfig`, such as ``{energy: 0.1}``.
+        batch_size: number of molecules that are sampled at the same time.
+
+    Attributes:
+        name: the name it is loaded by.
+        model: the denoiser.
+        header: of its weights.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        run: str | None = None,
+        device: str = "auto",
+        sampling: Mapping[str, Any] | None = None,
+        guidance: Mapping[str, Any] | None = None,
+        batch_size: int = 128,
+    ) -> None:
+        self.model, self.header = load_denoiser(self.name, run)
+        self._device = torch.device(resolve_device(device))
+        self.model.to(self._device)
+        given = self.header.sampling.model_dump() | dict(sampling or {})
+        self.sampling = parse_config(given, SamplingConfig, where="sampling")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}")
+        self._batch_size = batch_size
+        wanted = parse_config(dict(guidance or {}), GuidanceConfig, where="guidance")
+        self._guide = None
+        if wanted.energy:
+            energy = load_energy(wanted.model, device)
+            self._guide = EnergyGuide(energy, wanted.energy, self.model.elements)
+
+    def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
+        """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
+
+        Fixed atoms stay where they are, and a shape draws the atoms to its points.
+
+        Raises:
+            InputError: if the task has other elements than the training, refills, a cell or
+                charges.
+        """
+        task = parse_task(task)
+        check_task(task, self.model.elements, self.name)
+
+        def target(streams: Sequence[np.random.Generator]) -> Target:
+            instances = [task.draw(stream) for stream in streams]
+            return Target.of_instances(instances, self.model.elements)
+
+        return self._generate(target, n, seed)
+
+    def generate_any(self, n: int, seed: int, n_atoms: int | None = None) -> Generated:
+        """Generate molecules of any composition, whose elements are denoised as well.
+
+        Args:
+            n: number of molecules.
+            seed: as for :meth:`generate`.
+            n_atoms: number of atoms of each; None to draw it as the training data have it.
+
+        Returns:
+            The molecules and the cost.
+
+        Raises:
+            InputError: if a number is not positive.
+
+        Example:
+            >>> load_generator("diffusion:runs/diffusion").generate_any(
+            ...     10, seed=0
+            ... )  # doctest: +SKIP
+        """
+        if n_atoms is not None and n_atoms < 1:
+            raise InputError(f"n_atoms must be at least 1, not {n_atoms}")
+        shares = np.array(self.header.sizes) / sum(self.header.sizes)
+
+        def target(streams: Sequence[np.random.Generator]) -> Target:
+            sizes = [n_atoms or int(each.choice(len(shares), p=shares)) for each in streams]
+            return Target.of_sizes(sizes, len(self.model.elements))
+
+        return self._generate(target, n, seed)
+
+    def frames(
+        self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int
+    ) -> Iterator[MoleculeBatch]:
+        """Yield the n molecules after each step of the sampler, from noise to the end.
+
+        Args:
+            task: as for :meth:`generate`.
+            n: number of molecules, all in one batch.
+            seed: as for :meth:`generate`.
+
+        Raises:
+            InputError: as :meth:`generate` does.
+        """
+        task = parse_task(task)
+        check_task(task, self.model.elements, self.name)
+        streams = _streams(seed, range(n), 0)
+        instances = [task.draw(stream) for stream in streams]
+        target = Target.of_instances(instances, self.model.elements)
+        for frame in self._sample(target, streams):
+            yield self._molecules(target.finished(frame.noisy))
+
+    def _generate(self, make_target: MakeTarget, n: int, seed: int) -> Generated:
+        if n < 1:
+            raise InputError(f"n must be at least 1, not {n}")
+        began, costs = perf_counter(), _Costs()
+        called = self._guide.calls if self._guide else 0
+        parts = [
+            self._batch(make_target, seed, range(first, min(n, first + self._batch_size)), costs)
+            for first in range(0, n, self._batch_size)
+        ]
+        return Generated(
+            molecules=MoleculeBatch.cat(parts),
+            attempts=costs.attempts,
+            energy_calls=self._guide.calls - called if self._guide else 0,
+            network_calls=costs.network_calls,
+            seconds=perf_counter() - began,
+        )
+
+    def _batch(
+        self, make_target: MakeTarget, seed: int, indices: range, costs: _Costs
+    ) -> MoleculeBatch:
+        """Return one molecule from each stream; broken ones are drawn again, and counted."""
+        made: dict[int, MoleculeBatch] = {}
+        left = list(indices)
+        for attempt in range(MAX_ATTEMPTS):
+            streams = _streams(seed, left, attempt)
+            target = make_target(streams)
+            *_, last = self._sample(target, streams)
+            costs.attempts += len(left)
+            costs.network_calls += last.evaluations * len(left)
+            finished = target.finished(last.noisy)
+            broken = is_broken(finished).tolist()
+            molecules = self._molecules(finished)
+            made |= {i: molecules[k] for k, i in enumerate(left) if not broken[k]}
+            left = [i for k, i in enumerate(left) if broken[k]]
+            if not left:
+                return MoleculeBatch.cat([made[i] for i in indices])
+        raise NotCompleted(
+            f"{self.name}: {MAX_ATTEMPTS} attempts were not enough for {len(left)} molecules, "
+            "whose atoms fall together; train longer"
+        )
+
+    def _sample(self, target: Target, streams: Sequence[np.random.Generator]) -> Iterator[Frame]:
+        cloud = target.cloud.to(self._device)
+        guides: list[Guide] = [self._guide] if self._guide else []
+        if target.shape is not None:
+            guides.append(ShapeGuide(target.shape.to(self._device)))
+        draws = Draws(streams, target.cloud.n_atoms.tolist(), cloud.positions)
+        noisy = start(cloud, self.model, self.sampling, draws)
+        return SAMPLERS[self.name](noisy, guided(self.model, guides), self.sampling, draws)
+
+    def _molecules(self, cloud: Cloud) -> MoleculeBatch:
+        return cloud.to("cpu").to_molecules(self.model.elements)
+
+
+class DiffusionGenerator(DenoisingGenerator):
+    """Generator by diffusion: noise is denoised step by step, all atoms at once.
+
+    Args:
+        run: run folder of ``molrl train``, or JSON file of the weights; None: those that ship.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        sampling: keys of the sampler that replace those of the training, as in
+            ``sampling.evaluations=20``.
+        guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, by the model
+            ``guidance.model=mace-small``; none by default.
+        batch_size: number of molecules that are sampled at the same time.
+
+    Example:
+        >>> generator = DiffusionGenerator("runs/diffusion")  # doctest: +SKIP
+        >>> made = generator.generate("C4H7N", n=10, seed=0)  # doctest: +SKIP
+    """
+
+    name = "diffusion"
+
+
+class PseudoForceGenerator(DenoisingGenerator):
+    """Generator by relaxation of noise in a field of pseudo-forces, in a few evaluations.
+
+    Args:
+        run: run folder of ``molrl train``, or JSON file of the weights; None: those that ship.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        sampling: keys of the sampler that replace those of the training, as in
+            ``sampling.evaluations=20``.
+        guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, by the model
+            ``guidance.model=mace-small``; none by default.
+        batch_size: number of molecules that are sampled at the same time.
+
+    Example:
+        >>> generator = PseudoForceGenerator("runs/pseudo_force")  # doctest: +SKIP
+        >>> made = generator.generate("C4H7N", n=10, seed=0)  # doctest: +SKIP
+    """
+
+    name = "pseudo-force"
+
+
+def _streams(seed: int, indices: Sequence[int], attempt: int) -> list[np.random.Generator]:
+    """Return the stream of each molecule in an attempt."""
+    again = [attempt] if attempt else []
+    return [np.random.default_rng([seed, i, *again]) for i in indices]

@@ -1,0 +1,91 @@
+"""Guidance of a sampler: by the forces of an energy model, and into a shape."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from molrl.energy.interface import EnergyModel
+from molrl.generators.diffusion.cloud import Cloud, is_broken
+from molrl.runs.config import Config
+
+_BELOW = 1.0  # Å; above, denoised molecules are too blurred for an energy to mean anything
+_REACH = 1.0  # Å, how far from the points of a shape atoms may be
+
+
+class GuidanceConfig(Config):
+    """Guidance by an energy.
+
+    Attributes:
+        energy: 1/eV: samples are drawn towards molecules of low energy E, as if those of the data
+            were weighted by exp(-energy * E); 0: no guidance.
+        model: name of the energy model.
+    """
+
+    energy: float = 0.0
+    model: str = "mace-small"
+
+
+class EnergyGuide:
+    """Moves denoised molecules along the forces of an energy model.
+
+    Args:
+        model: the energy model.
+        weight: 1/eV.
+        elements: atomic numbers of the features.
+
+    Attributes:
+        calls: number of molecules whose energy was evaluated.
+    """
+
+    def __init__(self, model: EnergyModel, weight: float, elements: Sequence[int]) -> None:
+        self._model, self._weight, self._elements = model, weight, elements
+        self.calls = 0
+
+    def displace(self, cloud: Cloud, sigma: Tensor) -> Tensor:
+        """Return weight * sigma² * forces, at most as long as the noise; see :class:`Guide`."""
+        moves = torch.zeros_like(cloud.positions)
+        if float(sigma.max()) > _BELOW:
+            return moves
+        usable = ~is_broken(cloud)  # an energy model refuses the others
+        if bool(usable.any()):
+            molecules = cloud.to_molecules(self._elements)[usable]
+            self.calls += len(molecules)
+            forces = self._model.evaluate(molecules, forces=True).forces
+            assert forces is not None  # asked for
+            moves[cloud.mask & usable[:, None]] = torch.nan_to_num(forces.to(moves))
+        moves = moves * (self._weight * sigma.square())[:, None, None]
+        lengths = moves.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        moves = moves * (sigma[:, None, None] / lengths).clamp(max=1.0)
+        return cloud.centred(moves) if not bool(cloud.placed.any()) else moves
+
+
+class ShapeGuide:
+    """Draws denoised molecules to the points of a shape, and atoms to points that have none.
+
+    Args:
+        points: ``(n_molecules, n_points, 3)`` Å, in the frame of the molecules.
+    """
+
+    def __init__(self, points: Tensor) -> None:
+        self._points = points
+
+    def displace(self, cloud: Cloud, sigma: Tensor) -> Tensor:
+        """Return the ways of atoms to the shape where they are far from it; see :class:`Guide`."""
+        away = self._points[:, None] - cloud.positions[:, :, None]  # (n, atoms, points, 3)
+        lengths = away.norm(dim=-1)
+        nearest = lengths.argmin(2)[..., None, None].expand(-1, -1, 1, 3)
+        way = away.gather(2, nearest).squeeze(2)
+        far = way.norm(dim=-1, keepdim=True)
+        moves: Tensor = way * ((far - _REACH) / far.clamp(min=1e-6)).clamp(min=0.0)
+        # A point that no atom is near draws the atom that is nearest to it.
+        free = (cloud.mask & ~cloud.placed)[..., None]
+        found, atom = lengths.masked_fill(~free, torch.inf).min(1)
+        lonely = (found > _REACH).to(moves.dtype)[..., None]
+        ways = away.gather(1, atom[:, None, :, None].expand(-1, 1, -1, 3)).squeeze(1) * lonely
+        index = atom[..., None].expand(-1, -1, 3)
+        total = torch.zeros_like(moves).scatter_add(1, index, ways)
+        count = torch.zeros_like(moves).scatter_add(1, index, lonely.expand_as(ways))
+        moves = moves + 0.5 * total / count.clamp(min=1)
+        moves = moves * free * sigma.clamp(max=1.0)[:, None, None]
+        return moves

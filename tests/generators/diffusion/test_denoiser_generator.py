@@ -1,0 +1,134 @@
+"""Denoisers as generators: the contract, tasks, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+import molrl
+from molrl.errors import InputError
+from molrl.generators.diffusion.config import DenoiserConfig, SamplingConfig, TrunkConfig
+from molrl.generators.diffusion.data import load_training_set
+from molrl.generators.diffusion.training import DenoiserTraining
+from molrl.tasks import parse_task
+from molrl.testing import check_generator
+
+NAMES = ("diffusion", "pseudo-force")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder with weights of both denoisers, hardly trained."""
+    folder = tmp_path_factory.mktemp("run")
+    for name in NAMES:
+        config = DenoiserConfig(
+            generator=name,
+            run_dir=folder,
+            total_steps=2,
+            batch_size=8,
+            network=TrunkConfig(channels=8, hidden=8, vectors=4, layers=1),
+            sampling=SamplingConfig(evaluations=5),
+        )
+        training = DenoiserTraining(config, load_training_set(), "cpu")
+        training.run(lambda step, figures: None)
+        training.write_weights(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generator_keeps_the_contract(run, name):
+    check_generator(molrl.load_generator(f"{name}:{run}"), bag="CH4O")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_at_another_number_of_molecules_gives_the_same_noise(run, name):
+    generator = molrl.load_generator(f"{name}:{run}")
+    two, five = (generator.generate("C2H6O", n, 3).molecules for n in (2, 5))
+    assert torch.allclose(two.positions, five[:2].positions, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["scaffold", "linker"])
+@pytest.mark.parametrize("name", NAMES)
+def test_fixed_atoms_stay_where_they_are(run, name, kind):
+    task = parse_task({"kind": kind})
+    made = molrl.load_generator(f"{name}:{run}").generate(task, 2, 0).molecules
+    fixed = task.instance.fixed
+    for numbers, positions in made.arrays():
+        assert np.array_equal(numbers[: len(fixed)], fixed.numbers)
+        assert np.allclose(positions[: len(fixed)], fixed.positions, atol=1e-5)
+    assert {bag.formula for bag in made.bags()} == {task.instance.finished_bag.formula}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shape_draws_the_atoms_to_its_points(run, name):
+    line = {"kind": "shape", "shape": {"kind": "line", "length": 12.0}, "bag": "C6H6"}
+    made = molrl.load_generator(f"{name}:{run}", sampling={"evaluations": 21})
+    shaped, free = (made.generate(task, 8, 0).molecules.positions for task in (line, "C6H6"))
+    assert shaped[:, 1:].square().mean() < 0.5 * free[:, 1:].square().mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_elements_are_denoised_where_only_a_size_is_asked(run, name):
+    made = molrl.load_generator(f"{name}:{run}").generate_any(6, seed=0, n_atoms=7)
+    assert made.molecules.n_atoms.tolist() == [7] * 6
+    assert len({bag.formula for bag in made.molecules.bags()}) > 1
+    sizes = molrl.load_generator(f"{name}:{run}").generate_any(6, seed=0).molecules.n_atoms
+    assert len(set(sizes.tolist())) > 1
+
+
+def test_frames_end_with_what_is_generated(run):
+    generator = molrl.load_generator(f"diffusion:{run}", sampling={"evaluations": 7})
+    frames = list(generator.frames("CH4O", 2, 0))
+    made = generator.generate("CH4O", 2, 0)
+    assert len(frames) == 4
+    assert made.network_calls == 2 * 7
+    assert torch.equal(frames[-1].positions, made.molecules.positions)
+    assert not torch.equal(frames[0].positions, frames[1].positions)
+
+
+def test_guidance_costs_energies_and_changes_the_molecules(run):
+    plain, led = (
+        molrl.load_generator(f"diffusion:{run}", guidance=guidance).generate("CH4O", 2, 0)
+        for guidance in (None, {"energy": 0.1})
+    )
+    assert plain.energy_calls == 0 < led.energy_calls
+    assert not torch.equal(plain.molecules.positions, led.molecules.positions)
+
+
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        ("SiH4", "diffusion was not trained on Si; it knows H, C, N, O, F, S"),
+        ({"kind": "cluster"}, "refills of the bag"),
+        ({"kind": "scaffold", "scaffold": "[NH4+]", "bag": "H2O"}, "has a charge"),
+    ],
+)
+def test_tasks_that_it_cannot_make_are_refused_in_a_line(run, task, line):
+    with pytest.raises(InputError, match=line) as error:
+        molrl.load_generator(f"diffusion:{run}").generate(task, 1, 0)
+    assert "\n" not in str(error.value)
+
+
+def test_tasks_of_several_bags_are_made(run):
+    generator = molrl.load_generator(f"pseudo-force:{run}")
+    made = generator.generate({"kind": "bags", "bags": ["CH4O", "H2O"], "held_out": []}, 8, 0)
+    assert {bag.formula for bag in made.molecules.bags()} == {"CH4O", "H2O"}
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"sampling": {"step": 3}}, "sampling: .*step"),
+        ({"guidance": {"energi": 3.0}}, "guidance: .*energi"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_wrong_options_are_refused(run, options, line):
+    with pytest.raises(InputError, match=line):
+        molrl.load_generator(f"diffusion:{run}", **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generator_without_weights_says_what_to_write(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("molrl.generators.diffusion.weights.SHIPPED", tmp_path)
+    with pytest.raises(InputError, match=f"needs the run folder of its training; write {name}:RUN"):
+        molrl.load_generator(name)
