@@ -1,0 +1,39 @@
+"""The function that returns the descriptors of an energy model."""
+
+from molrl.energy.descriptors.interface import Descriptors
+from molrl.energy.descriptors.network import NetworkDescriptors
+from molrl.energy.interface import EnergyModel
+from molrl.energy.networks.energy import NetworkEnergy
+from molrl.energy.registry import load_energy
+from molrl.errors import InputError
+
+
+def load_descriptors(model: str | EnergyModel = "mace", device: str = "auto") -> Descriptors:
+    """Return the first-layer descriptors of an energy model that is a network.
+
+    Args:
+        model: ``"mace"``, ``"mace-small"``, ``"mace:FILE.json"``, a network of mace-torch, or such
+            a model.
+        device: the device of a model that is named.
+
+    Raises:
+        InputError: if the model is no network.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> from molrl.molecules import MoleculeBatch
+        >>> load_descriptors("mace")(MoleculeBatch.from_ase(molecule("CH3OH"))).shape
+        torch.Size([6, 64])
+    """
+    loaded = load_energy(model, device)
+    if isinstance(loaded, NetworkEnergy):
+        return NetworkDescriptors(loaded.potential.network)
+    from molrl.energy.mace_torch.energy import MaceModuleEnergy  # imports mace-torch, slow
+
+    if isinstance(loaded, MaceModuleEnergy):
+        from molrl.energy.descriptors.mace_torch import MaceTorchDescriptors
+
+        return MaceTorchDescriptors(loaded)
+    raise InputError(
+        f"energy model {loaded.name!r} has no descriptors; use a network such as mace or mace-small"
+    )
