@@ -1,0 +1,1 @@
+"""Generators of molecules that are no agents."""
