@@ -33,6 +33,7 @@ GENERATORS = Registry(
         "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
+        "simgen": "molrl.generators.simgen.generator:SimgenGenerator",
     },
     "molrl.generator",
 )

@@ -1,20 +1,23 @@
 """The function that returns the descriptors of an energy model."""
 
 from molrl.energy.descriptors.interface import Descriptors
-from molrl.energy.descriptors.network import NetworkDescriptors
+from molrl.energy.descriptors.network import CORE, NetworkDescriptors
 from molrl.energy.interface import EnergyModel
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 
 
-def load_descriptors(model: str | EnergyModel = "mace", device: str = "auto") -> Descriptors:
+def load_descriptors(
+    model: str | EnergyModel = "mace", device: str = "auto", core: float = CORE
+) -> Descriptors:
     """Return the first-layer descriptors of an energy model that is a network.
 
     Args:
         model: ``"mace"``, ``"mace-small"``, ``"mace:FILE.json"``, a network of mace-torch, or such
             a model.
         device: the device of a model that is named.
+        core: Å, distance below which the descriptors are constant, where the network allows it.
 
     Raises:
         InputError: if the model is no network.
@@ -27,7 +30,7 @@ def load_descriptors(model: str | EnergyModel = "mace", device: str = "auto") ->
     """
     loaded = load_energy(model, device)
     if isinstance(loaded, NetworkEnergy):
-        return NetworkDescriptors(loaded.potential.network)
+        return NetworkDescriptors(loaded.potential.network, core)
     from molrl.energy.mace_torch.energy import MaceModuleEnergy  # imports mace-torch, slow
 
     if isinstance(loaded, MaceModuleEnergy):

@@ -43,10 +43,14 @@ class BondOrders:
     @property
     def connected(self) -> bool:
         """Whether the bonds connect all atoms."""
+        return len(np.unique(self.fragments())) == 1
+
+    def fragments(self) -> NDArray[np.int64]:
+        """Return which fragment each atom is in, ``(n_atoms,)``; numbers may be missing."""
         label = np.arange(len(self.hydrogens))
         for i, j in self.pairs:
             label[label == label[j]] = label[i]
-        return len(np.unique(label)) == 1
+        return label
 
 
 def assign_orders(
