@@ -3,6 +3,7 @@
 Elijošius et al., Nat. Commun. 16 (2025), "Zero shot molecular generation via similarity kernels".
 """
 
+import math
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ class SimilarityKernel:
 
     For an atom with the descriptors x, and m reference environments r,
 
-        log k(x) = log sum_j exp(-s |x - r_j|² / (2 L²)),
+        log k(x) = log sum_j w_j exp(-s |x - r_j|² / (2 L²)),
 
     where L² is the mean squared norm of the reference descriptors, and the sharpness s is chosen
     at each call: SiMGen's grows with time, see :func:`sharpness_at`.
@@ -25,6 +26,7 @@ class SimilarityKernel:
 
     Args:
         reference: ``(m, n_features)`` floating, descriptors of the reference environments.
+        log_weights: ``(m,)`` floating, log w_j; None: all weights are 1, as in SiMGen.
 
     Attributes:
         length_squared: L².
@@ -38,7 +40,7 @@ class SimilarityKernel:
         tensor([0., 0., 0.])
     """
 
-    def __init__(self, reference: Tensor) -> None:
+    def __init__(self, reference: Tensor, log_weights: Tensor | None = None) -> None:
         if not len(reference):
             raise ValueError("a kernel needs at least one reference environment")
         self.length_squared = float(reference.double().square().sum(-1).mean())
@@ -46,6 +48,25 @@ class SimilarityKernel:
         self._middle = reference.mean(0)
         self._reference = (reference - self._middle).contiguous()
         self._half_squares = 0.5 * self._reference.square().sum(-1)
+        self._log_weights = reference.new_zeros(len(reference))
+        if log_weights is not None:
+            self._log_weights = log_weights.to(reference)
+
+    def balanced(self, power: float, sharpness: float) -> "SimilarityKernel":
+        """Return the kernel with smaller weights for common environments.
+
+        The weight of an environment is its own k without weights to the power of minus ``power``,
+        times a factor that keeps the sum of weights. At 1, an environment that all molecules of the
+        reference have is as attractive as one that a single molecule has.
+
+        Args:
+            power: 0 for equal weights.
+            sharpness: of the kernel that tells which environments are the same.
+        """
+        reference = self._reference + self._middle
+        common = SimilarityKernel(reference).log_similarity(reference, sharpness)
+        weights = torch.log_softmax(-power * common, dim=0) + math.log(len(self))
+        return SimilarityKernel(reference, weights)
 
     def __len__(self) -> int:
         return len(self._reference)
@@ -62,7 +83,8 @@ class SimilarityKernel:
         """
         scale = sharpness / self.length_squared
         shifted = descriptors - self._middle
-        found: Tensor = _LogSum.apply(shifted, self._reference, self._half_squares, scale)
+        offsets = self._log_weights - scale * self._half_squares
+        found: Tensor = _LogSum.apply(shifted, self._reference, offsets, scale)
         return found
 
     def squared_distance(self, descriptors: Tensor) -> Tensor:
@@ -92,13 +114,13 @@ class _LogSum(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401 - of torch
         x: Tensor,
         reference: Tensor,
-        half_squares: Tensor,
+        offsets: Tensor,
         scale: float,
     ) -> Tensor:
         values, gradients = [], []
         for part in x.split(ATOMS_PER_CHUNK):
             # |x - r|² / 2 = |x|² / 2 - x.r + |r|² / 2; the first term is the same for all r.
-            logits = torch.addmm(half_squares, part, reference.T, beta=-scale, alpha=scale)
+            logits = torch.addmm(offsets, part, reference.T, alpha=scale)
             largest = logits.amax(-1, keepdim=True)
             weights = logits.sub_(largest).exp_()
             total = weights.sum(-1, keepdim=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from molrl.generators.simgen.competition import change_elements, redraw_elements, select
+from molrl.generators.simgen.competition import change_elements, select
 from molrl.generators.simgen.config import SimgenConfig
 from molrl.generators.simgen.draws import Draws
 from molrl.generators.simgen.forces import Forces
@@ -20,8 +20,6 @@ class Assembly:
     Attributes:
         forces: on the atoms.
         config: the settings.
-        elements: atomic numbers and shares that elements are redrawn from; None where the
-            composition is given.
 
     Example:
         >>> Assembly(forces, SimgenConfig())  # doctest: +SKIP
@@ -29,7 +27,6 @@ class Assembly:
 
     forces: Forces
     config: SimgenConfig
-    elements: tuple[Tensor, Tensor] | None = None
 
     def run(self, start: Skeletons, draws: Draws) -> Iterator[Skeletons]:
         """Yield one copy of each molecule: at the start, and after each round of steps.
@@ -48,7 +45,7 @@ class Assembly:
                 times = (sigmas[i], sigmas[i + 1])
                 copies = heun_step(copies, self.forces, draws.noise[i], times, config)
             found = self.forces.log_similarities(copies, sigmas[last])
-            beta = 1 / config.temperature(sigmas[last])
+            beta = 1 / config.temperature_at(sigmas[last])
             one = select(copies, found, draws.choices[at], beta, config)
             yield one
 
@@ -61,7 +58,5 @@ class Assembly:
         atom, empty = one.slots()
         padded = found[atom].repeat_interleave(config.particles, dim=0)
         similarity = padded[~empty.repeat_interleave(config.particles, dim=0)]
-        beta = 1 / config.temperature(sigma)
-        if self.elements is None:
-            return change_elements(copies, similarity, uniform, beta, config)
-        return redraw_elements(copies, similarity, uniform, beta, self.elements, config)
+        beta = 1 / config.temperature_at(sigma)
+        return change_elements(copies, similarity, uniform, beta, config)

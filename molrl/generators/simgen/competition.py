@@ -46,39 +46,6 @@ def change_elements(
     return replace(copies, numbers=numbers[~empty])
 
 
-def redraw_elements(
-    copies: Skeletons,
-    log_similarity: Tensor,
-    uniform: Tensor,
-    beta: float,
-    elements: tuple[Tensor, Tensor],
-    config: SimgenConfig,
-) -> Skeletons:
-    """Return copies in which dissimilar atoms have become other elements, as in the program.
-
-    Args:
-        copies: ``config.particles`` in a row of each molecule.
-        log_similarity: ``(n_atoms_total,)``, log k of each atom.
-        uniform: ``(n_atoms_total, 2)`` in (0, 1).
-        beta: inverse temperature.
-        elements: atomic numbers, and how often each is drawn, ``(n_elements,)`` each.
-        config: the settings.
-    """
-    atom, empty = copies.slots()
-    closed = empty | copies.fixed[atom]
-    order = _drawn_order(-beta * log_similarity[atom], uniform[atom, 0], closed)
-    rank = torch.empty_like(order).scatter_(
-        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order).contiguous()
-    )
-    n_drawn = (config.swap_share * (~closed).sum(-1)).ceil()
-    n_drawn[:: config.particles] = 0
-    numbers, shares = elements
-    ends = (shares / shares.sum()).cumsum(0)
-    index = torch.searchsorted(ends, uniform[:, 1].contiguous()).clamp(max=len(numbers) - 1)
-    drawn = (rank < n_drawn[:, None])[~empty]
-    return replace(copies, numbers=torch.where(drawn, numbers[index], copies.numbers))
-
-
 def select(
     copies: Skeletons, log_similarity: Tensor, uniform: Tensor, beta: float, config: SimgenConfig
 ) -> Skeletons:

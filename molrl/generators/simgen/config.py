@@ -28,6 +28,8 @@ class SimgenConfig(Config):
         sharpness_max: sharpness at σ = 0. Program: 120.
         sharpness_time: σ at which the kernel begins to narrow. Program: 10.
         sharpness_power: power of σ over that time in the sharpness. Program: 0.25.
+        balance: how much less common environments of the reference weigh, 0 to 1; see
+            :meth:`~molrl.energy.descriptors.kernel.SimilarityKernel.balanced`. Program: 0.
         max_force: 1/Å, to which the force of the kernel on an atom is cut. Program: √3.
         repulsion: 1/3 in the program, factor of the repulsion exp(-r ``repulsion_decay``).
         repulsion_decay: 1/Å. Program: 8.
@@ -40,8 +42,8 @@ class SimgenConfig(Config):
         particles: copies of each molecule that compete. Program: 10.
         swap_every: steps between the competitions. Program: 2 on the command line, 4 in ZnDraw.
         swap_share: share of the atoms of a copy that change their elements. Program: 0.2.
-        temperature_decades: the temperature of a competition is 10^(σ x decades - 1), in units of
-            log k. Program: 7.
+        temperature: of the last competitions, in units of log k. Program: 0.1.
+        temperature_decades: powers of 10 by which the temperature is higher at σ = 1. Program: 7.
         hole: a copy whose similarity energy per atom is below minus this is not chosen. Program: 5.
         reference_size: number of reference molecules. Program: 256.
         relax_steps: most steps of the final relaxation. Program: 25.
@@ -66,6 +68,7 @@ class SimgenConfig(Config):
     sharpness_max: float = Field(120.0, gt=0)
     sharpness_time: float = Field(10.0, gt=0)
     sharpness_power: float = Field(0.25, gt=0)
+    balance: float = Field(0.0, ge=0, le=1)
     max_force: float = Field(3**0.5, gt=0)
     repulsion: float = Field(1 / 3, ge=0)
     repulsion_decay: float = Field(8.0, gt=0)
@@ -76,6 +79,7 @@ class SimgenConfig(Config):
     particles: int = Field(10, ge=1, le=100)
     swap_every: int = Field(2, ge=1)
     swap_share: float = Field(0.2, ge=0, le=1)
+    temperature: float = Field(0.1, gt=0)
     temperature_decades: float = Field(7.0, ge=0)
     hole: float = Field(5.0, gt=0)
     reference_size: int = Field(256, ge=1)
@@ -91,7 +95,7 @@ class SimgenConfig(Config):
         ratio = (self.sigma_min / self.sigma_log) ** (1 / (m - 1))
         return even + [self.sigma_log * ratio**i for i in range(m)]
 
-    def sharpness(self, sigma: float) -> float:
+    def sharpness_at(self, sigma: float) -> float:
         """Return the sharpness of the kernel at a time.
 
         Args:
@@ -100,11 +104,11 @@ class SimgenConfig(Config):
         share = 1 - min(1.0, sigma / self.sharpness_time) ** self.sharpness_power
         return self.sharpness_min + (self.sharpness_max - self.sharpness_min) * share
 
-    def temperature(self, sigma: float) -> float:
+    def temperature_at(self, sigma: float) -> float:
         """Return the temperature of a competition at a time, in units of log k.
 
         Args:
             sigma: the time σ.
         """
-        exponent: float = self.temperature_decades * sigma - 1
-        return 10.0 ** min(exponent, 30.0)
+        exponent: float = self.temperature_decades * sigma
+        return self.temperature * 10.0 ** min(exponent, 30.0)

@@ -64,7 +64,7 @@ class Forces:
         Returns:
             ``(n_atoms_total,)`` float32.
         """
-        sharpness = self._config.sharpness(sigma)
+        sharpness = self._config.sharpness_at(sigma)
         self.evaluations += len(skeletons)
         found = []
         with torch.no_grad():
@@ -79,7 +79,7 @@ class Forces:
         x = skeletons.positions.clone().requires_grad_()
         with torch.enable_grad():
             features = self._descriptors(skeletons, x)
-            total = self._kernel.log_similarity(features, self._config.sharpness(sigma)).sum()
+            total = self._kernel.log_similarity(features, self._config.sharpness_at(sigma)).sum()
         (gradient,) = torch.autograd.grad(total, x)
         length = gradient.norm(dim=-1, keepdim=True)
         cut = gradient * (self._config.max_force / length.clamp(min=self._config.max_force))

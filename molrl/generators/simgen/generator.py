@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,13 +41,20 @@ class _Item:
 
     Attributes:
         stream: its random numbers, which go on at a new attempt.
-        instance: what to make; carbon atoms where the composition is free.
-        is_free: whether the composition is free.
+        instance: what to make; its hydrogens do not count where they are free.
+        is_free: whether whatever hydrogens satisfy the valences are added.
     """
 
     stream: np.random.Generator
     instance: Instance
-    is_free: bool
+    is_free: bool = False
+
+
+class _Reference(NamedTuple):
+    """Reference molecules without hydrogens, and the kernel around their environments."""
+
+    reference: Skeletons
+    kernel: SimilarityKernel
 
 
 class SimgenGenerator:
@@ -99,7 +106,7 @@ class SimgenGenerator:
         self.energy = load_energy(energy, device)
         self._descriptors: Descriptors = load_descriptors(descriptors, device, self.config.core)
         self._reference, self._prior = reference, prior
-        self._kernels: dict[tuple[str, ...], tuple[Skeletons, SimilarityKernel]] = {}
+        self._kernels: dict[tuple[str, ...], _Reference] = {}
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
@@ -110,9 +117,11 @@ class SimgenGenerator:
         return self._generate(self._items(parse_task(task), n, seed))
 
     def generate_sizes(self, n_heavy: Sequence[int], seed: int) -> Generated:
-        """Generate molecules of any composition, as SiMGen does.
+        """Generate molecules of any composition.
 
-        Elements are drawn as often as the reference has them, and hydrogens fill the valences.
+        The heavy atoms are those of reference molecules drawn one after the other, as many as are
+        wanted; hydrogens fill the valences. (SiMGen begins with carbon and redraws elements, which
+        with these descriptors gives hydrocarbons.)
 
         Args:
             n_heavy: number of heavy atoms of each molecule.
@@ -122,8 +131,11 @@ class SimgenGenerator:
             >>> SimgenGenerator().generate_sizes([5, 9], seed=0).molecules  # doctest: +SKIP
         """
         streams = [np.random.default_rng([seed, i]) for i in range(len(n_heavy))]
-        bags = [Instance(Bag({6: n})) for n in n_heavy]
-        items = [_Item(stream, bag, True) for stream, bag in zip(streams, bags, strict=True)]
+        numbers = [z for z, _ in self._kernel(()).reference.to("cpu").arrays()]
+        items = []
+        for stream, n in zip(streams, n_heavy, strict=True):
+            drawn = np.concatenate([numbers[i] for i in stream.integers(len(numbers), size=n)])[:n]
+            items.append(_Item(stream, Instance(Bag(drawn.tolist())), is_free=True))
         return self._generate(items)
 
     def frames(
@@ -159,7 +171,7 @@ class SimgenGenerator:
         for instance in task.examples:
             check_instance(instance)
         streams = [np.random.default_rng([seed, i]) for i in range(n)]
-        return [_Item(stream, task.draw(stream), False) for stream in streams]
+        return [_Item(stream, task.draw(stream)) for stream in streams]
 
     def _generate(self, items: list[_Item]) -> Generated:
         start, energy = perf_counter(), CountedEnergy(self.energy)
@@ -194,29 +206,24 @@ class SimgenGenerator:
         """Return the forces, which count their evaluations, and the states of an assembly."""
         config, device = self.config, self._descriptors.device
         instances, streams = [x.instance for x in items], [x.stream for x in items]
-        free = [x.stream.permutation(free_numbers(x.instance)) for x in items]
-        draws = draw(streams, [len(z) for z in free], config)
+        heavy = [x.stream.permutation(free_numbers(x.instance)) for x in items]
+        draws = draw(streams, [len(z) for z in heavy], config)
         prior = choose_prior(self._prior, instances, config)
-        reference, kernel = self._kernel(items)
-        forces = Forces(self._descriptors, kernel, prior.to(device), config)
-        elements = None
-        if items[0].is_free:
-            numbers, counts = reference.numbers.unique(return_counts=True)
-            elements = numbers.to(device), counts.float().to(device)
-        start = skeletons_at_start(instances, free, prior, draws)
-        run = Assembly(forces, config, elements).run(start.to(device), draws.to(device))
-        return forces, run
+        free = items[0].is_free
+        bags = () if free else tuple(sorted({x.instance.finished_bag.formula for x in items}))
+        forces = Forces(self._descriptors, self._kernel(bags).kernel, prior.to(device), config)
+        start = skeletons_at_start(instances, heavy, prior, draws)
+        return forces, Assembly(forces, config).run(start.to(device), draws.to(device))
 
-    def _kernel(self, items: list[_Item]) -> tuple[Skeletons, SimilarityKernel]:
-        """Return the reference molecules of a batch, and the kernel around their environments."""
-        bags = {} if items[0].is_free else {x.instance.finished_bag: None for x in items}
-        key = tuple(sorted(bag.formula for bag in bags))
-        if key not in self._kernels:
-            size = self.config.reference_size
-            found = reference_skeletons([Bag(formula) for formula in key], size, self._reference)
-            found = found.to(self._descriptors.device)
-            self._kernels = {key: (found, SimilarityKernel(self._descriptors(found)))}
-        return self._kernels[key]
+    def _kernel(self, formulas: tuple[str, ...]) -> _Reference:
+        """Return the reference for molecules of these formulas; none: for any."""
+        if formulas not in self._kernels:
+            size, bags = self.config.reference_size, [Bag(formula) for formula in formulas]
+            found = reference_skeletons(bags, size, self._reference).to(self._descriptors.device)
+            kernel = SimilarityKernel(self._descriptors(found))
+            kernel = kernel.balanced(self.config.balance, self.config.sharpness_max)
+            self._kernels = {formulas: _Reference(found, kernel)}  # the last one only
+        return self._kernels[formulas]
 
     @staticmethod
     def _with_hydrogens(items: list[_Item], skeletons: Skeletons) -> list[Molecule | None]:
