@@ -14,8 +14,8 @@ class Draws:
     """The random numbers of one assembly, drawn before it begins.
 
     Attributes:
-        start: ``(n_atoms_total, 3)`` float32 standard normal.
-        place: ``(n_atoms_total,)`` float32 uniform in [0, 1), for the points of a shape.
+        start: ``(n_free_total, 3)`` float32 standard normal.
+        place: ``(n_free_total,)`` float32 uniform in [0, 1), for the points of a shape.
         noise: ``(steps - 1, n_atoms_of_copies, 3)`` float32 standard normal, atoms of the copies of
             the first molecule first.
         swaps: ``(n_rounds, n_atoms_of_copies, 2)`` float32 uniform.
@@ -23,7 +23,7 @@ class Draws:
 
     Example:
         >>> streams = [np.random.default_rng([0, i]) for i in range(2)]
-        >>> draw(streams, [3, 4], SimgenConfig(particles=5)).noise.shape
+        >>> draw(streams, [3, 4], [0, 0], SimgenConfig(particles=5)).noise.shape
         torch.Size([49, 35, 3])
     """
 
@@ -38,24 +38,31 @@ class Draws:
         return Draws(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def draw(streams: list[np.random.Generator], n_atoms: list[int], config: SimgenConfig) -> Draws:
+def draw(
+    streams: list[np.random.Generator],
+    n_free: list[int],
+    n_fixed: list[int],
+    config: SimgenConfig,
+) -> Draws:
     """Draw the random numbers of a batch.
 
     Args:
         streams: of each molecule.
-        n_atoms: of each molecule, heavy atoms.
+        n_free: of each molecule, heavy atoms to place.
+        n_fixed: of each molecule, heavy atoms that are fixed.
         config: the settings.
     """
     copies, steps = config.particles, config.steps - 1
     rounds = -(-steps // config.swap_every)
     parts: list[tuple[np.ndarray, ...]] = []
-    for stream, n in zip(streams, n_atoms, strict=True):
+    for stream, n, held in zip(streams, n_free, n_fixed, strict=True):
+        width = copies * (n + held)
         parts.append(
             (
                 stream.standard_normal((n, 3), dtype=np.float32),
                 stream.random(n, dtype=np.float32),
-                stream.standard_normal((steps, copies * n, 3), dtype=np.float32),
-                stream.random((rounds, copies * n, 2), dtype=np.float32),
+                stream.standard_normal((steps, width, 3), dtype=np.float32),
+                stream.random((rounds, width, 2), dtype=np.float32),
                 stream.random((rounds, copies), dtype=np.float32),
             )
         )

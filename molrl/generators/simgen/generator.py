@@ -207,7 +207,8 @@ class SimgenGenerator:
         config, device = self.config, self._descriptors.device
         instances, streams = [x.instance for x in items], [x.stream for x in items]
         heavy = [x.stream.permutation(free_numbers(x.instance)) for x in items]
-        draws = draw(streams, [len(z) for z in heavy], config)
+        n_fixed = [int((x.fixed.numbers > 1).sum()) for x in instances]
+        draws = draw(streams, [len(z) for z in heavy], n_fixed, config)
         prior = choose_prior(self._prior, instances, config)
         free = items[0].is_free
         bags = () if free else tuple(sorted({x.instance.finished_bag.formula for x in items}))
