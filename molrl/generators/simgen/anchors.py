@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from molrl.chemistry.fragments import Fragment
 from molrl.errors import InputError
-from molrl.generators.simgen.bond_orders import assign_orders
-from molrl.generators.simgen.hydrogens import owners_of_hydrogens
+from molrl.generators.simgen.bond_orders import Hydrogens, assign_orders
 from molrl.tasks.interface import Instance
 
 _BOND = 1.4  # Å
@@ -63,6 +63,34 @@ def points_of(instance: Instance) -> NDArray[np.float32]:
     return points
 
 
+def owners_of_hydrogens(fixed: Fragment) -> NDArray[np.int64]:
+    """Return, for each hydrogen of a fragment, the index among its heavy atoms of the nearest one.
+
+    Args:
+        fixed: the fragment.
+
+    Returns:
+        ``(n_hydrogens,)``.
+    """
+    heavy, hydrogen = fixed.numbers > 1, fixed.numbers == 1
+    if not hydrogen.any():
+        return np.zeros(0, np.int64)
+    apart = fixed.positions[hydrogen][:, None] - fixed.positions[heavy]
+    return np.linalg.norm(apart, axis=-1).argmin(1).astype(np.int64)
+
+
+def closed_atoms(instance: Instance) -> NDArray[np.bool_]:
+    """Return which fixed heavy atoms have no open valence, ``(n_fixed_heavy,)``.
+
+    Args:
+        instance: what to make.
+    """
+    heavy = np.flatnonzero(instance.fixed.numbers > 1)
+    if not len(heavy):
+        return np.zeros(0, np.bool_)
+    return ~np.isin(heavy, open_atoms(instance)[0])
+
+
 def open_atoms(instance: Instance) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the fixed atoms with open valences, and the fragment of each.
 
@@ -75,7 +103,7 @@ def open_atoms(instance: Instance) -> tuple[NDArray[np.int64], NDArray[np.int64]
     fixed = instance.fixed
     heavy = np.flatnonzero(fixed.numbers > 1)
     held = np.bincount(owners_of_hydrogens(fixed), minlength=len(heavy))
-    bonds = assign_orders(fixed.numbers[heavy], fixed.positions[heavy], None, held)
+    bonds = assign_orders(fixed.numbers[heavy], fixed.positions[heavy], Hydrogens(None, held))
     if bonds is None:
         raise InputError("simgen cannot tell the bonds of the fixed atoms; give other ones")
     label = bonds.fragments()

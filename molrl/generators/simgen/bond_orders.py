@@ -1,12 +1,11 @@
 """Bonds of a skeleton, and their orders, by the distances between its atoms."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 
 from molrl.bags import valences
 
@@ -53,11 +52,27 @@ class BondOrders:
         return label
 
 
+@dataclass(frozen=True)
+class Hydrogens:
+    """The hydrogens of a skeleton.
+
+    Attributes:
+        wanted: how many the atoms are to get altogether; None: as many as valences are left.
+        held: ``(n_atoms,)`` int64, how many each has already; None for none.
+        full: ``(n_atoms,)`` bool, atoms that get none; None for no such atoms.
+
+    Example:
+        >>> Hydrogens(wanted=4).held is None
+        True
+    """
+
+    wanted: int | None = None
+    held: NDArray[np.int64] | None = None
+    full: NDArray[np.bool_] | None = None
+
+
 def assign_orders(
-    numbers: NDArray[np.int64],
-    positions: NDArray[np.float64],
-    n_hydrogens: int | None,
-    held: Sequence[int] = (),
+    numbers: NDArray[np.int64], positions: NDArray[np.float64], hydrogens: Hydrogens
 ) -> BondOrders | None:
     """Find the bond orders that fit the lengths of bonds best and satisfy all valences.
 
@@ -67,43 +82,39 @@ def assign_orders(
     Args:
         numbers: ``(n,)`` atomic numbers of heavy atoms, of :data:`ELEMENTS`.
         positions: ``(n, 3)`` Å.
-        n_hydrogens: how many hydrogens the atoms are to get altogether; None: as many as valences
-            are left.
-        held: for each atom, how many hydrogens it has already; empty for none.
+        hydrogens: those that the atoms have, and are to get.
 
     Returns:
         The bonds; None if no orders satisfy the valences.
 
     Example:
-        >>> found = assign_orders(np.array([6, 8]), np.array([[0, 0, 0], [0, 0, 1.21]]), 2)
+        >>> positions = np.array([[0, 0, 0], [0, 0, 1.21]])
+        >>> found = assign_orders(np.array([6, 8]), positions, Hydrogens(2))
         >>> found.orders, found.hydrogens
         (array([2]), array([2, 0]))
     """
     pairs, costs = _candidates(numbers, positions)
     n, m = len(numbers), len(pairs)
-    lowest = np.array([valences(int(z))[0] for z in numbers]) - (
-        np.array(held, np.int64) if len(held) else 0
-    )
-    opened = np.array([(valences(int(z))[-1] - valences(int(z))[0]) // 2 for z in numbers])
+    choices = [valences(int(z)) for z in numbers]
+    lowest = np.array([choice[0] for choice in choices])
+    opened = np.array([(choice[-1] - choice[0]) // 2 for choice in choices])
+    if hydrogens.held is not None:
+        lowest = lowest - hydrogens.held
     # Unknowns: which of the four orders each pair has, and the lone pairs of each atom that open.
-    c = np.concatenate([costs.ravel(), np.full(n, _OPEN)])
-    atom = pairs.T.ravel()  # first, then second atoms
-    bond = np.tile(np.arange(m), 2)
-    rows = np.concatenate([np.repeat(atom, 4), np.arange(n)])
-    columns = np.concatenate(
-        [(4 * bond[:, None] + np.arange(4)).ravel(), 4 * m + np.arange(n)]
-    ).astype(np.int64)
-    values = np.concatenate([np.tile(np.arange(4.0), 2 * m), np.full(n, -2.0)])
-    used = coo_array((values, (rows, columns)), shape=(n, len(c))).tocsr()
-    constraints = [LinearConstraint(used, -np.inf, lowest)]
+    cost = np.concatenate([costs.ravel(), np.full(n, _OPEN)])
+    used, one = _used_valence(pairs, n), _one_order(m, n)
+    least = (
+        np.full(n, -np.inf) if hydrogens.full is None else np.where(hydrogens.full, lowest, -np.inf)
+    )
+    constraints = [LinearConstraint(used, least, lowest)]
     if m:
-        one = coo_array((np.ones(4 * m), (np.repeat(np.arange(m), 4), np.arange(4 * m))), (m, len(c)))
-        constraints.append(LinearConstraint(one.tocsr(), 1, 1))
-    if n_hydrogens is not None:
-        total = lowest.sum() - n_hydrogens
+        constraints.append(LinearConstraint(one, 1, 1))
+    if hydrogens.wanted is not None:
+        total = lowest.sum() - hydrogens.wanted
         constraints.append(LinearConstraint(np.asarray(used.sum(0))[None], total, total))
     upper = np.concatenate([np.ones(4 * m), opened])
-    found = milp(c, constraints=constraints, integrality=np.ones(len(c)), bounds=Bounds(0, upper))
+    whole = np.ones(len(cost))
+    found = milp(cost, constraints=constraints, integrality=whole, bounds=Bounds(0, upper))
     if not found.success:
         return None
     x = found.x.round()
@@ -111,6 +122,23 @@ def assign_orders(
     left = lowest - np.asarray(used @ x)
     kept = orders > 0
     return BondOrders(pairs[kept], orders[kept], left.round().astype(np.int64))
+
+
+def _used_valence(pairs: NDArray[np.int64], n: int) -> csr_array:
+    """Return the matrix from the unknowns to the valence that each atom has used."""
+    m = len(pairs)
+    atom, bond = pairs.T.ravel(), np.tile(np.arange(m), 2)  # of first, then of second atoms
+    rows = np.concatenate([np.repeat(atom, 4), np.arange(n)])
+    order = np.arange(4)
+    columns = np.concatenate([(4 * bond[:, None] + order).ravel(), 4 * m + np.arange(n)])
+    values = np.concatenate([np.tile(order, 2 * m), np.full(n, -2)]).astype(float)
+    return coo_array((values, (rows, columns)), shape=(n, 4 * m + n)).tocsr()
+
+
+def _one_order(m: int, n: int) -> csr_array:
+    """Return the matrix from the unknowns to the number of orders that each pair has."""
+    columns = np.arange(4 * m)
+    return coo_array((np.ones(4 * m), (columns // 4, columns)), shape=(m, 4 * m + n)).tocsr()
 
 
 def _candidates(

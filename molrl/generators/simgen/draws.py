@@ -67,7 +67,6 @@ def draw(
             )
         )
     start, place, noise, swaps, choices = zip(*parts, strict=True)
-    together = (np.concatenate(start), np.concatenate(place)) + tuple(
-        np.concatenate(x, axis=1) for x in (noise, swaps, choices)
-    )
-    return Draws(*map(torch.from_numpy, together))
+    first = (np.concatenate(start), np.concatenate(place))
+    others = (np.concatenate(x, axis=1) for x in (noise, swaps, choices))
+    return Draws(*map(torch.from_numpy, (*first, *others)))

@@ -155,7 +155,7 @@ class SimgenGenerator:
         """
         items = self._items(parse_task(task), 1, seed)
         for _ in range(MAX_ATTEMPTS):
-            forces, states = self._assembly(items)
+            _, states = self._assembly(items)
             for skeletons in states:
                 yield _plain(skeletons)
             (whole,) = self._with_hydrogens(items, skeletons)
@@ -184,8 +184,7 @@ class SimgenGenerator:
                 raise _not_completed(len(items))
             chosen = [items[i] for i in batch]
             forces, states = self._assembly(chosen)
-            for skeletons in states:
-                pass
+            *_, skeletons = states
             network_calls += forces.evaluations
             whole = self._with_hydrogens(chosen, skeletons)
             complete = [k for k, one in enumerate(whole) if one is not None]
@@ -257,6 +256,6 @@ def _clashes(molecule: Molecule) -> bool:
 
 def _not_completed(n: int) -> NotCompleted:
     return NotCompleted(
-        f"{MAX_ATTEMPTS} attempts per molecule were not enough for {n} molecules: too few skeletons "
-        "are connected and can have the hydrogens of the bag; choose another task or reference"
+        f"{MAX_ATTEMPTS} attempts per molecule were not enough for {n} molecules: too few "
+        "skeletons are connected and can have the hydrogens of the bag; choose another task"
     )

@@ -9,7 +9,8 @@ from rdkit.Geometry import Point3D
 from rdkit.rdBase import BlockLogs
 
 from molrl.chemistry.fragments import Fragment
-from molrl.generators.simgen.bond_orders import BondOrders, assign_orders
+from molrl.generators.simgen.anchors import closed_atoms, owners_of_hydrogens
+from molrl.generators.simgen.bond_orders import BondOrders, Hydrogens, assign_orders
 from molrl.generators.simgen.skeletons import Skeletons
 from molrl.tasks.interface import NO_ATOMS, Instance
 
@@ -35,18 +36,31 @@ def add_hydrogens(
         of the instance in their order, then the heavy atoms, then the hydrogens. None for a
         skeleton that is not connected or cannot have these hydrogens.
     """
-    pairs = zip(skeletons.arrays(), instances, strict=True)
-    return [_complete(numbers, positions, instance) for (numbers, positions), instance in pairs]
+    closed: dict[int, NDArray[np.bool_]] = {}
+    found = []
+    for (numbers, positions), instance in zip(skeletons.arrays(), instances, strict=True):
+        if instance is not None and id(instance) not in closed:
+            closed[id(instance)] = closed_atoms(instance)
+        full = np.zeros(len(numbers), np.bool_)
+        if instance is not None:
+            of_fixed = closed[id(instance)]
+            full[: len(of_fixed)] = of_fixed
+        found.append(_complete(numbers, positions, instance, full))
+    return found
 
 
 def _complete(
-    numbers: NDArray[np.int64], positions: NDArray[np.float64], instance: Instance | None
+    numbers: NDArray[np.int64],
+    positions: NDArray[np.float64],
+    instance: Instance | None,
+    full: NDArray[np.bool_],
 ) -> Molecule | None:
+    """Return one skeleton with its hydrogens; none are added to the atoms that are ``full``."""
     fixed = NO_ATOMS if instance is None else instance.fixed
     owners = owners_of_hydrogens(fixed)
     held = np.bincount(owners, minlength=len(numbers))
     wanted = None if instance is None else instance.bag[1]
-    bonds = assign_orders(numbers, positions, wanted, held)
+    bonds = assign_orders(numbers, positions, Hydrogens(wanted, held, full))
     if bonds is None or not bonds.connected:
         return None
     mol = _bonded(numbers, positions, bonds)
@@ -66,22 +80,6 @@ def _complete(
     z = np.array([atom.GetAtomicNum() for atom in whole.GetAtoms()], np.int64)
     order = _fixed_first(fixed, len(numbers), len(z))
     return z[order], whole.GetConformer().GetPositions()[order]
-
-
-def owners_of_hydrogens(fixed: Fragment) -> NDArray[np.int64]:
-    """Return, for each hydrogen of a fragment, the index among its heavy atoms of the nearest one.
-
-    Args:
-        fixed: the fragment.
-
-    Returns:
-        ``(n_hydrogens,)``.
-    """
-    heavy, hydrogen = fixed.numbers > 1, fixed.numbers == 1
-    if not hydrogen.any():
-        return np.zeros(0, np.int64)
-    apart = fixed.positions[hydrogen][:, None] - fixed.positions[heavy]
-    return np.linalg.norm(apart, axis=-1).argmin(1).astype(np.int64)
 
 
 def _bonded(

@@ -24,7 +24,11 @@ def noise_scale(sigma: float, config: SimgenConfig) -> tuple[float, float]:
 
 
 def heun_step(
-    skeletons: Skeletons, force: Force, noise: Tensor, sigmas: tuple[float, float], config: SimgenConfig
+    skeletons: Skeletons,
+    force: Force,
+    noise: Tensor,
+    sigmas: tuple[float, float],
+    config: SimgenConfig,
 ) -> Skeletons:
     """Return the skeletons after one step.
 

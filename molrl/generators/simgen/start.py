@@ -62,6 +62,4 @@ def skeletons_at_start(
         positions += [held, prior.start(i, normal, uniform)]
         fixed += [torch.ones(len(held), dtype=torch.bool), torch.zeros(len(z), dtype=torch.bool)]
     n_atoms = torch.tensor([len(f) + len(g) for f, g in zip(fixed[::2], fixed[1::2], strict=True)])
-    return Skeletons(
-        torch.cat(numbers), torch.cat(positions), n_atoms, fixed=torch.cat(fixed)
-    )
+    return Skeletons(torch.cat(numbers), torch.cat(positions), n_atoms, fixed=torch.cat(fixed))
