@@ -47,6 +47,7 @@ REWARD_TERMS = Registry(
         "relaxation_move": "molrl.rewards.energy:RelaxationDisplacement",
         "uncertainty": "molrl.rewards.energy:UncertaintyPenalty",
         "valid": "molrl.rewards.chemistry:ValidityReward",
+        "similarity": "molrl.rewards.similarity:SimilarityReward",
         "distance": "molrl.rewards.geometry:FixedAtomDistance",
         "shape": "molrl.rewards.geometry:ShapeDistance",
         "coverage": "molrl.rewards.geometry:ShapeCoverage",

@@ -84,7 +84,9 @@ class SimilarityKernel:
         scale = sharpness / self.length_squared
         shifted = descriptors - self._middle
         offsets = self._log_weights - scale * self._half_squares
-        found: Tensor = _LogSum.apply(shifted, self._reference, offsets, scale)
+        found: Tensor = _LogSum.apply(  # type: ignore[no-untyped-call]  # untyped in torch
+            shifted, self._reference, offsets, scale
+        )
         return found
 
     def squared_distance(self, descriptors: Tensor) -> Tensor:
@@ -98,7 +100,7 @@ class SimilarityKernel:
         """
         nearest = [
             torch.cdist(part, self._reference).amin(-1)
-            for part in (descriptors - self._middle).split(ATOMS_PER_CHUNK)
+            for part in torch.split(descriptors - self._middle, ATOMS_PER_CHUNK)
         ]
         return torch.cat(nearest).square() / self.length_squared
 
@@ -110,7 +112,7 @@ class _LogSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]  # as torch documents
+    def forward(
         ctx: Any,  # noqa: ANN401 - of torch
         x: Tensor,
         reference: Tensor,
@@ -118,7 +120,7 @@ class _LogSum(torch.autograd.Function):
         scale: float,
     ) -> Tensor:
         values, gradients = [], []
-        for part in x.split(ATOMS_PER_CHUNK):
+        for part in torch.split(x, ATOMS_PER_CHUNK):
             # |x - r|² / 2 = |x|² / 2 - x.r + |r|² / 2; the first term is the same for all r.
             logits = torch.addmm(offsets, part, reference.T, alpha=scale)
             largest = logits.amax(-1, keepdim=True)
@@ -133,6 +135,6 @@ class _LogSum(torch.autograd.Function):
         return torch.cat(values)
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401 - as above
         (gradient,) = ctx.saved_tensors
         return outer.unsqueeze(-1) * gradient, None, None, None

@@ -215,7 +215,8 @@ class Network(nn.Module, ABC):
         Returns:
             ``(n_atoms, n)``, differentiable by the positions, once.
         """
-        return self(graph).features
+        found: Prediction = self(graph)
+        return found.features
 
     def final_features(self, features: Tensor) -> Tensor:
         """Return the features that uncertainties are computed from; all, unless overridden.

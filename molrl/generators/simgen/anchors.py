@@ -76,7 +76,8 @@ def owners_of_hydrogens(fixed: Fragment) -> NDArray[np.int64]:
     if not hydrogen.any():
         return np.zeros(0, np.int64)
     apart = fixed.positions[hydrogen][:, None] - fixed.positions[heavy]
-    return np.linalg.norm(apart, axis=-1).argmin(1).astype(np.int64)
+    owners: NDArray[np.int64] = np.linalg.norm(apart, axis=-1).argmin(1)
+    return owners
 
 
 def closed_atoms(instance: Instance) -> NDArray[np.bool_]:

@@ -101,7 +101,7 @@ class SimgenConfig(Config):
         Args:
             sigma: the time σ.
         """
-        share = 1 - min(1.0, sigma / self.sharpness_time) ** self.sharpness_power
+        share: float = 1 - min(1.0, sigma / self.sharpness_time) ** self.sharpness_power
         return self.sharpness_min + (self.sharpness_max - self.sharpness_min) * share
 
     def temperature_at(self, sigma: float) -> float:
@@ -111,4 +111,5 @@ class SimgenConfig(Config):
             sigma: the time σ.
         """
         exponent: float = self.temperature_decades * sigma
-        return self.temperature * 10.0 ** min(exponent, 30.0)
+        higher: float = 10.0 ** min(exponent, 30.0)
+        return self.temperature * higher

@@ -82,7 +82,7 @@ class Forces:
             total = self._kernel.log_similarity(features, self._config.sharpness_at(sigma)).sum()
         (gradient,) = torch.autograd.grad(total, x)
         length = gradient.norm(dim=-1, keepdim=True)
-        cut = gradient * (self._config.max_force / length.clamp(min=self._config.max_force))
+        cut: Tensor = gradient * (self._config.max_force / length.clamp(min=self._config.max_force))
         return cut.nan_to_num(0.0) + self._repulsion(skeletons)
 
     def _repulsion(self, skeletons: Skeletons) -> Tensor:

@@ -82,11 +82,13 @@ class Prior:
         scale = self.config.start_scale
         points = self.points[index]
         if not len(points):
-            return scale * normal @ torch.linalg.inv(self.inverse).sqrt()
+            spread: Tensor = scale * normal / self.inverse.diagonal().sqrt()
+            return spread
         # Spread evenly over the cloud: one atom in each of n shares of the points.
         n = len(normal)
         share = (torch.arange(n) + uniform) / n
-        return points[(share * len(points)).long()] + scale * normal
+        nearest = (share * len(points)).long().clamp(max=len(points) - 1)
+        return points[nearest] + scale * normal
 
     def _pull(self, skeletons: Skeletons) -> Tensor:
         if not self.points.shape[1]:
@@ -94,7 +96,8 @@ class Prior:
         copies = len(skeletons) // len(self.points)
         apart = self.points[skeletons.molecule // copies] - skeletons.positions[:, None]
         weights = torch.softmax(-self.config.prior_sharpness * apart.norm(dim=-1), dim=-1)
-        return (weights.unsqueeze(-1) * apart).sum(1)
+        pull: Tensor = (weights.unsqueeze(-1) * apart).sum(1)
+        return pull
 
 
 def choose_prior(given: object, instances: Sequence[Instance], config: SimgenConfig) -> Prior:

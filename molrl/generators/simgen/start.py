@@ -53,7 +53,13 @@ def skeletons_at_start(
         draws: random numbers of the atoms to place.
     """
     n_free = [len(z) for z in free]
-    parts = zip(instances, free, draws.start.split(n_free), draws.place.split(n_free), strict=True)
+    parts = zip(
+        instances,
+        free,
+        torch.split(draws.start, n_free),
+        torch.split(draws.place, n_free),
+        strict=True,
+    )
     numbers, positions, fixed = [], [], []
     for i, (instance, z, normal, uniform) in enumerate(parts):
         heavy = instance.fixed.numbers > 1
