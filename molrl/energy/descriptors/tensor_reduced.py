@@ -75,4 +75,5 @@ class TensorReducedDescriptors:
         density = nothing.index_add(0, receiver, of_pairs)
         found = invariants(density[:, :1], density[:, 1:4], density[:, 4:])
         own = _OWN * self._of_own[molecules.numbers]
-        return torch.cat([found.flatten(1), own], dim=-1)
+        # Products of many neighbours have long tails, which would rule distances.
+        return torch.cat([torch.asinh(found).flatten(1), own], dim=-1)

@@ -40,7 +40,7 @@ class Prior:
     Example:
         >>> prior = Prior(SimgenConfig(), torch.eye(3), torch.zeros(1, 0, 3))
         >>> prior.force(Skeletons(torch.tensor([6]), torch.eye(1, 3), torch.tensor([1])), 1.0)[0, 0]
-        tensor(-2.1999)
+        tensor(-1.5722)
     """
 
     config: SimgenConfig

@@ -115,3 +115,9 @@ def test_simgen_refuses_unknown_settings():
         SimgenGenerator(device="cpu", prior={"kind": "gaussian", "widths": [1]}).generate(
             "CH4", 1, 0
         )
+
+
+def test_generate_works_with_descriptors_that_need_no_data():
+    options = {**FAST, "descriptors": "tensor-reduced", "energy": "mace-small"}
+    made = SimgenGenerator(device="cpu", **options).generate("C2H6O", n=3, seed=0)
+    assert validity(made.molecules).valid.sum() >= 2
