@@ -61,3 +61,16 @@ def test_squared_distance_is_that_of_the_nearest_in_units_of_the_mean_square():
     nearest = torch.stack([(reference - a).square().sum(-1).amin() for a in x])
     expected = nearest / reference.square().sum(-1).mean()
     assert torch.allclose(one.squared_distance(x), expected)
+
+
+def test_balanced_makes_common_environments_as_attractive_as_rare_ones():
+    rare, common = draw(2, 5) * 3
+    reference = torch.stack([common] * 9 + [rare])
+    at = torch.stack([common, rare])
+    plain = SimilarityKernel(reference)
+    first, second = plain.log_similarity(at, 120.0).tolist()
+    assert first - second == pytest.approx(math.log(9), abs=1e-3)
+    first, second = plain.balanced(1.0, 120.0).log_similarity(at, 120.0).tolist()
+    assert first == pytest.approx(second, abs=1e-3)
+    same = plain.balanced(0.0, 120.0).log_similarity(at, 120.0)
+    assert torch.allclose(same, plain.log_similarity(at, 120.0))
