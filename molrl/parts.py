@@ -35,6 +35,7 @@ GENERATORS = Registry(
         "random": "molrl.agents.random:RandomAgent",
         "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
         "pseudo-force": "molrl.generators.diffusion.generator:PseudoForceGenerator",
+        "simgen": "molrl.generators.simgen.generator:SimgenGenerator",
     },
     "molrl.generator",
 )
@@ -48,6 +49,7 @@ REWARD_TERMS = Registry(
         "relaxation_move": "molrl.rewards.energy:RelaxationDisplacement",
         "uncertainty": "molrl.rewards.energy:UncertaintyPenalty",
         "valid": "molrl.rewards.chemistry:ValidityReward",
+        "similarity": "molrl.rewards.similarity:SimilarityReward",
         "distance": "molrl.rewards.geometry:FixedAtomDistance",
         "shape": "molrl.rewards.geometry:ShapeDistance",
         "coverage": "molrl.rewards.geometry:ShapeCoverage",

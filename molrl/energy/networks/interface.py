@@ -204,6 +204,20 @@ class Network(nn.Module, ABC):
         """
         return self
 
+    def first_features(self, graph: Graph, core: float = 0.0) -> Tensor:
+        """Return the invariant features of the first layer; all features, unless overridden.
+
+        Args:
+            graph: from :meth:`graph`.
+            core: Å; a network that can be described so sees atoms that are closer as being at this
+                distance, so that its features stay finite and smooth in clashes.
+
+        Returns:
+            ``(n_atoms, n)``, differentiable by the positions, once.
+        """
+        found: Prediction = self(graph)
+        return found.features
+
     def final_features(self, features: Tensor) -> Tensor:
         """Return the features that uncertainties are computed from; all, unless overridden.
 

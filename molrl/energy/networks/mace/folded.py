@@ -47,6 +47,7 @@ class FoldedMace(Network):
     radii: Tensor
     readout_out: Tensor
     nothing: Tensor
+    mix0: Tensor
 
     def __init__(self, mace: Any) -> None:  # noqa: ANN401 - Mace, whose module imports this one
         super().__init__(mace.config)
@@ -104,11 +105,22 @@ class FoldedMace(Network):
         charges = of_atoms[:, n + 1] if config.charges else None
         return Prediction(energy, of_atoms[:, :n], site_energy=site_energy, charges=charges)
 
+    def first_features(self, graph: MaceGraph, core: float = 0.0) -> Tensor:  # type: ignore[override]  # graph makes it
+        """Return ``(n_atoms, channels)``, without evaluating later layers.
+
+        Args:
+            graph: from :meth:`graph`.
+            core: Å, the distance from which on the radial functions are constant.
+        """
+        slots, _ = self._slots(graph, core)
+        _, products = self.layers[0](None, slots)
+        return torch.addmm(self.nothing, products, self.mix0).index_select(0, graph.row)
+
     def final_features(self, features: Tensor) -> Tensor:
         """Return the features after the last layer; see :meth:`Mace.final_features`."""
         return features[:, -self.config.channels :]
 
-    def _slots(self, graph: MaceGraph) -> tuple[Slots, Tensor]:
+    def _slots(self, graph: MaceGraph, core: float = 0.0) -> tuple[Slots, Tensor]:
         """Return what layers need of the neighbours, and the length of each slot."""
         sender = graph.slot_sender.flatten()
         positions = graph.positions.index_select(0, graph.order)
@@ -124,7 +136,8 @@ class FoldedMace(Network):
         products = (units.unsqueeze(-1) * units.unsqueeze(-2)).flatten(-2)
         harmonics = (products @ self.products_to_harmonics).transpose(1, 2).contiguous()
         element = graph.element.index_select(0, graph.order)
-        rows, place = self.knots(lengths.flatten())
+        of_radial = lengths.clamp(min=core) if core else lengths
+        rows, place = self.knots(of_radial.flatten())
         return Slots(sender, element, graph.counts, rows, place, harmonics), lengths
 
     def _charges(self, potential: Tensor, lengths: Tensor, slots: Slots) -> Tensor:

@@ -23,10 +23,13 @@ def bessel(lengths: Tensor, cutoff: float, n_bessel: int, envelope: int) -> Tens
     return basis
 
 
-def slot_harmonics(units: Tensor, graph: MaceGraph) -> list[Tensor]:
-    """Return the spherical harmonics of each slot, ``(n_atoms, 2l + 1, n_slots)`` for each l.
+def harmonics(units: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the spherical harmonics with l = 1 and 2 of unit vectors ``(n, 3)``.
 
-    They are real, in e3nn's order and component normalisation, and 0 in padding.
+    They are real, in e3nn's order and component normalisation.
+
+    Returns:
+        ``(n, 3)`` and ``(n, 5)``.
     """
     x, y, z = units.unbind(-1)
     first = 3**0.5 * units
@@ -40,6 +43,15 @@ def slot_harmonics(units: Tensor, graph: MaceGraph) -> list[Tensor]:
         ],
         dim=-1,
     )
+    return first, second
+
+
+def slot_harmonics(units: Tensor, graph: MaceGraph) -> list[Tensor]:
+    """Return the spherical harmonics of each slot, ``(n_atoms, 2l + 1, n_slots)`` for each l.
+
+    They are real, in e3nn's order and component normalisation, and 0 in padding.
+    """
+    first, second = harmonics(units)
     # Evaluated once per pair: seen from the other atom, harmonics of odd l change their sign.
     sign = graph.slot_sign.unsqueeze(-1)
     filled = sign.abs()
