@@ -33,6 +33,8 @@ GENERATORS = Registry(
         "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
+        "random-search": "molrl.generators.search.generator:RandomSearch",
+        "basin-hopping": "molrl.generators.search.generator:BasinHopping",
     },
     "molrl.generator",
 )

@@ -1,0 +1,1 @@
+"""Ways to make molecules other than agents."""
