@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import molrl
+from molrl.cli.search_arguments import add_search
 from molrl.errors import InputError, did_you_mean
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
@@ -167,6 +168,11 @@ def parser() -> argparse.ArgumentParser:
     _add_launch(launch)
     generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
     _add_generate(generate)
+    search = _command(
+        commands, "search", "molrl.cli.search:search", "find the isomers of a formula"
+    )
+    add_search(search)
+    search.details.append(("describe_keys", "molrl.generators.search.config:SearchConfig"))
     _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     _add_evaluate(evaluate)

@@ -11,6 +11,7 @@ SCHEMAS = Registry(
         "train": "molrl.cli.experiment:ExperimentConfig",
         "energy fit": "molrl.fitting.config:FitConfig",
         "energy learn": "molrl.fitting.active.config:LearnConfig",
+        "search": "molrl.generators.search.config:SearchConfig",
     },
 )
 """The config of each, which has ``run_dir``, ``seed`` and the key of :data:`LENGTHS`."""
@@ -21,9 +22,15 @@ BUILDERS = Registry(
         "train": "molrl.cli.agent_run:build",
         "energy fit": "molrl.cli.fit_run:build",
         "energy learn": "molrl.cli.learn:build",
+        "search": "molrl.cli.search_run:build",
     },
 )
 """``build(config, ranks)``: a context manager that makes the trainable, in its first state."""
 
-LENGTHS = {"train": "total_steps", "energy fit": "steps", "energy learn": "rounds"}
+LENGTHS = {
+    "train": "total_steps",
+    "energy fit": "steps",
+    "energy learn": "rounds",
+    "search": "energy_calls",
+}
 """The key of the config that says how long the training is."""
