@@ -60,6 +60,8 @@ class SearchConfig(RunConfig):
             if null. Those of GFN2-xTB for the ranking are counted apart.
         minutes: wall time at most, without that of the ranking; without limit if null.
         energy: energy model that structures are relaxed with.
+        force_tolerance: eV/Å, the largest force on an atom of a relaxed structure. Identities
+            seldom change below the default, and the ranking relaxes to 0.02.
         batch_size: number of structures that are relaxed at the same time.
         seed: seed of all random numbers.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -82,6 +84,7 @@ class SearchConfig(RunConfig):
     energy_calls: int | None = Field(20_000, ge=1, le=10**12)
     minutes: float | None = Field(None, gt=0, le=10**6)
     energy: Annotated[str, AfterValidator(_energy)] = "mace"
+    force_tolerance: float = Field(0.2, gt=0, le=10)
     batch_size: int = Field(8, ge=1, le=10_000)
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"

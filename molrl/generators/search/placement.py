@@ -19,6 +19,7 @@ VOLUME = 15.0  # Å³ per atom, of the sphere about the centre in which atoms ar
 _BOND = (0.9, 1.1)  # of the sum of covalent radii: a new atom from the one that it bonds to
 _APART = (1.0, 1.4)  # the same: from all others at least; one value for each structure
 _BONDED = 1.3  # the same: closer atoms are neighbours
+_MULTIPLE = 5.0  # how much likelier neighbours form a multiple bond than two others a ring
 _TRIES, _PLACES = 4, 32  # times that places are drawn for one atom, and how many at once
 
 
@@ -100,13 +101,16 @@ def _try_all(
     numbers: NDArray[np.int64], instance: Instance, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """Return ``(n, 3)`` Å, the atoms placed in the order given; None where one has no place."""
-    n_fixed = len(instance.fixed)
+    n, n_fixed = len(numbers), len(instance.fixed)
     free = np.array([valences(number)[0] for number in numbers.tolist()], np.float64)
     free[:n_fixed] = _free_valences(instance)
+    last = int(MONOVALENT[numbers[n_fixed:]].sum())
     apart = rng.uniform(*_APART)
-    radius = np.cbrt(3 / (4 * np.pi) * VOLUME * len(numbers))
+    radius = np.cbrt(3 / (4 * np.pi) * VOLUME * n)
     x = instance.fixed.positions if n_fixed else np.zeros((1, 3))
-    while (k := len(x)) < len(numbers):
+    while (k := len(x)) < n:
+        if n - k == last:
+            _reserve(free[:k], x, numbers[:k], last, rng)
         weights = _weights(numbers[:k], free[:k])
         found = _place(numbers[: k + 1], x, weights, apart, radius, rng)
         if found is None:
@@ -115,6 +119,28 @@ def _try_all(
         x = np.vstack([x, place])
         free[[focus, k]] -= 1
     return x
+
+
+def _reserve(
+    free: NDArray[np.float64],
+    x: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    n_left: int,
+    rng: np.random.Generator,
+) -> None:
+    """Take the free valences that ``n_left`` monovalent atoms do not fill from ``free (k,)``.
+
+    They are taken in pairs: of neighbours, which form a double or triple bond in the relaxation,
+    or of others, which close a ring. Without this, most are left on atoms that have no partner.
+    """
+    near = relative_distances(numbers, x) < _BONDED
+    for _ in range(int(free.clip(min=0).sum() - n_left) // 2):
+        pairs = np.outer(free.clip(min=0), free.clip(min=0)) * np.where(near, _MULTIPLE, 1.0)
+        np.fill_diagonal(pairs, 0.0)
+        if not pairs.any():
+            return
+        chosen = rng.choice(pairs.size, p=pairs.ravel() / pairs.sum())
+        free[list(divmod(int(chosen), len(free)))] -= 1
 
 
 def _free_valences(instance: Instance) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from molrl.energy import CountedEnergy, EnergyModel
 from molrl.errors import InputError
 from molrl.generation import Generator, NotCompleted, load_generator
 from molrl.generators.search.config import SearchConfig
-from molrl.generators.search.generator import FORCE_TOLERANCE, MAX_STEPS, StructureSearch
+from molrl.generators.search.generator import MAX_STEPS, StructureSearch
 from molrl.generators.search.minima import Minima, relax_to_minima
 from molrl.parts import GENERATORS
 from molrl.tasks import Task
@@ -130,25 +130,26 @@ class GeneratorSource(Source):
         name: the name of the generator.
         generator: the generator.
         task: what it makes.
-        n: number of molecules in a batch.
-        seed: each batch has one derived from it.
+        config: of the search; each batch has a seed derived from its own.
         model: the energy model that the molecules are relaxed with.
     """
 
     def __init__(
-        self, name: str, generator: Generator, task: Task, n: int, seed: int, model: EnergyModel
+        self, name: str, generator: Generator, task: Task, config: SearchConfig, model: EnergyModel
     ) -> None:
         super().__init__(name)
-        self._generator, self._task, self._n, self._seed = generator, task, n, seed
+        self._generator, self._task, self._config = generator, task, config
         self._model, self._batches = CountedEnergy(model), 0
 
     def _advance(self, max_steps: int) -> Minima:
-        sequence = np.random.SeedSequence([self._seed, self._batches])
+        config = self._config
+        sequence = np.random.SeedSequence([config.seed, self._batches])
         seed = int(sequence.generate_state(1)[0] % 2**31)
         self._batches += 1
-        made = self._generator.generate(self._task, self._n, seed)
+        made = self._generator.generate(self._task, config.batch_size, seed)
         before = self._model.evaluations
-        minima = relax_to_minima(made.molecules, self._model, FORCE_TOLERANCE, max_steps)
+        tolerance = config.force_tolerance
+        minima = relax_to_minima(made.molecules, self._model, tolerance, max_steps)
         self.energy_calls += made.energy_calls + self._model.evaluations - before
         self.attempts += made.attempts
         return minima
@@ -176,19 +177,22 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
     """
     kind, _, argument = name.partition(":")
     known = inspect.signature(GENERATORS.load(kind)).parameters
-    given: dict[str, object] = {"device": config.device, "charge": config.charge}
+    given: dict[str, object] = {
+        "device": config.device,
+        "charge": config.charge,
+        "force_tolerance": config.force_tolerance,
+    }
     if not argument or next(iter(known), "") != "energy":  # random:gfn2 has one
         given["energy"] = model
     options = {key: value for key, value in given.items() if key in known}
     generator, task = load_generator(name, **options), BagTask(bag=config.bag)
-    n, seed = config.batch_size, config.seed
     if isinstance(generator, StructureSearch):
-        return WalkerSource(name, generator, task, n, seed)
+        return WalkerSource(name, generator, task, config.batch_size, config.seed)
     try:
-        generator.generate(task, 1, seed)  # refuses what it cannot make
+        generator.generate(task, 1, config.seed)  # refuses what it cannot make
     except NotCompleted as error:
         raise InputError(f"{name} cannot make {config.bag}: {error}") from None
-    return GeneratorSource(name, generator, task, n, seed, model)
+    return GeneratorSource(name, generator, task, config, model)
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
