@@ -73,9 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     arguments, unknown = parser().parse_known_args(argv or ["--help"])
-    if arguments.target.endswith(":launch"):  # argparse takes no words after options
+    if arguments.words_after:  # argparse takes no words after options
         late = [word for word in unknown if not word.startswith("-")]
-        arguments.words += late
+        getattr(arguments, arguments.words_after).extend(late)
         unknown = [word for word in unknown if word not in late]
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
@@ -214,7 +214,7 @@ def _command(
     purpose: str,
 ) -> _Parser:
     command = commands.add_parser(name, help=purpose, description=purpose)
-    command.set_defaults(target=target, parser=command, schema="")
+    command.set_defaults(target=target, parser=command, schema="", words_after="")
     command.details.append(("describe_examples", command.prog))
     return command
 
@@ -244,6 +244,7 @@ def _add_task(group: "argparse._MutuallyExclusiveGroup", prefix: str = "") -> No
 
 
 def _add_launch(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(words_after="words")
     command.add_argument(
         "words",
         metavar="CONFIG|key=value,...",

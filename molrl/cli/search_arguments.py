@@ -16,8 +16,9 @@ def add_search(command: argparse.ArgumentParser) -> None:
         metavar="key=value",
         nargs="*",
         default=[],
-        help="keys of the config, listed below, before the options",
+        help="keys of the config, listed below",
     )
+    command.set_defaults(words_after="overrides")
     command.add_argument(
         "--energy-calls",
         metavar="N",

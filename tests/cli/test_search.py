@@ -77,7 +77,7 @@ def test_search_writes_table_files_and_summary(here, capsys):
 
 
 def test_search_killed_and_resumed_gives_the_same_table(here):
-    command = ["search", "C2H6O", *SMALL, "--energy-calls", "500"]
+    command = ["search", "C2H6O", *SMALL, "--energy-calls", "300"]
     assert main([*command, "run_dir=whole"]) == 0
     killed = [sys.executable, "-c", KILLED, *command, "run_dir=killed"]
     assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
