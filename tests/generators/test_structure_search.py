@@ -39,9 +39,10 @@ def test_search_keeps_the_contract_of_generators(search, small):
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
 def test_search_counts_every_energy_and_attempt(search, small):
     model = CountedEnergy(small)
-    made = search(model).generate("C2H3N", n=4, seed=0)
+    # Few steps, so that some relaxations do not converge.
+    made = search(model, max_steps=25).generate("C2H3N", n=4, seed=0)
     assert made.energy_calls == model.evaluations
-    starts = list(search(small).frames("C2H3N", n=4, seed=0))[::2]
+    starts = list(search(small, max_steps=25).frames("C2H3N", n=4, seed=0))[::2]
     assert made.attempts == sum(map(len, starts)) > 4
     assert (made.network_calls, made.returns) == (0, None)
 
@@ -113,9 +114,25 @@ def test_place_atoms_keeps_separations_and_composition():
         for seed in range(5):
             made = place_atoms(Instance(Bag(formula)), np.random.default_rng(seed))
             assert Bag(made.numbers.tolist()) == Bag(formula)
-            assert is_apart(made.numbers, made.positions, 0.89)
+            assert is_apart(made.numbers, made.positions, 0.7)
             nearest = relative_distances(made.numbers, made.positions).min(-1)
-            assert (nearest <= 1.1 + 1e-9).all()
+            assert (nearest <= 1.3).all()
+
+
+def test_place_atoms_finds_room_for_any_atoms():
+    far = {"kind": "linker", "fragments": ["*C", "*C"], "gap": 19.0, "bag": "CH2"}
+    for instance in (parse_task(far).instance, Instance(Bag("CsH")), Instance(Bag("XeF8"))):
+        made = place_atoms(instance, np.random.default_rng(0))
+        assert len(made.numbers) == instance.n_atoms
+
+
+def test_place_atoms_leaves_few_valences_open():
+    instance, rng = Instance(Bag("C4H7N")), np.random.default_rng(0)
+    batch = MoleculeBatch.from_arrays(
+        (made.numbers, made.positions) for made in (place_atoms(instance, rng) for _ in range(50))
+    )
+    assert (validity(batch).n_fragments == 1).mean() > 0.9
+    assert validity(batch).valid.mean() > 0.5
 
 
 def test_hop_moves_what_is_not_fixed_and_nothing_else():

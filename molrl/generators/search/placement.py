@@ -6,6 +6,8 @@ smallest separations by pair of elements, and how many neighbours an atom has.
 """
 
 from dataclasses import dataclass, replace
+from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from ase.data import covalent_radii
@@ -19,7 +21,10 @@ VOLUME = 15.0  # Å³ per atom, of the sphere about the centre in which atoms ar
 _BOND = (0.9, 1.1)  # of the sum of covalent radii: a new atom from the one that it bonds to
 _APART = (1.0, 1.4)  # the same: from all others at least; one value for each structure
 _BONDED = 1.3  # the same: closer atoms are neighbours
-_MULTIPLE = 5.0  # how much likelier neighbours form a multiple bond than two others a ring
+_EASIER = 1.02  # by which room grows with every attempt: it fits any atoms in the end
+_CLOSEST = 0.7  # of the sum of covalent radii: closer atoms would be torn apart by the relaxation
+_MULTIPLE = 4.0  # how much likelier neighbours form a multiple bond than two others a ring
+_PULLS, _SHARE = 60, 0.3  # steps that close rings, and the share of what lacks in each
 _TRIES, _PLACES = 4, 32  # times that places are drawn for one atom, and how many at once
 
 
@@ -65,14 +70,20 @@ def place_atoms(instance: Instance, rng: np.random.Generator) -> Geometry:
     bag = np.array(sorted(instance.bag.numbers, reverse=True), np.int64)
     numbers = np.concatenate([fixed.numbers, bag])
     single = MONOVALENT[bag]
-    while True:  # now and then the atoms in place leave no room for the next
+    volume = VOLUME * len(numbers)
+    for attempt in count():  # now and then the atoms in place leave no room for the next
+        room = _Room(
+            radius=np.cbrt(3 / (4 * np.pi) * volume) * _EASIER ** min(attempt, 200),
+            apart=rng.uniform(*_APART) / _EASIER ** min(attempt, 200),
+        )
         order = np.concatenate([rng.permutation(np.flatnonzero(~single)), np.flatnonzero(single)])
         order = np.concatenate([np.arange(len(fixed)), len(fixed) + order])
-        placed = _try_all(numbers[order], instance, rng)
+        placed = _try_all(numbers[order], instance, room, rng)
         if placed is not None:
-            positions = np.empty_like(placed)
-            positions[order] = placed
-            return Geometry(instance, numbers, positions)
+            break
+    positions = np.empty_like(placed)
+    positions[order] = placed
+    return Geometry(instance, numbers, positions)
 
 
 def is_apart(numbers: NDArray[np.int64], positions: NDArray[np.float64], share: float) -> bool:
@@ -97,22 +108,35 @@ def relative_distances(
     return out
 
 
+class _Room(NamedTuple):
+    """Where atoms may be placed.
+
+    Attributes:
+        radius: Å, the largest distance from the centre of the others.
+        apart: the smallest distance from atoms that are not bonded, over the sum of radii.
+    """
+
+    radius: float
+    apart: float
+
+
 def _try_all(
-    numbers: NDArray[np.int64], instance: Instance, rng: np.random.Generator
+    numbers: NDArray[np.int64], instance: Instance, room: _Room, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """Return ``(n, 3)`` Å, the atoms placed in the order given; None where one has no place."""
     n, n_fixed = len(numbers), len(instance.fixed)
     free = np.array([valences(number)[0] for number in numbers.tolist()], np.float64)
     free[:n_fixed] = _free_valences(instance)
     last = int(MONOVALENT[numbers[n_fixed:]].sum())
-    apart = rng.uniform(*_APART)
-    radius = np.cbrt(3 / (4 * np.pi) * VOLUME * n)
     x = instance.fixed.positions if n_fixed else np.zeros((1, 3))
     while (k := len(x)) < n:
-        if n - k == last:
-            _reserve(free[:k], x, numbers[:k], last, rng)
+        if n - k == last and k > 1:
+            bonded = _pair_valences(free[:k], x, numbers[:k], last, rng)
+            x = _close_rings(x, numbers[:k], bonded, room.apart, n_fixed)
+            if not is_apart(numbers[:k], x, _CLOSEST):
+                return None
         weights = _weights(numbers[:k], free[:k])
-        found = _place(numbers[: k + 1], x, weights, apart, radius, rng)
+        found = _place(numbers[: k + 1], x, weights, room, rng)
         if found is None:
             return None
         focus, place = found
@@ -121,26 +145,61 @@ def _try_all(
     return x
 
 
-def _reserve(
+def _pair_valences(
     free: NDArray[np.float64],
     x: NDArray[np.float64],
     numbers: NDArray[np.int64],
     n_left: int,
     rng: np.random.Generator,
-) -> None:
+) -> NDArray[np.bool_]:
     """Take the free valences that ``n_left`` monovalent atoms do not fill from ``free (k,)``.
 
     They are taken in pairs: of neighbours, which form a double or triple bond in the relaxation,
     or of others, which close a ring. Without this, most are left on atoms that have no partner.
+
+    Returns:
+        ``(k, k)`` which atoms are bonded, those that close rings included.
     """
-    near = relative_distances(numbers, x) < _BONDED
+    bonded = relative_distances(numbers, x) < _BONDED
+    near = bonded.copy()
     for _ in range(int(free.clip(min=0).sum() - n_left) // 2):
         pairs = np.outer(free.clip(min=0), free.clip(min=0)) * np.where(near, _MULTIPLE, 1.0)
         np.fill_diagonal(pairs, 0.0)
         if not pairs.any():
-            return
+            break
         chosen = rng.choice(pairs.size, p=pairs.ravel() / pairs.sum())
-        free[list(divmod(int(chosen), len(free)))] -= 1
+        first, second = divmod(int(chosen), len(free))
+        free[[first, second]] -= 1
+        bonded[first, second] = bonded[second, first] = True
+    return bonded
+
+
+def _close_rings(
+    x: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    bonded: NDArray[np.bool_],
+    apart: float,
+    n_fixed: int,
+) -> NDArray[np.float64]:
+    """Return ``(k, 3)`` Å, where bonded atoms are at the length of a bond and others apart.
+
+    Each pair that is too far or too close moves by a share of what is lacking, again and again.
+    """
+    radii = covalent_radii[numbers]
+    length = radii[:, None] + radii
+    lower = np.where(bonded, _BOND[0], apart) * length
+    upper = np.where(bonded, _BOND[1] * length, np.inf)
+    np.fill_diagonal(lower, 0.0)
+    for _ in range(_PULLS):
+        gaps = x[:, None] - x
+        distance = np.linalg.norm(gaps, axis=-1)
+        lack = np.maximum(lower - distance, 0.0) + np.minimum(upper - distance, 0.0)
+        if not lack.any():
+            break
+        shift = (_SHARE * lack / np.maximum(distance, 1e-9))[..., None] * gaps
+        shift[:n_fixed] = 0.0
+        x = x + shift.sum(1)
+    return x
 
 
 def _free_valences(instance: Instance) -> NDArray[np.float64]:
@@ -177,14 +236,12 @@ def _place(
     numbers: NDArray[np.int64],
     x: NDArray[np.float64],
     weights: NDArray[np.float64],
-    apart: float,
-    radius: float,
+    room: _Room,
     rng: np.random.Generator,
 ) -> tuple[int, NDArray[np.float64]] | None:
     """Return the atom that the last of ``numbers (k + 1,)`` bonds to, and its place ``(3,)``.
 
-    Places that are not free, or further than ``radius`` from the centre of the others, are drawn
-    again; None if none is found.
+    Places without room are drawn again; None if none is found.
     """
     radii = covalent_radii[numbers[-1]] + covalent_radii[numbers[:-1]]
     for _ in range(_TRIES):
@@ -194,8 +251,8 @@ def _place(
         places = x[focus] + shift * (lengths / np.linalg.norm(shift, axis=-1))[:, None]
         gaps = np.linalg.norm(places[:, None] - x, axis=-1) / radii
         gaps[np.arange(_PLACES), focus] = np.inf
-        inside = np.linalg.norm(places - x.mean(0), axis=-1) < radius
-        good = np.flatnonzero((gaps >= apart).all(-1) & inside)
+        inside = np.linalg.norm(places - x.mean(0), axis=-1) < room.radius
+        good = np.flatnonzero((gaps >= room.apart).all(-1) & inside)
         if len(good):
             return int(focus[good[0]]), places[good[0]]
     return None
