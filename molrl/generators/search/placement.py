@@ -161,15 +161,17 @@ def _pair_valences(
         ``(k, k)`` which atoms are bonded, those that close rings included.
     """
     bonded = relative_distances(numbers, x) < _BONDED
-    near = bonded.copy()
+    likely = np.where(bonded, _MULTIPLE, 1.0)
     for _ in range(int(free.clip(min=0).sum() - n_left) // 2):
-        pairs = np.outer(free.clip(min=0), free.clip(min=0)) * np.where(near, _MULTIPLE, 1.0)
+        pairs = np.outer(free.clip(min=0), free.clip(min=0)) * likely
         np.fill_diagonal(pairs, 0.0)
         if not pairs.any():
             break
         chosen = rng.choice(pairs.size, p=pairs.ravel() / pairs.sum())
         first, second = divmod(int(chosen), len(free))
         free[[first, second]] -= 1
+        if bonded[first, second]:  # else the second of a triple bond would be too rare
+            likely[first, second] = likely[second, first] = _MULTIPLE**2
         bonded[first, second] = bonded[second, first] = True
     return bonded
 
