@@ -36,6 +36,8 @@ GENERATORS = Registry(
         "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
         "pseudo-force": "molrl.generators.diffusion.generator:PseudoForceGenerator",
         "simgen": "molrl.generators.simgen.generator:SimgenGenerator",
+        "random-search": "molrl.generators.search.generator:RandomSearch",
+        "basin-hopping": "molrl.generators.search.generator:BasinHopping",
     },
     "molrl.generator",
 )

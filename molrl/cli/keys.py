@@ -44,6 +44,11 @@ EXAMPLES = {
         "molrl generate --method run:runs/quickstart --bag CH4O -n 50 -o made.sdf",
         "molrl generate --method random --task '{kind: scaffold, bag: H}' -o made.extxyz",
     ],
+    "molrl search": [
+        "molrl search C3H8O --energy-calls 5000",
+        "molrl search C4H7N --minutes 5 --with 'C#N' --rings 0",
+        "molrl search C2H8N --charge 1 --energy gfn2 run_dir=runs/ammonium",
+    ],
     "molrl evaluate": ["molrl evaluate made.sdf --valid --unique --csv made.csv -o best.sdf"],
     "molrl energy data": ["molrl energy data experiments/energy/data.yaml"],
     "molrl energy molecules": ["molrl energy molecules experiments/energy/molecules.yaml"],

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import molrl
+from molrl.cli.search_arguments import add_search
 from molrl.errors import InputError, did_you_mean
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
@@ -72,9 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     arguments, unknown = parser().parse_known_args(argv or ["--help"])
-    if arguments.target.endswith(":launch"):  # argparse takes no words after options
+    if arguments.words_after:  # argparse takes no words after options
         late = [word for word in unknown if not word.startswith("-")]
-        arguments.words += late
+        getattr(arguments, arguments.words_after).extend(late)
         unknown = [word for word in unknown if word not in late]
     if unknown:
         options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
@@ -167,6 +168,11 @@ def parser() -> argparse.ArgumentParser:
     _add_launch(launch)
     generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
     _add_generate(generate)
+    search = _command(
+        commands, "search", "molrl.cli.search:search", "find the isomers of a formula"
+    )
+    add_search(search)
+    search.details.append(("describe_keys", "molrl.generators.search.config:SearchConfig"))
     _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     _add_evaluate(evaluate)
@@ -208,7 +214,7 @@ def _command(
     purpose: str,
 ) -> _Parser:
     command = commands.add_parser(name, help=purpose, description=purpose)
-    command.set_defaults(target=target, parser=command, schema="")
+    command.set_defaults(target=target, parser=command, schema="", words_after="")
     command.details.append(("describe_examples", command.prog))
     return command
 
@@ -238,6 +244,7 @@ def _add_task(group: "argparse._MutuallyExclusiveGroup", prefix: str = "") -> No
 
 
 def _add_launch(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(words_after="words")
     command.add_argument(
         "words",
         metavar="CONFIG|key=value,...",

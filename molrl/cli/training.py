@@ -17,6 +17,7 @@ SCHEMAS = Registry(
         "train generator": "molrl.generators.diffusion.config:DenoiserConfig",
         "energy fit": "molrl.fitting.config:FitConfig",
         "energy learn": "molrl.fitting.active.config:LearnConfig",
+        "search": "molrl.generators.search.config:SearchConfig",
     },
 )
 """The config of each, which has ``run_dir``, ``seed`` and the key of :data:`LENGTHS`."""
@@ -28,6 +29,7 @@ BUILDERS = Registry(
         "train generator": "molrl.cli.denoiser_run:build",
         "energy fit": "molrl.cli.fit_run:build",
         "energy learn": "molrl.cli.learn:build",
+        "search": "molrl.cli.search_run:build",
     },
 )
 """``build(config, ranks)``: a context manager that makes the trainable, in its first state."""
@@ -37,6 +39,7 @@ LENGTHS = {
     "train generator": "total_steps",
     "energy fit": "steps",
     "energy learn": "rounds",
+    "search": "energy_calls",
 }
 """The key of the config that says how long the training is."""
 

@@ -59,6 +59,7 @@ def relax(
     force_tolerance: float = FORCE_TOLERANCE,
     max_steps: int = MAX_STEPS,
     report: Report = lambda done, total: None,
+    fixed: Tensor | None = None,
 ) -> RelaxationResult:
     """Relax each molecule to a local minimum of its energy.
 
@@ -77,6 +78,8 @@ def relax(
         max_steps: energy calls after the first.
         report: called after every energy call with how many molecules have finished (converged,
             stalled or failed) and how many there are.
+        fixed: ``(n_atoms_total,)`` bool, atoms that stay exactly where they are, whose forces do
+            not count; None: no atom.
 
     Returns:
         Final geometries, energies and forces, in the order of the molecules.
@@ -93,7 +96,7 @@ def relax(
     if not isinstance(molecules, MoleculeBatch):
         molecules = MoleculeBatch.from_ase(molecules)
     model = load_energy(model)
-    state = _BatchedBFGS(molecules.to(dtype=torch.float64), model)
+    state = _BatchedBFGS(molecules.to(dtype=torch.float64), model, fixed)
     for _ in range(max_steps):
         unfinished = state.unfinished(force_tolerance)
         report(len(molecules) - len(unfinished), len(molecules))
@@ -125,7 +128,9 @@ class _BatchedBFGS:
         radius: ``(n_molecules,)`` float64, Å, trust radius.
     """
 
-    def __init__(self, molecules: MoleculeBatch, model: EnergyModel) -> None:
+    def __init__(
+        self, molecules: MoleculeBatch, model: EnergyModel, fixed: Tensor | None = None
+    ) -> None:
         self._model, self._molecules = model, molecules
         device = molecules.device
         n, width = len(molecules), int(molecules.n_atoms.max()) if len(molecules) else 0
@@ -142,8 +147,12 @@ class _BatchedBFGS:
         self.start_energy = self.energy.clone()
         self._lowest = self.energy.clone()
         self.failures = output.failures
+        self._free = self._filled[..., None].to(torch.float64)
+        if fixed is not None:
+            self._free[self._filled] = (~fixed.to(device))[:, None].to(torch.float64)
         self.force = torch.zeros_like(self.x)
         self.force[self._filled] = output.forces.to(device)
+        self.force *= self._free
 
     def batch(self, chosen: Tensor, x: Tensor) -> MoleculeBatch:
         """Return the molecules ``chosen (m,)`` at positions ``x (m, A, 3)``."""
@@ -164,7 +173,8 @@ class _BatchedBFGS:
     def step(self, chosen: Tensor) -> None:
         """Try one step of each molecule of ``chosen (m,)``, and accept those that go downhill."""
         force, radius = self.force[chosen], self.radius[chosen]
-        move = _newton(self.hessian[chosen], force.flatten(1)).view_as(force)
+        # The rounding of the eigenvectors mixes fixed atoms and padding with the others.
+        move = _newton(self.hessian[chosen], force.flatten(1)).view_as(force) * self._free[chosen]
         length = move.norm(dim=-1).amax(-1)
         move = move * (radius / length).clamp(max=1)[:, None, None]
         energy, new_force = self._evaluate(chosen, self.x[chosen] + move)
@@ -211,7 +221,7 @@ class _BatchedBFGS:
         energy[valid] = output.energy.to(x.device)
         padded = torch.zeros_like(x[valid])
         padded[self._filled[chosen[valid]]] = output.forces.to(x.device)
-        force[valid] = padded
+        force[valid] = padded * self._free[chosen[valid]]
         return energy, force
 
 

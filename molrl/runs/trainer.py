@@ -119,7 +119,7 @@ class Trainable(ABC):
         """Return the row of ``metrics.csv`` of an update; None for no row."""
         return {STEPS: step, **figures}
 
-    def shown(self, figures: Mapping[str, float]) -> Mapping[str, Figure]:
+    def shown(self, figures: Mapping[str, float]) -> Mapping[str, Figure | str]:
         """Return the figures of an update that are shown beside the progress bar."""
         return {}
 

@@ -167,3 +167,16 @@ def test_relax_takes_an_empty_batch_and_refuses_coincident_atoms(gfn2):
     twice = Atoms("HH", [[0, 0, 0], [0, 0, 0]])
     with pytest.raises(InputError, match="in one place"):
         relax(MoleculeBatch.from_ase(twice), gfn2)
+
+
+def test_relax_holds_fixed_atoms_exactly():
+    batch = distorted(["CH3OH", "H2O"])
+    fixed = torch.zeros(len(batch.numbers), dtype=torch.bool)
+    fixed[[0, 1, 6]] = True
+    result = relax(batch, "mace-small", fixed=fixed)
+    moved = (result.molecules.positions != batch.positions.double()).any(-1)
+    assert torch.equal(moved, ~fixed)
+    assert result.converged.all()
+    assert (result.energy < result.start_energy).all()
+    free = relax(batch, "mace-small")
+    assert (result.energy > free.energy).all()

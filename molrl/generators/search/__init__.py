@@ -1,0 +1,1 @@
+"""Searches for low-energy structures: random structure search and basin hopping."""

@@ -1,0 +1,125 @@
+"""The config of a search for the isomers of a formula; it is checked without PyTorch."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from molrl.bags import Bag, is_closed_shell
+from molrl.errors import InputError, did_you_mean
+from molrl.parts import ENERGY_MODELS, GENERATORS, NETWORKS
+from molrl.runs.config import RunConfig
+from molrl.tasks.fields import Formula
+
+METHODS = ("random-search", "basin-hopping", "simgen")  # those that need no training of their own
+_OF_IONS = METHODS[:2]
+
+
+def _method(name: str) -> str:
+    GENERATORS.check(name.partition(":")[0])
+    return name
+
+
+def _energy(name: str) -> str:
+    known = {*ENERGY_MODELS, *NETWORKS}
+    kind = name.partition(":")[0]
+    if kind not in known:
+        raise InputError(f"unknown energy model {kind!r}; {did_you_mean(kind, known)}")
+    return name
+
+
+def _smarts(pattern: str) -> str:
+    from rdkit import Chem
+    from rdkit.rdBase import BlockLogs
+
+    block = BlockLogs()
+    try:
+        if not pattern or Chem.MolFromSmarts(pattern) is None:
+            raise InputError(f"invalid SMARTS {pattern!r}; write a pattern such as C=O or [OX2H]")
+    finally:
+        del block
+    return pattern
+
+
+Smarts = Annotated[str, AfterValidator(_smarts)]
+
+
+class SearchConfig(RunConfig):
+    """Config of a search for the isomers of a formula.
+
+    Attributes:
+        run_dir: folder of the search.
+        bag: formula of the isomers.
+        charge: total charge, e; the energy model must take it.
+        methods: names of the generators that search, each with an equal share of the budget;
+            those of molrl that need no training if none are given. ``run:RUN`` is a trained agent.
+        contains: SMARTS patterns that isomers must contain, all of them.
+        excludes: SMARTS patterns that isomers must not contain, none of them.
+        rings: number of rings that isomers must have; any if null.
+        energy_calls: evaluations of the energy model at most, relaxations included; without limit
+            if null. Those of GFN2-xTB for the ranking are counted apart.
+        minutes: wall time at most, without that of the ranking; without limit if null.
+        energy: energy model that structures are relaxed with.
+        force_tolerance: eV/Å, the largest force on an atom of a relaxed structure. Identities
+            seldom change below the default, and the ranking relaxes to 0.02.
+        batch_size: number of structures that are relaxed at the same time.
+        seed: seed of all random numbers.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint_every: energy calls between checkpoints; seconds where only the time is limited.
+
+    Raises:
+        InputError: if there is no limit, no closed-shell molecule has this formula and charge, or
+            a method cannot make ions.
+    """
+
+    run_dir: Path
+    bag: Formula
+    charge: int = Field(0, ge=-20, le=20)
+    methods: tuple[Annotated[str, AfterValidator(_method)], ...] = Field(
+        default_factory=lambda: tuple(name for name in METHODS if name in GENERATORS)
+    )
+    contains: tuple[Smarts, ...] = ()
+    excludes: tuple[Smarts, ...] = ()
+    rings: int | None = Field(None, ge=0, le=100)
+    energy_calls: int | None = Field(20_000, ge=1, le=10**12)
+    minutes: float | None = Field(None, gt=0, le=10**6)
+    energy: Annotated[str, AfterValidator(_energy)] = "mace"
+    force_tolerance: float = Field(0.2, gt=0, le=10)
+    batch_size: int = Field(8, ge=1, le=10_000)
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: str = "auto"
+    checkpoint_every: int = Field(1_000, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.energy_calls is None and self.minutes is None:
+            raise InputError("a search needs an end; give energy_calls or minutes")
+        if self.charge and "methods" not in self.model_fields_set:
+            self.__dict__["methods"] = _OF_IONS  # the fields are frozen from here on
+        for name in self.methods:
+            if self.charge and name not in _OF_IONS:
+                raise InputError(f"{name} makes no ions; of methods leave {' and '.join(_OF_IONS)}")
+        if not self.methods:
+            raise InputError("methods: name at least one")
+        if len(set(self.methods)) < len(self.methods):
+            raise InputError(f"methods {', '.join(self.methods)}: name each once")
+        self._check_electrons()
+        return self
+
+    def _check_electrons(self) -> None:
+        bag = Bag(self.bag)
+        if (sum(bag.numbers) - self.charge) % 2:
+            raise InputError(
+                f"{bag} with charge {self.charge} has an odd number of electrons; isomers are "
+                "closed-shell molecules"
+            )
+        if not self.charge and not is_closed_shell(bag):
+            raise InputError(f"{bag} has no closed-shell molecule; give another formula")
+
+    @property
+    def total_steps(self) -> int:
+        """Energy calls of the whole search, or its seconds where only the time is limited."""
+        if self.energy_calls is not None:
+            return self.energy_calls
+        assert self.minutes is not None  # as checked
+        return max(1, round(60 * self.minutes))

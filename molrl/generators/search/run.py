@@ -1,0 +1,160 @@
+"""A search for the isomers of a formula: generators that share a budget, with exact resume."""
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+from molrl.bags import Bag
+from molrl.energy import load_energy
+from molrl.errors import InputError
+from molrl.generators.search.config import SearchConfig
+from molrl.generators.search.isomers import Constraints, Isomers
+from molrl.generators.search.sources import Source, below, make_source
+from molrl.runs.checkpoints import Checkpoint
+from molrl.runs.metrics import STEPS, Figure
+from molrl.runs.progress import log_message
+from molrl.runs.ranks import Ranks
+from molrl.runs.trainer import OnUpdate, Trainable
+
+_FEWEST_STEPS = 10  # of a relaxation; a batch of fewer finds nothing
+
+
+class IsomerSearch(Trainable):
+    """A search for isomers: the generator with the least cost so far makes the next batch.
+
+    The cost is that in energy calls, or the time where only that is limited, so that all have the
+    same share whenever the search ends. Its steps are those of the budget.
+
+    Args:
+        config: of the search.
+        ranks: of this process; a search has one.
+
+    Attributes:
+        sources: the generators.
+        isomers: what they have found.
+
+    Raises:
+        InputError: if a generator cannot be loaded or cannot make the bag, or the energy model
+            takes no such charge or element.
+    """
+
+    verb = "search"
+    config: SearchConfig
+
+    def __init__(self, config: SearchConfig, ranks: Ranks) -> None:
+        if ranks.size > 1:
+            raise InputError("a search runs on one rank; start it without torchrun")
+        self.config, self.ranks = config, ranks
+        self.total_steps, self.checkpoint_every = config.total_steps, config.checkpoint_every
+        self.model = load_energy(config.energy, config.device)
+        self.model.check_charge(f"{config.bag} has", config.charge, None)
+        unknown = set(Bag(config.bag)) - set(self.model.elements)
+        if unknown:
+            raise InputError(
+                f"energy model {config.energy!r} does not know {Bag(sorted(unknown))}; gfn2 knows "
+                "most elements"
+            )
+        self.sources: list[Source] = [
+            make_source(name, config, self.model) for name in config.methods
+        ]
+        self.isomers = Isomers(Constraints(config.contains, config.excludes, config.rings))
+        self._done = False
+        self.heading = (
+            f"searching for isomers of {config.bag} by {', '.join(config.methods)}, relaxed with "
+            f"{config.energy}"
+        )
+
+    @property
+    def energy_calls(self) -> int:
+        """Energies evaluated so far, by all generators."""
+        return sum(source.energy_calls for source in self.sources)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, of all generators."""
+        return sum(source.seconds for source in self.sources)
+
+    @property
+    def steps(self) -> int:
+        """Energy calls so far, or seconds where only the time is limited."""
+        if self._done:
+            return self.total_steps
+        used = self.seconds if self.config.energy_calls is None else self.energy_calls
+        return min(int(used), self.total_steps)
+
+    def run(self, on_update: OnUpdate) -> None:
+        """Search until the budget is used up; see :meth:`Trainable.run`."""
+        while not self._done:
+            began = perf_counter()
+            source = self._next()
+            if source is None:
+                self._done = True
+            else:
+                self._advance(source)
+            on_update(self.steps, {"seconds": perf_counter() - began})
+
+    def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure] | None:
+        """Return how many isomers are found, the lowest energy, and the cost of each generator."""
+        lowest = self.isomers.lowest
+        return {
+            STEPS: step,
+            "isomers": len(self.isomers),
+            "lowest_energy": None if lowest is None else lowest.energy,
+            "energy_calls": self.energy_calls,
+            "seconds": self.seconds,
+            **{f"isomers/{each.name}": self._found_by(each.name) for each in self.sources},
+            **{f"energy_calls/{each.name}": each.energy_calls for each in self.sources},
+        }
+
+    def shown(self, figures: Mapping[str, float]) -> Mapping[str, Figure | str]:
+        """Return the number of isomers and the lowest energy beside the progress bar."""
+        lowest = self.isomers.lowest
+        best = "-" if lowest is None else f"{lowest.energy:.2f} eV"
+        return {"isomers": len(self.isomers), "lowest": best}
+
+    def snapshot(self) -> Checkpoint:
+        """Return the isomers, and the states of the generators."""
+        tensors = {f"isomers.{key}": value for key, value in self.isomers.tensors().items()}
+        for i, source in enumerate(self.sources):
+            tensors |= {f"{i}.{key}": value for key, value in source.tensors().items()}
+        state: dict[str, Any] = {
+            "isomers": self.isomers.state(),
+            "sources": [source.state() for source in self.sources],
+        }
+        return Checkpoint(self.steps, tensors, state)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore the state of a snapshot."""
+        tensors, state = checkpoint.tensors, checkpoint.state
+        self.isomers.restore(state["isomers"], below("isomers.", tensors))
+        for i, (source, own) in enumerate(zip(self.sources, state["sources"], strict=True)):
+            source.restore(own, below(f"{i}.", tensors))
+        self._done = self._next() is None
+
+    def _found_by(self, method: str) -> int:
+        return sum(method in isomer.found for isomer in self.isomers.by_smiles.values())
+
+    def _next(self) -> Source | None:
+        """Return the source that makes the next batch; None if the budget is used up."""
+        running = [source for source in self.sources if not source.stopped]
+        minutes = self.config.minutes
+        if not running or (minutes is not None and self.seconds >= 60 * minutes):
+            return None
+        if self.config.energy_calls is None:
+            return min(running, key=lambda source: source.seconds)
+        if self._steps_left() < _FEWEST_STEPS:
+            return None
+        return min(running, key=lambda source: source.energy_calls)
+
+    def _steps_left(self) -> int:
+        """Return the steps that relaxations of a batch can have within the budget."""
+        if self.config.energy_calls is None:
+            return 10**9
+        return (self.config.energy_calls - self.energy_calls) // self.config.batch_size - 1
+
+    def _advance(self, source: Source) -> None:
+        minima = source.advance(self._steps_left())
+        if minima is None:
+            log_message(f"{source.name} gave up: {source.stopped}")
+            return
+        self.isomers.add(minima, source.name, source.energy_calls, self.energy_calls)

@@ -1,0 +1,135 @@
+"""``molrl search``: its table, files, constraints and resumption."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from rdkit import Chem
+
+from molrl.cli.main import main
+from molrl.files import read_molecules
+
+SMALL = ["energy=mace-small", "batch_size=4", "checkpoint_every=1"]
+KEYS = {
+    "schema_version",
+    "n_isomers",
+    "lowest_energy",
+    "lowest_smiles",
+    "energy_calls",
+    "ranking_energy_calls",
+    "seconds",
+    "methods",
+}
+KILLED = """
+import os, signal, sys
+from molrl.cli.main import run
+from molrl.generators.search.run import IsomerSearch
+
+snapshot, saved = IsomerSearch.snapshot, []
+
+def snapshot_and_die(search):
+    saved.append(search.steps)
+    if len(saved) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return snapshot(search)
+
+IsomerSearch.snapshot = snapshot_and_die
+sys.exit(run())
+"""
+
+
+def table(folder):
+    with open(folder / "isomers.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_search_writes_table_files_and_summary(here, capsys):
+    assert main(["search", "C2H6O", *SMALL, "--energy-calls", "500"]) == 0
+    folder = here / "runs" / "search-C2H6O"
+    rows = table(folder)
+    assert list(rows[0]) == [
+        "smiles",
+        "energy_above_best_eV",
+        "strain_eV",
+        "method",
+        "energy_calls_when_found",
+    ]
+    assert [row["smiles"] for row in rows[:2]] == ["CCO", "COC"]
+    assert float(rows[0]["energy_above_best_eV"]) == 0 < float(rows[1]["energy_above_best_eV"])
+    assert all(0 < int(row["energy_calls_when_found"]) <= 500 for row in rows)
+    molecules = read_molecules(folder / "isomers.extxyz")
+    mols = list(Chem.SDMolSupplier(str(folder / "isomers.sdf"), removeHs=False))
+    assert len(molecules) == len(mols) == len(rows)
+    assert [mol.GetProp("smiles") for mol in mols] == [row["smiles"] for row in rows]
+    assert Image.open(folder / "isomers.png").size[0] > 100
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert set(summary) >= KEYS
+    assert 400 < summary["energy_calls"] <= 500
+    assert summary["ranking_energy_calls"] > 0
+    assert (summary["n_known"], summary["n_known_found"]) == (2, 2)
+    assert set(summary["methods"]) == {"random-search", "basin-hopping"}
+    out = capsys.readouterr().out
+    assert out.index("CCO") < out.index("COC") < out.index("isomers.csv")
+
+
+def test_search_killed_and_resumed_gives_the_same_table(here):
+    command = ["search", "C2H6O", *SMALL, "--energy-calls", "300"]
+    assert main([*command, "run_dir=whole"]) == 0
+    killed = [sys.executable, "-c", KILLED, *command, "run_dir=killed"]
+    assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
+    assert not (here / "killed" / "summary.json").exists()
+    assert main(["resume", "killed"]) == 0
+    assert table(here / "killed") == table(here / "whole")
+    for name in ("isomers.extxyz", "isomers.sdf"):
+        assert (here / "killed" / name).read_bytes() == (here / "whole" / name).read_bytes()
+    assert main(["resume", "killed"]) == 0  # a finished one shows its summary
+
+
+def test_search_keeps_to_constraints(here):
+    asked = ["--with", "[OX2H]", "--rings", "0", "--method", "random-search"]
+    assert main(["search", "C2H6O", *SMALL, "--energy-calls", "400", *asked]) == 0
+    assert {row["smiles"] for row in table(here / "runs" / "search-C2H6O")} == {"CCO"}
+
+
+def test_search_finds_ions_with_a_model_that_takes_the_charge(here):
+    ion = ["search", "H4N", "--charge", "1", "--energy", "gfn2", "--energy-calls", "100"]
+    assert main([*ion, "batch_size=2"]) == 0
+    assert [row["smiles"] for row in table(here / "runs" / "search-H4N")] == ["[NH4+]"]
+    assert read_molecules(here / "runs" / "search-H4N" / "isomers.sdf").charge.tolist() == [1]
+
+
+def test_search_that_finds_nothing_succeeds(here, capsys):
+    assert main(["search", "C2H6O", *SMALL, "--energy-calls", "60", "--with", "N"]) == 0
+    assert "no isomer was found within the budget" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["CH3"], "odd number of electrons"),
+        (["CH4", "--with", "(("], "invalid SMARTS"),
+        (["CH4", "--rings", "-1"], "rings must be greater than or equal to 0"),
+        (["CH4", "--minutes", "never"], "invalid time 'never'"),
+        (["CH4", "--energy-calls", "0"], "invalid number '0'"),
+        (["CH4", "--method", "random-serach"], "did you mean 'random-search'"),
+        (["CH4", "energy=gfn"], "did you mean 'gfn2'"),
+        (["CH4", "C2H6"], "'C2H6' is no key=value"),
+        (["H4N", "--charge", "1"], "use gfn2"),
+    ],
+)
+def test_search_refuses_in_one_line_and_writes_nothing(arguments, said, here, capsys):
+    assert main(["search", *arguments]) == 2
+    (line,) = (x for x in capsys.readouterr().err.splitlines() if "error" in x)
+    assert said in line
+    assert not (here / "runs").exists()
+
+
+def test_search_refuses_a_folder_in_use_and_names_resume(here, capsys):
+    (here / "mine").mkdir()
+    (here / "mine" / "notes.txt").write_text("mine")
+    assert main(["search", "CH4", "run_dir=mine"]) == 2
+    assert "molrl resume mine" in capsys.readouterr().err

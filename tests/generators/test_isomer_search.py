@@ -1,0 +1,114 @@
+"""A search for isomers by several generators: shares of the budget, resume, constraints."""
+
+import pytest
+
+from molrl.errors import InputError
+from molrl.generators.search.config import SearchConfig
+from molrl.generators.search.isomers import Constraints
+from molrl.generators.search.run import IsomerSearch
+from molrl.runs.config import parse_config
+from molrl.runs.ranks import Ranks
+
+
+def config_of(**keys):
+    given = {"run_dir": "unused", "bag": "CH3NO", "energy": "mace-small", "batch_size": 4}
+    return parse_config({**given, **keys}, SearchConfig, "test")
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_search_resumes_exactly():
+    config = config_of(energy_calls=600)
+    whole = IsomerSearch(config, Ranks())
+    whole.run(lambda *_: None)
+
+    def stop(step, figures):
+        if step > 200:
+            raise Interrupted
+
+    first, second = (IsomerSearch(config, Ranks()) for _ in range(2))
+    with pytest.raises(Interrupted):
+        first.run(stop)
+    second.restore(first.snapshot())
+    second.run(lambda *_: None)
+    assert second.isomers.state() == whole.isomers.state()
+    assert second.energy_calls == whole.energy_calls
+    assert whole.steps == 600
+
+
+def test_search_shares_the_budget_and_keeps_it():
+    search = IsomerSearch(config_of(energy_calls=800), Ranks())
+    search.run(lambda *_: None)
+    calls = [source.energy_calls for source in search.sources]
+    assert len(calls) == 2
+    assert 700 < sum(calls) <= 800
+    assert max(calls) - min(calls) < 4 * 151
+    assert {isomer.method for isomer in search.isomers.by_smiles.values()} == {
+        "random-search",
+        "basin-hopping",
+    }
+    assert all(0 < isomer.energy_calls <= 800 for isomer in search.isomers.by_smiles.values())
+
+
+def test_search_ends_with_the_time():
+    search = IsomerSearch(config_of(energy_calls=None, minutes=0.001), Ranks())
+    steps = []
+    search.run(lambda step, figures: steps.append(step))
+    assert steps[-1] == search.total_steps == 1
+    assert len(steps) == 2
+
+
+def test_search_takes_other_generators():
+    search = IsomerSearch(config_of(bag="H2O", methods=["random"], energy_calls=300), Ranks())
+    search.run(lambda *_: None)
+    assert list(search.isomers.by_smiles) == ["O"]
+    (source,) = search.sources
+    assert source.energy_calls > 0
+    assert source.attempts >= 4
+
+
+@pytest.mark.parametrize(
+    ("constraints", "allowed"),
+    [
+        (Constraints(), {"CCO", "C1CO1", "CC=O"}),
+        (Constraints(contains=("C=O",)), {"CC=O"}),
+        (Constraints(contains=("[OX2H]", "C")), {"CCO"}),
+        (Constraints(excludes=("C=O",), rings=0), {"CCO"}),
+        (Constraints(rings=1), {"C1CO1"}),
+    ],
+)
+def test_constraints_allow(constraints, allowed):
+    assert {s for s in ("CCO", "C1CO1", "CC=O") if constraints.allow(s)} == allowed
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"bag": "CH3"}, "odd number of electrons"),
+        ({"bag": "CH6"}, "no closed-shell molecule"),
+        ({"energy_calls": None}, "give energy_calls or minutes"),
+        ({"methods": ["random-serach"]}, "did you mean 'random-search'"),
+        ({"methods": []}, "name at least one"),
+        ({"bag": "H4N", "charge": 1, "methods": ["random"]}, "random makes no ions"),
+        ({"contains": ["(("]}, "invalid SMARTS"),
+        ({"energy": "mcae"}, "did you mean 'mace'"),
+    ],
+)
+def test_config_refuses(keys, said):
+    with pytest.raises(InputError, match=said):
+        config_of(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"bag": "H4N", "charge": 1}, "use gfn2"),
+        ({"bag": "H4Si"}, "does not know Si; gfn2 knows"),
+        ({"methods": ["covariant"]}, "write run:RUN"),
+    ],
+)
+def test_search_refuses_before_it_begins(keys, said):
+    with pytest.raises(InputError, match=said):
+        IsomerSearch(config_of(**keys), Ranks())
