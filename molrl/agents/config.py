@@ -47,7 +47,9 @@ class PolicyConfig(BasePolicyConfig):
         distances: smallest and largest distance from the focal atom, Å.
         distance_terms: number of normals in the mixture of distances.
         min_width: smallest standard deviation of the normals, Å.
-        sharpness: bound of the log-density of directions above and below its mean.
+        sharpness: bound of the smooth log-density of directions above and below its mean.
+        lobes: number of pairs of sharp lobes of the directions for each pair of reference atoms.
+        concentration: largest κ of a lobe, which is ``κ^(-1/2)`` rad wide.
 
     Example:
         >>> PolicyConfig(width=32, channels=8).degree
@@ -64,8 +66,10 @@ class PolicyConfig(BasePolicyConfig):
     cutoff: float = Field(6.0, gt=0, le=100)
     distances: tuple[float, float] = (0.7, 2.0)
     distance_terms: int = Field(3, ge=1, le=100)
-    min_width: float = Field(0.02, ge=0.01)
+    min_width: float = Field(0.01, ge=0.01)
     sharpness: float = Field(20.0, gt=0, le=20)
+    lobes: int = Field(2, ge=1, le=16)
+    concentration: float = Field(2000.0, ge=40, le=10000)
 
     @model_validator(mode="after")
     def _check_window(self) -> "PolicyConfig":

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from molrl.agents.bonds import BondHead
 from molrl.agents.canvas import Canvas
 from molrl.agents.config import PolicyConfig
 from molrl.agents.direction import DirectionHead
 from molrl.agents.distance import DistanceDensity
-from molrl.agents.encoder import Encoder, mlp
+from molrl.agents.encoder import MAX_NUMBER, Encoder, mlp
 from molrl.agents.interface import (
     ActionEvaluation,
     Decision,
@@ -21,6 +22,7 @@ from molrl.agents.interface import (
     Observations,
     PolicyNetwork,
 )
+from molrl.agents.lobes import DirectionDensity
 from molrl.agents.points import PointEncoder
 from molrl.agents.sphere import SphericalDensity, cap_sharpness, inverse_cdf
 
@@ -43,7 +45,7 @@ class CovariantNetwork(PolicyNetwork):
         >>> network.act(observation, noise).actions  # doctest: +SKIP
     """
 
-    n_noise = 8
+    n_noise = 9
     covariant = True
 
     def __init__(self, config: PolicyConfig, inputs: Inputs) -> None:
@@ -60,7 +62,10 @@ class CovariantNetwork(PolicyNetwork):
         self.pool = mlp(width, width, width)
         self.critic = mlp(2 * width, 2 * width, 1)
         self.distance_head = mlp(3 * width, width, 3 * config.distance_terms)
+        self.pair_means = nn.Embedding((MAX_NUMBER + 1) * n_elements, config.distance_terms)
+        nn.init.zeros_(self.pair_means.weight)
         self.direction_head = DirectionHead(3 * width, width, channels, degree)
+        self.bond_head = BondHead(3 * width, width, config.lobes, config.concentration)
         _shrink(self.focus_head, self.element_head, self.critic, self.distance_head)
         # drawn last: the weights of a seed are the same without them
         self.refills = mlp(_COUNTS, width, width) if inputs.refills else None
@@ -151,32 +156,61 @@ class CovariantNetwork(PolicyNetwork):
         logits = self.element_head(torch.cat([scalars, encoded.pooled], -1))
         return torch.log_softmax(logits.masked_fill(~encoded.canvas.element_mask, -1e9), dim=-1)
 
-    def distances(self, context: Tensor) -> DistanceDensity:
+    def distances(self, encoded: "Encoded", chosen: "Chosen") -> DistanceDensity:
         """Return the densities of the distance, given focus and element.
 
         Args:
-            context: ``(n, 3 * width)``, scalars of the focus and embedding of the element.
+            encoded: n encoded canvases.
+            chosen: focus and element of each.
         """
-        weights, means, widths = self.distance_head(context).chunk(3, dim=-1)
+        molecules, n_elements = encoded.canvas.molecules, self.element.num_embeddings
+        occupied = molecules.n_atoms > 0
+        pair = chosen.element.clone()
+        atoms = (molecules.starts + chosen.focus)[occupied]
+        pair[occupied] += n_elements * molecules.numbers[atoms]
+        weights, means, widths = self.distance_head(chosen.context).chunk(3, dim=-1)
         low, high = self.config.distances
         spread = torch.linspace(-1, 1, self.config.distance_terms, device=means.device)
         return DistanceDensity(
             torch.log_softmax(weights, dim=-1),
-            low + (high - low) * torch.sigmoid(2 * means + spread),
+            low + (high - low) * torch.sigmoid(2 * (means + self.pair_means(pair)) + spread),
             self.config.min_width + 0.5 * torch.sigmoid(2 * widths - 1),
             self.config.distances,
         )
 
-    def directions(self, context: Tensor, distance: Tensor, features: Tensor) -> SphericalDensity:
+    def directions(
+        self, encoded: "Encoded", chosen: "Chosen", distance: Tensor
+    ) -> DirectionDensity:
         """Return the densities of the direction, given focus, element and distance.
 
         Args:
-            context: ``(n, 3 * width)``, scalars of the focus and embedding of the element.
+            encoded: n encoded canvases.
+            chosen: focus and element of each.
             distance: ``(n,)`` Å.
-            features: ``(n, (degree + 1)^2, channels)`` of the focal atoms.
         """
-        coefficients = self.direction_head(context, distance, features)
-        return SphericalDensity(cap_sharpness(coefficients, self.config.sharpness))
+        coefficients = self.direction_head(chosen.context, distance, chosen.features)
+        smooth = SphericalDensity(cap_sharpness(coefficients, self.config.sharpness))
+        molecules, scalars = encoded.canvas.molecules, encoded.scalars
+        return DirectionDensity(
+            smooth, *self.bond_head(chosen.context, molecules, scalars, chosen.focus)
+        )
+
+
+@dataclass
+class Chosen:
+    """Focus and element of n actions, and what is known of them.
+
+    Attributes:
+        focus: ``(n,)`` int64, slots; 0 where a canvas is empty.
+        element: ``(n,)`` int64.
+        context: ``(n, 3 * width)``, scalars of the focus and the bag, embedding of the element.
+        features: ``(n, (degree + 1)^2, channels)`` of the focal atoms.
+    """
+
+    focus: Tensor
+    element: Tensor
+    context: Tensor
+    features: Tensor
 
 
 @dataclass
@@ -223,13 +257,13 @@ class Actor:
         """Draw actions.
 
         Args:
-            noise: ``(n, 8)`` uniform in [0, 1).
+            noise: ``(n, 9)`` uniform in [0, 1).
         """
         return self._decide(
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 0]),
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 1]),
             lambda density: density.sample(noise[:, 2:4]),
-            lambda density: density.sample(noise[:, 4:8]),
+            lambda density: density.sample(noise[:, 4:9]),
         )
 
     def mode(self) -> Decision:
@@ -246,7 +280,7 @@ class Actor:
         of_focus: Callable[[Tensor], Tensor],
         of_element: Callable[[Tensor], Tensor],
         of_distance: Callable[[DistanceDensity], Tensor],
-        of_direction: Callable[[SphericalDensity], Tensor],
+        of_direction: Callable[[DirectionDensity], Tensor],
     ) -> Decision:
         """Select sub-actions one after another, each from its density given the earlier ones."""
         net, encoded, occupied = self.network, self.encoded, self.occupied
@@ -256,9 +290,10 @@ class Actor:
         log_element = net.elements(encoded, scalars)
         element = of_element(log_element)
         context = torch.cat([scalars, net.element(element)], -1)
-        distances = net.distances(context)
+        chosen = Chosen(focus, element, context, features)
+        distances = net.distances(encoded, chosen)
         distance = of_distance(distances).detach()
-        directions = net.directions(context, distance, features)
+        directions = net.directions(encoded, chosen, distance)
         direction = of_direction(directions).detach()
         shift = torch.where(occupied[:, None], distance[:, None] * direction, 0.0)
         placed = distances.log_prob(distance) + directions.log_prob(direction)
@@ -279,19 +314,21 @@ class Actor:
         net, encoded, occupied = self.network, self.encoded, self.occupied
         focus, element = actions[:, 0].round().long(), actions[:, 1].round().long()
         log_focus = net.focus(encoded)
-        scalars, features = net.at_focus(encoded, focus * occupied)
+        focus = focus * occupied
+        scalars, features = net.at_focus(encoded, focus)
         log_element = net.elements(encoded, scalars)
         context = torch.cat([scalars, net.element(element)], -1)
+        chosen = Chosen(focus, element, context, features)
         low, high = net.config.distances
         # an empty canvas has no displacement; any in the window keeps the numbers finite
         shift = torch.where(occupied[:, None], actions[:, 2:], actions.new_tensor([0, 0, low]))
         distance = shift.norm(dim=-1)
         inside = distance.clamp(low, high)
-        distances = net.distances(context)
-        directions = net.directions(context, inside, features)
+        distances = net.distances(encoded, chosen)
+        directions = net.directions(encoded, chosen, inside)
         placed = distances.log_prob(inside) + directions.log_prob(shift / distance[:, None])
         log_prob = log_element.gather(1, element[:, None])[:, 0]
-        rest = log_focus.gather(1, (focus * occupied)[:, None])[:, 0] + placed
+        rest = log_focus.gather(1, focus[:, None])[:, 0] + placed
         spread = entropy(log_focus) + distances.entropy() + directions.entropy()
         return ActionEvaluation(
             value=self.value(),
