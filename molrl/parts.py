@@ -70,7 +70,11 @@ TASKS = Registry(
 POLICIES = Registry("policy", {"covariant": "molrl.agents.config:PolicyConfig"}, "molrl.policy")
 ALGORITHMS = Registry(
     "algorithm",
-    {"ppo": "molrl.agents.config:PPOConfig", "a2c": "molrl.agents.config:A2CConfig"},
+    {
+        "imitation": "molrl.agents.config:ImitationConfig",
+        "ppo": "molrl.agents.config:PPOConfig",
+        "a2c": "molrl.agents.config:A2CConfig",
+    },
     "molrl.algorithm",
 )
 REGISTRIES = {

@@ -139,15 +139,27 @@ class OnPolicyConfig(BaseAlgorithmConfig):
         return self.model_dump(exclude=own)
 
 
-class PPOConfig(OnPolicyConfig):
-    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
+class BasePPOConfig(OnPolicyConfig):
+    """Base class of the configs of PPO and of what is built on it.
 
     Attributes:
-        name: of this algorithm.
         batch_size: samples per optimiser step, which is Adam's.
         n_epochs: largest number of passes over the samples of an update.
         clip_range: clip range of the probability ratio.
         target_kl: an update ends when the KL divergence exceeds 1.5 times this, in nats.
+    """
+
+    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
+    n_epochs: int = Field(5, ge=1, le=1000)
+    clip_range: float = Field(0.2, gt=0, le=10)
+    target_kl: float | None = Field(0.05, gt=0)
+
+
+class PPOConfig(BasePPOConfig):
+    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
+
+    Attributes:
+        name: of this algorithm.
 
     Example:
         >>> PPOConfig(num_envs=128).n_steps
@@ -157,10 +169,40 @@ class PPOConfig(OnPolicyConfig):
     algorithm: ClassVar[Any] = "molrl.agents.on_policy:PPOAlgorithm"
 
     name: Literal["ppo"] = "ppo"
-    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
-    n_epochs: int = Field(5, ge=1, le=1000)
-    clip_range: float = Field(0.2, gt=0, le=10)
-    target_kl: float | None = Field(0.05, gt=0)
+
+
+class ImitationConfig(BasePPOConfig):
+    """Configuration of PPO that also imitates the relaxed molecules of its own episodes.
+
+    Attributes:
+        name: of this algorithm.
+        temperature: eV, of the Boltzmann weights by which isomers are imitated; differences of the
+            return below it count little.
+        relaxations: largest number of molecules that are relaxed in an update.
+        imitation_batch: placements of relaxed molecules per optimiser step.
+        imitation_coef: weight of their loss.
+        jitter: Å, of the atoms on the canvases that are imitated.
+
+    Example:
+        >>> ImitationConfig(temperature=0.2).relaxations
+        16
+    """
+
+    algorithm: ClassVar[Any] = "molrl.agents.imitation:Imitation"
+
+    name: Literal["imitation"] = "imitation"
+    n_epochs: int = Field(2, ge=1, le=1000)
+    target_kl: float | None = Field(None, gt=0)
+    temperature: float = Field(0.5, gt=0, le=100)
+    relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
+    imitation_batch: int = Field(128, ge=1, le=MAX_SAMPLES)
+    imitation_coef: float = Field(1.0, gt=0)
+    jitter: float = Field(0.02, ge=0, le=1)
+
+    def sb3_options(self) -> dict[str, Any]:
+        """Return the options of the algorithm of SB3; see :meth:`OnPolicyConfig.sb3_options`."""
+        own = {"temperature", "relaxations", "imitation_batch", "imitation_coef", "jitter"}
+        return {key: value for key, value in super().sb3_options().items() if key not in own}
 
 
 class A2CConfig(OnPolicyConfig):
