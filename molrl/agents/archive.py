@@ -1,6 +1,6 @@
 """Archive of the relaxed isomers that a training has found."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -145,16 +145,17 @@ class Archive:
     def _weights(self) -> NDArray[np.float64]:
         lowest: dict[str, float] = {}
         ground: dict[tuple[int, ...], float] = {}
+        totals: defaultdict[tuple[int, ...], float] = defaultdict(float)
+        conformers = Counter(isomer.smiles for isomer in self.isomers)
         for isomer in self.isomers:
             lowest[isomer.smiles] = min(isomer.energy, lowest.get(isomer.smiles, np.inf))
             ground[isomer.formula] = min(isomer.energy, ground.get(isomer.formula, np.inf))
-        conformers = Counter(isomer.smiles for isomer in self.isomers)
-        weights, totals = [], Counter[tuple[int, ...]]()
+        weights = []
         for isomer in self.isomers:
             above = lowest[isomer.smiles] - ground[isomer.formula]
             weight = np.exp(-above / self._admission.temperature) / conformers[isomer.smiles]
             weights.append(weight)
-            totals[isomer.formula] += weight  # type: ignore[assignment]  # a Counter of floats
+            totals[isomer.formula] += weight
         each = np.array([w / totals[i.formula] for w, i in zip(weights, self.isomers, strict=True)])
         normed: NDArray[np.float64] = each / each.sum()
         return normed
@@ -173,16 +174,16 @@ class Archive:
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Restore from a snapshot."""
-        ends = tensors["n_atoms"].tolist()
-        numbers = tensors["numbers"].split(ends)
-        positions = tensors["positions"].split(ends)
+        n = len(tensors["n_atoms"])
+        batch = MoleculeBatch(tensors["numbers"], tensors["positions"], tensors["n_atoms"])
+        arrays = batch.arrays()
         self.isomers = [
             Isomer(
-                numbers[i].numpy().copy(),
-                positions[i].numpy().astype(np.float32),
+                arrays[i][0].astype(np.int64),
+                arrays[i][1].astype(np.float32),
                 np.array(state["bonds"][i], np.int64).reshape(-1, 2),
-                smiles,
+                state["smiles"][i],
                 float(tensors["energy"][i]),
             )
-            for i, smiles in enumerate(state["smiles"])
+            for i in range(n)
         ]

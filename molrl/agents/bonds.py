@@ -144,7 +144,9 @@ class BondHead(nn.Module):
         twice = (logit + pairs.log_fade[:, None])[:, :, None].expand(-1, -1, 2)
         kappa = self._concentrations(sharpness)[:, :, None].expand(-1, -1, 2)
         lobes = Lobes(
-            twice.reshape(-1), centers.reshape(-1, 3), torch.zeros_like(kappa).reshape(-1),
+            twice.reshape(-1),
+            centers.reshape(-1, 3),
+            torch.zeros_like(kappa).reshape(-1),
             kappa.reshape(-1),
         )
         return pairs.canvas.repeat_interleave(n), lobes

@@ -128,7 +128,8 @@ class Imitation(OnPolicy[ImitationConfig]):
             ]
             if complete:
                 assert self._builder.last_state is not None
-                self.model.complete.append(self._builder.last_state[complete].to_molecules())
+                states = self._builder.last_state[np.array(complete)]
+                self.model.complete.append(states.to_molecules())
             on_step(infos)
 
         super().run(collect, on_update)

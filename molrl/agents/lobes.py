@@ -46,15 +46,17 @@ class Lobes:
         across = (sine * self.angles.sin()).abs()
         inside = cosine * self.angles.cos() + across - 1
         norm = (2 * kappa).log() - torch.log1p(-(-2 * kappa).exp())
-        return norm + kappa * inside + torch.special.i0e(kappa * across).log()
+        mean: Tensor = torch.special.i0e(kappa * across)  # over the azimuth
+        return norm + kappa * inside + mean.log()
 
     def entropy(self) -> Tensor:
         """Return ``(n, K)`` nats, for sharp lobes; the uniform density has 0, the largest."""
         kappa = self.concentrations
         about = 1 - (2 * kappa).log()
-        ring = 0.5 * (torch.pi * math.e / 2 / kappa).log() + self.angles.sin().abs().clamp(
-            min=_TINY
-        ).log()
+        ring = (
+            0.5 * (torch.pi * math.e / 2 / kappa).log()
+            + self.angles.sin().abs().clamp(min=_TINY).log()
+        )
         return torch.where(self.angles == 0, about, torch.maximum(ring, about)).clamp(max=0)
 
     def sample(self, index: Tensor, noise: Tensor) -> Tensor:

@@ -54,7 +54,9 @@ def replay(
     return observation, np.column_stack([focus, element, shift]).astype(np.float32)
 
 
-def _padded(isomers: list[Isomer], slots: int) -> tuple[Ints, NDArray[np.float32], NDArray[np.bool_]]:
+def _padded(
+    isomers: list[Isomer], slots: int
+) -> tuple[Ints, NDArray[np.float32], NDArray[np.bool_]]:
     """Return numbers ``(n, N)``, positions ``(n, N, 3)``, and which atoms are bonded."""
     n = len(isomers)
     numbers, positions = np.zeros((n, slots), np.int64), np.zeros((n, slots, 3), np.float32)
@@ -71,8 +73,9 @@ def _random_order(numbers: Ints, bonded: NDArray[np.bool_], rng: np.random.Gener
     """Return orders ``(n, N)`` of the atoms; empty slots come last."""
     rows, present = np.arange(len(numbers)), numbers > 0
     order, placed = np.zeros_like(numbers), np.zeros_like(present)
-    next_to = present & (~MONOVALENT[numbers] | (present & MONOVALENT[numbers]).all(1)[:, None])
-    next_to[~next_to.any(1)] = present[~next_to.any(1)]
+    next_to: NDArray[np.bool_] = np.asarray(present & ~MONOVALENT[numbers])
+    only_monovalent = ~next_to.any(1)
+    next_to[only_monovalent] = present[only_monovalent]
     for step in range(numbers.shape[1]):
         priority = rng.random(numbers.shape) + 2 * next_to + present - 9 * placed
         chosen = priority.argmax(1)

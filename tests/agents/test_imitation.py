@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from molrl.agents.archive import Admission, Archive
+from molrl.agents.config import ImitationConfig, PolicyConfig
+from molrl.agents.replay import replay
+from molrl.agents.training import AgentTraining
+from molrl.energy import load_energy
+from molrl.envs.config import EnvConfig
+from molrl.envs.problem import Problem
+from molrl.envs.rules import Reason, transition
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+ISOMERS = "CH3CH2OH", "CH3OCH3"
+
+
+def archive(temperature=0.5):
+    admission = Admission(reach=2.0, max_uncertainty=None, per_update=16, temperature=temperature)
+    return Archive(load_energy("mace-small"), admission)
+
+
+def distorted(names, seed=0):
+    atoms = [molecule(name) for name in names]
+    for each in atoms:
+        each.rattle(0.05, seed=seed)
+    return MoleculeBatch.from_ase(atoms)
+
+
+@pytest.fixture
+def filled():
+    made = archive()
+    made.add(made.relaxed(distorted(ISOMERS)))
+    return made
+
+
+def test_archive_keeps_what_relaxes_to_valid_molecules():
+    made = archive()
+    broken = molecule("CH3CH2OH")
+    broken.positions[-1] += 5
+    made.add(made.relaxed(MoleculeBatch.from_ase([*distorted(ISOMERS).to_ase(), broken])))
+    assert {isomer.smiles for isomer in made.isomers} == {"CCO", "COC"}
+
+
+def test_archive_relaxes_isomers_it_has_few_of():
+    made = archive()
+    made.add(16 * made.relaxed(distorted(["CH3CH2OH"])))
+    assert [isomer.smiles for isomer in made.relaxed(distorted(ISOMERS))] == ["COC"]
+
+
+def test_archive_draws_isomers_by_their_boltzmann_weights():
+    made = archive(temperature=0.3)
+    found = made.relaxed(distorted(ISOMERS))
+    made.add(found + [isomer for isomer in found if isomer.smiles == "CCO"])
+    lowest = {isomer.smiles: isomer.energy for isomer in made.isomers}
+    ratio = np.exp(-(lowest["COC"] - lowest["CCO"]) / 0.3)
+    drawn = [isomer.smiles for isomer in made.draw(4000, np.random.default_rng(0))]
+    share = ratio / (1 + ratio)
+    assert drawn.count("COC") / 4000 == pytest.approx(share, abs=0.03)
+
+
+def test_archive_is_the_same_after_a_snapshot(filled):
+    again = archive()
+    again.restore(*filled.snapshot())
+    for one, other in zip(filled.isomers, again.isomers, strict=True):
+        assert (one.smiles, one.energy) == (other.smiles, other.energy)
+        assert np.array_equal(one.positions, other.positions)
+        assert np.array_equal(one.bonds, other.bonds)
+    empty = archive()
+    empty.restore(*archive().snapshot())
+    assert empty.isomers == []
+
+
+def test_replayed_placements_are_taken_by_the_environment(filled):
+    problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
+    rng = np.random.default_rng(0)
+    start = problem.initial_state([problem.draw(rng, problem.task) for _ in range(200)])
+    observation, actions = replay(filled.draw(200, rng), problem, 0.0, rng)
+    bag, numbers = observation["bag"], observation["numbers"]
+    assert (bag.sum(1) + (numbers > 0).sum(1) == 9).all()
+    state = type(start).from_arrays(
+        start.arrays()
+        | {"numbers": numbers, "positions": observation["positions"], "bag": bag}
+        | {"energy": problem.energy_model.evaluate(_molecules(observation)).energy.numpy()}
+    )
+    reasons = transition(state, actions, problem.context).reason
+    refused = {Reason.ELEMENT_NOT_IN_BAG, Reason.FOCUS_ON_AN_EMPTY_SLOT, Reason.CLASH}
+    assert not set(reasons.tolist()) & {*refused, Reason.OUT_OF_BOUNDS, Reason.MONOVALENT_ATOM}
+    last = transition(state, actions, problem.context).state
+    done = last.bag.sum(1) == 0
+    relaxed = {round(isomer.energy, 2) for isomer in filled.isomers}
+    assert {round(e, 2) for e in last.energy[done]} <= relaxed
+
+
+def _molecules(observation):
+    pairs = zip(observation["numbers"], observation["positions"], strict=True)
+    return MoleculeBatch.from_arrays([(z[z > 0], x[z > 0].astype(float)) for z, x in pairs])
+
+
+def test_imitation_refuses_fixed_atoms():
+    task = {"kind": "scaffold", "scaffold": "*C=C", "bag": "CH3"}
+    env = MolDesignVectorEnv(2, "SameStep", task=task, energy="mace-small")
+    with pytest.raises(InputError, match="bags only"):
+        AgentTraining(env, PolicyConfig(width=8), ImitationConfig(num_envs=2), 100, 0)
