@@ -41,12 +41,15 @@ class Lobes:
             directions: ``(n, 3)``, unit vectors.
         """
         kappa = self.concentrations
-        cosine = (directions[:, None] * self.centers).sum(-1).clamp(-1, 1)
-        sine = (1 - cosine.square()).clamp(min=_TINY**2).sqrt()
-        across = (sine * self.angles.sin()).abs()
-        inside = cosine * self.angles.cos() + across - 1
+        to = directions[:, None].expand_as(self.centers)
+        # from both products, since the cosine alone is too coarse at small angles in float32
+        square = torch.linalg.cross(to, self.centers).square().sum(-1)
+        sine = square.clamp(min=_TINY**2).sqrt()
+        theta = torch.atan2(sine, (to * self.centers).sum(-1))
+        of_cone = torch.atan2(self.angles.sin().abs(), self.angles.cos())
+        inside = -2 * (0.5 * (theta - of_cone)).sin().square()
         norm = (2 * kappa).log() - torch.log1p(-(-2 * kappa).exp())
-        mean: Tensor = torch.special.i0e(kappa * across)  # over the azimuth
+        mean: Tensor = torch.special.i0e(kappa * sine * of_cone.sin())  # over the azimuth
         return norm + kappa * inside + mean.log()
 
     def entropy(self) -> Tensor:

@@ -80,7 +80,7 @@ def _random_order(numbers: Ints, bonded: NDArray[np.bool_], rng: np.random.Gener
         priority = rng.random(numbers.shape) + 2 * next_to + present - 9 * placed
         chosen = priority.argmax(1)
         order[:, step], placed[rows, chosen] = chosen, True
-        next_to = (bonded & placed[:, None]).any(-1)
+        next_to = np.asarray((bonded & placed[:, None]).any(-1))
     return order
 
 
