@@ -32,6 +32,7 @@ GENERATORS = Registry(
     {
         "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
+        "internal": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
     },
     "molrl.generator",
@@ -67,7 +68,14 @@ TASKS = Registry(
     },
     "molrl.task",
 )
-POLICIES = Registry("policy", {"covariant": "molrl.agents.config:PolicyConfig"}, "molrl.policy")
+POLICIES = Registry(
+    "policy",
+    {
+        "covariant": "molrl.agents.config:PolicyConfig",
+        "internal": "molrl.agents.config:InternalConfig",
+    },
+    "molrl.policy",
+)
 ALGORITHMS = Registry(
     "algorithm",
     {

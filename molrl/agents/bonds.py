@@ -109,16 +109,12 @@ class BondHead(nn.Module):
 
     def _bonds(self, molecules: MoleculeBatch) -> tuple[Tensor, Tensor]:
         """Return strengths ``(n, S, S)`` of bonds, 0 to 1, and vectors ``(n, S, S, 3)`` in Å."""
-        slots = max(1, int(molecules.n_atoms.max()))
-        present = torch.arange(slots, device=molecules.device) < molecules.n_atoms[:, None]
-        positions = molecules.positions.new_zeros(*present.shape, 3)
-        positions[present] = molecules.positions
-        radii = positions.new_zeros(present.shape)
+        present, vectors = padded_vectors(molecules)
+        radii = vectors.new_zeros(present.shape)
         radii[present] = self.radii[molecules.numbers]
-        vectors = positions[:, None] - positions[:, :, None]
         ratio = vectors.norm(dim=-1) / (radii[:, None] + radii[:, :, None]).clamp(min=0.1)
         strength = _smooth_step((_APART - ratio) / (_APART - _BONDED))
-        apart = ~torch.eye(slots, dtype=torch.bool, device=present.device)
+        apart = ~torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
         return strength * (present[:, None] & present[:, :, None] & apart), vectors
 
     def _concentrations(self, values: Tensor) -> Tensor:
@@ -150,6 +146,22 @@ class BondHead(nn.Module):
             kappa.reshape(-1),
         )
         return pairs.canvas.repeat_interleave(n), lobes
+
+
+def padded_vectors(molecules: MoleculeBatch) -> tuple[Tensor, Tensor]:
+    """Return the vectors between all atoms of each molecule, padded to the largest one.
+
+    Args:
+        molecules: n molecules, positions in float32.
+
+    Returns:
+        ``(n, S)`` bool, slots with an atom; ``(n, S, S, 3)`` Å, from the first to the second atom.
+    """
+    slots = max(1, int(molecules.n_atoms.max()))
+    present = torch.arange(slots, device=molecules.device) < molecules.n_atoms[:, None]
+    positions = molecules.positions.new_zeros(*present.shape, 3)
+    positions[present] = molecules.positions
+    return present, positions[:, None] - positions[:, :, None]
 
 
 def _references(

@@ -34,11 +34,10 @@ class BasePolicyConfig(Config):
     start: str | None = None
 
 
-class PolicyConfig(BasePolicyConfig):
-    """Configuration of the covariant policy network.
+class ActorCriticConfig(BasePolicyConfig):
+    """Base class of the configs of the policies that choose focus, element, distance, direction.
 
     Attributes:
-        name: of this policy.
         width: number of scalar features per atom, and hidden size of the heads.
         channels: number of spherical features per atom and degree.
         degree: highest degree l of the features and of the density of directions.
@@ -47,6 +46,30 @@ class PolicyConfig(BasePolicyConfig):
         distances: smallest and largest distance from the focal atom, Å.
         distance_terms: number of normals in the mixture of distances.
         min_width: smallest standard deviation of the normals, Å.
+    """
+
+    width: int = Field(64, ge=4, le=4096)
+    channels: int = Field(16, ge=1, le=1024)
+    degree: int = Field(4, ge=1, le=5)
+    layers: int = Field(2, ge=1, le=20)
+    cutoff: float = Field(6.0, gt=0, le=100)
+    distances: tuple[float, float] = (0.7, 2.0)
+    distance_terms: int = Field(3, ge=1, le=100)
+    min_width: float = Field(0.01, ge=0.01)
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        low, high = self.distances
+        if not 0.2 <= low < high <= 2.5:
+            raise InputError(f"distances {low} to {high} Å must be a window within 0.2 to 2.5 Å")
+        return self
+
+
+class PolicyConfig(ActorCriticConfig):
+    """Configuration of the covariant policy network.
+
+    Attributes:
+        name: of this policy.
         sharpness: bound of the smooth log-density of directions above and below its mean.
         lobes: number of pairs of sharp lobes of the directions for each pair of reference atoms.
         concentration: largest κ of a lobe, which is ``κ^(-1/2)`` rad wide.
@@ -59,24 +82,30 @@ class PolicyConfig(BasePolicyConfig):
     network: ClassVar[Any] = "molrl.agents.network:CovariantNetwork"
 
     name: Literal["covariant"] = "covariant"
-    width: int = Field(64, ge=4, le=4096)
-    channels: int = Field(16, ge=1, le=1024)
-    degree: int = Field(4, ge=1, le=5)
-    layers: int = Field(2, ge=1, le=20)
-    cutoff: float = Field(6.0, gt=0, le=100)
-    distances: tuple[float, float] = (0.7, 2.0)
-    distance_terms: int = Field(3, ge=1, le=100)
-    min_width: float = Field(0.01, ge=0.01)
     sharpness: float = Field(20.0, gt=0, le=20)
     lobes: int = Field(2, ge=1, le=16)
     concentration: float = Field(2000.0, ge=40, le=10000)
 
-    @model_validator(mode="after")
-    def _check_window(self) -> "PolicyConfig":
-        low, high = self.distances
-        if not 0.2 <= low < high <= 2.5:
-            raise InputError(f"distances {low} to {high} Å must be a window within 0.2 to 2.5 Å")
-        return self
+
+class InternalConfig(ActorCriticConfig):
+    """Configuration of the policy that places atoms by internal coordinates.
+
+    Attributes:
+        name: of this policy.
+        angle_terms: number of normals in the mixtures of angles and of dihedrals.
+        min_angle_width: smallest standard deviation of these normals, rad.
+
+    Example:
+        >>> InternalConfig(degree=1).angle_terms
+        3
+    """
+
+    network: ClassVar[Any] = "molrl.agents.internal:InternalNetwork"
+
+    name: Literal["internal"] = "internal"
+    degree: int = Field(2, ge=1, le=5)
+    angle_terms: int = Field(3, ge=1, le=100)
+    min_angle_width: float = Field(0.02, ge=0.01, le=1)
 
 
 class BaseAlgorithmConfig(Config):
