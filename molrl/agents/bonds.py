@@ -91,14 +91,14 @@ class BondHead(nn.Module):
             starts = molecules.starts
             first = starts[cones[0]] + cones[1]
             pairs = _references(strength, vectors, own, starts)
-        hidden = self.context(context), self.first(scalars)
-        width = hidden[0].shape[-1] // 2
-        of_cones = self.cones(silu(hidden[0][cones[0], :width] + hidden[1][first, :width]))
+        of_context = self.context(context).chunk(2, dim=-1)
+        of_atoms = self.first(scalars).chunk(2, dim=-1)
+        of_cones = self.cones(silu(of_context[0].index_select(0, cones[0]) + of_atoms[0].index_select(0, first)))
         of_pairs = self.lobes(
             silu(
-                hidden[0][pairs.canvas, width:]
-                + hidden[1][pairs.first, width:]
-                + self.second(scalars)[pairs.second]
+                of_context[1].index_select(0, pairs.canvas)
+                + of_atoms[1].index_select(0, pairs.first)
+                + self.second(scalars).index_select(0, pairs.second)
                 + self.inputs(pairs.inputs)
             )
         )
