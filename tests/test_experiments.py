@@ -15,6 +15,7 @@ from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMAS = {
+    "isomers.yaml": ExperimentConfig,
     "quickstart.yaml": ExperimentConfig,
     "energy/data.yaml": DataConfig,
     "energy/small.yaml": DataConfig,
