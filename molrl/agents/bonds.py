@@ -93,7 +93,9 @@ class BondHead(nn.Module):
             pairs = _references(strength, vectors, own, starts)
         of_context = self.context(context).chunk(2, dim=-1)
         of_atoms = self.first(scalars).chunk(2, dim=-1)
-        of_cones = self.cones(silu(of_context[0].index_select(0, cones[0]) + of_atoms[0].index_select(0, first)))
+        of_cones = self.cones(
+            silu(of_context[0].index_select(0, cones[0]) + of_atoms[0].index_select(0, first))
+        )
         of_pairs = self.lobes(
             silu(
                 of_context[1].index_select(0, pairs.canvas)

@@ -76,7 +76,9 @@ class Encoder(nn.Module):
         lengths = vectors.norm(dim=-1)
         radial = radial_basis(lengths, self.cutoff, self.n_radial)
         angular = harmonics(vectors, self.degree)
-        scalars = self.element(molecules.numbers) + self.bag(bag).index_select(0, molecules.molecule)
+        scalars = self.element(molecules.numbers) + self.bag(bag).index_select(
+            0, molecules.molecule
+        )
         features = positions.new_zeros(len(positions), (self.degree + 1) ** 2, self.channels)
         if seen is not None:
             scalars, features = scalars + seen[0], features + seen[1]
