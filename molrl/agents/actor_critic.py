@@ -75,10 +75,16 @@ class ActorCriticNetwork(PolicyNetwork):
         self.pair_means = nn.Embedding((MAX_NUMBER + 1) * n_elements, config.distance_terms)
         nn.init.zeros_(self.pair_means.weight)
         shrink(self.focus_head, self.element_head, self.critic, self.distance_head)
+        self.build_directions()
+        # drawn last: the weights of a seed are the same without them
         self.refills = mlp(_COUNTS, width, width) if inputs.refills else None
         self.points = (
             PointEncoder(width, channels, degree, config.cutoff) if inputs.points else None
         )
+
+    @abstractmethod
+    def build_directions(self) -> None:
+        """Make the layers of :meth:`directions`; called once, when the other ones are made."""
 
     @abstractmethod
     def directions(self, encoded: "Encoded", chosen: "Chosen", distance: Tensor) -> Directions:

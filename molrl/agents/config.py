@@ -211,6 +211,8 @@ class ImitationConfig(BasePPOConfig):
         imitation_batch: placements of relaxed molecules per optimiser step.
         imitation_coef: weight of their loss.
         jitter: Å, of the atoms on the canvases that are imitated.
+        skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
+            that is not monovalent comes before one that is; 0: all orders alike.
 
     Example:
         >>> ImitationConfig(temperature=0.2).relaxations
@@ -227,10 +229,12 @@ class ImitationConfig(BasePPOConfig):
     imitation_batch: int = Field(128, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
     jitter: float = Field(0.02, ge=0, le=1)
+    skeleton_first: float = Field(0.0, ge=0, le=100)
 
     def sb3_options(self) -> dict[str, Any]:
         """Return the options of the algorithm of SB3; see :meth:`OnPolicyConfig.sb3_options`."""
         own = {"temperature", "relaxations", "imitation_batch", "imitation_coef", "jitter"}
+        own |= {"skeleton_first"}
         return {key: value for key, value in super().sb3_options().items() if key not in own}
 
 

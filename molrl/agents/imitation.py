@@ -15,7 +15,7 @@ from molrl.agents.config import ImitationConfig
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.parallel import ParallelPPO
 from molrl.agents.policy import NetworkPolicy
-from molrl.agents.replay import replay
+from molrl.agents.replay import Replay
 from molrl.agents.vec_env import SB3VecEnv
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
@@ -52,11 +52,12 @@ class ImitatingPPO(ParallelPPO):
         **options: Any,  # noqa: ANN401 - SB3's
     ) -> None:
         super().__init__(**options)
-        self._problem, self._config = builder.problem, config
+        self._config = config
+        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first)
         self.least_deviation = config.temperature / config.reward_scale
         self.complete: list[MoleculeBatch] = []
         self._losses_seen: list[float] = []
-        policy, limit = self.policy, self._problem.context.rules.max_uncertainty
+        policy, limit = self.policy, builder.problem.context.rules.max_uncertainty
         assert isinstance(policy, NetworkPolicy)
         self._network = policy.network
         admission = Admission(
@@ -83,7 +84,7 @@ class ImitatingPPO(ParallelPPO):
             return 0.0
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         isomers = self.archive.draw(self._config.imitation_batch, rng)
-        observation, actions = replay(isomers, self._problem, self._config.jitter, rng)
+        observation, actions = self._replay.draw(isomers, rng)
         tensors = {k: torch.as_tensor(v, device=self.device) for k, v in observation.items()}
         drawn = torch.as_tensor(actions, device=self.device)
         loss = -self._network.evaluate_actions(tensors, drawn).log_prob.mean()

@@ -16,7 +16,6 @@ from molrl.agents.bonds import padded_vectors
 from molrl.agents.config import InternalConfig
 from molrl.agents.distance import DistanceDensity
 from molrl.agents.encoder import mlp, radial_basis
-from molrl.agents.interface import Inputs
 from molrl.molecules import MoleculeBatch
 
 _WINDOW = 0.0, math.pi  # rad
@@ -46,9 +45,9 @@ class InternalNetwork(ActorCriticNetwork):
 
     config: InternalConfig
 
-    def __init__(self, config: InternalConfig, inputs: Inputs) -> None:
-        super().__init__(config, inputs)
-        width = config.width
+    def build_directions(self) -> None:
+        """Make the layers; see :meth:`ActorCriticNetwork.build_directions`."""
+        config, width = self.config, self.config.width
         self.angle_head = mlp(3 * width + 1, width, 6 * config.angle_terms)
         self.seen = nn.Linear(width, width)
         self.filter = nn.Linear(_N_RADIAL, width)

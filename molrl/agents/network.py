@@ -9,7 +9,6 @@ from molrl.agents.actor_critic import ActorCriticNetwork, Chosen, Encoded
 from molrl.agents.bonds import BondHead
 from molrl.agents.config import PolicyConfig
 from molrl.agents.direction import DirectionHead
-from molrl.agents.interface import Inputs
 from molrl.agents.lobes import DirectionDensity
 from molrl.agents.sphere import SphericalDensity, cap_sharpness
 
@@ -30,9 +29,9 @@ class CovariantNetwork(ActorCriticNetwork):
 
     config: PolicyConfig
 
-    def __init__(self, config: PolicyConfig, inputs: Inputs) -> None:
-        super().__init__(config, inputs)
-        width = config.width
+    def build_directions(self) -> None:
+        """Make the layers; see :meth:`ActorCriticNetwork.build_directions`."""
+        config, width = self.config, self.config.width
         self.direction_head = DirectionHead(3 * width, width, config.channels, config.degree)
         self.bond_head = BondHead(3 * width, width, config.lobes, config.concentration)
 

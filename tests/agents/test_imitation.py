@@ -6,7 +6,7 @@ from ase.build import molecule
 from molrl.agents.archive import Admission, Archive
 from molrl.agents.config import ImitationConfig, PolicyConfig
 from molrl.agents.interface import Inputs, build_network
-from molrl.agents.replay import replay
+from molrl.agents.replay import Replay
 from molrl.agents.training import AgentTraining
 from molrl.energy import load_energy
 from molrl.envs.config import EnvConfig
@@ -79,7 +79,7 @@ def test_replayed_placements_are_taken_by_the_environment(filled):
     problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
     rng = np.random.default_rng(0)
     start = problem.initial_state([problem.draw(rng, problem.task) for _ in range(200)])
-    observation, actions = replay(filled.draw(200, rng), problem, 0.0, rng)
+    observation, actions = Replay(problem, 0.0, 0.0).draw(filled.draw(200, rng), rng)
     bag, numbers = observation["bag"], observation["numbers"]
     assert (bag.sum(1) + (numbers > 0).sum(1) == 9).all()
     state = type(start).from_arrays(
@@ -101,6 +101,18 @@ def _molecules(observation):
     return MoleculeBatch.from_arrays([(z[z > 0], x[z > 0].astype(float)) for z, x in pairs])
 
 
+def test_replay_places_the_skeleton_first_if_asked(filled):
+    problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
+    rng = np.random.default_rng(0)
+    for log_odds, expected in ((0.0, False), (50.0, True)):
+        observation, _ = Replay(problem, 0.0, log_odds).draw(filled.draw(200, rng), rng)
+        heavy, hydrogens = (
+            (observation["numbers"] > 1).sum(1),
+            (observation["numbers"] == 1).sum(1),
+        )
+        assert (heavy[hydrogens > 0] == 3).all() == expected
+
+
 def test_imitation_refuses_fixed_atoms():
     task = {"kind": "scaffold", "scaffold": "*C=C", "bag": "CH3"}
     env = MolDesignVectorEnv(2, "SameStep", task=task, energy="mace-small")
@@ -117,7 +129,7 @@ def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_dens
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     rng = np.random.default_rng(0)
     for _ in range(80):
-        observation, actions = replay(64 * isomers, problem, 0.0, rng)
+        observation, actions = Replay(problem, 0.0, 0.0).draw(64 * isomers, rng)
         tensors = {key: torch.as_tensor(x) for key, x in observation.items()}
         log_prob = network.evaluate_actions(tensors, torch.as_tensor(actions)).log_prob.mean()
         optimizer.zero_grad()
