@@ -203,6 +203,9 @@ class PPOConfig(BasePPOConfig):
 class ImitationConfig(BasePPOConfig):
     """Configuration of PPO that also imitates the relaxed molecules of its own episodes.
 
+    The number of optimiser steps limits it, and not that of molecules: it takes more and longer
+    ones than PPO by default.
+
     Attributes:
         name: of this algorithm.
         temperature: eV, of the Boltzmann weights by which isomers are imitated; differences of the
@@ -222,11 +225,14 @@ class ImitationConfig(BasePPOConfig):
     algorithm: ClassVar[Any] = "molrl.agents.imitation:Imitation"
 
     name: Literal["imitation"] = "imitation"
-    n_epochs: int = Field(2, ge=1, le=1000)
+    learning_rate: float = Field(3e-3, gt=0, le=1)
+    final_learning_rate: float = Field(1e-4, ge=0, le=1)
+    batch_size: int = Field(64, ge=2, le=MAX_SAMPLES)
+    n_epochs: int = Field(3, ge=1, le=1000)
     target_kl: float | None = Field(None, gt=0)
     temperature: float = Field(0.5, gt=0, le=100)
     relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
-    imitation_batch: int = Field(128, ge=1, le=MAX_SAMPLES)
+    imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
     jitter: float = Field(0.02, ge=0, le=1)
     skeleton_first: float = Field(0.0, ge=0, le=100)
