@@ -32,6 +32,7 @@ GENERATORS = Registry(
     {
         "run": "molrl.agents.generator:AgentGenerator",
         "covariant": "molrl.agents.generator:AgentGenerator",
+        "internal": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
         "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
         "pseudo-force": "molrl.generators.diffusion.generator:PseudoForceGenerator",
@@ -73,10 +74,21 @@ TASKS = Registry(
     },
     "molrl.task",
 )
-POLICIES = Registry("policy", {"covariant": "molrl.agents.config:PolicyConfig"}, "molrl.policy")
+POLICIES = Registry(
+    "policy",
+    {
+        "covariant": "molrl.agents.config:PolicyConfig",
+        "internal": "molrl.agents.config:InternalConfig",
+    },
+    "molrl.policy",
+)
 ALGORITHMS = Registry(
     "algorithm",
-    {"ppo": "molrl.agents.config:PPOConfig", "a2c": "molrl.agents.config:A2CConfig"},
+    {
+        "imitation": "molrl.agents.config:ImitationConfig",
+        "ppo": "molrl.agents.config:PPOConfig",
+        "a2c": "molrl.agents.config:A2CConfig",
+    },
     "molrl.algorithm",
 )
 REGISTRIES = {

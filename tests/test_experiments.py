@@ -16,6 +16,7 @@ from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMAS = {
+    "isomers.yaml": ExperimentConfig,
     "quickstart.yaml": ExperimentConfig,
     "diffusion.yaml": DenoiserConfig,
     "pseudo_force.yaml": DenoiserConfig,

@@ -34,11 +34,10 @@ class BasePolicyConfig(Config):
     start: str | None = None
 
 
-class PolicyConfig(BasePolicyConfig):
-    """Configuration of the covariant policy network.
+class ActorCriticConfig(BasePolicyConfig):
+    """Base class of the configs of the policies that choose focus, element, distance, direction.
 
     Attributes:
-        name: of this policy.
         width: number of scalar features per atom, and hidden size of the heads.
         channels: number of spherical features per atom and degree.
         degree: highest degree l of the features and of the density of directions.
@@ -47,7 +46,33 @@ class PolicyConfig(BasePolicyConfig):
         distances: smallest and largest distance from the focal atom, Å.
         distance_terms: number of normals in the mixture of distances.
         min_width: smallest standard deviation of the normals, Å.
-        sharpness: bound of the log-density of directions above and below its mean.
+    """
+
+    width: int = Field(64, ge=4, le=4096)
+    channels: int = Field(16, ge=1, le=1024)
+    degree: int = Field(4, ge=1, le=5)
+    layers: int = Field(2, ge=1, le=20)
+    cutoff: float = Field(6.0, gt=0, le=100)
+    distances: tuple[float, float] = (0.7, 2.0)
+    distance_terms: int = Field(3, ge=1, le=100)
+    min_width: float = Field(0.01, ge=0.01)
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        low, high = self.distances
+        if not 0.2 <= low < high <= 2.5:
+            raise InputError(f"distances {low} to {high} Å must be a window within 0.2 to 2.5 Å")
+        return self
+
+
+class PolicyConfig(ActorCriticConfig):
+    """Configuration of the covariant policy network.
+
+    Attributes:
+        name: of this policy.
+        sharpness: bound of the smooth log-density of directions above and below its mean.
+        lobes: number of pairs of sharp lobes of the directions for each pair of reference atoms.
+        concentration: largest κ of a lobe, which is ``κ^(-1/2)`` rad wide.
 
     Example:
         >>> PolicyConfig(width=32, channels=8).degree
@@ -57,22 +82,30 @@ class PolicyConfig(BasePolicyConfig):
     network: ClassVar[Any] = "molrl.agents.network:CovariantNetwork"
 
     name: Literal["covariant"] = "covariant"
-    width: int = Field(64, ge=4, le=4096)
-    channels: int = Field(16, ge=1, le=1024)
-    degree: int = Field(4, ge=1, le=5)
-    layers: int = Field(2, ge=1, le=20)
-    cutoff: float = Field(6.0, gt=0, le=100)
-    distances: tuple[float, float] = (0.7, 2.0)
-    distance_terms: int = Field(3, ge=1, le=100)
-    min_width: float = Field(0.02, ge=0.01)
     sharpness: float = Field(20.0, gt=0, le=20)
+    lobes: int = Field(2, ge=1, le=16)
+    concentration: float = Field(2000.0, ge=40, le=10000)
 
-    @model_validator(mode="after")
-    def _check_window(self) -> "PolicyConfig":
-        low, high = self.distances
-        if not 0.2 <= low < high <= 2.5:
-            raise InputError(f"distances {low} to {high} Å must be a window within 0.2 to 2.5 Å")
-        return self
+
+class InternalConfig(ActorCriticConfig):
+    """Configuration of the policy that places atoms by internal coordinates.
+
+    Attributes:
+        name: of this policy.
+        angle_terms: number of normals in the mixtures of angles and of dihedrals.
+        min_angle_width: smallest standard deviation of these normals, rad.
+
+    Example:
+        >>> InternalConfig(degree=1).angle_terms
+        3
+    """
+
+    network: ClassVar[Any] = "molrl.agents.internal:InternalNetwork"
+
+    name: Literal["internal"] = "internal"
+    degree: int = Field(2, ge=1, le=5)
+    angle_terms: int = Field(3, ge=1, le=100)
+    min_angle_width: float = Field(0.02, ge=0.01, le=1)
 
 
 class BaseAlgorithmConfig(Config):
@@ -135,15 +168,27 @@ class OnPolicyConfig(BaseAlgorithmConfig):
         return self.model_dump(exclude=own)
 
 
-class PPOConfig(OnPolicyConfig):
-    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
+class BasePPOConfig(OnPolicyConfig):
+    """Base class of the configs of PPO and of what is built on it.
 
     Attributes:
-        name: of this algorithm.
         batch_size: samples per optimiser step, which is Adam's.
         n_epochs: largest number of passes over the samples of an update.
         clip_range: clip range of the probability ratio.
         target_kl: an update ends when the KL divergence exceeds 1.5 times this, in nats.
+    """
+
+    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
+    n_epochs: int = Field(5, ge=1, le=1000)
+    clip_range: float = Field(0.2, gt=0, le=10)
+    target_kl: float | None = Field(0.05, gt=0)
+
+
+class PPOConfig(BasePPOConfig):
+    """Configuration of training with stable-baselines3's PPO; the defaults were benchmarked.
+
+    Attributes:
+        name: of this algorithm.
 
     Example:
         >>> PPOConfig(num_envs=128).n_steps
@@ -153,10 +198,50 @@ class PPOConfig(OnPolicyConfig):
     algorithm: ClassVar[Any] = "molrl.agents.on_policy:PPOAlgorithm"
 
     name: Literal["ppo"] = "ppo"
-    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
-    n_epochs: int = Field(5, ge=1, le=1000)
-    clip_range: float = Field(0.2, gt=0, le=10)
-    target_kl: float | None = Field(0.05, gt=0)
+
+
+class ImitationConfig(BasePPOConfig):
+    """Configuration of PPO that also imitates the relaxed molecules of its own episodes.
+
+    The number of optimiser steps limits it, and not that of molecules: it takes more and longer
+    ones than PPO by default.
+
+    Attributes:
+        name: of this algorithm.
+        temperature: eV, of the Boltzmann weights by which isomers are imitated; differences of the
+            return below it count little.
+        relaxations: largest number of molecules that are relaxed in an update.
+        imitation_batch: placements of relaxed molecules per optimiser step.
+        imitation_coef: weight of their loss.
+        jitter: Å, of the atoms on the canvases that are imitated.
+        skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
+            that is not monovalent comes before one that is; 0: all orders alike.
+
+    Example:
+        >>> ImitationConfig(temperature=0.2).relaxations
+        16
+    """
+
+    algorithm: ClassVar[Any] = "molrl.agents.imitation:Imitation"
+
+    name: Literal["imitation"] = "imitation"
+    learning_rate: float = Field(3e-3, gt=0, le=1)
+    final_learning_rate: float = Field(1e-4, ge=0, le=1)
+    batch_size: int = Field(64, ge=2, le=MAX_SAMPLES)
+    n_epochs: int = Field(3, ge=1, le=1000)
+    target_kl: float | None = Field(None, gt=0)
+    temperature: float = Field(0.5, gt=0, le=100)
+    relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
+    imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
+    imitation_coef: float = Field(1.0, gt=0)
+    jitter: float = Field(0.02, ge=0, le=1)
+    skeleton_first: float = Field(0.0, ge=0, le=100)
+
+    def sb3_options(self) -> dict[str, Any]:
+        """Return the options of the algorithm of SB3; see :meth:`OnPolicyConfig.sb3_options`."""
+        own = {"temperature", "relaxations", "imitation_batch", "imitation_coef", "jitter"}
+        own |= {"skeleton_first"}
+        return {key: value for key, value in super().sb3_options().items() if key not in own}
 
 
 class A2CConfig(OnPolicyConfig):

@@ -35,9 +35,8 @@ class DirectionHead(nn.Module):
         """
         powers = torch.stack([(distance - 1.2) ** p for p in range(1, 5)], dim=-1)
         weights = self.mix(torch.cat([context, powers], -1))
-        weights = weights.view(len(context), 2, self.degree + 1, self.channels)[
-            :, :, self.degree_of
-        ]
+        weights = weights.view(len(context), 2, self.degree + 1, self.channels)
+        weights = weights.index_select(2, self.degree_of)
         product, _ = self.gaunt(features * weights[:, 0])
         out: Tensor = self.out(torch.cat([features * weights[:, 1], product], -1))
         return out[..., 0]

@@ -80,7 +80,9 @@ class Encoder(nn.Module):
         lengths = vectors.norm(dim=-1)
         radial = radial_basis(lengths, self.cutoff, self.n_radial)
         angular = harmonics(vectors, self.degree)
-        scalars = self.element(molecules.numbers) + self.bag(bag)[molecules.molecule]
+        scalars = self.element(molecules.numbers) + self.bag(bag).index_select(
+            0, molecules.molecule
+        )
         features = positions.new_zeros(len(positions), (self.degree + 1) ** 2, self.channels)
         if more_scalars is not None:
             scalars = scalars + more_scalars
@@ -132,11 +134,11 @@ class Layer(nn.Module):
             angular: ``(n_edges, (degree + 1)^2)``.
         """
         sender, receiver = edges
-        message = self.sender(self.norm(scalars))[sender] * self.filter(radial)
+        message = self.sender(self.norm(scalars)).index_select(0, sender) * self.filter(radial)
         parts = message.split(self.sizes, dim=-1)
         moved = angular[:, :, None] * self._by_degree(parts[1])
         if not self.first:
-            moved = moved + features[sender] * self._by_degree(parts[2])
+            moved = moved + features.index_select(0, sender) * self._by_degree(parts[2])
         # an atom has a few neighbours: the factor 0.5 keeps the sums near unit variance
         gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0]) * 0.5
         features = features.index_add(0, receiver, moved * 0.5)
@@ -149,7 +151,8 @@ class Layer(nn.Module):
 
     def _by_degree(self, values: Tensor) -> Tensor:
         """Repeat ``(n, (degree + 1) * channels)`` to ``(n, (degree + 1)^2, channels)``."""
-        return values.view(len(values), self.degree + 1, self.channels)[:, self.degree_of]
+        by_degree = values.view(len(values), self.degree + 1, self.channels)
+        return by_degree.index_select(1, self.degree_of)
 
 
 class Gaunt(nn.Module):

@@ -174,7 +174,7 @@ def build_network(config: BasePolicyConfig, inputs: Inputs) -> PolicyNetwork:
 
     Example:
         >>> build_network(PolicyConfig(width=16), Inputs(n_elements=4)).n_noise
-        8
+        9
     """
     network = import_target(type(config).network, f"the network of the policy {config.name!r}")
     if not (isinstance(network, type) and issubclass(network, PolicyNetwork)):

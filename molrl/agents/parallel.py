@@ -26,6 +26,10 @@ class ParallelPPO(PPO):
         ranks: all ranks of the training.
         options: those of :class:`stable_baselines3.PPO`.
 
+    Attributes:
+        ranks: as given.
+        least_deviation: advantages are divided by their standard deviation, but at least by this.
+
     Example:
         >>> with process_group() as ranks:  # doctest: +SKIP
         ...     ParallelPPO(ranks=ranks, policy=CovariantPolicy, env=envs).learn(10_000)
@@ -33,7 +37,7 @@ class ParallelPPO(PPO):
 
     def __init__(self, ranks: Ranks, **options: Any) -> None:  # noqa: ANN401 - SB3's
         super().__init__(**options)
-        self.ranks = ranks
+        self.ranks, self.least_deviation = ranks, 1e-8
         ranks.broadcast([*self.policy.parameters(), *self.policy.buffers()])
 
     def train(self) -> None:
@@ -64,7 +68,7 @@ class ParallelPPO(PPO):
             moments = torch.stack([advantages.mean(), advantages.square().mean()]).double()
             self.ranks.average([moments])
             mean, square = moments
-            deviation = (square - mean.square()).clamp(min=0).sqrt() + 1e-8
+            deviation = (square - mean.square()).clamp(min=self.least_deviation**2).sqrt()
             yield samples._replace(advantages=((advantages - mean) / deviation).float())  # type: ignore[misc]  # of a Dict observation
 
     def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> "_Losses":
@@ -87,12 +91,17 @@ class ParallelPPO(PPO):
             kl=float(kl),
         )
 
+    def _further_loss(self) -> Tensor | float:
+        """Return what is added to the loss of PPO."""
+        return 0.0
+
     def _exceeds_target(self, kl: float) -> bool:
         return self.target_kl is not None and kl > 1.5 * self.target_kl
 
     def _descend(self, losses: "_Losses") -> None:
         """Do one step of the optimiser with the mean gradient of the ranks."""
         loss = losses.policy + self.ent_coef * losses.entropy + self.vf_coef * losses.value
+        loss = loss + self._further_loss()
         parameters = list(self.policy.parameters())
         self.policy.optimizer.zero_grad()
         torch.autograd.backward(loss)

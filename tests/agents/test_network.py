@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from molrl.agents.actor_critic import Actor
 from molrl.agents.config import PolicyConfig
 from molrl.agents.interface import Inputs
-from molrl.agents.network import Actor, CovariantNetwork
+from molrl.agents.network import CovariantNetwork
 
 TOLERANCE = 1e-4
 

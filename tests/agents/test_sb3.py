@@ -111,7 +111,7 @@ def test_save_model_writes_a_policy_that_generates_and_is_evaluated(algorithm, t
     assert molrl.evaluate(made.molecules).summary()["n_molecules"] == 4
     observation = env.reset()
     tensors = {name: torch.as_tensor(x) for name, x in observation.items()}
-    noise = torch.rand(4, 8, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(4, generator._network.n_noise, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         mine, theirs = (
             network.act(tensors, noise).actions

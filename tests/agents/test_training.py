@@ -156,7 +156,8 @@ def test_training_reads_the_charge_of_the_canvas_that_ended(morse):
     last = envs.last_state
     assert (last.charge == (last.numbers == 7).any(1)).all()
     assert (last.charge != envs.state.charge).any()
-    assert reports[0]["valid_fraction"] > 0.5 * reports[0]["complete_fraction"]
+    # with the charge of another canvas none would be valid
+    assert reports[0]["valid_fraction"] > 0.1 * reports[0]["complete_fraction"]
 
 
 @pytest.mark.parametrize("mine", [len, {"call": "molrl.chemistry.bonds:validity"}])

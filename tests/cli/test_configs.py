@@ -28,7 +28,8 @@ def test_train_takes_a_formula_instead_of_a_file(here):
     given = config("--bag", "CH4O")
     of_file = config(str(ROOT / "experiments" / "quickstart.yaml"))
     assert given.run_dir == Path("runs/train-CH4O")
-    assert given.model_copy(update={"run_dir": of_file.run_dir}) == of_file
+    own = {"run_dir", "algorithm", "total_steps", "checkpoint_every", "evaluate_every"}
+    assert given.model_dump(exclude=own) == of_file.model_dump(exclude=own)
 
 
 def test_train_puts_overrides_on_top_of_a_task(here):

@@ -75,7 +75,11 @@ def test_check_policy_passes_ours(name):
 @pytest.mark.bitwise
 @pytest.mark.parametrize(
     "config",
-    [{"name": "ppo", "batch_size": 16, "n_epochs": 2}, {"name": "a2c"}],
+    [
+        {"name": "imitation", "batch_size": 16},
+        {"name": "ppo", "batch_size": 16, "n_epochs": 2},
+        {"name": "a2c"},
+    ],
     ids=lambda config: config["name"],
 )
 def test_check_algorithm_passes_ours(config):
@@ -83,7 +87,7 @@ def test_check_algorithm_passes_ours(config):
 
 
 def test_checked_algorithms_are_all_of_ours():
-    assert SHIPPED["algorithm"] == ["ppo", "a2c"]
+    assert SHIPPED["algorithm"] == ["imitation", "ppo", "a2c"]
 
 
 def test_shipped_energies_have_their_facts():

@@ -1,0 +1,189 @@
+"""Archive of the relaxed isomers that a training has found."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from molrl.chemistry.bonds import bonded_atoms, validity
+from molrl.energy.interface import EnergyModel
+from molrl.energy.relaxation import relax
+from molrl.molecules import MoleculeBatch
+
+MAX_STEPS = 60  # of a relaxation
+MAX_FORCE = 0.1  # eV/Å, of what is kept
+_TOLERANCE = 0.05  # eV/Å, at which a relaxation ends
+_CONFORMERS = 16  # kept of an isomer
+
+
+@dataclass(frozen=True)
+class Isomer:
+    """A relaxed molecule.
+
+    Attributes:
+        numbers: ``(n,)`` int64, atomic numbers.
+        positions: ``(n, 3)`` float32, Å.
+        bonds: ``(n_bonds, 2)`` int64, indices of atoms.
+        smiles: its identity.
+        energy: eV.
+    """
+
+    numbers: NDArray[np.int64]
+    positions: NDArray[np.float32]
+    bonds: NDArray[np.int64]
+    smiles: str
+    energy: float
+
+    @property
+    def formula(self) -> tuple[int, ...]:
+        """The atomic numbers, ascending."""
+        return tuple(sorted(self.numbers.tolist()))
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What an archive takes.
+
+    Attributes:
+        reach: Å, the longest bond that a policy can place.
+        max_uncertainty: of the energy model; None: no limit.
+        per_update: largest number of molecules that are relaxed in an update.
+        temperature: eV, of the weights of the isomers.
+    """
+
+    reach: float
+    max_uncertainty: float | None
+    per_update: int
+    temperature: float
+
+
+class Archive:
+    """Relaxed, valid molecules, some conformers of each isomer, sampled by Boltzmann weights.
+
+    Args:
+        model: the energy model, by which molecules are relaxed.
+        admission: what is taken.
+
+    Attributes:
+        isomers: all that there are.
+    """
+
+    def __init__(self, model: EnergyModel, admission: Admission) -> None:
+        self._model, self._admission = model, admission
+        self.isomers: list[Isomer] = []
+
+    def n_identities(self) -> int:
+        """Return the number of different molecules."""
+        return len({isomer.smiles for isomer in self.isomers})
+
+    def relaxed(self, molecules: MoleculeBatch) -> list[Isomer]:
+        """Relax the molecules of which the archive has fewest, and return those worth keeping.
+
+        Args:
+            molecules: complete ones, as they were built.
+        """
+        known = Counter(isomer.smiles for isomer in self.isomers)
+        counts = np.array([known[s] if s else 0 for s in validity(molecules).smiles])
+        rows = np.argsort(counts, kind="stable")[: self._admission.per_update]
+        rows = rows[counts[rows] < _CONFORMERS]
+        if not len(rows):
+            return []
+        result = relax(molecules[rows], self._model, _TOLERANCE, MAX_STEPS)
+        settled = (result.max_force <= MAX_FORCE).nonzero().flatten()
+        return self._valid(result.molecules[settled], result.energy[settled])
+
+    def _valid(self, molecules: MoleculeBatch, energy: Tensor) -> list[Isomer]:
+        """Return relaxed molecules that are valid and within the limit of the uncertainty."""
+        if not len(molecules):
+            return []
+        found, bonds = validity(molecules), bonded_atoms(molecules)
+        good = found.valid & self._certain(molecules)
+        made = []
+        for i, (numbers, positions) in enumerate(molecules.arrays()):
+            smiles, pairs = found.smiles[i], bonds[i]
+            lengths = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
+            if good[i] and smiles and len(numbers) > 1 and (lengths < self._admission.reach).all():
+                x = (positions - positions[0]).astype(np.float32)
+                made.append(Isomer(numbers, x, pairs, smiles, float(energy[i])))
+        return made
+
+    def _certain(self, molecules: MoleculeBatch) -> NDArray[np.bool_]:
+        limit = self._admission.max_uncertainty
+        if limit is None:
+            return np.ones(len(molecules), bool)
+        uncertainty = self._model.evaluate(molecules, uncertainty=True).uncertainty
+        assert uncertainty is not None  # as requested
+        certain: NDArray[np.bool_] = uncertainty.cpu().numpy() <= limit
+        return certain
+
+    def add(self, found: list[Isomer]) -> None:
+        """Add relaxed molecules; of an isomer those of the lowest energy are kept."""
+        kept: Counter[str] = Counter()
+        isomers = []
+        for isomer in sorted([*self.isomers, *found], key=lambda each: each.energy):
+            kept[isomer.smiles] += 1
+            if kept[isomer.smiles] <= _CONFORMERS:
+                isomers.append(isomer)
+        self.isomers = isomers
+
+    def draw(self, n: int, rng: np.random.Generator) -> list[Isomer]:
+        """Draw molecules: the formula evenly, the isomer by its weight, the conformer evenly.
+
+        The weight of an isomer is :math:`e^{-E/T}`, with its lowest energy.
+
+        Args:
+            n: how many.
+            rng: generator of random numbers.
+        """
+        return [self.isomers[i] for i in rng.choice(len(self.isomers), n, p=self._weights())]
+
+    def _weights(self) -> NDArray[np.float64]:
+        lowest: dict[str, float] = {}
+        ground: dict[tuple[int, ...], float] = {}
+        totals: defaultdict[tuple[int, ...], float] = defaultdict(float)
+        conformers = Counter(isomer.smiles for isomer in self.isomers)
+        for isomer in self.isomers:
+            lowest[isomer.smiles] = min(isomer.energy, lowest.get(isomer.smiles, np.inf))
+            ground[isomer.formula] = min(isomer.energy, ground.get(isomer.formula, np.inf))
+        weights = []
+        for isomer in self.isomers:
+            above = lowest[isomer.smiles] - ground[isomer.formula]
+            weight = np.exp(-above / self._admission.temperature) / conformers[isomer.smiles]
+            weights.append(weight)
+            totals[isomer.formula] += weight
+        each = np.array([w / totals[i.formula] for w, i in zip(weights, self.isomers, strict=True)])
+        normed: NDArray[np.float64] = each / each.sum()
+        return normed
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return tensors and plain data from which :meth:`restore` restores."""
+        batch = MoleculeBatch.from_arrays([(i.numbers, i.positions) for i in self.isomers])
+        tensors = {
+            "numbers": batch.numbers,
+            "positions": batch.positions,
+            "n_atoms": batch.n_atoms,
+            "energy": torch.tensor([i.energy for i in self.isomers], dtype=torch.float64),
+        }
+        bonds = [isomer.bonds.tolist() for isomer in self.isomers]
+        return tensors, {"smiles": [i.smiles for i in self.isomers], "bonds": bonds}
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Restore from a snapshot."""
+        n = len(tensors["n_atoms"])
+        batch = MoleculeBatch(tensors["numbers"], tensors["positions"], tensors["n_atoms"])
+        arrays = batch.arrays()
+        self.isomers = [
+            Isomer(
+                arrays[i][0].astype(np.int64),
+                arrays[i][1].astype(np.float32),
+                np.array(state["bonds"][i], np.int64).reshape(-1, 2),
+                state["smiles"][i],
+                float(tensors["energy"][i]),
+            )
+            for i in range(n)
+        ]

@@ -1,0 +1,166 @@
+"""PPO that also imitates the relaxed molecules of its own episodes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnvWrapper
+from torch import Tensor
+
+from molrl.agents.algorithm import Infos, Position, Setup
+from molrl.agents.archive import Admission, Archive
+from molrl.agents.config import ImitationConfig
+from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
+from molrl.agents.parallel import ParallelPPO
+from molrl.agents.policy import NetworkPolicy
+from molrl.agents.replay import Replay
+from molrl.agents.vec_env import SB3VecEnv
+from molrl.envs.rules import REASON_TEXTS, Reason
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+_DONE = REASON_TEXTS[Reason.COMPLETE]
+_OWN = "archive/"  # prefix of the tensors of the archive in a snapshot
+
+
+class ImitatingPPO(ParallelPPO):
+    """PPO with a second loss: minus the log-likelihood of placements of relaxed molecules.
+
+    Complete molecules of a rollout are relaxed, those of new isomers first, and kept in an archive.
+    Every step of the optimiser adds placements of molecules from it, in random orders. The policy
+    thus learns relaxed geometries of all isomers it has found, in proportion to their Boltzmann
+    weights, where the reward alone would lead it to one. Advantages are in units of their spread,
+    but at least of the temperature, so that differences below it fade.
+
+    Args:
+        builder: the environment of molrl.
+        config: of the algorithm.
+        options: those of :class:`ParallelPPO`.
+
+    Attributes:
+        archive: of relaxed molecules.
+        complete: the complete molecules of the rollout.
+    """
+
+    def __init__(
+        self,
+        builder: MolDesignVectorEnv,
+        config: ImitationConfig,
+        **options: Any,  # noqa: ANN401 - SB3's
+    ) -> None:
+        super().__init__(**options)
+        self._config = config
+        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first)
+        self.least_deviation = config.temperature / config.reward_scale
+        self.complete: list[MoleculeBatch] = []
+        self._losses_seen: list[float] = []
+        policy, limit = self.policy, builder.problem.context.rules.max_uncertainty
+        assert isinstance(policy, NetworkPolicy)
+        self._network = policy.network
+        admission = Admission(
+            reach=self._network.max_displacement,
+            max_uncertainty=None if limit is None else float(limit),
+            per_update=config.relaxations,
+            temperature=config.temperature,
+        )
+        self.archive = Archive(builder.energy_model, admission)
+
+    def train(self) -> None:
+        """Relax the molecules of the rollout, and update the policy."""
+        found = self.archive.relaxed(MoleculeBatch.cat(self.complete)) if self.complete else []
+        self.archive.add([isomer for of_rank in self.ranks.gather(found) for isomer in of_rank])
+        self.complete, self._losses_seen = [], []
+        super().train()
+        self.logger.record("train/isomers", self.archive.n_identities())
+        losses = self._losses_seen
+        self.logger.record("train/imitation_loss", np.mean(losses) if losses else np.nan)
+
+    def _further_loss(self) -> Tensor | float:
+        """Return minus the mean log-likelihood of placements; 0 while there are no molecules."""
+        if not self.archive.isomers:
+            return 0.0
+        rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
+        isomers = self.archive.draw(self._config.imitation_batch, rng)
+        observation, actions = self._replay.draw(isomers, rng)
+        tensors = {k: torch.as_tensor(v, device=self.device) for k, v in observation.items()}
+        drawn = torch.as_tensor(actions, device=self.device)
+        loss = -self._network.evaluate_actions(tensors, drawn).log_prob.mean()
+        self._losses_seen.append(float(loss.detach()))
+        return self._config.imitation_coef * loss
+
+
+class Imitation(OnPolicy[ImitationConfig]):
+    """Relax and imitate: PPO with :class:`ImitatingPPO`, on one rank or on several.
+
+    Args:
+        config: of the algorithm.
+        setup: what is trained.
+
+    Attributes:
+        model: the algorithm of SB3.
+    """
+
+    logged = {  # noqa: RUF012 - a ClassVar, as in the base class
+        **PPOAlgorithm.logged,
+        "imitation_loss": "imitation_loss",
+        "isomers": "isomers",
+    }
+
+    model: ImitatingPPO
+
+    def make_model(self, **options: Any) -> PPO:  # noqa: ANN401 - SB3's
+        """Return the algorithm of SB3, with an empty archive.
+
+        Raises:
+            InputError: if the task has fixed atoms, points to fill or refills of the bag.
+        """
+        self._builder = _builder(self.setup)
+        return ImitatingPPO(self._builder, self.config, ranks=self.setup.ranks, **options)
+
+    def run(self, on_step: Callable[[Infos], None], on_update: Callable[[], None]) -> None:
+        """Train until the end; see :meth:`Algorithm.run`."""
+
+        def collect(infos: Infos) -> None:
+            complete = [
+                i for i, info in enumerate(infos) if info.get("episode", {}).get("reason") == _DONE
+            ]
+            if complete:
+                assert self._builder.last_state is not None
+                states = self._builder.last_state[np.array(complete)]
+                self.model.complete.append(states.to_molecules())
+            on_step(infos)
+
+        super().run(collect, on_update)
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the weights, the optimiser, the number of updates and the archive."""
+        tensors, state = super().snapshot()
+        own, of_archive = self.model.archive.snapshot()
+        tensors |= {_OWN + name: tensor for name, tensor in own.items()}
+        return tensors, {**state, "archive": of_archive}
+
+    def restore(
+        self, position: Position, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> None:
+        """Restore a snapshot; see :meth:`Algorithm.restore`."""
+        super().restore(position, tensors, state)
+        own = {k.removeprefix(_OWN): x for k, x in tensors.items() if k.startswith(_OWN)}
+        self.model.archive.restore(own, state["archive"])
+
+
+def _builder(setup: Setup) -> MolDesignVectorEnv:
+    """Return the environment of molrl inside the wrappers of SB3."""
+    env = setup.env
+    while isinstance(env, VecEnvWrapper):
+        env = env.venv
+    assert isinstance(env, SB3VecEnv)
+    for example in env.env.task.examples:
+        if len(example.fixed) or len(example.shape) or example.refills:
+            raise InputError(
+                f"imitation trains on bags only, not on {env.env.task}: it relaxes whole "
+                "molecules; train with ppo"
+            )
+    return env.env

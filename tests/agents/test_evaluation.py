@@ -1,0 +1,34 @@
+import pytest
+from ase.build import molecule
+
+from molrl.agents.config import PolicyConfig
+from molrl.agents.evaluation import PolicyEvaluator, mean_bond_length
+from molrl.agents.interface import Inputs, build_network
+from molrl.envs.config import EnvConfig
+from molrl.envs.problem import Problem
+from molrl.molecules import MoleculeBatch
+
+
+def test_mean_bond_length_is_in_units_of_the_covalent_radii():
+    methane = molecule("CH4")
+    methane.positions *= 1.5 * (0.76 + 0.31) / methane.get_distance(0, 1) / 1.4
+    assert mean_bond_length(MoleculeBatch.from_ase(methane)) == pytest.approx(1.5 / 1.4)
+
+
+def test_evaluation_has_no_strain_without_valid_molecules():
+    problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
+    network = build_network(PolicyConfig(width=8, channels=4), Inputs(4))
+    figures = PolicyEvaluator(problem, 2, 0, None).evaluate(network)
+    assert figures["valid_fraction"] == 0
+    assert figures["strain"] is None
+    assert figures["bond_length"] is None
+
+
+def test_strain_is_the_energy_above_the_relaxed_geometry():
+    problem = Problem(EnvConfig(task="CH4O", energy="mace-small"))
+    evaluator = PolicyEvaluator(problem, 2, 0, None)
+    distorted = molecule("CH3OH")
+    distorted.rattle(0.1, seed=0)
+    strained = evaluator._strain(MoleculeBatch.from_ase(distorted))
+    assert strained > 0.2
+    assert evaluator._strain(MoleculeBatch.from_ase(molecule("CH3OH"))) < 0.1

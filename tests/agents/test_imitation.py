@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+from molrl.agents.archive import Admission, Archive
+from molrl.agents.config import ImitationConfig, PolicyConfig
+from molrl.agents.interface import Inputs, build_network
+from molrl.agents.replay import Replay
+from molrl.agents.training import AgentTraining
+from molrl.energy import load_energy
+from molrl.envs.config import EnvConfig
+from molrl.envs.problem import Problem
+from molrl.envs.rules import Reason, transition
+from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+ISOMERS = "CH3CH2OH", "CH3OCH3"
+
+
+def archive(temperature=0.5):
+    admission = Admission(reach=2.0, max_uncertainty=None, per_update=16, temperature=temperature)
+    return Archive(load_energy("mace-small"), admission)
+
+
+def distorted(names, seed=0):
+    atoms = [molecule(name) for name in names]
+    for each in atoms:
+        each.rattle(0.05, seed=seed)
+    return MoleculeBatch.from_ase(atoms)
+
+
+@pytest.fixture
+def filled():
+    made = archive()
+    made.add(made.relaxed(distorted(ISOMERS)))
+    return made
+
+
+def test_archive_keeps_what_relaxes_to_valid_molecules():
+    made = archive()
+    broken = molecule("CH3CH2OH")
+    broken.positions[-1] += 5
+    made.add(made.relaxed(MoleculeBatch.from_ase([*distorted(ISOMERS).to_ase(), broken])))
+    assert {isomer.smiles for isomer in made.isomers} == {"CCO", "COC"}
+
+
+def test_archive_relaxes_isomers_it_has_few_of():
+    made = archive()
+    made.add(16 * made.relaxed(distorted(["CH3CH2OH"])))
+    assert [isomer.smiles for isomer in made.relaxed(distorted(ISOMERS))] == ["COC"]
+
+
+def test_archive_draws_isomers_by_their_boltzmann_weights():
+    made = archive(temperature=0.3)
+    found = made.relaxed(distorted(ISOMERS))
+    made.add(found + [isomer for isomer in found if isomer.smiles == "CCO"])
+    lowest = {isomer.smiles: isomer.energy for isomer in made.isomers}
+    ratio = np.exp(-(lowest["COC"] - lowest["CCO"]) / 0.3)
+    drawn = [isomer.smiles for isomer in made.draw(4000, np.random.default_rng(0))]
+    share = ratio / (1 + ratio)
+    assert drawn.count("COC") / 4000 == pytest.approx(share, abs=0.03)
+
+
+def test_archive_is_the_same_after_a_snapshot(filled):
+    again = archive()
+    again.restore(*filled.snapshot())
+    for one, other in zip(filled.isomers, again.isomers, strict=True):
+        assert (one.smiles, one.energy) == (other.smiles, other.energy)
+        assert np.array_equal(one.positions, other.positions)
+        assert np.array_equal(one.bonds, other.bonds)
+    empty = archive()
+    empty.restore(*archive().snapshot())
+    assert empty.isomers == []
+
+
+def test_replayed_placements_are_taken_by_the_environment(filled):
+    problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
+    rng = np.random.default_rng(0)
+    start = problem.initial_state([problem.draw(rng, problem.task) for _ in range(200)])
+    observation, actions = Replay(problem, 0.0, 0.0).draw(filled.draw(200, rng), rng)
+    bag, numbers = observation["bag"], observation["numbers"]
+    assert (bag.sum(1) + (numbers > 0).sum(1) == 9).all()
+    state = type(start).from_arrays(
+        start.arrays()
+        | {"numbers": numbers, "positions": observation["positions"], "bag": bag}
+        | {"energy": problem.energy_model.evaluate(_molecules(observation)).energy.numpy()}
+    )
+    reasons = transition(state, actions, problem.context).reason
+    refused = {Reason.ELEMENT_NOT_IN_BAG, Reason.FOCUS_ON_AN_EMPTY_SLOT, Reason.CLASH}
+    assert not set(reasons.tolist()) & {*refused, Reason.OUT_OF_BOUNDS, Reason.MONOVALENT_ATOM}
+    last = transition(state, actions, problem.context).state
+    done = last.bag.sum(1) == 0
+    relaxed = {round(isomer.energy, 2) for isomer in filled.isomers}
+    assert {round(e, 2) for e in last.energy[done]} <= relaxed
+
+
+def _molecules(observation):
+    pairs = zip(observation["numbers"], observation["positions"], strict=True)
+    return MoleculeBatch.from_arrays([(z[z > 0], x[z > 0].astype(float)) for z, x in pairs])
+
+
+def test_replay_places_the_skeleton_first_if_asked(filled):
+    problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
+    rng = np.random.default_rng(0)
+    for log_odds, expected in ((0.0, False), (50.0, True)):
+        observation, _ = Replay(problem, 0.0, log_odds).draw(filled.draw(200, rng), rng)
+        heavy, hydrogens = (
+            (observation["numbers"] > 1).sum(1),
+            (observation["numbers"] == 1).sum(1),
+        )
+        assert (heavy[hydrogens > 0] == 3).all() == expected
+
+
+def test_imitation_refuses_fixed_atoms():
+    task = {"kind": "scaffold", "scaffold": "*C=C", "bag": "CH3"}
+    env = MolDesignVectorEnv(2, "SameStep", task=task, energy="mace-small")
+    with pytest.raises(InputError, match="bags only"):
+        AgentTraining(env, PolicyConfig(width=8), ImitationConfig(num_envs=2), 100, 0)
+
+
+def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_density(filled):
+    """Of a density of degree 4 and sharpness 20, directions alone gain about 3 nats at most."""
+    problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
+    isomers = [isomer for isomer in filled.isomers if isomer.smiles == "COC"]
+    torch.default_generator.manual_seed(0)
+    network = build_network(PolicyConfig(width=16, channels=4, degree=2, layers=1), Inputs(4))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    rng = np.random.default_rng(0)
+    for _ in range(80):
+        observation, actions = Replay(problem, 0.0, 0.0).draw(64 * isomers, rng)
+        tensors = {key: torch.as_tensor(x) for key, x in observation.items()}
+        log_prob = network.evaluate_actions(tensors, torch.as_tensor(actions)).log_prob.mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(-log_prob)
+        optimizer.step()
+    assert float(log_prob.detach()) > 3

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from molrl.agents.lobes import DirectionDensity, Lobes
+from molrl.agents.sphere import SphericalDensity
+from tests.agents.test_sphere import product_grid
+
+AXIS = torch.nn.functional.normalize(torch.tensor([0.3, 0.5, -0.2], dtype=torch.float64), dim=0)
+SHAPES = [(0.0, 1.5), (0.0, 2000.0), (1.9, 30.0), (2.5, 2000.0), (0.0005, 1.5)]
+
+
+def lobe(n, angle, kappa):
+    return Lobes(
+        torch.zeros(n, 1, dtype=torch.float64),
+        AXIS.expand(n, 1, 3),
+        torch.full((n, 1), angle, dtype=torch.float64),
+        torch.full((n, 1), kappa, dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize(("angle", "kappa"), SHAPES)
+def test_lobes_integrate_to_one(angle, kappa):
+    points, weights = product_grid()
+    log_p = lobe(len(points), angle, kappa).log_prob(points)[:, 0]
+    assert float((weights * log_p.exp()).sum()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("angle", "kappa"), [(0.0, 2000.0), (1.9, 200.0), (2.5, 2000.0)])
+def test_lobe_entropy_is_that_of_its_samples_where_it_is_sharp(angle, kappa):
+    lobes = lobe(20_000, angle, kappa)
+    noise = torch.rand(20_000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    drawn = lobes.sample(torch.zeros(20_000, dtype=torch.long), noise)
+    assert (drawn.norm(dim=-1) - 1).abs().max() < 1e-6
+    mean = -float(lobes.log_prob(drawn).mean())
+    assert mean == pytest.approx(float(lobes.entropy()[0, 0]), abs=0.03)
+
+
+def mixture(n):
+    """Return n times a smooth density of degree 1 with a lobe, a cone and no lobe."""
+    coefficients = torch.tensor([0.0, 1.0, -2.0, 0.5], dtype=torch.float64).expand(n, -1)
+    lobes = Lobes(
+        torch.tensor([1.0, 0.5, -torch.inf], dtype=torch.float64).expand(n, -1),
+        torch.stack([AXIS, -AXIS, AXIS]).expand(n, -1, -1),
+        torch.tensor([0.0, 1.2, 0.0], dtype=torch.float64).expand(n, -1),
+        torch.tensor([80.0, 40.0, 1.0], dtype=torch.float64).expand(n, -1),
+    )
+    return DirectionDensity(
+        SphericalDensity(coefficients), torch.zeros(n, dtype=torch.float64), lobes
+    )
+
+
+def test_direction_density_integrates_to_one():
+    points, weights = product_grid(128)
+    p = mixture(len(points)).log_prob(points).exp()
+    assert float((weights * p).sum()) == pytest.approx(1, abs=1e-3)
+
+
+def test_direction_samples_follow_the_density():
+    """The mean of the density over its samples is the integral of its square."""
+    n, (points, weights) = 20_000, product_grid(128)
+    noise = torch.rand(n, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    density = mixture(n)
+    drawn = density.log_prob(density.sample(noise)).exp()
+    square = float((weights * mixture(len(points)).log_prob(points).exp().square()).sum())
+    assert float(drawn.mean()) == pytest.approx(square, abs=5 * float(drawn.std()) / np.sqrt(n))
+
+
+def test_direction_mode_is_the_highest_point():
+    points, _ = product_grid(128)
+    highest = points[mixture(len(points)).log_prob(points).argmax()]
+    assert float(mixture(1).mode()[0] @ highest) > 0.999
