@@ -5,6 +5,13 @@ import re
 from collections.abc import Mapping
 
 TRAINING = {"total_steps": 120_000, "checkpoint_every": 30_000}
+# Of tasks whose molecules can be relaxed whole, and imitated.
+IMITATION = {
+    "algorithm": {"name": "imitation"},
+    "total_steps": 60_000,
+    "checkpoint_every": 15_000,
+}
+_IMITATED = ("bag", "bags", "stochastic")
 
 
 def training_overrides(task: object) -> list[str]:
@@ -24,5 +31,6 @@ def training_overrides(task: object) -> list[str]:
     kind = task.get("kind", "bag") if isinstance(task, Mapping) else "bag"
     words = [str(word) for word in (kind if kind != "bag" else "", name) if word]
     free = re.sub(r"[^\w.-]+", "-", "-".join(["train", *words]))[:60]
-    data = {"run_dir": f"runs/{free}", "task": task, **TRAINING}
+    training = IMITATION if kind in _IMITATED else TRAINING
+    data = {"run_dir": f"runs/{free}", "task": task, **training}
     return [f"{key}={json.dumps(value)}" for key, value in data.items()]

@@ -71,7 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{_describe(error)}; the traceback is in {log}", FAILED)
 
 
-def _dispatch(argv: Sequence[str]) -> int:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments; those of a command that takes words may stand after options, too.
+
+    Raises:
+        InputError: if one is unknown.
+    """
     arguments, unknown = parser().parse_known_args(argv or ["--help"])
     if arguments.words_after:  # argparse takes no words after options
         late = [word for word in unknown if not word.startswith("-")]
@@ -83,6 +88,11 @@ def _dispatch(argv: Sequence[str]) -> int:
             f"{arguments.parser.prog}: unknown argument {unknown[0]!r}; "
             f"{did_you_mean(unknown[0], options)}"
         )
+    return arguments
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    arguments = parse(argv)
     if not os.path.exists(getattr(arguments, "file", ".")):  # said at once
         raise InputError(f"{arguments.file} does not exist")
     if arguments.schema:

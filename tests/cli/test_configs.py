@@ -12,7 +12,7 @@ from molrl.cli.configs import read_config, read_task
 from molrl.cli.defaults import training_overrides
 from molrl.cli.experiment import ExperimentConfig
 from molrl.cli.keys import EXAMPLES
-from molrl.cli.main import main, parser
+from molrl.cli.main import main, parse, parser
 from molrl.runs.config import config_from_overrides
 from molrl.runs.folder import RunFolder
 from molrl.tasks import parse_task
@@ -28,7 +28,7 @@ def test_train_takes_a_formula_instead_of_a_file(here):
     given = config("--bag", "CH4O")
     of_file = config(str(ROOT / "experiments" / "quickstart.yaml"))
     assert given.run_dir == Path("runs/train-CH4O")
-    own = {"run_dir", "algorithm", "total_steps", "checkpoint_every", "evaluate_every"}
+    own = {"run_dir", "total_steps", "checkpoint_every", "evaluate_every"}
     assert given.model_dump(exclude=own) == of_file.model_dump(exclude=own)
 
 
@@ -101,8 +101,7 @@ def test_help_of_evaluate_says_what_each_figure_means(capsys):
 @pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
 def test_examples_of_the_help_are_valid(line, here, monkeypatch):
     monkeypatch.chdir(ROOT)
-    arguments, unknown = parser().parse_known_args(shlex.split(line)[1:])
-    assert not unknown
+    arguments = parse(shlex.split(line)[1:])
     if arguments.schema == "molrl.cli.experiment:ExperimentConfig":
         assert read_config(arguments, ExperimentConfig)
     elif read_task(arguments):
