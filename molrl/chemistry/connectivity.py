@@ -8,11 +8,13 @@ from rdkit import Chem
 
 TOLERANCE = 0.45  # Å, bonds are shorter than the sum of the covalent radii and this
 LONG = 1.1  # length relative to the sum of the covalent radii that no strained bond exceeds much
+SHORT = 1.0  # the same for two of boron and silicon, whose diagonals are shorter: B2O2, Si2O2
 DIAGONAL = 0.1  # by which the diagonal of a four-membered ring is longer than the sides, relative
 
 _MAX_BONDS = {1: 1, 2: 0, 5: 4, 6: 4, 7: 4, 8: 3, 9: 1, 10: 0, 14: 6, 15: 6, 16: 6, 17: 6}
 _TABLE = Chem.GetPeriodicTable()
 _RADII = np.array([0.0, *(_TABLE.GetRcovalent(z) for z in range(1, 119))])
+_LONGEST = np.where(np.isin(np.arange(119), [5, 14]), SHORT, LONG)
 
 
 def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,8 +41,9 @@ def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray
     close = np.flatnonzero(lengths < reach + TOLERANCE)
     pairs = np.stack((first[close], second[close]), axis=1)
     relative = lengths[close] / reach[close]
-    if len(close) and _needs_pruning(numbers, pairs, relative):
-        kept = _pruned(numbers.tolist(), pairs.tolist(), relative.tolist())
+    is_long = relative > _LONGEST[numbers[pairs]].max(axis=1)
+    if is_long.any() or _has_crowded(numbers, pairs):
+        kept = _pruned(numbers.tolist(), pairs.tolist(), relative.tolist(), is_long.tolist())
         return pairs[kept], relative[kept]
     return pairs, relative
 
@@ -55,18 +58,20 @@ def _max_bonds() -> np.ndarray:
     return np.array([_MAX_BONDS.get(z, 8) for z in range(119)])
 
 
-def _needs_pruning(numbers: np.ndarray, pairs: np.ndarray, relative: np.ndarray) -> bool:
-    if relative.max() > LONG:
-        return True
+def _has_crowded(numbers: np.ndarray, pairs: np.ndarray) -> bool:
     degrees = np.bincount(pairs.ravel(), minlength=len(numbers))
     return bool((degrees > _max_bonds()[numbers]).any())
 
 
 def _pruned(
-    numbers: Sequence[int], pairs: Sequence[Sequence[int]], relative: Sequence[float]
+    numbers: Sequence[int],
+    pairs: Sequence[Sequence[int]],
+    relative: Sequence[float],
+    is_long: Sequence[bool],
 ) -> list[int]:
-    """Return the indices of the bonds that are kept."""
+    """Return the indices of the bonds that are kept; only long ones can be diagonals."""
     length = {(i, j): x for (i, j), x in zip(pairs, relative, strict=True)}
+    long = {(i, j) for (i, j), x in zip(pairs, is_long, strict=True) if x}
     near: list[set[int]] = [set() for _ in numbers]
     for i, j in pairs:
         near[i].add(j)
@@ -75,7 +80,7 @@ def _pruned(
     # The longest bonds first: where both diagonals of a square are there, neither is a side.
     for i, j in sorted(length, key=length.__getitem__, reverse=True):
         crowded = len(near[i]) > most[i] or len(near[j]) > most[j]
-        if crowded or (length[i, j] > LONG and _is_diagonal(i, j, near, length)):
+        if crowded or ((i, j) in long and _is_diagonal(i, j, near, length)):
             near[i].remove(j)
             near[j].remove(i)
     return [at for at, (i, j) in enumerate(pairs) if j in near[i]]

@@ -88,9 +88,10 @@ def sanitize(mol: Chem.Mol) -> bool:
     if any(p.GetType() != "AtomValenceException" for p in problems):
         return False
     atoms = [mol.GetAtomWithIdx(p.GetAtomIdx()) for p in problems]
-    if any(a.GetFormalCharge() or a.GetAtomicNum() not in (17, 35) for a in atoms):
+    if any(a.GetFormalCharge() > 0 or a.GetAtomicNum() not in (17, 35) for a in atoms):
         return False
-    if any(a.GetTotalValence() not in valences(a.GetAtomicNum()) for a in atoms):
+    # An anion such as Br3- has one bond more than a neutral halogen.
+    if any(a.GetTotalValence() + a.GetFormalCharge() not in valences(17) for a in atoms):
         return False
     done = Chem.SanitizeMol(mol, _LENIENT, catchErrors=True)
     return bool(done == Chem.SanitizeFlags.SANITIZE_NONE)

@@ -21,6 +21,7 @@ _SLACKS = (0.01, 2.01, 5.01, 10.01, 17.01, 30.01, 60.01)  # above the lower boun
 _OXOAMMONIUM = 9.0  # O=[N+] rather than [O-][N+], but for nitro groups
 _NITRONATE = 1.0  # C=[N+]([O-])[O-] rather than [C-][N+](=O)[O-]
 _DIAZENIDE = 9.0  # N-N=[N-] rather than N=[N+]=[N-]
+_APART = 0.2  # the positive charge of an N-oxide is beside its oxygen, not elsewhere in the ring
 _SUBSTITUTED = 0.05  # prefers charges and unpaired electrons at the ends of carbon chains
 _SHORTER = 1e-4  # prefers multiple bonds where bonds are short, if nothing else decides
 
@@ -104,6 +105,8 @@ class Skeleton:
         number, more = self.numbers[atom], 0.0
         if number == 7 and not state.charge and self._is_in_diazo(atom):
             more = _DIAZENIDE
+        elif number == 7 and not state.charge and self.oxides[atom]:
+            more = _APART
         elif number == 6 and state.penalty:
             more = _SUBSTITUTED * sum(self.numbers[j] > 1 for j, _ in self.near[atom])
         return state._replace(penalty=state.penalty + more) if more else state

@@ -25,7 +25,10 @@ _ANION = {5: 3.0, 6: 8.0, 7: 4.2, 8: 4.3, 9: 2.0, 14: 6.0, 15: 5.0, 16: 3.8, 17:
 _SP_ANION = {6: 5.0, 7: 3.9}  # at the end of a triple or two double bonds: CO, azides, diazo
 _SIGMA_CARBANION = 11.0  # a carbene beside N+ is drawn as one
 _ELSE_CATION, _ELSE_ANION = 6.0, 3.0
+_HALIDE = 8.0  # a halogen with bonds: trihalides, not O=[Cl-]
 _FURTHER_CHARGE = 8.0
+_HALOGENS = frozenset([17, 35, 53])
+_ALUMINATES = frozenset([13, 31])
 METALS = frozenset(
     [3, 4, *range(11, 14), *range(19, 32), *range(37, 51), *range(55, 84), *range(87, 113)]
 )
@@ -69,8 +72,10 @@ def atom_states(number: int, n_bonds: int) -> tuple[AtomState, ...]:
 
 
 def _metal_states(number: int, n_bonds: int) -> tuple[AtomState, ...]:
-    """Return the neutral atom with single bonds, or the bare ion."""
+    """Return the neutral atom with single bonds, the bare ion, or the centre of an aluminate."""
     known = valences(number)
+    if number in _ALUMINATES and n_bonds == 4:
+        return (AtomState(0, -1, 3.0), AtomState(0, 0, 20.0))
     ion = AtomState(0, known[0], 1.0)
     atom = AtomState(0, 0, 0.0 if n_bonds in known else 20.0)
     return (atom,) if n_bonds else (ion, atom)
@@ -124,6 +129,8 @@ def _charged(number: int, charge: int, valence: int, n_bonds: int) -> float:
         return _SP_ANION[number] + further
     if number == 6 and n_bonds == 2:
         return _SIGMA_CARBANION + further
+    if number in _HALOGENS and n_bonds:
+        return _HALIDE + further
     return _ANION.get(number, _ELSE_ANION) + further
 
 

@@ -16,8 +16,14 @@ Kind = Literal["charge", "spin"]
 MAX_NUMBER = 1_000_000
 # Sums of rounded partial charges or magnetic moments count as whole within this.
 WHOLE = 0.05
-_CHARGE = "charge total_charge net_charge tot_charge molecular_charge mol_charge system_charge chrg"
-_SPIN = "spin total_spin multiplicity mult spin_multiplicity spin_mult"
+_CHARGE = (
+    "charge total_charge net_charge tot_charge molecular_charge mol_charge system_charge "
+    "formal_charge chrg"
+)
+_SPIN = (
+    "spin total_spin multiplicity mult spin_multiplicity spin_mult molecular_multiplicity "
+    "total_multiplicity"
+)
 _UNPAIRED = "uhf n_unpaired num_unpaired unpaired unpaired_electrons"
 
 
@@ -35,7 +41,7 @@ _KEYS = "|".join(word.replace("_", "[ _-]?") for word in _WORDS)
 _QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _PAIR = re.compile(
     rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])\s*"""
-    rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]|[^\s,;(){{}}\[\]"']+)""",
+    rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]|[^\s,;|(){{}}\[\]"']+)""",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
@@ -48,7 +54,11 @@ _OTHER = re.compile(
     rf"(?:\bProperties\s*=\s*(?:{_QUOTED}|\S+)|(?<![\w.-])([\w.-]+)[\"']?\s*[=:]\s*({_QUOTED}))"
 )
 _BARE = re.compile(r"\s*([-+]?\d{1,6})[\s,]+([-+]?\d{1,6})\s*")
-_HINT = re.compile(rf"(?<![\w.-])(?:{_KEYS})\s+[-+]?\d", re.IGNORECASE)
+_HINT = re.compile(
+    rf"(?<![\w.-])(?:{_KEYS})\s+[-+]?\d|^\s*[-+]?\d[\s,]+[1-9][\s,]+\D|"
+    r"^[^=:]*[^\d\s][\s,]+[-+]?\d[\s,]+[1-9]\s*$",
+    re.IGNORECASE,
+)
 # Charges that belong to an atom, and not to the molecule.
 _OF_ATOMS = {"partial", "nuclear", "point", "atomic", "core", "effective", "mulliken"}
 
@@ -115,7 +125,10 @@ def bare_claims(comment: str) -> list[Claim]:
 
 
 def mentions_charge(comment: str) -> bool:
-    """Return whether a comment names a charge or spin and a number without ``=`` or ``:``."""
+    """Return whether a comment seems to give a charge or spin that is not read.
+
+    That is a name and a number without ``=`` or ``:``, or two whole numbers beside other words.
+    """
     return bool(_HINT.search(comment))
 
 

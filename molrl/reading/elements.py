@@ -9,7 +9,7 @@ from molrl.errors import InputError
 
 _DUMMY = re.compile(
     r"0|\*.*|\?|@.+|[XQRALM]|R#?\d*|X[XH]|EP|T[VX]|DU|LP|BQ|GH|(X|XX|Q|DU|LP|BQ|GH)[\d_(:-].*|"
-    r"[A-Z][A-Z]?-BQ",
+    r"[A-Z][A-Z]?(-BQ|:)",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"([A-Za-z]{1,2})(?:_?\d{1,4}|_)[A-Za-z']?")

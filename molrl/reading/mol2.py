@@ -75,6 +75,11 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
         positions, types = np.empty(0), []
     if positions.shape != (len(rows), 3) or any(kind.isdigit() for kind in types):
         raise InputError("an atom is not: number, name, x, y, z, type")
+    if foreign := next((kind for kind in types if kind[0].islower()), None):
+        # GAFF's ca is an aromatic carbon, not calcium.
+        raise InputError(
+            f"the atom type {foreign[:20]!r} is not of SYBYL, such as C.ar; convert it"
+        )
     numbers = [element_of(kind.split(".")[0], index, notes) for kind in types]
     mol = _bonded(types, [line.split() for line in sections.get("BOND", []) if line.strip()])
     cations = sum(atom.GetFormalCharge() for atom in mol.GetAtoms())
@@ -93,15 +98,21 @@ def _charge(
     """Return what the partial charges add up to."""
     if "NO_CHARGES" in (line.strip() for line in header) or any(len(row) < 9 for row in rows):
         if ION_TYPES & set(types):
-            kinds = ", ".join(sorted(ION_TYPES & set(types)))
-            raise InputError(f"it has atoms of ions ({kinds}) and no partial charges; add them")
+            raise _uncharged(types)
         return []
     try:
         charges = np.array([float(row[8]) for row in rows])
     except ValueError:
         raise InputError("a partial charge is not a number") from None
+    if not charges.any() and ION_TYPES & set(types):
+        raise _uncharged(types)
     total = whole_sum(charges, "partial charges")
     return [Claim("charge", total, f"partial charges that sum to {total}")]
+
+
+def _uncharged(types: Sequence[str]) -> InputError:
+    kinds = ", ".join(sorted(ION_TYPES & set(types)))
+    return InputError(f"it has atoms of ions ({kinds}) and no partial charges; add them")
 
 
 def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":

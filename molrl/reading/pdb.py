@@ -1,5 +1,6 @@
 """Molecules in PDB files, with all hydrogens."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,7 +9,13 @@ from molrl.errors import InputError
 from molrl.reading.charges import Claim
 from molrl.reading.hydrogens import check_coordination
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
+from molrl.reading.structures import (
+    MAX_ATOMS,
+    Structure,
+    element_of,
+    note_odd_electrons,
+    of_molecule,
+)
 
 NO_CELL = ["1.000", "1.000", "1.000"]  # what programs write for molecules without a cell
 
@@ -44,7 +51,7 @@ def _models(lines: Sequence[str]) -> Iterator[list[str]]:
     for line in lines:
         if line.startswith(("ATOM  ", "HETATM")):
             atoms.append(line)
-        elif line.startswith("ENDMDL") and atoms:
+        elif line.startswith("END") and atoms:  # of a model, or of one of several files in a row
             yield atoms
             atoms = []
     if atoms:
@@ -72,7 +79,9 @@ def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
         charge += _charge(line)
     check_coordination(numbers, positions)
     claims = [Claim("charge", charge, "charges of atoms")] if charge else []
-    return Structure(numbers, positions, claims)
+    structure = Structure(numbers, positions, claims)
+    note_odd_electrons(structure, index, notes)
+    return structure
 
 
 def _symbol(line: str) -> str:
@@ -87,7 +96,8 @@ def _symbol(line: str) -> str:
 
 
 def _charge(line: str) -> int:
+    """Return the charge in columns 79 and 80: 2+ by the standard, but some programs write +2."""
     text = line[78:80].strip()
-    if len(text) == 2 and text[0].isdigit() and text[1] in "+-":
-        return int(text[1] + text[0])
+    if match := re.fullmatch(r"(\d?)([-+])|([-+])(\d)", text, re.ASCII):
+        return int((match[2] or match[3]) + (match[1] or match[4] or "1"))
     return 0

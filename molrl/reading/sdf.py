@@ -11,7 +11,7 @@ from molrl.reading.charges import Claim, Kind
 from molrl.reading.ctab import END, ConnectionTable, read_table
 from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, of_molecule
+from molrl.reading.structures import MAX_ATOMS, Structure, note_odd_electrons, of_molecule
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -73,11 +73,13 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
         notes.add(index, remark)
     if any(atom.GetIsotope() for atom in mol.GetAtoms()) and not table.remarks:
         notes.add(index, "isotopes are read as their elements")
-    return Structure(
+    structure = Structure(
         [atom.GetAtomicNum() for atom in mol.GetAtoms()],
         table.positions,
         _claims(mol, table, fields, index, notes),
     )
+    note_odd_electrons(structure, index, notes)
+    return structure
 
 
 def _fields(lines: Sequence[str]) -> dict[str, str]:

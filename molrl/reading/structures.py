@@ -77,6 +77,20 @@ def element_of(word: str, molecule: int, notes: Notes) -> int:
     return number
 
 
+def note_odd_electrons(structure: Structure, molecule: int, notes: Notes) -> None:
+    """Note an odd number of electrons where no multiplicity is stated: a charge may be missing.
+
+    Args:
+        structure: from a file that ought to hold the charges.
+        molecule: its index.
+        notes: of the file.
+    """
+    charge = sum(claim.value for claim in structure.claims if claim.kind == "charge")
+    stated = any(claim.kind == "spin" for claim in structure.claims)
+    if not stated and (sum(structure.numbers) - charge) % 2:
+        notes.add(molecule, "an odd number of electrons is read; is a charge missing?")
+
+
 def of_molecule(index: int, error: InputError) -> InputError:
     """Return an error that names the molecule of a file, from one that says what it has.
 

@@ -176,6 +176,9 @@ def test_validity_depends_on_the_charge_of_an_ion():
         ("[NH3+]CC(=O)O", ""),
         ("[NH3+]CC[NH3+]", ""),
         ("[O-]C(=O)C[N+](=O)[O-]", ""),
+        ("Cn1cc[n+]([O-])c1", ""),
+        ("[O-]Cl", ""),
+        ("[AlH4-]", ""),
         ("[NH3+]CC(=O)[O-]", "separated formal charges"),
     ],
 )

@@ -21,6 +21,13 @@ def test_bonded_pairs_leave_out_both_diagonals_of_a_square():
     assert pairs([6] * 4, square) == [(0, 1), (0, 3), (1, 2), (2, 3)]
 
 
+def test_bonded_pairs_leave_out_the_short_diagonals_of_boron_and_silicon():
+    for number, across, oxygens in ((5, 1.77, 2.12), (14, 2.40, 2.32)):
+        ring = [(-across / 2, 0, 0), (0, oxygens / 2, 0), (across / 2, 0, 0), (0, -oxygens / 2, 0)]
+        assert pairs([number, 8] * 2, ring) == [(0, 1), (0, 3), (1, 2), (2, 3)]
+    assert pairs([14, 14], [(0, 0, 0), (2.4, 0, 0)]) == [(0, 1)]
+
+
 def test_bonded_pairs_keep_the_bond_of_bicyclobutane():
     atoms = molecule("bicyclobutane")
     carbons = atoms[atoms.numbers == 6]

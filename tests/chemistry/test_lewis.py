@@ -32,6 +32,21 @@ def test_lewis_structure_has_the_charge(charge, total):
     assert sum(lewis_structure(ring, charge).charges) == total
 
 
+@pytest.mark.parametrize(
+    ("numbers", "charge", "charges"),
+    [
+        ([17, 8], -1, [0, -1]),
+        ([17, 8, 8], -1, [0, -1, 0]),
+        ([53, 53, 53], -1, [-1, 0, 0]),
+        ([6, 35, 35], 0, [0, 0, 0]),
+    ],
+)
+def test_lewis_structure_puts_charges_on_halogens_last(numbers, charge, charges):
+    found = lewis_structure(Skeleton(numbers, [(0, i) for i in range(1, len(numbers))]), charge)
+    assert sorted(found.charges) == sorted(charges)
+    assert found.charges[0] == charges[0]
+
+
 def test_lewis_structure_names_an_atom_with_too_many_bonds():
     with pytest.raises(PerceptionError, match="no Lewis structure fits: C with 5 bonds"):
         lewis_structure(Skeleton([6], [], hydrogens=[5]), 0)

@@ -43,6 +43,9 @@ def read(tmp_path):
         "charge=-1 uhf=0",
         "charge/multiplicity: -1 1",
         '{"charge": -1, "spin": 1}',
+        '{"molecular_charge": -1, "molecular_multiplicity": 1}',
+        "formal_charge=-1",
+        "charge:-1|spin:1",
         'Properties=species:S:1:pos:R:3 name="charge=5 a" charge=-1 pbc="F F F"',
     ],
 )
@@ -52,7 +55,14 @@ def test_charge_is_read_in_its_usual_spellings(read, comment):
 
 
 @pytest.mark.parametrize(
-    ("comment", "spin"), [("mult=4", 4), ("uhf=3", 4), ("0 4", 4), ("Spin multiplicity: 4", 4)]
+    ("comment", "spin"),
+    [
+        ("mult=4", 4),
+        ("uhf=3", 4),
+        ("0 4", 4),
+        ("Spin multiplicity: 4", 4),
+        ("molecular_multiplicity=4", 4),
+    ],
 )
 def test_multiplicity_is_read_in_its_usual_spellings(read, comment, spin):
     assert read(comment).spin.tolist() == [spin]
@@ -85,8 +95,9 @@ def test_two_numbers_that_the_electrons_do_not_allow_are_a_comment(read, capsys)
         assert f"the comment '{comment}' is no charge" in capsys.readouterr().err
 
 
-def test_a_charge_without_equals_sign_is_a_comment_and_said(read, capsys):
-    assert read("charge -1").charge.tolist() == [0]
+@pytest.mark.parametrize("comment", ["charge -1", "-1 1 OH", "OH -1 1", "-1,1,OH"])
+def test_a_charge_without_equals_sign_is_a_comment_and_said(read, comment, capsys):
+    assert read(comment).charge.tolist() == [0]
     assert "charge=-1 would be read" in capsys.readouterr().err
 
 

@@ -75,6 +75,17 @@ def test_several_molecules_are_read(read):
     assert len(read(2 * mol2(mol), "a.mol2")) == 2
     models = "MODEL\n" + MolToPDBBlock(mol).replace("END\n", "ENDMDL\n")
     assert len(read(2 * models + "END\n", "a.pdb")) == 2
+    assert len(read(2 * MolToPDBBlock(mol), "a.pdb")) == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "charge"), [("1+", 1), ("+1", 1), ("+ ", 1), ("3-", -3), ("-3", -3), ("0 ", 0)]
+)
+def test_charges_of_pdb_are_read_either_way(read, written, charge, capsys):
+    block = MolToPDBBlock(from_smiles("[NH4+]", 0))
+    assert "N1+" in block
+    assert read(block.replace("N1+", f"N{written}"), "a.pdb").charge.tolist() == [charge]
+    assert ("is a charge missing?" in capsys.readouterr().err) == (charge == 0)
 
 
 def test_mol2_without_charges_is_read_unless_it_holds_ions(read):
@@ -82,6 +93,10 @@ def test_mol2_without_charges_is_read_unless_it_holds_ions(read):
     assert read(text, "a.mol2").charge.tolist() == [0]
     with pytest.raises(InputError, match=r"molecule 0 has atoms of ions \(N\.4\)"):
         read(text.replace("C.3", "N.4"), "a.mol2")
+    zeros = re.sub(r"UNL .*", "UNL 0.0", mol2(from_smiles("CCO", 0)))
+    assert read(zeros, "a.mol2").charge.tolist() == [0]
+    with pytest.raises(InputError, match=r"molecule 0 has atoms of ions \(N\.4\)"):
+        read(zeros.replace("C.3", "N.4"), "a.mol2")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +107,7 @@ def test_mol2_without_charges_is_read_unless_it_holds_ions(read):
         (("1 1 2 1", "1 1 99 1"), "'1 1 99 1' is not a new bond"),
         (("UNL -0.0", "UNL -0.4"), "partial charges sum to"),
         (("C.3 ", ""), "an atom is not: number, name"),
+        (("C.3", "ca"), "the atom type 'ca' is not of SYBYL"),
     ],
 )
 def test_corrupted_mol2_is_refused(read, change, message):

@@ -143,6 +143,14 @@ def test_radicals_give_the_spin(read, radical, spin):
         read(record(methylene))
 
 
+def test_an_odd_number_of_electrons_without_radicals_is_said(read, capsys):
+    block = MolToMolBlock(from_smiles("[NH4+]", 0))
+    assert read(block).charge.tolist() == [1]
+    assert not capsys.readouterr().err
+    assert read(re.sub(r"M  CHG.*\n", "", block)).charge.tolist() == [0]
+    assert "is a charge missing?" in capsys.readouterr().err
+
+
 def test_several_radicals_couple_to_the_highest_spin(read, capsys):
     rows = record([(0, 0, 0, "O"), (0, 0, 1.2, "O")], bonds=1, tail="M  RAD  2   1   2   2   2\n")
     assert read(rows).spin.tolist() == [3]

@@ -66,7 +66,7 @@ def test_elements_are_read_by_other_words(read, word, number, said, capsys):
 
 
 @pytest.mark.parametrize(
-    "word", ["X", "Xx", "*", "Q", "R#", "R1", "Bq", "H-Bq", "Gh(H)", "@O", "Du", "0"]
+    "word", ["X", "Xx", "*", "Q", "R#", "R1", "Bq", "H-Bq", "Gh(H)", "@O", "Cl:", "Du", "0"]
 )
 def test_dummies_are_refused_by_name(read, word):
     with pytest.raises(InputError) as error:
