@@ -83,6 +83,10 @@ def _check_rest(lines: Sequence[str], i: int, found: int, notes: Notes) -> None:
         raise InputError(f"line {i + 1} is no number of atoms, but molecules follow; remove it")
     if _is_atom(rest[0]):
         raise InputError(f"molecule {found - 1} has more atoms than its first line says")
+    if any(_is_atom(line) for line in rest[1:]):
+        raise InputError(
+            f"line {i + 1}: {lines[i].strip()[:40]!r} is not a number of atoms, but atoms follow"
+        )
     notes.add(found - 1, "the text after the last molecule is left out")
 
 

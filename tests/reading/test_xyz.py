@@ -119,6 +119,10 @@ def test_text_after_the_last_frame_is_left_out(read, tail, capsys):
     [
         (frame(WATER) + "\n" + frame(WATER), "line 6 is no number of atoms, but molecules follow"),
         (frame(WATER) + "text\n" + frame(WATER), "but molecules follow"),
+        (
+            frame(WATER) + f"1e1\nsecond\n{WATER}",
+            "line 6: '1e1' is not a number of atoms, but atoms",
+        ),
         (frame(WATER) + "H 0 0 9\n", "molecule 0 has more atoms than its first line says"),
         ("4\n\n" + WATER, "ends within molecule 0 of 4 atoms"),
         ("3\n" + WATER, "ends within molecule 0 of 3 atoms"),

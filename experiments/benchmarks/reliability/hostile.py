@@ -47,7 +47,7 @@ NOT_COUNTS = (
     "３",
     "2.0",
 )
-NOT_ELEMENTS = ("X", "Qq", "0", "-6", "999", "Xx", "*", "D1", "H2", "é")
+NOT_ELEMENTS = ("X", "Qq", "0", "-6", "999", "Xx", "*", "QQ1", "é")
 WRONG = (
     ".nan",
     ".inf",
@@ -141,12 +141,12 @@ def hostile_extxyz(draw: random.Random) -> bytes:
 HEADERS = (
     *("charge=many", "charge=nan", "charge=1e300", "charge=0.5", "charge=[1,2]", "charge=True"),
     *("charge=99999999999999999999", "charge=11", "spin=two", "spin=-1", "spin=0", "spin=2"),
-    *("spin=1e99", "spin=[[1]]"),
+    *("spin=1e99", "spin=[[1, 2]]"),
 )
 COLUMNS = (
-    "Properties=species:S:1:pos:R:99999999", "Properties=pos:R:3:species:S:1", "Properties=",
-    "Properties=species:S:1:pos:R:-3", "Properties=species:S:1", "Properties=species:R:1:pos:S:3",
-    "Properties=Z:I:1:pos:R:3", "Properties=species:S:1:pos:R:3:forces:R:3", 'Lattice="nan"',
+    "Properties=species:S:1:pos:R:99999999", "Properties=pos:R:3:species:S:1",
+    "Properties=species:S:1:pos:R:-3", "Properties=species:S:1",
+    "Properties=species:S:1:pos:R:3:forces:R:3", 'Lattice="nan"',
     "Properties=species:S:1:pos:R:3:pos:R:3", 'Properties=species:S:1:pos:R:3 Lattice="1 2"',
 )  # fmt: skip
 
