@@ -21,11 +21,11 @@ from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.muon import Muon
 from molrl.fitting.objective import Objective
 from molrl.runs.checkpoints import Checkpoint
+from molrl.runs.optimizers import restore_weights, weight_tensors
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import OnUpdate, Trainable
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
-_REMEMBERED = ("momentum", "step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # by optimisers
 _POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
 
@@ -215,12 +215,8 @@ class Fit(Trainable):
 
     def snapshot(self) -> Checkpoint:
         """Return weights, their average and what the optimisers remember; as on every rank."""
-        tensors = {f"average/{name}": value for name, value in self.average.items()}
-        for name, parameter in self.parameters.items():
-            tensors[f"network/{name}"] = parameter.detach()
+        tensors = weight_tensors(self.parameters, self.average, self.optimizers)
         tensors |= {f"buffer/{name}": value for name, value in self._buffers().items()}
-        for name, state in self._optimizer_states():
-            tensors |= {f"{key}/{name}": value for key, value in state.items()}
         return Checkpoint(self._step, tensors, {})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -230,32 +226,17 @@ class Fit(Trainable):
             checkpoint: of a fit with the same config and data.
         """
         self._step = checkpoint.step
+        restore_weights(checkpoint.tensors, self.parameters, self.average, self.optimizers)
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(checkpoint.tensors[f"network/{name}"])
-                self.average[name].copy_(checkpoint.tensors[f"average/{name}"])
             for name, value in self._buffers().items():
                 if (saved := checkpoint.tensors.get(f"buffer/{name}")) is not None:
                     value.copy_(saved)
-        for name, state in self._optimizer_states():
-            for key in _REMEMBERED:
-                if (tensor := checkpoint.tensors.get(f"{key}/{name}")) is not None:
-                    # (Adam counts its steps on the CPU)
-                    state[key] = tensor if key == "step" else tensor.to(self.device)
 
     def _buffers(self) -> dict[str, Tensor]:
         """The network's buffers that belong to its weights, as those of a batch norm do."""
         parameters = dict(self.network.named_parameters(remove_duplicate=False))
         state = self.network.state_dict()
         return {name: value for name, value in state.items() if name not in parameters}
-
-    def _optimizer_states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """What the optimisers remember of each parameter, by its name."""
-        names = {parameter: name for name, parameter in self.parameters.items()}
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    yield names[parameter], optimizer.state[parameter]
 
 
 def pooled_order(n_atoms: Tensor, size: int, generator: torch.Generator) -> Tensor:

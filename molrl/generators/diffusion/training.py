@@ -17,11 +17,11 @@ from molrl.generators.diffusion.noise import add_noise, draw_known, draw_levels,
 from molrl.generators.diffusion.weights import DenoiserHeader, build_model, save_denoiser
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.metrics import STEPS, Figure
+from molrl.runs.optimizers import restore_weights, weight_tensors
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import OnUpdate, Trainable
 
 MAX_VALID = 400  # molecules of the valid split that the loss is computed on
-_REMEMBERED = ("momentum", "step", "exp_avg", "exp_avg_sq")  # by optimisers
 
 
 class DenoiserTraining(Trainable):
@@ -209,11 +209,7 @@ class DenoiserTraining(Trainable):
 
     def snapshot(self) -> Checkpoint:
         """Return weights, their average and what the optimisers remember; as on every rank."""
-        tensors = {f"average/{name}": value for name, value in self.average.items()}
-        for name, parameter in self.parameters.items():
-            tensors[f"network/{name}"] = parameter.detach()
-        for name, state in self._optimizer_states():
-            tensors |= {f"{key}/{name}": value for key, value in state.items()}
+        tensors = weight_tensors(self.parameters, self.average, self._optimizers)
         return Checkpoint(self._step, tensors, {})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -223,23 +219,7 @@ class DenoiserTraining(Trainable):
             checkpoint: of a training with the same config and data.
         """
         self._step = checkpoint.step
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(checkpoint.tensors[f"network/{name}"])
-                self.average[name].copy_(checkpoint.tensors[f"average/{name}"])
-        for name, state in self._optimizer_states():
-            for key in _REMEMBERED:
-                if (tensor := checkpoint.tensors.get(f"{key}/{name}")) is not None:
-                    # (Adam counts its steps on the CPU)
-                    state[key] = tensor if key == "step" else tensor.to(self.device)
-
-    def _optimizer_states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """What the optimisers remember of each parameter, by its name."""
-        names = {parameter: name for name, parameter in self.parameters.items()}
-        for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    yield names[parameter], optimizer.state[parameter]
+        restore_weights(checkpoint.tensors, self.parameters, self.average, self._optimizers)
 
 
 def _is_hidden(name: str, parameter: Tensor) -> bool:
