@@ -39,16 +39,14 @@ def test_search_resumes_exactly():
 
 
 def test_search_shares_the_budget_and_keeps_it():
-    search = IsomerSearch(config_of(energy_calls=800), Ranks())
+    methods = ["random-search", "basin-hopping"]
+    search = IsomerSearch(config_of(energy_calls=800, methods=methods), Ranks())
     search.run(lambda *_: None)
     calls = [source.energy_calls for source in search.sources]
     assert len(calls) == 2
     assert 700 < sum(calls) <= 800
     assert max(calls) - min(calls) < 4 * 151
-    assert {isomer.method for isomer in search.isomers.by_smiles.values()} == {
-        "random-search",
-        "basin-hopping",
-    }
+    assert {isomer.method for isomer in search.isomers.by_smiles.values()} == {*methods}
     assert all(0 < isomer.energy_calls <= 800 for isomer in search.isomers.by_smiles.values())
 
 
