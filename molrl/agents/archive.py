@@ -94,8 +94,8 @@ class Archive:
         if not len(rows):
             return []
         result = relax(molecules[rows], self._model, _TOLERANCE, MAX_STEPS)
-        settled = (result.max_force <= MAX_FORCE).nonzero().flatten()
-        return self._valid(result.molecules[settled], result.energy[settled])
+        converged = (result.max_force <= MAX_FORCE).nonzero().flatten()
+        return self._valid(result.molecules[converged], result.energy[converged])
 
     def _valid(self, molecules: MoleculeBatch, energy: Tensor) -> list[Isomer]:
         """Return relaxed molecules that are valid and within the limit of the uncertainty."""
