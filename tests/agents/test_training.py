@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from molrl.agents.generator import AgentGenerator, save_agent
 from molrl.agents.random import RandomAgent
 from molrl.agents.training import AgentTraining
 from molrl.bags import Bag
+from molrl.chemistry.bonds import validity
 from molrl.chemistry.fragments import load_fragment
 from molrl.energy import load_energy
 from molrl.envs.vector import MolDesignVectorEnv
@@ -147,17 +149,34 @@ class Alternating(Task):
         return [Instance(Bag("H"), fixed=ion) for ion in ions]
 
 
+class Recording(MolDesignVectorEnv):
+    """Keeps whether each complete molecule is valid with the charge of its own fragment."""
+
+    def step(self, actions):
+        stepped = super().step(actions)
+        molecules = self.last_state.to_molecules()
+        molecules = molecules[torch.from_numpy(~self.last_state.bag.any(1))]
+        charge = molecules.sum_atoms((molecules.numbers == 7).long())
+        self.valid = [
+            *getattr(self, "valid", []),
+            *validity(replace(molecules, charge=charge)).valid,
+        ]
+        return stepped
+
+
 def test_training_reads_the_charge_of_the_canvas_that_ended(morse):
-    envs = MolDesignVectorEnv(16, "SameStep", task=Alternating(), canvas_size=5, energy=morse())
+    envs = Recording(4, "SameStep", task=Alternating(), canvas_size=5, energy=morse())
     reports = []
-    ppo = PPOConfig(num_envs=16, n_steps=8, batch_size=64)
-    training = AgentTraining(envs, PolicyConfig(width=16, channels=4), ppo, 128, seed=0)
+    ppo = PPOConfig(num_envs=4, n_steps=12, batch_size=48)
+    training = AgentTraining(envs, PolicyConfig(width=16, channels=4), ppo, 48, seed=0)
     training.run(lambda _, figures: reports.append(figures))
     last = envs.last_state
     assert (last.charge == (last.numbers == 7).any(1)).all()
     assert (last.charge != envs.state.charge).any()
     # with the charge of another canvas none would be valid
-    assert reports[0]["valid_fraction"] > 0.1 * reports[0]["complete_fraction"]
+    assert sum(envs.valid) > 0.1 * len(envs.valid)
+    assert reports[0]["complete_fraction"] == len(envs.valid) / 48
+    assert reports[0]["valid_fraction"] == pytest.approx(sum(envs.valid) / 48)
 
 
 @pytest.mark.parametrize("mine", [len, {"call": "molrl.chemistry.bonds:validity"}])

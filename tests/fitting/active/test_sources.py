@@ -144,8 +144,8 @@ def test_sources_keep_charge_and_spin_of_the_data(sources):
     charged = replace(molecules, charge=charge, spin=spin)
     data = replace(sources.data, molecules=charged)
     found = replace(sources, model=sources.model.ignoring_charge(), data=data).minima(8)
-    assert {s.charge for s in found} == {1}
-    assert {s.spin for s in found} <= {3, 4}
+    assert found
+    assert all((s.charge, s.spin) == (1, 3 + (int(s.numbers.sum()) - 1) % 2) for s in found)
 
 
 def test_sources_generated_keep_charge_and_spin():
