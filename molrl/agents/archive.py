@@ -75,7 +75,7 @@ class Archive:
 
     def __init__(self, model: EnergyModel, admission: Admission) -> None:
         self._model, self._admission = model, admission
-        self.isomers: list[Isomer] = []
+        self._keep([])
 
     def n_identities(self) -> int:
         """Return the number of different molecules."""
@@ -129,7 +129,12 @@ class Archive:
             kept[isomer.smiles] += 1
             if kept[isomer.smiles] <= _CONFORMERS:
                 isomers.append(isomer)
+        self._keep(isomers)
+
+    def _keep(self, isomers: list[Isomer]) -> None:
+        # every optimiser step draws, so the weights are computed when the isomers change
         self.isomers = isomers
+        self._probabilities = self._weights() if isomers else np.zeros(0)
 
     def draw(self, n: int, rng: np.random.Generator) -> list[Isomer]:
         """Draw molecules: the formula evenly, the isomer by its weight, the conformer evenly.
@@ -140,7 +145,7 @@ class Archive:
             n: how many.
             rng: generator of random numbers.
         """
-        return [self.isomers[i] for i in rng.choice(len(self.isomers), n, p=self._weights())]
+        return [self.isomers[i] for i in rng.choice(len(self.isomers), n, p=self._probabilities)]
 
     def _weights(self) -> NDArray[np.float64]:
         lowest: dict[str, float] = {}
@@ -177,7 +182,7 @@ class Archive:
         n = len(tensors["n_atoms"])
         batch = MoleculeBatch(tensors["numbers"], tensors["positions"], tensors["n_atoms"])
         arrays = batch.arrays()
-        self.isomers = [
+        isomers = [
             Isomer(
                 arrays[i][0].astype(np.int64),
                 arrays[i][1].astype(np.float32),
@@ -187,3 +192,4 @@ class Archive:
             )
             for i in range(n)
         ]
+        self._keep(isomers)
