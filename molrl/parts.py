@@ -31,7 +31,7 @@ GENERATORS = Registry(
     "generator",
     {
         "run": "molrl.agents.generator:AgentGenerator",
-        "covariant": "molrl.agents.generator:AgentGenerator",
+        "covariant": "molrl.agents.generator:CovariantAgent",
         "internal": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
         "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
@@ -65,6 +65,7 @@ TASKS = Registry(
     {
         "bag": "molrl.tasks.bag:BagTask",
         "bags": "molrl.tasks.bags:BagsTask",
+        "formulas": "molrl.tasks.formulas:FormulasTask",
         "stochastic": "molrl.tasks.stochastic:StochasticTask",
         "cluster": "molrl.tasks.cluster:ClusterTask",
         "scaffold": "molrl.tasks.scaffold:ScaffoldTask",
@@ -86,6 +87,7 @@ ALGORITHMS = Registry(
     "algorithm",
     {
         "imitation": "molrl.agents.config:ImitationConfig",
+        "cloning": "molrl.agents.config:CloningConfig",
         "ppo": "molrl.agents.config:PPOConfig",
         "a2c": "molrl.agents.config:A2CConfig",
     },

@@ -16,7 +16,7 @@ import torch
 
 import molrl
 from molrl.chemistry.bonds import validity
-from molrl.generators.diffusion.data import load_training_set
+from molrl.chemistry.training_set import load_training_set
 from molrl.generators.diffusion.generator import DenoisingGenerator
 from molrl.runs.folder import versions
 from molrl.runs.tables import markdown_table

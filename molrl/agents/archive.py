@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ MAX_STEPS = 60  # of a relaxation
 MAX_FORCE = 0.1  # eV/Å, of what is kept
 _TOLERANCE = 0.05  # eV/Å, at which a relaxation ends
 _CONFORMERS = 16  # kept of an isomer
+_CHUNK = 256  # molecules of an evaluation
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,20 @@ class Archive:
     def n_identities(self) -> int:
         """Return the number of different molecules."""
         return len({isomer.smiles for isomer in self.isomers})
+
+    def rated(self, isomers: list[Isomer]) -> list[Isomer]:
+        """Return molecules with their energies.
+
+        Args:
+            isomers: at minima, of whatever energy model.
+        """
+        rated = []
+        for start in range(0, len(isomers), _CHUNK):
+            chunk = isomers[start : start + _CHUNK]
+            batch = MoleculeBatch.from_arrays([(i.numbers, i.positions) for i in chunk])
+            energies = self._model.evaluate(batch).energy.tolist()
+            rated += [replace(i, energy=e) for i, e in zip(chunk, energies, strict=True)]
+        return rated
 
     def relaxed(self, molecules: MoleculeBatch) -> list[Isomer]:
         """Relax the molecules of which the archive has fewest, and return those worth keeping.

@@ -14,6 +14,7 @@ from molrl.validation import one_line
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
+SHIPPED = "shipped"  # the molecule set of the package, beside names of files
 MAX_SAMPLES = 10_000_000  # of one update; they are kept in memory
 
 
@@ -24,8 +25,10 @@ class BasePolicyConfig(Config):
         network: class of the network, a :class:`molrl.agents.interface.PolicyNetwork`, which has
             an example, or its import string.
         name: name in :data:`molrl.parts.POLICIES`.
-        start: ``run:PATH``, a run whose weights the training starts from, by default those of its
-            best policy; None to start at random. The network and the elements must be the same.
+        start: what the training starts from: ``covariant``, the policy that ships, or ``run:PATH``,
+            by default the best policy of a run; None to start at random. In ``molrl train`` the
+            keys of the policy and the elements that are not given are those of the start; given
+            ones must be the same.
     """
 
     network: ClassVar[Any]
@@ -216,6 +219,8 @@ class ImitationConfig(BasePPOConfig):
         jitter: Å, of the atoms on the canvases that are imitated.
         skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
             that is not monovalent comes before one that is; 0: all orders alike.
+        molecules: what is imitated from the beginning, as of :class:`CloningConfig`; none: only
+            what the training itself has found.
 
     Example:
         >>> ImitationConfig(temperature=0.2).relaxations
@@ -236,12 +241,48 @@ class ImitationConfig(BasePPOConfig):
     imitation_coef: float = Field(1.0, gt=0)
     jitter: float = Field(0.02, ge=0, le=1)
     skeleton_first: float = Field(0.0, ge=0, le=100)
+    molecules: tuple[str, ...] = ()
 
     def sb3_options(self) -> dict[str, Any]:
         """Return the options of the algorithm of SB3; see :meth:`OnPolicyConfig.sb3_options`."""
         own = {"temperature", "relaxations", "imitation_batch", "imitation_coef", "jitter"}
-        own |= {"skeleton_first"}
+        own |= {"skeleton_first", "molecules"}
         return {key: value for key, value in super().sb3_options().items() if key not in own}
+
+
+class CloningConfig(BaseAlgorithmConfig):
+    """Configuration of behaviour cloning: placements that build given molecules are imitated.
+
+    Attributes:
+        name: of this algorithm.
+        num_envs: of no consequence: there are no episodes.
+        molecules: what is learned from, of the bags of the task: ``shipped``, the molecule set of
+            the package, or files, see :func:`molrl.chemistry.training_set.read_training_set`.
+        batch_size: placements per optimiser step.
+        batches: optimiser steps between two updates of the log.
+        learning_rate: initial learning rate; it decreases linearly to ``final_learning_rate``.
+        final_learning_rate: learning rate of the last step.
+        max_grad_norm: largest norm of the gradient, which is clipped to it.
+        jitter: as of :class:`ImitationConfig`.
+        skeleton_first: as of :class:`ImitationConfig`.
+
+    Example:
+        >>> CloningConfig(batch_size=256).skeleton_first
+        4.0
+    """
+
+    algorithm: ClassVar[Any] = "molrl.agents.cloning:Cloning"
+
+    name: Literal["cloning"] = "cloning"
+    num_envs: int = Field(1, ge=1, le=MAX_SAMPLES)
+    molecules: tuple[str, ...] = Field((SHIPPED,), min_length=1)
+    batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
+    batches: int = Field(50, ge=1, le=MAX_SAMPLES)
+    learning_rate: float = Field(3e-3, gt=0, le=1)
+    final_learning_rate: float = Field(2e-5, ge=0, le=1)
+    max_grad_norm: float = Field(1.0, gt=0)
+    jitter: float = Field(0.02, ge=0, le=1)
+    skeleton_first: float = Field(4.0, ge=0, le=100)
 
 
 class A2CConfig(OnPolicyConfig):

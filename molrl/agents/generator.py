@@ -13,8 +13,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from molrl.agents.config import AnyPolicy, BasePolicyConfig
+from molrl.agents.files import FILES, SHIPPED, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
-from molrl.agents.kept import FILES
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
 from molrl.agents.vec_env import SB3VecEnv
@@ -25,13 +25,12 @@ from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.errors import InputError, did_you_mean
+from molrl.errors import InputError
 from molrl.generation import Generated
-from molrl.parts import POLICIES
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
-from molrl.runs.weights import load_weights, read_json, save_weights
+from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
@@ -123,32 +122,11 @@ def read_policy(
     Raises:
         InputError: if there is no such policy, or its file is corrupted.
     """
-    path = _policy_file(Path(run), which)
-    tensors, head = load_weights(path, kind=_kind(path))
+    path = policy_file(run, which)
+    tensors, head = load_weights(path, kind=kind_of(path))
     head = {"task": head["bag"], **head} if "bag" in head else head
     fields = {key: head[key] for key in AgentHeader.model_fields if key in head}
     return tensors, parse_config(fields, AgentHeader, where=str(path))
-
-
-def _policy_file(run: Path, which: str | None) -> Path:
-    if which is None:
-        if run.suffix == ".json":
-            return run
-        best = run / FILES["best"]
-        return best if best.is_file() else run / FILES["last"]
-    if which not in FILES:
-        raise InputError(f"policy {which!r} is not kept; {did_you_mean(which, FILES)}")
-    if run.suffix == ".json":
-        raise InputError(f"{run} is one policy; leave out policy={which}, or give the run folder")
-    if not (path := run / FILES[which]).is_file():
-        raise InputError(f"{run} has no {which} policy, the file {path.name}; name another")
-    return path
-
-
-def _kind(path: Path) -> str:
-    """Return the kind of weights of a policy's file, which is the name of the policy."""
-    kind = read_json(path).get("kind") if path.suffix == ".json" else None
-    return kind if isinstance(kind, str) and kind in POLICIES else "covariant"
 
 
 def save_model(folder: Path | str, model: BaseAlgorithm) -> str:
@@ -294,6 +272,41 @@ class AgentGenerator:
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
         return draw_actions(self._network, observation, noise)
+
+
+class CovariantAgent(AgentGenerator):
+    """Generator that samples the policy that ships, or that of a run.
+
+    It builds molecules of any formula of H, C, N, O, F and S with up to nine heavy atoms. It has
+    learned from molecules, but none of :data:`molrl.chemistry.training_set.HELD_OUT`;
+    its card stands beside the weights. ``policy: {start: covariant}`` trains it further.
+
+    Args:
+        run: as of :class:`AgentGenerator`; None: the policy that ships.
+        energy: as there.
+        device: as there.
+        reward: as there.
+        policy: as there.
+
+    Raises:
+        InputError: as there.
+
+    Example:
+        >>> generator = molrl.load_generator("covariant")  # doctest: +SKIP
+        >>> generator.generate("C4H7N", n=100, seed=0).molecules  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        run: str | Path | None = None,
+        energy: str | EnergyModel | None = None,
+        device: str = "auto",
+        reward: Mapping[str, Any] | None = None,
+        policy: str | None = None,
+    ) -> None:
+        super().__init__(
+            SHIPPED["covariant"] if run is None else run, energy, device, reward, policy
+        )
 
 
 def draw_actions(

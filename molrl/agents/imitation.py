@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import Tensor
 
-from molrl.agents.algorithm import Infos, Position, Setup
+from molrl.agents.algorithm import Infos, Position
 from molrl.agents.archive import Admission, Archive
 from molrl.agents.config import ImitationConfig
+from molrl.agents.examples import buildable, load_examples
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.parallel import ParallelPPO
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.replay import Replay
-from molrl.agents.vec_env import SB3VecEnv
+from molrl.agents.vec_env import bags_only, builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
-from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 _DONE = REASON_TEXTS[Reason.COMPLETE]
@@ -67,6 +66,9 @@ class ImitatingPPO(ParallelPPO):
             temperature=config.temperature,
         )
         self.archive = Archive(builder.energy_model, admission)
+        if config.molecules:
+            data = load_examples(config.molecules, builder.task, builder.elements)
+            self.archive.add(self.archive.rated(buildable(data, self._network.max_displacement)))
 
     def train(self) -> None:
         """Relax the molecules of the rollout, and update the policy."""
@@ -117,7 +119,8 @@ class Imitation(OnPolicy[ImitationConfig]):
         Raises:
             InputError: if the task has fixed atoms, points to fill or refills of the bag.
         """
-        self._builder = _builder(self.setup)
+        self._builder = builder_of(self.setup.env)
+        bags_only(self._builder, "imitation")
         return ImitatingPPO(self._builder, self.config, ranks=self.setup.ranks, **options)
 
     def run(self, on_step: Callable[[Infos], None], on_update: Callable[[], None]) -> None:
@@ -149,18 +152,3 @@ class Imitation(OnPolicy[ImitationConfig]):
         super().restore(position, tensors, state)
         own = {k.removeprefix(_OWN): x for k, x in tensors.items() if k.startswith(_OWN)}
         self.model.archive.restore(own, state["archive"])
-
-
-def _builder(setup: Setup) -> MolDesignVectorEnv:
-    """Return the environment of molrl inside the wrappers of SB3."""
-    env = setup.env
-    while isinstance(env, VecEnvWrapper):
-        env = env.venv
-    assert isinstance(env, SB3VecEnv)
-    for example in env.env.task.examples:
-        if len(example.fixed) or len(example.shape) or example.refills:
-            raise InputError(
-                f"imitation trains on bags only, not on {env.env.task}: it relaxes whole "
-                "molecules; train with ppo"
-            )
-    return env.env

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Weights = dict[str, Tensor]
+from molrl.agents.files import FILES
 
-FILES = {"last": "policy.json", "best": "policy-best.json", "average": "policy-average.json"}
+Weights = dict[str, Tensor]
 
 
 class KeptPolicies:

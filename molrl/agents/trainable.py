@@ -8,6 +8,7 @@ from time import perf_counter
 from ase.data import chemical_symbols
 
 from molrl.agents.evaluation import PolicyEvaluator
+from molrl.agents.files import start_file
 from molrl.agents.generator import read_policy, save_agent
 from molrl.agents.kept import KeptPolicies
 from molrl.agents.resume import restore, snapshot
@@ -151,36 +152,34 @@ class TrainableAgent(Trainable):
 
 
 def load_start(training: AgentTraining, start: str) -> None:
-    """Give a training the weights of another run's policy.
+    """Give a training the weights of another policy.
 
     Args:
         training: in its first state.
-        start: ``run:PATH``, the run folder or the JSON file of one of its policies.
+        start: as for :func:`molrl.agents.files.start_file`.
 
     Raises:
         InputError: if there is none, or it is of another network, of other elements, or of a task
             that is observed otherwise.
     """
-    kind, _, path = start.partition(":")
-    if kind != "run" or not path:
-        raise InputError(f"policy.start: {start!r} is not a run; write run:PATH")
+    path = start_file(start)
     tensors, header = read_policy(path)
     own = training.header
     for key, value in own.policy.model_dump(exclude={"start"}).items():  # the name is the first
         if (theirs := getattr(header.policy, key)) != value:
             raise InputError(
-                f"policy.start: the policy of {path} has {key} {theirs}, not {value}; give "
+                f"policy.start: the policy of {start} has {key} {theirs}, not {value}; give "
                 f"policy.{key}={theirs}, or start from another run"
             )
     if header.elements != own.elements:
         raise InputError(
-            f"policy.start: the policy of {path} chooses from the elements "
+            f"policy.start: the policy of {start} chooses from the elements "
             f"{_symbols(header.elements)}, the task from {_symbols(own.elements)}; start from "
             "another run"
         )
     if header.inputs != own.inputs:
         raise InputError(
-            f"policy.start: the policy of {path} was trained on {header.task}, which is observed "
+            f"policy.start: the policy of {start} was trained on {header.task}, which is observed "
             f"otherwise than {own.task}; start from a run with a task of kind {own.task.kind}"
         )
     training.network.load_state_dict(tensors)

@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import Any
 
 from molrl.chemistry.bonds import validity
+from molrl.chemistry.training_set import TrainingSet, load_training_set
 from molrl.energy.registry import resolve_device
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.outputs import draw_best, write_molecules
 from molrl.generation import Generated
 from molrl.generators.diffusion.card import write_card
 from molrl.generators.diffusion.config import DenoiserConfig
-from molrl.generators.diffusion.data import TrainingSet, load_training_set
 from molrl.generators.diffusion.generator import DenoisingGenerator
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.parts import GENERATORS

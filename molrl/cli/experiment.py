@@ -6,12 +6,14 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from molrl.agents.config import AnyAlgorithm, AnyPolicy, PolicyConfig, PPOConfig
+from molrl.agents.config import AnyAlgorithm, AnyPolicy, PolicyConfig, PPOConfig, parse_policy
+from molrl.agents.files import start_file
 from molrl.envs.config import EnvOptions, default_options
 from molrl.errors import InputError
 from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import is_import_string
 from molrl.runs.config import Config, RunConfig
+from molrl.runs.weights import read_json
 from molrl.tasks import AnyTask
 
 
@@ -94,6 +96,22 @@ class ExperimentConfig(RunConfig):
     algorithm: AnyAlgorithm = PPOConfig()
     callbacks: tuple[Annotated[str, AfterValidator(_callback)], ...] = ()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _follow_start(self) -> Self:
+        policy, own = self.policy, set(type(self.policy).model_fields) - {"start"}
+        missing = own - policy.model_fields_set
+        if policy.start is None or not missing:  # all are given in the config of a run
+            return self
+        header = read_json(start_file(policy.start))
+        theirs = header.get("policy", {})
+        fields = {key: value for key, value in theirs.items() if key in own}
+        given = policy.model_dump(include=policy.model_fields_set, mode="json")
+        self.__dict__["policy"] = parse_policy(fields | given)
+        elements = tuple(header.get("elements", ()))
+        if "elements" not in self.env.model_fields_set and self.task.elements <= set(elements):
+            self.__dict__["env"] = self.env.model_copy(update={"elements": elements})
+        return self
 
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:

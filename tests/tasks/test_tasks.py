@@ -9,12 +9,14 @@ import pytest
 
 from molrl.agents.random import RandomAgent
 from molrl.bags import Bag
+from molrl.chemistry.training_set import HELD_OUT
 from molrl.envs.config import EnvConfig, Rules, default_options
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.tasks import TASKS, Instance, Task, parse_task
 from molrl.tasks.bag import BagTask
+from molrl.tasks.formulas import FormulasTask
 from molrl.tasks.scaffold import ScaffoldTask
 from molrl.tasks.shape import ShapeTask
 
@@ -170,3 +172,17 @@ def test_random_agent_makes_molecules_of_each_task(task, morse):
     instances = parse_task(task).instances()
     assert len(bags) == 3
     assert set(bags) <= {instance.finished_bag for instance in instances}
+
+
+def test_formulas_task_draws_known_formulas_but_none_that_are_held_out():
+    task = FormulasTask(min_heavy_atoms=3, max_heavy_atoms=4)
+    bags = [instance.bag for instance in task.instances()]
+    assert {sum(z > 1 for z in bag.numbers) for bag in bags} == {3, 4}
+    assert "C2H6O" in {bag.formula for bag in bags}
+    assert not {bag.formula for bag in bags} & HELD_OUT
+    assert task.for_episode({"bag": "C3H8O"}).single_bag == Bag("C3H8O")  # if one asks for it
+
+
+def test_formulas_task_without_a_formula_is_refused():
+    with pytest.raises(InputError, match="no known formula has 30 to 31 heavy atoms"):
+        FormulasTask(min_heavy_atoms=30, max_heavy_atoms=31).instances()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ase.data import chemical_symbols
 
 from molrl.chemistry.molecule_set import SPLITS
-from molrl.generators.diffusion.data import HELD_OUT
+from molrl.chemistry.training_set import HELD_OUT
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.runs.atomic import write_text
 from molrl.runs.folder import RunFolder, versions

@@ -126,7 +126,7 @@ class DenoiserConfig(RunConfig):
         checkpoint_every: steps between checkpoints, each with the loss on the valid split.
         evaluate_every: steps between evaluations of generated molecules; 0: none.
         device: ``auto``, ``cpu`` or ``cuda``.
-        data: files of molecules; see :func:`molrl.generators.diffusion.data.load_training_set`.
+        data: files of molecules; see :func:`molrl.chemistry.training_set.load_training_set`.
         network: the network.
         noise: of the training.
         sampling: of the evaluations, and what the weights are sampled with unless told otherwise.

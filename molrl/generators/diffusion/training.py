@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from molrl.chemistry.training_set import TrainingSet
 from molrl.errors import InputError
 from molrl.fitting.fit import pooled_order
 from molrl.fitting.muon import Muon
 from molrl.generators.diffusion.cloud import Cloud
 from molrl.generators.diffusion.config import DenoiserConfig
-from molrl.generators.diffusion.data import TrainingSet
 from molrl.generators.diffusion.noise import add_noise, draw_known, draw_levels, loss
 from molrl.generators.diffusion.weights import DenoiserHeader, build_model, save_denoiser
 from molrl.runs.checkpoints import Checkpoint

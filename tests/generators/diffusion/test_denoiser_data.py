@@ -7,9 +7,9 @@ import torch
 import molrl
 from molrl.bags import Bag
 from molrl.chemistry.molecule_set import SPLITS, shipped_molecules, split_of
+from molrl.chemistry.training_set import COMPARED, HELD_OUT, QM7_20, load_training_set
 from molrl.errors import InputError
 from molrl.generators.diffusion.cloud import Cloud
-from molrl.generators.diffusion.data import COMPARED, HELD_OUT, QM7_20, load_training_set
 
 
 @pytest.fixture(scope="module")

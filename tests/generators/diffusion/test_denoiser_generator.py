@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import molrl
+from molrl.chemistry.training_set import load_training_set
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import DenoiserConfig, SamplingConfig, TrunkConfig
-from molrl.generators.diffusion.data import load_training_set
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.tasks import parse_task
 from molrl.testing import check_generator

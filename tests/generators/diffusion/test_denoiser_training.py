@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from molrl.chemistry.training_set import load_training_set
 from molrl.cli.main import main
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import DenoiserConfig, NoiseConfig, TrunkConfig
-from molrl.generators.diffusion.data import load_training_set
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.generators.diffusion.weights import load_denoiser
 from molrl.runs.checkpoints import Checkpoints

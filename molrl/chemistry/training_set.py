@@ -1,4 +1,4 @@
-"""The molecules that a denoiser learns from: read, split by identity, some formulas held out."""
+"""Molecules to learn to build: read, split by identity, some formulas held out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ COMPARED = ("C4H7N", "C3H8O", "C5H9NO", "C3H5NO3", "C7H10O2", "C7H8N2O2")
 """Formulas of other comparisons: the large bags of Simm et al. 2020 and 2021, and two more."""
 
 HELD_OUT = frozenset(Bag(formula).formula for formula in (*QM7_20, *COMPARED))
-"""Formulas that no denoiser learns from, so that it can be compared on them."""
+"""Formulas that nothing that ships learns from, so that it can be compared on them."""
 
 _CHUNK = 256
 _DATABASES = (".db", ".json")
@@ -34,7 +34,7 @@ _DATABASES = (".db", ".json")
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Molecules with their identities and splits, those of held-out formulas left out.
+    """Molecules with their identities and splits.
 
     Attributes:
         molecules: the geometries, float32, Å; several may be conformers of one molecule.
@@ -72,23 +72,16 @@ class TrainingSet:
 
 
 def load_training_set(paths: tuple[str, ...] = ()) -> TrainingSet:
-    """Load the molecules to learn from.
+    """Load the molecules to learn from, those of held-out formulas left out.
 
     Args:
-        paths: molecule sets (``.npz``), files of molecules with explicit hydrogens (``.extxyz``,
-            ``.xyz``, ``.sdf``) and ASE databases (``.db``, ``.json``), joined; the molecule set
-            of the package, if there are none.
+        paths: as for :func:`read_training_set`.
 
     Raises:
         InputError: if a file is missing or broken, or no molecule is left of the train or the
             valid split.
     """
-    parts = [_load(Path(path)) for path in paths] or [_of_set(shipped_molecules())]
-    joined = TrainingSet(
-        MoleculeBatch.cat([part.molecules for part in parts]),
-        tuple(name for part in parts for name in part.identities),
-        torch.cat([part.split for part in parts]),
-    )
+    joined = read_training_set(paths)
     free = [bag.formula not in HELD_OUT for bag in joined.molecules.bags()]
     kept = joined[torch.tensor(free, dtype=torch.bool)]
     for split in SPLITS[:2]:
@@ -97,10 +90,29 @@ def load_training_set(paths: tuple[str, ...] = ()) -> TrainingSet:
     return kept
 
 
+def read_training_set(paths: tuple[str, ...] = ()) -> TrainingSet:
+    """Read all molecules, of whatever formula.
+
+    Args:
+        paths: molecule sets (``.npz``), files of molecules with explicit hydrogens (``.extxyz``,
+            ``.xyz``, ``.sdf``) and ASE databases (``.db``, ``.json``), joined; the molecule set
+            of the package for an empty name, or if there are none.
+
+    Raises:
+        InputError: if a file is missing or broken.
+    """
+    parts = [_load(Path(path)) if path else _of_set(shipped_molecules()) for path in paths or ("",)]
+    return TrainingSet(
+        MoleculeBatch.cat([part.molecules for part in parts]),
+        tuple(name for part in parts for name in part.identities),
+        torch.cat([part.split for part in parts]),
+    )
+
+
 def _load(path: Path) -> TrainingSet:
     if path.suffix == ".npz":
         return _of_set(MoleculeSet.load(path))
-    molecules = _read(path).require_molecules("a denoiser").to(dtype=torch.float32)
+    molecules = _read(path).require_molecules("training").to(dtype=torch.float32)
     names: list[str | None] = []
     for start in range(0, len(molecules), _CHUNK):
         found = validity(molecules[start : start + _CHUNK])

@@ -1,0 +1,139 @@
+"""Behaviour cloning: a policy learns to build given molecules, without any episode."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.utils import set_random_seed
+from torch import Tensor
+
+from molrl.agents.algorithm import Algorithm, Infos, Position, Setup
+from molrl.agents.archive import Isomer
+from molrl.agents.config import CloningConfig
+from molrl.agents.examples import buildable, load_examples
+from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.replay import Replay
+from molrl.agents.vec_env import bags_only, builder_of
+from molrl.errors import InputError
+
+_VALIDATED = 1024  # placements of the valid split, always the same ones
+
+
+class Cloning(Algorithm):
+    """Maximum likelihood of the placements that build given molecules, in random orders.
+
+    A step is one placement that is learned from. The critic is not trained.
+
+    Args:
+        config: of the algorithm.
+        setup: what is trained.
+
+    Attributes:
+        config: the same.
+
+    Raises:
+        InputError: if there are several ranks, the task is not one of bags, or no molecule of it
+            is among those given.
+    """
+
+    def __init__(self, config: CloningConfig, setup: Setup) -> None:
+        if setup.ranks.size > 1:
+            raise InputError("cloning trains on one rank; on several, train with ppo")
+        set_random_seed(setup.seed)
+        self.config, self._setup = config, setup
+        env = builder_of(setup.env)
+        bags_only(env, "cloning")
+        self._replay = Replay(env.problem, config.jitter, config.skeleton_first)
+        space = env.single_observation_space
+        assert isinstance(space, spaces.Dict)
+        self._network = build_network(setup.policy, Inputs.of_space(space)).to(setup.device)
+        self._optimizer = torch.optim.Adam(self._network.parameters(), eps=1e-5)
+        reach = self._network.max_displacement
+        data = load_examples(config.molecules, env.task, env.elements)
+        self._molecules = buildable(data.of_split("train"), reach)
+        valid = buildable(data.of_split("valid"), reach)
+        self._valid = self._draw(valid, _VALIDATED, np.random.default_rng(0)) if valid else None
+        self._steps, self._losses = 0, [0.0]
+        if not self._molecules:
+            raise InputError(
+                f"cloning: none of the molecules is of {env.task}, of the train split and without "
+                f"a bond longer than {reach} Å; give others"
+            )
+
+    @property
+    def network(self) -> PolicyNetwork:
+        """The network that is trained."""
+        return self._network
+
+    @property
+    def steps(self) -> int:
+        """Number of placements so far."""
+        return self._steps
+
+    def run(self, on_step: Callable[[Infos], None], on_update: Callable[[], None]) -> None:
+        """Train until the end; see :meth:`Algorithm.run`. The environments make no step."""
+        if not self._steps:
+            self._setup.env.reset()  # snapshots hold its state
+        while self._steps < self._setup.total_steps:
+            self._losses = [self._descend() for _ in range(self.config.batches)]
+            on_update()
+
+    def _descend(self) -> float:
+        """Learn from one batch, and return its loss."""
+        done = min(self._steps / self._setup.total_steps, 1.0)
+        low, high = self.config.final_learning_rate, self.config.learning_rate
+        for group in self._optimizer.param_groups:
+            group["lr"] = low + (high - low) * (1 - done)
+        rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
+        loss = self._loss(*self._draw(self._molecules, self.config.batch_size, rng))
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), self.config.max_grad_norm)
+        self._optimizer.step()
+        self._steps += self.config.batch_size
+        return float(loss.detach())
+
+    def _draw(
+        self, isomers: list[Isomer], n: int, rng: np.random.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return placements of molecules that are drawn evenly."""
+        drawn = [isomers[i] for i in rng.integers(len(isomers), size=n)]
+        observation, actions = self._replay.draw(drawn, rng)
+        device = self._setup.device
+        tensors = {key: torch.as_tensor(x, device=device) for key, x in observation.items()}
+        return tensors, torch.as_tensor(actions, device=device)
+
+    def _loss(self, observation: dict[str, Tensor], actions: Tensor) -> Tensor:
+        return -self._network.evaluate_actions(observation, actions).log_prob.mean()
+
+    def figures(self) -> dict[str, float]:
+        """Return the mean loss since the last update and that of the valid split, nats."""
+        valid = float("nan")
+        if self._valid is not None:
+            with torch.no_grad():
+                valid = float(self._loss(*self._valid))
+        return {"imitation_loss": float(np.mean(self._losses)), "valid_loss": valid}
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the weights and the optimiser."""
+        tensors = {f"policy/{name}": x for name, x in self._network.state_dict().items()}
+        for i, moments in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
+        return tensors, {}
+
+    def restore(
+        self, position: Position, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> None:
+        """Restore a snapshot; see :meth:`Algorithm.restore`."""
+        own = {key: tensors[f"policy/{key}"] for key in self._network.state_dict()}
+        self._network.load_state_dict(own)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer/"):
+                _, i, key = name.split("/")
+                moments.setdefault(int(i), {})[key] = tensor
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self._steps = position.steps

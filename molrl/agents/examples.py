@@ -1,0 +1,53 @@
+"""Molecules that a policy learns to build from examples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from molrl.agents.archive import Isomer
+from molrl.agents.config import SHIPPED
+from molrl.chemistry.bonds import bonded_atoms
+from molrl.chemistry.training_set import TrainingSet, read_training_set
+from molrl.tasks import Task
+
+
+def load_examples(names: Sequence[str], task: Task, elements: tuple[int, ...]) -> TrainingSet:
+    """Load the molecules of the bags of a task; without a list of bags, those that fit.
+
+    Args:
+        names: :data:`molrl.agents.config.SHIPPED`, and files as for
+            :func:`molrl.chemistry.training_set.read_training_set`.
+        task: what the policy makes.
+        elements: atomic numbers that its actions choose from.
+
+    Raises:
+        InputError: if a file is missing or broken.
+    """
+    data = read_training_set(tuple("" if name == SHIPPED else name for name in names))
+    bags, instances = data.molecules.bags(), task.instances()
+    if instances is None:
+        here = [set(bag) <= set(elements) and bag.n_atoms <= task.max_atoms for bag in bags]
+    else:
+        formulas = {instance.bag.formula for instance in instances}
+        here = [bag.formula in formulas for bag in bags]
+    return data[torch.tensor(here, dtype=torch.bool)]
+
+
+def buildable(data: TrainingSet, reach: float) -> list[Isomer]:
+    """Return the molecules that have no bond longer than a policy can place; energies are NaN.
+
+    Args:
+        data: molecules.
+        reach: Å, the longest bond.
+    """
+    made = []
+    bonds = bonded_atoms(data.molecules) if len(data) else []
+    for (numbers, positions), pairs, smiles in zip(
+        data.molecules.arrays(), bonds, data.identities, strict=True
+    ):
+        lengths = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
+        if len(pairs) and (lengths < reach).all():
+            x = (positions - positions[0]).astype(np.float32)
+            made.append(Isomer(numbers, x, pairs, smiles, float("nan")))
+    return made
