@@ -1,6 +1,7 @@
 """Encoder of molecules that is covariant under rotation, reflection and permutation."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -135,19 +136,38 @@ class Layer(nn.Module):
         """
         sender, receiver = edges
         message = self.sender(self.norm(scalars)).index_select(0, sender) * self.filter(radial)
-        parts = message.split(self.sizes, dim=-1)
-        moved = angular[:, :, None] * self._by_degree(parts[1])
-        if not self.first:
-            moved = moved + features.index_select(0, sender) * self._by_degree(parts[2])
         # an atom has a few neighbours: the factor 0.5 keeps the sums near unit variance
-        gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0]) * 0.5
-        features = features.index_add(0, receiver, moved * 0.5)
+        parts = (0.5 * message).split(self.sizes, dim=-1)
+        gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0])
+        by_degree = features.split([2 * each + 1 for each in range(self.degree + 1)], dim=1)
+        features = torch.cat(
+            [
+                values.index_add(0, receiver, self._moved(degree, parts, values, angular, sender))
+                for degree, values in enumerate(by_degree)
+            ],
+            dim=1,
+        )
         product, invariants = self.gaunt(features)
         scalars = scalars + self.update(
             torch.cat([scalars, gathered, invariants.flatten(1)], dim=-1)
         )
         features = features + product * self._by_degree(self.gate(scalars))
         return scalars, features
+
+    def _moved(
+        self, degree: int, parts: Sequence[Tensor], values: Tensor, angular: Tensor, sender: Tensor
+    ) -> Tensor:
+        """Return the messages of one degree, ``(n_edges, 2l + 1, channels)``.
+
+        Degree by degree, so that no weight is repeated for each order m: the time is that of the
+        memory.
+        """
+        orders = slice(degree**2, (degree + 1) ** 2)
+        own = slice(degree * self.channels, (degree + 1) * self.channels)
+        moved = angular[:, orders, None] * parts[1][:, None, own]
+        if self.first:
+            return moved
+        return torch.addcmul(moved, values.index_select(0, sender), parts[2][:, None, own])
 
     def _by_degree(self, values: Tensor) -> Tensor:
         """Repeat ``(n, (degree + 1) * channels)`` to ``(n, (degree + 1)^2, channels)``."""

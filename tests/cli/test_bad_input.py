@@ -165,7 +165,7 @@ COMMANDS = {
     "a file for a run": (train("run_dir=config.yaml"), "config.yaml is a file"),
     "an unknown generator": (generate("--method", "randon", "--bag", "C", "-o", "x.sdf"), "random"),
     "a generator without its run": (
-        generate("--method", "covariant", "--bag", "H2O", "-o", "x.sdf"),
+        generate("--method", "internal", "--bag", "H2O", "-o", "x.sdf"),
         "run:RUN",
     ),
     "a generator whose run does not exist": (
