@@ -1,0 +1,280 @@
+"use strict";
+
+// Ball-and-stick pictures of molecules that turn, on a 2D canvas. Every pixel is a ray along z at
+// spheres and cylinders, and the nearest surface is kept. WebGL is not used: browsers allow about
+// 16 of its contexts, and a report has hundreds of molecules.
+
+const STICK_RADIUS = 0.105; // Å
+const OUTLINE_STEP = 0.35; // Å; an edge is drawn dark where the depth changes by more
+const MIN_REACH = 1.8; // Å from the middle of the picture at least, so that one atom does not fill it
+const LIGHT = unit([-0.42, 0.55, 0.72]);
+const HALFWAY = unit([LIGHT[0], LIGHT[1], LIGHT[2] + 1]); // between the light and the eye
+const BEHIND = -1e9; // the depth of the background
+const TURN_PER_PIXEL = 0.01; // radians
+const GROWTH_MS = 220; // how long a new atom takes to appear
+
+function unit(v) {
+  const length = Math.hypot(...v);
+  return v.map((x) => x / length);
+}
+
+/** The product of two 3 x 3 matrices, row after row. */
+function multiply(a, b) {
+  return a.map((_, i) => {
+    const row = 3 * Math.floor(i / 3);
+    return a[row] * b[i % 3] + a[row + 1] * b[3 + (i % 3)] + a[row + 2] * b[6 + (i % 3)];
+  });
+}
+
+/** A picture of rays: colours, and the depth of the nearest surface, in pixels. */
+class Raster {
+  constructor(width, height) {
+    this.width = width;
+    this.height = height;
+    this.image = new ImageData(width, height);
+    this.depth = new Float32Array(width * height);
+  }
+
+  clear() {
+    this.image.data.fill(0);
+    this.depth.fill(BEHIND);
+  }
+
+  /** Call visit(pixel, x, y) for the pixels of a box; x and y from the middle, y upwards. */
+  scan(left, right, low, high, visit) {
+    const middle = [this.width / 2, this.height / 2];
+    const first = Math.max(0, Math.floor(left + middle[0]));
+    const last = Math.min(this.width - 1, Math.ceil(right + middle[0]));
+    const bottom = Math.min(this.height - 1, Math.ceil(middle[1] - low));
+    for (let row = Math.max(0, Math.floor(middle[1] - high)); row <= bottom; row++) {
+      const y = middle[1] - row - 0.5;
+      for (let column = first; column <= last; column++) {
+        visit(row * this.width + column, column + 0.5 - middle[0], y);
+      }
+    }
+  }
+
+  /** Keep a point of a surface if it is the nearest of its pixel, with Blinn-Phong shading. */
+  put(pixel, depth, nx, ny, nz, color) {
+    if (depth <= this.depth[pixel]) return;
+    this.depth[pixel] = depth;
+    const diffuse = Math.max(0, LIGHT[0] * nx + LIGHT[1] * ny + LIGHT[2] * nz);
+    const shine = Math.max(0, HALFWAY[0] * nx + HALFWAY[1] * ny + HALFWAY[2] * nz);
+    const lit = (0.52 + 0.5 * diffuse) * (1 - 0.45 * (1 - nz) * (1 - nz));
+    const highlight = 90 * shine ** 32;
+    const data = this.image.data; // clamps
+    data[4 * pixel] = color[0] * lit + highlight;
+    data[4 * pixel + 1] = color[1] * lit + highlight;
+    data[4 * pixel + 2] = color[2] * lit + highlight;
+    data[4 * pixel + 3] = 255;
+  }
+
+  ball([cx, cy, cz], radius, color) {
+    this.scan(cx - radius, cx + radius, cy - radius, cy + radius, (pixel, px, py) => {
+      const x = (px - cx) / radius;
+      const y = (py - cy) / radius;
+      const height = 1 - x * x - y * y;
+      if (height <= 0) return;
+      const z = Math.sqrt(height);
+      this.put(pixel, cz + radius * z, x, y, z, color);
+    });
+  }
+
+  /** A cylinder from one point to another, without ends. */
+  stick(from, to, radius, color) {
+    const axis = [to[0] - from[0], to[1] - from[1], to[2] - from[2]];
+    const length = Math.hypot(...axis);
+    if (length < 1e-6) return; // atoms in one place have no axis
+    const [ax, ay, az] = axis.map((x) => x / length);
+    const across = Math.max(ax * ax + ay * ay, 1e-6);
+    const [left, right] = [Math.min(from[0], to[0]) - radius, Math.max(from[0], to[0]) + radius];
+    const [low, high] = [Math.min(from[1], to[1]) - radius, Math.max(from[1], to[1]) + radius];
+    // A point p on the ray is on the cylinder if |p|² - (p·axis)² = radius²: a quadratic equation
+    // in z, whose larger root faces the eye.
+    this.scan(left, right, low, high, (pixel, px, py) => {
+      const [x, y] = [px - from[0], py - from[1]];
+      const along = x * ax + y * ay;
+      const b = az * along;
+      const root = b * b - across * (x * x + y * y - along * along - radius * radius);
+      if (root <= 0) return;
+      const z = (b + Math.sqrt(root)) / across;
+      const reach = along + az * z;
+      if (reach < 0 || reach > length) return;
+      const [nx, ny, nz] = [x - reach * ax, y - reach * ay, z - reach * az];
+      this.put(pixel, from[2] + z, nx / radius, ny / radius, nz / radius, color);
+    });
+  }
+
+  /** Darken the outlines, and let what is far away fade into the page. */
+  finish(scale) {
+    const { depth, width } = this;
+    const data = this.image.data;
+    let front = BEHIND;
+    let back = -BEHIND;
+    for (const d of depth) {
+      if (d > BEHIND) {
+        front = Math.max(front, d);
+        back = Math.min(back, d);
+      }
+    }
+    const range = Math.max(front - back, 4 * scale);
+    for (let i = 0; i < depth.length; i++) {
+      const limit = depth[i] - OUTLINE_STEP * scale;
+      if (depth[i] === BEHIND) continue;
+      const edge =
+        depth[i - 1] < limit || depth[i + 1] < limit ||
+        depth[i - width] < limit || depth[i + width] < limit;
+      for (let k = 4 * i; edge && k < 4 * i + 3; k++) data[k] *= 0.35;
+      data[4 * i + 3] = 255 * (1 - (0.3 * (front - depth[i])) / range);
+    }
+  }
+}
+
+/** A molecule on a canvas: its frame, orientation and zoom. */
+class Viewer {
+  constructor(canvas, molecule, scenes) {
+    this.canvas = canvas;
+    this.molecule = molecule;
+    this.elements = scenes.elements;
+    this.unit = 1 / scenes.perAngstrom;
+    this.reach = Math.max(MIN_REACH, ...molecule.map((frame) => this.reachOf(frame)));
+    this.frame = molecule.length - 1;
+    this.appeared = 0; // atoms from this index on are growing
+    this.raster = null;
+    this.reset();
+    this.listen();
+  }
+
+  reachOf(frame) {
+    return Math.max(0, ...frame.z.map((number, i) => {
+      const xyz = frame.x.slice(3 * i, 3 * i + 3).map((x) => x * this.unit);
+      return Math.hypot(...xyz) + this.elements[number].radius;
+    }));
+  }
+
+  reset() {
+    this.rotation = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+    this.zoom = 1;
+    this.redraw();
+  }
+
+  turn(right, down) {
+    const [cx, sx, cy, sy] = [Math.cos(down), Math.sin(down), Math.cos(right), Math.sin(right)];
+    this.rotation = multiply([1, 0, 0, 0, cx, -sx, 0, sx, cx], this.rotation);
+    this.rotation = multiply([cy, 0, sy, 0, 1, 0, -sy, 0, cy], this.rotation);
+    this.redraw();
+  }
+
+  zoomBy(factor) {
+    this.zoom = Math.min(6, Math.max(0.4, this.zoom * factor));
+    this.redraw();
+  }
+
+  /** Show a frame; atoms that the one before does not have grow if they are to. */
+  show(frame, growing = false) {
+    this.appeared = growing && frame ? this.molecule[frame - 1].z.length : Infinity;
+    this.since = performance.now();
+    this.frame = frame;
+    this.redraw();
+  }
+
+  redraw() {
+    this.pending ??= requestAnimationFrame(() => {
+      this.pending = null;
+      this.draw();
+    });
+  }
+
+  /** Free the memory of the picture. */
+  release() {
+    this.raster = null;
+    this.canvas.width = this.canvas.height = 0;
+  }
+
+  draw() {
+    const { canvas } = this;
+    const density = Math.max(2, devicePixelRatio); // at least 4 rays per pixel of the page
+    const [width, height] = [canvas.clientWidth * density, canvas.clientHeight * density].map(Math.round);
+    if (!width || !height) return;
+    if (this.raster?.width !== width || this.raster?.height !== height) {
+      this.raster = new Raster(width, height);
+      [canvas.width, canvas.height] = [width, height];
+    }
+    const growth = Math.min(1, (performance.now() - (this.since ?? 0)) / GROWTH_MS);
+    const scale = (this.zoom * Math.min(width, height)) / 2 / this.reach;
+    this.raster.clear();
+    this.drawFrame(this.molecule[this.frame], scale, growth);
+    this.raster.finish(scale);
+    canvas.getContext("2d").putImageData(this.raster.image, 0, 0);
+    if (growth < 1 && this.appeared < Infinity) this.redraw();
+  }
+
+  drawFrame(frame, scale, growth) {
+    const r = this.rotation.map((x) => x * scale * this.unit);
+    const points = frame.z.map((_, i) => {
+      const [x, y, z] = frame.x.slice(3 * i, 3 * i + 3);
+      return [0, 3, 6].map((k) => r[k] * x + r[k + 1] * y + r[k + 2] * z);
+    });
+    const grown = (i) => (i >= this.appeared ? growth : 1);
+    frame.z.forEach((number, i) => {
+      const { radius, color } = this.elements[number];
+      this.raster.ball(points[i], grown(i) * radius * scale, color);
+    });
+    for (let k = 0; k < frame.b.length; k += 2) {
+      const [i, j] = frame.b.slice(k, k + 2);
+      const middle = points[i].map((x, axis) => (x + points[j][axis]) / 2);
+      const radius = Math.min(grown(i), grown(j)) * STICK_RADIUS * scale;
+      for (const atom of [i, j]) {
+        const color = this.elements[frame.z[atom]].color.map((x) => 0.93 * x);
+        if (radius) this.raster.stick(points[atom], middle, radius, color);
+      }
+    }
+  }
+
+  listen() {
+    const { canvas } = this;
+    const pointers = new Map();
+    const spread = () => {
+      const [a, b] = pointers.values();
+      return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      pointers.set(event.pointerId, event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const before = pointers.get(event.pointerId);
+      if (!before) return;
+      const wide = pointers.size === 2 ? spread() : 0;
+      pointers.set(event.pointerId, event);
+      if (wide) this.zoomBy(spread() / wide);
+      else {
+        const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY];
+        this.turn(dx * TURN_PER_PIXEL, dy * TURN_PER_PIXEL);
+      }
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, (event) => pointers.delete(event.pointerId));
+    }
+    canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !canvas.closest("dialog")) return; // the page scrolls
+      event.preventDefault();
+      this.zoomBy(Math.exp(-event.deltaY / 400));
+    }, { passive: false });
+    const keys = {
+      ArrowLeft: () => this.turn(-0.2, 0),
+      ArrowRight: () => this.turn(0.2, 0),
+      ArrowUp: () => this.turn(0, -0.2),
+      ArrowDown: () => this.turn(0, 0.2),
+      "+": () => this.zoomBy(1.2),
+      "-": () => this.zoomBy(1 / 1.2),
+      0: () => this.reset(),
+    };
+    canvas.addEventListener("keydown", (event) => {
+      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+    canvas.addEventListener("dblclick", () => this.reset());
+  }
+}
