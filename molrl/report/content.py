@@ -15,8 +15,8 @@ Value = str | float | None
 class Table:
     """A table that a click on a heading sorts.
 
-    Integers are written in full and other numbers with three decimals; whoever wants another form,
-    such as ``"0.73 ± 0.02"``, gives texts.
+    Whole numbers are written in full, and the fractions of a column with as many decimals as the
+    largest of them needs. For another form, such as ``"0.73 ± 0.02"``, give texts.
 
     Attributes:
         columns: the headings, with units.
@@ -134,7 +134,8 @@ class Section:
     Attributes:
         heading: the heading.
         text: paragraphs of plain text, with empty lines between them.
-        table: below the text.
+        table: below the text; what its first column has in common with the titles of the entries
+            are links that open the molecules.
         picture: below the table.
         entries: the molecules, below the picture.
         map: between the picture and the molecules.

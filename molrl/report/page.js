@@ -122,7 +122,17 @@ function enlarge(number) {
   open(enlarged, number);
 }
 
-for (const card of document.querySelectorAll("[data-entry]")) mount(card, Number(card.dataset.entry));
+for (const card of document.querySelectorAll("[data-entry]")) {
+  mount(card, Number(card.dataset.entry));
+}
+
+// Cells of tables that name a molecule open it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#entry-"]');
+  if (!link) return;
+  event.preventDefault();
+  enlarge(Number(link.hash.slice("#entry-".length)));
+});
 
 for (const gallery of document.querySelectorAll(".gallery")) {
   const others = [...gallery.children].slice(N_SHOWN);

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from molrl.plotting.comparison import COLORS
 from molrl.report.content import Entry, Map
-from molrl.report.values import coordinate, format_value
+from molrl.report.values import coordinate, format_values
 
 N_TICKS = 6
 MARGIN = 0.04  # of the axes, beyond the points
@@ -26,8 +26,9 @@ class Axis:
         self.low, self.width = low - MARGIN * width, (1 + 2 * MARGIN) * width
         if low == high:
             self.low -= width / 2
-        ticks = MaxNLocator(N_TICKS).tick_values(self.low, self.low + self.width).tolist()
-        self.ticks: list[float] = [tick for tick in ticks if 0 <= self.place(tick) <= 100]
+        locator = MaxNLocator(N_TICKS, steps=[1, 2, 5, 10])
+        ticks = map(float, locator.tick_values(self.low, self.low + self.width))
+        self.ticks = [tick for tick in ticks if 0 <= self.place(tick) <= 100]
 
     def place(self, value: float) -> float:
         """Return where a value lies, in percent of the axis."""
@@ -69,7 +70,7 @@ def render_map(drawn: Map, entries: Sequence[Entry], first: int) -> str:
 
 
 def _kind(drawn: Map, entry: Entry) -> str:
-    return format_value(entry.values.get(drawn.color))
+    return format_values([entry.values.get(drawn.color)])[0]
 
 
 def _colors(drawn: Map, entries: Sequence[Entry]) -> dict[str, str]:
@@ -80,20 +81,20 @@ def _colors(drawn: Map, entries: Sequence[Entry]) -> dict[str, str]:
 
 def _label(drawn: Map, entry: Entry) -> str:
     names = [name for name in (drawn.x, drawn.y, drawn.color) if name]
-    values = (f"{name}: {format_value(entry.values.get(name))}" for name in names)
-    return "; ".join([entry.title, *values])
+    values = (format_values([entry.values.get(name)])[0] for name in names)
+    pairs = (f"{name}: {value}" for name, value in zip(names, values, strict=True))
+    return "; ".join([entry.title, *pairs])
 
 
 def _legend(colors: dict[str, str]) -> str:
     items = "".join(
-        f'<li><i style="background:{color}"></i>{escape(kind)}</li>'
-        for kind, color in colors.items()
+        f'<li><i style="--dot:{color}"></i>{escape(kind)}</li>' for kind, color in colors.items()
     )
     return f'<ul class="legend" aria-label="Colours">{items}</ul>\n' * bool(items)
 
 
 def _ticks(axis: Axis, side: str) -> str:
     return "".join(
-        f'<span class="tick {side}" style="{side}:{axis.place(tick)}%">{tick:g}</span>\n'
+        f'<span class="{side}" style="{side}:{axis.place(tick)}%"><b>{tick:g}</b></span>\n'
         for tick in axis.ticks
     )

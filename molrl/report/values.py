@@ -1,29 +1,38 @@
-"""Values as texts and as coordinates."""
+"""Values as texts and as numbers."""
 
 import math
+from collections.abc import Iterable
 
 from molrl.report.content import Value
 
 
-def format_value(value: Value) -> str:
-    """Return a value as text: whole numbers in full, others with three decimals.
+def format_values(values: Iterable[Value]) -> list[str]:
+    """Return values as texts, the fractions with as many decimals as the largest of them needs.
+
+    They are three below 10, two below 100, one below 10,000, and none above.
 
     Args:
-        value: the value.
+        values: of one kind, such as those of a column.
 
     Example:
-        >>> format_value(0.12345), format_value(20000), format_value(None)
-        ('0.123', '20,000', '–')
+        >>> format_values([0.12345, 20.0, 20000, None, "0.1 ± 0.2"])
+        ['0.12', '20.00', '20,000', '–', '0.1 ± 0.2']
     """
+    given = list(values)
+    largest = max((abs(v) for v in given if isinstance(v, float) and math.isfinite(v)), default=0)
+    decimals = sum(largest < limit for limit in (10, 100, 10_000))
+    return [_format(value, decimals) for value in given]
+
+
+def _format(value: Value, decimals: int) -> str:
     if isinstance(value, str):
         return value
     if value is None or not math.isfinite(value):
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
-    if abs(value) >= 100:
-        return f"{value:,.1f}"
-    return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"
+    unit: float = 10**-decimals
+    return f"{value:,.{decimals}f}" if abs(value) >= unit or not value else f"{value:.1e}"
 
 
 def coordinate(value: Value) -> float | None:

@@ -6,12 +6,14 @@
 
 const STICK_RADIUS = 0.105; // Å
 const OUTLINE_STEP = 0.35; // Å; an edge is drawn dark where the depth changes by more
-const MIN_REACH = 1.8; // Å from the middle of the picture at least, so that one atom does not fill it
+const MIN_REACH = 1.8; // Å from the middle at least, so that one atom does not fill the picture
 const LIGHT = unit([-0.42, 0.55, 0.72]);
 const HALFWAY = unit([LIGHT[0], LIGHT[1], LIGHT[2] + 1]); // between the light and the eye
 const BEHIND = -1e9; // the depth of the background
 const TURN_PER_PIXEL = 0.01; // radians
 const GROWTH_MS = 220; // how long a new atom takes to appear
+const SMOOTH_MS = 25; // a picture that takes longer is drawn with fewer rays while it moves
+const SETTLE_MS = 150; // without a movement, before it is drawn with all of them
 
 function unit(v) {
   const length = Math.hypot(...v);
@@ -32,100 +34,99 @@ class Raster {
     this.width = width;
     this.height = height;
     this.image = new ImageData(width, height);
+    this.colors = this.image.data; // clamps what is written to it
     this.depth = new Float32Array(width * height);
   }
 
   clear() {
-    this.image.data.fill(0);
+    this.colors.fill(0);
     this.depth.fill(BEHIND);
   }
 
-  /** Call visit(pixel, x, y) for the pixels of a box; x and y from the middle, y upwards. */
-  scan(left, right, low, high, visit) {
-    const middle = [this.width / 2, this.height / 2];
-    const first = Math.max(0, Math.floor(left + middle[0]));
-    const last = Math.min(this.width - 1, Math.ceil(right + middle[0]));
-    const bottom = Math.min(this.height - 1, Math.ceil(middle[1] - low));
-    for (let row = Math.max(0, Math.floor(middle[1] - high)); row <= bottom; row++) {
-      const y = middle[1] - row - 0.5;
-      for (let column = first; column <= last; column++) {
-        visit(row * this.width + column, column + 0.5 - middle[0], y);
-      }
-    }
+  /** The first and the last column and row of a box around the middle, y upwards. */
+  box(left, right, low, high) {
+    return [
+      Math.max(0, Math.floor(left + this.width / 2)),
+      Math.min(this.width - 1, Math.ceil(right + this.width / 2)),
+      Math.max(0, Math.floor(this.height / 2 - high)),
+      Math.min(this.height - 1, Math.ceil(this.height / 2 - low)),
+    ];
   }
 
-  /** Keep a point of a surface if it is the nearest of its pixel, with Blinn-Phong shading. */
+  /** Keep the nearest point of a pixel so far, with Blinn-Phong shading by its normal. */
   put(pixel, depth, nx, ny, nz, color) {
-    if (depth <= this.depth[pixel]) return;
     this.depth[pixel] = depth;
     const diffuse = Math.max(0, LIGHT[0] * nx + LIGHT[1] * ny + LIGHT[2] * nz);
-    const shine = Math.max(0, HALFWAY[0] * nx + HALFWAY[1] * ny + HALFWAY[2] * nz);
+    let shine = Math.max(0, HALFWAY[0] * nx + HALFWAY[1] * ny + HALFWAY[2] * nz);
+    for (let k = 0; k < 5; k++) shine *= shine; // to the power of 32
     const lit = (0.52 + 0.5 * diffuse) * (1 - 0.45 * (1 - nz) * (1 - nz));
-    const highlight = 90 * shine ** 32;
-    const data = this.image.data; // clamps
-    data[4 * pixel] = color[0] * lit + highlight;
-    data[4 * pixel + 1] = color[1] * lit + highlight;
-    data[4 * pixel + 2] = color[2] * lit + highlight;
-    data[4 * pixel + 3] = 255;
+    this.colors[4 * pixel] = color[0] * lit + 90 * shine;
+    this.colors[4 * pixel + 1] = color[1] * lit + 90 * shine;
+    this.colors[4 * pixel + 2] = color[2] * lit + 90 * shine;
   }
 
   ball([cx, cy, cz], radius, color) {
-    this.scan(cx - radius, cx + radius, cy - radius, cy + radius, (pixel, px, py) => {
-      const x = (px - cx) / radius;
-      const y = (py - cy) / radius;
-      const height = 1 - x * x - y * y;
-      if (height <= 0) return;
-      const z = Math.sqrt(height);
-      this.put(pixel, cz + radius * z, x, y, z, color);
-    });
+    const [first, last, top, bottom] = this.box(cx - radius, cx + radius, cy - radius, cy + radius);
+    for (let row = top; row <= bottom; row++) {
+      const y = (this.height / 2 - row - 0.5 - cy) / radius;
+      for (let column = first; column <= last; column++) {
+        const x = (column + 0.5 - this.width / 2 - cx) / radius;
+        const height = 1 - x * x - y * y;
+        if (height <= 0) continue;
+        const z = Math.sqrt(height);
+        const pixel = row * this.width + column;
+        if (cz + radius * z > this.depth[pixel]) this.put(pixel, cz + radius * z, x, y, z, color);
+      }
+    }
   }
 
   /** A cylinder from one point to another, without ends. */
   stick(from, to, radius, color) {
-    const axis = [to[0] - from[0], to[1] - from[1], to[2] - from[2]];
-    const length = Math.hypot(...axis);
+    const length = Math.hypot(to[0] - from[0], to[1] - from[1], to[2] - from[2]);
     if (length < 1e-6) return; // atoms in one place have no axis
-    const [ax, ay, az] = axis.map((x) => x / length);
+    const [ax, ay, az] = from.map((x, i) => (to[i] - x) / length);
     const across = Math.max(ax * ax + ay * ay, 1e-6);
-    const [left, right] = [Math.min(from[0], to[0]) - radius, Math.max(from[0], to[0]) + radius];
-    const [low, high] = [Math.min(from[1], to[1]) - radius, Math.max(from[1], to[1]) + radius];
+    const [first, last, top, bottom] = this.box(
+      Math.min(from[0], to[0]) - radius, Math.max(from[0], to[0]) + radius,
+      Math.min(from[1], to[1]) - radius, Math.max(from[1], to[1]) + radius);
     // A point p on the ray is on the cylinder if |p|² - (p·axis)² = radius²: a quadratic equation
     // in z, whose larger root faces the eye.
-    this.scan(left, right, low, high, (pixel, px, py) => {
-      const [x, y] = [px - from[0], py - from[1]];
-      const along = x * ax + y * ay;
-      const b = az * along;
-      const root = b * b - across * (x * x + y * y - along * along - radius * radius);
-      if (root <= 0) return;
-      const z = (b + Math.sqrt(root)) / across;
-      const reach = along + az * z;
-      if (reach < 0 || reach > length) return;
-      const [nx, ny, nz] = [x - reach * ax, y - reach * ay, z - reach * az];
-      this.put(pixel, from[2] + z, nx / radius, ny / radius, nz / radius, color);
-    });
+    for (let row = top; row <= bottom; row++) {
+      const y = this.height / 2 - row - 0.5 - from[1];
+      for (let column = first; column <= last; column++) {
+        const x = column + 0.5 - this.width / 2 - from[0];
+        const along = x * ax + y * ay;
+        const c = x * x + y * y - along * along - radius * radius;
+        const root = az * az * along * along - across * c;
+        if (root <= 0) continue;
+        const z = (az * along + Math.sqrt(root)) / across;
+        const reach = along + az * z;
+        const pixel = row * this.width + column;
+        if (reach < 0 || reach > length || from[2] + z <= this.depth[pixel]) continue;
+        const [nx, ny, nz] = [x - reach * ax, y - reach * ay, z - reach * az];
+        this.put(pixel, from[2] + z, nx / radius, ny / radius, nz / radius, color);
+      }
+    }
   }
 
   /** Darken the outlines, and let what is far away fade into the page. */
   finish(scale) {
-    const { depth, width } = this;
-    const data = this.image.data;
+    const { depth, colors, width } = this;
     let front = BEHIND;
     let back = -BEHIND;
-    for (const d of depth) {
-      if (d > BEHIND) {
-        front = Math.max(front, d);
-        back = Math.min(back, d);
-      }
-    }
-    const range = Math.max(front - back, 4 * scale);
     for (let i = 0; i < depth.length; i++) {
-      const limit = depth[i] - OUTLINE_STEP * scale;
       if (depth[i] === BEHIND) continue;
-      const edge =
-        depth[i - 1] < limit || depth[i + 1] < limit ||
+      if (depth[i] > front) front = depth[i];
+      if (depth[i] < back) back = depth[i];
+    }
+    const fade = (0.3 * 255) / Math.max(front - back, 4 * scale);
+    for (let i = 0; i < depth.length; i++) {
+      if (depth[i] === BEHIND) continue;
+      const limit = depth[i] - OUTLINE_STEP * scale;
+      const isEdge = depth[i - 1] < limit || depth[i + 1] < limit ||
         depth[i - width] < limit || depth[i + width] < limit;
-      for (let k = 4 * i; edge && k < 4 * i + 3; k++) data[k] *= 0.35;
-      data[4 * i + 3] = 255 * (1 - (0.3 * (front - depth[i])) / range);
+      for (let k = 4 * i; isEdge && k < 4 * i + 3; k++) colors[k] *= 0.35;
+      colors[4 * i + 3] = 255 - fade * (front - depth[i]);
     }
   }
 }
@@ -139,7 +140,9 @@ class Viewer {
     this.unit = 1 / scenes.perAngstrom;
     this.reach = Math.max(MIN_REACH, ...molecule.map((frame) => this.reachOf(frame)));
     this.frame = molecule.length - 1;
-    this.appeared = 0; // atoms from this index on are growing
+    this.appeared = Infinity; // atoms from this index on are growing
+    this.since = -GROWTH_MS; // when they began to
+    this.cost = 0; // ms, of the last picture with all rays
     this.raster = null;
     this.reset();
     this.listen();
@@ -162,23 +165,27 @@ class Viewer {
     const [cx, sx, cy, sy] = [Math.cos(down), Math.sin(down), Math.cos(right), Math.sin(right)];
     this.rotation = multiply([1, 0, 0, 0, cx, -sx, 0, sx, cx], this.rotation);
     this.rotation = multiply([cy, 0, sy, 0, 1, 0, -sy, 0, cy], this.rotation);
-    this.redraw();
+    this.redraw(true);
   }
 
   zoomBy(factor) {
     this.zoom = Math.min(6, Math.max(0.4, this.zoom * factor));
-    this.redraw();
+    this.redraw(true);
   }
 
   /** Show a frame; atoms that the one before does not have grow if they are to. */
   show(frame, growing = false) {
     this.appeared = growing && frame ? this.molecule[frame - 1].z.length : Infinity;
-    this.since = performance.now();
+    this.since = growing ? performance.now() : -GROWTH_MS;
     this.frame = frame;
     this.redraw();
   }
 
-  redraw() {
+  /** Draw before the next frame of the browser; with fewer rays if it moves and is slow. */
+  redraw(moving = false) {
+    clearTimeout(this.settling);
+    if (moving) this.settling = setTimeout(() => this.redraw(), SETTLE_MS);
+    this.moving = moving;
     this.pending ??= requestAnimationFrame(() => {
       this.pending = null;
       this.draw();
@@ -193,20 +200,24 @@ class Viewer {
 
   draw() {
     const { canvas } = this;
-    const density = Math.max(2, devicePixelRatio); // at least 4 rays per pixel of the page
-    const [width, height] = [canvas.clientWidth * density, canvas.clientHeight * density].map(Math.round);
+    const started = performance.now();
+    const isCoarse = this.moving && this.cost > SMOOTH_MS;
+    const density = isCoarse ? 1 : Math.max(2, devicePixelRatio); // rays per pixel of the page
+    const width = Math.round(canvas.clientWidth * density);
+    const height = Math.round(canvas.clientHeight * density);
     if (!width || !height) return;
     if (this.raster?.width !== width || this.raster?.height !== height) {
       this.raster = new Raster(width, height);
       [canvas.width, canvas.height] = [width, height];
     }
-    const growth = Math.min(1, (performance.now() - (this.since ?? 0)) / GROWTH_MS);
+    const growth = Math.min(1, (started - this.since) / GROWTH_MS);
     const scale = (this.zoom * Math.min(width, height)) / 2 / this.reach;
     this.raster.clear();
     this.drawFrame(this.molecule[this.frame], scale, growth);
     this.raster.finish(scale);
     canvas.getContext("2d").putImageData(this.raster.image, 0, 0);
-    if (growth < 1 && this.appeared < Infinity) this.redraw();
+    if (!isCoarse) this.cost = performance.now() - started;
+    if (growth < 1) this.redraw(true);
   }
 
   drawFrame(frame, scale, growth) {
