@@ -137,9 +137,9 @@ document.addEventListener("click", (event) => {
 for (const gallery of document.querySelectorAll(".gallery")) {
   const others = [...gallery.children].slice(N_SHOWN);
   if (!others.length) continue;
-  gallery.classList.add("short");
+  for (const card of others) card.hidden = true;
   const more = button(`Show all ${gallery.children.length}`, "Show all molecules", () => {
-    gallery.classList.remove("short");
+    for (const card of others) card.hidden = false;
     more.remove();
     others[0].querySelector("canvas").focus();
   });

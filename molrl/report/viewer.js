@@ -4,6 +4,7 @@
 // spheres and cylinders, and the nearest surface is kept. WebGL is not used: browsers allow about
 // 16 of its contexts, and a report has hundreds of molecules.
 
+const IDENTITY = [1, 0, 0, 0, 1, 0, 0, 0, 1]; // 3 x 3, row after row
 const STICK_RADIUS = 0.105; // Å
 const OUTLINE_STEP = 0.35; // Å; an edge is drawn dark where the depth changes by more
 const MIN_REACH = 1.8; // Å from the middle at least, so that one atom does not fill the picture
@@ -131,7 +132,7 @@ class Raster {
   }
 }
 
-/** A molecule on a canvas: its frame, orientation and zoom. */
+/** A molecule on a canvas: its frame, orientation and zoom; redraw() makes its first picture. */
 class Viewer {
   constructor(canvas, molecule, scenes) {
     this.canvas = canvas;
@@ -144,7 +145,8 @@ class Viewer {
     this.since = -GROWTH_MS; // when they began to
     this.cost = 0; // ms, of the last picture with all rays
     this.raster = null;
-    this.reset();
+    this.rotation = IDENTITY;
+    this.zoom = 1;
     this.listen();
   }
 
@@ -156,7 +158,7 @@ class Viewer {
   }
 
   reset() {
-    this.rotation = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+    this.rotation = IDENTITY;
     this.zoom = 1;
     this.redraw();
   }
@@ -194,6 +196,7 @@ class Viewer {
 
   /** Free the memory of the picture. */
   release() {
+    clearTimeout(this.settling);
     this.raster = null;
     this.canvas.width = this.canvas.height = 0;
   }
