@@ -27,10 +27,10 @@ def format_values(values: Iterable[Value]) -> list[str]:
 def _format(value: Value, decimals: int) -> str:
     if isinstance(value, str):
         return value
-    if value is None or not math.isfinite(value):
-        return "–"
     if isinstance(value, int):
         return f"{value:,}"
+    if value is None or not math.isfinite(value):
+        return "–"
     unit: float = 10**-decimals
     return f"{value:,.{decimals}f}" if abs(value) >= unit or not value else f"{value:.1e}"
 
