@@ -24,6 +24,7 @@ _PAGE = """\
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<meta name="generator" content="molrl">
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>

@@ -31,8 +31,8 @@ def _format(value: Value, decimals: int) -> str:
         return f"{value:,}"
     if value is None or not math.isfinite(value):
         return "–"
-    unit: float = 10**-decimals
-    return f"{value:,.{decimals}f}" if abs(value) >= unit or not value else f"{value:.1e}"
+    vanishes = 0 < abs(value) < 0.5 * 10**-decimals
+    return f"{value:.1e}" if vanishes else f"{value:,.{decimals}f}"
 
 
 def coordinate(value: Value) -> float | None:

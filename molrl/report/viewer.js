@@ -34,6 +34,7 @@ class Raster {
   constructor(width, height) {
     this.width = width;
     this.height = height;
+    this.canvas = Object.assign(document.createElement("canvas"), { width, height });
     this.image = new ImageData(width, height);
     this.colors = this.image.data; // clamps what is written to it
     this.depth = new Float32Array(width * height);
@@ -129,8 +130,11 @@ class Raster {
       for (let k = 4 * i; isEdge && k < 4 * i + 3; k++) colors[k] *= 0.35;
       colors[4 * i + 3] = 255 - fade * (front - depth[i]);
     }
+    this.canvas.getContext("2d").putImageData(this.image, 0, 0);
   }
 }
+
+let raster = new Raster(1, 1); // one for all viewers, which draw one after another
 
 /** A molecule on a canvas: its frame, orientation and zoom; redraw() makes its first picture. */
 class Viewer {
@@ -144,7 +148,6 @@ class Viewer {
     this.appeared = Infinity; // atoms from this index on are growing
     this.since = -GROWTH_MS; // when they began to
     this.cost = 0; // ms, of the last picture with all rays
-    this.raster = null;
     this.rotation = IDENTITY;
     this.zoom = 1;
     this.listen();
@@ -197,7 +200,6 @@ class Viewer {
   /** Free the memory of the picture. */
   release() {
     clearTimeout(this.settling);
-    this.raster = null;
     this.canvas.width = this.canvas.height = 0;
   }
 
@@ -205,20 +207,21 @@ class Viewer {
     const { canvas } = this;
     const started = performance.now();
     const isCoarse = this.moving && this.cost > SMOOTH_MS;
-    const density = isCoarse ? 1 : Math.max(2, devicePixelRatio); // rays per pixel of the page
+    const density = isCoarse ? 1 : devicePixelRatio;
     const width = Math.round(canvas.clientWidth * density);
     const height = Math.round(canvas.clientHeight * density);
     if (!width || !height) return;
-    if (this.raster?.width !== width || this.raster?.height !== height) {
-      this.raster = new Raster(width, height);
-      [canvas.width, canvas.height] = [width, height];
+    const rays = density < 2 && !isCoarse ? 2 : 1; // along each side of a pixel
+    if (raster.width !== width * rays || raster.height !== height * rays) {
+      raster = new Raster(width * rays, height * rays);
     }
     const growth = Math.min(1, (started - this.since) / GROWTH_MS);
-    const scale = (this.zoom * Math.min(width, height)) / 2 / this.reach;
-    this.raster.clear();
+    const scale = (this.zoom * Math.min(width, height) * rays) / 2 / this.reach;
+    raster.clear();
     this.drawFrame(this.molecule[this.frame], scale, growth);
-    this.raster.finish(scale);
-    canvas.getContext("2d").putImageData(this.raster.image, 0, 0);
+    raster.finish(scale);
+    [canvas.width, canvas.height] = [width, height];
+    canvas.getContext("2d").drawImage(raster.canvas, 0, 0, width, height);
     if (!isCoarse) this.cost = performance.now() - started;
     if (growth < 1) this.redraw(true);
   }
@@ -232,7 +235,7 @@ class Viewer {
     const grown = (i) => (i >= this.appeared ? growth : 1);
     frame.z.forEach((number, i) => {
       const { radius, color } = this.elements[number];
-      this.raster.ball(points[i], grown(i) * radius * scale, color);
+      raster.ball(points[i], grown(i) * radius * scale, color);
     });
     for (let k = 0; k < frame.b.length; k += 2) {
       const [i, j] = frame.b.slice(k, k + 2);
@@ -240,7 +243,7 @@ class Viewer {
       const radius = Math.min(grown(i), grown(j)) * STICK_RADIUS * scale;
       for (const atom of [i, j]) {
         const color = this.elements[frame.z[atom]].color.map((x) => 0.93 * x);
-        if (radius) this.raster.stick(points[atom], middle, radius, color);
+        if (radius) raster.stick(points[atom], middle, radius, color);
       }
     }
   }
