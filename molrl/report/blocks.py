@@ -9,7 +9,7 @@ from molrl.report.content import Entry, Picture, Section, Value
 from molrl.report.scatter import render_map
 from molrl.report.scenes import describe_elements
 from molrl.report.tables import render_table
-from molrl.report.values import format_values
+from molrl.report.values import format_value
 
 
 def render_section(section: Section, number: int, first: int) -> str:
@@ -24,7 +24,8 @@ def render_section(section: Section, number: int, first: int) -> str:
     for paragraph in re.split(r"\n\s*\n", section.text.strip()):
         parts.append(f"<p>{escape(paragraph)}</p>\n" * bool(paragraph))
     if section.table:
-        links = {entry.title: first + i for i, entry in enumerate(section.entries)}
+        numbered = reversed([*enumerate(section.entries, first)])  # of equal titles, the first
+        links = {entry.title: i for i, entry in numbered}
         parts.append(render_table(section.table, section.heading, links))
     if section.picture:
         parts.append(_picture(section.picture))
@@ -66,7 +67,7 @@ def _card(entry: Entry, number: int) -> str:
 
 def _values(values: Mapping[str, Value]) -> str:
     pairs = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(format_values([value])[0])}</dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd>{escape(format_value(value))}</dd></div>"
         for name, value in values.items()
     )
     return f"<dl>{pairs}</dl>" * bool(pairs)

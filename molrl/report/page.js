@@ -27,6 +27,8 @@ const sizes = new ResizeObserver((changes) => {
   for (const { target } of changes) if (target.width) viewers.get(target)?.redraw();
 });
 
+addEventListener("beforeprint", () => viewers.forEach((viewer) => viewer.draw()));
+
 /** Put the viewer of an entry into a figure with a caption, with its buttons. */
 function mount(figure, number) {
   const title = figure.querySelector("h3").textContent;

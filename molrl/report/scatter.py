@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from molrl.plotting.comparison import COLORS
 from molrl.report.content import Entry, Map
-from molrl.report.values import coordinate, format_values
+from molrl.report.values import coordinate, format_value
 
 N_TICKS = 6
 MARGIN = 0.04  # of the axes, beyond the points
@@ -70,7 +70,7 @@ def render_map(drawn: Map, entries: Sequence[Entry], first: int) -> str:
 
 
 def _kind(drawn: Map, entry: Entry) -> str:
-    return format_values([entry.values.get(drawn.color)])[0]
+    return format_value(entry.values.get(drawn.color))
 
 
 def _colors(drawn: Map, entries: Sequence[Entry]) -> dict[str, str]:
@@ -81,8 +81,7 @@ def _colors(drawn: Map, entries: Sequence[Entry]) -> dict[str, str]:
 
 def _label(drawn: Map, entry: Entry) -> str:
     names = [name for name in (drawn.x, drawn.y, drawn.color) if name]
-    values = (format_values([entry.values.get(name)])[0] for name in names)
-    pairs = (f"{name}: {value}" for name, value in zip(names, values, strict=True))
+    pairs = (f"{name}: {format_value(entry.values.get(name))}" for name in names)
     return "; ".join([entry.title, *pairs])
 
 

@@ -24,6 +24,15 @@ def format_values(values: Iterable[Value]) -> list[str]:
     return [_format(value, decimals) for value in given]
 
 
+def format_value(value: Value) -> str:
+    """Return a value by itself as text; see :func:`format_values`.
+
+    Args:
+        value: the value.
+    """
+    return format_values([value])[0]
+
+
 def _format(value: Value, decimals: int) -> str:
     if isinstance(value, str):
         return value

@@ -95,12 +95,12 @@ def test_report_holds_the_molecules_of_all_sections(tmp_path):
     path = tmp_path / "report.html"
     table = Table(["name", "strain, eV"], [["b", "0.1 ± 0.2"], ["other", None]])
     one = Section("One", entries=[entry("a")])
-    write_report(path, "Report", [one, Section("Two", table=table, entries=[entry("b")])])
+    write_report(path, "Report", [one, Section("Two", "", table, None, [entry("b")] * 2)])
     page = Page(path)
     scenes = json.loads(next(text for text in page.texts["script"] if text[0] == "{"))
-    assert [len(frames) for frames in scenes["molecules"]] == [1, 1]
+    assert [len(frames) for frames in scenes["molecules"]] == [1, 1, 1]
     assert {each["symbol"] for each in scenes["elements"].values()} == {"H", "O"}
-    assert [a["data-entry"] for a in page.attributes("figure")] == ["0", "1"]
+    assert [a["data-entry"] for a in page.attributes("figure")] == ["0", "1", "2"]
     assert [a["href"] for a in page.attributes("a")] == ["#entry-1"]
     assert [a.get("data-order") for a in page.attributes("td")] == [None, "0.1", None, None]
 
