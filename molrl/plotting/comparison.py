@@ -12,7 +12,8 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 """By method the costs, the values and both ends of their intervals, ``(n_points,)`` each, such as
 a :class:`molrl.evaluation.statistics.Curve`."""
 
-_COLORS = ("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e")
+COLORS = ("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e")
+"""Of the methods, in their order."""
 
 
 def plot_discovery_curves(curves: Curves, path: Path | str, cost: str = "energy calls") -> None:
@@ -49,7 +50,7 @@ def _draw(curves: Curves, cost: str, value: str) -> Figure:
     figure = blank_figure(6.4, 4.0)
     ax = figure.subplots()
     for i, (name, (x, middle, low, high)) in enumerate(curves.items()):
-        color = _COLORS[i % len(_COLORS)]
+        color = COLORS[i % len(COLORS)]
         ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
         ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0, step="post")
     ax.set_xlabel(cost)
