@@ -139,7 +139,7 @@ class Layer(nn.Module):
         # an atom has a few neighbours: the factor 0.5 keeps the sums near unit variance
         parts = (0.5 * message).split(self.sizes, dim=-1)
         gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0])
-        by_degree = features.split([2 * each + 1 for each in range(self.degree + 1)], dim=1)
+        by_degree = torch.split(features, [2 * each + 1 for each in range(self.degree + 1)], dim=1)
         features = torch.cat(
             [
                 values.index_add(0, receiver, self._moved(degree, parts, values, angular, sender))

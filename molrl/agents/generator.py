@@ -17,6 +17,7 @@ from molrl.agents.files import FILES, SHIPPED, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
+from molrl.agents.unrated import NoEnergy
 from molrl.agents.vec_env import SB3VecEnv
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
@@ -29,7 +30,6 @@ from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
-from molrl.runs.progress import log_message
 from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
@@ -173,16 +173,15 @@ class AgentGenerator:
 
     Args:
         run: run folder of ``molrl train``, or JSON file of a policy.
-        energy: energy model; None: that of the training.
+        energy: energy model of the returns; None: that of the training.
         device: device of the network: ``auto``, ``cpu`` or ``cuda``.
-        reward: reward terms of the returns; None: those of the header. Without any, or if those
-            of the header do not fit a task, there are no returns.
+        reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder, as in
             :func:`read_policy`; None: the best if the run has one, else the last.
 
     Raises:
-        InputError: if there is no policy, its file is corrupted, or the energy model has changed
-            since the training.
+        InputError: if there is no policy, its file is corrupted, or there are to be returns, and
+            the energy model has changed since the training.
 
     Example:
         >>> generator = AgentGenerator("runs/quickstart")  # doctest: +SKIP
@@ -200,17 +199,8 @@ class AgentGenerator:
         if run is None:
             raise InputError("an agent needs the run folder of its training; write run:RUN")
         tensors, self.header = read_policy(run, policy)
-        if contains_code(self.header.reward):
-            self.header = self.header.model_copy(update={"reward": None})
-            log_message(f"{run} names code in its reward, which is not run; there are no returns")
         self._reward = reward
-        self.energy = load_energy(self.header.energy if energy is None else energy, device)
-        if energy is None and self.energy.hash != self.header.energy_hash:
-            raise InputError(
-                f"{run} was trained against {self.header.energy} {self.header.energy_hash}, but "
-                f"{self.header.energy} is now {self.energy.hash}; name the energy model to use "
-                "instead (--energy)"
-            )
+        self.energy = None if reward is None else self._load_energy(run, energy, device)
         self.name = self.header.policy.name
         self.device = torch.device(resolve_device(device))
         with torch.random.fork_rng(devices=[]):  # the initial weights are drawn, and then replaced
@@ -230,21 +220,21 @@ class AgentGenerator:
         """
         task = parse_task(task)
         self._check_observed(task)
-        reward = self.header.reward if self._reward is None else self._reward
-        try:
-            problem = self._problem(task, reward or _SAMPLING)
-        except InputError as error:
-            if self._reward is not None:
-                raise
-            problem, reward = (
-                self._problem(task, _SAMPLING),
-                None,
-            )  # raises if the task is the cause
-            log_message(
-                f"{error}; the molecules are generated without the policy's reward and returns"
+        made = generate(self._problem(task), Actions(self._act, self._network.n_noise), n, seed)
+        return made if self.energy else replace(made, returns=None, energy_calls=0)
+
+    def _load_energy(
+        self, run: str | Path, energy: str | EnergyModel | None, device: str
+    ) -> EnergyModel:
+        """Return the energy model of the returns."""
+        loaded = load_energy(self.header.energy if energy is None else energy, device)
+        if energy is None and loaded.hash != self.header.energy_hash:
+            raise InputError(
+                f"{run} was trained against {self.header.energy} {self.header.energy_hash}, but "
+                f"{self.header.energy} is now {loaded.hash}; name the energy model to use "
+                "instead (--energy)"
             )
-        made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
-        return made if reward else replace(made, returns=None)
+        return loaded
 
     def _check_observed(self, task: Task) -> None:
         trained, asked = self.header.inputs, Inputs.of_task(task, len(self.header.elements))
@@ -258,14 +248,15 @@ class AgentGenerator:
                     f"it was trained on {self.header.task}; train one on such a task"
                 )
 
-    def _problem(self, task: Task, reward: Mapping[str, Any]) -> Problem:
+    def _problem(self, task: Task) -> Problem:
+        rules = self.header.rules
         config = EnvConfig(
             task=task,
-            energy=self.energy,
+            energy=self.energy or NoEnergy(),
             elements=self.header.elements,
-            canvas_size=canvas_size(task, self.header.rules),
-            rules=self.header.rules,
-            reward=dict(reward),
+            canvas_size=canvas_size(task, rules),
+            rules=rules if self.energy else rules.model_copy(update={"max_uncertainty": None}),
+            reward=_SAMPLING if self._reward is None else dict(self._reward),
             max_steps=self.header.max_steps,
         )
         return Problem(config)

@@ -104,7 +104,7 @@ def test_save_model_writes_a_policy_that_generates_and_is_evaluated(algorithm, t
     env = VecMonitor(VecNormalize(SB3VecEnv(envs), norm_obs=False))
     model = algorithm(CovariantPolicy, env, n_steps=8, policy_kwargs=SMALL, seed=0)
     save_model(tmp_path / "mine", model.learn(32))
-    generator = molrl.load_generator(f"run:{tmp_path / 'mine'}")
+    generator = molrl.load_generator(f"run:{tmp_path / 'mine'}", reward={"energy": 1.0})
     made = generator.generate("CO", n=4, seed=0)
     assert [bag.formula for bag in made.molecules.bags()] == ["CO"] * 4
     assert len(made.returns) == made.attempts

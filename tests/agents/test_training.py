@@ -50,7 +50,7 @@ def test_training_learns_water(water):
 def test_agent_generator_makes_the_requested_molecules(water, tmp_path):
     agent, _ = water
     save_agent(tmp_path, agent.network, agent.header)
-    generator = AgentGenerator(tmp_path)
+    generator = AgentGenerator(tmp_path, reward={"energy": 1.0})
     made = generator.generate("H2O", n=12, seed=3)
     assert [bag.formula for bag in made.molecules.bags()] == ["H2O"] * 12
     assert made.attempts >= 12
@@ -80,8 +80,9 @@ def test_agent_generator_refuses_a_changed_energy(water, tmp_path):
     header = agent.header.model_copy(update={"energy_hash": "0" * 12})
     save_agent(tmp_path, agent.network, header)
     with pytest.raises(InputError, match="was trained against"):
-        AgentGenerator(tmp_path)
-    assert AgentGenerator(tmp_path, energy="gfn2").generate("H2O", 1, seed=0)
+        AgentGenerator(tmp_path, reward={"energy": 1.0})
+    generator = AgentGenerator(tmp_path, energy="gfn2", reward={"energy": 1.0})
+    assert len(generator.generate("H2O", 1, seed=0).returns)
 
 
 def test_random_agent_makes_complete_molecules():
