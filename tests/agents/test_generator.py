@@ -64,7 +64,7 @@ def test_agent_generator_returns_are_of_the_given_reward(policy):
     assert len(complete) == 3
     for a, b in complete:
         assert a == pytest.approx(2 * b)
-    assert made.energy_calls >= made.attempts
+    assert made.energy_calls > 0
 
 
 def test_agent_generator_refuses_what_the_reward_or_the_elements_do_not_fit(policy):

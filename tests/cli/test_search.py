@@ -73,7 +73,7 @@ def test_search_writes_table_files_and_summary(here, capsys):
     assert 400 < summary["energy_calls"] <= 500
     assert summary["ranking_energy_calls"] > 0
     assert (summary["n_known"], summary["n_known_found"]) == (2, 2)
-    assert set(summary["methods"]) == {"random-search", "basin-hopping", "simgen"}
+    assert set(summary["methods"]) == {"covariant", "random-search", "basin-hopping", "simgen"}
     out = capsys.readouterr().out
     assert out.index("CCO") < out.index("COC") < out.index("isomers.csv")
 

@@ -11,8 +11,9 @@ from molrl.parts import ENERGY_MODELS, GENERATORS, NETWORKS
 from molrl.runs.config import RunConfig
 from molrl.tasks.fields import Formula
 
-METHODS = ("random-search", "basin-hopping", "simgen")  # those that need no training of their own
-_OF_IONS = METHODS[:2]
+METHODS = ("covariant", "random-search", "basin-hopping", "simgen")  # they need no run of the user
+COVARIANT_ELEMENTS = frozenset({1, 6, 7, 8, 9, 16})  # of the policy that ships
+_OF_IONS = METHODS[1:3]
 
 
 def _method(name: str) -> str:
@@ -51,8 +52,9 @@ class SearchConfig(RunConfig):
         run_dir: folder of the search.
         bag: formula of the isomers.
         charge: total charge, e; the energy model must take it.
-        methods: names of the generators that search, each with an equal share of the budget;
-            those of molrl that need no training if none are given. ``run:RUN`` is a trained agent.
+        methods: names of the generators that search, each with an equal share of the budget; if
+            none are given, :data:`METHODS` that know the elements and the charge. ``run:RUN`` is a
+            trained agent.
         contains: SMARTS patterns that isomers must contain, all of them.
         excludes: SMARTS patterns that isomers must not contain, none of them.
         rings: number of rings that isomers must have; any if null.
@@ -95,8 +97,8 @@ class SearchConfig(RunConfig):
     def _check(self) -> Self:
         if self.energy_calls is None and self.minutes is None:
             raise InputError("a search needs an end; give energy_calls or minutes")
-        if self.charge and "methods" not in self.model_fields_set:
-            self.__dict__["methods"] = _OF_IONS  # the fields are frozen from here on
+        if "methods" not in self.model_fields_set:
+            self.__dict__["methods"] = self._usual()  # the fields are frozen from here on
         for name in self.methods:
             if self.charge and name not in _OF_IONS:
                 raise InputError(f"{name} makes no ions; of methods leave {' and '.join(_OF_IONS)}")
@@ -106,6 +108,10 @@ class SearchConfig(RunConfig):
             raise InputError(f"methods {', '.join(self.methods)}: name each once")
         self._check_electrons()
         return self
+
+    def _usual(self) -> tuple[str, ...]:
+        methods = METHODS if set(Bag(self.bag)) <= COVARIANT_ELEMENTS else METHODS[1:]
+        return _OF_IONS if self.charge else tuple(name for name in methods if name in GENERATORS)
 
     def _check_electrons(self) -> None:
         bag = Bag(self.bag)
