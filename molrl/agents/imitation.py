@@ -53,7 +53,8 @@ class ImitatingPPO(ParallelPPO):
     ) -> None:
         super().__init__(**options)
         self._config = config
-        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first)
+        n_fixed = len(builder.task.examples[0].fixed)
+        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first, n_fixed)
         self.least_deviation = config.temperature / config.reward_scale
         self.complete: list[MoleculeBatch] = []
         self._losses_seen: list[float] = []
@@ -65,6 +66,7 @@ class ImitatingPPO(ParallelPPO):
             max_uncertainty=None if limit is None else float(limit),
             per_update=config.relaxations,
             temperature=config.temperature,
+            n_fixed=n_fixed,
         )
         self.archive = Archive(builder.energy_model, admission)
 
@@ -115,7 +117,8 @@ class Imitation(OnPolicy[ImitationConfig]):
         """Return the algorithm of SB3, with an empty archive.
 
         Raises:
-            InputError: if the task has fixed atoms, points to fill or refills of the bag.
+            InputError: if the task has points to fill, refills of the bag, or different numbers of
+                fixed atoms.
         """
         self._builder = _builder(self.setup)
         return ImitatingPPO(self._builder, self.config, ranks=self.setup.ranks, **options)
@@ -157,10 +160,11 @@ def _builder(setup: Setup) -> MolDesignVectorEnv:
     while isinstance(env, VecEnvWrapper):
         env = env.venv
     assert isinstance(env, SB3VecEnv)
-    for example in env.env.task.examples:
-        if len(example.fixed) or len(example.shape) or example.refills:
-            raise InputError(
-                f"imitation trains on bags only, not on {env.env.task}: it relaxes whole "
-                "molecules; train with ppo"
-            )
+    examples = env.env.task.examples
+    same = len({len(example.fixed) for example in examples}) == 1
+    if not same or any(len(example.shape) or example.refills for example in examples):
+        raise InputError(
+            f"imitation relaxes single molecules on an empty canvas or on fixed atoms, which "
+            f"{env.env.task} does not build; train with ppo"
+        )
     return env.env
