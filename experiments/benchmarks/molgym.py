@@ -88,7 +88,10 @@ class Case:
 
 
 CASES = [
-    *(Case(bag, "imitation", "covariant") for bag in ("CH3NO", "SF6", "CH4O", "SOF4", "IF5", "C2H2O2")),
+    *(
+        Case(bag, "imitation", "covariant")
+        for bag in ("CH3NO", "SF6", "CH4O", "SOF4", "IF5", "C2H2O2")
+    ),
     Case("CH3NO", "ppo", "covariant"),
     *(Case(bag, "imitation", "internal") for bag in ("SOF4", "IF5", "CH3NO")),
 ]
