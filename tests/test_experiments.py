@@ -18,6 +18,10 @@ EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMAS = {
     "isomers.yaml": ExperimentConfig,
     "quickstart.yaml": ExperimentConfig,
+    "tasks/cluster.yaml": ExperimentConfig,
+    "tasks/linker.yaml": ExperimentConfig,
+    "tasks/scaffold.yaml": ExperimentConfig,
+    "tasks/shape.yaml": ExperimentConfig,
     "diffusion.yaml": DenoiserConfig,
     "pseudo_force.yaml": DenoiserConfig,
     "energy/data.yaml": DataConfig,

@@ -55,12 +55,14 @@ class Admission:
         max_uncertainty: of the energy model; None: no limit.
         per_update: largest number of molecules that are relaxed in an update.
         temperature: eV, of the weights of the isomers.
+        n_fixed: number of fixed atoms, the first ones of every molecule, which stay.
     """
 
     reach: float
     max_uncertainty: float | None
     per_update: int
     temperature: float
+    n_fixed: int = 0
 
 
 class Archive:
@@ -108,7 +110,10 @@ class Archive:
         rows = rows[counts[rows] < _CONFORMERS]
         if not len(rows):
             return []
-        result = relax(molecules[rows], self._model, _TOLERANCE, MAX_STEPS)
+        chosen, n_fixed = molecules[rows], self._admission.n_fixed
+        rank = torch.arange(len(chosen.molecule)) - chosen.starts[chosen.molecule]
+        held = rank < n_fixed if n_fixed else None
+        result = relax(chosen, self._model, _TOLERANCE, MAX_STEPS, fixed=held)
         converged = (result.max_force <= MAX_FORCE).nonzero().flatten()
         return self._valid(result.molecules[converged], result.energy[converged])
 
@@ -121,7 +126,8 @@ class Archive:
         made = []
         for i, (numbers, positions) in enumerate(molecules.arrays()):
             smiles, pairs = found.smiles[i], bonds[i]
-            lengths = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
+            first, second = pairs[(pairs >= self._admission.n_fixed).any(1)].T
+            lengths = np.linalg.norm(positions[first] - positions[second], axis=-1)
             if good[i] and smiles and len(numbers) > 1 and (lengths < self._admission.reach).all():
                 x = (positions - positions[0]).astype(np.float32)
                 made.append(Isomer(numbers, x, pairs, smiles, float(energy[i])))

@@ -19,6 +19,7 @@ from molrl.agents.replay import Replay
 from molrl.agents.vec_env import bags_only, builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 _DONE = REASON_TEXTS[Reason.COMPLETE]
@@ -52,7 +53,8 @@ class ImitatingPPO(ParallelPPO):
     ) -> None:
         super().__init__(**options)
         self._config = config
-        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first)
+        n_fixed = len(builder.task.examples[0].fixed)
+        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first, n_fixed)
         self.least_deviation = config.temperature / config.reward_scale
         self.complete: list[MoleculeBatch] = []
         self._losses_seen: list[float] = []
@@ -64,6 +66,7 @@ class ImitatingPPO(ParallelPPO):
             max_uncertainty=None if limit is None else float(limit),
             per_update=config.relaxations,
             temperature=config.temperature,
+            n_fixed=n_fixed,
         )
         self.archive = Archive(builder.energy_model, admission)
         if config.molecules:
@@ -117,10 +120,13 @@ class Imitation(OnPolicy[ImitationConfig]):
         """Return the algorithm of SB3, with an empty archive.
 
         Raises:
-            InputError: if the task has fixed atoms, points to fill or refills of the bag.
+            InputError: if the task has points to fill, refills of the bag, or different numbers of
+                fixed atoms.
         """
         self._builder = builder_of(self.setup.env)
-        bags_only(self._builder, "imitation")
+        _check_task(self._builder)
+        if self.config.molecules:
+            bags_only(self._builder, "imitation of given molecules")
         return ImitatingPPO(self._builder, self.config, ranks=self.setup.ranks, **options)
 
     def run(self, on_step: Callable[[Infos], None], on_update: Callable[[], None]) -> None:
@@ -152,3 +158,13 @@ class Imitation(OnPolicy[ImitationConfig]):
         super().restore(position, tensors, state)
         own = {k.removeprefix(_OWN): x for k, x in tensors.items() if k.startswith(_OWN)}
         self.model.archive.restore(own, state["archive"])
+
+
+def _check_task(env: MolDesignVectorEnv) -> None:
+    examples = env.task.examples
+    same = len({len(example.fixed) for example in examples}) == 1
+    if not same or any(len(example.shape) or example.refills for example in examples):
+        raise InputError(
+            f"imitation relaxes single molecules on an empty canvas or on fixed atoms, which "
+            f"{env.task} does not build; train with ppo"
+        )

@@ -18,19 +18,23 @@ Ints = NDArray[np.int64]
 class Replay:
     """How molecules are built again, one placement of a random order of each.
 
-    The first atom is not monovalent, if there is such an atom; every further one is bonded to one
-    that was placed before. The focus is one of the atoms it is bonded to.
+    Fixed atoms are there from the start. Without them the first atom is not monovalent, if there is
+    such an atom; every further one is bonded to one that was placed before. The focus is one of the
+    atoms it is bonded to.
 
     Attributes:
         problem: whose canvases and elements the molecules fit.
         jitter: Å, standard deviation of noise on the canvases, along each axis: a policy thus
-            learns to build on canvases that are not relaxed. The displacements have none.
+            learns to build on canvases that are not relaxed. The displacements have none, and
+            neither have fixed atoms.
         skeleton_first: log-odds by which an atom that is not monovalent comes before one that is.
+        n_fixed: number of fixed atoms, the first ones of every molecule.
     """
 
     problem: Problem
     jitter: float
     skeleton_first: float
+    n_fixed: int = 0
 
     def draw(
         self, isomers: list[Isomer], rng: np.random.Generator
@@ -42,9 +46,9 @@ class Replay:
             rng: generator of random numbers.
         """
         numbers, positions, bonded = _padded(isomers, self.problem.layout.canvas_size)
-        order = _random_order(numbers, bonded, self.skeleton_first, rng)
+        order = _random_order(numbers, bonded, self.skeleton_first, self.n_fixed, rng)
         n_atoms = (numbers > 0).sum(1)
-        placed = rng.integers(n_atoms)
+        placed = rng.integers(self.n_fixed, n_atoms)
         rows, slots = np.arange(len(isomers)), np.arange(order.shape[1])
         target, before = order[rows, placed], slots < placed[:, None]
         possible = bonded[rows[:, None], target[:, None], order] & before
@@ -53,12 +57,14 @@ class Replay:
         shift = positions[rows, target] - ordered[rows, focus]
         shift[placed == 0] = 0
         noise = rng.standard_normal(ordered.shape).astype(np.float32)
+        noise[:, : self.n_fixed] = 0
         noisy = ordered + self.jitter * noise
         species, elements = np.take_along_axis(numbers, order, 1), np.array(self.problem.elements)
         left = ~before & (slots < n_atoms[:, None])
         bag = ((species[:, :, None] == elements) & left[:, :, None]).sum(1)
         on_canvas = np.where(before, species, 0)
-        observation = _observed(on_canvas, noisy - noisy[:, :1], bag, self.problem)
+        n_fixed = np.full(len(isomers), self.n_fixed)
+        observation = _observed(on_canvas, noisy - noisy[:, :1], bag, n_fixed, self.problem)
         element = np.searchsorted(elements, numbers[rows, target])
         return observation, np.column_stack([focus, element, shift]).astype(np.float32)
 
@@ -79,9 +85,13 @@ def _padded(
 
 
 def _random_order(
-    numbers: Ints, bonded: NDArray[np.bool_], skeleton_first: float, rng: np.random.Generator
+    numbers: Ints,
+    bonded: NDArray[np.bool_],
+    skeleton_first: float,
+    n_fixed: int,
+    rng: np.random.Generator,
 ) -> Ints:
-    """Return orders ``(n, N)`` of the atoms; empty slots come last."""
+    """Return orders ``(n, N)`` of the atoms; fixed ones come first, and empty slots last."""
     rows, present = np.arange(len(numbers)), numbers > 0
     order, placed = np.zeros_like(numbers), np.zeros_like(present)
     next_to: NDArray[np.bool_] = np.asarray(present & ~MONOVALENT[numbers])
@@ -91,14 +101,14 @@ def _random_order(
         # the largest of numbers with Gumbel noise is drawn by the softmax of the numbers
         priority = rng.gumbel(size=numbers.shape) - skeleton_first * MONOVALENT[numbers]
         priority += 1e4 * next_to + 1e3 * present - 1e6 * placed
-        chosen = priority.argmax(1)
+        chosen = np.where(step < n_fixed, step, priority.argmax(1))
         order[:, step], placed[rows, chosen] = chosen, True
         next_to = np.asarray((bonded & placed[:, None]).any(-1))
     return order
 
 
 def _observed(
-    numbers: Ints, positions: NDArray[np.float32], bag: Ints, problem: Problem
+    numbers: Ints, positions: NDArray[np.float32], bag: Ints, n_fixed: Ints, problem: Problem
 ) -> Observation:
     n = len(numbers)
     zeros = np.zeros(n, np.int64)
@@ -107,7 +117,7 @@ def _observed(
         positions=np.where(numbers[:, :, None] > 0, positions, 0).astype(np.float32),
         bag=bag,
         energy=np.zeros(n),
-        n_fixed=zeros,
+        n_fixed=n_fixed,
         refill=np.zeros_like(bag),
         refills=zeros,
         shape=np.zeros((n, 0, 3), np.float32),

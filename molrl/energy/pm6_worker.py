@@ -6,7 +6,7 @@ import scine_utilities as scine
 
 _CALCULATOR = scine.core.ModuleManager.get_instance().get("calculator", "PM6")
 _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradients])
-_MIXERS = ("diis", "ediis_diis", "fock_simple")  # tried in turn until the SCF converges
+_MIXERS = ("diis", "ediis_diis")  # tried in turn until the SCF converges
 _CALCULATOR.log = scine.core.Log.silent()
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import molecule
+from scipy.spatial.transform import Rotation
 
 from molrl.agents.archive import Admission, Archive
 from molrl.agents.config import ImitationConfig, PolicyConfig
@@ -113,10 +114,38 @@ def test_replay_places_the_skeleton_first_if_asked(filled):
         assert (heavy[hydrogens > 0] == 3).all() == expected
 
 
-def test_imitation_refuses_fixed_atoms():
+def test_archive_and_replay_leave_fixed_atoms_as_they_are():
     task = {"kind": "scaffold", "scaffold": "*C=C", "bag": "CH3"}
-    env = MolDesignVectorEnv(2, "SameStep", task=task, energy="mace-small")
-    with pytest.raises(InputError, match="bags only"):
+    problem = Problem(EnvConfig(task=task, energy="mace-small", canvas_size=9))
+    fixed = problem.task.examples[0].fixed
+    made = Archive(problem.energy_model, Admission(2.0, None, 16, 0.5, n_fixed=len(fixed)))
+    methyl = [[0, 0, 1.5], [0, 1.03, 1.86], [0.89, -0.52, 1.86], [-0.89, -0.52, 1.86]]
+    end, outwards = fixed.ends[0]
+    turned, _ = Rotation.align_vectors([outwards], [[0, 0, 1]])
+    positions = np.vstack([fixed.positions, fixed.positions[end] + turned.apply(methyl)])
+    numbers = np.concatenate([fixed.numbers, [6, 1, 1, 1]])
+    built = MoleculeBatch.from_arrays([(numbers, positions)])
+    made.add(made.relaxed(built))
+    (propene,) = made.isomers
+    assert propene.smiles == "C=CC"
+    stayed, before = propene.positions[: len(fixed)], fixed.positions - fixed.positions[0]
+    assert np.allclose(stayed, before, atol=1e-5)
+    assert not np.allclose(propene.positions, positions - positions[0], atol=0.01)
+
+    rng = np.random.default_rng(0)
+    observation, actions = Replay(problem, 0.02, 0.0, len(fixed)).draw(50 * [propene], rng)
+    assert (observation["n_fixed"] == len(fixed)).all()
+    assert (observation["numbers"][:, : len(fixed)] == fixed.numbers).all()
+    assert np.allclose(observation["positions"][:, : len(fixed)], before, atol=1e-5)
+    assert (observation["bag"].sum(1) >= 1).all()
+    first = actions[observation["bag"].sum(1) == 4]
+    assert (first[:, 0] == end).all()
+    assert len(first)
+
+
+def test_imitation_refuses_refills():
+    env = MolDesignVectorEnv(2, "SameStep", task={"kind": "cluster"}, energy="mace-small")
+    with pytest.raises(InputError, match="single molecules"):
         AgentTraining(env, PolicyConfig(width=8), ImitationConfig(num_envs=2), 100, 0)
 
 
