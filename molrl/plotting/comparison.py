@@ -1,9 +1,11 @@
 """Pictures of a comparison: what methods found for what they used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from molrl.plotting.figures import blank_figure, save_figure, tidy
@@ -12,7 +14,91 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 """By method the costs, the values and both ends of their intervals, ``(n_points,)`` each, such as
 a :class:`molrl.evaluation.statistics.Curve`."""
 
-_COLORS = ("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e")
+_COLORS = (
+    *("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e"),
+    *("#2b2d42", "#d291bc"),
+)
+
+
+class Panel(NamedTuple):
+    """One of several pictures side by side.
+
+    Attributes:
+        curves: of each method.
+        cost: label of the horizontal axis, with its unit.
+        value: label of the vertical axis.
+        top: upper end of the vertical axis; that of the curves if None.
+        log: whether both axes are logarithmic.
+    """
+
+    curves: Curves
+    cost: str
+    value: str
+    top: float | None = None
+    log: bool = False
+
+
+def plot_panels(
+    panels: Sequence[Panel],
+    path: Path | str,
+    title: str = "",
+    marks: Mapping[str, tuple[float, str]] | None = None,
+) -> None:
+    """Write several pictures of the same methods, two in a row, with one legend, as a PNG.
+
+    Args:
+        panels: at least one; a method has one colour in all.
+        path: the PNG.
+        title: above all.
+        marks: by the ``value`` of panels a height and its name, which is drawn as a dashed line.
+
+    Example:
+        >>> plot_panels([Panel({"random": curve}, "calls", "found")], "c.png")  # doctest: +SKIP
+    """
+    names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
+    n_rows = -(-len(panels) // 2)
+    figure = blank_figure(9.6, 3.5 * n_rows + 0.6)
+    every = figure.subplots(n_rows, 2, squeeze=False).ravel()
+    for ax, panel in zip(every, panels, strict=False):
+        _draw_panel(ax, panel, names)
+        if marks and panel.value in marks:
+            _mark(ax, *marks[panel.value])
+    for ax in every[len(panels) :]:
+        ax.set_axis_off()
+    lines = {line.get_label(): line for ax in every for line in ax.get_lines()}
+    labels = [name for name in names if name in lines]
+    figure.legend(
+        [lines[name] for name in labels],
+        labels,
+        loc="outside lower center",
+        ncols=min(max(len(labels), 1), 5),
+        frameon=False,
+    )
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
+
+
+def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
+    if panel.log:
+        ax.set(xscale="log", yscale="log")
+    _draw_curves(ax, panel.curves, {name: i for i, name in enumerate(names)})
+    ax.set_xlabel(panel.cost)
+    ax.set_ylabel(panel.value)
+    if not panel.log:
+        ax.set_ylim(0 if panel.top is None else -0.02, panel.top)
+        ax.set_xlim(left=0)
+    tidy(ax)
+
+
+def _mark(ax: Axes, height: float, name: str) -> None:
+    """Draw a dashed line at a height, unless it would flatten the curves."""
+    top = ax.get_ylim()[1]
+    if height > 4 * top:
+        return
+    ax.set_ylim(top=max(top, 1.1 * height))
+    ax.axhline(height, color="#999999", lw=0.9, ls=(0, (4, 3)), zorder=0)
+    ax.text(0.99, height, f"{name}: {height:g}", transform=ax.get_yaxis_transform(),
+            ha="right", va="bottom", fontsize=8, color="#777777")  # fmt: skip
 
 
 def plot_discovery_curves(curves: Curves, path: Path | str, cost: str = "energy calls") -> None:
@@ -48,10 +134,7 @@ def plot_success_curves(curves: Curves, path: Path | str, cost: str = "energy ca
 def _draw(curves: Curves, cost: str, value: str) -> Figure:
     figure = blank_figure(6.4, 4.0)
     ax = figure.subplots()
-    for i, (name, (x, middle, low, high)) in enumerate(curves.items()):
-        color = _COLORS[i % len(_COLORS)]
-        ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
-        ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0, step="post")
+    _draw_curves(ax, curves, {name: i for i, name in enumerate(curves)})
     ax.set_xlabel(cost)
     ax.set_ylabel(value)
     ax.set_ylim(bottom=0)
@@ -59,3 +142,10 @@ def _draw(curves: Curves, cost: str, value: str) -> Figure:
     if curves:
         ax.legend(frameon=False)
     return figure
+
+
+def _draw_curves(ax: Axes, curves: Curves, colors: Mapping[str, int]) -> None:
+    for name, (x, middle, low, high) in curves.items():
+        color = _COLORS[colors[name] % len(_COLORS)]
+        ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
+        ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0, step="post")
