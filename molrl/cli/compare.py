@@ -44,7 +44,7 @@ def add_compare(command: argparse.ArgumentParser) -> None:
         "--merge",
         metavar="RUN",
         nargs="+",
-        help="instead of CONFIG: put the finished runs of these comparisons together in run_dir=OUT",
+        help="instead of CONFIG: put the finished runs of comparisons together in run_dir=OUT",
     )
 
 

@@ -68,7 +68,7 @@ class MethodConfig(Config):
     """
 
     generator: str
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = Field(default_factory=dict)
     training_energy_calls: int | None = Field(None, ge=0)
 
     @property

@@ -45,7 +45,7 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
             Panel(
                 amortised_costs(results),
                 "distinct valid molecules made",
-                "energy evaluations for each, training included",
+                "evaluations per molecule, with training",
                 log=True,
             )
         )

@@ -153,6 +153,7 @@ def _pooled(results: Results, units: Sequence[Unit]) -> dict[str, Any]:
         "energy_calls": sum(unit.energy_calls for unit in units),
         "network_calls": sum(unit.network_calls for unit in units),
         "seconds": sum(unit.seconds for unit in units),
+        "cpu_seconds": sum(unit.cpu_seconds for unit in units),
     }
 
 
@@ -208,7 +209,7 @@ def _rates(results: Results, name: str, training: int | None) -> dict[str, Any]:
     cost = calls_per_distinct(results, name)
     found = sum(len(set(_valid(unit.final))) for unit in results.of(name))
     calls = sum(unit.energy_calls for unit in results.of(name))
-    seconds = sum(unit.seconds for unit in results.of(name))
+    seconds = sum(unit.cpu_seconds for unit in results.of(name))
     amortised = None
     if cost is not None and training is not None:
         amortised = cost + training / results.config.amortised_over
@@ -216,7 +217,7 @@ def _rates(results: Results, name: str, training: int | None) -> dict[str, Any]:
         "energy_calls_per_distinct": cost,
         "energy_calls_per_distinct_amortised": amortised,
         "distinct_per_1000_energy_calls": 1000 * found / calls if calls else None,
-        "distinct_per_minute": 60 * found / seconds if seconds else None,
+        "distinct_per_cpu_minute": 60 * found / seconds if seconds else None,
         "break_even": break_even(results, name),
     }
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from molrl.comparison.config import slug
 from molrl.comparison.curves import plot_curves
 from molrl.comparison.figures import Results
-from molrl.comparison.config import slug
 from molrl.comparison.tables import as_markdown, failures, in_columns, rows_of_methods
 from molrl.runs.atomic import write_text
 

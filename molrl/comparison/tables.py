@@ -16,7 +16,7 @@ _HEADINGS = (
     "distinct",
     "of known",
     "per 1,000 calls",
-    "per minute",
+    "per CPU minute",
     "runs near the best, %",
     "training calls",
     "pays from",
@@ -50,7 +50,7 @@ def _row(name: str, figures: Mapping[str, Any]) -> Row:
         str(last["n_distinct"]),
         str(known_found),
         "-" if real else _number(figures["distinct_per_1000_energy_calls"], ".2f"),
-        "-" if real else _number(figures["distinct_per_minute"], ".1f"),
+        "-" if real else _number(figures["distinct_per_cpu_minute"], ".1f"),
         _share(figures["success_fraction"], ".0f"),
         "-" if real else _training(figures["training_energy_calls"]),
         _break_even(figures),
@@ -154,9 +154,9 @@ def about(results: Results) -> list[str]:
     seeds = ", ".join(map(str, config.seeds))
     evaluator = next((u.generated.evaluator for u in results.units if u.generated.evaluator), "-")
     return [
-        f"Each run of a method made molecules of one task in batches of {config.batch_size}{relaxed}, "
-        f"until it had {' or '.join(limits)}. Seeds: {seeds}. All evaluations are counted, those "
-        f"of the relaxation too. Evaluator: {evaluator}, and RDKit."
+        f"Each run of a method made molecules of one task in batches of {config.batch_size}"
+        f"{relaxed}, until it had {' or '.join(limits)}. Seeds: {seeds}. All evaluations are "
+        f"counted, those of the relaxation too. Evaluator: {evaluator}, and RDKit."
     ]
 
 
@@ -171,10 +171,10 @@ def meanings(results: Results) -> list[str]:
     return [
         f"- `{REAL}`: the isomers of the tasks in {known}, what could be found.",
         "- strain: median energy of a molecule as made above its minimum, by the evaluator.",
-        "- distinct: valid molecules of different connectivity, all seeds together; of known: those "
-        "that are among the real molecules.",
-        "- per 1,000 calls, per minute: distinct valid molecules of a run for its energy "
-        "evaluations, and for its time.",
+        "- distinct: valid molecules of different connectivity, all seeds together; of known: those"
+        " that are among the real molecules.",
+        "- per 1,000 calls, per CPU minute: distinct valid molecules of a run for its energy "
+        "evaluations, and for the processor time of the process, without that of the evaluator.",
         f"- runs near the best: that found a molecule within {config.within:g} eV of the lowest "
         "known, of any method.",
         "- pays from: the number of distinct valid molecules from which the evaluations of the "

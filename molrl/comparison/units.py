@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -79,6 +79,7 @@ class Unit:
         network_calls: molecules that the generator's own network evaluated.
         generation_seconds: wall time without that of the relaxation.
         seconds: wall time; that of the evaluation is in neither.
+        cpu_seconds: processor time of this process, without that of the evaluation.
         calls_when_found: energy calls of the run when each molecule was there.
         seconds_when_found: the same in seconds.
         returns: eV, of every attempt; empty for a generator without returns.
@@ -96,6 +97,7 @@ class Unit:
     network_calls: int = 0
     generation_seconds: float = 0.0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     calls_when_found: list[int] = field(default_factory=list)
     seconds_when_found: list[float] = field(default_factory=list)
     returns: list[float] = field(default_factory=list)
@@ -163,7 +165,7 @@ class UnitRun:
             task: what to make.
             on_batch: called after each batch with the number of molecules so far.
         """
-        before = self._energy.evaluations
+        before, began = self._energy.evaluations, process_time()
         try:
             for batch in method.batches(task, self.unit.seed, self._n_next()):
                 self._add(batch)
@@ -171,14 +173,13 @@ class UnitRun:
                 on_batch(len(self.unit.calls_when_found))
                 if self._is_done():
                     break
-        except Exception as error:  # noqa: BLE001 - a method's failure is a row of the table
-            said = (
-                str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            )
-            self.unit.failure = " ".join(said.split()) or type(error).__name__
+        except Exception as error:  # whatever a method fails with is said in its row
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            self.unit.failure = " ".join(f"{kind}{error}".split())
             lost = self._energy.evaluations - before
             self.unit.generation_energy_calls += lost
             self.unit.energy_calls += lost
+        self.unit.cpu_seconds = process_time() - began
 
     def _n_next(self) -> int:
         limit = self._config.n_molecules

@@ -81,6 +81,9 @@ def plot_panels(
 def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
     if panel.log:
         ax.set(xscale="log", yscale="log")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(_plain)
+            axis.set_minor_formatter(_plain if axis is ax.yaxis else "")
     _draw_curves(ax, panel.curves, {name: i for i, name in enumerate(names)})
     ax.set_xlabel(panel.cost)
     ax.set_ylabel(panel.value)
@@ -88,6 +91,11 @@ def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
         ax.set_ylim(0 if panel.top is None else -0.02, panel.top)
         ax.set_xlim(left=0)
     tidy(ax)
+
+
+def _plain(value: float, _: int) -> str:
+    """Return a number without an exponent, if its first digit is one that has room on an axis."""
+    return f"{value:,.0f}" if f"{value:e}"[0] in "125" else ""
 
 
 def _mark(ax: Axes, height: float, name: str) -> None:
