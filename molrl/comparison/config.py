@@ -123,8 +123,9 @@ def _energy(name: str) -> str:
 
 def _counted(seeds: object) -> object:
     """Return the seeds that a number of them means: 0, 1 and so on."""
-    is_number = isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds <= 100_000
-    return list(range(seeds)) if is_number else seeds  # type: ignore[call-overload]  # as checked
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds <= 100_000:
+        return tuple(range(seeds))
+    return tuple(seeds) if isinstance(seeds, list) else seeds
 
 
 def _distinct(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """What a comparison draws from: any generator, batch after batch, with its cost."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +21,8 @@ from molrl.molecules import MoleculeBatch
 from molrl.parts import GENERATORS
 from molrl.runs.weights import read_json
 from molrl.tasks import Task
+
+Size = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ class Batch:
 class Method(Protocol):
     """Interface of the rows of a comparison."""
 
-    def batches(self, task: Task, seed: int, n: int) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
         """Yield batches of molecules; a method without an end has an endless stream.
 
         Args:
             task: what to make.
             seed: of all its random numbers.
-            n: number of molecules that are begun at the same time.
+            size: called before each batch for its number of molecules.
 
         Raises:
             InputError: if the method cannot make the task, or gives up.
@@ -81,15 +83,15 @@ class GeneratorMethod:
         self._energy = energy
         self.generator = _load(config, energy, device)
 
-    def batches(self, task: Task, seed: int, n: int) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
         """Yield batches of molecules; see :class:`Method`."""
         if isinstance(self.generator, StructureSearch):
-            yield from _walk(self.generator, task, seed, n)
+            yield from _walk(self.generator, task, seed, size())
             return
         for i in range(2**31):
             draws = np.random.SeedSequence([seed, i])
             before, began = self._energy.evaluations, perf_counter()
-            made = self.generator.generate(task, n, int(draws.generate_state(1)[0] % 2**31))
+            made = self.generator.generate(task, size(), int(draws.generate_state(1)[0] % 2**31))
             counted = self._energy.evaluations - before
             yield Batch(
                 made.molecules,
@@ -126,9 +128,9 @@ class RealMolecules:
     """
 
     def __init__(self, file: Path | None) -> None:
-        self._molecules = shipped_molecules().molecules if file is None else read_molecules(file)
+        self._molecules = read_molecules(file) if file else None
 
-    def batches(self, task: Task, seed: int, n: int) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
         """Yield all known isomers in one batch; see :class:`Method`.
 
         Raises:
@@ -138,10 +140,14 @@ class RealMolecules:
         if task.single_bag is None:
             raise InputError("isomers are known for tasks of one bag on an empty canvas")
         formula = task.single_bag.formula
-        here = [i for i, bag in enumerate(self._molecules.bags()) if bag.formula == formula]
-        if not here:
+        if self._molecules is None:
+            found = shipped_molecules().isomers(formula).molecules
+        else:
+            bags = self._molecules.bags()
+            found = self._molecules[[i for i, bag in enumerate(bags) if bag.formula == formula]]
+        if not len(found):
             raise InputError(f"no isomer of {formula} is among the known molecules")
-        yield Batch(self._molecules[here], len(here), 0, 0, 0.0)
+        yield Batch(found, len(found), 0, 0, 0.0)
 
 
 def load_methods(config: CompareConfig, energy: CountedEnergy) -> dict[str, Method]:

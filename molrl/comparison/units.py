@@ -167,7 +167,7 @@ class UnitRun:
         """
         before, began = self._energy.evaluations, process_time()
         try:
-            for batch in method.batches(task, self.unit.seed, self._n_next()):
+            for batch in method.batches(task, self.unit.seed, self._next_size):
                 self._add(batch)
                 before = self._energy.evaluations
                 on_batch(len(self.unit.calls_when_found))
@@ -181,9 +181,16 @@ class UnitRun:
             self.unit.energy_calls += lost
         self.unit.cpu_seconds = process_time() - began
 
-    def _n_next(self) -> int:
-        limit = self._config.n_molecules
-        return self._config.batch_size if limit is None else min(limit, self._config.batch_size)
+    def _next_size(self) -> int:
+        """Return the number of molecules of the next batch, those that the budget has room for."""
+        config, made = self._config, len(self.unit.calls_when_found)
+        sizes = [config.batch_size]
+        if config.n_molecules is not None:
+            sizes.append(config.n_molecules - made)
+        if config.energy_calls is not None and made:
+            left = config.energy_calls - self.unit.energy_calls
+            sizes.append(-(-left * made // max(1, self.unit.energy_calls)))
+        return max(1, min(sizes))
 
     def _is_done(self) -> bool:
         made, calls = self._config.n_molecules, self._config.energy_calls
