@@ -17,6 +17,7 @@ from molrl.generators.search.isomers import Constraints, Isomer, batch_of
 from molrl.generators.search.run import IsomerSearch
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.molecules import draw_grid
+from molrl.report import Entry, Map, Section, Table, write_report
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import progress
 from molrl.runs.ranks import Ranks
@@ -26,6 +27,7 @@ SCHEMA_VERSION = 1
 N_LINES = 40  # of the table on the terminal; the CSV has all
 N_PICTURES = 30
 N_RANKED = 64  # molecules that are relaxed at the same time
+_METHOD_HEADINGS = ("method", "isomers", "found first", "energy calls", "attempts", "time, s")
 _HEADINGS = ("SMILES", "above best, eV", "strain, eV", "found by", "at energy call")
 
 
@@ -115,7 +117,7 @@ class SearchRun(IsomerSearch):
     """A search for isomers that ends with their ranking."""
 
     def summarise(self, folder: RunFolder) -> Closing:
-        """Rank the isomers, and write ``isomers.extxyz``, ``.sdf``, ``.csv`` and ``.png``.
+        """Rank the isomers, and write ``isomers.*`` (extxyz, SDF, CSV, PNG) and ``report.html``.
 
         Args:
             folder: of the search.
@@ -123,8 +125,6 @@ class SearchRun(IsomerSearch):
         config = self.config
         constraints = Constraints(config.contains, config.excludes, config.rings)
         ranking = rank(list(self.isomers.by_smiles.values()), config.charge, constraints)
-        if ranking.smiles:
-            _write(ranking, folder, config)
         summary = {
             "schema_version": SCHEMA_VERSION,
             "bag": config.bag,
@@ -137,6 +137,9 @@ class SearchRun(IsomerSearch):
             "seconds": self.seconds,
             "methods": {source.name: self._costs(source.name, ranking) for source in self.sources},
         }
+        if ranking.smiles:
+            _write(ranking, folder, config)
+            _write_report(ranking, folder, summary)
         return Closing(summary, summary, tuple(_lines(ranking, folder, summary["methods"])))
 
     def _costs(self, name: str, ranking: Ranking) -> dict[str, Any]:
@@ -201,6 +204,27 @@ def _write(ranking: Ranking, folder: RunFolder, config: SearchConfig) -> None:
     draw_grid(pictured, folder.path / "isomers.png", captions, title=title)
 
 
+def _write_report(ranking: Ranking, folder: RunFolder, summary: Mapping[str, Any]) -> None:
+    """Write ``report.html``: what each method found, and the isomers as molecules that turn."""
+    rows = [tuple(row.values()) for row in ranking.rows()]
+    entries = [
+        Entry(row[0], "", ranking.molecules[[i]], dict(zip(_HEADINGS[1:], row[1:], strict=True)))
+        for i, row in enumerate(rows)
+    ]
+    _, above, _, method, call = _HEADINGS
+    methods = [(name, *figures.values()) for name, figures in summary["methods"].items()]
+    found = f"{len(rows)} isomers at minima of GFN2-xTB."
+    if "n_known" in summary:
+        found += (
+            f" Of the {summary['n_known']} known isomers, {summary['n_known_found']} are found."
+        )
+    sections = [
+        Section("Methods", found, Table(_METHOD_HEADINGS, methods)),
+        Section("Isomers", "", Table(_HEADINGS, rows), None, entries, Map(call, above, method)),
+    ]
+    write_report(folder.path / "report.html", f"Isomers of {summary['bag']}", sections)
+
+
 def _lines(
     ranking: Ranking, folder: RunFolder, methods: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
@@ -211,9 +235,8 @@ def _lines(
     if len(rows) > N_LINES:
         yield f"and {len(rows) - N_LINES} more"
     yield ""
-    head = ("method", "isomers", "found first", "energy calls", "attempts", "time, s")
     yield from _columns(
-        [head]
+        [_METHOD_HEADINGS]
         + [
             (name, *(f"{value:.0f}" for value in figures.values()))
             for name, figures in methods.items()
@@ -222,6 +245,7 @@ def _lines(
     yield ""
     if rows:
         yield f"isomers: {folder.path / 'isomers.csv'}, .extxyz, .sdf and .png"
+        yield f"report: {folder.path / 'report.html'}"
     else:
         yield "no isomer was found within the budget; give more energy_calls"
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from molrl.plotting.figures import blank_figure, save_figure, tidy
 
@@ -14,10 +13,11 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 """By method the costs, the values and both ends of their intervals, ``(n_points,)`` each, such as
 a :class:`molrl.evaluation.statistics.Curve`."""
 
-_COLORS = (
+COLORS = (
     *("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e"),
     *("#2b2d42", "#d291bc"),
 )
+"""Of the methods, in their order."""
 
 
 class Panel(NamedTuple):
@@ -109,51 +109,8 @@ def _mark(ax: Axes, height: float, name: str) -> None:
             ha="right", va="bottom", fontsize=8, color="#777777")  # fmt: skip
 
 
-def plot_discovery_curves(curves: Curves, path: Path | str, cost: str = "energy calls") -> None:
-    """Write how many distinct molecules each method found, with intervals, as a PNG.
-
-    Args:
-        curves: of each method, from :func:`molrl.evaluation.statistics.discovery_curve`.
-        path: the PNG.
-        cost: what the costs are, with their unit.
-
-    Example:
-        >>> plot_discovery_curves({"random": curve}, "discovery.png")  # doctest: +SKIP
-    """
-    save_figure(_draw(curves, cost, "distinct valid molecules"), path)
-
-
-def plot_success_curves(curves: Curves, path: Path | str, cost: str = "energy calls") -> None:
-    """Write which share of the runs of each method succeeded, with intervals, as a PNG.
-
-    Args:
-        curves: of each method, from :func:`molrl.evaluation.statistics.success_curve`.
-        path: the PNG.
-        cost: what the costs are, with their unit.
-
-    Example:
-        >>> plot_success_curves({"random": curve}, "success.png", "time, s")  # doctest: +SKIP
-    """
-    figure = _draw(curves, cost, "share of successful runs")
-    figure.axes[0].set_ylim(-0.02, 1.02)
-    save_figure(figure, path)
-
-
-def _draw(curves: Curves, cost: str, value: str) -> Figure:
-    figure = blank_figure(6.4, 4.0)
-    ax = figure.subplots()
-    _draw_curves(ax, curves, {name: i for i, name in enumerate(curves)})
-    ax.set_xlabel(cost)
-    ax.set_ylabel(value)
-    ax.set_ylim(bottom=0)
-    tidy(ax)
-    if curves:
-        ax.legend(frameon=False)
-    return figure
-
-
 def _draw_curves(ax: Axes, curves: Curves, colors: Mapping[str, int]) -> None:
     for name, (x, middle, low, high) in curves.items():
-        color = _COLORS[colors[name] % len(_COLORS)]
+        color = COLORS[colors[name] % len(COLORS)]
         ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
         ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0, step="post")

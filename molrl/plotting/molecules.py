@@ -82,8 +82,8 @@ def draw_molecule(
     height, width = size
     if not len(numbers):
         return np.full((height, width, 3), 255, np.uint8)
-    radii = (0.28 + 0.24 * covalent_radii[numbers]).astype(np.float32)
-    xyz = _view(positions, wide=width >= height)
+    radii = ball_radii(numbers).astype(np.float32)
+    xyz = (positions - positions.mean(0)) @ view_axes(positions, wide=width >= height).T
     low, high = (xyz - radii[:, None]).min(0), (xyz + radii[:, None]).max(0)
     shape = (height * SUPERSAMPLING, width * SUPERSAMPLING)
     extent = np.maximum(1.12 * (high - low)[:2], MIN_EXTENT)
@@ -97,12 +97,26 @@ def draw_molecule(
     return _shade(_Samples(*joined), shape)
 
 
-def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
-    """Return coordinates ``(n, 3)`` with x to the right, y up and the thin direction z to the eye.
+def ball_radii(numbers: np.ndarray) -> np.ndarray:
+    """Return the radii of the balls that atoms are drawn as, ``(n,)`` float64, Å.
 
     Args:
-        positions: ``(n, 3)`` Å.
+        numbers: ``(n,)`` atomic numbers.
+    """
+    radii: np.ndarray = 0.28 + 0.24 * covalent_radii[numbers]
+    return radii
+
+
+def view_axes(positions: np.ndarray, wide: bool) -> np.ndarray:
+    """Return the axes of the view of :func:`draw_molecule`.
+
+    Args:
+        positions: ``(n, 3)`` Å, of at least one atom.
         wide: whether the picture is at least as wide as high; the longest axis lies along x then.
+
+    Returns:
+        ``(3, 3)`` float64, rows are unit vectors: to the right, up, and to the eye, which is the
+        thin direction. The frame is right-handed.
     """
     centred = positions - positions.mean(0)
     axes = np.linalg.svd(centred, full_matrices=True)[2]  # principal axes, the longest first
@@ -115,8 +129,8 @@ def _view(positions: np.ndarray, wide: bool) -> np.ndarray:
     (cx, cy), (sx, sy) = np.cos(TILT), np.sin(TILT)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    seen: np.ndarray = centred @ (about_x @ about_y @ frame).T
-    return seen
+    axes_seen: np.ndarray = about_x @ about_y @ frame
+    return axes_seen
 
 
 def _boxes(

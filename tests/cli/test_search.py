@@ -66,6 +66,8 @@ def test_search_writes_table_files_and_summary(here, capsys):
     assert len(molecules) == len(mols) == len(rows)
     assert [mol.GetProp("smiles") for mol in mols] == [row["smiles"] for row in rows]
     assert Image.open(folder / "isomers.png").size[0] > 100
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert report.index("Of the 2 known isomers, 2 are found") < report.index('#entry-1">COC</a>')
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert set(summary) >= KEYS
     assert 400 < summary["energy_calls"] <= 500
