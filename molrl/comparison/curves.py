@@ -29,7 +29,8 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
         task: of the runs, as a string; all if None.
     """
     methods = [name for name in results.methods if name != REAL and results.of(name, task)]
-    found = "distinct valid molecules" + ("" if task else ", all tasks")
+    single = task or (results.tasks[0] if len(results.tasks) == 1 else None)
+    found = "distinct valid molecules" + ("" if single else ", all tasks")
     panels = [
         Panel(_discovery(results, methods, task, "energy_calls"), COSTS["energy_calls"], found),
         Panel(_discovery(results, methods, task, "seconds"), COSTS["seconds"], found),
@@ -50,7 +51,7 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
             )
         )
     known = sum(len(results.known(each)) for each in results.tasks if task in (None, each))
-    title = f"{task or f'{len(results.tasks)} tasks'}, {results.config.energy}"
+    title = f"{single or f'{len(results.tasks)} tasks'}, {results.config.energy}"
     marks = {found: (known, "known isomers")} if known else {}
     plot_panels(panels, path, title, marks)
 

@@ -71,6 +71,7 @@ class GeneratorMethod:
         energy: the energy model of the comparison, for generators that take one; what they evaluate
             is counted even where they give up.
         device: ``auto``, ``cpu`` or ``cuda``.
+        n_walkers: of a structure search, each with one molecule in a batch.
 
     Attributes:
         generator: the generator.
@@ -79,14 +80,16 @@ class GeneratorMethod:
         InputError: if the generator cannot be loaded.
     """
 
-    def __init__(self, config: MethodConfig, energy: CountedEnergy, device: str) -> None:
-        self._energy = energy
+    def __init__(
+        self, config: MethodConfig, energy: CountedEnergy, device: str, n_walkers: int
+    ) -> None:
+        self._energy, self._n_walkers = energy, n_walkers
         self.generator = _load(config, energy, device)
 
     def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
         """Yield batches of molecules; see :class:`Method`."""
         if isinstance(self.generator, StructureSearch):
-            yield from _walk(self.generator, task, seed, size())
+            yield from _walk(self.generator, task, seed, self._n_walkers)
             return
         for i in range(2**31):
             draws = np.random.SeedSequence([seed, i])
@@ -160,10 +163,11 @@ def load_methods(config: CompareConfig, energy: CountedEnergy) -> dict[str, Meth
     Raises:
         InputError: if a generator cannot be loaded; the message names its row.
     """
+    n_walkers = min(config.batch_size, config.n_molecules or config.batch_size)
     methods: dict[str, Method] = {REAL: RealMolecules(config.known)}
     for name, row in config.methods.items():
         try:
-            methods[name] = GeneratorMethod(row, energy, config.device)
+            methods[name] = GeneratorMethod(row, energy, config.device, n_walkers)
         except InputError as error:
             raise InputError(f"methods.{name}: {error}") from None
     return methods

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from molrl.comparison.figures import Results
-from molrl.comparison.tables import about, meanings, rows_of_methods, rows_of_tasks
+from molrl.comparison.tables import STAR, about, meanings, rows_of_methods, rows_of_tasks, title
 from molrl.comparison.units import Unit
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
@@ -31,14 +31,12 @@ def write_html(results: Results, summary: Mapping[str, Any], folder: Path) -> No
     sections = [
         Section("Methods", about(results)[0].replace("`", ""), _table(methods)),
         Section("Curves", "", None, Picture(folder / "curves.png", _CURVES)),
-        Section("Distinct valid molecules of a run, by task", "", _table(tasks)),
+        Section("Tasks", "Distinct valid molecules of a run, on average.", _table(tasks)),
         *_building(results, folder),
         *(_of_task(results, task, folder) for task in results.tasks),
         Section("What the columns mean", key),
     ]
-    n = len(results.config.methods)
-    title = f"Comparison of {n} methods on {len(results.tasks)} tasks"
-    write_report(folder / "report.html", title, sections)
+    write_report(folder / "report.html", title(results), sections)
 
 
 _CURVES = (
@@ -56,7 +54,7 @@ def _table(rows: Sequence[Sequence[str]]) -> Table:
 
 def _value(cell: str) -> str | float | None:
     """Return a cell of a table as a number, if it is one; None for a dash."""
-    plain = cell.replace(",", "").strip("`")
+    plain = cell.replace(",", "").strip(f"` {STAR}")
     if plain == "-":
         return None
     try:
@@ -91,7 +89,7 @@ def _best(results: Results, units: Sequence[Unit], folder: Path) -> Iterator[Ent
             if smiles and above < lowest.get(smiles, (np.inf, unit, 0))[0]:
                 lowest[smiles] = float(above), unit, i
     for smiles, (above, unit, i) in sorted(lowest.items(), key=lambda each: each[1][0])[:N_BEST]:
-        yield Entry(smiles, unit.method, _molecules(results, unit, folder)[[i]], {
+        yield Entry(smiles, "", _molecules(results, unit, folder)[[i]], {
             "method": unit.method,
             _ABOVE: round(above, 3) + 0.0,
             _STRAIN: _strain(unit, i),

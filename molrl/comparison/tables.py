@@ -7,17 +7,18 @@ from molrl.comparison.config import REAL
 from molrl.comparison.figures import Results
 
 Row = Sequence[str]
+STAR = "★"
 _HEADINGS = (
     "method",
     "molecules",
-    "valid as made, %",
-    "valid relaxed, %",
+    "valid, %",
+    "relaxed, %",
     "strain, eV",
     "distinct",
     "of known",
     "per 1,000 calls",
-    "per CPU minute",
-    "runs near the best, %",
+    "per CPU min",
+    "near best, %",
     "training calls",
     "pays from",
 )
@@ -30,7 +31,7 @@ def rows_of_methods(results: Results, summary: Mapping[str, Any]) -> list[Row]:
         results: the finished runs.
         summary: of :func:`molrl.comparison.figures.summarise`.
     """
-    left = () if results.config.relax else ("valid relaxed, %",)
+    left = () if results.config.relax else ("relaxed, %",)
     keep = [heading not in left for heading in _HEADINGS]
     rows = [_HEADINGS, *(_row(name, each) for name, each in summary["methods"].items())]
     return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in rows]
@@ -91,7 +92,7 @@ def _of_task(figures: Mapping[str, Any] | None) -> str:
         return "not run"
     if figures["failures"] and not figures["generated"]["n_molecules"]:
         return "failed"
-    near = "\N{NO-BREAK SPACE}★" if figures["success_fraction"] == 1 else ""
+    near = f" {STAR}" if figures["success_fraction"] == 1 else ""
     return f"{figures['n_distinct_per_run']:.1f}{near}"
 
 
@@ -118,7 +119,7 @@ def as_markdown(results: Results, summary: Mapping[str, Any]) -> str:
         summary: of :func:`molrl.comparison.figures.summarise`.
     """
     lines = [
-        f"# Comparison of {len(results.config.methods)} methods on {len(results.tasks)} tasks",
+        f"# {title(results)}",
         "",
         *about(results),
         "",
@@ -130,12 +131,23 @@ def as_markdown(results: Results, summary: Mapping[str, Any]) -> str:
         "",
         *_table(rows_of_tasks(results, summary)),
         "",
-        f"★: every run came within {results.config.within:g} eV of the lowest molecule known.",
+        f"{STAR}: every run came within {results.config.within:g} eV of the lowest molecule known.",
     ]
     failed = list(failures(summary))
     if failed:
         lines += ["", "## Failures", "", *(f"- {line}" for line in failed)]
     return "\n".join(lines) + "\n"
+
+
+def title(results: Results) -> str:
+    """Return the title of a comparison.
+
+    Args:
+        results: the finished runs.
+    """
+    methods, tasks = results.config.methods, results.tasks
+    on = f"{len(tasks)} tasks" if len(tasks) > 1 else tasks[0]
+    return f"{len(methods)} method{'s' * (len(methods) > 1)} on {on}"
 
 
 def about(results: Results) -> list[str]:
@@ -170,12 +182,13 @@ def meanings(results: Results) -> list[str]:
     known = "the file `known`" if config.known else "the set that the package ships"
     return [
         f"- `{REAL}`: the isomers of the tasks in {known}, what could be found.",
+        "- valid: as made; relaxed: those that are valid after the relaxation.",
         "- strain: median energy of a molecule as made above its minimum, by the evaluator.",
         "- distinct: valid molecules of different connectivity, all seeds together; of known: those"
         " that are among the real molecules.",
-        "- per 1,000 calls, per CPU minute: distinct valid molecules of a run for its energy "
+        "- per 1,000 calls, per CPU min: distinct valid molecules of a run for its energy "
         "evaluations, and for the processor time of the process, without that of the evaluator.",
-        f"- runs near the best: that found a molecule within {config.within:g} eV of the lowest "
+        f"- near best: the share of runs that found a molecule within {config.within:g} eV of the lowest "
         "known, of any method.",
         "- pays from: the number of distinct valid molecules from which the evaluations of the "
         "training are saved, against random search.",

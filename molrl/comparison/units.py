@@ -184,7 +184,7 @@ class UnitRun:
     def _next_size(self) -> int:
         """Return the number of molecules of the next batch, those that the budget has room for."""
         config, made = self._config, len(self.unit.calls_when_found)
-        sizes = [config.batch_size]
+        sizes = [config.batch_size if made else max(1, config.batch_size // 4)]  # to learn the cost
         if config.n_molecules is not None:
             sizes.append(config.n_molecules - made)
         if config.energy_calls is not None and made:

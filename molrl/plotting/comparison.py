@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 
 from molrl.plotting.figures import blank_figure, save_figure, tidy
 
@@ -81,9 +82,9 @@ def plot_panels(
 def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
     if panel.log:
         ax.set(xscale="log", yscale="log")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(_plain)
-            axis.set_minor_formatter(_plain if axis is ax.yaxis else "")
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.yaxis.set_major_formatter(_plain)
+        ax.yaxis.set_minor_formatter(_plain)
     _draw_curves(ax, panel.curves, {name: i for i, name in enumerate(names)})
     ax.set_xlabel(panel.cost)
     ax.set_ylabel(panel.value)
@@ -113,4 +114,4 @@ def _draw_curves(ax: Axes, curves: Curves, colors: Mapping[str, int]) -> None:
     for name, (x, middle, low, high) in curves.items():
         color = COLORS[colors[name] % len(COLORS)]
         ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
-        ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0, step="post")
+        ax.fill_between(x, low, high, color=color, alpha=0.1, lw=0, step="post")
