@@ -64,7 +64,7 @@ class MethodConfig(Config):
             ``run:runs/agent``, ``pseudo-force:runs/denoiser``.
         options: of the generator, as ``key=value`` in ``molrl generate``.
         training_energy_calls: energy evaluations of its training; by default those that the summary
-            of its run tells, and none for a generator that is not the run of a training.
+            of an agent's run tells, and none for other generators.
     """
 
     generator: str

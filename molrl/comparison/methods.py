@@ -22,6 +22,7 @@ from molrl.parts import GENERATORS
 from molrl.runs.weights import read_json
 from molrl.tasks import Task
 
+TRAINED_ON_ENERGIES = ("run", "covariant", "internal")  # generators with a run of a training
 Size = Callable[[], int]
 
 
@@ -190,8 +191,8 @@ def training_energy_calls(config: CompareConfig) -> dict[str, int | None]:
         config: of the comparison.
 
     Returns:
-        By the name of the row; None where the summary of a run does not tell them, 0 where there
-        is no run.
+        By the name of the row; None where the summary of an agent's run does not tell them, 0
+        where no agent was trained.
 
     Raises:
         InputError: if the summary of a run is corrupted.
@@ -202,8 +203,9 @@ def training_energy_calls(config: CompareConfig) -> dict[str, int | None]:
 def _training_calls(config: MethodConfig) -> int | None:
     if config.training_energy_calls is not None:
         return config.training_energy_calls
-    summary = Path(config.generator.partition(":")[2], "summary.json")
-    if ":" in config.generator and summary.is_file():
-        found = read_json(summary).get("training_energy_calls")
-        return found if isinstance(found, int) else None
-    return None if config.kind == "run" else 0
+    run = config.generator.partition(":")[2]
+    if config.kind not in TRAINED_ON_ENERGIES or not run:
+        return 0
+    summary = Path(run, "summary.json")
+    found = read_json(summary).get("training_energy_calls") if summary.is_file() else None
+    return found if isinstance(found, int) else None

@@ -99,33 +99,37 @@ def _best(results: Results, units: Sequence[Unit], folder: Path) -> Iterator[Ent
 
 def _building(results: Results, folder: Path) -> Iterator[Section]:
     """Yield the section of molecules that agents have placed atom by atom, if there are agents."""
-    entries = []
-    for name, method in results.config.methods.items():
-        if method.kind not in AGENTS:
-            continue
-        found = [
-            (float(above), unit, i)
-            for unit in results.of(name)
-            for i, above in enumerate(results.above_best(unit))
-            if np.isfinite(above)
-        ]
-        if found:
-            above, unit, i = min(found, key=lambda each: each[0])
-            made = _read(folder, unit, "generated")[[i]]
-            frames = MoleculeBatch.cat([_prefixes(made), _molecules(results, unit, folder)[[i]]])
-            values = {_ABOVE: above, _STRAIN: _strain(unit, i)}
-            caption = f"{name}, {unit.task}; the last frame is relaxed"
-            entries.append(Entry(unit.final.smiles[i] or "", caption, frames, values))
+    agents = [name for name, row in results.config.methods.items() if row.kind in AGENTS]
+    entries = [entry for name in agents for entry in _built(results, name, folder)]
     if entries:
         text = "The best molecule of each agent, in the order in which it placed the atoms."
         yield Section("Placed atom by atom", text, None, None, entries)
 
 
-def _prefixes(molecule: MoleculeBatch) -> MoleculeBatch:
+def _built(results: Results, name: str, folder: Path) -> Iterator[Entry]:
+    """Yield the best molecule of an agent, if it has a valid one, as it grew."""
+    found = [
+        (float(above), unit, i)
+        for unit in results.of(name)
+        for i, above in enumerate(results.above_best(unit))
+        if np.isfinite(above)
+    ]
+    if not found:
+        return
+    above, unit, i = min(found, key=lambda each: each[0])
+    (task,) = (each for each in results.config.tasks if str(each) == unit.task)
+    grown = _prefixes(_read(folder, unit, "generated")[[i]], len(task.examples[0].fixed))
+    frames = MoleculeBatch.cat([grown, _molecules(results, unit, folder)[[i]]])
+    caption = f"{name}, {unit.task}" + "; the last frame is relaxed" * results.config.relax
+    values = {_ABOVE: round(above, 3) + 0.0, _STRAIN: _strain(unit, i)}
+    yield Entry(unit.final.smiles[i] or "", caption, frames, values)
+
+
+def _prefixes(molecule: MoleculeBatch, n_fixed: int) -> MoleculeBatch:
     """Return a molecule after each of its atoms; agents keep them in the order of placement."""
     ((numbers, positions),) = molecule.arrays()
     return MoleculeBatch.from_arrays(
-        (numbers[:n], positions[:n]) for n in range(1, len(numbers) + 1)
+        (numbers[:n], positions[:n]) for n in range(max(1, n_fixed), len(numbers) + 1)
     )
 
 

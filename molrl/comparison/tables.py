@@ -188,8 +188,8 @@ def meanings(results: Results) -> list[str]:
         " that are among the real molecules.",
         "- per 1,000 calls, per CPU min: distinct valid molecules of a run for its energy "
         "evaluations, and for the processor time of the process, without that of the evaluator.",
-        f"- near best: the share of runs that found a molecule within {config.within:g} eV of the lowest "
-        "known, of any method.",
+        f"- near best: the share of runs that found a molecule within {config.within:g} eV of the "
+        "lowest known, of any method.",
         "- pays from: the number of distinct valid molecules from which the evaluations of the "
         "training are saved, against random search.",
     ]

@@ -116,6 +116,7 @@ def test_compare_writes_molecules_and_curves(compared):
     smiles = Unit.load(file.parent).final.smiles
     assert [bag.formula for bag in molecules.bags()] == len(smiles) * ["CH4O"]
     assert min(Image.open(compared / "curves.png").size) > 300
+    assert "Molecules of CH4O" in (compared / "report.html").read_text(encoding="utf-8")
 
 
 def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):

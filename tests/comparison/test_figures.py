@@ -1,15 +1,20 @@
 """Figures of a comparison, from runs that are made up."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.comparison.config import REAL, CompareConfig
-from molrl.comparison.curves import amortised_costs
+from molrl.comparison.curves import amortised_costs, plot_curves
 from molrl.comparison.figures import Results, summarise
+from molrl.comparison.report import write_html
 from molrl.comparison.tables import as_markdown
-from molrl.comparison.units import Rows, Unit
+from molrl.comparison.units import STAGES, Rows, Unit
+from molrl.files import write_extxyz
 
 
 def rows(smiles, energies):
@@ -97,3 +102,18 @@ def test_table_says_what_pays_and_what_failed(results):
     assert lines["agent"].rstrip(" |").endswith("| 4,000 | 100")
     assert lines["poor"].rstrip(" |").endswith("| 4,000 | never")
     assert "- poor, C2H6O seed 1: it gave up" in text
+
+
+def test_report_shows_an_agent_place_its_atoms(results, tmp_path):
+    ethanol = shipped_molecules().isomers("C2H6O").molecules[[0]]
+    for each in results.units:
+        for stage in STAGES if each.generated.smiles else ():
+            path = tmp_path / each.key.folder / f"{stage}.extxyz"
+            write_extxyz(path, ethanol[len(each.generated.smiles) * [0]], {})
+    plot_curves(results, tmp_path / "curves.png")
+    write_html(results, summarise(results), tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", text)[3:5] == ["Placed atom by atom", "Molecules of C2H6O"]
+    scenes = json.loads(re.search(r'id="scenes">(.*?)</script>', text)[1])
+    first = [len(frame["z"]) for frame in scenes["molecules"][0]]
+    assert first == [*range(1, 10), 9]  # the last is relaxed
