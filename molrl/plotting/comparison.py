@@ -94,7 +94,7 @@ def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
     tidy(ax)
 
 
-def _plain(value: float, _: int) -> str:
+def _plain(value: float, _: float) -> str:
     """Return a number without an exponent, if its first digit is one that has room on an axis."""
     return f"{value:,.0f}" if f"{value:e}"[0] in "125" else ""
 
