@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -117,6 +117,10 @@ class MoleculeSet:
             held_out=self.held_out[chosen],
         )
 
+    @cached_property
+    def _formulas(self) -> list[str]:
+        return [bag.formula for bag in self.molecules.bags()]
+
     def of_split(self, name: str) -> Self:
         """Return the molecules of one split.
 
@@ -137,7 +141,7 @@ class MoleculeSet:
             bag: the atoms.
         """
         formula = Bag(bag).formula
-        here = [i for i, b in enumerate(self.molecules.bags()) if b.formula == formula]
+        here = [i for i, other in enumerate(self._formulas) if other == formula]
         return self[sorted(here, key=lambda i: float(self.energy[i]))]
 
     def save(self, path: Path | str) -> None:

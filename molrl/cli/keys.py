@@ -49,6 +49,12 @@ EXAMPLES = {
         "molrl search C4H7N --minutes 5 --with 'C#N' --rings 0",
         "molrl search C2H8N --charge 1 --energy gfn2 run_dir=runs/ammonium",
     ],
+    "molrl compare": [
+        "molrl compare experiments/compare_quick.yaml",
+        "molrl compare experiments/compare.yaml 'seeds=[0, 1]' run_dir=runs/two",
+        "molrl launch --slurm --command compare experiments/compare.yaml --seeds 5",
+        "molrl compare --merge runs/compare-seed* run_dir=runs/compare",
+    ],
     "molrl evaluate": ["molrl evaluate made.sdf --valid --unique --csv made.csv -o best.sdf"],
     "molrl energy data": ["molrl energy data experiments/energy/data.yaml"],
     "molrl energy molecules": ["molrl energy molecules experiments/energy/molecules.yaml"],

@@ -133,8 +133,8 @@ def _combinations(overrides: Sequence[str]) -> Iterator[list[tuple[str, bool]]]:
     options = []
     for override in overrides:
         key, _, text = override.partition("=")
-        if key.strip() == "seed":
-            raise InputError("seeds are set by --seeds N; leave out seed=")
+        if key.strip() in ("seed", "seeds"):
+            raise InputError(f"seeds are set by --seeds N; leave out {key.strip()}=")
         values = split_values(text)
         options.append([(f"{key}={value}", len(values) > 1) for value in values])
     for chosen in product(*options):
@@ -152,8 +152,13 @@ def _jobs(
     kept = [override for override in overrides if not override.startswith("run_dir=")]
     for seed in range(seeds):
         run = Path(f"{loaded.run_dir}{suffix}-seed{seed}")
-        words = (*command.split(), config, *kept, f"run_dir={run}", f"seed={seed}")
+        words = (*command.split(), config, *kept, f"run_dir={run}", _seed(command, seed))
         yield _Job(run, words)
+
+
+def _seed(command: str, seed: int) -> str:
+    """Return the override that gives a job its seed; a comparison has a list of them."""
+    return f"seeds=[{seed}]" if command == "compare" else f"seed={seed}"
 
 
 def _label(override: str) -> str:

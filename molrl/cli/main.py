@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import molrl
+from molrl.cli.compare import add_compare
 from molrl.cli.search_arguments import add_search
 from molrl.errors import InputError, did_you_mean
 from molrl.plugins import import_plugins, plugins_of_environment
@@ -183,6 +184,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add_search(search)
     search.details.append(("describe_keys", "molrl.generators.search.config:SearchConfig"))
+    compare = _command(commands, "compare", "molrl.cli.compare:compare", "compare generators")
+    _add_config(compare, "molrl.comparison.config:CompareConfig")
+    add_compare(compare)
     _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
     evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
     _add_evaluate(evaluate)
@@ -263,7 +267,7 @@ def _add_launch(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--command",
-        choices=["train", "energy fit", "energy learn"],
+        choices=["train", "compare", "energy fit", "energy learn"],
         default="train",
         help="command that the configs are for; default: train",
     )

@@ -18,6 +18,7 @@ SCHEMAS = Registry(
         "energy fit": "molrl.fitting.config:FitConfig",
         "energy learn": "molrl.fitting.active.config:LearnConfig",
         "search": "molrl.generators.search.config:SearchConfig",
+        "compare": "molrl.comparison.config:CompareConfig",
     },
 )
 """The config of each, which has ``run_dir``, ``seed`` and the key of :data:`LENGTHS`."""
@@ -30,6 +31,7 @@ BUILDERS = Registry(
         "energy fit": "molrl.cli.fit_run:build",
         "energy learn": "molrl.cli.learn:build",
         "search": "molrl.cli.search_run:build",
+        "compare": "molrl.comparison.run:build",
     },
 )
 """``build(config, ranks)``: a context manager that makes the trainable, in its first state."""
@@ -40,6 +42,7 @@ LENGTHS = {
     "energy fit": "steps",
     "energy learn": "rounds",
     "search": "energy_calls",
+    "compare": "seeds",
 }
 """The key of the config that says how long the training is."""
 

@@ -1,10 +1,12 @@
 """Pictures of a comparison: what methods found for what they used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 
 from molrl.plotting.figures import blank_figure, save_figure, tidy
 
@@ -12,51 +14,104 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 """By method the costs, the values and both ends of their intervals, ``(n_points,)`` each, such as
 a :class:`molrl.evaluation.statistics.Curve`."""
 
-COLORS = ("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e")
+COLORS = (
+    *("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e"),
+    *("#2b2d42", "#d291bc"),
+)
 """Of the methods, in their order."""
 
 
-def plot_discovery_curves(curves: Curves, path: Path | str, cost: str = "energy calls") -> None:
-    """Write how many distinct molecules each method found, with intervals, as a PNG.
+class Panel(NamedTuple):
+    """One of several pictures side by side.
+
+    Attributes:
+        curves: of each method.
+        cost: label of the horizontal axis, with its unit.
+        value: label of the vertical axis.
+        top: upper end of the vertical axis; that of the curves if None.
+        log: whether both axes are logarithmic.
+    """
+
+    curves: Curves
+    cost: str
+    value: str
+    top: float | None = None
+    log: bool = False
+
+
+def plot_panels(
+    panels: Sequence[Panel],
+    path: Path | str,
+    title: str = "",
+    marks: Mapping[str, tuple[float, str]] | None = None,
+) -> None:
+    """Write several pictures of the same methods, two in a row, with one legend, as a PNG.
 
     Args:
-        curves: of each method, from :func:`molrl.evaluation.statistics.discovery_curve`.
+        panels: at least one; a method has one colour in all.
         path: the PNG.
-        cost: what the costs are, with their unit.
+        title: above all.
+        marks: by the ``value`` of panels a height and its name, which is drawn as a dashed line.
 
     Example:
-        >>> plot_discovery_curves({"random": curve}, "discovery.png")  # doctest: +SKIP
+        >>> plot_panels([Panel({"random": curve}, "calls", "found")], "c.png")  # doctest: +SKIP
     """
-    save_figure(_draw(curves, cost, "distinct valid molecules"), path)
-
-
-def plot_success_curves(curves: Curves, path: Path | str, cost: str = "energy calls") -> None:
-    """Write which share of the runs of each method succeeded, with intervals, as a PNG.
-
-    Args:
-        curves: of each method, from :func:`molrl.evaluation.statistics.success_curve`.
-        path: the PNG.
-        cost: what the costs are, with their unit.
-
-    Example:
-        >>> plot_success_curves({"random": curve}, "success.png", "time, s")  # doctest: +SKIP
-    """
-    figure = _draw(curves, cost, "share of successful runs")
-    figure.axes[0].set_ylim(-0.02, 1.02)
+    names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
+    n_rows = -(-len(panels) // 2)
+    figure = blank_figure(9.6, 3.5 * n_rows + 0.6)
+    every = figure.subplots(n_rows, 2, squeeze=False).ravel()
+    for ax, panel in zip(every, panels, strict=False):
+        _draw_panel(ax, panel, names)
+        if marks and panel.value in marks:
+            _mark(ax, *marks[panel.value])
+    for ax in every[len(panels) :]:
+        ax.set_axis_off()
+    lines = {line.get_label(): line for ax in every for line in ax.get_lines()}
+    labels = [name for name in names if name in lines]
+    figure.legend(
+        [lines[name] for name in labels],
+        labels,
+        loc="outside lower center",
+        ncols=min(max(len(labels), 1), 5),
+        frameon=False,
+    )
+    figure.suptitle(title, fontsize=11)
     save_figure(figure, path)
 
 
-def _draw(curves: Curves, cost: str, value: str) -> Figure:
-    figure = blank_figure(6.4, 4.0)
-    ax = figure.subplots()
-    for i, (name, (x, middle, low, high)) in enumerate(curves.items()):
-        color = COLORS[i % len(COLORS)]
-        ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
-        ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0, step="post")
-    ax.set_xlabel(cost)
-    ax.set_ylabel(value)
-    ax.set_ylim(bottom=0)
+def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
+    if panel.log:
+        ax.set(xscale="log", yscale="log")
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.yaxis.set_major_formatter(_plain)
+        ax.yaxis.set_minor_formatter(_plain)
+    _draw_curves(ax, panel.curves, {name: i for i, name in enumerate(names)})
+    ax.set_xlabel(panel.cost)
+    ax.set_ylabel(panel.value)
+    if not panel.log:
+        ax.set_ylim(0 if panel.top is None else -0.02, panel.top)
+        ax.set_xlim(left=0)
     tidy(ax)
-    if curves:
-        ax.legend(frameon=False)
-    return figure
+
+
+def _plain(value: float, _: float) -> str:
+    """Return a number without an exponent, if its first digit is one that has room on an axis."""
+    return f"{value:,.0f}" if f"{value:e}"[0] in "125" else ""
+
+
+def _mark(ax: Axes, height: float, name: str) -> None:
+    """Draw a dashed line at a height, unless it would flatten the curves."""
+    top = ax.get_ylim()[1]
+    if height > 4 * top:
+        return
+    ax.set_ylim(top=max(top, 1.1 * height))
+    ax.axhline(height, color="#999999", lw=0.9, ls=(0, (4, 3)), zorder=0)
+    ax.text(0.99, height, f"{name}: {height:g}", transform=ax.get_yaxis_transform(),
+            ha="right", va="bottom", fontsize=8, color="#777777")  # fmt: skip
+
+
+def _draw_curves(ax: Axes, curves: Curves, colors: Mapping[str, int]) -> None:
+    for name, (x, middle, low, high) in curves.items():
+        color = COLORS[colors[name] % len(COLORS)]
+        ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
+        ax.fill_between(x, low, high, color=color, alpha=0.1, lw=0, step="post")

@@ -125,3 +125,12 @@ def test_launch_refuses_shared_run_folders_and_an_existing_script(script, capsys
     assert "have the same run_dir" in capsys.readouterr().err
     assert main(["launch", "one.yaml", "--slurm"]) == 2
     assert "molrl.sbatch already exists" in capsys.readouterr().err
+
+
+def test_launch_gives_each_job_of_a_comparison_a_seed(here, capsys):
+    (here / "compare.yaml").write_text("run_dir: c\ntasks: [CH4]\nmethods: [random-search]\n")
+    options = ["--command", "compare", "--seeds=2", "tasks=[CH4],[CH4O]"]
+    assert main(["launch", "--slurm", "compare.yaml", *options]) == 0
+    text = (here / "molrl.sbatch").read_text()
+    assert "run=c-tasks-_CH4O_-seed1; command=(compare compare.yaml 'tasks=[CH4O]'" in text
+    assert "seeds=[1]" in text

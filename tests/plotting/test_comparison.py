@@ -1,23 +1,28 @@
+"""Pictures of comparisons show each method in one colour."""
+
 import numpy as np
-import pytest
-from matplotlib.image import imread
+from PIL import Image
 
 from molrl.evaluation.statistics import Run, discovery_curve, success_curve
-from molrl.plotting.comparison import plot_discovery_curves, plot_success_curves
+from molrl.plotting.comparison import COLORS, Panel, plot_panels
 
-RUNS = [Run([1, 4], ["CO", "CC"], [0.0, -1.0]), Run([2], ["CO"], [0.0])]
-DRAWN = {
-    plot_discovery_curves: discovery_curve(RUNS, np.arange(6)),
-    plot_success_curves: success_curve(RUNS, np.arange(6), best=-1.0),
-}
+RUNS = [Run([1, 3], ["CO", "CCO"], [0.0, -1.0]), Run([2], ["CO"], [0.0])]
 
 
-@pytest.mark.parametrize("plot", DRAWN)
-def test_plots_of_curves_show_each_method(plot, tmp_path):
-    for n in (0, 1, 2):
-        curves = {f"method {i}": DRAWN[plot] for i in range(n)}
-        plot(curves, tmp_path / f"{n}.png")
-    empty, one, two = (imread(tmp_path / f"{n}.png") for n in range(3))
-    assert empty.shape == one.shape == two.shape
-    assert np.abs(one - empty).max() > 0.2
-    assert np.abs(two - one).max() > 0.2
+def test_plot_panels_shows_each_method_and_mark(tmp_path):
+    found, near = discovery_curve(RUNS, np.arange(6)), success_curve(RUNS, np.arange(6), best=-1.0)
+    panels = [
+        Panel({"random": found, "agent": found._replace(value=2 * found.value)}, "calls", "found"),
+        Panel({"agent": near}, "calls", "share", top=1.02),
+        Panel({"agent": found._replace(cost=found.cost + 1)}, "made", "cost", log=True),
+    ]
+    drawn = {}
+    for name, marks in (("plain", {}), ("marked", {"found": (4.0, "known")})):
+        plot_panels(panels, tmp_path / f"{name}.png", "Methods", marks)
+        drawn[name] = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
+    assert (drawn["plain"] != drawn["marked"]).any()
+    middle = drawn["plain"].shape[1] // 2
+    for color, sides in zip(COLORS, ((True, False), (True, True)), strict=False):
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        shown = (drawn["plain"][: -drawn["plain"].shape[0] // 8] == rgb).all(-1)
+        assert (bool(shown[:, :middle].any()), bool(shown[:, middle:].any())) == sides

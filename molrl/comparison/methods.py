@@ -1,0 +1,211 @@
+"""What a comparison draws from: any generator, batch after batch, with its cost."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from molrl.chemistry.molecule_set import shipped_molecules
+from molrl.comparison.config import REAL, CompareConfig, MethodConfig
+from molrl.energy import CountedEnergy
+from molrl.errors import InputError
+from molrl.files import read_molecules
+from molrl.generation import Generator, load_generator
+from molrl.generators.search.generator import MAX_STEPS, StructureSearch
+from molrl.generators.search.sources import WalkerSource
+from molrl.molecules import MoleculeBatch
+from molrl.parts import GENERATORS
+from molrl.runs.weights import read_json
+from molrl.tasks import Task
+
+TRAINED_ON_ENERGIES = ("run", "covariant", "internal")  # generators with a run of a training
+Size = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Molecules as a method made them, and what they have cost.
+
+    Attributes:
+        molecules: the molecules; there may be none.
+        attempts: molecules begun.
+        energy_calls: evaluations of the energy model.
+        network_calls: molecules that the generator's own network evaluated.
+        seconds: wall time.
+        returns: eV, of every attempt; empty for a generator without returns.
+    """
+
+    molecules: MoleculeBatch
+    attempts: int
+    energy_calls: int
+    network_calls: int
+    seconds: float
+    returns: tuple[float, ...] = ()
+
+
+class Method(Protocol):
+    """Interface of the rows of a comparison."""
+
+    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
+        """Yield batches of molecules; a method without an end has an endless stream.
+
+        Args:
+            task: what to make.
+            seed: of all its random numbers.
+            size: called before each batch for its number of molecules.
+
+        Raises:
+            InputError: if the method cannot make the task, or gives up.
+        """
+        ...
+
+
+class GeneratorMethod:
+    """A generator as a row of a comparison.
+
+    Args:
+        config: of the row.
+        energy: the energy model of the comparison, for generators that take one; what they evaluate
+            is counted even where they give up.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        n_walkers: of a structure search, each with one molecule in a batch.
+
+    Attributes:
+        generator: the generator.
+
+    Raises:
+        InputError: if the generator cannot be loaded.
+    """
+
+    def __init__(
+        self, config: MethodConfig, energy: CountedEnergy, device: str, n_walkers: int
+    ) -> None:
+        self._energy, self._n_walkers = energy, n_walkers
+        self.generator = _load(config, energy, device)
+
+    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
+        """Yield batches of molecules; see :class:`Method`."""
+        if isinstance(self.generator, StructureSearch):
+            yield from _walk(self.generator, task, seed, self._n_walkers)
+            return
+        for i in range(2**31):
+            draws = np.random.SeedSequence([seed, i])
+            before, began = self._energy.evaluations, perf_counter()
+            made = self.generator.generate(task, size(), int(draws.generate_state(1)[0] % 2**31))
+            counted = self._energy.evaluations - before
+            yield Batch(
+                made.molecules,
+                made.attempts,
+                max(made.energy_calls, counted),  # a generator may have an energy of its own
+                made.network_calls,
+                perf_counter() - began,
+                tuple(made.returns or ()),
+            )
+
+
+def _walk(search: StructureSearch, task: Task, seed: int, n: int) -> Iterator[Batch]:
+    """Yield what walkers find, which go on from batch to batch as in ``molrl search``."""
+    source = WalkerSource(search.name, search, task, n, seed)
+    calls, attempts, seconds = 0, 0, 0.0
+    while True:
+        minima = source.advance(MAX_STEPS)
+        assert minima is not None  # walkers do not give up
+        yield Batch(
+            minima.molecules[minima.found],
+            source.attempts - attempts,
+            source.energy_calls - calls,
+            0,
+            source.seconds - seconds,
+        )
+        calls, attempts, seconds = source.energy_calls, source.attempts, source.seconds
+
+
+class RealMolecules:
+    """The known isomers of a task, the row that shows what could be found.
+
+    Args:
+        file: of the molecules; the molecules of the package if None.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._molecules = read_molecules(file) if file else None
+
+    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
+        """Yield all known isomers in one batch; see :class:`Method`.
+
+        Raises:
+            InputError: if the task has more than one bag, fixed atoms or a shape, or no isomer of
+                its bag is known.
+        """
+        if task.single_bag is None:
+            raise InputError("isomers are known for tasks of one bag on an empty canvas")
+        formula = task.single_bag.formula
+        if self._molecules is None:
+            found = shipped_molecules().isomers(formula).molecules
+        else:
+            bags = self._molecules.bags()
+            found = self._molecules[[i for i, bag in enumerate(bags) if bag.formula == formula]]
+        if not len(found):
+            raise InputError(f"no isomer of {formula} is among the known molecules")
+        yield Batch(found, len(found), 0, 0, 0.0)
+
+
+def load_methods(config: CompareConfig, energy: CountedEnergy) -> dict[str, Method]:
+    """Return the rows of a comparison by name, the known isomers first.
+
+    Args:
+        config: of the comparison.
+        energy: its energy model.
+
+    Raises:
+        InputError: if a generator cannot be loaded; the message names its row.
+    """
+    n_walkers = min(config.batch_size, config.n_molecules or config.batch_size)
+    methods: dict[str, Method] = {REAL: RealMolecules(config.known)}
+    for name, row in config.methods.items():
+        try:
+            methods[name] = GeneratorMethod(row, energy, config.device, n_walkers)
+        except InputError as error:
+            raise InputError(f"methods.{name}: {error}") from None
+    return methods
+
+
+def _load(config: MethodConfig, energy: CountedEnergy, device: str) -> Generator:
+    """Load a generator, with the energy model and the device where it takes them."""
+    known = inspect.signature(GENERATORS.load(config.kind)).parameters
+    given: dict[str, object] = {"energy": energy, "device": device}
+    if ":" in config.generator:  # random:gfn2 has its own
+        given.pop(next(iter(known), ""), None)
+    options = {key: value for key, value in given.items() if key in known}
+    return load_generator(config.generator, **{**options, **config.options})
+
+
+def training_energy_calls(config: CompareConfig) -> dict[str, int | None]:
+    """Return the energy evaluations of the training of each method.
+
+    Args:
+        config: of the comparison.
+
+    Returns:
+        By the name of the row; None where the summary of an agent's run does not tell them, 0
+        where no agent was trained.
+
+    Raises:
+        InputError: if the summary of a run is corrupted.
+    """
+    return {name: _training_calls(row) for name, row in config.methods.items()}
+
+
+def _training_calls(config: MethodConfig) -> int | None:
+    if config.training_energy_calls is not None:
+        return config.training_energy_calls
+    run = config.generator.partition(":")[2]
+    if config.kind not in TRAINED_ON_ENERGIES or not run:
+        return 0
+    summary = Path(run, "summary.json")
+    found = read_json(summary).get("training_energy_calls") if summary.is_file() else None
+    return found if isinstance(found, int) else None

@@ -1,0 +1,42 @@
+"""The files that a comparison ends with."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from molrl.comparison.config import slug
+from molrl.comparison.curves import plot_curves
+from molrl.comparison.figures import Results
+from molrl.comparison.report import write_html
+from molrl.comparison.tables import as_markdown, failures, in_columns, rows_of_methods
+from molrl.runs.atomic import write_text
+
+
+def write_outputs(results: Results, summary: Mapping[str, Any], folder: Path) -> None:
+    """Write ``table.md``, ``curves.png``, ``report.html`` and, of several tasks, curves of each.
+
+    Args:
+        results: the finished runs.
+        summary: of :func:`molrl.comparison.figures.summarise`.
+        folder: of the comparison.
+    """
+    write_text(folder / "table.md", as_markdown(results, summary))
+    plot_curves(results, folder / "curves.png")
+    write_html(results, summary, folder)
+    if len(results.tasks) > 1:
+        for task in results.tasks:
+            plot_curves(results, folder / "curves" / f"{slug(task)}.png", task)
+
+
+def lines_of(results: Results, summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Yield what is printed at the end: the table, failures, and where the files are.
+
+    Args:
+        results: the finished runs.
+        summary: of :func:`molrl.comparison.figures.summarise`.
+        folder: of the comparison.
+    """
+    yield from in_columns(rows_of_methods(results, summary))
+    for line in failures(summary):
+        yield f"failed: {line}"
+    yield f"comparison: {folder / 'table.md'}, curves.png, report.html and units/"

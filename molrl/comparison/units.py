@@ -1,0 +1,247 @@
+"""One run of a comparison: a method on a task with a seed, its molecules and its costs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from time import perf_counter, process_time
+
+import numpy as np
+
+from molrl.comparison.config import CompareConfig, UnitKey
+from molrl.comparison.methods import Batch, Method
+from molrl.energy import CountedEnergy
+from molrl.energy.relaxation import relax
+from molrl.errors import InputError
+from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
+from molrl.evaluation.molecule_files import write_annotated
+from molrl.evaluation.outputs import molecule_properties
+from molrl.molecules import MoleculeBatch
+from molrl.runs.atomic import write_text
+from molrl.runs.weights import read_json
+from molrl.tasks import Task
+
+SCHEMA_VERSION = 1
+STAGES = ("generated", "relaxed")
+
+
+@dataclass
+class Rows:
+    """Figures of molecules by the evaluator, one entry per molecule in each list.
+
+    Attributes:
+        smiles: identities; None where no bonds are perceived.
+        valid: whether each is a closed-shell molecule in one piece.
+        reasons: why not; ``""`` for a valid one.
+        kept: whether the evaluator's relaxation keeps the connectivity.
+        energy: eV, total, as it is; None where it failed.
+        relaxed_energy: eV, total, after the evaluator's relaxation; None where it failed.
+        rmsd: Å, between the two; None where it failed.
+        evaluator: name and hash of the evaluator's energy model.
+    """
+
+    smiles: list[str | None] = field(default_factory=list)
+    valid: list[bool] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
+    energy: list[float | None] = field(default_factory=list)
+    relaxed_energy: list[float | None] = field(default_factory=list)
+    rmsd: list[float | None] = field(default_factory=list)
+    evaluator: str = ""
+
+    @classmethod
+    def of_report(cls, report: EvaluationReport) -> "Rows":
+        """Return the figures of an evaluation."""
+        return cls(
+            smiles=list(report.smiles),
+            valid=report.valid.tolist(),
+            reasons=list(report.reasons),
+            kept=report.connectivity_preserved.tolist(),
+            energy=_finite(report.energy),
+            relaxed_energy=_finite(report.relaxed_energy),
+            rmsd=_finite(report.rmsd),
+            evaluator=report.evaluator,
+        )
+
+
+@dataclass
+class Unit:
+    """What one run of a comparison made, and what it cost.
+
+    Attributes:
+        method: the name of its row.
+        task: as a string.
+        seed: of the run.
+        failure: why it ended before its budget; ``""`` if it did not.
+        attempts: molecules begun.
+        generation_energy_calls: evaluations of the energy model without those of the relaxation.
+        energy_calls: all evaluations of the energy model.
+        network_calls: molecules that the generator's own network evaluated.
+        generation_seconds: wall time without that of the relaxation.
+        seconds: wall time; that of the evaluation is in neither.
+        cpu_seconds: processor time of this process, without that of the evaluation.
+        calls_when_found: energy calls of the run when each molecule was there.
+        seconds_when_found: the same in seconds.
+        returns: eV, of every attempt; empty for a generator without returns.
+        generated: the molecules as they were made.
+        relaxed: the same after the relaxation of the comparison; None if there is none.
+    """
+
+    method: str
+    task: str
+    seed: int
+    failure: str = ""
+    attempts: int = 0
+    generation_energy_calls: int = 0
+    energy_calls: int = 0
+    network_calls: int = 0
+    generation_seconds: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    calls_when_found: list[int] = field(default_factory=list)
+    seconds_when_found: list[float] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+    generated: Rows = field(default_factory=Rows)
+    relaxed: Rows | None = None
+
+    @property
+    def key(self) -> UnitKey:
+        """Which run it is."""
+        return UnitKey(self.method, self.task, self.seed)
+
+    @property
+    def final(self) -> Rows:
+        """The molecules as the curves count them: relaxed, if they are."""
+        return self.generated if self.relaxed is None else self.relaxed
+
+    def save(self, folder: Path) -> None:
+        """Write ``unit.json``, which marks the run as finished.
+
+        Args:
+            folder: of the run.
+        """
+        data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        write_text(folder / "unit.json", json.dumps(data) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Unit":
+        """Read what :meth:`save` wrote.
+
+        Args:
+            folder: of the run.
+
+        Raises:
+            InputError: if the file is missing or corrupted.
+        """
+        data = dict(read_json(folder / "unit.json"))
+        try:
+            for stage in STAGES:
+                data[stage] = Rows(**data[stage]) if data[stage] is not None else None
+            return cls(**{each.name: data[each.name] for each in fields(cls)})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{folder / 'unit.json'} is no run of a comparison: {error}") from None
+
+
+class UnitRun:
+    """A run of a comparison that goes on.
+
+    Args:
+        key: which one.
+        config: of the comparison.
+        energy: the energy model of the relaxation.
+    """
+
+    def __init__(self, key: UnitKey, config: CompareConfig, energy: CountedEnergy) -> None:
+        self.unit = Unit(*key)
+        self._config, self._energy = config, energy
+        self._made: list[MoleculeBatch] = [MoleculeBatch.from_arrays([])]
+        self._relaxed: list[MoleculeBatch] = [MoleculeBatch.from_arrays([])]
+
+    def run(self, method: Method, task: Task, on_batch: Callable[[int], None]) -> None:
+        """Make molecules until the budget is used up, or the method fails.
+
+        Args:
+            method: what makes them.
+            task: what to make.
+            on_batch: called after each batch with the number of molecules so far.
+        """
+        before, began = self._energy.evaluations, process_time()
+        try:
+            for batch in method.batches(task, self.unit.seed, self._next_size):
+                self._add(batch)
+                before = self._energy.evaluations
+                on_batch(len(self.unit.calls_when_found))
+                if self._is_done():
+                    break
+        except Exception as error:  # whatever a method fails with is said in its row
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            self.unit.failure = " ".join(f"{kind}{error}".split())
+            lost = self._energy.evaluations - before
+            self.unit.generation_energy_calls += lost
+            self.unit.energy_calls += lost
+        self.unit.cpu_seconds = process_time() - began
+
+    def _next_size(self) -> int:
+        """Return the number of molecules of the next batch, those that the budget has room for."""
+        config, made = self._config, len(self.unit.calls_when_found)
+        sizes = [config.batch_size if made else max(1, config.batch_size // 4)]  # to learn the cost
+        if config.n_molecules is not None:
+            sizes.append(config.n_molecules - made)
+        if config.energy_calls is not None and made:
+            left = config.energy_calls - self.unit.energy_calls
+            sizes.append(-(-left * made // max(1, self.unit.energy_calls)))
+        return max(1, min(sizes))
+
+    def _is_done(self) -> bool:
+        made, calls = self._config.n_molecules, self._config.energy_calls
+        enough = made is not None and len(self.unit.calls_when_found) >= made
+        return enough or (calls is not None and self.unit.energy_calls >= calls)
+
+    def _add(self, batch: Batch) -> None:
+        unit, began, before = self.unit, perf_counter(), self._energy.evaluations
+        self._made.append(batch.molecules)
+        if self._config.relax and len(batch.molecules):
+            done = relax(batch.molecules, self._energy, self._config.force_tolerance)
+            self._relaxed.append(done.molecules)
+        unit.attempts += batch.attempts
+        unit.network_calls += batch.network_calls
+        unit.generation_energy_calls += batch.energy_calls
+        unit.energy_calls += batch.energy_calls + self._energy.evaluations - before
+        unit.generation_seconds += batch.seconds
+        unit.seconds += batch.seconds + perf_counter() - began
+        unit.calls_when_found += len(batch.molecules) * [unit.energy_calls]
+        unit.seconds_when_found += len(batch.molecules) * [round(unit.seconds, 3)]
+        unit.returns += batch.returns
+
+    def finish(self, folder: Path) -> Unit:
+        """Evaluate the molecules, and write them and the run.
+
+        Args:
+            folder: of the run.
+
+        Returns:
+            The finished run.
+        """
+        made = {"generated": self._made, "relaxed": self._relaxed if self._config.relax else []}
+        for stage, batches in made.items():
+            if not batches:
+                continue
+            molecules, rows = MoleculeBatch.cat(batches), Rows()
+            if len(molecules):
+                try:
+                    report = evaluate_molecules(molecules)
+                except InputError as error:  # an element that the evaluator does not know
+                    self.unit.failure = self.unit.failure or f"not evaluated: {error}"
+                    self.unit.calls_when_found, self.unit.seconds_when_found = [], []
+                else:
+                    rows = Rows.of_report(report)
+                    properties = molecule_properties(report)
+                    write_annotated(folder / f"{stage}.extxyz", molecules, properties)
+            setattr(self.unit, stage, rows)
+        self.unit.save(folder)
+        return self.unit
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    """Return values to 1e-5, the noise of the SCF; None for those that are not finite."""
+    return [round(x, 5) if np.isfinite(x) else None for x in values.tolist()]

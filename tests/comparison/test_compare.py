@@ -1,0 +1,150 @@
+"""``molrl compare``: its files, costs, failures, resumption and merging."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ase.build import molecule
+from PIL import Image
+
+import molrl
+from molrl.cli.main import main
+from molrl.comparison.config import REAL
+from molrl.comparison.units import Unit, UnitRun
+from molrl.files import read_molecules
+
+COMPARED = [
+    "tasks=[CH4O]",
+    "methods={search: random-search, of_a-test: {}}",
+    *("energy=mace-small", "energy_calls=50", "batch_size=2"),
+]
+STAGE = {  # of the contract
+    *("schema_version", "n_molecules", "attempts", "n_valid", "valid_fraction", "n_distinct"),
+    *("unique_fraction", "median_strain", "median_rmsd", "lowest_energy", "lowest_smiles"),
+    *("return_fraction", "n_failed", "evaluator"),
+}
+METHOD = {
+    *("generated", "relaxed", "energy_calls", "training_energy_calls", "seconds", "failures"),
+}
+
+
+def read(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+class Careless:
+    """A generator of somebody else, which spends energies and then fails."""
+
+    name = "of_a-test"
+
+    def __init__(self, energy):
+        self.energy = energy
+
+    def generate(self, task, n, seed):
+        self.energy.evaluate([molecule("H2O"), molecule("CH4")])
+        raise KeyError(f"no {task}")
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """The folders of comparisons with the seeds 0 and 1, the first of them interrupted."""
+    molrl.register("generator", Careless.name, Careless, replace=True)
+    folder, finish, done = tmp_path_factory.mktemp("compared"), UnitRun.finish, []
+
+    def finish_one(run, where):
+        if done:
+            raise MemoryError
+        done.append(where / "unit.json")
+        return finish(run, where)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UnitRun, "finish", finish_one)
+        assert main(["compare", f"run_dir={folder / '0'}", "seeds=[0]", *COMPARED]) == 1
+    before = done[0].stat().st_mtime_ns
+    assert main(["resume", str(folder / "0")]) == 0
+    assert done[0].stat().st_mtime_ns == before  # what had finished is not done again
+    assert main(["compare", f"run_dir={folder / '1'}", "seeds=[1]", *COMPARED]) == 0
+    return [folder / "0", folder / "1"]
+
+
+@pytest.fixture(scope="module")
+def compared(apart):
+    """The folder of both together."""
+    target = apart[0].with_name("both")
+    assert main(["compare", "--merge", *map(str, apart), f"run_dir={target}"]) == 0
+    return target
+
+
+def test_compare_writes_the_summary_of_the_contract(compared):
+    summary = read(compared)
+    assert list(summary["methods"]) == ["search", Careless.name, REAL]
+    for figures in summary["methods"].values():
+        assert set(figures) >= METHOD
+        for stage in ("generated", "relaxed"):
+            assert set(figures[stage]) >= STAGE
+    found = summary["methods"]["search"]
+    assert (found["n_runs"], found["success_fraction"]) == (2, 1.0)
+    assert found["tasks"]["CH4O"]["relaxed"]["lowest_smiles"] == "CO"
+    assert summary["methods"][REAL]["tasks"]["CH4O"]["n_known_found"] == 1
+
+
+def test_compare_counts_every_evaluation_and_keeps_to_the_budget(compared):
+    figures = read(compared)["methods"]["search"]
+    units = [Unit.load(path.parent) for path in compared.glob("units/search/*/*/unit.json")]
+    assert figures["energy_calls"] == sum(unit.energy_calls for unit in units)
+    for unit in units:
+        # A minimum of the search is evaluated at least once more by the relaxation.
+        more = unit.energy_calls - unit.generation_energy_calls
+        assert more >= len(unit.generated.smiles) >= 1
+        assert unit.calls_when_found[0] < 50 <= unit.energy_calls
+
+
+def test_compare_names_failures_and_counts_what_they_cost(compared):
+    figures = read(compared)["methods"][Careless.name]
+    assert [(each["seed"], each["reason"]) for each in figures["failures"]] == [
+        (0, "KeyError: 'no CH4O'"),
+        (1, "KeyError: 'no CH4O'"),
+    ]
+    assert figures["energy_calls"] == 4
+    assert figures["relaxed"]["valid_fraction"] is None
+    assert "KeyError: 'no CH4O'" in (compared / "table.md").read_text(encoding="utf-8")
+
+
+def test_compare_writes_molecules_and_curves(compared):
+    (file,) = compared.glob("units/search/CH4O/seed-1/relaxed.extxyz")
+    molecules = read_molecules(file)
+    smiles = Unit.load(file.parent).final.smiles
+    assert [bag.formula for bag in molecules.bags()] == len(smiles) * ["CH4O"]
+    assert min(Image.open(compared / "curves.png").size) > 300
+    assert "Molecules of CH4O" in (compared / "report.html").read_text(encoding="utf-8")
+
+
+def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
+    merged = [str(path) for path in (*apart, compared)]
+    assert main(["compare", "--merge", *merged, f"run_dir={compared}"]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    config = apart[1] / "config.yaml"
+    config.write_text(config.read_text().replace("energy_calls: 50", "energy_calls: 99"))
+    assert main(["compare", "--merge", *merged, f"run_dir={compared}-2"]) == 2
+    assert "energy_calls 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tasks=[CH4]", "methods=[random-serach]"], "did you mean 'random-search'"),
+        (["tasks=[CH4]", "methods={mine: run:nowhere}"], "there is no run nowhere"),
+        (["tasks=[CH4, CH4]", "methods=[random]"], "each once"),
+        (["tasks=[CH4]", "methods={}"], "at least one method"),
+        (["tasks=[CH4]", "methods=[random]", "energy_calls=null"], "n_molecules or energy_calls"),
+        (["tasks=[CH4]", "methods={random: {options: {no: 1}}}"], "methods.random: 'random' has"),
+        (["tasks=[CH4]", "methods={a/b: random}"], "letters"),
+        (["--merge", "nowhere"], "run_dir=OUT"),
+    ],
+)
+def test_compare_refuses_in_one_line_and_writes_nothing(arguments, said, tmp_path, capsys):
+    written = [] if "--merge" in arguments else [f"run_dir={tmp_path / 'run'}"]
+    assert main(["compare", *arguments, *written]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in line
+    assert not list(Path(tmp_path).iterdir())

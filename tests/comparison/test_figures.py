@@ -1,0 +1,119 @@
+"""Figures of a comparison, from runs that are made up."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molrl.chemistry.molecule_set import shipped_molecules
+from molrl.comparison.config import REAL, CompareConfig
+from molrl.comparison.curves import amortised_costs, plot_curves
+from molrl.comparison.figures import Results, summarise
+from molrl.comparison.report import write_html
+from molrl.comparison.tables import as_markdown
+from molrl.comparison.units import STAGES, Rows, Unit
+from molrl.files import write_extxyz
+
+
+def rows(smiles, energies):
+    n = len(smiles)
+    return Rows(
+        smiles=list(smiles),
+        valid=[each is not None for each in smiles],
+        reasons=["" if each else "no bonds" for each in smiles],
+        kept=n * [True],
+        energy=[None if e is None else e + 0.5 for e in energies],
+        relaxed_energy=list(energies),
+        rmsd=n * [0.1],
+        evaluator="gfn2 0",
+    )
+
+
+def unit(method, calls, smiles, energies, seed=0, failure=""):
+    n = len(smiles)
+    when = [int(calls * (i + 1) / n) for i in range(n)]
+    made = rows(smiles, energies)
+    return Unit(
+        method, "C2H6O", seed, failure, n, calls, calls, 0, 1.0, 1.0, 2.0, when,
+        [float(i) for i in when], [], made, made,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def results():
+    """Random search finds 2 isomers for 100 calls, a trained agent 1 for 10."""
+    config = CompareConfig(
+        run_dir=Path("unused"),
+        tasks=("C2H6O",),
+        methods={"search": "random-search", "agent": "random", "poor": "random"},
+        seeds=(0, 1),
+    )
+    return Results(
+        config,
+        [
+            unit(REAL, 0, ["CCO", "COC"], [-10.0, -9.5]),
+            unit("search", 100, ["CCO", "COC", "CCO", None], [-10.0, -9.5, -9.9, None]),
+            unit("search", 100, ["COC", "COC", "CCO", None], [-9.5, -9.5, -9.8, None], seed=1),
+            unit("agent", 10, ["COC"], [-9.5]),
+            unit("agent", 10, ["OCC=O"], [-9.95], seed=1),
+            unit("poor", 100, ["COC"], [-9.5]),
+            unit("poor", 0, [], [], seed=1, failure="it gave up"),
+        ],
+        {"search": 0, "agent": 4_000, "poor": 4_000},
+    )
+
+
+def test_figures_compare_the_costs_of_a_molecule(results):
+    methods = summarise(results)["methods"]
+    assert methods["search"]["energy_calls_per_distinct"] == 50
+    assert methods["agent"]["energy_calls_per_distinct"] == 10
+    assert methods["agent"]["energy_calls_per_distinct_amortised"] == 10.4
+    assert methods["agent"]["break_even"] == 100  # 4,000 calls of training, 40 saved each
+    assert methods["poor"]["break_even"] is None
+    assert methods["search"]["break_even"] is None
+
+
+def test_figures_pool_runs_by_method(results):
+    methods = summarise(results)["methods"]
+    stage = methods["search"]["relaxed"]
+    assert (stage["n_molecules"], stage["n_valid"], stage["n_distinct"]) == (8, 6, 2)
+    assert stage["lowest_smiles"] == "CCO"
+    assert stage["median_strain"] == pytest.approx(0.5)
+    assert stage["invalid"] == {"no bonds": 2}
+    assert methods["search"]["success_fraction"] == 0.5  # 0.2 eV above the best is not near
+    assert methods["agent"]["tasks"]["C2H6O"]["n_beyond_known"] == 1
+    assert methods["poor"]["failures"] == [
+        {"task": "C2H6O", "seed": 1, "reason": "it gave up"},
+    ]
+
+
+def test_curve_of_costs_meets_that_of_random_search_at_the_break_even(results):
+    curves = amortised_costs(results)
+    number, agent, search = curves["agent"].cost, curves["agent"].value, curves["search"].value
+    meets = number[np.flatnonzero(agent <= search)[0]]
+    assert 100 <= meets < 110
+
+
+def test_table_says_what_pays_and_what_failed(results):
+    text = as_markdown(results, summarise(results))
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    assert lines["agent"].rstrip(" |").endswith("| 4,000 | 100")
+    assert lines["poor"].rstrip(" |").endswith("| 4,000 | never")
+    assert "- poor, C2H6O seed 1: it gave up" in text
+
+
+def test_report_shows_an_agent_place_its_atoms(results, tmp_path):
+    ethanol = shipped_molecules().isomers("C2H6O").molecules[[0]]
+    for each in results.units:
+        for stage in STAGES if each.generated.smiles else ():
+            path = tmp_path / each.key.folder / f"{stage}.extxyz"
+            write_extxyz(path, ethanol[len(each.generated.smiles) * [0]], {})
+    plot_curves(results, tmp_path / "curves.png")
+    write_html(results, summarise(results), tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", text)[3:5] == ["Placed atom by atom", "Molecules of C2H6O"]
+    scenes = json.loads(re.search(r'id="scenes">(.*?)</script>', text)[1])
+    first = [len(frame["z"]) for frame in scenes["molecules"][0]]
+    assert first == [*range(1, 10), 9]  # the last is relaxed
