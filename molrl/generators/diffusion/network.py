@@ -137,7 +137,7 @@ class Layer(nn.Module):
         weights = torch.cat([scaled(self.radial) * 2, scaled(self.pointing)])
         ends = receiver.unsqueeze(2) + sender.unsqueeze(1)
         pairs = torch.addmm(ends.flatten(0, 2), both.flatten(0, 2), weights)
-        return pairs.unflatten(0, ends.shape[:3])
+        return pairs.view_as(ends)
 
 
 class Denoiser(nn.Module):
