@@ -1,117 +1,272 @@
-"""Quality of denoisers against the number of evaluations, and the speed of sampling.
+"""Quality of a denoiser by the number of evaluations, what it is used for, and its speed.
 
-    python experiments/benchmarks/denoisers.py diffusion:runs/diffusion -n 500 -o OUT
+    python experiments/benchmarks/denoisers.py [pseudo-force:runs/pseudo_force] [-n 100]
 
-For each number of evaluations molecules of the bags of the valid split are made, and molecules of
-any composition; their bonds are perceived from the coordinates as they are, without relaxation. A
-row of molecules of the valid split themselves stands beside them. Writes OUT.json and OUT.md.
+Molecules of the bags of the valid split, and of any composition, with their bonds perceived from
+the coordinates: as they are made, and after at most 100 steps of relaxation with GFN2-xTB. Shares
+are of all molecules that were made (and, after relaxation, relaxed); distinct ones of the valid
+ones, new ones (not in the train split) of the distinct ones. Beside them molecules of the valid
+split, as rows of their own kind. Distances of Jensen and Shannon (0 to 1) are between valid
+molecules and the train split, by element, by rings and by pi bonds of a molecule. Writes
+experiments/results/denoisers_NAME.{json,md,png}, denoisers_NAME_uses and denoisers_NAME_speed.
 """
 
 import argparse
-import json
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from time import process_time
+from typing import Any
 
 import numpy as np
 import torch
+from rdkit import Chem
+from record import RESULTS, record
 
 import molrl
 from molrl.chemistry.bonds import validity
+from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.chemistry.training_set import load_training_set
+from molrl.energy import load_energy
+from molrl.energy.relaxation import relax
+from molrl.generation import Generated
 from molrl.generators.diffusion.generator import DenoisingGenerator
-from molrl.runs.folder import versions
-from molrl.runs.tables import markdown_table
+from molrl.molecules import MoleculeBatch
+from molrl.plotting.figures import blank_figure, save_figure, tidy
 from molrl.tasks import parse_task
 
 EVALUATIONS = (6, 12, 25, 59, 125, 250)
 BATCHES = (1, 64, 512)
+BAGS, ANY, DATA = "bags of the valid split", "any composition", "valid split itself"
+GUIDANCE = 0.1  # 1/eV
+SCAFFOLDS = (("*c1ccccc1", "CH3O"), ("*C", "C2H5O"), ("*C#N", "C3H7"))
+LINKERS = (("*c1ccccc1", "*C#N", 2.5, "CH2"), ("*C", "*C", 3.9, "C2H4"))
+SHAPES = (("line", "C5H12"), ("sphere", "C7H10O2"))
+Row = dict[str, object]
 
 
-def figures(molecules: molrl.MoleculeBatch, known: set[str]) -> dict[str, float | None]:
-    """Return shares in percent: valid, connected, distinct of valid, and new of distinct."""
-    found = validity(molecules)
-    names = [s for s, ok in zip(found.smiles, found.valid, strict=True) if ok]
-    distinct = set(names)
-    return {
-        "valid %": 100 * float(np.mean(found.valid)),
-        "connected %": 100 * float(np.mean(found.n_fragments == 1)),
-        "unique %": 100 * len(distinct) / len(names) if names else None,
-        "novel %": 100 * len(distinct - known) / len(distinct) if distinct else None,
-    }
+@dataclass(frozen=True)
+class Judge:
+    """What molecules are compared with.
 
+    Attributes:
+        known: identities of the train split.
+        usual: numbers of its elements, rings and pi bonds.
+        n_relaxed: number of molecules that are relaxed.
+    """
 
-def quality(name: str, n: int, seed: int, evaluations: tuple[int, ...]) -> list[dict[str, object]]:
-    """Return a row for the data, and two for each number of evaluations."""
-    data = load_training_set()
-    valid, known = data.of_split("valid"), set(data.of_split("train").identities)
-    bags = sorted({bag.formula for bag in valid.molecules.bags()})
-    task = parse_task({"kind": "bags", "bags": bags, "held_out": []})
-    rows: list[dict[str, object]] = [
-        {
-            "molecules": "valid split",
-            "evaluations": None,
-            **figures(valid.molecules[:n], known),
-            "molecules/s": None,
+    known: set[str]
+    usual: dict[str, Counter[Any]]
+    n_relaxed: int
+
+    def row(self, what: str, molecules: MoleculeBatch) -> Row:
+        """Return the figures of molecules."""
+        found = validity(molecules)
+        names = [s for s, ok in zip(found.smiles, found.valid, strict=True) if ok and s]
+        distinct = set(names)
+        far = {
+            f"JS {kind}": _distance(counted, self.usual[kind])
+            for kind, counted in _counts(Chem.MolFromSmiles(name) for name in names).items()
         }
-    ]
-    for count in evaluations:
-        generator = molrl.load_generator(name, sampling={"evaluations": count})
-        assert isinstance(generator, DenoisingGenerator)
-        made = {
-            "bags of the valid split": generator.generate(task, n, seed),
-            "any": generator.generate_any(n, seed),
+        return {
+            "molecules": what,
+            "valid and connected %": 100 * float(found.valid.mean()),
+            "connected %": 100 * float((found.n_fragments == 1).mean()),
+            "distinct %": _percent(len(distinct), len(names)),
+            "new %": _percent(len(distinct - self.known), len(distinct)),
+            **self._relaxed(molecules[: self.n_relaxed]),
+            **far,
         }
-        rows += [
-            {
-                "molecules": what,
-                "evaluations": count,
-                **figures(each.molecules, known),
-                "molecules/s": n / each.seconds,
-            }
-            for what, each in made.items()
+
+    def _relaxed(self, molecules: MoleculeBatch) -> Row:
+        """Return what becomes of the first molecules."""
+        result = relax(molecules, load_energy("gfn2"), force_tolerance=0.1, max_steps=100)
+        before, after = validity(molecules), validity(result.molecules)
+        kept = [
+            bool(ok) and a == b
+            for a, b, ok in zip(before.smiles, after.smiles, before.valid, strict=True)
         ]
-        print(rows[-2], rows[-1], sep="\n", flush=True)
+        strain = (result.start_energy - result.energy).numpy()[before.valid]
+        best = [shipped_molecules().isomers(bag).energy[:1].tolist() for bag in molecules.bags()]
+        above = [
+            float(energy) - least[0]
+            for energy, least, ok in zip(result.energy, best, after.valid, strict=True)
+            if least and ok
+        ]
+        return {
+            "valid after GFN2 %": 100 * float(after.valid.mean()),
+            "same after GFN2 %": 100 * float(np.mean(kept)),
+            "strain, eV": _median(strain),
+            "above best isomer, eV": _median(np.array(above)),
+        }
+
+
+def made_row(
+    judge: Judge, what: str, generator: DenoisingGenerator, make: Callable[[], Generated]
+) -> Row:
+    """Make molecules; return their figures and what they cost."""
+    began = process_time()
+    made = make()
+    seconds = (process_time() - began) / len(made.molecules)
+    row = judge.row(what, made.molecules) | {
+        "evaluations": generator.sampling.evaluations,
+        "energies": made.energy_calls / len(made.molecules),
+        "CPU ms": 1e3 * seconds,
+    }
+    print(row, flush=True)
+    return row
+
+
+def quality(name: str, n: int, judge: Judge, evaluations: Sequence[int]) -> list[Row]:
+    """Return a row for the data, and two for each number of evaluations."""
+    valid = load_training_set().of_split("valid").molecules
+    task = parse_task(
+        {"kind": "bags", "bags": sorted({b.formula for b in valid.bags()}), "held_out": []}
+    )
+    chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))[:n]
+    nothing = {"evaluations": None, "energies": None, "CPU ms": None}
+    rows = [judge.row(DATA, valid[chosen]) | nothing]
+    for count in evaluations:
+        generator = load(name, sampling={"evaluations": count})
+        rows += [
+            made_row(judge, BAGS, generator, lambda g=generator: g.generate(task, n, 0)),
+            made_row(judge, ANY, generator, lambda g=generator: g.generate_any(n, 0)),
+        ]
     return rows
 
 
-def speeds(name: str, batches: tuple[int, ...]) -> list[dict[str, object]]:
+def uses(name: str, n: int, judge: Judge) -> list[Row]:
+    """Return rows with and without guidance by an energy, of scaffolds, linkers and shapes."""
+    plain, led = load(name), load(name, guidance={"energy": GUIDANCE})
+    tasks: list[tuple[str, Any, DenoisingGenerator]] = [
+        ("C4H7N", "C4H7N", plain),
+        (f"C4H7N, guidance {GUIDANCE:g}/eV", "C4H7N", led),
+        ("C7H10O2", "C7H10O2", plain),
+        (f"C7H10O2, guidance {GUIDANCE:g}/eV", "C7H10O2", led),
+    ]
+    tasks += [
+        (f"scaffold {s} and {bag}", {"kind": "scaffold", "scaffold": s, "bag": bag}, plain)
+        for s, bag in SCAFFOLDS
+    ]
+    tasks += [
+        (
+            f"linker {bag} of {a} and {b}",
+            {"kind": "linker", "fragments": [a, b], "gap": gap, "bag": bag},
+            plain,
+        )
+        for a, b, gap, bag in LINKERS
+    ]
+    tasks += [
+        (f"{shape} of {bag}", {"kind": "shape", "shape": shape, "bag": bag}, plain)
+        for shape, bag in SHAPES
+    ]
+    return [
+        made_row(judge, what, by, lambda by=by, task=task: by.generate(task, n, 0))
+        for what, task, by in tasks
+    ]
+
+
+def speeds(name: str, batches: Sequence[int]) -> list[Row]:
     """Return molecules of C7H10O2 a second, by the number that are sampled at a time."""
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for batch in batches:
-        generator = molrl.load_generator(name, batch_size=batch)
+        generator = load(name, batch_size=batch)
+        began = process_time()
         made = generator.generate("C7H10O2", batch, 0)
         rows.append(
             {
                 "batch": batch,
                 "evaluations": made.network_calls // made.attempts,
-                "molecules/s": batch / made.seconds,
+                "molecules a CPU second": batch / (process_time() - began),
             }
         )
     return rows
 
 
+def draw(rows: list[Row], name: str, path: str) -> None:
+    """Draw shares of valid molecules and their strain by the number of evaluations."""
+    figure = blank_figure(9.6, 3.8)
+    left, right = figure.subplots(1, 2)
+    styles = {BAGS: "#2a6fb0", ANY: "#c0392b"}
+    for what, color in styles.items():
+        some = [row for row in rows if row["molecules"] == what]
+        counts = np.array([row["evaluations"] for row in some], float)
+        for key, dashes in (("valid and connected %", "-"), ("valid after GFN2 %", ":")):
+            label = f"{what}, {'as made' if dashes == '-' else 'relaxed'}"
+            values = np.array([row[key] for row in some], float)
+            left.plot(counts, values, dashes, color=color, marker=".", label=label)
+        strain = np.array([row["strain, eV"] for row in some], float)
+        right.plot(counts, strain, color=color, marker=".", label=what)
+    left.axhline(
+        np.array(rows[0]["valid and connected %"], float), color="#777777", lw=0.8, label="data"
+    )
+    left.set(ylim=(0, 102), ylabel="valid and connected, %")
+    right.set(ylabel="median strain of valid molecules, eV", ylim=(0, None))
+    for axes in (left, right):
+        axes.set(xlabel="evaluations of the network for a molecule", xscale="log")
+        axes.set_xlim(counts.min() / 1.2, counts.max() * 1.2)
+        axes.set_title(name, fontsize=10, loc="left", color="#333333")
+        tidy(axes)
+        axes.legend(fontsize=8, frameon=False)
+    save_figure(figure, RESULTS / path)
+
+
+def load(name: str, **options: Mapping[str, float] | int) -> DenoisingGenerator:
+    """Load a denoiser on the CPU."""
+    generator = molrl.load_generator(name, device="cpu", **options)
+    assert isinstance(generator, DenoisingGenerator)
+    return generator
+
+
+def _counts(mols: Iterable[Chem.Mol]) -> dict[str, Counter[Any]]:
+    """Count heavy atoms by element, and molecules by rings and by pi bonds."""
+    elements, rings, bonds = Counter[Any](), Counter[Any](), Counter[Any]()
+    for mol in mols:
+        elements.update(atom.GetSymbol() for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1)
+        rings[mol.GetRingInfo().NumRings()] += 1
+        bonds[round(sum(bond.GetBondTypeAsDouble() - 1 for bond in mol.GetBonds()))] += 1
+    return {"elements": elements, "rings": rings, "pi bonds": bonds}
+
+
+def _distance(first: Counter[Any], second: Counter[Any]) -> float | None:
+    """Return the distance of Jensen and Shannon of two sets of counts, with logarithms to 2."""
+    if not first or not second:
+        return None
+    keys = sorted(first | second)
+    p, q = (np.array([c[k] for k in keys]) / sum(c.values()) for c in (first, second))
+    mean = (p + q) / 2
+    parts = (np.sum(x[x > 0] * np.log2(x[x > 0] / mean[x > 0])) for x in (p, q))
+    return float(max(0.0, sum(parts) / 2) ** 0.5)
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
+
+
+def _median(values: np.ndarray) -> float | None:
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else None
+
+
 def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="generator, such as diffusion:runs/diffusion")
-    parser.add_argument("-n", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
+    """Measure, draw and write."""
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("generator", nargs="?", default="pseudo-force")
+    parser.add_argument("-n", type=int, default=100)
+    parser.add_argument("--relaxed", type=int, default=40, help="how many of them are relaxed")
     parser.add_argument("--evaluations", type=int, nargs="+", default=EVALUATIONS)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
-    parser.add_argument("-o", "--output", default="experiments/results/denoisers")
     given = parser.parse_args()
-    out = {
-        "generator": given.name,
-        "n": given.n,
-        "threads": torch.get_num_threads(),
-        "quality": quality(given.name, given.n, given.seed, tuple(given.evaluations)),
-        "speed": speeds(given.name, tuple(given.batches)),
-        "versions": versions(),
-    }
-    text = [f"# {given.name}", "", f"{given.n} molecules each, without relaxation.", ""]
-    text += [markdown_table(out["quality"]), "", markdown_table(out["speed"]), ""]
-    Path(f"{given.output}.json").write_text(json.dumps(out, indent=1) + "\n", encoding="utf-8")
-    Path(f"{given.output}.md").write_text("\n".join(text), encoding="utf-8")
-    print("\n".join(text))
+    name = given.generator.partition(":")[0]
+    train = load_training_set().of_split("train").identities
+    judge = Judge(set(train), _counts(map(Chem.MolFromSmiles, train)), given.relaxed)
+    rows = quality(given.generator, given.n, judge, given.evaluations)
+    about = f"{name}, {given.n} molecules each, {given.relaxed} relaxed"
+    record(f"denoisers_{name}", f"{about}: by number of evaluations", rows)
+    draw(rows, name, f"denoisers_{name}.png")
+    some = uses(given.generator, given.relaxed, judge)
+    record(f"denoisers_{name}_uses", f"{name}, {given.relaxed} molecules each, all relaxed", some)
+    record(f"denoisers_{name}_speed", f"Speed of {name}", speeds(given.generator, given.batches))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, metadata, version
 from typing import NamedTuple
 
 from molrl.errors import InputError
+from molrl.generators.diffusion.shipping import CONFIGS, why_not_shipped
 from molrl.parts import ENERGY_FACTS, REGISTRIES
 from molrl.registry import Registry
 
@@ -60,6 +61,9 @@ def _parts(kind: str, registry: Registry) -> Iterator[Part]:
 
 def _shipped(kind: str, name: str) -> tuple[str, str]:
     """Return why a part of molrl is not installed, empty if it is, and its licence."""
+    if kind == "generator" and name in CONFIGS:
+        why = why_not_shipped(name)
+        return why, "" if why else "MIT"
     facts = ENERGY_FACTS.get(name) if kind == "energy" else None
     if facts is None:
         return "", ""

@@ -30,7 +30,7 @@ def write_card(
     weights = folder.path / f"{name}.json"
     digest = read_json(weights)["sha256"]
     symbols = [chemical_symbols[z] for z in training.data.elements]
-    config = training.config.model_dump(mode="json")
+    config = training.config.model_dump(mode="json", exclude={"run_dir"})
     card = {
         "generator": name,
         "weights": {"file": weights.name, "sha256": digest},

@@ -10,7 +10,7 @@ tensors hold one row of hidden features for each pair of atoms.
 import torch
 from torch import Tensor, nn
 
-from molrl.energy.networks.mace.linear import scaled, silu
+from molrl.energy.networks.mace.linear import SILU, scaled
 from molrl.energy.networks.mace.products import N_INVARIANTS, invariants
 from molrl.generators.diffusion.config import TrunkConfig
 
@@ -112,8 +112,9 @@ class Layer(nn.Module):
         """
         seen = self.normal(scalars)
         ahead = normalised(vectors)
-        pairs = silu(self._pairs(seen, ahead, basis, units))
-        gathered = harmonics @ pairs / self.config.avg_neighbors**0.5
+        pairs = nn.functional.silu(self._pairs(seen, ahead, basis, units))
+        # (normalised after the sums, which are far smaller than the pairs)
+        gathered = harmonics @ pairs * (SILU / self.config.avg_neighbors**0.5)
         m0, m1, m2 = gathered.split((1, 3, 5), dim=2)
         message = scaled(self.message)
         m1 = m1 @ message[1] + ahead @ scaled(self.own)
@@ -121,7 +122,7 @@ class Layer(nn.Module):
             (m0 @ message[0]).flatten(0, 1), m1.flatten(0, 1), (m2 @ message[2]).flatten(0, 1)
         )
         # Products of degree 3 of far too near atoms, as in noise, would drown all others.
-        products = products / (1 + products.square()) ** 0.25
+        products = products * (1 + products * products).sqrt().rsqrt()
         products = products.reshape(*seen.shape[:2], -1)
         update = self.update(torch.cat([seen, products], dim=-1))
         gates = self.to_gates(update).unsqueeze(2)
@@ -134,8 +135,9 @@ class Layer(nn.Module):
         both = torch.cat([basis, pointing, -pointing.transpose(1, 2)], dim=-1)
         # (those of the sender, along the same way, are the transposed ones with the other sign)
         weights = torch.cat([scaled(self.radial) * 2, scaled(self.pointing)])
-        pairs: Tensor = both @ weights + receiver.unsqueeze(2) + sender.unsqueeze(1)
-        return pairs
+        ends = receiver.unsqueeze(2) + sender.unsqueeze(1)
+        pairs = torch.addmm(ends.flatten(0, 2), both.flatten(0, 2), weights)
+        return pairs.view_as(ends)
 
 
 class Denoiser(nn.Module):

@@ -10,10 +10,9 @@ from torch import Tensor
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import SamplingConfig, TrunkConfig
 from molrl.generators.diffusion.models import MODELS, DenoisingModel, Spread
+from molrl.generators.diffusion.shipping import shipped_weights, why_not_shipped
 from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
-
-SHIPPED = Path(__file__).with_name("shipped")
 
 
 class DenoiserHeader(Config):
@@ -79,10 +78,10 @@ def load_denoiser(kind: str, run: Path | str | None) -> tuple[DenoisingModel, De
     Raises:
         InputError: if there is none, or its file is corrupted or of another kind.
     """
-    path = SHIPPED / f"{kind}.json" if run is None else Path(run)
+    if run is None and (why := why_not_shipped(kind)):
+        raise InputError(why)
+    path = shipped_weights(kind) if run is None else Path(run)
     path = path if path.suffix == ".json" else path / f"{kind}.json"
-    if run is None and not path.is_file():
-        raise InputError(f"{kind} needs the run folder of its training; write {kind}:RUN")
     tensors, head = load_weights(path, kind)
     fields: dict[str, Any] = {key: head[key] for key in DenoiserHeader.model_fields if key in head}
     header = parse_config(fields, DenoiserHeader, where=str(path))

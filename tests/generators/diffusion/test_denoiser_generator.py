@@ -1,11 +1,14 @@
 """Denoisers as generators: the contract, tasks, and what is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import molrl
 from molrl.chemistry.training_set import load_training_set
+from molrl.cli.main import main
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import DenoiserConfig, SamplingConfig, TrunkConfig
 from molrl.generators.diffusion.training import DenoiserTraining
@@ -128,7 +131,22 @@ def test_wrong_options_are_refused(run, options, line):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_generator_without_weights_says_what_to_write(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("molrl.generators.diffusion.weights.SHIPPED", tmp_path)
-    with pytest.raises(InputError, match=f"needs the run folder of its training; write {name}:RUN"):
+def test_generator_without_weights_says_how_to_train_it(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("molrl.generators.diffusion.shipping.SHIPPED", tmp_path)
+    config = f"experiments/{name.replace('-', '_')}.yaml"
+    assert Path(__file__).parents[3].joinpath(config).is_file()
+    line = f"{name} ships no weights: molrl train {config}, then write {name}:RUN"
+    with pytest.raises(InputError, match=f"^{line}$"):
         molrl.load_generator(name)
+    assert main(["list"]) == 0
+    assert line in capsys.readouterr().out
+
+
+def test_weights_that_ship_generate_without_a_run(run, monkeypatch, capsys):
+    monkeypatch.setattr("molrl.generators.diffusion.shipping.SHIPPED", run)
+    made = (molrl.load_generator(each) for each in ("pseudo-force", f"pseudo-force:{run}"))
+    first, second = (each.generate("CH4O", 2, 0).molecules.positions for each in made)
+    assert torch.equal(first, second)
+    assert main(["list"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if " pseudo-force " in line)
+    assert line.split()[2:] == ["molrl", "yes", "MIT"]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 # Normalises silu(x) to a second moment of 1 for normal x, with e3nn's digits.
-_SILU = 1.6791767923989418
+SILU = 1.6791767923989418
 
 
 def mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
@@ -16,7 +16,7 @@ def mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
 
 def silu(x: Tensor) -> Tensor:
     """Apply silu, normalised to a second moment of 1 for normal x."""
-    return nn.functional.silu(x) * _SILU
+    return nn.functional.silu(x) * SILU
 
 
 def scaled(weight: Tensor) -> Tensor:
