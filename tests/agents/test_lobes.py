@@ -51,22 +51,22 @@ def mixture(n):
 
 
 def test_direction_density_integrates_to_one():
-    points, weights = product_grid(128)
+    points, weights = product_grid(64)
     p = mixture(len(points)).log_prob(points).exp()
     assert float((weights * p).sum()) == pytest.approx(1, abs=1e-3)
 
 
 def test_direction_samples_follow_the_density():
     """The mean of the density over its samples is the integral of its square."""
-    n, (points, weights) = 20_000, product_grid(128)
+    n, (points, weights) = 20_000, product_grid(64)
     noise = torch.rand(n, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    density = mixture(n)
-    drawn = density.log_prob(density.sample(noise)).exp()
+    density = mixture(1000)
+    drawn = torch.cat([density.log_prob(density.sample(x)).exp() for x in noise.split(1000)])
     square = float((weights * mixture(len(points)).log_prob(points).exp().square()).sum())
     assert float(drawn.mean()) == pytest.approx(square, abs=5 * float(drawn.std()) / np.sqrt(n))
 
 
 def test_direction_mode_is_the_highest_point():
-    points, _ = product_grid(128)
+    points, _ = product_grid(96)
     highest = points[mixture(len(points)).log_prob(points).argmax()]
     assert float(mixture(1).mode()[0] @ highest) > 0.999

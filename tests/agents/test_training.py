@@ -27,14 +27,14 @@ def training(bag, total_steps, seed=0):
 @pytest.fixture(scope="module")
 def water():
     """Return an agent that has learned to build water, and the figures of its updates."""
-    agent = training("H2O", 6000)
+    agent = training("H2O", 3000)
     rows = []
     agent.run(lambda step, figures: rows.append({"step": step, **figures}))
     return agent, rows
 
 
 def test_training_learns_water(water):
-    """Seeds 0 to 7 end at 0.930 to 0.935 of the return, in the mean of five updates.
+    """Seeds 0 to 7 end at 0.895 to 0.921 of the return, in the median of five updates.
 
     One update may stand out, which the median of five does not heed.
     """

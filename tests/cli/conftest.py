@@ -1,25 +1,9 @@
-import subprocess
-import sys
+import signal
 
 import pytest
 
-# A command whose process sends itself a signal at a given step.
-SIGNALLED = """
-import signal, sys
-from molrl.cli.main import run
+from molrl.cli.main import main
 from molrl.runs.progress import _Lines
-
-update, number, step = _Lines.update, int(sys.argv.pop(1)), int(sys.argv.pop(1))
-
-def update_and_signal(lines, done, **figures):
-    update(lines, done, **figures)
-    if done == step:
-        signal.raise_signal(number)
-
-_Lines.update = update_and_signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
-sys.exit(run())
-"""
 
 
 @pytest.fixture
@@ -30,17 +14,33 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run_signalled():
-    """``run_signalled(number, step, *arguments)``: exit code and last line of a command."""
+def run_signalled(monkeypatch, capsys):
+    """``run_signalled(number, step, *arguments)``: exit code and last line of a command.
+
+    This process sends itself the signal at the given step of the command.
+    """
 
     def run(number, step, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-c", SIGNALLED, str(int(number)), str(step), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        return done.returncode, done.stderr.splitlines()[-1]
+        update = _Lines.update
+
+        def update_and_signal(lines, done, **figures):
+            update(lines, done, **figures)
+            if done == step:
+                signal.raise_signal(number)
+
+        # A signal that the command leaves alone fails the test, and does not end the tests.
+        before = signal.signal(number, fail_unhandled)
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(_Lines, "update", update_and_signal)
+                code = main([*map(str, arguments)])
+            assert signal.getsignal(number) == fail_unhandled
+        finally:
+            signal.signal(number, before)
+        return code, capsys.readouterr().err.splitlines()[-1]
 
     return run
+
+
+def fail_unhandled(number, frame):
+    pytest.fail(f"signal {number} was not handled")

@@ -27,7 +27,7 @@ def command():
 
 def test_readme_quickstart_prints_the_summary(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    budget = [f"run_dir={tmp_path / 'run'}", "total_steps=1500", "evaluation.n_molecules=5"]
+    budget = [f"run_dir={tmp_path / 'run'}", "total_steps=1500", "evaluation.n_molecules=2"]
     assert main([*command, *budget]) == 0
     lines = capsys.readouterr().out.splitlines()
     for label in ("return fraction", "valid", "median strain energy", "evaluator"):
