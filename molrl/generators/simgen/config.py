@@ -71,7 +71,7 @@ class SimgenConfig(Config):
     sharpness_max: float = Field(120.0, gt=0)
     sharpness_time: float = Field(10.0, gt=0)
     sharpness_power: float = Field(0.25, gt=0)
-    balance: float = Field(1.3, ge=0, le=2)
+    balance: float = Field(1.15, ge=0, le=2)
     max_force: float = Field(3**0.5, gt=0)
     repulsion: float = Field(1 / 3, ge=0)
     repulsion_decay: float = Field(8.0, gt=0)
