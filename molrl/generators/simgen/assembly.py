@@ -10,6 +10,7 @@ from molrl.generators.simgen.config import SimgenConfig
 from molrl.generators.simgen.draws import Draws
 from molrl.generators.simgen.forces import Forces
 from molrl.generators.simgen.integrator import heun_step
+from molrl.generators.simgen.settling import settle
 from molrl.generators.simgen.skeletons import Skeletons
 
 
@@ -29,7 +30,7 @@ class Assembly:
     config: SimgenConfig
 
     def run(self, start: Skeletons, draws: Draws) -> Iterator[Skeletons]:
-        """Yield one copy of each molecule: at the start, and after each round of steps.
+        """Yield one copy of each molecule: at the start, after each round of steps, and settled.
 
         Args:
             start: where the atoms begin.
@@ -48,6 +49,7 @@ class Assembly:
             beta = 1 / config.temperature_at(sigmas[last])
             one = select(copies, found, draws.choices[at], beta, config)
             yield one
+        yield settle(one, self.forces, config)
 
     def _mutated(self, copies: Skeletons, sigma: float, uniform: Tensor) -> Skeletons:
         config = self.config

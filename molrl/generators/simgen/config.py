@@ -28,7 +28,7 @@ class SimgenConfig(Config):
         sharpness_max: sharpness at σ = 0. Program: 120.
         sharpness_time: σ at which the kernel begins to narrow. Program: 10.
         sharpness_power: power of σ over that time in the sharpness. Program: 0.25.
-        balance: how much less common environments of the reference weigh, 0 to 1; see
+        balance: how much less common environments of the reference weigh, 0 to 2; see
             :meth:`~molrl.energy.descriptors.kernel.SimilarityKernel.balanced`. Program: 0.
         max_force: 1/Å, to which the force of the kernel on an atom is cut. Program: √3.
         repulsion: 1/3 in the program, factor of the repulsion exp(-r ``repulsion_decay``).
@@ -45,6 +45,9 @@ class SimgenConfig(Config):
         temperature: of the last competitions, in units of log k. Program: 0.1.
         temperature_decades: powers of 10 by which the temperature is higher at σ = 1. Program: 7.
         hole: a copy whose similarity energy per atom is below minus this is not chosen. Program: 5.
+        settle_steps: most steps, without noise, to the nearest maximum of similarity at the end.
+            Program: 0.
+        settle_sharpness: sharpness of the kernel in these steps.
         reference_size: number of reference molecules. Program: 256.
         relax_steps: most steps of the final relaxation. Program: 25.
         relax_force: eV/Å, at which it ends.
@@ -68,7 +71,7 @@ class SimgenConfig(Config):
     sharpness_max: float = Field(120.0, gt=0)
     sharpness_time: float = Field(10.0, gt=0)
     sharpness_power: float = Field(0.25, gt=0)
-    balance: float = Field(1.0, ge=0, le=1)
+    balance: float = Field(1.15, ge=0, le=2)
     max_force: float = Field(3**0.5, gt=0)
     repulsion: float = Field(1 / 3, ge=0)
     repulsion_decay: float = Field(8.0, gt=0)
@@ -82,6 +85,8 @@ class SimgenConfig(Config):
     temperature: float = Field(0.3, gt=0)
     temperature_decades: float = Field(7.0, ge=0)
     hole: float = Field(5.0, gt=0)
+    settle_steps: int = Field(40, ge=0)
+    settle_sharpness: float = Field(400.0, gt=0)
     reference_size: int = Field(256, ge=1)
     relax_steps: int = Field(60, ge=0)
     relax_force: float = Field(0.05, gt=0)

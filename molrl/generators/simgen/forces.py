@@ -8,6 +8,7 @@ from molrl.energy.networks.batched import chunks
 from molrl.generators.simgen.config import SimgenConfig
 from molrl.generators.simgen.priors import Prior
 from molrl.generators.simgen.skeletons import Skeletons
+from molrl.molecules import MoleculeBatch
 
 ATOMS_PER_CHUNK = 2500  # whose tensors stay in a CPU's cache
 
@@ -73,17 +74,29 @@ class Forces:
                 found.append(self._kernel.log_similarity(features, sharpness))
         return torch.cat(found)
 
+    def similarity(self, molecules: MoleculeBatch, sharpness: float) -> tuple[Tensor, Tensor]:
+        """Compute log k of each atom, and the gradient of their sum.
+
+        Args:
+            molecules: on the device of the descriptors.
+            sharpness: of the kernel.
+
+        Returns:
+            ``(n_atoms_total,)`` and ``(n_atoms_total, 3)``, 1/Å.
+        """
+        self.evaluations += len(molecules)
+        x = molecules.positions.clone().requires_grad_()
+        with torch.enable_grad():
+            log_k = self._kernel.log_similarity(self._descriptors(molecules, x), sharpness)
+        (gradient,) = torch.autograd.grad(log_k.sum(), x)
+        return log_k.detach(), gradient.nan_to_num(0.0)
+
     def _assembling(self, skeletons: Skeletons, sigma: float) -> Tensor:
         """The force of the kernel, cut, and the repulsion."""
-        self.evaluations += len(skeletons)
-        x = skeletons.positions.clone().requires_grad_()
-        with torch.enable_grad():
-            features = self._descriptors(skeletons, x)
-            total = self._kernel.log_similarity(features, self._config.sharpness_at(sigma)).sum()
-        (gradient,) = torch.autograd.grad(total, x)
+        _, gradient = self.similarity(skeletons, self._config.sharpness_at(sigma))
         length = gradient.norm(dim=-1, keepdim=True)
         cut: Tensor = gradient * (self._config.max_force / length.clamp(min=self._config.max_force))
-        return cut.nan_to_num(0.0) + self._repulsion(skeletons)
+        return cut + self._repulsion(skeletons)
 
     def _repulsion(self, skeletons: Skeletons) -> Tensor:
         """Minus the gradient of the sum of exp(-decay r) over the pairs, times the strength."""

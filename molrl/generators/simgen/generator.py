@@ -14,6 +14,7 @@ from molrl.energy.counting import CountedEnergy
 from molrl.energy.descriptors import Descriptors, SimilarityKernel, load_descriptors
 from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
+from molrl.energy.relaxation import relax
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted
 from molrl.generators.simgen.anchors import free_numbers
@@ -24,7 +25,6 @@ from molrl.generators.simgen.forces import Forces
 from molrl.generators.simgen.hydrogens import Molecule, add_hydrogens
 from molrl.generators.simgen.priors import choose_prior
 from molrl.generators.simgen.reference import reference_skeletons
-from molrl.generators.simgen.relaxing import HeldMolecules, relax_free
 from molrl.generators.simgen.skeletons import Skeletons
 from molrl.generators.simgen.start import check_instance, skeletons_at_start
 from molrl.molecules import MIN_DISTANCE, MoleculeBatch
@@ -234,13 +234,12 @@ class SimgenGenerator:
     def _relaxed(
         self, items: list[_Item], molecules: list[Molecule], energy: EnergyModel
     ) -> MoleculeBatch:
-        batch = HeldMolecules.from_arrays(molecules)
+        batch = MoleculeBatch.from_arrays(molecules)
         n_fixed = torch.tensor([len(item.instance.fixed) for item in items])
         within = torch.arange(len(batch.numbers)) - batch.starts[batch.molecule]
-        batch = HeldMolecules(
-            batch.numbers, batch.positions, batch.n_atoms, held=within < n_fixed[batch.molecule]
-        )
-        return _plain(relax_free(batch, energy, self.config).molecules)
+        fixed = within < n_fixed[batch.molecule]
+        tolerance, steps = self.config.relax_force, self.config.relax_steps
+        return _plain(relax(batch, energy, tolerance, steps, fixed=fixed).molecules)
 
 
 def _plain(batch: MoleculeBatch) -> MoleculeBatch:

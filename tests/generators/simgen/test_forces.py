@@ -14,6 +14,7 @@ from molrl.generators.simgen.forces import Forces
 from molrl.generators.simgen.integrator import heun_step, noise_scale
 from molrl.generators.simgen.priors import Prior, choose_prior, strength
 from molrl.generators.simgen.reference import reference_skeletons
+from molrl.generators.simgen.settling import settle
 from molrl.generators.simgen.skeletons import Skeletons
 from molrl.tasks.interface import Instance
 
@@ -77,6 +78,24 @@ def test_force_of_a_molecule_does_not_depend_on_the_batch(descriptors, kernel):
     forces, two = Forces(descriptors, kernel, ball(2), PLAIN), draw_skeletons(n=2)
     alone = torch.cat([forces(two[i], 0.3) for i in range(2)])
     assert torch.allclose(forces(two, 0.3), alone, atol=1e-8)
+
+
+def test_settle_removes_noise_and_moves_no_fixed_atom(descriptors, kernel):
+    known = reference_skeletons([Bag("C4H8O")], 4).to(dtype=torch.float64)
+    noise = torch.randn(known.positions.shape, generator=torch.Generator().manual_seed(0)).double()
+    fixed = torch.zeros(len(known.numbers), dtype=torch.bool)
+    fixed[0] = True
+    noise[fixed] = 0
+    noisy = replace(known, positions=known.positions + 0.04 * noise, fixed=fixed)
+    forces = Forces(descriptors, kernel, ball(4), PLAIN)
+    settled = settle(noisy, forces, PLAIN)
+    before, after = (
+        float(kernel.squared_distance(descriptors(batch)).mean()) for batch in (noisy, settled)
+    )
+    assert after < 0.2 * before
+    assert torch.equal(settled.positions[0], known.positions[0])
+    assert forces.evaluations > 8
+    assert settle(noisy, forces, SimgenConfig(settle_steps=0)) is noisy
 
 
 def test_force_is_cut_finite_in_a_clash_and_0_on_fixed_atoms(descriptors, kernel):

@@ -56,8 +56,8 @@ def test_generate_links_two_fragments(generator):
 
 
 def test_generate_follows_the_points_of_a_shape(generator):
-    task = {"kind": "shape", "shape": {"kind": "line", "length": 8.0}, "bag": "C5H10O"}
-    ball = generator.generate("C5H10O", n=3, seed=0).molecules
+    task = {"kind": "shape", "shape": {"kind": "line", "length": 8.0}, "bag": "C5H12O"}
+    ball = generator.generate("C5H12O", n=3, seed=0).molecules
 
     def longest(molecules):
         return np.mean(
@@ -85,7 +85,7 @@ def test_generate_sizes_makes_molecules_of_these_sizes(generator):
 
 def test_frames_end_with_the_relaxed_molecule(generator):
     frames = list(generator.frames("C2H6O", seed=3))
-    assert len(frames) == 1 + 12 + 2
+    assert len(frames) == 1 + 12 + 1 + 2  # start, rounds, settled, with hydrogens, relaxed
     assert {len(frame.numbers) for frame in frames[:-2]} == {3}
     assert [str(frame.bags()[0]) for frame in frames[-2:]] == ["C2H6O"] * 2
     first, last = (frame.positions[:3] for frame in frames[-2:])

@@ -5,13 +5,10 @@ import torch
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import shipped_molecules
-from molrl.energy import load_energy
 from molrl.generators.simgen.anchors import closed_atoms, points_of
 from molrl.generators.simgen.bond_orders import Hydrogens, assign_orders
-from molrl.generators.simgen.config import SimgenConfig
 from molrl.generators.simgen.hydrogens import add_hydrogens
 from molrl.generators.simgen.reference import reference_skeletons
-from molrl.generators.simgen.relaxing import HeldMolecules, relax_free
 from molrl.generators.simgen.skeletons import without_hydrogens
 from molrl.molecules import MoleculeBatch
 from molrl.tasks import parse_task
@@ -78,21 +75,6 @@ def test_closed_atoms_are_all_but_the_attachment_point():
     points = points_of(task.instance)
     nearest = np.linalg.norm(points[:, None] - task.instance.fixed.positions, axis=-1).min()
     assert nearest > 1.0
-
-
-def test_relax_free_moves_heavy_atoms_and_no_held_ones():
-    # The relaxation of the published program leaves all heavy atoms where they are.
-    x = torch.tensor([[0.0, 0, 0], [0, 0, 1.35], [0.94, 0, -0.54], [-0.94, 0, -0.54]]).double()
-    z, n = torch.tensor([6, 8, 1, 1]), torch.tensor([4])
-    model, config = load_energy("mace-small", "cpu"), SimgenConfig()
-    free = relax_free(HeldMolecules(z, x, n), model, config)
-    moved = (free.molecules.positions - x).norm(dim=-1)
-    assert float((free.molecules.positions[1] - free.molecules.positions[0]).norm()) < 1.25
-    assert float(moved[:2].max()) > 0.03
-    held = HeldMolecules(z, x, n, held=torch.tensor([True, True, False, False]))
-    kept = relax_free(held, model, config).molecules.positions
-    assert torch.equal(kept[:2], x[:2])
-    assert float((kept[2:] - x[2:]).norm(dim=-1).max()) > 1e-3
 
 
 def test_reference_skeletons_are_like_the_bag():
