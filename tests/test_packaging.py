@@ -18,6 +18,7 @@ env.reset(seed=0)
 import molrl.agents.policy, molrl.cli.main
 print(molrl.__file__)
 """
+FIND = "import molrl; print(molrl.__file__)"
 PURELIB = "import sysconfig; purelib = sysconfig.get_path('purelib')"
 KINDS = ("zip", "sdist", "wheel", "without links")
 
@@ -94,13 +95,24 @@ def install(folder, *source):
     python = str(folder / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     packages = run(python, "-c", f"{PURELIB}; print(purelib)", folder=folder).strip()
     Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "-q")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile")
     run(*pip, "--no-deps", "--no-build-isolation", "--no-index", *map(str, source), folder=folder)
     return python
 
 
 @pytest.mark.parametrize("source", KINDS, indirect=True)
-def test_install_from_each_kind_of_source_makes_an_environment(source, tmp_path):
+def test_install_from_each_kind_of_source_has_the_committed_files(source, clone, tracked, tmp_path):
+    python = install(tmp_path, source)
+    home = Path(run(python, "-c", FIND, folder=tmp_path).strip()).parent
+    assert home.is_relative_to(tmp_path / "env")
+    paths = [path for path in home.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = {path.relative_to(home.parent).as_posix(): path.read_bytes() for path in paths}
+    assert files == {name: (clone / name).read_bytes() for name in tracked}
+
+
+@pytest.mark.parametrize("source", ["wheel"], indirect=True)
+def test_installed_package_makes_an_environment(source, tmp_path):
+    """One kind is enough: the files of all are the same."""
     python = install(tmp_path, source)
     home = Path(run(python, "-c", MAKE, folder=tmp_path).strip())
     assert home.is_relative_to(tmp_path / "env")
@@ -109,7 +121,7 @@ def test_install_from_each_kind_of_source_makes_an_environment(source, tmp_path)
 def test_editable_install_is_found_in_the_parent_folder_of_the_clone(clone, tmp_path):
     python = install(tmp_path, "-e", clone)
     script = clone.parent / "script.py"
-    script.write_text(MAKE)
+    script.write_text(FIND)
     for arguments in (["-c", MAKE], [str(script)]):
         home = Path(run(python, *arguments, folder=clone.parent).strip())
         assert home == clone / "molrl" / "__init__.py"

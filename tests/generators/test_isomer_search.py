@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
 
 def test_search_resumes_exactly():
-    config = config_of(energy_calls=600)
+    config = config_of(energy_calls=400)
     whole = IsomerSearch(config, Ranks())
     whole.run(lambda *_: None)
 
@@ -35,7 +35,7 @@ def test_search_resumes_exactly():
     second.run(lambda *_: None)
     assert second.isomers.state() == whole.isomers.state()
     assert second.energy_calls == whole.energy_calls
-    assert whole.steps == 600
+    assert whole.steps == 400
 
 
 def test_search_shares_the_budget_and_keeps_it():

@@ -17,8 +17,11 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import torch._dynamo  # noqa: F401 - the first optimiser of a process imports it
 from record import record
 
+import molrl.agents.network
+import molrl.agents.on_policy
 import molrl.cli.agent_run
 import molrl.cli.energy
 import molrl.cli.fit_run
@@ -40,7 +43,11 @@ policy: {width: 16, channels: 4, degree: 2, layers: 1}
 algorithm: {name: ppo, num_envs: 32, n_steps: 8, batch_size: 64}
 evaluation: {n_molecules: 4}
 """
-SMALL_TRAIN = TRAIN.replace("2048", "768").replace("CH4O", "H2O")
+SMALL_TRAIN = (
+    TRAIN.replace("2048", "768")
+    .replace("CH4O", "H2O")
+    .replace("n_molecules: 4", "n_molecules: 1, n_episodes: 8")
+)
 DATA = """
 output: data.npz
 max_heavy: 3

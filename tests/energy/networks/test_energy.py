@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -172,22 +169,6 @@ def test_network_energy_refuses_unknown_elements(model):
                 [(np.array([6]), np.zeros((1, 3))), (np.array([79]), np.zeros((1, 3)))]
             )
         )
-
-
-def test_network_energy_import_leaves_safe_loading_on():
-    code = (
-        "import os, torch, molrl.energy.networks.energy, molrl.agents.network; "
-        "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ; "
-        "import io, pickle; f = io.BytesIO(); torch.save({'x': object}, f); f.seek(0)\n"
-        "try: torch.load(f)\n"
-        "except pickle.UnpicklingError: print('refused')"
-    )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("TORCH_FORCE")}
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment
-    )
-    assert result.stdout == "refused\n"
-    assert result.stderr == ""
 
 
 def test_load_energy_loads_fitted_weights_by_path(model, tmp_path):

@@ -1,3 +1,4 @@
+import functools
 from dataclasses import replace
 from itertools import pairwise
 
@@ -45,6 +46,12 @@ def sources(certain, data):
     return Sources(settings, certain, data, [RandomAgent(certain)], frozenset(), 1)
 
 
+@pytest.fixture(scope="module")
+def found(sources):
+    """``found(source)``: eight structures of a source, drawn once."""
+    return functools.cache(lambda source: getattr(sources, source)(8))
+
+
 def test_shares_counts_divide_the_labels():
     counts = Shares(hyperactive=2, placements=1, gradient=1, episodes=0, minima=0).counts(100)
     assert {name: n for name, n in counts.items() if name not in ATTACKS} == {
@@ -59,34 +66,33 @@ def test_shares_counts_divide_the_labels():
 
 
 @pytest.mark.parametrize("source", list(Shares.model_fields))
-def test_sources_give_train_structures_and_the_same_again(sources, source):
-    found, again = getattr(sources, source)(8), getattr(sources, source)(8)
-    assert 4 <= len(found) <= 8
-    assert all(split_of(s.identity) == "train" for s in found)
-    assert all(np.isfinite(s.positions).all() for s in found)
-    for a, b in zip(found, again, strict=True):
+def test_sources_give_train_structures_and_the_same_again(sources, found, source):
+    structures, again = found(source), getattr(sources, source)(8)
+    assert 4 <= len(structures) <= 8
+    assert all(split_of(s.identity) == "train" for s in structures)
+    assert all(np.isfinite(s.positions).all() for s in structures)
+    for a, b in zip(structures, again, strict=True):
         assert a.identity == b.identity
         np.testing.assert_allclose(b.positions, a.positions, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("source", ["hyperactive", "episodes", "generated"])
-def test_sources_give_the_most_uncertain_first(sources, source):
-    found = getattr(sources, source)(8)
-    batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in found)
+def test_sources_give_the_most_uncertain_first(sources, found, source):
+    batch = MoleculeBatch.from_arrays((s.numbers, s.positions) for s in found(source))
     uncertainty = sources.model.evaluate(batch, uncertainty=True).uncertainty.tolist()
     assert all(a >= b - 1e-2 for a, b in pairwise(uncertainty))
 
 
-def test_sources_minima_have_small_forces_under_the_model(sources):
-    found = sources.minima(8)
+def test_sources_minima_have_small_forces_under_the_model(sources, found):
+    minima = found("minima")
     forces = [
         sources.model.evaluate(MoleculeBatch.from_arrays([(s.numbers, s.positions)]), forces=True)
         .forces.norm(dim=-1)
         .max()
-        for s in found
+        for s in minima
     ]
     assert np.median(forces) < 0.3
-    assert {s.kind for s in found} == {"minimum"}
+    assert {s.kind for s in minima} == {"minimum"}
 
 
 def test_sources_generated_are_molecules_of_the_bags_whole_and_half_built(sources):
@@ -120,15 +126,15 @@ def test_learn_config_refuses_values_that_do_not_fit_together(changes, said):
 
 
 @pytest.mark.parametrize("source", ATTACKS)
-def test_sources_of_attacks_give_their_kinds_behind_the_guard(sources, source):
-    found = getattr(sources, source)(8)
-    assert {s.kind for s in found} <= ATTACKS[source]
-    assert all(is_behind_guard(s.numbers, s.positions, GUARD) for s in found)
-    assert all(set(s.numbers) <= set(sources.model.elements) for s in found)
+def test_sources_of_attacks_give_their_kinds_behind_the_guard(sources, found, source):
+    structures = found(source)
+    assert {s.kind for s in structures} <= ATTACKS[source]
+    assert all(is_behind_guard(s.numbers, s.positions, GUARD) for s in structures)
+    assert all(set(s.numbers) <= set(sources.model.elements) for s in structures)
 
 
-def test_sources_clusters_keep_their_molecules_apart(sources):
-    assert all(s.part.max() >= 1 for s in sources.clusters(8))
+def test_sources_clusters_keep_their_molecules_apart(found):
+    assert all(s.part.max() >= 1 for s in found("clusters"))
 
 
 def test_sources_of_attacks_leave_out_held_out_molecules(sources):
