@@ -125,3 +125,10 @@ def test_pm6_forces_are_the_negative_gradient(pm6):
     moved = [(numbers, positions + sign * d) for sign in (1, -1) for d in step]
     energy = pm6.evaluate(MoleculeBatch.from_arrays(moved)).energy.numpy()
     np.testing.assert_allclose(forces.numpy().ravel(), -(energy[:9] - energy[9:]) / 2e-3, atol=2e-3)
+
+
+@needs_sparrow
+def test_pm6_says_that_the_scf_did_not_converge(pm6):
+    positions = np.array([[0, 0, 0], [-0.2, -0.3, -1.1], [0.1, -0.9, 0.7], [0.6, -0.2, -0.7]])
+    crowded = MoleculeBatch.from_arrays([(np.array([1, 7, 6, 1]), positions)])
+    assert pm6.evaluate(crowded).failures == {0: "PM6: the SCF did not converge"}
