@@ -113,7 +113,8 @@ class Comparison(Trainable):
         results = Results(self.config, units, training_energy_calls(self.config))
         summary = summarise(results)
         write_outputs(results, summary, folder.path)
-        return Closing(summary, {}, tuple(lines_of(results, summary, folder.path)))
+        table = {"seconds": sum(unit.seconds for unit in units)}
+        return Closing(summary, table, tuple(lines_of(results, summary, folder.path)))
 
 
 @contextmanager

@@ -10,8 +10,12 @@ from PIL import Image
 import molrl
 from molrl.cli.main import main
 from molrl.comparison.config import REAL
+from molrl.comparison.methods import RealMolecules
 from molrl.comparison.units import Unit, UnitRun
+from molrl.errors import InputError
 from molrl.files import read_molecules
+from molrl.molecules import MoleculeBatch
+from molrl.tasks import parse_task
 
 COMPARED = [
     "tasks=[CH4O]",
@@ -127,6 +131,15 @@ def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
     config.write_text(config.read_text().replace("energy_calls: 50", "energy_calls: 99"))
     assert main(["compare", "--merge", *merged, f"run_dir={compared}-2"]) == 2
     assert "energy_calls 99" in capsys.readouterr().err
+
+
+def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
+    real = MoleculeBatch.from_ase([molecule("CH3OH"), molecule("CH4")])
+    molrl.write(tmp_path / "known.extxyz", real)
+    (batch,) = RealMolecules(tmp_path / "known.extxyz").batches(parse_task("CH4O"), 0, lambda: 1)
+    assert [bag.formula for bag in batch.molecules.bags()] == ["CH4O"]
+    with pytest.raises(InputError, match="no isomer of H2O is among"):
+        next(RealMolecules(tmp_path / "known.extxyz").batches(parse_task("H2O"), 0, lambda: 1))
 
 
 @pytest.mark.parametrize(
