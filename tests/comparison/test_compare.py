@@ -110,6 +110,7 @@ def test_compare_names_failures_and_counts_what_they_cost(compared):
         (1, "KeyError: 'no CH4O'"),
     ]
     assert figures["energy_calls"] == 4
+    assert figures["seconds"] > 0
     assert figures["relaxed"]["valid_fraction"] is None
     assert "KeyError: 'no CH4O'" in (compared / "table.md").read_text(encoding="utf-8")
 
