@@ -151,6 +151,7 @@ def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
         (["tasks=[CH4, CH4]", "methods=[random]"], "each once"),
         (["tasks=[CH4]", "methods={}"], "at least one method"),
         (["tasks=[CH4]", "methods=[random]", "energy_calls=null"], "n_molecules or energy_calls"),
+        (["tasks=[CH4]", "methods=[random]", "relax=false"], "give n_molecules"),
         (["tasks=[CH4]", "methods={random: {options: {no: 1}}}"], "methods.random: 'random' has"),
         (["tasks=[CH4]", "methods={a/b: random}"], "letters"),
         (["--merge", "nowhere"], "run_dir=OUT"),
