@@ -163,7 +163,8 @@ class CompareConfig(RunConfig):
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: if there is no budget that ends every run, a generator is unknown, or a run does not exist.
+        InputError: if there is no budget that ends every run, a generator is unknown, or a run does
+            not exist.
 
     Example:
         >>> CompareConfig(
