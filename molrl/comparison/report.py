@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from molrl.comparison.figures import Results
-from molrl.comparison.tables import STAR, about, meanings, rows_of_methods, rows_of_tasks, title
+from molrl.comparison.tables import (
+    STAR,
+    about,
+    meanings,
+    rows_of_costs,
+    rows_of_molecules,
+    rows_of_tasks,
+    title,
+)
 from molrl.comparison.units import Unit
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
@@ -26,10 +34,12 @@ def write_html(results: Results, summary: Mapping[str, Any], folder: Path) -> No
         summary: of :func:`molrl.comparison.figures.summarise`.
         folder: of the comparison, which holds ``curves.png`` and the molecules.
     """
-    methods, tasks = rows_of_methods(results, summary), rows_of_tasks(results, summary)
+    made, costs = rows_of_molecules(results, summary), rows_of_costs(results, summary)
+    tasks = rows_of_tasks(results, summary)
     key = "\n\n".join(line.removeprefix("- ").replace("`", "") for line in meanings(results))
     sections = [
-        Section("Methods", about(results)[0].replace("`", ""), _table(methods)),
+        Section("Methods", about(results)[0].replace("`", ""), _table(made)),
+        Section("Costs", "", _table(costs)),
         Section("Curves", "", None, Picture(folder / "curves.png", _CURVES)),
         Section("Tasks", "Distinct valid molecules of a run, on average.", _table(tasks)),
         *_building(results, folder),
