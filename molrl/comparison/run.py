@@ -73,8 +73,11 @@ class Comparison(Trainable):
 
     def _run_one(self, key: UnitKey, on_update: OnUpdate) -> Unit:
         going = UnitRun(key, self.config, self._energy)
-        report = lambda n: on_update(self.steps, {"molecules": n})  # noqa: E731 - a callback
-        going.run(self.methods[key.method], self._tasks[key.task], report)
+
+        def on_batch(n: int) -> None:
+            on_update(self.steps, {"molecules": n})
+
+        going.run(self.methods[key.method], self._tasks[key.task], on_batch)
         return going.finish(self.folder(key))
 
     def folder(self, key: UnitKey) -> Path:
