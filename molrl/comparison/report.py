@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from molrl.comparison.config import REAL
 from molrl.comparison.figures import Results
 from molrl.comparison.tables import (
     STAR,
@@ -103,7 +104,7 @@ def _best(results: Results, units: Sequence[Unit], folder: Path) -> Iterator[Ent
             "method": unit.method,
             _ABOVE: round(above, 3) + 0.0,
             _STRAIN: _strain(unit, i),
-            _CALL: unit.calls_when_found[i],
+            _CALL: None if unit.method == REAL else unit.calls_when_found[i],
         })  # fmt: skip
 
 
