@@ -1,6 +1,5 @@
 """``molrl compare``: all methods on the same tasks, with the same evaluator."""
 
-import argparse
 from argparse import Namespace
 
 from molrl.cli.configs import announce_loading, read_config
@@ -31,21 +30,6 @@ def compare(arguments: Namespace) -> int:
     assert isinstance(config, CompareConfig)  # as asked for
     start("compare", config)
     return 0
-
-
-def add_compare(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command besides those of its config.
-
-    Args:
-        command: the parser of the command.
-    """
-    command.set_defaults(schema="")  # of a merge there is no config
-    command.add_argument(
-        "--merge",
-        metavar="RUN",
-        nargs="+",
-        help="instead of CONFIG: put the finished runs of comparisons together in run_dir=OUT",
-    )
 
 
 def _merge(arguments: Namespace) -> int:

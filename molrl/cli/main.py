@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import molrl
-from molrl.cli.compare import add_compare
+from molrl.cli.compare_arguments import add_compare
 from molrl.cli.search_arguments import add_search
 from molrl.errors import InputError, did_you_mean
 from molrl.plugins import import_plugins, plugins_of_environment

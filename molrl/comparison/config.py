@@ -163,7 +163,8 @@ class CompareConfig(RunConfig):
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: if there is no budget, a generator is unknown, or a run does not exist.
+        InputError: if there is no budget that ends every run, a generator is unknown, or a run does
+            not exist.
 
     Example:
         >>> CompareConfig(
@@ -197,6 +198,8 @@ class CompareConfig(RunConfig):
     def _check(self) -> Self:
         if self.n_molecules is None and self.energy_calls is None:
             raise InputError("a comparison needs an end; give n_molecules or energy_calls")
+        if not self.relax and self.n_molecules is None:
+            raise InputError("without relaxation a method may evaluate no energy; give n_molecules")
         if self.known is not None and not self.known.is_file():
             raise InputError(f"known: {self.known} is not a file; give one of molecules")
         return self

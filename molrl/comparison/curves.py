@@ -21,7 +21,7 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     They are the distinct valid molecules of a run against energy evaluations and against time, all
     tasks added up; the share of runs, of all tasks, that are near the best known isomer; and the
     energy evaluations for a molecule against how many are made, with those of the training. A curve
-    ends where the first of its runs ended.
+    ends with the budget, or where the first of its runs ended.
 
     Args:
         results: the finished runs.
@@ -67,7 +67,7 @@ def _discovery(
             _pooled([_as_run(results, unit, cost) for unit in units if unit.seed == seed])
             for seed in sorted({unit.seed for unit in units})
         ]
-        curves[name] = discovery_curve(by_seed, _points(units, cost))
+        curves[name] = discovery_curve(by_seed, _points(results, units, cost))
     return curves
 
 
@@ -76,7 +76,7 @@ def _success(results: Results, methods: Sequence[str], task: str | None) -> dict
     return {
         name: success_curve(
             [_as_run(results, unit, cost) for unit in results.of(name, task)],
-            _points(results.of(name, task), cost),
+            _points(results, results.of(name, task), cost),
             best=0.0,
             within=within,
         )
@@ -107,10 +107,15 @@ def amortised_costs(results: Results) -> dict[str, Curve]:
     return curves
 
 
-def _points(units: Sequence[Unit], cost: str) -> np.ndarray:
-    """Return the costs of a curve, which ends where the first run ended that did not fail."""
+def _points(results: Results, units: Sequence[Unit], cost: str) -> np.ndarray:
+    """Return the costs of a curve.
+
+    It ends with the budget, or where the first run ended that did not fail.
+    """
     ends = [getattr(unit, cost) for unit in units if not unit.failure]
     last = min(ends) if ends else max(getattr(unit, cost) for unit in units)
+    if cost == "energy_calls" and results.config.energy_calls is not None:
+        last = min(last, results.config.energy_calls)
     return np.linspace(0, last, N_POINTS)
 
 

@@ -14,8 +14,8 @@ from molrl.comparison.config import REAL, CompareConfig, MethodConfig
 from molrl.energy import CountedEnergy
 from molrl.errors import InputError
 from molrl.files import read_molecules
-from molrl.generation import Generator, load_generator
-from molrl.generators.search.generator import MAX_STEPS, StructureSearch
+from molrl.generation import Generator, NotCompleted, load_generator
+from molrl.generators.search.generator import MAX_ATTEMPTS, MAX_STEPS, StructureSearch
 from molrl.generators.search.sources import WalkerSource
 from molrl.molecules import MoleculeBatch
 from molrl.parts import GENERATORS
@@ -110,10 +110,11 @@ class GeneratorMethod:
 def _walk(search: StructureSearch, task: Task, seed: int, n: int) -> Iterator[Batch]:
     """Yield what walkers find, which go on from batch to batch as in ``molrl search``."""
     source = WalkerSource(search.name, search, task, n, seed)
-    calls, attempts, seconds = 0, 0, 0.0
-    while True:
+    calls, attempts, seconds, found = 0, 0, 0.0, 0
+    while source.attempts <= MAX_ATTEMPTS * (n + found):
         minima = source.advance(MAX_STEPS)
         assert minima is not None  # walkers do not give up
+        found += len(minima.found)
         yield Batch(
             minima.molecules[minima.found],
             source.attempts - attempts,
@@ -122,6 +123,7 @@ def _walk(search: StructureSearch, task: Task, seed: int, n: int) -> Iterator[Ba
             source.seconds - seconds,
         )
         calls, attempts, seconds = source.energy_calls, source.attempts, source.seconds
+    raise NotCompleted(f"{source.attempts} relaxations found {found} molecules of {task}")
 
 
 class RealMolecules:

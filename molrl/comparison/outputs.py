@@ -8,7 +8,13 @@ from molrl.comparison.config import slug
 from molrl.comparison.curves import plot_curves
 from molrl.comparison.figures import Results
 from molrl.comparison.report import write_html
-from molrl.comparison.tables import as_markdown, failures, in_columns, rows_of_methods
+from molrl.comparison.tables import (
+    as_markdown,
+    failures,
+    in_columns,
+    rows_of_costs,
+    rows_of_molecules,
+)
 from molrl.runs.atomic import write_text
 
 
@@ -29,14 +35,17 @@ def write_outputs(results: Results, summary: Mapping[str, Any], folder: Path) ->
 
 
 def lines_of(results: Results, summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    """Yield what is printed at the end: the table, failures, and where the files are.
+    """Yield what is printed at the end: the tables, failures, and where the files are.
 
     Args:
         results: the finished runs.
         summary: of :func:`molrl.comparison.figures.summarise`.
         folder: of the comparison.
     """
-    yield from in_columns(rows_of_methods(results, summary))
+    yield from in_columns(rows_of_molecules(results, summary))
+    yield ""
+    yield from in_columns(rows_of_costs(results, summary))
+    yield ""
     for line in failures(summary):
         yield f"failed: {line}"
     yield f"comparison: {folder / 'table.md'}, curves.png, report.html and units/"

@@ -6,8 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from molrl.comparison.config import REAL
 from molrl.comparison.figures import Results
-from molrl.comparison.tables import STAR, about, meanings, rows_of_methods, rows_of_tasks, title
+from molrl.comparison.tables import (
+    STAR,
+    about,
+    meanings,
+    rows_of_costs,
+    rows_of_molecules,
+    rows_of_tasks,
+    title,
+)
 from molrl.comparison.units import Unit
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
@@ -26,10 +35,12 @@ def write_html(results: Results, summary: Mapping[str, Any], folder: Path) -> No
         summary: of :func:`molrl.comparison.figures.summarise`.
         folder: of the comparison, which holds ``curves.png`` and the molecules.
     """
-    methods, tasks = rows_of_methods(results, summary), rows_of_tasks(results, summary)
+    made, costs = rows_of_molecules(results, summary), rows_of_costs(results, summary)
+    tasks = rows_of_tasks(results, summary)
     key = "\n\n".join(line.removeprefix("- ").replace("`", "") for line in meanings(results))
     sections = [
-        Section("Methods", about(results)[0].replace("`", ""), _table(methods)),
+        Section("Methods", about(results)[0].replace("`", ""), _table(made)),
+        Section("Costs", "", _table(costs)),
         Section("Curves", "", None, Picture(folder / "curves.png", _CURVES)),
         Section("Tasks", "Distinct valid molecules of a run, on average.", _table(tasks)),
         *_building(results, folder),
@@ -43,7 +54,7 @@ _CURVES = (
     "Above: distinct valid molecules against energy evaluations and against time. Below: the share "
     "of runs that have come near the best molecule known; and the evaluations for one distinct "
     "valid molecule against how many are made, those of a training included. Bands are 95 % "
-    "intervals; a curve ends where the first of its runs ended."
+    "intervals; a curve ends with the budget, or where the first of its runs ended."
 )
 
 
@@ -93,7 +104,7 @@ def _best(results: Results, units: Sequence[Unit], folder: Path) -> Iterator[Ent
             "method": unit.method,
             _ABOVE: round(above, 3) + 0.0,
             _STRAIN: _strain(unit, i),
-            _CALL: unit.calls_when_found[i],
+            _CALL: None if unit.method == REAL else unit.calls_when_found[i],
         })  # fmt: skip
 
 

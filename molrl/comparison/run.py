@@ -73,8 +73,11 @@ class Comparison(Trainable):
 
     def _run_one(self, key: UnitKey, on_update: OnUpdate) -> Unit:
         going = UnitRun(key, self.config, self._energy)
-        report = lambda n: on_update(self.steps, {"molecules": n})  # noqa: E731 - a callback
-        going.run(self.methods[key.method], self._tasks[key.task], report)
+
+        def on_batch(n: int) -> None:
+            on_update(self.steps, {"molecules": n})
+
+        going.run(self.methods[key.method], self._tasks[key.task], on_batch)
         return going.finish(self.folder(key))
 
     def folder(self, key: UnitKey) -> Path:
@@ -113,7 +116,8 @@ class Comparison(Trainable):
         results = Results(self.config, units, training_energy_calls(self.config))
         summary = summarise(results)
         write_outputs(results, summary, folder.path)
-        return Closing(summary, {}, tuple(lines_of(results, summary, folder.path)))
+        table = {"seconds": sum(unit.seconds for unit in units)}
+        return Closing(summary, table, tuple(lines_of(results, summary, folder.path)))
 
 
 @contextmanager

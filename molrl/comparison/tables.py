@@ -8,52 +8,63 @@ from molrl.comparison.figures import Results
 
 Row = Sequence[str]
 STAR = "★"
-_HEADINGS = (
-    "method",
-    "molecules",
-    "valid, %",
-    "relaxed, %",
-    "strain, eV",
-    "distinct",
-    "of known",
-    "per 1,000 calls",
-    "per CPU min",
+_MOLECULES = (
+    *("method", "molecules", "valid, %", "relaxed, %", "strain, eV", "distinct", "of known"),
     "near best, %",
-    "training calls",
-    "pays from",
+)
+_COSTS = (
+    *("method", "calls", "calls each", "with training", "per 1,000 calls", "per CPU min"),
+    *("training calls", "pays from"),
 )
 
 
-def rows_of_methods(results: Results, summary: Mapping[str, Any]) -> list[Row]:
-    """Return the table of the methods, all tasks together, the headings first.
+def rows_of_molecules(results: Results, summary: Mapping[str, Any]) -> list[Row]:
+    """Return the table of what the methods made, all tasks together, the headings first.
 
     Args:
         results: the finished runs.
         summary: of :func:`molrl.comparison.figures.summarise`.
     """
     left = () if results.config.relax else ("relaxed, %",)
-    keep = [heading not in left for heading in _HEADINGS]
-    rows = [_HEADINGS, *(_row(name, each) for name, each in summary["methods"].items())]
+    keep = [heading not in left for heading in _MOLECULES]
+    rows = [_MOLECULES, *(_made(name, each) for name, each in summary["methods"].items())]
     return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in rows]
 
 
-def _row(name: str, figures: Mapping[str, Any]) -> Row:
+def _made(name: str, figures: Mapping[str, Any]) -> Row:
     made, relaxed = figures["generated"], figures.get("relaxed")
-    last = relaxed or made
     known_found = sum(task["n_known_found"] for task in figures["tasks"].values())
-    real = name == REAL
     return (
         name,
         str(made["n_molecules"]),
         _share(made["valid_fraction"]),
         _share(relaxed["valid_fraction"]) if relaxed else "-",
         _number(made["median_strain"], ".2f"),
-        str(last["n_distinct"]),
+        str((relaxed or made)["n_distinct"]),
         str(known_found),
-        "-" if real else _number(figures["distinct_per_1000_energy_calls"], ".2f"),
-        "-" if real else _number(figures["distinct_per_cpu_minute"], ".1f"),
         _share(figures["success_fraction"], ".0f"),
-        "-" if real else _training(figures["training_energy_calls"]),
+    )
+
+
+def rows_of_costs(results: Results, summary: Mapping[str, Any]) -> list[Row]:
+    """Return the table of what molecules cost, all tasks together, the headings first.
+
+    Args:
+        results: the finished runs.
+        summary: of :func:`molrl.comparison.figures.summarise`.
+    """
+    return [_COSTS, *(_cost(name, summary["methods"][name]) for name in results.config.methods)]
+
+
+def _cost(name: str, figures: Mapping[str, Any]) -> Row:
+    return (
+        name,
+        f"{figures['energy_calls']:,}",
+        _number(figures["energy_calls_per_distinct"], ".0f"),
+        _number(figures["energy_calls_per_distinct_amortised"], ".0f"),
+        _number(figures["distinct_per_1000_energy_calls"], ".2f"),
+        _number(figures["distinct_per_cpu_minute"], ".1f"),
+        _training(figures["training_energy_calls"]),
         _break_even(figures),
     )
 
@@ -123,7 +134,11 @@ def as_markdown(results: Results, summary: Mapping[str, Any]) -> str:
         "",
         *about(results),
         "",
-        *_table(rows_of_methods(results, summary)),
+        *_table(rows_of_molecules(results, summary)),
+        "",
+        "## Costs",
+        "",
+        *_table(rows_of_costs(results, summary)),
         "",
         *meanings(results),
         "",
@@ -186,12 +201,15 @@ def meanings(results: Results) -> list[str]:
         "- strain: median energy of a molecule as made above its minimum, by the evaluator.",
         "- distinct: valid molecules of different connectivity, all seeds together; of known: those"
         " that are among the real molecules.",
-        "- per 1,000 calls, per CPU min: distinct valid molecules of a run for its energy "
-        "evaluations, and for the processor time of the process, without that of the evaluator.",
         f"- near best: the share of runs that found a molecule within {config.within:g} eV of the "
         "lowest known, of any method.",
-        "- pays from: the number of distinct valid molecules from which the evaluations of the "
-        "training are saved, against random search.",
+        "- calls: evaluations of the energy model; calls each: those for a distinct valid molecule "
+        f"of a run; with training: the same with the training spread over {config.amortised_over:,}"
+        " molecules.",
+        "- per 1,000 calls, per CPU min: distinct valid molecules of a run for its energy "
+        "evaluations, and for the processor time of the process, without that of the evaluator.",
+        "- pays from: the number of distinct valid molecules from which the training saves more "
+        "evaluations, against random search, than it took.",
     ]
 
 

@@ -165,20 +165,22 @@ class UnitRun:
             task: what to make.
             on_batch: called after each batch with the number of molecules so far.
         """
-        before, began = self._energy.evaluations, process_time()
+        before, began, at = self._energy.evaluations, process_time(), perf_counter()
         try:
             for batch in method.batches(task, self.unit.seed, self._next_size):
                 self._add(batch)
-                before = self._energy.evaluations
+                before, at = self._energy.evaluations, perf_counter()
                 on_batch(len(self.unit.calls_when_found))
                 if self._is_done():
                     break
         except Exception as error:  # whatever a method fails with is said in its row
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
             self.unit.failure = " ".join(f"{kind}{error}".split())
-            lost = self._energy.evaluations - before
+            lost, seconds = self._energy.evaluations - before, perf_counter() - at
             self.unit.generation_energy_calls += lost
             self.unit.energy_calls += lost
+            self.unit.generation_seconds += seconds
+            self.unit.seconds += seconds
         self.unit.cpu_seconds = process_time() - began
 
     def _next_size(self) -> int:

@@ -84,11 +84,13 @@ def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
         ax.set(xscale="log", yscale="log")
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.yaxis.set_major_formatter(_plain)
-        ax.yaxis.set_minor_formatter(_plain)
     _draw_curves(ax, panel.curves, {name: i for i, name in enumerate(names)})
     ax.set_xlabel(panel.cost)
     ax.set_ylabel(panel.value)
-    if not panel.log:
+    if panel.log:
+        low, high = ax.get_ylim()
+        ax.yaxis.set_minor_formatter(_plain if high < 100 * low else "")
+    else:
         ax.set_ylim(0 if panel.top is None else -0.02, panel.top)
         ax.set_xlim(left=0)
     tidy(ax)

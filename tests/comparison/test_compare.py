@@ -10,8 +10,12 @@ from PIL import Image
 import molrl
 from molrl.cli.main import main
 from molrl.comparison.config import REAL
+from molrl.comparison.methods import RealMolecules
 from molrl.comparison.units import Unit, UnitRun
+from molrl.errors import InputError
 from molrl.files import read_molecules
+from molrl.molecules import MoleculeBatch
+from molrl.tasks import parse_task
 
 COMPARED = [
     "tasks=[CH4O]",
@@ -106,6 +110,7 @@ def test_compare_names_failures_and_counts_what_they_cost(compared):
         (1, "KeyError: 'no CH4O'"),
     ]
     assert figures["energy_calls"] == 4
+    assert figures["seconds"] > 0
     assert figures["relaxed"]["valid_fraction"] is None
     assert "KeyError: 'no CH4O'" in (compared / "table.md").read_text(encoding="utf-8")
 
@@ -129,6 +134,15 @@ def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
     assert "energy_calls 99" in capsys.readouterr().err
 
 
+def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
+    real = MoleculeBatch.from_ase([molecule("CH3OH"), molecule("CH4")])
+    molrl.write(tmp_path / "known.extxyz", real)
+    (batch,) = RealMolecules(tmp_path / "known.extxyz").batches(parse_task("CH4O"), 0, lambda: 1)
+    assert [bag.formula for bag in batch.molecules.bags()] == ["CH4O"]
+    with pytest.raises(InputError, match="no isomer of H2O is among"):
+        next(RealMolecules(tmp_path / "known.extxyz").batches(parse_task("H2O"), 0, lambda: 1))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -137,6 +151,7 @@ def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
         (["tasks=[CH4, CH4]", "methods=[random]"], "each once"),
         (["tasks=[CH4]", "methods={}"], "at least one method"),
         (["tasks=[CH4]", "methods=[random]", "energy_calls=null"], "n_molecules or energy_calls"),
+        (["tasks=[CH4]", "methods=[random]", "relax=false"], "give n_molecules"),
         (["tasks=[CH4]", "methods={random: {options: {no: 1}}}"], "methods.random: 'random' has"),
         (["tasks=[CH4]", "methods={a/b: random}"], "letters"),
         (["--merge", "nowhere"], "run_dir=OUT"),

@@ -98,7 +98,8 @@ def test_curve_of_costs_meets_that_of_random_search_at_the_break_even(results):
 
 def test_table_says_what_pays_and_what_failed(results):
     text = as_markdown(results, summarise(results))
-    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    costs = text.partition("## Costs")[2]
+    lines = {line.split("|")[1].strip(): line for line in costs.splitlines() if "|" in line}
     assert lines["agent"].rstrip(" |").endswith("| 4,000 | 100")
     assert lines["poor"].rstrip(" |").endswith("| 4,000 | never")
     assert "- poor, C2H6O seed 1: it gave up" in text
@@ -113,7 +114,7 @@ def test_report_shows_an_agent_place_its_atoms(results, tmp_path):
     plot_curves(results, tmp_path / "curves.png")
     write_html(results, summarise(results), tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert re.findall(r"<h2>(.*?)</h2>", text)[3:5] == ["Placed atom by atom", "Molecules of C2H6O"]
+    assert re.findall(r"<h2>(.*?)</h2>", text)[4:6] == ["Placed atom by atom", "Molecules of C2H6O"]
     scenes = json.loads(re.search(r'id="scenes">(.*?)</script>', text)[1])
     first = [len(frame["z"]) for frame in scenes["molecules"][0]]
     assert first == [*range(1, 10), 9]  # the last is relaxed
