@@ -96,7 +96,7 @@ def nearest_known(report: EvaluationReport, known: MoleculeBatch) -> NearestKnow
         >>> nearest_known(report, read_structures("train.extxyz"))  # doctest: +SKIP
         NearestKnown(smiles=['CCO'], similarity=array([0.82]))
     """
-    index, similarity = report.nearest(known)
-    chosen, which = np.unique(index, return_inverse=True)
+    found = report.nearest(known)
+    chosen, which = np.unique(found.index, return_inverse=True)
     smiles = validity(known[chosen.tolist()]).smiles
-    return NearestKnown([smiles[i] for i in which], similarity)
+    return NearestKnown([smiles[i] for i in which], found.similarity)

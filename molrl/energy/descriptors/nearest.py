@@ -1,6 +1,6 @@
 """The nearest of a set of molecules, by a kernel between the environments of their atoms."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ SHARPNESS = (
 _ATOMS, _KNOWN_ATOMS = 512, 4096  # of a chunk of the matrix atoms x atoms of known molecules
 
 
-class Nearest(NamedTuple):
+@dataclass(frozen=True)
+class Nearest:
     """The nearest known molecule of each of n molecules.
 
     Attributes:
