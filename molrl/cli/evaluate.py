@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
-from molrl.evaluation.known import read_known
+from molrl.evaluation.known import NearestKnown, nearest_known, read_known, read_structures
 from molrl.evaluation.molecule_files import (
     SUFFIXES,
     check_format,
@@ -37,8 +37,8 @@ def evaluate(arguments: Namespace) -> int:
     CSV; the others are evaluated.
 
     Args:
-        arguments: of the command: ``file``, ``novel_against``, ``json``, ``csv``, ``output``,
-            ``valid``, ``unique`` and ``force``.
+        arguments: of the command: ``file``, ``novel_against``, ``similar_to``, ``json``, ``csv``,
+            ``output``, ``valid``, ``unique`` and ``force``.
 
     Returns:
         The exit code.
@@ -52,6 +52,7 @@ def evaluate(arguments: Namespace) -> int:
         raise InputError("--valid and --unique select what is written; give --csv or -o as well")
     molecules = read_unchecked(arguments.file)
     known = read_known(arguments.novel_against) if arguments.novel_against else None
+    similar = read_structures(arguments.similar_to) if arguments.similar_to else None
     model = load_energy("gfn2")
     taken, indices, rejected = evaluable(molecules, model)
     if output:
@@ -64,12 +65,13 @@ def evaluate(arguments: Namespace) -> int:
         report = evaluate_molecules(taken, model, report=lambda n, total: bar.update(n))
     if report.failures:
         log_message(failed_line(report.failures, indices))
-    summary = {**_summary(report, known), "n_not_evaluated": len(rejected)}
+    compared = _Compared(known, None if similar is None else nearest_known(report, similar))
+    summary = {**_summary(report, compared), "n_not_evaluated": len(rejected)}
     print(format_table({key: summary[key] for key in summary if key not in _OF_GENERATORS}))
     if to_json:
         write_text(to_json, json.dumps(summary, indent=2) + "\n")
     chosen = _select(report, arguments)
-    properties = _properties(report, known, indices, chosen)
+    properties = _properties(report, compared, indices, chosen)
     if output:
         write_annotated(output, report.molecules[chosen], properties)
     if to_csv:
@@ -78,13 +80,23 @@ def evaluate(arguments: Namespace) -> int:
     return 0
 
 
-def _summary(report: EvaluationReport, known: frozenset[str] | None) -> dict[str, Any]:
+class _Compared(NamedTuple):
+    """Known molecules that were asked for: their identities, and the nearest of each molecule."""
+
+    known: frozenset[str] | None
+    nearest: NearestKnown | None
+
+
+def _summary(report: EvaluationReport, compared: _Compared) -> dict[str, Any]:
     """Return the figures of the report and of the comparison with known molecules and with PM6."""
     above = energy_above_best(report)
     finite = above[np.isfinite(above)]
     figures = report.summary()
-    if known is not None:
-        novel = int(report.novel(known)[report.distinct].sum())
+    if compared.nearest is not None:
+        near = compared.nearest.similarity[report.valid]
+        figures["median_nearest_similarity"] = float(np.median(near)) if len(near) else None
+    if compared.known is not None:
+        novel = int(report.novel(compared.known)[report.distinct].sum())
         share = novel / len(report.distinct) if report.distinct else None
         figures |= {"n_novel": novel, "novel_fraction": share}
     return figures | {
@@ -118,15 +130,20 @@ def _select(report: EvaluationReport, arguments: Namespace) -> list[int]:
 
 def _properties(
     report: EvaluationReport,
-    known: frozenset[str] | None,
+    compared: _Compared,
     indices: list[int],
     chosen: list[int],
 ) -> dict[str, np.ndarray]:
     """Return the properties of the chosen molecules; their indices are those in the file."""
     found = {name: np.array(values) for name, values in molecule_properties(report).items()}
     named = {"index": np.array(indices), "formula": np.array(formulas(report.molecules))}
-    novel = {} if known is None else {"novel": report.novel(known)}
-    return {name: values[chosen] for name, values in (named | found | novel).items()}
+    found = named | found
+    if compared.known is not None:
+        found["novel"] = report.novel(compared.known)
+    if compared.nearest is not None:
+        found["nearest"] = np.array([smiles or "-" for smiles in compared.nearest.smiles])
+        found["nearest_similarity"] = compared.nearest.similarity.round(4)
+    return {name: values[chosen] for name, values in found.items()}
 
 
 def _rows(

@@ -333,6 +333,11 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         help="also count the molecules that are not in this file: .extxyz, .xyz, .sdf or .npz",
     )
     command.add_argument(
+        "--similar-to",
+        metavar="FILE",
+        help="also find the most similar molecule in this file, by the environments of the atoms",
+    )
+    command.add_argument(
         "-o",
         "--output",
         metavar="OUT",

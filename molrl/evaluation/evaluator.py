@@ -15,6 +15,7 @@ from ase import Atoms
 from molrl.chemistry.bonds import Validity, validity
 from molrl.chemistry.geometry import rmsd
 from molrl.energy import EnergyModel, load_energy
+from molrl.energy.descriptors import Nearest, load_descriptors, nearest_molecules
 from molrl.energy.relaxation import MAX_STEPS, Report, relax
 from molrl.errors import InputError
 from molrl.evaluation.description import Description, change, describe, diversity
@@ -137,6 +138,32 @@ class EvaluationReport:
         new = np.array([smiles not in known for smiles in self.smiles], bool)
         novel: np.ndarray = self.valid & new
         return novel
+
+    def nearest(self, known: MoleculeBatch, descriptors: str = "tensor-reduced") -> Nearest:
+        """Return the most similar known molecule of each, and how similar it is.
+
+        What :meth:`novel` tells by identity, this tells by degrees: a molecule far from all known
+        ones is new in more than a position of a group. Compared are the environments of the atoms
+        in the relaxed geometries, as strain would look like novelty.
+
+        Args:
+            known: at least one molecule, relaxed if it can be.
+            descriptors: what describes environments; the default needs no data and was no part of
+                any reward, see :func:`molrl.energy.descriptors.load.load_descriptors`.
+
+        Returns:
+            Indices of known molecules and similarities from 0 to 1, see
+            :func:`molrl.energy.descriptors.nearest.nearest_molecules`.
+
+        Raises:
+            InputError: if there is no known molecule, or the descriptors are unknown or do not know
+                an element.
+
+        Example:
+            >>> report.nearest(molrl.read("train.sdf")).similarity  # doctest: +SKIP
+            array([0.82, 0.41])
+        """
+        return nearest_molecules(self.relaxed, known, load_descriptors(descriptors))
 
     def lowest(self) -> int | None:
         """Return the index of the lowest relaxed energy; None where energies do not compare.

@@ -24,6 +24,11 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "unique_fraction": ("distinct fraction", "% of valid molecules", "%"),
     "n_novel": ("novel molecules", "distinct, not among the known ones", "d"),
     "novel_fraction": ("novel fraction", "% of distinct molecules", "%"),
+    "median_nearest_similarity": (
+        "similarity to the nearest known",
+        "median of valid molecules, from 0 to 1",
+        ".3f",
+    ),
     "diversity": ("diversity", "mean Tanimoto distance of distinct molecules, from 0 to 1", ".3f"),
     "median_strain": ("median strain energy", "eV, above the relaxed geometry", ".3f"),
     "median_energy_above_relaxed": (

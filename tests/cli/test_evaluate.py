@@ -143,7 +143,8 @@ def test_evaluate_hints_at_hydrogens_that_are_left_out(here, capsys):
 
 def test_evaluate_counts_what_is_novel_and_names_every_fate(mixed, capsys):
     write("known.extxyz", [molecule("CH3OH")])
-    options = ["--novel-against", "known.extxyz", "--csv", "all.csv", "--json", "all.json"]
+    options = ["--novel-against", "known.extxyz", "--similar-to", "known.extxyz"]
+    options += ["--csv", "all.csv", "--json", "all.json"]
     assert main(["evaluate", "in.extxyz", *options]) == 0
     assert "novel molecules" in capsys.readouterr().out
     with open("all.json", encoding="utf-8") as file:
@@ -156,4 +157,8 @@ def test_evaluate_counts_what_is_novel_and_names_every_fate(mixed, capsys):
     rows = table("all.csv")
     assert [row["novel"] for row in rows] == ["False", "", "False", "False", "True"]
     assert [row["relaxation"] for row in rows] == ["same", "", "same", "same", "same"]
+    assert {row["nearest"] for row in rows} == {"", "CO"}
+    assert float(rows[0]["nearest_similarity"]) > 0.95
+    assert 0 < float(rows[4]["nearest_similarity"]) < 0.8
+    assert figures["median_nearest_similarity"] > 0.95
     assert rows[0]["inchikey"] == "OKKJLVBELUTLKV-UHFFFAOYSA-N"

@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import load_energy
 from molrl.evaluation.evaluator import evaluate_molecules
-from molrl.evaluation.known import read_known
+from molrl.evaluation.known import nearest_known, read_known, read_structures
 from molrl.evaluation.ranking import energy_above_best, rank_correlation
 from molrl.files import write_extxyz
 from molrl.molecules import MoleculeBatch
@@ -54,6 +54,8 @@ def test_read_known_reads_files_and_molecule_sets(tmp_path, report):
     shipped = shipped_molecules()[:20]
     shipped.save(tmp_path / "set.npz")
     assert read_known(tmp_path / "set.npz") == set(shipped.identities)
+    assert len(read_structures(tmp_path / "set.npz")) == 20
+    assert len(read_structures(tmp_path / "known.extxyz")) == 4
 
 
 def test_report_names_novel_and_distinct_molecules(report):
@@ -61,3 +63,7 @@ def test_report_names_novel_and_distinct_molecules(report):
     assert twice.distinct == [0, 2]
     assert twice.novel({"O"}).tolist() == [True, True, False]
     assert twice.changes == ["same"] * 3
+    near = nearest_known(twice, report.molecules[[1, 3]])
+    assert near.smiles == ["CC(C)O", "CC(C)O", "O"]
+    assert near.similarity[2] == pytest.approx(1.0, abs=1e-3)
+    assert 0.3 < near.similarity[0] < 0.95
