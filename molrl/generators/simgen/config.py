@@ -29,7 +29,9 @@ class SimgenConfig(Config):
         sharpness_time: σ at which the kernel begins to narrow. Program: 10.
         sharpness_power: power of σ over that time in the sharpness. Program: 0.25.
         balance: how much less common environments of the reference weigh, 0 to 2; see
-            :meth:`~molrl.energy.descriptors.kernel.SimilarityKernel.balanced`. Program: 0.
+            :meth:`~molrl.energy.descriptors.kernel.SimilarityKernel.balanced`. Assemblies end in
+            saturated environments more often than the reference has them; above 1, rare ones
+            attract more. Program: 0.
         max_force: 1/Å, to which the force of the kernel on an atom is cut. Program: √3.
         repulsion: 1/3 in the program, factor of the repulsion exp(-r ``repulsion_decay``).
         repulsion_decay: 1/Å. Program: 8.
