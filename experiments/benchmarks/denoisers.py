@@ -205,6 +205,8 @@ def draw(rows: list[Row], name: str, path: str) -> None:
     for axes in (left, right):
         axes.set(xlabel="evaluations of the network for a molecule", xscale="log")
         axes.set_xlim(counts.min() / 1.2, counts.max() * 1.2)
+        axes.set_xticks(counts, [f"{count:g}" for count in counts])
+        axes.minorticks_off()
         axes.set_title(name, fontsize=10, loc="left", color="#333333")
         tidy(axes)
         axes.legend(fontsize=8, frameon=False)
@@ -261,7 +263,8 @@ def main() -> None:
     train = load_training_set().of_split("train").identities
     judge = Judge(set(train), _counts(map(Chem.MolFromSmiles, train)), given.relaxed)
     rows = quality(given.generator, given.n, judge, given.evaluations)
-    about = f"{name}, {given.n} molecules each, {given.relaxed} relaxed"
+    steps = load(given.generator).header.steps
+    about = f"{name} after {steps} steps, {given.n} molecules each, {given.relaxed} relaxed"
     record(f"denoisers_{name}", f"{about}: by number of evaluations", rows)
     draw(rows, name, f"denoisers_{name}.png")
     some = uses(given.generator, given.relaxed, judge)

@@ -8,9 +8,9 @@ level, as a force of springs of 1 eV/Å². At each level it is compared with the
 geometry (the restoring force) and with the forces of GFN2-xTB and of the shipped mace: the angle
 between the vectors of all atoms of a molecule (90° if they have nothing in common), its median over
 the molecules, and the median of their root mean squares over the atoms. The angle between the way
-back and the force of GFN2-xTB, which no training changes, stands beside them. After SiMGen's
-second paper, whose score is said to be a restoring force first and a physical one at the end.
-Writes experiments/results/score_analysis.{json,md,png}.
+back and the force of GFN2-xTB, which no training changes, stands beside them. Elijošius et al.,
+Nat. Commun. 16 (2025), find a restoring force first and a quantum-mechanical one at the end. Writes
+experiments/results/score_analysis.{json,md,png}.
 """
 
 import argparse
@@ -89,10 +89,8 @@ def sizes(molecules: MoleculeBatch, vectors: Tensor) -> np.ndarray:
     return found
 
 
-def measure(name: str, n: int) -> list[dict[str, object]]:
+def measure(generator: DenoisingGenerator, n: int) -> list[dict[str, object]]:
     """Return a row for each noise level."""
-    generator = molrl.load_generator(name, device="cpu")
-    assert isinstance(generator, DenoisingGenerator)
     test = load_training_set().of_split("test").molecules
     chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:n]
     clean = Cloud.of_molecules(test[chosen], generator.model.elements)
@@ -127,6 +125,8 @@ def draw(rows: list[dict[str, object]], name: str) -> None:
     for axes, what in ((left, "direction"), (right, "size")):
         axes.set(xscale="log", xlabel="noise level, Å", xlim=(max(LEVELS) * 1.1, min(LEVELS) / 1.1))
         axes.set_title(f"{name}: {what}", fontsize=10, loc="left", color="#333333")
+        axes.set_xticks(LEVELS[::2], [f"{level:g}" for level in LEVELS[::2]])
+        axes.tick_params(axis="x", which="minor", bottom=False)
         tidy(axes)
         axes.legend(fontsize=8, frameon=False)
     save_figure(figure, RESULTS / "score_analysis.png")
@@ -145,9 +145,11 @@ def main() -> None:
     parser.add_argument("generator", nargs="?", default="pseudo-force")
     parser.add_argument("-n", type=int, default=60, help="number of molecules")
     given = parser.parse_args()
-    rows = measure(given.generator, given.n)
-    name = given.generator.partition(":")[0]
-    record("score_analysis", f"{name} along the noise levels, {given.n} molecules", rows)
+    generator = molrl.load_generator(given.generator, device="cpu")
+    assert isinstance(generator, DenoisingGenerator)
+    rows = measure(generator, given.n)
+    name = f"{generator.name}, {generator.header.steps} steps of training"
+    record("score_analysis", f"{name}, {given.n} molecules, by noise level", rows)
     draw(rows, name)
 
 
