@@ -25,6 +25,7 @@ from molrl.chemistry.training_set import QM7_20
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.files import read_molecules
 from molrl.generation import Generated, Generator
+from molrl.runs.progress import log_message
 
 CHUNK = 500  # molecules whose identities are found at once
 
@@ -131,7 +132,13 @@ def main() -> None:
     given = parser.parse_args()
     generator = molrl.load_generator(given.method)
     known = known_isomers(given.qm7)
-    found = [run(generator, f, known[f], given.per_isomer, given.relaxed) for f in _formulas()]
+    present = [formula for formula in _formulas() if known[formula]]
+    for formula in set(_formulas()) - set(present):
+        log_message(f"{formula} is left out: the file has no isomer of it")
+    found = []
+    for formula in present:
+        found.append(run(generator, formula, known[formula], given.per_isomer, given.relaxed))
+        log_message(f"{len(found)} of {len(present)} formulas: {found[-1].row()}")
     name = given.name or f"qm7_20_{given.method.partition(':')[0]}"
     title = f"QM7-20 by {given.method.partition(':')[0]}, {given.per_isomer} samples an isomer"
     rows = [total(found), *(each.row() for each in found)]
