@@ -208,6 +208,8 @@ def meanings(results: Results) -> list[str]:
         " molecules.",
         "- per 1,000 calls, per CPU min: distinct valid molecules of a run for its energy "
         "evaluations, and for the processor time of the process, without that of the evaluator.",
+        "- training calls: evaluations to train an agent. What learned from the molecules of the "
+        "package has none of its own; these were relaxed with GFN2-xTB.",
         "- pays from: the number of distinct valid molecules from which the training saves more "
         "evaluations, against random search, than it took.",
     ]
