@@ -17,6 +17,8 @@ from molrl.runs.config import load_config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMAS = {
+    "covariant.yaml": ExperimentConfig,
+    "from_shipped.yaml": ExperimentConfig,
     "isomers.yaml": ExperimentConfig,
     "quickstart.yaml": ExperimentConfig,
     "tasks/cluster.yaml": ExperimentConfig,
