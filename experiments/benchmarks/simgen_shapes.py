@@ -15,23 +15,18 @@ import torch
 from record import RESULTS, record
 
 from molrl.chemistry.bonds import validity
-from molrl.errors import InputError
+from molrl.generation import NotCompleted
 from molrl.generators.simgen.generator import SimgenGenerator
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.molecules import draw_grid
 from molrl.shapes import load_shape
 
-N, SEED = 4, 0
-_TURNS = np.linspace(0, 3 * np.pi, 64)
+N, SEED = 2, 0
 SHAPES: dict[str, tuple[Any, int]] = {  # the shape, and heavy atoms that fill it
-    "line of 12 Å": ({"kind": "line", "length": 12.0}, 10),
-    "ring of radius 2.5 Å": ({"kind": "ring", "radius": 2.5}, 12),
-    "ball of radius 2.5 Å": ({"kind": "sphere", "radius": 2.5}, 14),
-    "square of 6 Å": ({"kind": "surface", "width": 6.0, "height": 6.0}, 14),
-    "helix, 64 points": (
-        np.stack([2 * np.cos(_TURNS), 2 * np.sin(_TURNS), 0.7 * _TURNS], axis=1),
-        16,
-    ),
+    "line of 8 Å": ({"kind": "line", "length": 8.0}, 9),
+    "ring of radius 2 Å": ({"kind": "ring", "radius": 2.0}, 11),
+    "ball of radius 1.8 Å": ({"kind": "sphere", "radius": 1.8}, 12),
+    "square of 4 Å": ({"kind": "surface", "width": 4.0, "height": 4.0}, 12),
 }
 LINKERS = [
     ("*C", "*C", 2.5, "CH2"),
@@ -59,14 +54,18 @@ HEAVY = (10, 20, 40, 60)
 def main() -> None:
     torch.set_num_threads(1)
     n = int(sys.argv[1]) if len(sys.argv) > 1 else N
-    rows, first = [], []
+    rows, first, captions = [], [], []
     for name, (shape, size) in SHAPES.items():
         row, molecules = in_shape(name, shape, size, n)
         rows.append(row)
-        first.append(molecules[0])
+        if molecules is not None:
+            first.append(molecules[0])
+            captions.append(name)
     title = f"SiMGen in shapes, {n} molecules each"
     record("simgen_shapes", title, rows)
-    draw_grid(MoleculeBatch.cat(first), RESULTS / "simgen_shapes.png", list(SHAPES), title="SiMGen")
+    if first:
+        path = RESULTS / "simgen_shapes.png"
+        draw_grid(MoleculeBatch.cat(first), path, captions, title="SiMGen in shapes")
     generator = SimgenGenerator(device="cpu")
     tasks = [
         {"kind": "linker", "fragments": [a, b], "gap": gap, "bag": bag}
@@ -80,24 +79,18 @@ def main() -> None:
 
 def in_shape(
     name: str, shape: object, size: int, n: int
-) -> tuple[dict[str, object], MoleculeBatch]:
-    """Return the figures of n molecules in a shape, and the molecules."""
-    made = SimgenGenerator(device="cpu", prior=shape).generate_sizes([size] * n, seed=SEED)
-    ball = SimgenGenerator(device="cpu").generate_sizes([size] * n, seed=SEED)
+) -> tuple[dict[str, object], MoleculeBatch | None]:
+    """Return the figures of n molecules in a shape, and the molecules if there are so many."""
+    row: dict[str, object] = {"shape": name, "heavy atoms": size}
+    row |= {"distance, Å": "", "points covered %": "", "attempts": "", "valid": 0}
+    try:
+        made = SimgenGenerator(device="cpu", prior=shape).generate_sizes([size] * n, seed=SEED)
+    except NotCompleted:  # 30 attempts a molecule were not enough
+        return row, None
     points = load_shape(shape)
-    points = points - points.mean(0)
-    distance, covered = fit(made.molecules, points)
-    of_ball, covered_by_ball = fit(ball.molecules, points)
-    return {
-        "shape": name,
-        "heavy atoms": size,
-        "distance, Å": distance,
-        "of a ball's, Å": of_ball,
-        "points covered %": covered,
-        "by a ball %": covered_by_ball,
-        "attempts": made.attempts,
-        "valid": int(validity(made.molecules).valid.sum()),
-    }, made.molecules
+    distance, covered = fit(made.molecules, points - points.mean(0))
+    figures = {"distance, Å": distance, "points covered %": covered, "attempts": made.attempts}
+    return row | figures | {"valid": int(validity(made.molecules).valid.sum())}, made.molecules
 
 
 def fit(molecules: MoleculeBatch, points: np.ndarray) -> tuple[float, float]:
@@ -117,7 +110,7 @@ def on_fragments(generator: SimgenGenerator, task: dict[str, Any], n: int) -> di
     row |= {"bag": task["bag"], "attempts": "", "connected %": 0.0, "valid": 0, "distinct": 0}
     try:
         made = generator.generate(task, n=n, seed=SEED)
-    except InputError:  # 30 attempts a molecule were not enough
+    except NotCompleted:  # 30 attempts a molecule were not enough
         return row
     found = validity(made.molecules)
     return row | {
@@ -131,15 +124,15 @@ def on_fragments(generator: SimgenGenerator, task: dict[str, Any], n: int) -> di
 def of_size(generator: SimgenGenerator, size: int) -> dict[str, object]:
     """Return how molecules of so many heavy atoms come out, and their CPU time."""
     began = process_time()
-    made = generator.generate_sizes([size] * 2, seed=SEED)
+    row: dict[str, object] = {"heavy atoms": size, "attempts": "", "valid": 0}
+    try:
+        made = generator.generate_sizes([size] * 2, seed=SEED)
+    except NotCompleted:  # 30 attempts a molecule were not enough
+        return row | {"CPU s an attempt": ""}
     seconds = process_time() - began
     found = validity(made.molecules)
-    return {
-        "heavy atoms": size,
-        "attempts": made.attempts,
-        "valid": int(found.valid.sum()),
-        "CPU s an attempt": seconds / made.attempts,
-    }
+    row |= {"attempts": made.attempts, "valid": int(found.valid.sum())}
+    return row | {"CPU s an attempt": seconds / made.attempts}
 
 
 if __name__ == "__main__":
