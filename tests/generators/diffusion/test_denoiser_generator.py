@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import molrl
+from molrl.chemistry.bonds import validity
 from molrl.chemistry.training_set import load_training_set
 from molrl.cli.main import main
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import DenoiserConfig, SamplingConfig, TrunkConfig
+from molrl.generators.diffusion.shipping import why_not_shipped
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.tasks import parse_task
 from molrl.testing import check_generator
@@ -150,3 +152,10 @@ def test_weights_that_ship_generate_without_a_run(run, monkeypatch, capsys):
     assert main(["list"]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if " pseudo-force " in line)
     assert line.split()[2:] == ["molrl", "yes", "MIT"]
+
+
+@pytest.mark.skipif(bool(why_not_shipped("pseudo-force")), reason="there are no weights to test")
+def test_weights_that_ship_make_isomers_of_a_formula_that_was_held_out():
+    found = validity(molrl.load_generator("pseudo-force").generate("C3H8O", 16, 0).molecules)
+    assert found.valid.mean() >= 0.4
+    assert len({s for s, ok in zip(found.smiles, found.valid, strict=True) if ok}) > 1
