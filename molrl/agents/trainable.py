@@ -38,6 +38,8 @@ class TrainableAgent(Trainable):
         seconds: wall time of the run before this process.
         endings: number of episodes of the finished training by the reason they ended.
         faults: number of faults of the energy model by kind, as last gathered from the ranks.
+        energy_calls: number of its evaluations, likewise, those of the evaluated policies included;
+            None after a checkpoint of an earlier version, which has no number.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class TrainableAgent(Trainable):
         self.endings: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self._evaluator, self._start = evaluator, start
+        self.energy_calls: int | None = 0
         self._counted: Counter[str] = Counter()
+        self._counted_calls = 0
         self.began = perf_counter()
 
     @property
@@ -73,7 +77,7 @@ class TrainableAgent(Trainable):
             self.kept.restart()
 
     def run(self, on_update: OnUpdate) -> None:
-        """Train to the end on every rank, and gather :attr:`endings` and faults of all ranks."""
+        """Train to the end on every rank, and gather :attr:`endings` and costs of all ranks."""
 
         def after_update(step: int, figures: Mapping[str, float]) -> None:
             self.kept.update(step)
@@ -83,7 +87,7 @@ class TrainableAgent(Trainable):
             self.training.run(after_update)
         for endings in self.ranks.gather(self.training.env.endings):
             self.endings += endings
-        self._gather_faults()
+        self._gather_costs()
 
     def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure]:
         """Return the row of an update, with the return fraction."""
@@ -110,11 +114,12 @@ class TrainableAgent(Trainable):
 
     def snapshot(self) -> Checkpoint:
         """Return the snapshot of the agent, with the kept policies."""
-        self._gather_faults()
+        self._gather_costs()
         made = snapshot(self.training)
         tensors, state = self.kept.snapshot()
         made.tensors.update({_OWN + name: tensor for name, tensor in tensors.items()})
         made.state.update(kept=state, seconds=self.elapsed, faults=dict(self.faults))
+        made.state["energy_calls"] = self.energy_calls
         return made
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -126,6 +131,7 @@ class TrainableAgent(Trainable):
         restore(self.training, checkpoint)
         self.seconds = checkpoint.state["seconds"]
         self.faults = Counter(checkpoint.state["faults"])
+        self.energy_calls = checkpoint.state.get("energy_calls")
         own = {
             name.removeprefix(_OWN): tensor
             for name, tensor in checkpoint.tensors.items()
@@ -143,12 +149,15 @@ class TrainableAgent(Trainable):
             with self.kept.using(which):
                 save_agent(folder, self.training.network, header, which)
 
-    def _gather_faults(self) -> None:
-        """Add the faults of all ranks since the last call, on the main rank."""
+    def _gather_costs(self) -> None:
+        """Add the faults and the evaluations of all ranks since the last call."""
         model = self.training.env.energy_model
-        for new in self.ranks.gather(model.faults - self._counted):
-            self.faults += new
-        self._counted = model.faults.copy()
+        own = model.faults - self._counted, model.evaluations - self._counted_calls
+        for faults, calls in self.ranks.gather(own):
+            self.faults += faults
+            if self.energy_calls is not None:
+                self.energy_calls += calls
+        self._counted, self._counted_calls = model.faults.copy(), model.evaluations
 
 
 def load_start(training: AgentTraining, start: str) -> None:

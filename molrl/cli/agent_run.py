@@ -89,6 +89,7 @@ class AgentRun(TrainableAgent):
             "task": self.config.task.model_dump(mode="json"),
             "reference_return": self.reference,
             **figures,
+            "training_energy_calls": self.energy_calls,
             "seconds": self.elapsed,
             "reference_seconds": self._best_known.seconds if self._best_known else None,
             "endings": dict(sorted(self.endings.items())),
