@@ -207,8 +207,11 @@ class AgentGenerator:
             self._network = build_network(self.header.policy, self.header.inputs)
         try:
             self._network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise InputError(f"{run} does not fit the network of its header: {error}") from None
+        except RuntimeError:
+            raise InputError(
+                f"{run}, trained against {self.header.energy} {self.header.energy_hash}, does not "
+                f"fit the {self.name} network of this version of molrl; train it again"
+            ) from None
         self._network.to(self.device).eval()
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:

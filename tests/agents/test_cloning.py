@@ -11,7 +11,6 @@ from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import observe
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
-from molrl.testing import check_algorithm
 
 SMALL = PolicyConfig(width=16, channels=4, degree=2, lobes=1)
 
@@ -34,10 +33,6 @@ def molecules_of(network, problem, n=40):
         complete[active] = outcome.reason == Reason.COMPLETE
         active = active[outcome.reason == Reason.ONGOING]
     return state[np.flatnonzero(complete)].to_molecules()
-
-
-def test_cloning_keeps_the_contract_of_algorithms():
-    check_algorithm({"name": "cloning", "batches": 2, "batch_size": 64}, total_steps=400)
 
 
 def test_cloned_policy_builds_the_molecule_it_saw():

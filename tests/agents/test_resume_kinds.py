@@ -17,6 +17,7 @@ KINDS = {
     "bag": {"bag": "CH2O"},
     "bags": {"bags": ["CO", "H2O", "CHN"], "held_out": []},
     "stochastic": {"reference": "CH2O", "min_size": 3, "max_size": 5},
+    "formulas": {"max_heavy_atoms": 1},
     "cluster": {"solute": "C=O", "solvent": "H2O", "n_solvent": 2},
     "scaffold": {"scaffold": "*C", "bag": "HO"},
     "linker": {"fragments": ["*C", "*C#N"], "bag": "CH2"},
@@ -27,7 +28,7 @@ CASES = [*KINDS.items(), ("bags", KINDS["bags"] | {"order": "cycled"})]
 
 
 def training(kind, fields, morse):
-    energy = "gfn2" if kind == "complex" else morse()
+    energy = "gfn2" if kind in ("complex", "formulas") else morse()
     env = MolDesignVectorEnv(6, "SameStep", task={"kind": kind, **fields}, energy=energy)
     return AgentTraining(env, POLICY, PPO, 180, seed=0)
 

@@ -14,6 +14,7 @@ KINDS = {
     "bag": {"bag": "CO"},
     "bags": {"bags": ["CO", "C2", "H2O"], "held_out": []},
     "stochastic": {"reference": "CH2O", "min_size": 3, "max_size": 4},
+    "formulas": {"max_heavy_atoms": 1},
     "cluster": {"solute": "C=O", "solvent": "H2O", "n_solvent": 2},
     "scaffold": {"scaffold": "*C", "bag": "H"},
     "linker": {"fragments": ["*C", "*C#N"], "bag": "CH2"},

@@ -51,7 +51,7 @@ def test_search_shares_the_budget_and_keeps_it():
 
 
 def test_search_ends_with_the_time():
-    search = IsomerSearch(config_of(energy_calls=None, minutes=0.001), Ranks())
+    search = IsomerSearch(config_of(energy_calls=None, minutes=1e-6), Ranks())
     steps = []
     search.run(lambda step, figures: steps.append(step))
     assert steps[-1] == search.total_steps == 1

@@ -76,18 +76,19 @@ def test_check_policy_passes_ours(name):
 @pytest.mark.parametrize(
     "config",
     [
-        {"name": "imitation", "batch_size": 16},
-        {"name": "ppo", "batch_size": 16, "n_epochs": 2},
-        {"name": "a2c"},
+        {"name": "imitation", "batch_size": 16, "n_steps": 8},
+        {"name": "cloning", "batch_size": 16, "batches": 2},
+        {"name": "ppo", "batch_size": 16, "n_epochs": 2, "n_steps": 8},
+        {"name": "a2c", "n_steps": 8},
     ],
     ids=lambda config: config["name"],
 )
 def test_check_algorithm_passes_ours(config):
-    testing.check_algorithm({**config, "num_envs": 4, "n_steps": 8}, total_steps=128)
+    testing.check_algorithm({**config, "num_envs": 4}, total_steps=128)
 
 
 def test_checked_algorithms_are_all_of_ours():
-    assert SHIPPED["algorithm"] == ["imitation", "ppo", "a2c"]
+    assert SHIPPED["algorithm"] == ["imitation", "cloning", "ppo", "a2c"]
 
 
 def test_shipped_energies_have_their_facts():
