@@ -36,7 +36,7 @@ def test_shipped_policy_builds_valid_isomers_of_formulas_it_has_not_seen(generat
 
 
 def test_shipped_policy_gives_up_when_no_episode_is_completed(generator):
-    with pytest.raises(InputError, match="place all atoms of CH20: 0 of 1[0-9]{3};"):
+    with pytest.raises(InputError, match="place all atoms of CH20: 0 of 1"):
         generator.generate("CH20", n=256, seed=0)
 
 
