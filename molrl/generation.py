@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import GENERATORS
+from molrl.validation import checked_options
 
 if TYPE_CHECKING:
     from molrl.bags import Bag
@@ -102,5 +103,5 @@ def load_generator(name: str, **options: object) -> Generator:
                 hint = did_you_mean(option, signature.parameters)
                 raise InputError(f"{name!r} has no option {option!r}; {hint}") from None
         raise InputError(f"{name!r}: {error}; the first argument follows a colon") from None
-    generator: Generator = factory(*arguments, **options)
+    generator: Generator = factory(*arguments, **checked_options(factory, options, repr(name)))
     return generator

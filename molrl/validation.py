@@ -1,10 +1,10 @@
 """Validation of user input by pydantic schemas, with errors of one line."""
 
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from molrl.errors import InputError, did_you_mean
@@ -47,6 +47,50 @@ def one_line(error: ValidationError, values: Mapping[str, object], schema: type[
     return "; ".join([*list(lines.values())[:MAX_ERRORS], *more])
 
 
+def checked_options(
+    factory: Callable[..., object], options: Mapping[str, object], what: str
+) -> dict[str, object]:
+    """Return options as the annotations of what takes them have it, such as tuples for lists.
+
+    Only plain data, as from a command line, is checked, and only by annotations that can be
+    resolved; what is an object already is taken as it is.
+
+    Args:
+        factory: a class or function with annotated arguments.
+        options: keyword arguments for it.
+        what: what takes the options, for error messages.
+
+    Raises:
+        InputError: if the type of a value is wrong; the message names its key.
+
+    Example:
+        >>> def draw(size: tuple[int, int] = (1, 1)) -> None: ...
+        >>> checked_options(draw, {"size": [2, 3]}, "draw")
+        {'size': (2, 3)}
+    """
+    try:
+        called = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]
+        hints = typing.get_type_hints(called)
+    except Exception:  # an annotation that only type checkers can resolve, of any error
+        return dict(options)
+    return {key: _checked(hints, key, value, what) for key, value in options.items()}
+
+
+def _checked(hints: Mapping[str, Any], key: str, value: object, what: str) -> object:
+    if key not in hints or not isinstance(value, bool | int | float | str | list | dict):
+        return value
+    adapter: TypeAdapter[object] = TypeAdapter(
+        hints[key], config=ConfigDict(arbitrary_types_allowed=True)
+    )
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].replace("Input should be", "must be")
+        raise InputError(
+            f"{what}: {key} {message[0].lower()}{message[1:]}, not {value!r}"
+        ) from None
+
+
 def wrong_keys(error: ValidationError, values: Mapping[str, object]) -> list[str]:
     """Return the dotted key of each error, as in :func:`one_line`."""
     return [".".join(_keys(detail, values)) for detail in error.errors()]
@@ -64,8 +108,10 @@ def _keys(detail: ErrorDetails, data: Any) -> Iterator[str]:  # noqa: ANN401 - p
 
 
 def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) -> str:
-    key = ".".join(keys) or "it"
     message = detail["msg"]
+    if not keys and detail["type"] == "value_error":  # several keys are at odds
+        return message.removeprefix("Value error, ")
+    key = ".".join(keys) or "it"
     match detail["type"]:
         case "extra_forbidden" if key in getattr(schema, "former_keys", ()):
             line: str = schema.former_keys[key]  # type: ignore[attr-defined]  # of a Config

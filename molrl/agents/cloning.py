@@ -77,7 +77,8 @@ class Cloning(Algorithm):
         if not self._steps:
             self._setup.env.reset()  # snapshots hold its state
         while self._steps < self._setup.total_steps:
-            self._losses = [self._descend() for _ in range(self.config.batches)]
+            left = -(-(self._setup.total_steps - self._steps) // self.config.batch_size)
+            self._losses = [self._descend() for _ in range(min(self.config.batches, left))]
             on_update()
 
     def _descend(self) -> float:

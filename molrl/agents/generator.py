@@ -180,8 +180,9 @@ class AgentGenerator:
             :func:`read_policy`; None: the best if the run has one, else the last.
 
     Raises:
-        InputError: if there is no policy, its file is corrupted, or there are to be returns, and
-            the energy model has changed since the training.
+        InputError: if there is no policy, its file is corrupted, an energy model is named without
+            a reward, or there are to be returns, and the energy model has changed since the
+            training.
 
     Example:
         >>> generator = AgentGenerator("runs/quickstart")  # doctest: +SKIP
@@ -198,6 +199,11 @@ class AgentGenerator:
     ) -> None:
         if run is None:
             raise InputError("an agent needs the run folder of its training; write run:RUN")
+        if reward is None and isinstance(energy, str):
+            raise InputError(
+                f"energy {energy} would not be used: it is that of the returns, which need a reward"
+                "; leave it out, or give a reward, such as 'reward={energy: 1.0}'"
+            )
         tensors, self.header = read_policy(run, policy)
         self._reward = reward
         self.energy = None if reward is None else self._load_energy(run, energy, device)
@@ -277,7 +283,7 @@ class CovariantAgent(AgentGenerator):
 
     Args:
         run: as of :class:`AgentGenerator`; None: the policy that ships.
-        energy: as there.
+        energy: as there; None: ``mace`` for the policy that ships.
         device: as there.
         reward: as there.
         policy: as there.
@@ -298,6 +304,8 @@ class CovariantAgent(AgentGenerator):
         reward: Mapping[str, Any] | None = None,
         policy: str | None = None,
     ) -> None:
+        if run is None and reward is not None and energy is None:
+            energy = "mace"  # whichever ships: no energy was evaluated in the training
         super().__init__(
             SHIPPED["covariant"] if run is None else run, energy, device, reward, policy
         )

@@ -13,6 +13,7 @@ from molrl.energy import EnergyModel
 from molrl.envs.config import EnvConfig, Rules
 from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
+from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.tasks import Task, parse_task
 
@@ -26,6 +27,9 @@ class RandomAgent:
         rules: rules of the environment.
         distances: smallest and largest distance from the focal atom, Å.
 
+    Raises:
+        InputError: if the distances are no range.
+
     Example:
         >>> made = RandomAgent("gfn2").generate("CH4", n=5, seed=0)  # doctest: +SKIP
     """
@@ -38,6 +42,9 @@ class RandomAgent:
         rules: Rules | str | None = None,
         distances: tuple[float, float] = (0.7, 2.0),
     ) -> None:
+        low, high = distances
+        if not 0 < low <= high:
+            raise InputError(f"random: distances {low} to {high} Å must be positive, ascending")
         self._options: dict[str, Any] = {"rules": Rules.of(rules or Rules())}
         if energy is not None:
             self._options["energy"] = energy

@@ -39,6 +39,8 @@ def _merge(arguments: Namespace) -> int:
     runs = [word for word in words if not word.startswith("run_dir=")]
     if len(target) != 1 or not target[0]:
         raise InputError("molrl compare --merge: name the folder of the result with run_dir=OUT")
+    if not runs:
+        raise InputError("molrl compare --merge: name the runs to put together")
     from molrl.comparison.merge import merge  # it imports PyTorch
 
     for line in merge(runs, target[0]):

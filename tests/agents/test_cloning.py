@@ -35,6 +35,12 @@ def molecules_of(network, problem, n=40):
     return state[np.flatnonzero(complete)].to_molecules()
 
 
+def test_cloning_makes_no_more_steps_than_asked_for():
+    made = training("H2O", CloningConfig(batch_size=16, batches=50), 40)
+    made.run(lambda step, figures: None)
+    assert made.algorithm.steps == 48  # three batches
+
+
 def test_cloned_policy_builds_the_molecule_it_saw():
     config = CloningConfig(batch_size=64, learning_rate=0.01, batches=20)
     made = training("H2O", config, 10_240)

@@ -10,7 +10,7 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.training_set import HELD_OUT
 from molrl.cli.experiment import ExperimentConfig
 from molrl.errors import InputError
-from molrl.generators.search.config import COVARIANT_ELEMENTS
+from molrl.generators.search.config import KNOWN_ELEMENTS
 from molrl.runs.config import parse_config
 
 
@@ -23,7 +23,7 @@ def test_shipped_policy_was_trained_without_the_formulas_held_out(generator):
     header = generator.header
     assert header.task.kind == "formulas"
     assert not {instance.bag.formula for instance in header.task.instances()} & HELD_OUT
-    assert set(header.elements) == COVARIANT_ELEMENTS  # of a search without methods named
+    assert set(header.elements) == KNOWN_ELEMENTS  # of a search without methods named
 
 
 @pytest.mark.parametrize("formula", ["C4H7N", "C3H5NO3"])
@@ -33,6 +33,17 @@ def test_shipped_policy_builds_valid_isomers_of_formulas_it_has_not_seen(generat
     assert found.valid.sum() / made.attempts >= 0.4
     assert len({s for s, ok in zip(found.smiles, found.valid, strict=True) if ok}) >= 8
     assert {bag.formula for bag in made.molecules.bags()} == {Bag(formula).formula}
+
+
+def test_shipped_policy_gives_up_when_no_episode_is_completed(generator):
+    with pytest.raises(InputError, match="place all atoms of CH20: 0 of 1"):
+        generator.generate("CH20", n=256, seed=0)
+
+
+def test_shipped_policy_returns_are_of_the_energy_that_ships():
+    made = molrl.load_generator("covariant", reward={"energy": 1.0}).generate("CO", n=1, seed=0)
+    assert made.returns
+    assert made.energy_calls > 0
 
 
 def test_training_that_starts_from_the_shipped_policy_takes_its_network_and_elements():

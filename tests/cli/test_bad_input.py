@@ -193,6 +193,28 @@ COMMANDS = {
         generate(*RANDOM, "--energy", "gfn2", "-o", "x.sdf"),
         "multiple values for argument 'energy'",
     ),
+    "a word for the number of an option": (
+        generate("--method", "random-search", "--bag", "CH4", "-o", "x.sdf", "force_tolerance=x"),
+        "force_tolerance must be a valid number",
+    ),
+    "a negative option": (
+        generate("--method", "random-search", "--bag", "CH4", "-o", "x.sdf", "force_tolerance=-1"),
+        "force_tolerance -1.0, max_steps",
+    ),
+    "distances that are no range": (
+        generate(*RANDOM, "-o", "x.sdf", "distances=[2, 1]"),
+        "random: distances 2.0 to 1.0",
+    ),
+    "a number for a reward": (
+        generate("--method", "covariant", "--bag", "CH4", "-o", "x.sdf", "reward=5"),
+        "reward must be a valid dictionary, not 5",
+    ),
+    "an energy that would not be used": (
+        generate("--method", "covariant", "--bag", "CH4", "-o", "x.sdf", "--energy", "gfn2"),
+        "energy gfn2 would not be used",
+    ),
+    "nothing to merge": ((["compare", "--merge", "run_dir=run"], {}), "name the runs"),
+    "settings at odds": (train("policy.start=nowhere"), "config.yaml: policy.start: 'nowhere'"),
     "no molecules": (generate(*RANDOM, "-n", "0", "-o", "x.sdf"), "invalid number '0'; give 1"),
     "NaN molecules": (generate(*RANDOM, "-n", "nan", "-o", "x.sdf"), "invalid number 'nan'"),
     "an invalid seed": (generate(*RANDOM, "--seed", "-1", "-o", "x.sdf"), "invalid seed '-1'"),

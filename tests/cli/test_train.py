@@ -318,7 +318,7 @@ def test_train_summarises_a_policy_that_completes_nothing(runs, tmp_path, capsys
     run = tmp_path / "run"
     never = ["env.rules={clash_distance: 2.0}", "total_steps=256", "evaluation.n_molecules=1"]
     assert main(["train", str(runs / "train.yaml"), *never, f"run_dir={run}"]) == 0
-    assert "no molecules to evaluate: 200 episodes per molecule" in capsys.readouterr().err
+    assert "no molecules to evaluate: too few episodes place all atoms" in capsys.readouterr().err
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["n_molecules"], summary["return_fraction"]) == (0, None)
     assert (run / "curve.png").is_file()

@@ -50,6 +50,16 @@ def test_search_shares_the_budget_and_keeps_it():
     assert all(0 < isomer.energy_calls <= 800 for isomer in search.isomers.by_smiles.values())
 
 
+def test_search_goes_on_without_a_method_that_cannot_make_the_bag(capsys):
+    methods = ["covariant", "random-search"]
+    search = IsomerSearch(config_of(bag="HF", methods=methods, energy_calls=100), Ranks())
+    assert "covariant does not make FH: bag FH has no heavy atom" in capsys.readouterr().err
+    search.run(lambda *_: None)
+    assert list(search.isomers.by_smiles) == ["F"]
+    with pytest.raises(InputError, match="no method makes FH: bag FH has"):
+        IsomerSearch(config_of(bag="HF", methods=methods[:1]), Ranks())
+
+
 def test_search_ends_with_the_time():
     search = IsomerSearch(config_of(energy_calls=None, minutes=1e-6), Ranks())
     steps = []

@@ -12,8 +12,8 @@ from molrl.runs.config import RunConfig
 from molrl.tasks.fields import Formula
 
 METHODS = ("covariant", "random-search", "basin-hopping", "simgen")  # they need no run of the user
-COVARIANT_ELEMENTS = frozenset({1, 6, 7, 8, 9, 16})  # of the policy that ships
-_OF_IONS = METHODS[1:3]
+KNOWN_ELEMENTS = frozenset({1, 6, 7, 8, 9, 16})  # of the policy that ships, and of simgen
+_UNIVERSAL = METHODS[1:3]  # of any element and charge
 
 
 def _method(name: str) -> str:
@@ -100,8 +100,9 @@ class SearchConfig(RunConfig):
         if "methods" not in self.model_fields_set:
             self.__dict__["methods"] = self._usual()  # the fields are frozen from here on
         for name in self.methods:
-            if self.charge and name not in _OF_IONS:
-                raise InputError(f"{name} makes no ions; of methods leave {' and '.join(_OF_IONS)}")
+            if self.charge and name not in _UNIVERSAL:
+                leave = " and ".join(_UNIVERSAL)
+                raise InputError(f"{name} makes no ions; of methods leave {leave}")
         if not self.methods:
             raise InputError("methods: name at least one")
         if len(set(self.methods)) < len(self.methods):
@@ -110,8 +111,8 @@ class SearchConfig(RunConfig):
         return self
 
     def _usual(self) -> tuple[str, ...]:
-        methods = METHODS if set(Bag(self.bag)) <= COVARIANT_ELEMENTS else METHODS[1:]
-        return _OF_IONS if self.charge else tuple(name for name in methods if name in GENERATORS)
+        known = set(Bag(self.bag)) <= KNOWN_ELEMENTS and not self.charge
+        return tuple(name for name in METHODS if name in GENERATORS) if known else _UNIVERSAL
 
     def _check_electrons(self) -> None:
         bag = Bag(self.bag)

@@ -77,6 +77,11 @@ class StructureSearch(ABC):
         max_steps: int = MAX_STEPS,
         batch_size: int = BATCH_SIZE,
     ) -> None:
+        if not (force_tolerance > 0 and max_steps >= 1 and batch_size >= 1):
+            raise InputError(
+                f"{self.name}: force_tolerance {force_tolerance}, max_steps {max_steps} and "
+                f"batch_size {batch_size} must be positive"
+            )
         self.model = load_energy(energy, device)
         self.model.check_charge("the molecule has", charge, None)
         self._charge, self._batch_size = charge, batch_size

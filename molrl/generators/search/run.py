@@ -34,7 +34,7 @@ class IsomerSearch(Trainable):
         isomers: what they have found.
 
     Raises:
-        InputError: if a generator cannot be loaded or cannot make the bag, or the energy model
+        InputError: if a generator cannot be loaded or none can make the bag, or the energy model
             takes no such charge or element.
     """
 
@@ -57,6 +57,11 @@ class IsomerSearch(Trainable):
         self.sources: list[Source] = [
             make_source(name, config, self.model) for name in config.methods
         ]
+        unable = [source for source in self.sources if source.stopped]
+        if len(unable) == len(self.sources):
+            raise InputError(f"no method makes {config.bag}: {unable[0].stopped}")
+        for source in unable:
+            log_message(f"{source.name} does not make {config.bag}: {source.stopped}")
         self.isomers = Isomers(Constraints(config.contains, config.excludes, config.rings))
         self._done = False
         self.heading = (

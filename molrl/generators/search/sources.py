@@ -165,7 +165,7 @@ class GeneratorSource(Source):
 
 
 def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
-    """Load a generator as a source.
+    """Load a generator as a source, which is stopped if it cannot make the bag.
 
     Args:
         name: the name of the generator.
@@ -173,7 +173,7 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
         model: the energy model of the search, which is also that of a generator that takes one.
 
     Raises:
-        InputError: if the generator cannot be loaded, or cannot make the bag.
+        InputError: if the generator cannot be loaded.
     """
     kind, _, argument = name.partition(":")
     known = inspect.signature(GENERATORS.load(kind)).parameters
@@ -188,11 +188,12 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
     generator, task = load_generator(name, **options), BagTask(bag=config.bag)
     if isinstance(generator, StructureSearch):
         return WalkerSource(name, generator, task, config.batch_size, config.seed)
+    source = GeneratorSource(name, generator, task, config, model)
     try:
         generator.generate(task, 1, config.seed)  # refuses what it cannot make
-    except NotCompleted as error:
-        raise InputError(f"{name} cannot make {config.bag}: {error}") from None
-    return GeneratorSource(name, generator, task, config, model)
+    except InputError as error:
+        source.stopped = str(error)
+    return source
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
