@@ -73,15 +73,14 @@ def _discovery(
 
 def _success(results: Results, methods: Sequence[str], task: str | None) -> dict[str, Curve]:
     cost, within = "energy_calls", results.config.within
-    return {
-        name: success_curve(
-            [_as_run(results, unit, cost) for unit in results.of(name, task)],
-            _points(results, results.of(name, task), cost),
-            best=0.0,
-            within=within,
-        )
-        for name in methods
-    }
+    curves = {}
+    for name in methods:
+        units = [each for each in results.of(name, task) if each.task in results.of_one_formula]
+        if units:
+            runs = [_as_run(results, unit, cost) for unit in units]
+            points = _points(results, units, cost)
+            curves[name] = success_curve(runs, points, best=0.0, within=within)
+    return curves
 
 
 def amortised_costs(results: Results) -> dict[str, Curve]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from molrl.comparison.report import write_html
 from molrl.comparison.tables import as_markdown
 from molrl.comparison.units import STAGES, Rows, Unit
 from molrl.files import write_extxyz
+from molrl.tasks.bags import BagsTask
 
 
 def rows(smiles, energies):
@@ -87,6 +89,15 @@ def test_figures_pool_runs_by_method(results):
     assert methods["poor"]["failures"] == [
         {"task": "C2H6O", "seed": 1, "reason": "it gave up"},
     ]
+
+
+def test_figures_do_not_compare_energies_of_several_formulas(results):
+    config = results.config.model_copy(update={"tasks": (BagsTask(bags=["C2H6O", "CH4"]),)})
+    units = [replace(each, task=str(config.tasks[0])) for each in results.units]
+    summary = summarise(Results(config, units, results.training))
+    figures = summary["methods"]["search"]
+    assert (figures["success_fraction"], figures["relaxed"]["lowest_energy"]) == (None, None)
+    assert summary["tasks"][str(config.tasks[0])]["best_smiles"] is None
 
 
 def test_curve_of_costs_meets_that_of_random_search_at_the_break_even(results):
