@@ -126,7 +126,8 @@ def _as_run(results: Results, unit: Unit, cost: str) -> Run:
         f"{unit.task} {each}" if ok and each else None
         for each, ok in zip(rows.smiles, rows.valid, strict=True)
     ]
-    return Run(when, smiles, results.above_best(unit))
+    costs = np.minimum(when, getattr(unit, cost))  # the seconds are rounded, perhaps up
+    return Run(costs, smiles, results.above_best(unit))
 
 
 def _pooled(runs: Sequence[Run]) -> Run:
