@@ -73,15 +73,14 @@ def _discovery(
 
 def _success(results: Results, methods: Sequence[str], task: str | None) -> dict[str, Curve]:
     cost, within = "energy_calls", results.config.within
-    return {
-        name: success_curve(
-            [_as_run(results, unit, cost) for unit in results.of(name, task)],
-            _points(results, results.of(name, task), cost),
-            best=0.0,
-            within=within,
-        )
-        for name in methods
-    }
+    curves = {}
+    for name in methods:
+        units = [each for each in results.of(name, task) if each.task in results.of_one_formula]
+        if units:
+            runs = [_as_run(results, unit, cost) for unit in units]
+            points = _points(results, units, cost)
+            curves[name] = success_curve(runs, points, best=0.0, within=within)
+    return curves
 
 
 def amortised_costs(results: Results) -> dict[str, Curve]:
@@ -127,7 +126,8 @@ def _as_run(results: Results, unit: Unit, cost: str) -> Run:
         f"{unit.task} {each}" if ok and each else None
         for each, ok in zip(rows.smiles, rows.valid, strict=True)
     ]
-    return Run(when, smiles, results.above_best(unit))
+    costs = np.minimum(when, getattr(unit, cost))  # the seconds are rounded, perhaps up
+    return Run(costs, smiles, results.above_best(unit))
 
 
 def _pooled(runs: Sequence[Run]) -> Run:

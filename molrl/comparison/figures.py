@@ -54,14 +54,22 @@ class Results:
         return [unit for unit in self.units if unit.method == method and task in (None, unit.task)]
 
     @cached_property
+    def of_one_formula(self) -> set[str]:
+        """The tasks whose molecules all have the same atoms, so that energies can be compared."""
+        tasks = self.config.tasks
+        return {str(task) for task in tasks if len(task.instances() or ()) == 1}
+
+    @cached_property
     def best(self) -> dict[str, tuple[float, str]]:
         """Energy (eV, the evaluator's) and identity of the lowest molecule of each task.
 
-        Of valid molecules whose connectivity the evaluator's relaxation keeps, of any method or
-        known.
+        Only of tasks of one formula, and of valid molecules whose connectivity the evaluator's
+        relaxation keeps, of any method or known.
         """
         found: dict[str, tuple[float, str]] = {}
         for unit in self.units:
+            if unit.task not in self.of_one_formula:
+                continue
             for rows in filter(None, (unit.generated, unit.relaxed)):
                 found.update(_lowest(unit.task, rows, found.get(unit.task)))
         return found
@@ -91,7 +99,7 @@ class Results:
 
         Returns:
             ``(n_molecules,)`` float64, eV; NaN where a molecule is not valid, its connectivity is
-            not kept, or it has no energy.
+            not kept, it has no energy, or the task is not of one formula.
         """
         rows, best = unit.final, self.best.get(unit.task, (np.nan, ""))[0]
         usable = zip(rows.relaxed_energy, rows.valid, rows.kept, strict=True)
@@ -176,11 +184,12 @@ def _stage(results: Results, units: Sequence[Unit], stage: str) -> dict[str, Any
     n, n_valid, attempts = len(valid), sum(valid), sum(unit.attempts for unit, _ in pairs)
     kept = [k for rows in parts for k, ok in zip(rows.kept, rows.valid, strict=True) if ok]
     distinct = {(unit.task, smiles) for unit, rows in pairs for smiles in _valid(rows)}
-    one_task = len({unit.task for unit in units}) == 1
+    tasks = {unit.task for unit in units}
+    one_formula = len(tasks) == 1 and tasks <= results.of_one_formula
     lowest: dict[str, tuple[float, str]] = {}
     for rows in parts:
         lowest.update(_lowest("", rows, lowest.get("")))
-    energy, smiles = lowest.get("", (None, None)) if one_task else (None, None)
+    energy, smiles = lowest.get("", (None, None)) if one_formula else (None, None)
     calls = "generation_energy_calls" if stage == STAGES[0] else "energy_calls"
     return {
         "schema_version": SCHEMA_VERSION,
@@ -266,11 +275,10 @@ def break_even(results: Results, name: str) -> int | None:
 
 
 def _success(results: Results, units: Sequence[Unit]) -> float | None:
-    """Return the share of runs that have come near the best known isomer."""
-    if not units:
-        return None
-    near = [(results.above_best(unit) <= results.config.within).any() for unit in units]
-    return float(np.mean(near))
+    """Return the share of runs, of tasks of one formula, that came near the best known isomer."""
+    compared = [unit for unit in units if unit.task in results.of_one_formula]
+    near = [(results.above_best(unit) <= results.config.within).any() for unit in compared]
+    return float(np.mean(near)) if near else None
 
 
 def _failures(units: Iterable[Unit]) -> list[dict[str, Any]]:

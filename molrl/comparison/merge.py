@@ -1,7 +1,7 @@
 """Comparisons that ran apart, such as one for each seed, put together."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from molrl.comparison.config import CompareConfig, UnitKey
@@ -48,9 +48,12 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
         raise InputError("none of the comparisons has a finished run; resume them first")
     for line in _missing(config, keys):
         log_message(line)
+    units = [Unit.load(found[key]) for key in keys]  # refuses what is broken
     result = RunFolder.create(target, config, "compare")
     with result.lock_and_log():
-        return _write(config, {key: found[key] for key in keys}, result)
+        _copy({key: found[key] for key in keys}, result.path)
+        results = Results(config, units, training_energy_calls(config))
+        return _write(results, result)
 
 
 def _open(path: Path | str) -> RunFolder:
@@ -60,13 +63,14 @@ def _open(path: Path | str) -> RunFolder:
     return folder
 
 
-def _write(config: CompareConfig, found: dict[UnitKey, Path], folder: RunFolder) -> list[str]:
+def _copy(found: Mapping[UnitKey, Path], target: Path) -> None:
     with progress(len(found), "merge") as bar:
         for i, (key, source) in enumerate(found.items()):
-            shutil.copytree(source, folder.path / key.folder)
+            shutil.copytree(source, target / key.folder)
             bar.update(i + 1)
-    units = [Unit.load(folder.path / key.folder) for key in found]
-    results = Results(config, units, training_energy_calls(config))
+
+
+def _write(results: Results, folder: RunFolder) -> list[str]:
     summary = summarise(results)
     write_outputs(results, summary, folder.path)
     folder.write_summary(summary)

@@ -86,7 +86,9 @@ def _of_task(results: Results, task: str, folder: Path) -> Section:
         f"The {N_BEST} lowest distinct molecules of each method, and of the known ones. A point of "
         "the map opens its molecule."
     )
-    if not entries:
+    if task not in results.of_one_formula:
+        text = "The molecules have several formulas, so that their energies cannot be compared."
+    elif not entries:
         text = "No method found a valid molecule."
     return Section(f"Molecules of {task}", text, None, None, entries, drawn)
 

@@ -89,7 +89,15 @@ class Comparison(Trainable):
         return self.config.run_dir / key.folder
 
     def _is_finished(self, key: UnitKey) -> bool:
-        return (self.folder(key) / "unit.json").is_file()
+        """Return whether a run is there, complete; one that is broken is begun again."""
+        if not (self.folder(key) / "unit.json").is_file():
+            return False
+        try:
+            Unit.load(self.folder(key))
+        except InputError as error:
+            log_message(f"{error}; the run is begun again")
+            return False
+        return True
 
     def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure] | None:
         """Return the figures of a run that has finished; None while it goes on."""

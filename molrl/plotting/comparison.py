@@ -116,4 +116,6 @@ def _draw_curves(ax: Axes, curves: Curves, colors: Mapping[str, int]) -> None:
     for name, (x, middle, low, high) in curves.items():
         color = COLORS[colors[name] % len(COLORS)]
         ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
+        if ax.get_yscale() == "log" and not (high > 0).any():
+            continue  # Matplotlib warns of a band without a positive value
         ax.fill_between(x, low, high, color=color, alpha=0.1, lw=0, step="post")

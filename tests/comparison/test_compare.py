@@ -1,6 +1,7 @@
 """``molrl compare``: its files, costs, failures, resumption and merging."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,21 @@ def test_compare_writes_molecules_and_curves(compared):
     assert [bag.formula for bag in molecules.bags()] == len(smiles) * ["CH4O"]
     assert min(Image.open(compared / "curves.png").size) > 300
     assert "Molecules of CH4O" in (compared / "report.html").read_text(encoding="utf-8")
+
+
+def test_compare_does_a_broken_run_again_and_merges_none(apart, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    shutil.copytree(apart[0], broken)
+    (broken / "units/search/CH4O/seed-0/unit.json").write_text("{")
+    assert main(["compare", "--merge", str(broken), f"run_dir={tmp_path / 'both'}"]) == 2
+    assert "unit.json is corrupted" in capsys.readouterr().err
+    assert not (tmp_path / "both").exists()
+    (broken / "summary.json").unlink()
+    assert main(["resume", str(broken)]) == 0
+    assert (
+        Unit.load(broken / "units/search/CH4O/seed-0").generated
+        == Unit.load(apart[0] / "units/search/CH4O/seed-0").generated
+    )
 
 
 def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):

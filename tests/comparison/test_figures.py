@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.comparison.config import REAL, CompareConfig
-from molrl.comparison.curves import amortised_costs, plot_curves
+from molrl.comparison.curves import _discovery, amortised_costs, plot_curves
 from molrl.comparison.figures import Results, summarise
 from molrl.comparison.report import write_html
 from molrl.comparison.tables import as_markdown
 from molrl.comparison.units import STAGES, Rows, Unit
 from molrl.files import write_extxyz
+from molrl.tasks.bags import BagsTask
 
 
 def rows(smiles, energies):
@@ -87,6 +89,22 @@ def test_figures_pool_runs_by_method(results):
     assert methods["poor"]["failures"] == [
         {"task": "C2H6O", "seed": 1, "reason": "it gave up"},
     ]
+
+
+def test_curves_end_with_all_that_a_run_has_found(results):
+    results.units[-2] = replace(results.units[-2], seconds=1.2996, seconds_when_found=[1.3])
+    units = [each for each in results.units if each.method == "poor"]
+    only = Results(results.config, units, results.training)
+    assert _discovery(only, ["poor"], None, "seconds")["poor"].value[-1] == 0.5  # 1 in 2 seeds
+
+
+def test_figures_do_not_compare_energies_of_several_formulas(results):
+    config = results.config.model_copy(update={"tasks": (BagsTask(bags=["C2H6O", "CH4"]),)})
+    units = [replace(each, task=str(config.tasks[0])) for each in results.units]
+    summary = summarise(Results(config, units, results.training))
+    figures = summary["methods"]["search"]
+    assert (figures["success_fraction"], figures["relaxed"]["lowest_energy"]) == (None, None)
+    assert summary["tasks"][str(config.tasks[0])]["best_smiles"] is None
 
 
 def test_curve_of_costs_meets_that_of_random_search_at_the_break_even(results):
