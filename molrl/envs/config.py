@@ -15,7 +15,7 @@ from molrl.tasks.registry import fields_of, kind_of, task_class
 from molrl.validation import validated
 
 _MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
-# It ends less than 1 % of the episodes that build real molecules: experiments/results/reward_window.md
+# It ends less than 1 % of the episodes that build real molecules, as reward_window.md shows.
 MAX_UNCERTAINTY = 0.1
 _SMALLEST_RADII = 0.56  # Å, of two helium atoms: the smallest sum of covalent radii
 
