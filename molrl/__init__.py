@@ -67,6 +67,7 @@ _KINDS = {
     "MolDesign-v0": "bag",
     "MolDesignBags-v0": "bags",
     "MolDesignStochastic-v0": "stochastic",
+    "MolDesignFormulas-v0": "formulas",
     "MolDesignCluster-v0": "cluster",
     "MolDesignScaffold-v0": "scaffold",
     "MolDesignLinker-v0": "linker",

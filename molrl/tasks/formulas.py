@@ -29,7 +29,8 @@ class FormulasTask(Task):
 
     Attributes:
         min_heavy_atoms: smallest number of atoms other than hydrogen.
-        max_heavy_atoms: largest number of them, inclusive.
+        max_heavy_atoms: largest number of them, inclusive. Molecules with up to seven fit the
+            default canvas, those with nine one of 29 slots.
 
     Raises:
         InputError: if there is no such formula.
@@ -43,7 +44,7 @@ class FormulasTask(Task):
 
     kind: Literal["formulas"] = "formulas"
     min_heavy_atoms: int = Field(default=1, ge=1)
-    max_heavy_atoms: int = Field(default=9, ge=1)
+    max_heavy_atoms: int = Field(default=7, ge=1)
 
     def draw(self, rng: np.random.Generator) -> Instance:
         """Draw a formula, all equally likely."""
