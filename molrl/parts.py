@@ -164,3 +164,19 @@ def register(kind: str, name: str, target: object, replace: bool = False) -> Non
     if kind not in REGISTRIES:
         raise InputError(f"{kind!r} is no kind of part; {did_you_mean(kind, REGISTRIES)}")
     REGISTRIES[kind].register(name, target, replace)
+
+
+def check_energy_name(name: str) -> str:
+    """Return the name of an energy model, which may end in an argument as in ``mace:FILE``.
+
+    Args:
+        name: the name.
+
+    Raises:
+        InputError: if there is no such energy model and no such network.
+    """
+    known = {*ENERGY_MODELS, *NETWORKS}
+    kind = name.partition(":")[0]
+    if kind not in known:
+        raise InputError(f"unknown energy model {kind!r}; {did_you_mean(kind, known)}")
+    return name

@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from molrl.agents.config import BaseAlgorithmConfig, BasePolicyConfig
 from molrl.agents.interface import PolicyNetwork
@@ -129,6 +130,43 @@ class Algorithm(ABC):
             KeyError: if a tensor is missing.
             RuntimeError: if a tensor does not fit.
         """
+
+
+def training_tensors(policy: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return the tensors from which :func:`restore_training` restores.
+
+    Args:
+        policy: what is trained.
+        optimizer: of its parameters.
+    """
+    tensors = {f"policy/{name}": tensor for name, tensor in policy.state_dict().items()}
+    for i, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
+    return tensors
+
+
+def restore_training(
+    policy: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Restore what :func:`training_tensors` returned, in place.
+
+    Args:
+        policy: as there.
+        optimizer: as there.
+        tensors: of a snapshot, which may hold others.
+
+    Raises:
+        KeyError: if a tensor is missing.
+        RuntimeError: if a tensor does not fit.
+    """
+    policy.load_state_dict({key: tensors[f"policy/{key}"] for key in policy.state_dict()})
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, i, key = name.split("/")
+            moments.setdefault(int(i), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def load_callbacks(names: Sequence[str]) -> list[BaseCallback]:

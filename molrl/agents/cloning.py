@@ -9,7 +9,14 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import set_random_seed
 from torch import Tensor
 
-from molrl.agents.algorithm import Algorithm, Infos, Position, Setup
+from molrl.agents.algorithm import (
+    Algorithm,
+    Infos,
+    Position,
+    Setup,
+    restore_training,
+    training_tensors,
+)
 from molrl.agents.archive import Isomer
 from molrl.agents.config import CloningConfig
 from molrl.agents.examples import buildable, load_examples
@@ -119,22 +126,11 @@ class Cloning(Algorithm):
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the weights and the optimiser."""
-        tensors = {f"policy/{name}": x for name, x in self._network.state_dict().items()}
-        for i, moments in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
-        return tensors, {}
+        return training_tensors(self._network, self._optimizer), {}
 
     def restore(
         self, position: Position, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> None:
         """Restore a snapshot; see :meth:`Algorithm.restore`."""
-        own = {key: tensors[f"policy/{key}"] for key in self._network.state_dict()}
-        self._network.load_state_dict(own)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer/"):
-                _, i, key = name.split("/")
-                moments.setdefault(int(i), {})[key] = tensor
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        restore_training(self._network, self._optimizer, tensors)
         self._steps = position.steps

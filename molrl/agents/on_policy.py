@@ -10,7 +10,14 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
 
-from molrl.agents.algorithm import Algorithm, Infos, Position, Setup
+from molrl.agents.algorithm import (
+    Algorithm,
+    Infos,
+    Position,
+    Setup,
+    restore_training,
+    training_tensors,
+)
 from molrl.agents.config import A2CConfig, OnPolicyConfig, PPOConfig
 from molrl.agents.interface import PolicyNetwork
 from molrl.agents.parallel import ParallelPPO
@@ -95,24 +102,14 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the weights, the optimiser and the number of updates."""
         policy = self.model.policy
-        tensors = {f"policy/{name}": tensor for name, tensor in policy.state_dict().items()}
-        for i, moments in policy.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
-        return tensors, {"n_updates": self.model._n_updates}
+        return training_tensors(policy, policy.optimizer), {"n_updates": self.model._n_updates}
 
     def restore(
         self, position: Position, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> None:
         """Restore a snapshot; see :meth:`Algorithm.restore`."""
         model, policy = self.model, self.model.policy
-        policy.load_state_dict({key: tensors[f"policy/{key}"] for key in policy.state_dict()})
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer/"):
-                _, i, key = name.split("/")
-                moments.setdefault(int(i), {})[key] = tensor
-        groups = policy.optimizer.state_dict()["param_groups"]
-        policy.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        restore_training(policy, policy.optimizer, tensors)
         model.num_timesteps, model._n_updates = position.steps, state["n_updates"]
         model._update_current_progress_remaining(position.steps, self.setup.total_steps)
         model._last_obs = position.observation

@@ -10,18 +10,11 @@ from molrl.agents.config import AnyAlgorithm, AnyPolicy, PolicyConfig, PPOConfig
 from molrl.agents.files import start_file
 from molrl.envs.config import EnvOptions, default_options
 from molrl.errors import InputError
-from molrl.parts import ENERGY_MODELS, NETWORKS
+from molrl.parts import check_energy_name
 from molrl.registry import is_import_string
 from molrl.runs.config import Config, RunConfig
 from molrl.runs.weights import read_json
 from molrl.tasks import AnyTask
-
-
-def _energy(name: str) -> str:
-    kind = name.partition(":")[0]
-    if kind not in NETWORKS:  # whose weights are energy models, too
-        ENERGY_MODELS.check(kind)
-    return name
 
 
 class EvaluationConfig(Config):
@@ -90,7 +83,7 @@ class ExperimentConfig(RunConfig):
     ema: float = Field(0.9, ge=0, lt=1)
     device: str = "auto"
     task: AnyTask
-    energy: Annotated[str, AfterValidator(_energy)] = "mace"
+    energy: Annotated[str, AfterValidator(check_energy_name)] = "mace"
     env: Annotated[EnvOptions, BeforeValidator(_refuse_bag)] = EnvOptions()
     policy: AnyPolicy = PolicyConfig()
     algorithm: AnyAlgorithm = PPOConfig()

@@ -9,8 +9,8 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from molrl.errors import InputError, did_you_mean
-from molrl.parts import ENERGY_MODELS, GENERATORS, NETWORKS
+from molrl.errors import InputError
+from molrl.parts import GENERATORS, check_energy_name
 from molrl.runs.config import Config, RunConfig
 from molrl.tasks import AnyTask
 
@@ -113,14 +113,6 @@ def _check_names(methods: dict[str, MethodConfig]) -> dict[str, MethodConfig]:
     return methods
 
 
-def _energy(name: str) -> str:
-    known = {*ENERGY_MODELS, *NETWORKS}
-    kind = name.partition(":")[0]
-    if kind not in known:
-        raise InputError(f"unknown energy model {kind!r}; {did_you_mean(kind, known)}")
-    return name
-
-
 def _counted(seeds: object) -> object:
     """Return the seeds that a number of them means: 0, 1 and so on."""
     if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds <= 100_000:
@@ -188,7 +180,7 @@ class CompareConfig(RunConfig):
     batch_size: int = Field(_AT_ONCE, ge=1, le=10_000)
     relax: bool = True
     force_tolerance: float = Field(0.1, gt=0, le=10)
-    energy: Annotated[str, AfterValidator(_energy)] = "mace"
+    energy: Annotated[str, AfterValidator(check_energy_name)] = "mace"
     within: float = Field(0.15, gt=0, le=10)
     known: Path | None = None
     amortised_over: int = Field(10_000, ge=1, le=10**12)

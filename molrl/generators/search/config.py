@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from molrl.bags import Bag, is_closed_shell
-from molrl.errors import InputError, did_you_mean
-from molrl.parts import ENERGY_MODELS, GENERATORS, NETWORKS
+from molrl.errors import InputError
+from molrl.parts import GENERATORS, check_energy_name
 from molrl.runs.config import RunConfig
 from molrl.tasks.fields import Formula
 
@@ -18,14 +18,6 @@ _UNIVERSAL = METHODS[1:3]  # of any element and charge
 
 def _method(name: str) -> str:
     GENERATORS.check(name.partition(":")[0])
-    return name
-
-
-def _energy(name: str) -> str:
-    known = {*ENERGY_MODELS, *NETWORKS}
-    kind = name.partition(":")[0]
-    if kind not in known:
-        raise InputError(f"unknown energy model {kind!r}; {did_you_mean(kind, known)}")
     return name
 
 
@@ -86,7 +78,7 @@ class SearchConfig(RunConfig):
     rings: int | None = Field(None, ge=0, le=100)
     energy_calls: int | None = Field(20_000, ge=1, le=10**12)
     minutes: float | None = Field(None, gt=0, le=10**6)
-    energy: Annotated[str, AfterValidator(_energy)] = "mace"
+    energy: Annotated[str, AfterValidator(check_energy_name)] = "mace"
     force_tolerance: float = Field(0.2, gt=0, le=10)
     batch_size: int = Field(8, ge=1, le=10_000)
     seed: int = Field(0, ge=0, lt=2**31)
