@@ -130,7 +130,7 @@ class Raster {
       for (let k = 4 * i; isEdge && k < 4 * i + 3; k++) colors[k] *= 0.35;
       colors[4 * i + 3] = 255 - fade * (front - depth[i]);
     }
-    this.canvas.getContext("2d", { willReadFrequently: true }).putImageData(this.image, 0, 0);
+    this.canvas.getContext("2d").putImageData(this.image, 0, 0);
   }
 }
 
@@ -221,7 +221,7 @@ class Viewer {
     this.drawFrame(this.molecule[this.frame], scale, growth);
     raster.finish(scale);
     [canvas.width, canvas.height] = [width, height];
-    canvas.getContext("2d", { willReadFrequently: true }).drawImage(raster.canvas, 0, 0, width, height);
+    canvas.getContext("2d").drawImage(raster.canvas, 0, 0, width, height);
     if (!isCoarse) this.cost = performance.now() - started;
     if (growth < 1) this.redraw(true);
   }
