@@ -46,6 +46,18 @@ class Isomer:
         return tuple(sorted(self.numbers.tolist()))
 
 
+def within_reach(positions: NDArray[np.float64], bonds: NDArray[np.int64], reach: float) -> bool:
+    """Return whether all bonds are shorter than the longest that a policy can place.
+
+    Args:
+        positions: ``(n, 3)`` Å.
+        bonds: ``(n_bonds, 2)``, indices of atoms.
+        reach: Å.
+    """
+    first, second = bonds.T
+    return bool((np.linalg.norm(positions[first] - positions[second], axis=-1) < reach).all())
+
+
 @dataclass(frozen=True)
 class Admission:
     """What an archive takes.
@@ -126,9 +138,9 @@ class Archive:
         made = []
         for i, (numbers, positions) in enumerate(molecules.arrays()):
             smiles, pairs = found.smiles[i], bonds[i]
-            first, second = pairs[(pairs >= self._admission.n_fixed).any(1)].T
-            lengths = np.linalg.norm(positions[first] - positions[second], axis=-1)
-            if good[i] and smiles and len(numbers) > 1 and (lengths < self._admission.reach).all():
+            placed = pairs[(pairs >= self._admission.n_fixed).any(1)]
+            reached = within_reach(positions, placed, self._admission.reach)
+            if good[i] and smiles and len(numbers) > 1 and reached:
                 x = (positions - positions[0]).astype(np.float32)
                 made.append(Isomer(numbers, x, pairs, smiles, float(energy[i])))
         return made

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.utils import set_random_seed
 from torch import Tensor
 
@@ -21,8 +22,9 @@ from molrl.agents.archive import Isomer
 from molrl.agents.config import CloningConfig
 from molrl.agents.examples import buildable, load_examples
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
-from molrl.agents.replay import Replay
+from molrl.agents.replay import Replay, imitation_loss
 from molrl.agents.vec_env import bags_only, builder_of
+from molrl.envs.spaces import Observation
 from molrl.errors import InputError
 
 _VALIDATED = 1024  # placements of the valid split, always the same ones
@@ -95,7 +97,8 @@ class Cloning(Algorithm):
         for group in self._optimizer.param_groups:
             group["lr"] = low + (high - low) * (1 - done)
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        loss = self._loss(*self._draw(self._molecules, self.config.batch_size, rng))
+        placements = self._draw(self._molecules, self.config.batch_size, rng)
+        loss = imitation_loss(self._network, *placements)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), self.config.max_grad_norm)
@@ -105,23 +108,17 @@ class Cloning(Algorithm):
 
     def _draw(
         self, isomers: list[Isomer], n: int, rng: np.random.Generator
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    ) -> tuple[Observation, NDArray[np.float32]]:
         """Return placements of molecules that are drawn evenly."""
         drawn = [isomers[i] for i in rng.integers(len(isomers), size=n)]
-        observation, actions = self._replay.draw(drawn, rng)
-        device = self._setup.device
-        tensors = {key: torch.as_tensor(x, device=device) for key, x in observation.items()}
-        return tensors, torch.as_tensor(actions, device=device)
-
-    def _loss(self, observation: dict[str, Tensor], actions: Tensor) -> Tensor:
-        return -self._network.evaluate_actions(observation, actions).log_prob.mean()
+        return self._replay.draw(drawn, rng)
 
     def figures(self) -> dict[str, float]:
         """Return the mean loss since the last update and that of the valid split, nats."""
         valid = float("nan")
         if self._valid is not None:
             with torch.no_grad():
-                valid = float(self._loss(*self._valid))
+                valid = float(imitation_loss(self._network, *self._valid))
         return {"imitation_loss": float(np.mean(self._losses)), "valid_loss": valid}
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

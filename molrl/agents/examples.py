@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from molrl.agents.archive import Isomer
+from molrl.agents.archive import Isomer, within_reach
 from molrl.agents.config import SHIPPED
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.training_set import TrainingSet, read_training_set
@@ -46,8 +46,7 @@ def buildable(data: TrainingSet, reach: float) -> list[Isomer]:
     for (numbers, positions), pairs, smiles in zip(
         data.molecules.arrays(), bonds, data.identities, strict=True
     ):
-        lengths = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=-1)
-        if len(pairs) and (lengths < reach).all():
+        if len(pairs) and within_reach(positions, pairs, reach):
             x = (positions - positions[0]).astype(np.float32)
             made.append(Isomer(numbers, x, pairs, smiles, float("nan")))
     return made

@@ -15,7 +15,7 @@ from molrl.agents.examples import buildable, load_examples
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.parallel import ParallelPPO
 from molrl.agents.policy import NetworkPolicy
-from molrl.agents.replay import Replay
+from molrl.agents.replay import Replay, imitation_loss
 from molrl.agents.vec_env import bags_only, builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
@@ -89,10 +89,7 @@ class ImitatingPPO(ParallelPPO):
             return 0.0
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         isomers = self.archive.draw(self._config.imitation_batch, rng)
-        observation, actions = self._replay.draw(isomers, rng)
-        tensors = {k: torch.as_tensor(v, device=self.device) for k, v in observation.items()}
-        drawn = torch.as_tensor(actions, device=self.device)
-        loss = -self._network.evaluate_actions(tensors, drawn).log_prob.mean()
+        loss = imitation_loss(self._network, *self._replay.draw(isomers, rng))
         self._losses_seen.append(float(loss.detach()))
         return self._config.imitation_coef * loss
 

@@ -3,15 +3,34 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from molrl.agents.archive import Isomer
+from molrl.agents.interface import PolicyNetwork
 from molrl.chemistry.monovalent import MONOVALENT
 from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation, observe
 from molrl.envs.state import CanvasState
 
 Ints = NDArray[np.int64]
+
+
+def imitation_loss(
+    network: PolicyNetwork, observation: Observation, actions: NDArray[np.float32]
+) -> Tensor:
+    """Return minus the mean log-likelihood of placements, nats.
+
+    Args:
+        network: of the policy.
+        observation: from :meth:`Replay.draw`, as are the actions.
+        actions: ``(n, 5)``.
+    """
+    device = next(network.parameters()).device
+    tensors = {key: torch.as_tensor(values, device=device) for key, values in observation.items()}
+    drawn = torch.as_tensor(actions, device=device)
+    return -network.evaluate_actions(tensors, drawn).log_prob.mean()
 
 
 @dataclass(frozen=True)

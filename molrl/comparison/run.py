@@ -124,7 +124,7 @@ class Comparison(Trainable):
         results = Results(self.config, units, training_energy_calls(self.config))
         summary = summarise(results)
         write_outputs(results, summary, folder.path)
-        table = {"seconds": sum(unit.seconds for unit in units)}
+        table = {"methods_seconds": sum(unit.seconds for unit in units)}
         return Closing(summary, table, tuple(lines_of(results, summary, folder.path)))
 
 

@@ -63,6 +63,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "energy_calls": ("energies evaluated", "of the reward, to make the molecules", "d"),
     "network_calls": ("network evaluations", "to make the molecules", "d"),
     "training_energy_calls": ("energies of the training", "evaluated, of the reward", "d"),
+    "methods_seconds": ("time of the methods", "s, without the evaluator", ".1f"),
     "seconds": ("time", "s, wall time", ".1f"),
     "reference_seconds": ("of it, search for isomers", "s, to find the best known isomer", ".1f"),
     "evaluator": ("evaluator", "energy model and its hash", "s"),
