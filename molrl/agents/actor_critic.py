@@ -6,7 +6,7 @@ After Simm, Pinsler, Csányi and Hernández-Lobato, ICLR 2021.
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,9 @@ class Directions(Protocol):
 
     def mode(self) -> Tensor:
         """Return the most probable unit vectors ``(n, 3)``."""
+
+    def tempered(self, temperature: float) -> Self:
+        """Return the densities to the power 1 / T, normed."""
 
 
 class ActorCriticNetwork(PolicyNetwork):
@@ -105,6 +108,12 @@ class ActorCriticNetwork(PolicyNetwork):
     def act(self, observation: Observations, noise: Tensor) -> Decision:
         """Draw actions; see :meth:`PolicyNetwork.act`."""
         return Actor(self, observation).sample(noise)
+
+    def act_tempered(
+        self, observation: Observations, noise: Tensor, temperature: float
+    ) -> Decision:
+        """Draw actions; see :meth:`PolicyNetwork.act_tempered`."""
+        return Actor(self, observation).sample(noise, temperature)
 
     def act_greedily(self, observation: Observations) -> Decision:
         """Choose the most probable sub-actions, one after another.
@@ -270,17 +279,19 @@ class Actor:
         """Return expected returns ``(n,)``, in units of the reward scale."""
         return self.network.value(self.encoded)
 
-    def sample(self, noise: Tensor) -> Decision:
+    def sample(self, noise: Tensor, temperature: float = 1.0) -> Decision:
         """Draw actions.
 
         Args:
             noise: ``(n, 9)`` uniform in [0, 1).
+            temperature: T; each sub-action is drawn from its density to the power 1 / T.
         """
         return self._decide(
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 0]),
             lambda log_p: inverse_cdf(log_p.exp(), noise[:, 1]),
             lambda density: density.sample(noise[:, 2:4]),
             lambda density: density.sample(noise[:, 4:9]),
+            temperature,
         )
 
     def mode(self) -> Decision:
@@ -298,19 +309,24 @@ class Actor:
         of_element: Callable[[Tensor], Tensor],
         of_distance: Callable[[DistanceDensity], Tensor],
         of_direction: Callable[[Directions], Tensor],
+        temperature: float = 1.0,
     ) -> Decision:
         """Select sub-actions one after another, each from its density given the earlier ones."""
         net, encoded, occupied = self.network, self.encoded, self.occupied
-        log_focus = net.focus(encoded)
+        log_focus = _tempered(net.focus(encoded), temperature)
         focus = of_focus(log_focus) * occupied
         scalars, features = net.at_focus(encoded, focus)
-        log_element = net.elements(encoded, scalars)
+        log_element = _tempered(net.elements(encoded, scalars), temperature)
         element = of_element(log_element)
         context = torch.cat([scalars, net.element(element)], -1)
         chosen = Chosen(focus, element, context, features)
         distances = net.distances(encoded, chosen)
+        if temperature != 1:
+            distances = distances.tempered(temperature)
         distance = of_distance(distances).detach()
         directions = net.directions(encoded, chosen, distance)
+        if temperature != 1:
+            directions = directions.tempered(temperature)
         direction = of_direction(directions).detach()
         shift = torch.where(occupied[:, None], distance[:, None] * direction, 0.0)
         placed = distances.log_prob(distance) + directions.log_prob(direction)
@@ -357,6 +373,11 @@ class Actor:
 def entropy(log_p: Tensor) -> Tensor:
     """Return entropies ``(n,)`` of log-probabilities ``(n, m)``; masked ones (-1e9) add 0."""
     return -(log_p.exp() * log_p).sum(-1)
+
+
+def _tempered(log_p: Tensor, temperature: float) -> Tensor:
+    """Return the log-probabilities ``(n, m)`` of probabilities to the power 1 / T."""
+    return log_p if temperature == 1 else torch.log_softmax(log_p / temperature, dim=-1)
 
 
 def _count_features(counts: Tensor) -> Tensor:

@@ -69,6 +69,21 @@ class DistanceDensity:
         distance = mean + width * math.sqrt(2) * torch.erfinv(2 * quantile - 1)
         return distance.clamp(self.low, self.high).to(self.means.dtype)
 
+    def tempered(self, temperature: float) -> "DistanceDensity":
+        """Return the densities ``p^(1 / T)``, normed, of terms that hardly overlap.
+
+        Args:
+            temperature: T, above 0; 1 changes nothing.
+        """
+        # the mass of a term is that of w^(1 / T), times the T-dependent mass of its own power
+        weights = self.log_weights / temperature + (1 - 1 / temperature) * self.widths.log()
+        return DistanceDensity(
+            torch.log_softmax(weights, dim=-1),
+            self.means,
+            self.widths * math.sqrt(temperature),
+            (self.low, self.high),
+        )
+
     def mode(self) -> Tensor:
         """Return the mean ``(n,)`` in Å of the term with the highest peak."""
         peak = self.log_weights - self._log_mass - self.widths.log()

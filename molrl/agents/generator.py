@@ -33,6 +33,7 @@ from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
+MAX_TEMPERATURE = 100.0
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
 
 
@@ -178,11 +179,13 @@ class AgentGenerator:
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder, as in
             :func:`read_policy`; None: the best if the run has one, else the last.
+        temperature: of the sampling, T: each density is taken to the power 1 / T. Below 1 more
+            molecules are valid and less strained, and fewer are different; 1: as trained.
 
     Raises:
-        InputError: if there is no policy, its file is corrupted, an energy model is named without
-            a reward, or there are to be returns, and the energy model has changed since the
-            training.
+        InputError: if there is no policy, its file is corrupted, the temperature is not above 0 or
+            the policy has none, an energy model is named without a reward, or there are to be
+            returns, and the energy model has changed since the training.
 
     Example:
         >>> generator = AgentGenerator("runs/quickstart")  # doctest: +SKIP
@@ -196,7 +199,12 @@ class AgentGenerator:
         device: str = "auto",
         reward: Mapping[str, Any] | None = None,
         policy: str | None = None,
+        temperature: float = 1.0,
     ) -> None:
+        if not 0 < temperature <= MAX_TEMPERATURE:
+            raise InputError(
+                f"temperature must be above 0 and at most {MAX_TEMPERATURE:g}, not {temperature!r}"
+            )
         if run is None:
             raise InputError("an agent needs the run folder of its training; write run:RUN")
         if reward is None and isinstance(energy, str):
@@ -205,7 +213,7 @@ class AgentGenerator:
                 "; leave it out, or give a reward, such as 'reward={energy: 1.0}'"
             )
         tensors, self.header = read_policy(run, policy)
-        self._reward = reward
+        self._reward, self.temperature = reward, temperature
         self.energy = None if reward is None else self._load_energy(run, energy, device)
         self.name = self.header.policy.name
         self.device = torch.device(resolve_device(device))
@@ -271,7 +279,7 @@ class AgentGenerator:
         return Problem(config)
 
     def _act(self, observation: Observation, noise: NDArray[np.float64]) -> NDArray[np.float32]:
-        return draw_actions(self._network, observation, noise)
+        return draw_actions(self._network, observation, noise, self.temperature)
 
 
 class CovariantAgent(AgentGenerator):
@@ -287,6 +295,7 @@ class CovariantAgent(AgentGenerator):
         device: as there.
         reward: as there.
         policy: as there.
+        temperature: as there.
 
     Raises:
         InputError: as there.
@@ -303,16 +312,19 @@ class CovariantAgent(AgentGenerator):
         device: str = "auto",
         reward: Mapping[str, Any] | None = None,
         policy: str | None = None,
+        temperature: float = 1.0,
     ) -> None:
         if run is None and reward is not None and energy is None:
             energy = "mace"  # whichever ships: no energy was evaluated in the training
-        super().__init__(
-            SHIPPED["covariant"] if run is None else run, energy, device, reward, policy
-        )
+        start = SHIPPED["covariant"] if run is None else run
+        super().__init__(start, energy, device, reward, policy, temperature)
 
 
 def draw_actions(
-    network: PolicyNetwork, observation: Observation, noise: NDArray[np.float64]
+    network: PolicyNetwork,
+    observation: Observation,
+    noise: NDArray[np.float64],
+    temperature: float = 1.0,
 ) -> NDArray[np.float32]:
     """Return actions ``(b, 5)`` of a policy.
 
@@ -320,10 +332,15 @@ def draw_actions(
         network: of the policy.
         observation: of b canvases.
         noise: ``(b, n_noise)`` uniform in [0, 1), all the randomness that there is.
+        temperature: of :meth:`PolicyNetwork.act_tempered`.
     """
     device = next(network.parameters()).device
     tensors = {key: torch.as_tensor(array, device=device) for key, array in observation.items()}
     with torch.no_grad():
         drawn = torch.as_tensor(noise, dtype=torch.float32, device=device)
-        actions = network.act(tensors, drawn).actions
+        if temperature == 1:
+            made = network.act(tensors, drawn)
+        else:
+            made = network.act_tempered(tensors, drawn, temperature)
+    actions = made.actions
     return actions.cpu().numpy()

@@ -136,6 +136,23 @@ class PolicyNetwork(nn.Module, ABC):
             noise: ``(n, n_noise)`` uniform in [0, 1), float32.
         """
 
+    def act_tempered(
+        self, observation: Observations, noise: Tensor, temperature: float
+    ) -> Decision:
+        """Draw actions from densities to the power 1 / T: below 1 more probable ones, more often.
+
+        A network that has no such densities leaves this as it is.
+
+        Args:
+            observation: n observations.
+            noise: as of :meth:`act`.
+            temperature: T, above 0; at 1 this is :meth:`act`.
+
+        Raises:
+            InputError: unless the network has them.
+        """
+        raise InputError(f"{type(self).__name__} has no temperature; leave it out, or give 1")
+
     @abstractmethod
     def act_greedily(self, observation: Observations) -> Decision:
         """Choose the most probable actions.

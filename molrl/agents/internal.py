@@ -185,6 +185,19 @@ class InternalDensity:
         of_dihedral = torch.where(self.frames.has_plane, self.dihedral.entropy(), 0.0)
         return torch.where(self.frames.has_axis, of_angle + of_dihedral, 0.0)
 
+    def tempered(self, temperature: float) -> "InternalDensity":
+        """Return the densities of which angle, dihedral and side have theirs to the power 1 / T.
+
+        Args:
+            temperature: T, above 0; 1 changes nothing.
+        """
+        return InternalDensity(
+            self.frames,
+            self.angle.tempered(temperature),
+            self.dihedral.tempered(temperature),
+            lambda directions: self.sign(directions) / temperature,
+        )
+
     @torch.no_grad()
     def sample(self, noise: Tensor) -> Tensor:
         """Draw one direction ``(n, 3)``, a unit vector, from each density.

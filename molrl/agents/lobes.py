@@ -4,8 +4,9 @@ The angle to a bond and the dihedral to a further one are internal coordinates, 
 and Hernández-Lobato, ICML 2020; here every bond of the focal atom serves as the reference.
 """
 
+import copy
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -62,6 +63,14 @@ class Lobes:
         )
         return torch.where(self.angles == 0, about, torch.maximum(ring, about)).clamp(max=0)
 
+    def tempered(self, temperature: float) -> "Lobes":
+        """Return the lobes ``p^(1 / T)``, normed.
+
+        Args:
+            temperature: T, above 0.
+        """
+        return replace(self, concentrations=self.concentrations / temperature)
+
     def sample(self, index: Tensor, noise: Tensor) -> Tensor:
         """Draw one direction ``(n, 3)`` from one lobe of each density.
 
@@ -111,9 +120,28 @@ class DirectionDensity:
 
         Where lobes overlap, the true entropy is lower.
         """
-        terms = torch.cat([self.smooth.entropy()[:, None], self.lobes.entropy()], 1)
         weights = self.log_weights.exp()
-        return (weights * (terms - self.log_weights.clamp(min=-50))).sum(1).clamp(max=0)
+        each = self._entropies() - self.log_weights.clamp(min=-50)
+        return (weights * each).sum(1).clamp(max=0)
+
+    def _entropies(self) -> Tensor:
+        return torch.cat([self.smooth.entropy()[:, None], self.lobes.entropy()], 1)
+
+    def tempered(self, temperature: float) -> "DirectionDensity":
+        """Return the densities ``p^(1 / T)``, normed, of terms that hardly overlap.
+
+        The logarithm of the mass of ``p_k^(1 / T)`` is taken as (1 - 1 / T) times the entropy of
+        the term, its first order in 1 - 1 / T; for lobes this is exact up to a constant.
+
+        Args:
+            temperature: T, above 0; 1 changes nothing.
+        """
+        other = copy.copy(self)
+        other.smooth = SphericalDensity(self.smooth.coefficients / temperature)
+        other.lobes = self.lobes.tempered(temperature)
+        weights = self.log_weights / temperature + (1 - 1 / temperature) * self._entropies()
+        other.log_weights = torch.log_softmax(weights, 1)
+        return other
 
     @torch.no_grad()
     def sample(self, noise: Tensor) -> Tensor:

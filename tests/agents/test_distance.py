@@ -53,3 +53,18 @@ def test_distance_mode_is_the_highest_peak():
     at = grid()
     highest = at[density(0.05, len(at)).log_prob(at).argmax()]
     assert float(density(0.05).mode()) == pytest.approx(float(highest), abs=0.03)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_tempered_distances_have_the_density_to_the_power_1_over_t(temperature):
+    separate = DistanceDensity(
+        torch.log_softmax(torch.tensor([[0.3, -0.2, 1.0]]), -1),
+        torch.tensor([[1.0, 1.3, 1.7]]),
+        torch.tensor([[0.01, 0.03, 0.02]]),
+        WINDOW,
+    )
+    at = grid()
+    power = separate.log_prob(at) / temperature
+    power = power.exp() / torch.trapezoid(power.exp().double(), at.double())
+    difference = separate.tempered(temperature).log_prob(at).exp() - power
+    assert difference.abs().max() < 0.01 * power.max()

@@ -7,6 +7,7 @@ import torch
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.generator import AgentGenerator, save_agent
+from molrl.agents.interface import PolicyNetwork
 from molrl.agents.training import AgentTraining
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -54,6 +55,14 @@ def test_agent_generator_evaluates_no_energy_without_a_reward(policy):
     assert (made.returns, made.energy_calls) == (None, 0)
     with pytest.raises(InputError, match="unknown energy model 'absent'"):
         AgentGenerator(path, reward={"energy": 1.0})
+
+
+def test_agent_generator_refuses_temperatures_that_are_none(policy):
+    with pytest.raises(InputError, match="temperature must be above 0 and at most 100, not 0"):
+        AgentGenerator(policy(), temperature=0)
+    network = AgentGenerator(policy())._network
+    with pytest.raises(InputError, match="CovariantNetwork has no temperature; leave it out"):
+        PolicyNetwork.act_tempered(network, {}, torch.zeros(1, 9), 0.5)
 
 
 def test_agent_generator_returns_are_of_the_given_reward(policy):

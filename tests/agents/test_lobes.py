@@ -70,3 +70,16 @@ def test_direction_mode_is_the_highest_point():
     points, _ = product_grid(96)
     highest = points[mixture(len(points)).log_prob(points).argmax()]
     assert float(mixture(1).mode()[0] @ highest) > 0.999
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_tempered_directions_have_the_density_to_the_power_1_over_t(temperature):
+    points, weights = product_grid(96)
+    density = mixture(len(points))
+    density.log_weights = torch.log_softmax(
+        density.log_weights + torch.tensor([-torch.inf, 0, 0, 0]), 1
+    )
+    power = (density.log_prob(points) / temperature).exp()
+    power = power / (weights * power).sum()
+    tempered = density.tempered(temperature).log_prob(points).exp()
+    assert float((weights * (tempered - power).abs()).sum()) < 0.1
