@@ -290,15 +290,17 @@ class CovariantAgent(AgentGenerator):
     its card stands beside the weights. ``policy: {start: covariant}`` trains it further.
 
     Args:
-        run: as of :class:`AgentGenerator`; None: the policy that ships.
-        energy: as there; None: ``mace`` for the policy that ships.
-        device: as there.
-        reward: as there.
-        policy: as there.
-        temperature: as there.
+        run: run folder of ``molrl train``, or JSON file of a policy; None: the policy that ships.
+        energy: energy model of the returns; None: ``mace``, or that of the training of the run.
+        device: device of the network: ``auto``, ``cpu`` or ``cuda``.
+        reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
+        policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
+            one.
+        temperature: of the sampling; below 1 more molecules are valid and less strained, and fewer
+            are different.
 
     Raises:
-        InputError: as there.
+        InputError: as :class:`AgentGenerator`.
 
     Example:
         >>> generator = molrl.load_generator("covariant")  # doctest: +SKIP
