@@ -1,0 +1,125 @@
+"""What agents end with: are their molecules as low in energy as their reward says?
+
+python experiments/benchmarks/agent_errors.py [METHOD@BAG ...]
+
+For each of them, such as ``run:runs/mine@C4H7N``, 200 molecules are sampled, as they are made,
+without relaxation, and their total energies under ``mace`` and GFN2-xTB compared; by default those
+of the policy that ships on the formulas that it has not seen. *Too low*: ``mace`` is lower by more
+than 0.5 eV. The twenty that are lowest beside GFN2-xTB are drawn.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from record import RESULTS, record
+
+import molrl
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.training_set import COMPARED
+from molrl.energy import load_energy
+from molrl.molecules import MoleculeBatch
+from molrl.plotting.molecules import draw_grid
+from molrl.runs.progress import log_message
+
+N_MOLECULES = 200
+TOO_LOW = 0.5  # eV
+N_WORST = 20
+
+
+@dataclass(frozen=True)
+class Made:
+    """Molecules of an agent, and how wrong the model is about them.
+
+    Attributes:
+        name: method and formula.
+        molecules: as they were made.
+        attempts: episodes that were begun.
+        error: ``(n,)`` eV, ``mace`` minus GFN2-xTB, total energies.
+        valid: ``(n,)`` bool.
+    """
+
+    name: str
+    molecules: MoleculeBatch
+    attempts: int
+    error: np.ndarray
+    valid: np.ndarray
+
+    def row(self) -> dict[str, object]:
+        """Return the row of the table."""
+        each = 1000 * self.error / self.molecules.n_atoms.numpy()
+        known = np.isfinite(each)
+        return {
+            "agent": self.name,
+            "molecules": len(self.molecules),
+            "valid %": round(100 * float(self.valid.mean()), 1),
+            "without an energy in GFN2-xTB": int((~known).sum()),
+            "mean |error|, meV/atom": round(float(np.abs(each[known]).mean()), 1),
+            "valid ones": round(float(np.abs(each[known & self.valid]).mean()), 1),
+            "too low %": round(100 * float((self.error[known] < -TOO_LOW).mean()), 2),
+            "too low and valid %": round(
+                100 * float((known & self.valid & (self.error < -TOO_LOW)).mean()), 2
+            ),
+            "lowest, eV": round(float(self.error[known].min()), 2),
+            "episodes ended by the rules %": round(
+                100 * (1 - len(self.molecules) / self.attempts), 1
+            ),
+        }
+
+
+def make(method: str, bag: str) -> Made:
+    """Return molecules of an agent with the errors of the model."""
+    made = molrl.load_generator(method).generate(bag, n=N_MOLECULES, seed=0)
+    energies = [
+        load_energy(name).evaluate(made.molecules).energy.double().numpy()
+        for name in ("mace", "gfn2")
+    ]
+    valid = np.array(validity(made.molecules).valid)
+    return Made(f"{method} {bag}", made.molecules, made.attempts, energies[0] - energies[1], valid)
+
+
+def total(made: list[Made]) -> Made:
+    """Return the molecules of all agents together."""
+    return Made(
+        "all",
+        MoleculeBatch.cat([each.molecules for each in made]),
+        sum(each.attempts for each in made),
+        np.concatenate([each.error for each in made]),
+        np.concatenate([each.valid for each in made]),
+    )
+
+
+def draw_worst(whole: Made, names: list[str]) -> None:
+    """Draw the molecules whose energy is lowest beside that of GFN2-xTB."""
+    worst = np.argsort(np.nan_to_num(whole.error, nan=np.inf))[:N_WORST]
+    found = validity(whole.molecules[worst])
+    captions = [
+        f"{names[i]}\n{whole.error[i]:+.2f} eV\n{smiles if ok else reason}"
+        for i, smiles, ok, reason in zip(
+            worst, found.smiles, found.valid, found.reasons, strict=True
+        )
+    ]
+    title = f"The {N_WORST} that mace has lowest beside GFN2-xTB, of {len(whole.molecules)}"
+    draw_grid(whole.molecules[worst], RESULTS / "agent_errors.png", captions, title=title)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    given = sys.argv[1:] or [f"covariant@{bag}" for bag in COMPARED]
+    made = []
+    for word in given:
+        made.append(make(*word.rsplit("@", 1)))
+        log_message(f"{len(made)} of {len(given)}: {made[-1].row()}")
+    whole = total(made)
+    record(
+        "agent_errors",
+        f"mace beside GFN2-xTB on {N_MOLECULES} molecules of each agent, as they are made",
+        [each.row() for each in (whole, *made)],
+    )
+    draw_worst(
+        whole, [each.name.rsplit(" ", 1)[1] for each in made for _ in each.molecules.n_atoms]
+    )
+
+
+if __name__ == "__main__":
+    main()
