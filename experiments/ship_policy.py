@@ -1,14 +1,18 @@
-"""Ship a policy of a run with the package, and write its card.
+"""Ship the policy of a run with the package, and write its card.
 
-python experiments/ship_policy.py RUN NAME [last|average|best]
+python experiments/ship_policy.py NAME last|average|best RUN [RUN ...]
 
-The weights go to molrl/agents/shipped/NAME.safetensors, with their header and the card beside them.
+The runs are the stages of the training, each of which went on from the one before; the policy of
+the last one ships. The weights go to molrl/agents/shipped/NAME.safetensors, with their header and
+the card beside them.
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from ase.data import chemical_symbols
 
 from molrl.agents.files import SHIPPED, policy_file
@@ -19,22 +23,21 @@ from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import load_weights, save_weights
 
 
-def main(run: str, name: str, which: str = "average") -> None:
+def main(name: str, which: str, *runs: str) -> None:
     """Write the weights and the card."""
-    folder, target = Path(run), SHIPPED[name]
+    folders, target = [Path(run) for run in runs], SHIPPED[name]
     target.parent.mkdir(exist_ok=True)
-    source = policy_file(folder, which)
+    source = policy_file(folders[-1], which)
     tensors, head = load_weights(source, kind=json.loads(source.read_text())["kind"])
     own = {key: head[key] for key in head if key not in ("format", "sha256", "header_sha256")}
     save_weights(target, tensors, own)
-    target.with_suffix(".md").write_text(card(folder, name, which), encoding="utf-8")
+    target.with_suffix(".md").write_text(card(folders, name, which), encoding="utf-8")
 
 
-def card(folder: Path, name: str, which: str) -> str:
+def card(folders: Sequence[Path], name: str, which: str) -> str:
     """Return the card of a policy, in Markdown."""
-    tensors, header = read_policy(folder, which)
-    last = read_metrics(folder / "metrics.csv")[-1]
-    evaluation = read_metrics(folder / "evaluations.csv")[-1]
+    tensors, header = read_policy(folders[-1], which)
+    evaluation = read_metrics(folders[-1] / "evaluations.csv")[-1]
     prefix = "average_" if which == "average" else ""
     formulas = [instance.bag.formula for instance in header.task.instances() or ()]
     symbols = [chemical_symbols[z] for z in header.elements]
@@ -48,11 +51,9 @@ def card(folder: Path, name: str, which: str) -> str:
         "| | |",
         "|---|---|",
         f"| weights | {sum(x.numel() for x in tensors.values()):,} numbers, policy `{which}` |",
-        f"| learned from | the molecule set of the package, {len(formulas):,} formulas |",
+        f"| formulas | {len(formulas):,}, of the molecule set of the package |",
         f"| held out | {', '.join(sorted(HELD_OUT))} |",
-        f"| placements learned from | {header.steps:,} |",
-        f"| loss, nats a placement | {last['imitation_loss']:.3f}; {last['valid_loss']:.3f} on "
-        "molecules of the valid split |",
+        *(f"| stage {i} | {stage(folder)} |" for i, folder in enumerate(folders, 1)),
         f"| valid | {100 * evaluation[prefix + 'valid_fraction']:.0f} % of 64 episodes, formulas "
         "drawn from those it learned from |",
         f"| strain | {evaluation[prefix + 'strain']:.2f} eV, median of 16 valid ones |",
@@ -60,13 +61,30 @@ def card(folder: Path, name: str, which: str) -> str:
         "On formulas held out: `experiments/results/qm7_20_covariant.md`.",
         "",
         "```",
-        f"molrl train experiments/{name}.yaml",
-        f"python experiments/ship_policy.py runs/{name} {name} {which}",
+        *(f"molrl train experiments/{folder.name}.yaml" for folder in folders),
+        f"python experiments/ship_policy.py {name} {which} "
+        + " ".join(f"runs/{folder.name}" for folder in folders),
         "```",
         "",
         about,
     ]
     return "\n".join(lines) + "\n"
+
+
+def stage(folder: Path) -> str:
+    """Return what was learned in a run, in one line."""
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    last = read_metrics(folder / "metrics.csv")[-1]
+    steps, algorithm = int(last["steps"]), config["algorithm"]["name"]
+    if algorithm == "cloning":
+        return (
+            f"cloning: {steps:,} placements of the molecules; loss {last['imitation_loss']:.3f} "
+            f"nats a placement, {last['valid_loss']:.3f} on those of the valid split"
+        )
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    reward = ", ".join(f"{key} {value:g}" for key, value in config["env"]["reward"].items())
+    energies = summary.get("training_energy_calls")
+    return f"{algorithm}: {steps:,} steps, reward {reward}; {energies:,} energies"
 
 
 if __name__ == "__main__":
