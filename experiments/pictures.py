@@ -1,4 +1,4 @@
-"""Pictures of all tasks for the README: known molecules, placed atom by atom.
+"""Pictures of all tasks for the documentation, and rewards: known molecules, placed atom by atom.
 
 python experiments/pictures.py [FOLDER]
 """
@@ -34,11 +34,20 @@ Image = NDArray[np.uint8]
 
 
 def build(name: str, atoms: Canvas, **config: object) -> list[Canvas]:
-    """Run an episode that places atoms in the order given, and return the canvas of every step."""
+    """Run an episode that places atoms in the order given, and print its rewards.
+
+    Args:
+        name: id of the environment.
+        atoms: numbers and positions of the atoms to place.
+        config: keywords of the environment.
+
+    Returns:
+        The canvas before the first step and after each.
+    """
     env = gym.make(name, **config).unwrapped
     assert isinstance(env, MolDesignEnv)
     seen, info = env.reset(seed=0)
-    canvases = [canvas(seen)]
+    canvases, rewards = [canvas(seen)], []
     numbers, positions = atoms
     if not len(canvases[0][0]):
         positions = positions - positions[0]
@@ -47,10 +56,13 @@ def build(name: str, atoms: Canvas, **config: object) -> list[Canvas]:
         focus = int(np.argmin(away))
         shift = position - canvases[-1][1][focus] if len(canvases[-1][1]) else np.zeros(3)
         action = np.array([focus, env.elements.index(int(number)), *shift], np.float32)
-        seen, _, ended, _, info = env.step(action)
+        seen, reward, ended, _, info = env.step(action)
         canvases.append(canvas(seen))
+        rewards.append(reward)
         assert info["reason"] in ("", "complete"), (name, info)
     assert ended, name
+    terms = " + ".join(f"{reward:.2f}" for reward in rewards)
+    print(f"{name} {config.get('bag', '')}: {terms} = {sum(rewards):.2f} eV")
     return canvases
 
 

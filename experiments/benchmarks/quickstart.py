@@ -2,7 +2,7 @@
 
 python experiments/benchmarks/quickstart.py [SEED ...]
 
-The curve and the molecules of the first seed become those of the README.
+The curve and the molecules of the first seed become those of the documentation.
 """
 
 import json
