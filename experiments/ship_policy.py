@@ -30,6 +30,7 @@ def main(name: str, which: str, *runs: str) -> None:
     source = policy_file(folders[-1], which)
     tensors, head = load_weights(source, kind=json.loads(source.read_text())["kind"])
     own = {key: head[key] for key in head if key not in ("format", "sha256", "header_sha256")}
+    own["training_energy_calls"] = sum(energies(folder) for folder in folders)
     save_weights(target, tensors, own)
     target.with_suffix(".md").write_text(card(folders, name, which), encoding="utf-8")
 
@@ -81,10 +82,17 @@ def stage(folder: Path) -> str:
             f"cloning: {steps:,} placements of the molecules; loss {last['imitation_loss']:.3f} "
             f"nats a placement, {last['valid_loss']:.3f} on those of the valid split"
         )
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     reward = ", ".join(f"{key} {value:g}" for key, value in config["env"]["reward"].items())
-    energies = summary.get("training_energy_calls")
-    return f"{algorithm}: {steps:,} steps, reward {reward}; {energies:,} energies"
+    return f"{algorithm}: {steps:,} steps, reward {reward}; {energies(folder):,} energies"
+
+
+def energies(folder: Path) -> int:
+    """Return the number of energies that a training has evaluated."""
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    if config["algorithm"]["name"] == "cloning":
+        return 0
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return int(summary["training_energy_calls"])
 
 
 if __name__ == "__main__":

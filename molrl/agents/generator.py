@@ -52,6 +52,8 @@ class AgentHeader(Config):
         max_steps: largest number of atoms placed in an episode, or None.
         steps: number of steps of the training after which the weights were as they are; None in
             headers of earlier versions.
+        training_energy_calls: energies evaluated in all stages of the training; only in the header
+            of a policy that ships.
     """
 
     policy: AnyPolicy
@@ -63,6 +65,7 @@ class AgentHeader(Config):
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
     steps: int | None = None
+    training_energy_calls: int | None = None
 
     @property
     def inputs(self) -> Inputs:
@@ -104,7 +107,8 @@ def save_agent(
     Returns:
         SHA-256 of the weights.
     """
-    fields = header.model_dump(mode="json", exclude={"policy": {"start"}})
+    unknown = {"policy": {"start"}, "training_energy_calls": True}  # to the run, or of no use
+    fields = header.model_dump(mode="json", exclude=unknown)
     kind = header.policy.name
     return save_weights(Path(folder) / FILES[which], network.state_dict(), {"kind": kind, **fields})
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from molrl.agents.files import SHIPPED
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.comparison.config import REAL, CompareConfig, MethodConfig
 from molrl.energy import CountedEnergy
@@ -206,8 +207,8 @@ def _training_calls(config: MethodConfig) -> int | None:
     if config.training_energy_calls is not None:
         return config.training_energy_calls
     run = config.generator.partition(":")[2]
-    if config.kind not in TRAINED_ON_ENERGIES or not run:
+    if config.kind not in TRAINED_ON_ENERGIES or not (run or config.kind in SHIPPED):
         return 0
-    summary = Path(run, "summary.json")
-    found = read_json(summary).get("training_energy_calls") if summary.is_file() else None
+    told = Path(run, "summary.json") if run else SHIPPED[config.kind]
+    found = read_json(told).get("training_energy_calls") if told.is_file() else None
     return found if isinstance(found, int) else None
