@@ -107,8 +107,9 @@ def save_agent(
     Returns:
         SHA-256 of the weights.
     """
-    unknown = {"policy": {"start"}, "training_energy_calls": True}  # to the run, or of no use
-    fields = header.model_dump(mode="json", exclude=unknown)
+    fields = header.model_dump(
+        mode="json", exclude={"policy": {"start": True}, "training_energy_calls": True}
+    )
     kind = header.policy.name
     return save_weights(Path(folder) / FILES[which], network.state_dict(), {"kind": kind, **fields})
 
