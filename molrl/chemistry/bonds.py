@@ -28,8 +28,8 @@ class Validity:
     carbon monoxide); zwitterions are not valid. Ylides such as ``[CH2-][NH3+]`` and 1,3-dipoles
     such as ``C=[NH+][CH2-]``, which can be minima but are hardly ever isolated, are valid by this
     rule; those with a carbanion match the SMARTS ``[#6-]-[+]``, which ``molrl search --without``
-    takes. Radicals, carbenes and zwitterions have an identity all the same. The identity does not depend on the multiplicity: triplet oxygen is O=O
-    with two unpaired electrons.
+    takes. Radicals, carbenes and zwitterions have an identity all the same. The identity does not
+    depend on the multiplicity: triplet oxygen is O=O with two unpaired electrons.
 
     Attributes:
         valid: ``(n_molecules,)`` bool.

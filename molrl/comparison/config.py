@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
@@ -54,6 +54,26 @@ def slug(text: str) -> str:
     if plain == text:
         return plain
     return f"{plain}-{sha256(text.encode()).hexdigest()[:6]}"
+
+
+def refuse_names_alike(names: Iterable[str], what: str) -> None:
+    """Refuse names that would share a folder on a disk that does not tell cases apart.
+
+    Args:
+        names: of methods or tasks, all different.
+        what: they are, for the message.
+
+    Raises:
+        InputError: if two differ by the case of letters only.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise InputError(
+                f"{what}: {other!r} and {name!r} differ by case only, and would share a folder on "
+                "some disks; use other names"
+            )
 
 
 class MethodConfig(Config):
@@ -110,6 +130,7 @@ def _check_names(methods: dict[str, MethodConfig]) -> dict[str, MethodConfig]:
             raise InputError(f"a method is named by letters, digits, - and _, not {name!r}")
     if not methods:
         raise InputError("name at least one method, such as random-search")
+    refuse_names_alike(methods, "methods")
     return methods
 
 
@@ -124,6 +145,7 @@ def _distinct(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     names = [str(value) for value in values]
     if not names or len(set(names)) < len(names):
         raise InputError(f"{info.field_name} must be at least one, each once, not {names}")
+    refuse_names_alike(names, str(info.field_name))
     return values
 
 
