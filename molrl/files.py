@@ -96,7 +96,7 @@ def read_unchecked(path: Path | str) -> MoleculeBatch:
     if suffix not in READERS:
         raise InputError(
             f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file, or one of "
-            + ", ".join(READERS)
+            + ", ".join(sorted(READERS.keys() - {".extxyz", ".xyz", ".sdf"}))
         )
     lines = read_lines(path)
     notes = Notes()

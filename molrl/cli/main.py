@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 
 from molrl.cli.parser import build_parser, load_target
-from molrl.errors import InputError, did_you_mean
+from molrl.errors import InputError
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
 from molrl.runs.signals import Stopped, stopping_at_once
@@ -78,18 +77,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         getattr(arguments, arguments.words_after).extend(late)
         unknown = [word for word in unknown if word not in late]
     if unknown:
-        options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
-        raise InputError(
-            f"{arguments.parser.prog}: unknown argument {unknown[0]!r}; "
-            f"{did_you_mean(unknown[0], options)}"
-        )
+        raise InputError(arguments.parser.explain_unknown(unknown[0]))
     return arguments
 
 
 def _dispatch(argv: Sequence[str]) -> int:
     arguments = parse(argv)
-    if not os.path.exists(getattr(arguments, "file", ".")):  # said at once
-        raise InputError(f"{arguments.file} does not exist")
+    if "file" in arguments:
+        _check_readable(arguments.file)  # said at once
     if arguments.schema:
         from molrl.cli.configs import announce_loading, read_config
 
@@ -97,6 +92,13 @@ def _dispatch(argv: Sequence[str]) -> int:
         announce_loading(arguments.config)
     code: int = load_target(arguments.target)(arguments)
     return code
+
+
+def _check_readable(file: str) -> None:
+    if os.path.isdir(file):
+        raise InputError(f"{file} is a folder; name a file in it")
+    if not os.path.exists(file):
+        raise InputError(f"{file} does not exist")
 
 
 def _fail(line: str, code: int) -> int:

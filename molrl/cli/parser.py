@@ -1,6 +1,7 @@
 """The parser of the command line: its commands, their arguments, and what is wrong with them."""
 
 import argparse
+import difflib
 import importlib
 import math
 import re
@@ -50,6 +51,18 @@ class _Parser(argparse.ArgumentParser):
                 f"{self.prog}: unknown command {wrong[1]!r}; {did_you_mean(wrong[1], known)}"
             )
         raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+    def explain_unknown(self, word: str) -> str:
+        """Return the line about an argument that is one too many, or no option."""
+        if not word.startswith("-"):
+            return f"{self.prog}: {word!r} is one argument too many; see {self.prog} --help"
+        longest = (max(x.option_strings, key=len) for x in self._actions if x.option_strings)
+        options = {name.lstrip("-"): name for name in longest}
+        name = word.partition("=")[0].lstrip("-")
+        near = difflib.get_close_matches(name, options, n=1)
+        nearest = options[near[0]] if near else word  # the dashes alone are no resemblance
+        hint = did_you_mean(nearest, options.values())
+        return f"{self.prog}: unknown argument {word!r}; {hint}"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -210,7 +223,7 @@ def _add_generate(command: _Parser) -> None:
     )
     command.add_argument("-n", type=_count, default=100, help="number of molecules; default: 100")
     command.add_argument("--seed", type=_seed, default=0, help="default: 0")
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
+    _add_output(command)
     _add_force(command)
 
 
@@ -219,6 +232,12 @@ def _add_evaluated(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", metavar="OUT", help="also write the figures to this file")
     command.add_argument("--csv", metavar="OUT", help="also write a line for each molecule")
     _add_force(command)
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help=".extxyz, .xyz or .sdf"
+    )
 
 
 def _add_force(command: argparse.ArgumentParser) -> None:
@@ -241,7 +260,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="OUT",
-        help="also write the molecules with their figures: .extxyz or .sdf",
+        help="also write the molecules with their figures: .extxyz, .xyz or .sdf",
     )
     command.add_argument(
         "--valid", action="store_true", help="write only valid molecules to --csv and -o"
@@ -270,7 +289,7 @@ def _add_relax(command: argparse.ArgumentParser) -> None:
         default=250,
         help="maximum number of energy evaluations after the first; default: 250",
     )
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
+    _add_output(command)
     _add_force(command)
 
 

@@ -112,7 +112,7 @@ def _named(methods: object) -> object:
     if isinstance(methods, Sequence) and not isinstance(methods, str):
         methods = dict.fromkeys(map(str, methods))
     if not isinstance(methods, Mapping):
-        return methods
+        raise InputError(f"give names, such as [random-search], or a section, not {methods!r}")
     return {str(name): _method(str(name), given) for name, given in methods.items()}
 
 
@@ -138,6 +138,8 @@ def _counted(seeds: object) -> object:
     """Return the seeds that a number of them means: 0, 1 and so on."""
     if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds <= 100_000:
         return tuple(range(seeds))
+    if not isinstance(seeds, list | tuple):
+        raise InputError(f"give a list, or the number of seeds, 1 to 100000, not {seeds!r}")
     return tuple(seeds) if isinstance(seeds, list) else seeds
 
 

@@ -20,8 +20,8 @@ def format_values(values: Iterable[Value]) -> list[str]:
         ['0.12', '20.00', '20,000', '–', '0.1 ± 0.2']
     """
     given = list(values)
-    fractions = (v for v in given if isinstance(v, Real) and not isinstance(v, Integral))
-    largest = max((abs(float(v)) for v in fractions if math.isfinite(v)), default=0)
+    fractions = (coordinate(value) for value in given if not isinstance(value, Integral))
+    largest = max((abs(x) for x in fractions if x is not None), default=0)
     decimals = sum(largest < limit for limit in (10, 100, 10_000))
     return [_format(value, decimals) for value in given]
 
