@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from molrl.cli.parser import build_parser, load_target
 from molrl.errors import InputError
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
+from molrl.runs.progress import log_message
 from molrl.runs.signals import Stopped, stopping_at_once
 
 BAD_INPUT, FAILED = 2, 1
@@ -85,6 +87,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     arguments = parse(argv)
     if "file" in arguments:
         _check_readable(arguments.file)  # said at once
+    _mention_formula(getattr(arguments, "bag", None) or "")
     if arguments.schema:
         from molrl.cli.configs import announce_loading, read_config
 
@@ -99,6 +102,15 @@ def _check_readable(file: str) -> None:
         raise InputError(f"{file} is a folder; name a file in it")
     if not os.path.exists(file):
         raise InputError(f"{file} does not exist")
+
+
+def _mention_formula(text: str) -> None:
+    """Say how a formula that looks like a SMILES is read, such as CCO."""
+    if re.fullmatch(r"(?:Cl|Br|[BCNOFPSI]){2,}", text):
+        from molrl.bags import Bag
+
+        if (formula := Bag(text).formula) != text:
+            log_message(f"{text} is read as the formula {formula}; a SMILES is not taken here")
 
 
 def _fail(line: str, code: int) -> int:

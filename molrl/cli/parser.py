@@ -60,9 +60,12 @@ class _Parser(argparse.ArgumentParser):
         options = {name.lstrip("-"): name for name in longest}
         name = word.partition("=")[0].lstrip("-")
         near = difflib.get_close_matches(name, options, n=1)
-        nearest = options[near[0]] if near else word  # the dashes alone are no resemblance
-        hint = did_you_mean(nearest, options.values())
-        return f"{self.prog}: unknown argument {word!r}; {hint}"
+        if near:  # without the dashes, which all options have in common
+            return f"{self.prog}: unknown argument {word!r}; did you mean {options[near[0]]!r}?"
+        keys = [str(action.metavar) for action in self._actions if "=" in str(action.metavar)]
+        more = f"; other settings are given as {keys[0]}" if keys else ""
+        known = ", ".join(sorted(options.values()))
+        return f"{self.prog}: unknown argument {word!r}; known are: {known}{more}"
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -49,6 +49,10 @@ COMMANDS = {
         relax("--q", "1", "-o", "x.sdf"),
         "unknown argument '--q'; known are: --force, --force-tolerance, --help, --max-steps, ",
     ),
+    "an option that is a key": (
+        (["compare", "--tasks", "CH4"], {}),
+        "known are: --help, --merge; other settings are given as key.sub=value",
+    ),
     "an argument too many": (
         (["evaluate", "in.xyz", "in.xyz"], {"in.xyz": WATER}),
         "'in.xyz' is one argument too many",
