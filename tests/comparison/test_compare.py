@@ -11,6 +11,7 @@ from PIL import Image
 import molrl
 from molrl.cli.main import main
 from molrl.comparison.config import REAL, CompareConfig, UnitKey
+from molrl.comparison.merge import _merged
 from molrl.comparison.methods import Batch, RealMolecules
 from molrl.comparison.units import Unit, UnitRun
 from molrl.energy import CountedEnergy, load_energy
@@ -153,6 +154,15 @@ def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
     config.write_text(text.replace("search:", "Search:"))
     assert main(["compare", "--merge", *merged, f"run_dir={compared}-2"]) == 2
     assert "'search' and 'Search' differ by case only" in capsys.readouterr().err
+
+
+def test_merged_comparisons_have_the_plugins_of_all():
+    plugins = [("json",), ("csv", "json")]
+    configs = [
+        CompareConfig(run_dir=Path("one"), tasks=("CH4",), methods=["random"], plugins=each)
+        for each in plugins
+    ]
+    assert _merged(configs, ["one", "two"], Path("both")).plugins == ("json", "csv")
 
 
 class Made:
