@@ -45,23 +45,6 @@ COMMANDS = {
         (["evaluate", "config.yaml", "--jsn", "y"], {"config.yaml": ""}),
         "did you mean '--json'?",
     ),
-    "an option like no other": (
-        relax("--q", "1", "-o", "x.sdf"),
-        "unknown argument '--q'; known are: --force, --force-tolerance, --help, --max-steps, ",
-    ),
-    "an option that is a key": (
-        (["compare", "--tasks", "CH4"], {}),
-        "known are: --help, --merge; other settings are given as key.sub=value",
-    ),
-    "an argument too many": (
-        (["evaluate", "in.xyz", "in.xyz"], {"in.xyz": WATER}),
-        "'in.xyz' is one argument too many",
-    ),
-    "a folder of molecules": ((["evaluate", "."], {}), ". is a folder; name a file in it"),
-    "a long option for a short one": (
-        generate(*RANDOM, "--n", "5", "-o", "x.sdf"),
-        "unknown argument '--n'; did you mean '-n'?",
-    ),
     "no config": ((["train"], {}), "give a CONFIG, or --bag FORMULA"),
     "a config and a bag": (train("--bag", "CH4"), "to change the task of a config, write task=..."),
     "an invalid formula for a config": (
