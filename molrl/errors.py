@@ -34,6 +34,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         >>> did_you_mean("x", ["gfn2", "mace"])
         'known are: gfn2, mace'
     """
-    names = sorted(str(name) for name in known)
+    names = sorted({str(name) for name in known})
     near = difflib.get_close_matches(word, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"

@@ -93,10 +93,12 @@ def read_unchecked(path: Path | str) -> MoleculeBatch:
         raise InputError(
             f"{path}: crystals are read from an .extxyz with a Lattice only; convert it"
         )
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
     if suffix not in READERS:
         raise InputError(
             f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file, or one of "
-            + ", ".join(READERS)
+            + ", ".join(sorted(READERS.keys() - {".extxyz", ".xyz", ".sdf"}))
         )
     lines = read_lines(path)
     notes = Notes()

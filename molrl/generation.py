@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import GENERATORS
+from molrl.runs.progress import log_message
 from molrl.validation import checked_options
 
 if TYPE_CHECKING:
@@ -68,6 +69,39 @@ class Generator(Protocol):
             InputError: if this generator cannot make the task.
         """
         ...
+
+
+class TrainedSize:
+    """The size of the molecules that a network was trained on; what is larger is mentioned once.
+
+    Args:
+        name: of the network, as in ``the covariant policy``.
+        largest: size of the largest molecules of the training.
+        unit: what the size counts, such as ``heavy atoms``.
+
+    Example:
+        >>> size = TrainedSize("the covariant policy", 9, "heavy atoms")
+        >>> size.mention(8, "C8H18")
+    """
+
+    def __init__(self, name: str, largest: int, unit: str) -> None:
+        self._name, self._largest, self._unit = name, largest, unit
+        self._mentioned: set[str] = set()
+
+    def mention(self, size: int, what: str) -> None:
+        """Print a line to standard error if molecules are larger than those of the training.
+
+        Args:
+            size: of the largest molecules to make.
+            what: they are, such as a formula; there is no second line about the same.
+        """
+        if size <= self._largest or what in self._mentioned:
+            return
+        self._mentioned.add(what)
+        log_message(
+            f"{self._name} was trained on up to {self._largest} {self._unit}, and {what} has "
+            f"{size}; few or none may come out right"
+        )
 
 
 def load_generator(name: str, **options: object) -> Generator:

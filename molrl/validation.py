@@ -124,6 +124,8 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
             return f"{key}: {message.removeprefix('Value error, ')}"
         case "model_type":
             message = "must be a section of keys"
+        case "tuple_type" | "list_type":
+            message = "must be a list, such as [a, b]"
     wanted = message.replace("Input should be", "must be").replace("to 'inf'", "")
     given = repr(detail["input"])
     given = given if len(given) <= 60 else given[:57] + "..."

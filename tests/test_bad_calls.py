@@ -39,7 +39,7 @@ CALLS = {
         lambda: molrl.load_generator("covariant:"),
         "the argument after the colon is missing",
     ),
-    "a file that is a folder": (lambda: read_molecules("."), "unknown suffix"),
+    "a file that is a folder": (lambda: read_molecules("."), "is a folder"),
     "shapes that do not match": (
         lambda: MoleculeBatch(torch.ones(2), torch.zeros(3, 3), torch.tensor([2])),
         "positions must be (2, 3)",

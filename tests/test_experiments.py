@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from molrl.cli.experiment import ExperimentConfig
-from molrl.cli.main import parser
+from molrl.cli.parser import build_parser
 from molrl.comparison.config import CompareConfig
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.config import FitConfig
@@ -97,4 +97,4 @@ def test_shipped_config_names_its_command(name):
     said = re.findall(rf"molrl ([a-z ]+ experiments/{name})\b", comments)
     assert {command.rpartition(" ")[0] for command in said} == {COMMANDS[SCHEMAS[name]]}
     for command in said:
-        assert parser().parse_args(command.split()).config == f"experiments/{name}"
+        assert build_parser().parse_args(command.split()).config == f"experiments/{name}"

@@ -27,7 +27,7 @@ from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
-from molrl.generation import Generated
+from molrl.generation import Generated, TrainedSize
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
@@ -232,9 +232,14 @@ class AgentGenerator:
                 f"fit the {self.name} network of this version of molrl; train it again"
             ) from None
         self._network.to(self.device).eval()
+        self._size = TrainedSize(
+            f"the {self.name} policy", _heavy_atoms(self.header.task), "heavy atoms"
+        )
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
+
+        A line tells of a task whose molecules are larger than those of the training.
 
         Raises:
             InputError: if the task has points to fill or refills, and that of the training had
@@ -242,7 +247,9 @@ class AgentGenerator:
         """
         task = parse_task(task)
         self._check_observed(task)
-        made = generate(self._problem(task), Actions(self._act, self._network.n_noise), n, seed)
+        problem = self._problem(task)
+        self._size.mention(_heavy_atoms(task), str(task))
+        made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
         return made if self.energy else replace(made, returns=None, energy_calls=0)
 
     def _load_energy(
@@ -325,6 +332,12 @@ class CovariantAgent(AgentGenerator):
             energy = "mace"  # whichever ships: no energy was evaluated in the training
         start = SHIPPED["covariant"] if run is None else run
         super().__init__(start, energy, device, reward, policy, temperature)
+
+
+def _heavy_atoms(task: Task) -> int:
+    """Return the number of heavy atoms of the largest molecules of a task."""
+    bags = (instance.finished_bag for instance in task.examples)
+    return max(sum(number > 1 for number in bag.numbers) for bag in bags)
 
 
 def draw_actions(

@@ -25,9 +25,11 @@ class Validity:
     A molecule is valid if all its atoms are connected and a closed-shell Lewis structure of its
     charge exists: no radical or unpaired electrons, and formal charges only where they make up the
     charge of the molecule or neutralise that of a neighbour (as in nitro groups, isocyanides,
-    carbon monoxide); zwitterions are not valid. Radicals, carbenes and zwitterions have an
-    identity all the same. The identity does not depend on the multiplicity: triplet oxygen is O=O
-    with two unpaired electrons.
+    carbon monoxide); zwitterions are not valid. Ylides such as ``[CH2-][NH3+]`` and 1,3-dipoles
+    such as ``C=[NH+][CH2-]``, which can be minima but are hardly ever isolated, are valid by this
+    rule; those with a carbanion match the SMARTS ``[#6-]-[+]``, which ``molrl search --without``
+    takes. Radicals, carbenes and zwitterions have an identity all the same. The identity does not
+    depend on the multiplicity: triplet oxygen is O=O with two unpaired electrons.
 
     Attributes:
         valid: ``(n_molecules,)`` bool.

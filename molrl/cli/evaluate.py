@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from molrl.cli.output import output_files
+from molrl.cli.output import MOLECULE_FILES, output_files
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.evaluation.known import NearestKnown, nearest_known, read_known, read_structures
 from molrl.evaluation.molecule_files import (
-    SUFFIXES,
     check_format,
     formulas,
     write_annotated,
@@ -47,7 +46,8 @@ def evaluate(arguments: Namespace) -> int:
         InputError: if a file is corrupted, the evaluator can take none of its molecules, or an
             output exists or cannot be written; nothing is written then.
     """
-    to_json, to_csv, output = output_files(arguments, {"--json": (), "--csv": (), "-o": SUFFIXES})
+    wanted = {"--json": (), "--csv": (), "-o": MOLECULE_FILES}
+    to_json, to_csv, output = output_files(arguments, wanted)
     if (arguments.valid or arguments.unique) and not (to_csv or output):
         raise InputError("--valid and --unique select what is written; give --csv or -o as well")
     molecules = read_unchecked(arguments.file)

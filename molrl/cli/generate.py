@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from molrl.cli.configs import read_task
-from molrl.cli.output import output_files
+from molrl.cli.output import MOLECULE_FILES, output_files
 from molrl.evaluation.table import format_table
 from molrl.generation import load_generator
 from molrl.parts import GENERATORS
@@ -26,7 +26,7 @@ def generate(arguments: Namespace) -> int:
         InputError: if the generator is unknown, does not take an option or cannot make the task,
             or the file exists or cannot be written.
     """
-    (output,) = output_files(arguments, {"-o": (".extxyz", ".xyz", ".sdf")})
+    (output,) = output_files(arguments, {"-o": MOLECULE_FILES})
     assert output  # as required
     task = parse_task(read_task(arguments))
     options = read_overrides(arguments.options)

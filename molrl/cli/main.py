@@ -1,21 +1,16 @@
 """The command line. A command is imported when it is called, so that help is immediate."""
 
 import argparse
-import importlib
-import math
 import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
-import molrl
-from molrl.cli.compare_arguments import add_compare
-from molrl.cli.search_arguments import add_search
-from molrl.errors import InputError, did_you_mean
+from molrl.cli.parser import build_parser, load_target
+from molrl.errors import InputError
 from molrl.plugins import import_plugins, plugins_of_environment
 from molrl.runs.failures import RunFailed, write_traceback
-from molrl.runs.progress import waiting
+from molrl.runs.progress import log_message
 from molrl.runs.signals import Stopped, stopping_at_once
 
 BAD_INPUT, FAILED = 2, 1
@@ -78,37 +73,44 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: if one is unknown.
     """
-    arguments, unknown = parser().parse_known_args(argv or ["--help"])
+    arguments, unknown = build_parser().parse_known_args(argv or ["--help"])
     if arguments.words_after:  # argparse takes no words after options
         late = [word for word in unknown if not word.startswith("-")]
         getattr(arguments, arguments.words_after).extend(late)
         unknown = [word for word in unknown if word not in late]
     if unknown:
-        options = re.findall(r"(?<!\S)--?[a-z][\w-]*", arguments.parser.format_help())
-        raise InputError(
-            f"{arguments.parser.prog}: unknown argument {unknown[0]!r}; "
-            f"{did_you_mean(unknown[0], options)}"
-        )
+        raise InputError(arguments.parser.explain_unknown(unknown[0]))
     return arguments
 
 
 def _dispatch(argv: Sequence[str]) -> int:
     arguments = parse(argv)
-    if not os.path.exists(getattr(arguments, "file", ".")):  # said at once
-        raise InputError(f"{arguments.file} does not exist")
+    if "file" in arguments:
+        _check_readable(arguments.file)  # said at once
+    _mention_formula(getattr(arguments, "bag", None) or "")
     if arguments.schema:
         from molrl.cli.configs import announce_loading, read_config
 
-        arguments.config = read_config(arguments, _load(arguments.schema))
+        arguments.config = read_config(arguments, load_target(arguments.schema))
         announce_loading(arguments.config)
-    code: int = _load(arguments.target)(arguments)
+    code: int = load_target(arguments.target)(arguments)
     return code
 
 
-def _load(target: str) -> Any:  # noqa: ANN401 - a function or a class
-    module, _, name = target.partition(":")
-    with waiting("importing PyTorch, RDKit and others"):
-        return getattr(importlib.import_module(module), name)
+def _check_readable(file: str) -> None:
+    if os.path.isdir(file):
+        raise InputError(f"{file} is a folder; name a file in it")
+    if not os.path.exists(file):
+        raise InputError(f"{file} does not exist")
+
+
+def _mention_formula(text: str) -> None:
+    """Say how a formula that looks like a SMILES is read, such as CCO."""
+    if re.fullmatch(r"(?:Cl|Br|[BCNOFPSI]){2,}", text):
+        from molrl.bags import Bag
+
+        if (formula := Bag(text).formula) != text:
+            log_message(f"{text} is read as the formula {formula}; a SMILES is not taken here")
 
 
 def _fail(line: str, code: int) -> int:
@@ -122,278 +124,6 @@ def _print_line(line: str, code: int) -> int:
 
 def _describe(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises :class:`InputError` and suggests the nearest word.
-
-    Attributes:
-        details: what the help ends with: functions of :mod:`molrl.cli.keys` and their arguments,
-            which are called when it is shown.
-    """
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # argparse's own
-        self.details: list[tuple[str, ...]] = []
-
-    def format_help(self) -> str:
-        details = (_load(f"molrl.cli.keys:{name}")(*given) for name, *given in self.details)
-        return "\n\n".join([super().format_help().rstrip(), *details]) + "\n"
-
-    def error(self, message: str) -> NoReturn:
-        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if wrong:
-            known = re.findall(r"[\w-]+", wrong[2])
-            if (self.prog, wrong[1]) == ("molrl energy", "relax"):
-                raise InputError("molrl energy relax is now molrl relax")
-            raise InputError(
-                f"{self.prog}: unknown command {wrong[1]!r}; {did_you_mean(wrong[1], known)}"
-            )
-        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    top = _Parser(prog="molrl", description="Reinforcement learning for molecular design in 3D.")
-    top.add_argument("--version", action="version", version=f"molrl {molrl.__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-
-    train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
-    _add_config(train, "molrl.cli.experiment:ExperimentConfig")
-    _add_task(train.add_mutually_exclusive_group(), "instead of CONFIG: ")
-    train.details += [("describe_tasks",), ("describe_figures",)]
-    resume = _command(
-        commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
-    )
-    resume.add_argument("run", metavar="RUN", help="folder of the run")
-    resume.add_argument(
-        "overrides",
-        metavar="total_steps=N",
-        nargs="*",
-        default=[],
-        help="train on, to N steps in all; steps=N of a fit, rounds=N of active learning",
-    )
-    launch = _command(
-        commands, "launch", "molrl.cli.launch:launch", "write a job script for a cluster"
-    )
-    _add_launch(launch)
-    generate = _command(commands, "generate", "molrl.cli.generate:generate", "make molecules")
-    _add_generate(generate)
-    search = _command(
-        commands, "search", "molrl.cli.search:search", "find the isomers of a formula"
-    )
-    add_search(search)
-    search.details.append(("describe_keys", "molrl.generators.search.config:SearchConfig"))
-    compare = _command(commands, "compare", "molrl.cli.compare:compare", "compare generators")
-    _add_config(compare, "molrl.comparison.config:CompareConfig")
-    add_compare(compare)
-    _command(commands, "list", "molrl.cli.parts:list_parts", "list energies, generators and so on")
-    evaluate = _command(commands, "evaluate", "molrl.cli.evaluate:evaluate", "evaluate molecules")
-    _add_evaluate(evaluate)
-    evaluate.details.append(("describe_figures",))
-    relax = _command(commands, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
-    _add_relax(relax)
-
-    energy = commands.add_parser("energy", help="data, fits and errors of energy models")
-    energies = energy.add_subparsers(metavar="COMMAND", required=True)
-    data = _command(energies, "data", "molrl.cli.energy:data", "make and label structures")
-    _add_config(data, "molrl.fitting.data.config:DataConfig")
-    molecules = _command(
-        energies, "molecules", "molrl.cli.energy:molecules", "enumerate and relax molecules"
-    )
-    _add_config(molecules, "molrl.fitting.data.config:MoleculeSetConfig")
-    fit = _command(energies, "fit", "molrl.cli.energy:fit", "fit a network to labelled structures")
-    _add_config(fit, "molrl.fitting.config:FitConfig")
-    convert = _command(
-        energies, "convert", "molrl.cli.energy:convert", "make a pickled MACE safe to load"
-    )
-    convert.add_argument("source", metavar="IN.model", help="network pickled by mace-torch")
-    convert.add_argument("output", metavar="OUT.json", help="the tensors go to OUT.safetensors")
-    convert.add_argument(
-        "--trust", action="store_true", help="load the pickle, which can run any code"
-    )
-    learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a network by active learning")
-    _add_config(learn, "molrl.fitting.active.config:LearnConfig")
-    errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
-    _add_evaluated(errors)
-    errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
-    errors.add_argument("--against", metavar="NAME", default="gfn2", help="default: gfn2")
-    return top
-
-
-def _command(
-    commands: "argparse._SubParsersAction[_Parser]",
-    name: str,
-    target: str,
-    purpose: str,
-) -> _Parser:
-    command = commands.add_parser(name, help=purpose, description=purpose)
-    command.set_defaults(target=target, parser=command, schema="", words_after="")
-    command.details.append(("describe_examples", command.prog))
-    return command
-
-
-def _add_config(command: _Parser, schema: str) -> None:
-    """Add the config of a command; it is read before the command is imported."""
-    command.add_argument("config", metavar="CONFIG", nargs="?", help="YAML file")
-    command.add_argument(
-        "overrides",
-        metavar="key.sub=value",
-        nargs="*",
-        default=[],
-        help="keys of the config, which replace those of the file; the value is YAML",
-    )
-    command.set_defaults(schema=schema)
-    command.details.append(("describe_keys", schema))
-
-
-def _add_task(group: "argparse._MutuallyExclusiveGroup", prefix: str = "") -> None:
-    group.add_argument("--bag", metavar="FORMULA", help=f"{prefix}such as CH4O")
-    group.add_argument(
-        "--task",
-        metavar="TASK",
-        help=f"{prefix}YAML file of a task, or YAML such as "
-        "'{kind: scaffold, scaffold: \"*C\", bag: CH3}'",
-    )
-
-
-def _add_launch(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(words_after="words")
-    command.add_argument(
-        "words",
-        metavar="CONFIG|key=value,...",
-        nargs="+",
-        help="YAML files, and overrides; a job for each of several values: key=value,value",
-    )
-    command.add_argument(
-        "--command",
-        choices=["train", "compare", "energy fit", "energy learn"],
-        default="train",
-        help="command that the configs are for; default: train",
-    )
-    command.add_argument("--slurm", action="store_true", required=True, help="as a SLURM job array")
-    command.add_argument(
-        "--sbatch",
-        metavar="OPTION",
-        action="append",
-        default=[],
-        help="option of sbatch, such as --sbatch=--partition=gpu; may be repeated",
-    )
-    command.add_argument(
-        "--seeds", type=_count, default=1, help="number of seeds for each config; default: 1"
-    )
-    command.add_argument(
-        "--ranks", type=_count, default=1, help="number of processes of each run; default: 1"
-    )
-    command.add_argument(
-        "-o", "--output", metavar="OUT", default="molrl.sbatch", help="script to write"
-    )
-
-
-def _add_generate(command: _Parser) -> None:
-    command.details += [("describe_generators",), ("describe_tasks",)]
-    command.add_argument(
-        "options",
-        metavar="key=value",
-        nargs="*",
-        default=[],
-        help="options of the generator, after the others",
-    )
-    command.add_argument(
-        "--method", metavar="NAME", required=True, help="name of the generator, listed below"
-    )
-    _add_task(command.add_mutually_exclusive_group(required=True))
-    command.add_argument(
-        "--energy",
-        metavar="NAME",
-        help="energy model of the reward; default: that of the training",
-    )
-    command.add_argument("-n", type=_count, default=100, help="number of molecules; default: 100")
-    command.add_argument("--seed", type=_seed, default=0, help="default: 0")
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
-    _add_force(command)
-
-
-def _add_evaluated(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
-    command.add_argument("--json", metavar="OUT", help="also write the figures to this file")
-    command.add_argument("--csv", metavar="OUT", help="also write a line for each molecule")
-    _add_force(command)
-
-
-def _add_force(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--force", action="store_true", help="replace outputs that exist")
-
-
-def _add_evaluate(command: argparse.ArgumentParser) -> None:
-    _add_evaluated(command)
-    command.add_argument(
-        "--novel-against",
-        metavar="FILE",
-        help="also count the molecules that are not in this file: .extxyz, .xyz, .sdf or .npz",
-    )
-    command.add_argument(
-        "--similar-to",
-        metavar="FILE",
-        help="also find the most similar molecule in this file, by the environments of the atoms",
-    )
-    command.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        help="also write the molecules with their figures: .extxyz or .sdf",
-    )
-    command.add_argument(
-        "--valid", action="store_true", help="write only valid molecules to --csv and -o"
-    )
-    command.add_argument(
-        "--unique",
-        action="store_true",
-        help="write only the lowest in energy of each distinct molecule to --csv and -o",
-    )
-
-
-def _add_relax(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
-    command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
-    command.add_argument(
-        "--force-tolerance",
-        metavar="FORCE",
-        type=_force,
-        default=0.02,
-        help="maximum force on an atom of a relaxed molecule, eV/Å; default: 0.02",
-    )
-    command.add_argument(
-        "--max-steps",
-        metavar="N",
-        type=_count,
-        default=250,
-        help="maximum number of energy evaluations after the first; default: 250",
-    )
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help=".extxyz or .sdf")
-    _add_force(command)
-
-
-def _force(text: str) -> float:
-    try:
-        force = float(text)
-    except ValueError:
-        force = math.nan
-    if not 1e-6 <= force <= 100:
-        raise argparse.ArgumentTypeError(f"invalid force {text!r}; give 1e-6 to 100 eV/Å")
-    return force
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text[:9]) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"invalid number {text!r}; give 1 to 1000000")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"invalid seed {text!r}; give 0 to 999999999")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from molrl.errors import InputError
 
+MOLECULE_FILES = (".extxyz", ".xyz", ".sdf")
+"""Suffixes of the files that commands write molecules to; the first two are extended XYZ."""
+
 
 def output_file(name: str, option: str, suffixes: Sequence[str] = ()) -> Path:
     """Check that a file can be written.

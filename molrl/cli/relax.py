@@ -7,12 +7,12 @@ import numpy as np
 
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.geometry import rmsd
-from molrl.cli.output import output_files
+from molrl.cli.output import MOLECULE_FILES, output_files
 from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import RelaxationResult
 from molrl.energy.relaxation import relax as relax_batch
 from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
-from molrl.evaluation.molecule_files import SUFFIXES, check_format, write_annotated
+from molrl.evaluation.molecule_files import check_format, write_annotated
 from molrl.evaluation.table import format_table
 from molrl.files import read_unchecked
 from molrl.molecules import MoleculeBatch
@@ -38,7 +38,7 @@ def relax(arguments: Namespace) -> int:
         InputError: if the file is corrupted, the model can take none of its molecules, or the
             output exists or has an unknown suffix; nothing is written then.
     """
-    (output,) = output_files(arguments, {"-o": SUFFIXES})
+    (output,) = output_files(arguments, {"-o": MOLECULE_FILES})
     assert output  # as required
     everything = read_unchecked(arguments.file)
     model = load_energy(arguments.model)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
@@ -56,6 +56,26 @@ def slug(text: str) -> str:
     return f"{plain}-{sha256(text.encode()).hexdigest()[:6]}"
 
 
+def refuse_names_alike(names: Iterable[str], what: str) -> None:
+    """Refuse names that would share a folder on a disk that does not tell cases apart.
+
+    Args:
+        names: of methods or tasks, all different.
+        what: they are, for the message.
+
+    Raises:
+        InputError: if two differ by the case of letters only.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise InputError(
+                f"{what}: {other!r} and {name!r} differ by case only, and would share a folder on "
+                "some disks; use other names"
+            )
+
+
 class MethodConfig(Config):
     """One method of a comparison.
 
@@ -92,7 +112,7 @@ def _named(methods: object) -> object:
     if isinstance(methods, Sequence) and not isinstance(methods, str):
         methods = dict.fromkeys(map(str, methods))
     if not isinstance(methods, Mapping):
-        return methods
+        raise InputError(f"give names, such as [random-search], or a section, not {methods!r}")
     return {str(name): _method(str(name), given) for name, given in methods.items()}
 
 
@@ -110,6 +130,7 @@ def _check_names(methods: dict[str, MethodConfig]) -> dict[str, MethodConfig]:
             raise InputError(f"a method is named by letters, digits, - and _, not {name!r}")
     if not methods:
         raise InputError("name at least one method, such as random-search")
+    refuse_names_alike(methods, "methods")
     return methods
 
 
@@ -117,6 +138,8 @@ def _counted(seeds: object) -> object:
     """Return the seeds that a number of them means: 0, 1 and so on."""
     if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds <= 100_000:
         return tuple(range(seeds))
+    if not isinstance(seeds, list | tuple):
+        raise InputError(f"give a list, or the number of seeds, 1 to 100000, not {seeds!r}")
     return tuple(seeds) if isinstance(seeds, list) else seeds
 
 
@@ -124,6 +147,7 @@ def _distinct(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     names = [str(value) for value in values]
     if not names or len(set(names)) < len(names):
         raise InputError(f"{info.field_name} must be at least one, each once, not {names}")
+    refuse_names_alike(names, str(info.field_name))
     return values
 
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from molrl.comparison.config import CompareConfig, UnitKey
+from molrl.comparison.config import CompareConfig, UnitKey, refuse_names_alike
 from molrl.comparison.figures import Results, summarise
 from molrl.comparison.methods import training_energy_calls
 from molrl.comparison.outputs import lines_of, write_outputs
@@ -94,9 +94,12 @@ def _merged(
             if methods.setdefault(name, method) != method:
                 raise InputError(f"{run}: the method {name!r} is another one than in {runs[0]}")
     tasks = {str(task): task for config in configs for task in config.tasks}
+    refuse_names_alike(methods, "methods")
+    refuse_names_alike(tasks, "tasks")
     return first.model_copy(
         update={
             "run_dir": target,
+            "plugins": tuple(dict.fromkeys(name for config in configs for name in config.plugins)),
             "tasks": tuple(tasks.values()),
             "methods": methods,
             "seeds": tuple(sorted({seed for config in configs for seed in config.seeds})),
@@ -105,7 +108,8 @@ def _merged(
 
 
 def _missing(config: CompareConfig, keys: Sequence[UnitKey]) -> Iterator[str]:
-    missing = [key for key in config.units() if key not in set(keys)]
+    found = set(keys)
+    missing = [key for key in config.units() if key not in found]
     if missing:
         method, task, seed = missing[0]
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

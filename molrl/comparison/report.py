@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molrl.comparison.config import REAL
+from molrl.comparison.config import REAL, UnitKey
 from molrl.comparison.figures import Results
 from molrl.comparison.tables import (
     STAR,
@@ -60,7 +60,7 @@ _CURVES = (
 
 def _table(rows: Sequence[Sequence[str]]) -> Table:
     head, *body = rows
-    return Table(head, [[_value(cell) for cell in row] for row in body])
+    return Table(head, [[name, *map(_value, cells)] for name, *cells in body])
 
 
 def _value(cell: str) -> str | float | None:
@@ -101,8 +101,11 @@ def _best(results: Results, units: Sequence[Unit], folder: Path) -> Iterator[Ent
             smiles = unit.final.smiles[i]
             if smiles and above < lowest.get(smiles, (np.inf, unit, 0))[0]:
                 lowest[smiles] = float(above), unit, i
+    files: dict[UnitKey, MoleculeBatch] = {}
     for smiles, (above, unit, i) in sorted(lowest.items(), key=lambda each: each[1][0])[:N_BEST]:
-        yield Entry(smiles, "", _molecules(results, unit, folder)[[i]], {
+        if unit.key not in files:  # it may hold thousands
+            files[unit.key] = _molecules(results, unit, folder)
+        yield Entry(smiles, "", files[unit.key][[i]], {
             "method": unit.method,
             _ABOVE: round(above, 3) + 0.0,
             _STRAIN: _strain(unit, i),

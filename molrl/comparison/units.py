@@ -201,10 +201,10 @@ class UnitRun:
 
     def _add(self, batch: Batch) -> None:
         unit, began, before = self.unit, perf_counter(), self._energy.evaluations
-        self._made.append(batch.molecules)
         if self._config.relax and len(batch.molecules):
             done = relax(batch.molecules, self._energy, self._config.force_tolerance)
             self._relaxed.append(done.molecules)
+        self._made.append(batch.molecules)  # of a batch that cannot be relaxed nothing is kept
         unit.attempts += batch.attempts
         unit.network_calls += batch.network_calls
         unit.generation_energy_calls += batch.energy_calls

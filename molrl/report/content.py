@@ -8,7 +8,7 @@ from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
 Value = str | float | None
-"""A text, a number, or None where there is none; NaN is the same as None."""
+"""A text, a number, also one of NumPy, or None where there is none; NaN is the same as None."""
 
 
 @dataclass(frozen=True)

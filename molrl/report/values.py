@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 from molrl.report.content import Value
 
@@ -19,7 +20,8 @@ def format_values(values: Iterable[Value]) -> list[str]:
         ['0.12', '20.00', '20,000', '–', '0.1 ± 0.2']
     """
     given = list(values)
-    largest = max((abs(v) for v in given if isinstance(v, float) and math.isfinite(v)), default=0)
+    fractions = (coordinate(value) for value in given if not isinstance(value, Integral))
+    largest = max((abs(x) for x in fractions if x is not None), default=0)
     decimals = sum(largest < limit for limit in (10, 100, 10_000))
     return [_format(value, decimals) for value in given]
 
@@ -36,8 +38,8 @@ def format_value(value: Value) -> str:
 def _format(value: Value, decimals: int) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
     if value is None or not math.isfinite(value):
         return "–"
     vanishes = 0 < abs(value) < 0.5 * 10**-decimals
@@ -50,4 +52,4 @@ def coordinate(value: Value) -> float | None:
     Args:
         value: the value.
     """
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return float(value) if isinstance(value, Real) and math.isfinite(value) else None

@@ -67,26 +67,29 @@ def progress(
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show on a terminal that work goes on of which no progress is known, and for how long.
+    """Show that work goes on of which no progress is known, and for how long.
 
     Args:
-        what: the command does; nothing is shown in its first
-            :data:`SECONDS_BETWEEN_TICKS`.
+        what: the command does; a terminal shows the seconds from
+            :data:`SECONDS_BETWEEN_TICKS` on, anything else a line each
+            :data:`SECONDS_BETWEEN_LINES`.
 
     Example:
         >>> with waiting("making molecules"):  # doctest: +SKIP
         ...     made = generator.generate("CH4O", n=100, seed=0)
     """
-    if not sys.stderr.isatty() or not is_first_rank():
+    if not is_first_rank():
         yield
         return
-    done, began = threading.Event(), time.monotonic()
+    done, began, stream = threading.Event(), time.monotonic(), sys.stderr
+    is_terminal = stream.isatty()
+    before, after = ("\r", "") if is_terminal else ("", "\n")
+    interval = SECONDS_BETWEEN_TICKS if is_terminal else SECONDS_BETWEEN_LINES
 
     def show() -> None:
-        while not done.wait(SECONDS_BETWEEN_TICKS):
-            print(
-                f"\r{what}: {time.monotonic() - began:.0f} s", end="", file=sys.stderr, flush=True
-            )
+        while not done.wait(interval):
+            text = f"{before}{what}: {time.monotonic() - began:.0f} s"
+            print(text, end=after, file=stream, flush=True)
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
@@ -95,7 +98,8 @@ def waiting(what: str) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # clear the line
+        if is_terminal:
+            print("\r\x1b[K", end="", file=stream, flush=True)  # clear the line
 
 
 @contextmanager

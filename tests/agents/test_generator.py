@@ -107,6 +107,16 @@ def test_agent_generator_makes_other_kinds_of_tasks(policy):
     assert {bag.formula for bag in bags.molecules.bags()} <= {"CO", "C2"}
 
 
+def test_agent_generator_says_once_that_a_task_is_larger_than_its_training(policy, capsys):
+    generator = AgentGenerator(policy())
+    generator.generate("C2", 1, seed=0)
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        generator.generate("CO2", 1, seed=0)
+    said = "molrl: the covariant policy was trained on up to 2 heavy atoms, and CO2 has 3; few"
+    assert [line[: len(said)] for line in capsys.readouterr().err.splitlines()] == [said]
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [

@@ -187,6 +187,36 @@ def test_validity_takes_formal_charges_that_make_up_the_charge(smiles, reason):
     assert found.reasons == [reason]
 
 
+NEIGHBOURS = [
+    *("C[N+](=O)[O-]", "C[N+](C)(C)[O-]", "C=[N+](C)[O-]", "[O-][n+]1ccccc1", "CN=[N+]=[N-]"),
+    *("C[N+]#[C-]", "[C-]#[O+]", "C=[N+]=[N-]", "CC#[N+][O-]", "[N-]=[N+]=O", "C[N+](C)=[N-]"),
+]
+YLIDES = ["[CH2-][NH3+]", "[CH2-][N+](C)(C)C", "C=[NH+][CH2-]", "[CH2-][n+]1ccccc1"]
+NEUTRAL = ["CS(C)=O", "CS(C)(=O)=O", "C=S(C)C", "CP(C)(C)=O", "O=S=O", "OS(=O)(=O)O"]
+
+
+def test_validity_takes_charges_that_a_neighbour_neutralises():
+    names = [*NEIGHBOURS, *YLIDES, *NEUTRAL]
+    found = validity(MoleculeBatch.cat([embedded(name) for name in names]))
+    wrong = {n: (r, s) for n, r, s in zip(names, found.reasons, found.smiles, strict=True) if r}
+    assert wrong == {}
+    charged = [any(a.GetFormalCharge() for a in mol.GetAtoms()) for mol in found.mols]
+    assert charged == [name not in NEUTRAL for name in names]
+    carbanion = Chem.MolFromSmarts("[#6-]-[+]")  # as the description of Validity says
+    assert [m.HasSubstructMatch(carbanion) for m in found.mols] == [n in YLIDES for n in names]
+
+
+def test_validity_refuses_charges_that_no_neighbour_neutralises():
+    names = [
+        *("[CH2-]C[NH3+]", "[O-]C(=O)C[NH3+]", "[O-]CC[NH3+]", "[NH-]CC[OH2+]"),
+        *("[O-]CCC[S+](C)C", "[O-]C(=O)C[N+](C)(C)C", "[O-]S(=O)(=O)CC[NH3+]"),
+    ]
+    found = validity(MoleculeBatch.cat([embedded(name) for name in names]))
+    assert dict(zip(names, found.reasons, strict=True)) == dict.fromkeys(
+        names, "separated formal charges"
+    )
+
+
 def test_validity_refuses_unpaired_electrons():
     oxygen = molecule("O2")
     oxygen.info["spin"] = 3

@@ -326,7 +326,7 @@ COMMANDS = {
     ),
     "relaxed molecules of an unknown suffix": (
         relax("-o", "x.pdb"),
-        "x.pdb has an unknown suffix; it must end in .extxyz or .sdf",
+        "x.pdb has an unknown suffix; it must end in .extxyz, .xyz or .sdf",
     ),
     "an invalid force": (
         relax("--force-tolerance", "nan", "-o", "x.extxyz"),

@@ -13,7 +13,8 @@ from molrl.cli.configs import read_config, read_task
 from molrl.cli.defaults import training_overrides
 from molrl.cli.experiment import ExperimentConfig
 from molrl.cli.keys import EXAMPLES
-from molrl.cli.main import main, parse, parser
+from molrl.cli.main import main, parse
+from molrl.cli.parser import build_parser
 from molrl.runs.config import config_from_overrides
 from molrl.runs.folder import RunFolder
 from molrl.tasks import parse_task
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def config(*arguments):
-    return read_config(parser().parse_args(["train", *arguments]), ExperimentConfig)
+    return read_config(build_parser().parse_args(["train", *arguments]), ExperimentConfig)
 
 
 def test_train_takes_a_formula_instead_of_a_file(here):

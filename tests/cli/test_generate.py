@@ -62,3 +62,13 @@ def test_generate_replaces_a_file_only_by_force(here, capsys):
     assert (here / "out.sdf").read_text() == "mine"
     assert main([*made, "--force"]) == 0
     assert (here / "out.sdf").read_text() != "mine"
+
+
+def test_generate_says_how_it_reads_a_formula_that_looks_like_a_smiles(here, capsys):
+    made = ["generate", "--method", "random:gfn2", "-n", "1", "-o", "a.sdf", "--force", "--bag"]
+    assert main([*made, "OCO"]) == 0
+    assert capsys.readouterr().err == (
+        "molrl: OCO is read as the formula CO2; a SMILES is not taken here\n"
+    )
+    assert main([*made, "CO2"]) == 0
+    assert capsys.readouterr().err == ""

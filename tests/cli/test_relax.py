@@ -5,7 +5,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.io import read, write
 
-from molrl.cli.main import main, parser
+from molrl.cli.main import main
+from molrl.cli.parser import build_parser
 from molrl.energy import load_energy
 from molrl.energy.networks.config import parse_network
 from molrl.energy.networks.interface import build_network
@@ -101,6 +102,6 @@ def test_relax_summarises_periodic_structures_without_bonds_and_rmsd(others, her
 
 
 def test_relax_command_has_the_defaults_of_the_function():
-    arguments = parser().parse_args(["relax", "in.extxyz", "-o", "out.extxyz"])
+    arguments = build_parser().parse_args(["relax", "in.extxyz", "-o", "out.extxyz"])
     assert arguments.force_tolerance == FORCE_TOLERANCE
     assert arguments.max_steps == MAX_STEPS

@@ -10,9 +10,11 @@ from PIL import Image
 
 import molrl
 from molrl.cli.main import main
-from molrl.comparison.config import REAL
-from molrl.comparison.methods import RealMolecules
+from molrl.comparison.config import REAL, CompareConfig, UnitKey
+from molrl.comparison.merge import _merged
+from molrl.comparison.methods import Batch, RealMolecules
 from molrl.comparison.units import Unit, UnitRun
+from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
@@ -148,6 +150,37 @@ def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
     config.write_text(config.read_text().replace("energy_calls: 50", "energy_calls: 99"))
     assert main(["compare", "--merge", *merged, f"run_dir={compared}-2"]) == 2
     assert "energy_calls 99" in capsys.readouterr().err
+    text = config.read_text().replace("energy_calls: 99", "energy_calls: 50")
+    config.write_text(text.replace("search:", "Search:"))
+    assert main(["compare", "--merge", *merged, f"run_dir={compared}-2"]) == 2
+    assert "'search' and 'Search' differ by case only" in capsys.readouterr().err
+
+
+def test_merged_comparisons_have_the_plugins_of_all():
+    plugins = [("json",), ("csv", "json")]
+    configs = [
+        CompareConfig(run_dir=Path("one"), tasks=("CH4",), methods=["random"], plugins=each)
+        for each in plugins
+    ]
+    assert _merged(configs, ["one", "two"], Path("both")).plugins == ("json", "csv")
+
+
+class Made:
+    """A method that makes a molecule, and then one that the energy model does not know."""
+
+    def batches(self, task, seed, size):
+        for name in ("CH4", "SiH4"):
+            yield Batch(MoleculeBatch.from_ase(molecule(name)), 1, 0, 0, 0.0)
+
+
+def test_run_that_cannot_relax_a_batch_keeps_those_before(tmp_path):
+    config = CompareConfig(run_dir=tmp_path, tasks=("CH4",), methods=["random"])
+    run = UnitRun(UnitKey("made", "CH4", 0), config, CountedEnergy(load_energy("mace-small")))
+    run.run(Made(), parse_task("CH4"), lambda n: None)
+    unit = run.finish(tmp_path)
+    assert "Si" in unit.failure
+    assert [len(each.smiles) for each in (unit.generated, unit.relaxed)] == [1, 1]
+    assert (unit.attempts, len(unit.calls_when_found)) == (1, 1)
 
 
 def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
@@ -169,7 +202,12 @@ def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
         (["tasks=[CH4]", "methods=[random]", "energy_calls=null"], "n_molecules or energy_calls"),
         (["tasks=[CH4]", "methods=[random]", "relax=false"], "give n_molecules"),
         (["tasks=[CH4]", "methods={random: {options: {no: 1}}}"], "methods.random: 'random' has"),
+        (["tasks=CH4", "methods=[random]"], "tasks must be a list, such as [a, b], not 'CH4'"),
+        (["tasks=[CH4]", "methods=random"], "methods: give names, such as [random-search]"),
+        (["tasks=[CH4]", "methods=[random]", "seeds=0"], "seeds: give a list, or the number of"),
         (["tasks=[CH4]", "methods={a/b: random}"], "letters"),
+        (["tasks=[CH4]", "methods={A: random, a: simgen}"], "'A' and 'a' differ by case only"),
+        (["tasks=[CO, Co]", "methods=[random]"], "tasks: 'CO' and 'Co' differ by case only"),
         (["--merge", "nowhere"], "run_dir=OUT"),
     ],
 )

@@ -12,7 +12,7 @@ from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.comparison.config import REAL, CompareConfig
 from molrl.comparison.curves import _discovery, amortised_costs, plot_curves
 from molrl.comparison.figures import Results, summarise
-from molrl.comparison.report import write_html
+from molrl.comparison.report import _table, write_html
 from molrl.comparison.tables import as_markdown
 from molrl.comparison.units import STAGES, Rows, Unit
 from molrl.files import write_extxyz
@@ -121,6 +121,11 @@ def test_table_says_what_pays_and_what_failed(results):
     assert lines["agent"].rstrip(" |").endswith("| 4,000 | 100")
     assert lines["poor"].rstrip(" |").endswith("| 4,000 | never")
     assert "- poor, C2H6O seed 1: it gave up" in text
+
+
+def test_report_does_not_read_names_as_numbers():
+    table = _table([["method", "distinct"], ["1e5", "1,234"], ["nan", "-"]])
+    assert table.rows == [["1e5", 1234], ["nan", None]]
 
 
 def test_report_shows_an_agent_place_its_atoms(results, tmp_path):

@@ -20,7 +20,7 @@ import torch
 import molrl
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import shipped_molecules
-from molrl.cli.main import parser
+from molrl.cli.parser import build_parser
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import load_energy
 from molrl.files import read_molecules, write_extxyz
@@ -169,7 +169,7 @@ def list_public_names() -> str:
     """Names, ids, and the command line with its options, one a line."""
     ids = sorted(env_id for env_id in gym.registry if env_id.startswith("MolDesign"))
     lines = [*(f"molrl.{name}" for name in sorted(molrl.__all__)), *ids]
-    return "\n".join([*lines, *_commands(parser())]) + "\n"
+    return "\n".join([*lines, *_commands(build_parser())]) + "\n"
 
 
 def _commands(command: Any) -> list[str]:

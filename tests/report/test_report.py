@@ -14,7 +14,7 @@ from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.report import Entry, Map, Picture, Section, Table, write_report
 from molrl.report.scenes import describe_scene
-from molrl.report.values import format_values
+from molrl.report.values import coordinate, format_values
 
 HOSTILE = "</script><script>alert(1)</script>\"' onload=x & <img src=//host>"
 PNG = base64.b64decode(
@@ -155,6 +155,8 @@ def test_values_share_the_decimals_that_the_largest_needs():
     assert format_values([12345.6, 1, -float("inf")]) == ["12,346", "1", "–"]
     assert format_values([]) == []
     assert format_values(["C#N", 20000, -1]) == ["C#N", "20,000", "-1"]
+    assert format_values([np.float32(91.54), np.int64(20000)]) == ["91.54", "20,000"]
+    assert [coordinate(each) for each in (np.float32(0.5), np.int64(2), "2")] == [0.5, 2.0, None]
 
 
 def test_report_refuses_what_it_cannot_show(tmp_path):

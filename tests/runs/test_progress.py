@@ -72,3 +72,20 @@ def test_waiting_shows_seconds_on_a_terminal_and_clears_them(monkeypatch):
     with waiting("sampling"):
         pass
     assert quiet.getvalue() == ""
+
+
+def test_waiting_prints_lines_elsewhere(monkeypatch):
+    shown = threading.Event()
+
+    class File(io.StringIO):
+        def write(self, text):
+            if text.endswith("\n"):
+                shown.set()
+            return super().write(text)
+
+    stream = File()
+    monkeypatch.setattr(module.sys, "stderr", stream)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.001)
+    with waiting("sampling"):
+        assert shown.wait(timeout=60)
+    assert set(stream.getvalue().splitlines()) == {"sampling: 0 s"}

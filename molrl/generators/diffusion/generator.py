@@ -11,7 +11,7 @@ import torch
 from molrl.bags import Bag
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted
+from molrl.generation import Generated, NotCompleted, TrainedSize
 from molrl.generators.diffusion.cloud import Cloud, is_broken
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, GuidanceConfig, ShapeGuide
@@ -69,6 +69,7 @@ class DenoisingGenerator:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
         self._batch_size = batch_size
+        self._size = TrainedSize(self.name, len(self.header.sizes) - 1, "atoms")
         wanted = parse_config(dict(guidance or {}), GuidanceConfig, where="guidance")
         self._guide = None
         if wanted.energy:
@@ -86,6 +87,7 @@ class DenoisingGenerator:
         """
         task = parse_task(task)
         check_task(task, self.model.elements, self.name)
+        self._size.mention(task.max_atoms, str(task))
 
         def target(streams: Sequence[np.random.Generator]) -> Target:
             instances = [task.draw(stream) for stream in streams]
@@ -114,6 +116,7 @@ class DenoisingGenerator:
         """
         if n_atoms is not None and n_atoms < 1:
             raise InputError(f"n_atoms must be at least 1, not {n_atoms}")
+        self._size.mention(n_atoms or 0, f"n_atoms={n_atoms}")
         shares = np.array(self.header.sizes) / sum(self.header.sizes)
 
         def target(streams: Sequence[np.random.Generator]) -> Target:

@@ -51,6 +51,15 @@ def test_same_seed_at_another_number_of_molecules_gives_the_same_noise(run, name
     assert torch.allclose(two.positions, five[:2].positions, atol=1e-4)
 
 
+def test_molecules_larger_than_those_of_the_training_are_mentioned(run, capsys):
+    generator = molrl.load_generator(f"pseudo-force:{run}")
+    generator.generate("C10H22", 1, 0)
+    generator.generate_any(1, 0, n_atoms=30)
+    said = [line.partition(";")[0] for line in capsys.readouterr().err.splitlines()]
+    head = "molrl: pseudo-force was trained on up to 29 atoms, and"
+    assert said == [f"{head} C10H22 has 32", f"{head} n_atoms=30 has 30"]
+
+
 @pytest.mark.parametrize("kind", ["scaffold", "linker"])
 @pytest.mark.parametrize("name", NAMES)
 def test_fixed_atoms_stay_where_they_are(run, name, kind):
