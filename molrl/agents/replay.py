@@ -1,6 +1,6 @@
 """Placements that build given molecules, in random orders."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -87,14 +87,13 @@ class Replay:
         Returns:
             ``(n,)``; -inf where a placement is out of reach, or not allowed by the rules.
         """
+        if not isomers:
+            return np.zeros(0)
         rng, problem = np.random.default_rng(0), self.problem
         path = self._path(isomers, rng)
-        state = self._canvases(path, np.full(len(isomers), self.n_fixed), path.positions)
-        if self.n_fixed:
-            energy = problem.energy_model.evaluate(state.to_molecules()).energy
-            state = replace(state, energy=energy.double().cpu().numpy())
+        state = problem.initial_state(len(isomers) * [problem.task.examples[0]])
         total = np.zeros(len(isomers))
-        for step in range(self.n_fixed, int(path.n_atoms.max(initial=0))):
+        for step in range(self.n_fixed, int(path.n_atoms.max())):
             actions, found = self._actions(path, np.full(len(isomers), step), rng)
             made = transition(state, actions, problem.context)
             taken = found & np.isin(made.reason, (Reason.ONGOING, Reason.COMPLETE))
@@ -142,25 +141,26 @@ class Replay:
         return actions, possible.any(1) | (placed == 0)
 
     def _canvases(self, path: "_Path", placed: Ints, positions: NDArray[np.float32]) -> CanvasState:
-        """Return canvases with the atoms before ``placed``; the energies are 0."""
+        """Return canvases with the atoms before ``placed``, for what a policy observes of them."""
         example, n = self.problem.task.examples[0], len(placed)
         size = np.full(n, example.bag.n_atoms) if example.refills else path.n_atoms - self.n_fixed
         n_done = (placed - self.n_fixed) // size
         slots, end = np.arange(path.numbers.shape[1]), self.n_fixed + (n_done + 1) * size
         before = slots < placed[:, None]
         left = ~before & (slots < end[:, None])
-        elements = np.array(self.problem.elements)
+        of_element = path.numbers[:, :, None] == np.array(self.problem.elements)
+        bag, zeros = (of_element & left[:, :, None]).sum(1), np.zeros(n, np.int64)
         return CanvasState(
             numbers=np.where(before, path.numbers, 0),
             positions=np.where(before[:, :, None], positions, 0).astype(np.float32),
-            bag=((path.numbers[:, :, None] == elements) & left[:, :, None]).sum(1),
+            bag=bag,
             energy=np.zeros(n),
             n_fixed=np.full(n, self.n_fixed),
-            refill=np.tile([example.bag[z] for z in self.problem.elements], (n, 1)),
+            refill=np.zeros_like(bag),
             refills=example.refills - n_done,
             shape=np.tile(example.shape, (n, 1, 1)),
-            charge=np.full(n, example.charge),
-            spin=np.full(n, example.spin or 0),
+            charge=zeros,
+            spin=zeros,
         )
 
 
