@@ -48,10 +48,11 @@ class Arrangements(Archive):
         return made
 
     def _whole(self, found: Validity) -> NDArray[np.bool_]:
-        """Return where the placed atoms are molecules of the bag, closed-shell like all others."""
-        several = np.array([reason == f"{n} fragments" for reason, n in _pairs(found)], bool)
-        parts = np.array([self._in_parts(mol) for mol in found.mols], bool)
-        return (found.valid | several) & parts
+        """Return where all fragments are closed-shell, and the placed atoms molecules of the bag."""
+        reasons = zip(found.reasons, found.n_fragments.tolist(), strict=True)
+        closed = np.array([each in ("", f"{n} fragments") for each, n in reasons], bool)
+        whole: NDArray[np.bool_] = closed & [self._in_parts(mol) for mol in found.mols]
+        return whole
 
     def _in_parts(self, mol: Chem.Mol | None) -> bool:
         """Return whether the atoms that are not fixed make up one molecule for each bag."""
@@ -62,7 +63,3 @@ class Arrangements(Archive):
         parts = [part for part in Chem.GetMolFrags(mol) if part[-1] >= n_fixed]
         formulas = [Counter(numbers[i] for i in part) for part in parts]
         return formulas == (1 + self._instance.refills) * [wanted]
-
-
-def _pairs(found: Validity) -> list[tuple[str, int]]:
-    return list(zip(found.reasons, found.n_fragments.tolist(), strict=True))

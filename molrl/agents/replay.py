@@ -120,7 +120,7 @@ class Replay:
         """Return which atom ``(n, N, N)`` can be placed from which of another molecule."""
         lengths = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1)
         present, monovalent = numbers > 0, MONOVALENT[numbers]
-        near = (lengths <= self.reach) & present[:, :, None] & present[:, None]
+        near: NDArray[np.bool_] = (lengths <= self.reach) & present[:, :, None] & present[:, None]
         limit = self.problem.config.rules.monovalent_distance
         if limit is not None:
             near &= ~monovalent[:, :, None] | (~monovalent[:, None] & (lengths < limit))
@@ -183,7 +183,8 @@ class _Path:
     @property
     def n_atoms(self) -> Ints:
         """``(n,)``, numbers of atoms."""
-        return np.count_nonzero(self.numbers, axis=1)
+        n_atoms: Ints = np.count_nonzero(self.numbers, axis=1)
+        return n_atoms
 
 
 def _padded(
