@@ -48,7 +48,7 @@ class Arrangements(Archive):
         return made
 
     def _whole(self, found: Validity) -> NDArray[np.bool_]:
-        """Return where all fragments are closed-shell, and the placed atoms molecules of the bag."""
+        """Return where fragments are closed-shell, and the placed atoms molecules of the bag."""
         reasons = zip(found.reasons, found.n_fragments.tolist(), strict=True)
         closed = np.array([each in ("", f"{n} fragments") for each, n in reasons], bool)
         whole: NDArray[np.bool_] = closed & [self._in_parts(mol) for mol in found.mols]
