@@ -90,11 +90,7 @@ def row(name: str, generator: Generator, task: Task) -> Row:
     try:
         made = generator.generate(task, N_MOLECULES, 0)
     except NotCompleted:
-        return figures | {
-            "episodes completed": 0.0,
-            "solved, of completed": 0.0,
-            "of episodes": 0.0,
-        }
+        return figures | dict.fromkeys(FIGURES, 0.0)
     n_solved = int(solved(task, made.molecules).sum())
     values = np.array([N_MOLECULES, n_solved, n_solved]) / [
         made.attempts,

@@ -4,7 +4,7 @@ After Simm, Pinsler, Csányi and Hernández-Lobato, ICLR 2021.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -99,6 +99,15 @@ class ActorCriticNetwork(PolicyNetwork):
             chosen: focus and element of each.
             distance: ``(n,)`` Å.
         """
+
+    def ignore_inputs(self, names: Collection[str]) -> None:
+        """Set the last weights of inputs to zero; see :meth:`PolicyNetwork.ignore_inputs`."""
+        for name in names:
+            part = getattr(self, name)
+            last = {"points": ("scalars.2", "features"), "refills": ("2",), "fixed": ("",)}[name]
+            for path in last:
+                for weight in part.get_submodule(path).parameters():
+                    nn.init.zeros_(weight)
 
     @property
     def max_displacement(self) -> float:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from molrl.chemistry.bonds import bonded_atoms, validity
+from molrl.chemistry.bonds import Validity, bonded_atoms, validity
 from molrl.energy.interface import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.molecules import MoleculeBatch
@@ -31,7 +31,7 @@ class Isomer:
         positions: ``(n, 3)`` float32, Å.
         bonds: ``(n_bonds, 2)`` int64, indices of atoms.
         smiles: its identity.
-        energy: eV.
+        energy: eV, by which it is weighted.
     """
 
     numbers: NDArray[np.int64]
@@ -116,8 +116,7 @@ class Archive:
         Args:
             molecules: complete ones, as they were built.
         """
-        known = Counter(isomer.smiles for isomer in self.isomers)
-        counts = np.array([known[s] if s else 0 for s in validity(molecules).smiles])
+        counts = self._counts(molecules)
         rows = np.argsort(counts, kind="stable")[: self._admission.per_update]
         rows = rows[counts[rows] < _CONFORMERS]
         if not len(rows):
@@ -129,12 +128,17 @@ class Archive:
         converged = (result.max_force <= MAX_FORCE).nonzero().flatten()
         return self._valid(result.molecules[converged], result.energy[converged])
 
+    def _counts(self, molecules: MoleculeBatch) -> NDArray[np.int64]:
+        """Return how many of the isomer of each molecule there are, ``(n,)``."""
+        known = Counter(isomer.smiles for isomer in self.isomers)
+        return np.array([known[s] if s else 0 for s in validity(molecules).smiles])
+
     def _valid(self, molecules: MoleculeBatch, energy: Tensor) -> list[Isomer]:
         """Return relaxed molecules that are valid and within the limit of the uncertainty."""
         if not len(molecules):
             return []
         found, bonds = validity(molecules), bonded_atoms(molecules)
-        good = found.valid & self._certain(molecules)
+        good = self._whole(found) & self._certain(molecules)
         made = []
         for i, (numbers, positions) in enumerate(molecules.arrays()):
             smiles, pairs = found.smiles[i], bonds[i]
@@ -144,6 +148,11 @@ class Archive:
                 x = (positions - positions[0]).astype(np.float32)
                 made.append(Isomer(numbers, x, pairs, smiles, float(energy[i])))
         return made
+
+    def _whole(self, found: Validity) -> NDArray[np.bool_]:
+        """Return which molecules are whole, by their validity."""
+        whole: NDArray[np.bool_] = found.valid
+        return whole
 
     def _certain(self, molecules: MoleculeBatch) -> NDArray[np.bool_]:
         limit = self._admission.max_uncertainty

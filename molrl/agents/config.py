@@ -26,7 +26,8 @@ class BasePolicyConfig(Config):
             an example, or its import string.
         name: name in :data:`molrl.parts.POLICIES`.
         start: what the training starts from: ``covariant``, the policy that ships, or ``run:PATH``,
-            by default the best policy of a run; None to start at random. In ``molrl train`` the
+            by default the best policy of a run; None to start at random. Points, refills and fixed
+            atoms that the start did not observe change nothing at first. In ``molrl train`` the
             keys of the policy and the elements that are not given are those of the start; given
             ones must be the same.
     """

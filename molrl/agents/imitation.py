@@ -10,6 +10,7 @@ from torch import Tensor
 
 from molrl.agents.algorithm import Infos, Position
 from molrl.agents.archive import Admission, Archive
+from molrl.agents.arrangements import Arrangements
 from molrl.agents.config import ImitationConfig
 from molrl.agents.examples import buildable, load_examples
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
@@ -21,6 +22,7 @@ from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.tasks import Instance
 
 _DONE = REASON_TEXTS[Reason.COMPLETE]
 _OWN = "archive/"  # prefix of the tensors of the archive in a snapshot
@@ -32,8 +34,10 @@ class ImitatingPPO(ParallelPPO):
     Complete molecules of a rollout are relaxed, those of new isomers first, and kept in an archive.
     Every step of the optimiser adds placements of molecules from it, in random orders. The policy
     thus learns relaxed geometries of all isomers it has found, in proportion to their Boltzmann
-    weights, where the reward alone would lead it to one. Advantages are in units of their spread,
-    but at least of the temperature, so that differences below it fade.
+    weights, where the reward alone would lead it to one. In a shape or around a solute it learns
+    arrangements by their returns; see :class:`molrl.agents.arrangements.Arrangements`. Advantages
+    are in units of their spread, but at least of the temperature, so that differences below it
+    fade.
 
     Args:
         builder: the environment of molrl.
@@ -54,7 +58,6 @@ class ImitatingPPO(ParallelPPO):
         super().__init__(**options)
         self._config = config
         n_fixed = len(builder.task.examples[0].fixed)
-        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first, n_fixed)
         self.least_deviation = config.temperature / config.reward_scale
         self.complete: list[MoleculeBatch] = []
         self._losses_seen: list[float] = []
@@ -68,10 +71,12 @@ class ImitatingPPO(ParallelPPO):
             temperature=config.temperature,
             n_fixed=n_fixed,
         )
-        self.archive = Archive(builder.energy_model, admission)
+        reach = admission.reach
+        self._replay = Replay(builder.problem, config.jitter, config.skeleton_first, n_fixed, reach)
+        self.archive = _archive(builder, admission, self._replay)
         if config.molecules:
             data = load_examples(config.molecules, builder.task, builder.elements)
-            self.archive.add(self.archive.rated(buildable(data, self._network.max_displacement)))
+            self.archive.add(self.archive.rated(buildable(data, reach)))
 
     def train(self) -> None:
         """Relax the molecules of the rollout, and update the policy."""
@@ -117,8 +122,8 @@ class Imitation(OnPolicy[ImitationConfig]):
         """Return the algorithm of SB3, with an empty archive.
 
         Raises:
-            InputError: if the task has points to fill, refills of the bag, or different numbers of
-                fixed atoms.
+            InputError: if the task has different numbers of fixed atoms, a shape or refills with
+                several bags, or a shape with fixed atoms.
         """
         self._builder = builder_of(self.setup.env)
         _check_task(self._builder)
@@ -157,11 +162,27 @@ class Imitation(OnPolicy[ImitationConfig]):
         self.model.archive.restore(own, state["archive"])
 
 
+def _archive(env: MolDesignVectorEnv, admission: Admission, replay: Replay) -> Archive:
+    """Return the empty archive of a task: of isomers, or of arrangements."""
+    if _is_arranged(env.task.examples[0]):
+        return Arrangements(env.energy_model, admission, replay)
+    return Archive(env.energy_model, admission)
+
+
+def _is_arranged(instance: Instance) -> bool:
+    return bool(len(instance.shape) or instance.refills)
+
+
 def _check_task(env: MolDesignVectorEnv) -> None:
     examples = env.task.examples
-    same = len({len(example.fixed) for example in examples}) == 1
-    if not same or any(len(example.shape) or example.refills for example in examples):
+    if len({len(example.fixed) for example in examples}) > 1:
         raise InputError(
-            f"imitation relaxes single molecules on an empty canvas or on fixed atoms, which "
-            f"{env.task} does not build; train with ppo"
+            f"imitation needs as many fixed atoms in all molecules, which {env.task} has not; "
+            "train with ppo"
+        )
+    arranged = [example for example in examples if _is_arranged(example)]
+    if arranged and (len(examples) > 1 or (len(arranged[0].shape) and len(arranged[0].fixed))):
+        raise InputError(
+            f"imitation of a shape or of refills is for one bag, and a shape without fixed atoms, "
+            f"not for {env.task}; train with ppo"
         )

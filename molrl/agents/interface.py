@@ -1,7 +1,8 @@
 """The interface of a policy network, and what it observes and decides."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
 
 from gymnasium import spaces
@@ -54,6 +55,10 @@ class Inputs:
         example = task.examples[0]
         seen = (len(example.shape), example.refills, len(example.fixed))
         return cls(n_elements, *(bool(n) for n in seen))
+
+    def names(self) -> set[str]:
+        """Return the names of the inputs that are there."""
+        return {name for name, there in asdict(self).items() if there is True}
 
 
 @dataclass
@@ -126,6 +131,21 @@ class PolicyNetwork(nn.Module, ABC):
     @abstractmethod
     def max_displacement(self) -> float:
         """Largest length of a displacement, Å; it must be inside the action space."""
+
+    def ignore_inputs(self, names: Collection[str]) -> None:
+        """Set the weights of inputs so that they change nothing until they are trained.
+
+        Args:
+            names: of what a policy that this one starts from did not observe: ``points``,
+                ``refills``, ``fixed``.
+
+        Raises:
+            InputError: if the network cannot, which is the default.
+        """
+        raise InputError(
+            f"{type(self).__name__} cannot ignore {', '.join(names)}; start from a policy that "
+            "observes the same"
+        )
 
     @abstractmethod
     def act(self, observation: Observations, noise: Tensor) -> Decision:

@@ -11,6 +11,7 @@ from molrl.agents.archive import Isomer
 from molrl.agents.interface import PolicyNetwork
 from molrl.chemistry.monovalent import MONOVALENT
 from molrl.envs.problem import Problem
+from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
 from molrl.envs.state import CanvasState
 
@@ -37,9 +38,11 @@ def imitation_loss(
 class Replay:
     """How molecules are built again, one placement of a random order of each.
 
-    Fixed atoms are there from the start. Without them the first atom is not monovalent, if there is
-    such an atom; every further one is bonded to one that was placed before. The focus is one of the
-    atoms it is bonded to.
+    Fixed atoms are there from the start, and in a shape the first atom stays the first, since it is
+    the origin. Otherwise the first atom is not monovalent, if there is such an atom; every further
+    one is bonded to one that was placed before, its focus. Where the bag is refilled, one molecule
+    is built after another: the first atom of each is within reach of an atom of another molecule,
+    which is its focus.
 
     Attributes:
         problem: whose canvases and elements the molecules fit.
@@ -48,12 +51,14 @@ class Replay:
             neither have fixed atoms.
         skeleton_first: log-odds by which an atom that is not monovalent comes before one that is.
         n_fixed: number of fixed atoms, the first ones of every molecule.
+        reach: Å, longest displacement from an atom of another molecule.
     """
 
     problem: Problem
     jitter: float
     skeleton_first: float
     n_fixed: int = 0
+    reach: float = 0.0
 
     def draw(
         self, isomers: list[Isomer], rng: np.random.Generator
@@ -64,28 +69,122 @@ class Replay:
             isomers: n molecules.
             rng: generator of random numbers.
         """
-        numbers, positions, bonded = _padded(isomers, self.problem.layout.canvas_size)
-        order = _random_order(numbers, bonded, self.skeleton_first, self.n_fixed, rng)
-        n_atoms = (numbers > 0).sum(1)
-        placed = rng.integers(self.n_fixed, n_atoms)
-        rows, slots = np.arange(len(isomers)), np.arange(order.shape[1])
-        target, before = order[rows, placed], slots < placed[:, None]
-        possible = bonded[rows[:, None], target[:, None], order] & before
-        focus = np.where(possible, rng.random(order.shape), -1).argmax(1)
-        ordered = np.take_along_axis(positions, order[:, :, None], 1)
-        shift = positions[rows, target] - ordered[rows, focus]
-        shift[placed == 0] = 0
-        noise = rng.standard_normal(ordered.shape).astype(np.float32)
+        path = self._path(isomers, rng)
+        placed = rng.integers(self.n_fixed, path.n_atoms)
+        actions, _ = self._actions(path, placed, rng)
+        noise = rng.standard_normal(path.positions.shape).astype(np.float32)
         noise[:, : self.n_fixed] = 0
-        noisy = ordered + self.jitter * noise
-        species, elements = np.take_along_axis(numbers, order, 1), np.array(self.problem.elements)
-        left = ~before & (slots < n_atoms[:, None])
-        bag = ((species[:, :, None] == elements) & left[:, :, None]).sum(1)
-        on_canvas = np.where(before, species, 0)
-        n_fixed = np.full(len(isomers), self.n_fixed)
-        observation = _observed(on_canvas, noisy - noisy[:, :1], bag, n_fixed, self.problem)
-        element = np.searchsorted(elements, numbers[rows, target])
-        return observation, np.column_stack([focus, element, shift]).astype(np.float32)
+        noisy = path.positions + self.jitter * noise
+        canvases = self._canvases(path, placed, noisy - noisy[:, :1])
+        return observe(canvases, self.problem.layout), actions
+
+    def returns(self, isomers: list[Isomer]) -> NDArray[np.float64]:
+        """Return the returns of molecules that are built in one order each, eV.
+
+        Args:
+            isomers: n molecules of the one instance of the task.
+
+        Returns:
+            ``(n,)``; -inf where a placement is out of reach, or not allowed by the rules.
+        """
+        if not isomers:
+            return np.zeros(0)
+        rng, problem = np.random.default_rng(0), self.problem
+        path = self._path(isomers, rng)
+        state = problem.initial_state(len(isomers) * [problem.task.examples[0]])
+        total = np.zeros(len(isomers))
+        for step in range(self.n_fixed, int(path.n_atoms.max())):
+            actions, found = self._actions(path, np.full(len(isomers), step), rng)
+            made = transition(state, actions, problem.context)
+            taken = found & np.isin(made.reason, (Reason.ONGOING, Reason.COMPLETE))
+            total = np.where(taken, total + made.reward, -np.inf)
+            state = made.state
+        return total
+
+    def _path(self, isomers: list[Isomer], rng: np.random.Generator) -> "_Path":
+        """Return molecules in random orders."""
+        layout = self.problem.layout
+        numbers, positions, bonded = _padded(isomers, layout.canvas_size)
+        near = self._near(numbers, positions) if layout.max_refills else np.zeros_like(bonded)
+        n_first = self.n_fixed or int(layout.n_points > 0)
+        order = _random_order(numbers, (bonded, near), self.skeleton_first, n_first, rng)
+        rows, pairs = np.arange(len(numbers))[:, None], (order[:, :, None], order[:, None])
+        return _Path(
+            numbers[rows, order],
+            positions[rows, order],
+            bonded[rows[:, None], *pairs],
+            near[rows[:, None], *pairs],
+        )
+
+    def _near(self, numbers: Ints, positions: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which atom ``(n, N, N)`` can be placed from which of another molecule."""
+        lengths = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1)
+        present, monovalent = numbers > 0, MONOVALENT[numbers]
+        near: NDArray[np.bool_] = (lengths <= self.reach) & present[:, :, None] & present[:, None]
+        limit = self.problem.config.rules.monovalent_distance
+        if limit is not None:
+            near &= ~monovalent[:, :, None] | (~monovalent[:, None] & (lengths < limit))
+        return near
+
+    def _actions(
+        self, path: "_Path", placed: Ints, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return actions ``(n, 5)`` that place the atoms ``placed``, and which have a focus."""
+        rows, before = np.arange(len(placed)), np.arange(path.numbers.shape[1]) < placed[:, None]
+        bonded, near = path.bonded[rows, placed] & before, path.near[rows, placed] & before
+        possible = np.where(bonded.any(1, keepdims=True), bonded, near)
+        focus = np.where(possible, rng.random(before.shape), -1).argmax(1)
+        shift = path.positions[rows, placed] - path.positions[rows, focus]
+        shift[placed == 0] = 0
+        element = np.searchsorted(self.problem.elements, path.numbers[rows, placed])
+        actions = np.column_stack([focus, element, shift]).astype(np.float32)
+        return actions, possible.any(1) | (placed == 0)
+
+    def _canvases(self, path: "_Path", placed: Ints, positions: NDArray[np.float32]) -> CanvasState:
+        """Return canvases with the atoms before ``placed``, for what a policy observes of them."""
+        example, n = self.problem.task.examples[0], len(placed)
+        size = np.full(n, example.bag.n_atoms) if example.refills else path.n_atoms - self.n_fixed
+        n_done = (placed - self.n_fixed) // size
+        slots, end = np.arange(path.numbers.shape[1]), self.n_fixed + (n_done + 1) * size
+        before = slots < placed[:, None]
+        left = ~before & (slots < end[:, None])
+        of_element = path.numbers[:, :, None] == np.array(self.problem.elements)
+        bag, zeros = (of_element & left[:, :, None]).sum(1), np.zeros(n, np.int64)
+        return CanvasState(
+            numbers=np.where(before, path.numbers, 0),
+            positions=np.where(before[:, :, None], positions, 0).astype(np.float32),
+            bag=bag,
+            energy=np.zeros(n),
+            n_fixed=np.full(n, self.n_fixed),
+            refill=np.zeros_like(bag),
+            refills=example.refills - n_done,
+            shape=np.tile(example.shape, (n, 1, 1)),
+            charge=zeros,
+            spin=zeros,
+        )
+
+
+@dataclass(frozen=True)
+class _Path:
+    """n molecules, their atoms in the order of placement.
+
+    Attributes:
+        numbers: ``(n, N)``, 0 in empty slots, which come last.
+        positions: ``(n, N, 3)`` Å.
+        bonded: ``(n, N, N)``, which atoms are bonded.
+        near: ``(n, N, N)``, which atom can be placed from which of another molecule.
+    """
+
+    numbers: Ints
+    positions: NDArray[np.float32]
+    bonded: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+
+    @property
+    def n_atoms(self) -> Ints:
+        """``(n,)``, numbers of atoms."""
+        n_atoms: Ints = np.count_nonzero(self.numbers, axis=1)
+        return n_atoms
 
 
 def _padded(
@@ -105,12 +204,22 @@ def _padded(
 
 def _random_order(
     numbers: Ints,
-    bonded: NDArray[np.bool_],
+    linked: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     skeleton_first: float,
-    n_fixed: int,
+    n_first: int,
     rng: np.random.Generator,
 ) -> Ints:
-    """Return orders ``(n, N)`` of the atoms; fixed ones come first, and empty slots last."""
+    """Return orders ``(n, N)`` of the atoms; the first ones stay, and empty slots come last.
+
+    Args:
+        numbers: ``(n, N)``.
+        linked: ``(n, N, N)``, which atoms are bonded, and which are near. An atom that is only
+            near to placed ones comes when none is bonded to them: their molecules are complete.
+        skeleton_first: as of :class:`Replay`.
+        n_first: number of atoms that stay first.
+        rng: generator of random numbers.
+    """
+    bonded, near = linked
     rows, present = np.arange(len(numbers)), numbers > 0
     order, placed = np.zeros_like(numbers), np.zeros_like(present)
     next_to: NDArray[np.bool_] = np.asarray(present & ~MONOVALENT[numbers])
@@ -120,27 +229,9 @@ def _random_order(
         # the largest of numbers with Gumbel noise is drawn by the softmax of the numbers
         priority = rng.gumbel(size=numbers.shape) - skeleton_first * MONOVALENT[numbers]
         priority += 1e4 * next_to + 1e3 * present - 1e6 * placed
-        chosen = np.where(step < n_fixed, step, priority.argmax(1))
+        chosen = np.where(step < n_first, step, priority.argmax(1))
         order[:, step], placed[rows, chosen] = chosen, True
-        next_to = np.asarray((bonded & placed[:, None]).any(-1))
+        next_to = (bonded & placed[:, None]).any(-1) & ~placed
+        complete = ~next_to.any(1)
+        next_to[complete] = (near[complete] & placed[complete, None]).any(-1)
     return order
-
-
-def _observed(
-    numbers: Ints, positions: NDArray[np.float32], bag: Ints, n_fixed: Ints, problem: Problem
-) -> Observation:
-    n = len(numbers)
-    zeros = np.zeros(n, np.int64)
-    state = CanvasState(
-        numbers=numbers,
-        positions=np.where(numbers[:, :, None] > 0, positions, 0).astype(np.float32),
-        bag=bag,
-        energy=np.zeros(n),
-        n_fixed=n_fixed,
-        refill=np.zeros_like(bag),
-        refills=zeros,
-        shape=np.zeros((n, 0, 3), np.float32),
-        charge=zeros,
-        spin=zeros,
-    )
-    return observe(state, problem.layout)

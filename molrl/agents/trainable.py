@@ -163,13 +163,15 @@ class TrainableAgent(Trainable):
 def load_start(training: AgentTraining, start: str) -> None:
     """Give a training the weights of another policy.
 
+    What the policy did not observe, such as points to fill, does not change its densities at first.
+
     Args:
         training: in its first state.
         start: as for :func:`molrl.agents.files.start_file`.
 
     Raises:
-        InputError: if there is none, or it is of another network, of other elements, or of a task
-            that is observed otherwise.
+        InputError: if there is none, or it is of another network, of other elements, or observes
+            what the task has not.
     """
     path = start_file(start)
     tensors, header = read_policy(path)
@@ -186,12 +188,16 @@ def load_start(training: AgentTraining, start: str) -> None:
             f"{_symbols(header.elements)}, the task from {_symbols(own.elements)}; start from "
             "another run"
         )
-    if header.inputs != own.inputs:
+    known, names = header.inputs.names(), own.inputs.names()
+    if lost := sorted(known - names):
         raise InputError(
-            f"policy.start: the policy of {start} was trained on {header.task}, which is observed "
-            f"otherwise than {own.task}; start from a run with a task of kind {own.task.kind}"
+            f"policy.start: the policy of {start} was trained on {header.task} and observes "
+            f"{', '.join(lost)}, which {own.task} has not; start from another run"
         )
-    training.network.load_state_dict(tensors)
+    network = training.network
+    network.load_state_dict(network.state_dict() | tensors)
+    if new := sorted(names - known):
+        network.ignore_inputs(new)
 
 
 def _symbols(numbers: tuple[int, ...]) -> str:

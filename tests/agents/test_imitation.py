@@ -5,16 +5,13 @@ from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
 from molrl.agents.archive import Admission, Archive
-from molrl.agents.config import ImitationConfig, PolicyConfig
+from molrl.agents.config import PolicyConfig
 from molrl.agents.interface import Inputs, build_network
 from molrl.agents.replay import Replay
-from molrl.agents.training import AgentTraining
 from molrl.energy import load_energy
 from molrl.envs.config import EnvConfig
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
-from molrl.envs.vector import MolDesignVectorEnv
-from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 ISOMERS = "CH3CH2OH", "CH3OCH3"
@@ -141,12 +138,6 @@ def test_archive_and_replay_leave_fixed_atoms_as_they_are():
     first = actions[observation["bag"].sum(1) == 4]
     assert (first[:, 0] == end).all()
     assert len(first)
-
-
-def test_imitation_refuses_refills():
-    env = MolDesignVectorEnv(2, "SameStep", task={"kind": "cluster"}, energy="mace-small")
-    with pytest.raises(InputError, match="single molecules"):
-        AgentTraining(env, PolicyConfig(width=8), ImitationConfig(num_envs=2), 100, 0)
 
 
 def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_density(filled):

@@ -242,10 +242,6 @@ def test_train_starts_from_the_policy_of_a_run(runs, tmp_path):
             "task.bag=H2S",
             "the elements H, C, N, O, the task from H, C, N, O, S; start from another run",
         ),
-        (
-            "task={kind: shape, shape: line, n_points: 4, bag: H2O}",
-            "was trained on H2O, which is observed otherwise than",
-        ),
         ("policy.start=absent", "policy.start: 'absent' is not a run; write run:PATH"),
         ("policy.start=run:absent", "absent/policy.json does not exist"),
     ],
