@@ -25,6 +25,7 @@ from molrl.chemistry.training_set import QM7_20
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.files import read_molecules
 from molrl.generation import Generated, Generator
+from molrl.runs.config import read_overrides
 from molrl.runs.progress import log_message
 
 CHUNK = 500  # molecules whose identities are found at once
@@ -128,9 +129,12 @@ def main() -> None:
     parser.add_argument("--method", default="covariant", help="generator, such as run:PATH")
     parser.add_argument("--per-isomer", type=int, default=100, help="samples for each isomer")
     parser.add_argument("--relaxed", type=int, default=30, help="samples that are relaxed, each")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the generator"
+    )
     parser.add_argument("--name", help="of the results; by default qm7_20_METHOD")
     given = parser.parse_args()
-    generator = molrl.load_generator(given.method)
+    generator = molrl.load_generator(given.method, **read_overrides(given.set))
     known = known_isomers(given.qm7)
     present = [formula for formula in _formulas() if known[formula]]
     for formula in set(_formulas()) - set(present):
@@ -141,6 +145,7 @@ def main() -> None:
         log_message(f"{len(found)} of {len(present)} formulas: {found[-1].row()}")
     name = given.name or f"qm7_20_{given.method.partition(':')[0]}"
     title = f"QM7-20 by {given.method.partition(':')[0]}, {given.per_isomer} samples an isomer"
+    title += f", {', '.join(given.set)}" if given.set else ""
     rows = [total(found), *(each.row() for each in found)]
     record(name, title, [{k: _rounded(v) for k, v in row.items()} for row in rows])
 
