@@ -21,7 +21,7 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     They are the distinct valid molecules of a run against energy evaluations and against time, all
     tasks added up; the share of runs, of all tasks, that are near the best known isomer; and the
     energy evaluations for a molecule against how many are made, with those of the training. A curve
-    ends with the budget, or where the first of its runs ended.
+    ends with the budget, or where the last of its runs ended; it then has the values of the table.
 
     Args:
         results: the finished runs.
@@ -107,12 +107,11 @@ def amortised_costs(results: Results) -> dict[str, Curve]:
 
 
 def _points(results: Results, units: Sequence[Unit], cost: str) -> np.ndarray:
-    """Return the costs of a curve.
+    """Return the costs of a curve, up to the last that counts.
 
-    It ends with the budget, or where the first run ended that did not fail.
+    A run that ended before has what it had found.
     """
-    ends = [getattr(unit, cost) for unit in units if not unit.failure]
-    last = min(ends) if ends else max(getattr(unit, cost) for unit in units)
+    last = max(getattr(unit, cost) for unit in units)
     if cost == "energy_calls" and results.config.energy_calls is not None:
         last = min(last, results.config.energy_calls)
     return np.linspace(0, last, N_POINTS)
