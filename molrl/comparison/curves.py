@@ -32,10 +32,12 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     single = task or (results.tasks[0] if len(results.tasks) == 1 else None)
     found = "distinct valid molecules" + ("" if single else ", all tasks")
     panels = [
-        Panel(_discovery(results, methods, task, "energy_calls"), COSTS["energy_calls"], found),
-        Panel(_discovery(results, methods, task, "seconds"), COSTS["seconds"], found),
         Panel(
-            _success(results, methods, task),
+            discovery_curves(results, methods, task, "energy_calls"), COSTS["energy_calls"], found
+        ),
+        Panel(discovery_curves(results, methods, task, "seconds"), COSTS["seconds"], found),
+        Panel(
+            success_curves(results, methods, task),
             COSTS["energy_calls"],
             f"share of runs within {results.config.within:g} eV of the best",
             top=1.02,
@@ -56,10 +58,20 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     plot_panels(panels, path, title, marks)
 
 
-def _discovery(
+def discovery_curves(
     results: Results, methods: Sequence[str], task: str | None, cost: str
 ) -> dict[str, Curve]:
-    """Return what the runs of a seed found on all tasks together, averaged over the seeds."""
+    """Return what the runs of a seed found on all tasks together, averaged over the seeds.
+
+    Args:
+        results: the finished runs.
+        methods: the names of the rows, each with a run.
+        task: of the runs, as a string; all if None.
+        cost: one of :data:`COSTS`.
+
+    Returns:
+        By method the distinct valid molecules.
+    """
     curves = {}
     for name in methods:
         units = results.of(name, task)
@@ -71,7 +83,17 @@ def _discovery(
     return curves
 
 
-def _success(results: Results, methods: Sequence[str], task: str | None) -> dict[str, Curve]:
+def success_curves(results: Results, methods: Sequence[str], task: str | None) -> dict[str, Curve]:
+    """Return the share of runs that came near the best known isomer, of tasks of one formula.
+
+    Args:
+        results: the finished runs.
+        methods: the names of the rows.
+        task: of the runs, as a string; all if None.
+
+    Returns:
+        By method; without those that have no such run.
+    """
     cost, within = "energy_calls", results.config.within
     curves = {}
     for name in methods:

@@ -187,7 +187,7 @@ class UnitRun:
         self.unit.cpu_seconds = process_time() - began
 
     def _left(self) -> int:
-        """Return the energy calls that are left of the budget, which real molecules have none of."""
+        """Return the energy calls that are left of the budget; real molecules have no budget."""
         calls = self._config.energy_calls
         if calls is None or self.unit.method == REAL:
             return UNLIMITED
