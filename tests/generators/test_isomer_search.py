@@ -46,12 +46,12 @@ class Costly:
 
 
 def test_search_resumes_exactly():
-    config = config_of(energy_calls=400)
+    config = config_of(energy_calls=300)
     whole = IsomerSearch(config, Ranks())
     whole.run(lambda *_: None)
 
     def stop(step, figures):
-        if step > 200:
+        if step > 150:
             raise Interrupted
 
     first, second = (IsomerSearch(config, Ranks()) for _ in range(2))
@@ -61,7 +61,7 @@ def test_search_resumes_exactly():
     second.run(lambda *_: None)
     assert second.isomers.state() == whole.isomers.state()
     assert second.energy_calls == whole.energy_calls
-    assert whole.steps == 400
+    assert whole.steps == 300
 
 
 def test_search_shares_the_budget_and_keeps_it():
