@@ -164,10 +164,10 @@ class CompareConfig(RunConfig):
             after its generator needs neither, and a list of names is enough for such rows:
             ``[random-search, simgen]``. ``agent: run:RUN`` is a trained agent.
         seeds: of the independent runs of each method on each task: a list, or their number.
-        n_molecules: molecules after which a run ends; without limit if null. The last batch may
-            exceed this and the next.
+        n_molecules: molecules after which a run ends; without limit if null. The last batch of a
+            structure search may exceed it.
         energy_calls: evaluations of the energy model after which a run ends, the relaxation
-            included; without limit if null.
+            included; without limit if null. What is found with more does not count.
         batch_size: number of molecules that are made and relaxed at the same time.
         relax: whether the molecules are also compared after a relaxation, the same for all.
         force_tolerance: eV/Å, the largest force on an atom of a relaxed molecule.

@@ -21,7 +21,7 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     They are the distinct valid molecules of a run against energy evaluations and against time, all
     tasks added up; the share of runs, of all tasks, that are near the best known isomer; and the
     energy evaluations for a molecule against how many are made, with those of the training. A curve
-    ends with the budget, or where the first of its runs ended.
+    ends with the budget, or where the last of its runs ended; it then has the values of the table.
 
     Args:
         results: the finished runs.
@@ -32,10 +32,12 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     single = task or (results.tasks[0] if len(results.tasks) == 1 else None)
     found = "distinct valid molecules" + ("" if single else ", all tasks")
     panels = [
-        Panel(_discovery(results, methods, task, "energy_calls"), COSTS["energy_calls"], found),
-        Panel(_discovery(results, methods, task, "seconds"), COSTS["seconds"], found),
         Panel(
-            _success(results, methods, task),
+            discovery_curves(results, methods, task, "energy_calls"), COSTS["energy_calls"], found
+        ),
+        Panel(discovery_curves(results, methods, task, "seconds"), COSTS["seconds"], found),
+        Panel(
+            success_curves(results, methods, task),
             COSTS["energy_calls"],
             f"share of runs within {results.config.within:g} eV of the best",
             top=1.02,
@@ -56,10 +58,20 @@ def plot_curves(results: Results, path: Path | str, task: str | None = None) -> 
     plot_panels(panels, path, title, marks)
 
 
-def _discovery(
+def discovery_curves(
     results: Results, methods: Sequence[str], task: str | None, cost: str
 ) -> dict[str, Curve]:
-    """Return what the runs of a seed found on all tasks together, averaged over the seeds."""
+    """Return what the runs of a seed found on all tasks together, averaged over the seeds.
+
+    Args:
+        results: the finished runs.
+        methods: the names of the rows, each with a run.
+        task: of the runs, as a string; all if None.
+        cost: one of :data:`COSTS`.
+
+    Returns:
+        By method the distinct valid molecules.
+    """
     curves = {}
     for name in methods:
         units = results.of(name, task)
@@ -71,7 +83,17 @@ def _discovery(
     return curves
 
 
-def _success(results: Results, methods: Sequence[str], task: str | None) -> dict[str, Curve]:
+def success_curves(results: Results, methods: Sequence[str], task: str | None) -> dict[str, Curve]:
+    """Return the share of runs that came near the best known isomer, of tasks of one formula.
+
+    Args:
+        results: the finished runs.
+        methods: the names of the rows.
+        task: of the runs, as a string; all if None.
+
+    Returns:
+        By method; without those that have no such run.
+    """
     cost, within = "energy_calls", results.config.within
     curves = {}
     for name in methods:
@@ -107,12 +129,11 @@ def amortised_costs(results: Results) -> dict[str, Curve]:
 
 
 def _points(results: Results, units: Sequence[Unit], cost: str) -> np.ndarray:
-    """Return the costs of a curve.
+    """Return the costs of a curve, up to the last that counts.
 
-    It ends with the budget, or where the first run ended that did not fail.
+    A run that ended before has what it had found.
     """
-    ends = [getattr(unit, cost) for unit in units if not unit.failure]
-    last = min(ends) if ends else max(getattr(unit, cost) for unit in units)
+    last = max(getattr(unit, cost) for unit in units)
     if cost == "energy_calls" and results.config.energy_calls is not None:
         last = min(last, results.config.energy_calls)
     return np.linspace(0, last, N_POINTS)

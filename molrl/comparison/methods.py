@@ -3,9 +3,10 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from molrl.energy import CountedEnergy
 from molrl.errors import InputError
 from molrl.files import read_molecules
 from molrl.generation import Generator, NotCompleted, load_generator
-from molrl.generators.search.generator import MAX_ATTEMPTS, MAX_STEPS, StructureSearch
+from molrl.generators.search.generator import MAX_ATTEMPTS, StructureSearch
 from molrl.generators.search.sources import WalkerSource
 from molrl.molecules import MoleculeBatch
 from molrl.parts import GENERATORS
@@ -24,7 +25,18 @@ from molrl.runs.weights import read_json
 from molrl.tasks import Task
 
 TRAINED_ON_ENERGIES = ("run", "covariant", "internal")  # generators with a run of a training
-Size = Callable[[], int]
+
+
+class Room(NamedTuple):
+    """What the budget of a run has room for.
+
+    Attributes:
+        molecules: of the next batch; none if 0.
+        energy_calls: evaluations of the energy model, the relaxation of the comparison included.
+    """
+
+    molecules: int
+    energy_calls: int
 
 
 @dataclass(frozen=True)
@@ -51,13 +63,13 @@ class Batch:
 class Method(Protocol):
     """Interface of the rows of a comparison."""
 
-    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
-        """Yield batches of molecules; a method without an end has an endless stream.
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
+        """Yield batches of molecules while there is room.
 
         Args:
             task: what to make.
             seed: of all its random numbers.
-            size: called before each batch for its number of molecules.
+            room: called before each batch for what it may be.
 
         Raises:
             InputError: if the method cannot make the task, or gives up.
@@ -88,15 +100,18 @@ class GeneratorMethod:
         self._energy, self._n_walkers = energy, n_walkers
         self.generator = _load(config, energy, device)
 
-    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
         """Yield batches of molecules; see :class:`Method`."""
         if isinstance(self.generator, StructureSearch):
-            yield from _walk(self.generator, task, seed, self._n_walkers)
+            source = WalkerSource(self.generator.name, self.generator, task, self._n_walkers, seed)
+            yield from _walk(source, self._n_walkers, room)
             return
-        for i in range(2**31):
+        for i in count():
+            if not (n := room().molecules):
+                return
             draws = np.random.SeedSequence([seed, i])
             before, began = self._energy.evaluations, perf_counter()
-            made = self.generator.generate(task, size(), int(draws.generate_state(1)[0] % 2**31))
+            made = self.generator.generate(task, n, int(draws.generate_state(1)[0] % 2**31))
             counted = self._energy.evaluations - before
             yield Batch(
                 made.molecules,
@@ -108,12 +123,17 @@ class GeneratorMethod:
             )
 
 
-def _walk(search: StructureSearch, task: Task, seed: int, n: int) -> Iterator[Batch]:
-    """Yield what walkers find, which go on from batch to batch as in ``molrl search``."""
-    source = WalkerSource(search.name, search, task, n, seed)
+def _walk(source: WalkerSource, n: int, room: Callable[[], Room]) -> Iterator[Batch]:
+    """Yield what walkers find, which go on from batch to batch as in ``molrl search``.
+
+    An evaluation for each of the n walkers is left to the relaxation of the comparison.
+    """
     calls, attempts, seconds, found = 0, 0, 0.0, 0
     while source.attempts <= MAX_ATTEMPTS * (n + found):
-        minima = source.advance(MAX_STEPS)
+        left = room().energy_calls - n
+        if not source.size(left):
+            return
+        minima = source.advance(left)
         assert minima is not None  # walkers do not give up
         found += len(minima.found)
         yield Batch(
@@ -124,7 +144,7 @@ def _walk(search: StructureSearch, task: Task, seed: int, n: int) -> Iterator[Ba
             source.seconds - seconds,
         )
         calls, attempts, seconds = source.energy_calls, source.attempts, source.seconds
-    raise NotCompleted(f"{source.attempts} relaxations found {found} molecules of {task}")
+    raise NotCompleted(f"{source.attempts} relaxations found {found} molecules")
 
 
 class RealMolecules:
@@ -137,7 +157,7 @@ class RealMolecules:
     def __init__(self, file: Path | None) -> None:
         self._molecules = read_molecules(file) if file else None
 
-    def batches(self, task: Task, seed: int, size: Size) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
         """Yield all known isomers in one batch; see :class:`Method`.
 
         Raises:

@@ -8,14 +8,15 @@ from time import perf_counter, process_time
 
 import numpy as np
 
-from molrl.comparison.config import CompareConfig, UnitKey
-from molrl.comparison.methods import Batch, Method
+from molrl.comparison.config import REAL, CompareConfig, UnitKey
+from molrl.comparison.methods import Batch, Method, Room
 from molrl.energy import CountedEnergy
-from molrl.energy.relaxation import relax
+from molrl.energy.relaxation import MAX_STEPS, relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.evaluation.molecule_files import write_annotated
 from molrl.evaluation.outputs import molecule_properties
+from molrl.generators.search.budget import UNLIMITED, batch_within, steps_within
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 from molrl.runs.weights import read_json
@@ -75,7 +76,8 @@ class Unit:
         failure: why it ended before its budget; ``""`` if it did not.
         attempts: molecules begun.
         generation_energy_calls: evaluations of the energy model without those of the relaxation.
-        energy_calls: all evaluations of the energy model.
+        energy_calls: all evaluations of the energy model; those for one molecule may exceed the
+            budget, which then does not count.
         network_calls: molecules that the generator's own network evaluated.
         generation_seconds: wall time without that of the relaxation.
         seconds: wall time; that of the evaluation is in neither.
@@ -154,6 +156,7 @@ class UnitRun:
     def __init__(self, key: UnitKey, config: CompareConfig, energy: CountedEnergy) -> None:
         self.unit = Unit(*key)
         self._config, self._energy = config, energy
+        self._cost: float | None = None  # energy calls for a molecule, the largest of all batches
         self._made: list[MoleculeBatch] = [MoleculeBatch.from_arrays([])]
         self._relaxed: list[MoleculeBatch] = [MoleculeBatch.from_arrays([])]
 
@@ -167,7 +170,7 @@ class UnitRun:
         """
         before, began, at = self._energy.evaluations, process_time(), perf_counter()
         try:
-            for batch in method.batches(task, self.unit.seed, self._next_size):
+            for batch in method.batches(task, self.unit.seed, self._room):
                 self._add(batch)
                 before, at = self._energy.evaluations, perf_counter()
                 on_batch(len(self.unit.calls_when_found))
@@ -183,37 +186,57 @@ class UnitRun:
             self.unit.seconds += seconds
         self.unit.cpu_seconds = process_time() - began
 
-    def _next_size(self) -> int:
-        """Return the number of molecules of the next batch, those that the budget has room for."""
-        config, made = self._config, len(self.unit.calls_when_found)
-        sizes = [config.batch_size if made else max(1, config.batch_size // 4)]  # to learn the cost
+    def _left(self) -> int:
+        """Return the energy calls that are left of the budget; real molecules have no budget."""
+        calls = self._config.energy_calls
+        if calls is None or self.unit.method == REAL:
+            return UNLIMITED
+        return calls - self.unit.energy_calls
+
+    def _room(self) -> Room:
+        """Return what the budget has room for."""
+        config, left = self._config, self._left()
+        sizes = [batch_within(left, self._cost, config.batch_size)]
         if config.n_molecules is not None:
-            sizes.append(config.n_molecules - made)
-        if config.energy_calls is not None and made:
-            left = config.energy_calls - self.unit.energy_calls
-            sizes.append(-(-left * made // max(1, self.unit.energy_calls)))
-        return max(1, min(sizes))
+            sizes.append(config.n_molecules - len(self.unit.calls_when_found))
+        return Room(max(0, min(sizes)), left)
 
     def _is_done(self) -> bool:
-        made, calls = self._config.n_molecules, self._config.energy_calls
+        made = self._config.n_molecules
         enough = made is not None and len(self.unit.calls_when_found) >= made
-        return enough or (calls is not None and self.unit.energy_calls >= calls)
+        return enough or self._left() <= 0
 
     def _add(self, batch: Batch) -> None:
         unit, began, before = self.unit, perf_counter(), self._energy.evaluations
-        if self._config.relax and len(batch.molecules):
-            done = relax(batch.molecules, self._energy, self._config.force_tolerance)
-            self._relaxed.append(done.molecules)
-        self._made.append(batch.molecules)  # of a batch that cannot be relaxed nothing is kept
+        made, left = batch.molecules, self._left() - batch.energy_calls
+        if self._config.relax:
+            made = self._relax(made[: max(0, left)], left)
+        elif left < 0:
+            made = made[:0]
+        more = self._energy.evaluations - before
+        self._made.append(made)  # of a batch that cannot be relaxed nothing is kept
         unit.attempts += batch.attempts
         unit.network_calls += batch.network_calls
         unit.generation_energy_calls += batch.energy_calls
-        unit.energy_calls += batch.energy_calls + self._energy.evaluations - before
+        unit.energy_calls += batch.energy_calls + more
         unit.generation_seconds += batch.seconds
         unit.seconds += batch.seconds + perf_counter() - began
-        unit.calls_when_found += len(batch.molecules) * [unit.energy_calls]
-        unit.seconds_when_found += len(batch.molecules) * [round(unit.seconds, 3)]
+        unit.calls_when_found += len(made) * [unit.energy_calls]
+        unit.seconds_when_found += len(made) * [round(unit.seconds, 3)]
         unit.returns += batch.returns
+        cost = (batch.energy_calls + more) / max(1, len(batch.molecules))
+        self._cost = max(self._cost or 0, cost)
+
+    def _relax(self, made: MoleculeBatch, left: int) -> MoleculeBatch:
+        """Relax molecules within what is left, and return those whose relaxation has ended."""
+        if not len(made):
+            return made
+        steps = steps_within(left, len(made), MAX_STEPS)
+        done = relax(made, self._energy, self._config.force_tolerance, steps)
+        ended = done.converged | (done.steps < steps) | (steps == MAX_STEPS)
+        kept = ended.nonzero().flatten().tolist()
+        self._relaxed.append(done.molecules[kept])
+        return made[kept]
 
     def finish(self, folder: Path) -> Unit:
         """Evaluate the molecules, and write them and the run.

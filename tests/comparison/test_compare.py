@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase.build import molecule
 from PIL import Image
@@ -11,6 +12,8 @@ from PIL import Image
 import molrl
 from molrl.cli.main import main
 from molrl.comparison.config import REAL, CompareConfig, UnitKey
+from molrl.comparison.curves import COSTS, discovery_curves, success_curves
+from molrl.comparison.figures import Results
 from molrl.comparison.merge import _merged
 from molrl.comparison.methods import Batch, RealMolecules
 from molrl.comparison.units import Unit, UnitRun
@@ -18,6 +21,7 @@ from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
+from molrl.runs.config import load_config
 from molrl.tasks import parse_task
 
 COMPARED = [
@@ -50,6 +54,23 @@ class Careless:
     def generate(self, task, n, seed):
         self.energy.evaluate([molecule("H2O"), molecule("CH4")])
         raise KeyError(f"no {task}")
+
+
+class Wasteful:
+    """A method that spends more energies for some molecules than for others."""
+
+    most = 20
+
+    def __init__(self, energy):
+        self.energy = energy
+
+    def batches(self, task, seed, room):
+        rng, energy = np.random.default_rng(seed), self.energy
+        while n := room().molecules:
+            before = energy.evaluations
+            energy.evaluate(int(rng.integers(5, self.most + 1, n).sum()) * [molecule("H2O")])
+            made = MoleculeBatch.from_ase(n * [molecule("H2O")])
+            yield Batch(made, n, energy.evaluations - before, 0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +124,39 @@ def test_compare_counts_every_evaluation_and_keeps_to_the_budget(compared):
         # A minimum of the search is evaluated at least once more by the relaxation.
         more = unit.energy_calls - unit.generation_energy_calls
         assert more >= len(unit.generated.smiles) >= 1
-        assert unit.calls_when_found[0] < 50 <= unit.energy_calls
+        assert 0 < unit.calls_when_found[-1] <= unit.energy_calls <= 50
+
+
+@pytest.mark.parametrize("budget", [1, 60, 150])
+def test_compare_counts_nothing_that_is_found_after_the_budget(budget, tmp_path):
+    config = CompareConfig(
+        run_dir=tmp_path,
+        tasks=("H2O",),
+        methods=["random-search"],
+        energy_calls=budget,
+        batch_size=4,
+        energy="mace-small",
+    )
+    energy = CountedEnergy(load_energy(config.energy))
+    done = UnitRun(UnitKey("random-search", "H2O", 0), config, energy)
+    done.run(Wasteful(energy), config.tasks[0], lambda n: None)
+    unit = done.finish(tmp_path)
+    assert unit.energy_calls == energy.evaluations <= budget + Wasteful.most
+    assert len(unit.generated.smiles) == len(unit.final.smiles) == len(unit.calls_when_found)
+    assert all(calls <= budget for calls in unit.calls_when_found)
+    assert bool(unit.calls_when_found) == (budget > 1)
+
+
+def test_compare_ends_its_curves_with_the_values_of_the_table(compared):
+    config = load_config(compared / "config.yaml", [], CompareConfig)
+    units = [Unit.load(compared / key.folder) for key in config.units()]
+    results, figures = Results(config, units, {}), read(compared)["methods"]["search"]
+    success = success_curves(results, ["search"], None)["search"]
+    assert success.value[-1] == figures["success_fraction"]
+    for cost in COSTS:
+        found = discovery_curves(results, ["search"], None, cost)["search"]
+        assert found.value[-1] == figures["tasks"]["CH4O"]["n_distinct_per_run"]
+    assert success.cost[-1] == max(unit.energy_calls for unit in results.of("search")) <= 50
 
 
 def test_compare_names_failures_and_counts_what_they_cost(compared):

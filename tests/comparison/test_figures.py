@@ -10,7 +10,7 @@ import pytest
 
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.comparison.config import REAL, CompareConfig
-from molrl.comparison.curves import _discovery, amortised_costs, plot_curves
+from molrl.comparison.curves import amortised_costs, discovery_curves, plot_curves
 from molrl.comparison.figures import Results, summarise
 from molrl.comparison.report import _table, write_html
 from molrl.comparison.tables import as_markdown
@@ -95,7 +95,9 @@ def test_curves_end_with_all_that_a_run_has_found(results):
     results.units[-2] = replace(results.units[-2], seconds=1.2996, seconds_when_found=[1.3])
     units = [each for each in results.units if each.method == "poor"]
     only = Results(results.config, units, results.training)
-    assert _discovery(only, ["poor"], None, "seconds")["poor"].value[-1] == 0.5  # 1 in 2 seeds
+    assert (
+        discovery_curves(only, ["poor"], None, "seconds")["poor"].value[-1] == 0.5
+    )  # 1 in 2 seeds
 
 
 def test_figures_do_not_compare_energies_of_several_formulas(results):

@@ -1,11 +1,17 @@
 """A search for isomers by several generators: shares of the budget, resume, constraints."""
 
+import numpy as np
 import pytest
+from ase.build import molecule
 
+import molrl
+from molrl.energy import CountedEnergy
 from molrl.errors import InputError
+from molrl.generation import Generated
 from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.isomers import Constraints
 from molrl.generators.search.run import IsomerSearch
+from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 from molrl.runs.ranks import Ranks
 
@@ -19,13 +25,33 @@ class Interrupted(Exception):
     pass
 
 
+MOST = 15  # energies of a structure of the next
+
+
+class Costly:
+    """A generator that spends energies, more for some structures than for others."""
+
+    name = "costly-of-a-test"
+
+    def __init__(self, energy):
+        self.energy = energy
+
+    def generate(self, task, n, seed):
+        energy, rng = CountedEnergy(self.energy), np.random.default_rng(seed)
+        energy.evaluate(int(rng.integers(5, MOST + 1, n).sum()) * [molecule("H2O")])
+        made = [molecule("H2O") for _ in range(n)]
+        for each in made:
+            each.positions += rng.normal(0, 0.1, (3, 3))
+        return Generated(MoleculeBatch.from_ase(made), n, energy.evaluations, 0, 0.0)
+
+
 def test_search_resumes_exactly():
-    config = config_of(energy_calls=400)
+    config = config_of(energy_calls=300)
     whole = IsomerSearch(config, Ranks())
     whole.run(lambda *_: None)
 
     def stop(step, figures):
-        if step > 200:
+        if step > 150:
             raise Interrupted
 
     first, second = (IsomerSearch(config, Ranks()) for _ in range(2))
@@ -35,7 +61,7 @@ def test_search_resumes_exactly():
     second.run(lambda *_: None)
     assert second.isomers.state() == whole.isomers.state()
     assert second.energy_calls == whole.energy_calls
-    assert whole.steps == 400
+    assert whole.steps == 300
 
 
 def test_search_shares_the_budget_and_keeps_it():
@@ -48,6 +74,34 @@ def test_search_shares_the_budget_and_keeps_it():
     assert max(calls) - min(calls) < 4 * 151
     assert {isomer.method for isomer in search.isomers.by_smiles.values()} == {*methods}
     assert all(0 < isomer.energy_calls <= 800 for isomer in search.isomers.by_smiles.values())
+
+
+@pytest.mark.parametrize("budget", [1, 40, 150])
+def test_search_exceeds_a_budget_by_one_structure_at_most(budget):
+    molrl.register("generator", Costly.name, Costly, replace=True)
+    config = config_of(bag="H2O", methods=[Costly.name], energy_calls=budget)
+    whole, first, second = (IsomerSearch(config, Ranks()) for _ in range(3))
+    whole.run(lambda *_: None)
+    assert whole.energy_calls <= budget + MOST
+    assert budget < 90 or whole.energy_calls > budget - 80  # the rest has room for no structure
+
+    def stop(*_):
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        first.run(stop)
+    second.restore(first.snapshot())
+    second.run(lambda *_: None)
+    assert second.energy_calls == whole.energy_calls
+    assert second.isomers.state() == whole.isomers.state()
+
+
+@pytest.mark.parametrize("methods", [["random-search"], ["basin-hopping"]])
+def test_search_uses_a_budget_of_less_than_a_batch(methods):
+    search = IsomerSearch(config_of(bag="H2O", methods=methods, energy_calls=60), Ranks())
+    search.run(lambda *_: None)
+    assert list(search.isomers.by_smiles) == ["O"]
+    assert 60 - 10 <= search.energy_calls <= 60
 
 
 def test_search_goes_on_without_a_method_that_cannot_make_the_bag(capsys):

@@ -51,8 +51,8 @@ class SearchConfig(RunConfig):
         excludes: SMARTS patterns that isomers must not contain, none of them.
         rings: number of rings that isomers must have; any if null.
         energy_calls: evaluations of the energy model at most, relaxations included; without limit
-            if null. The last batch of an agent or of simgen may exceed them, since its cost is
-            known afterwards. Those of GFN2-xTB for the ranking are counted apart.
+            if null. A generator that evaluates energies itself, such as simgen, may exceed them
+            by those for one structure. Those of GFN2-xTB for the ranking are counted apart.
         minutes: wall time at most, without that of the ranking; without limit if null.
         energy: energy model that structures are relaxed with.
         force_tolerance: eV/Å, the largest force on an atom of a relaxed structure. Identities

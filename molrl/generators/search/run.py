@@ -7,6 +7,7 @@ from typing import Any
 from molrl.bags import Bag
 from molrl.energy import load_energy
 from molrl.errors import InputError
+from molrl.generators.search.budget import UNLIMITED
 from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.isomers import Constraints, Isomers
 from molrl.generators.search.sources import Source, below, make_source
@@ -15,8 +16,6 @@ from molrl.runs.metrics import STEPS, Figure
 from molrl.runs.progress import log_message
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import OnUpdate, Trainable
-
-_FEWEST_STEPS = 10  # of a relaxation; a batch of fewer finds nothing
 
 
 class IsomerSearch(Trainable):
@@ -140,25 +139,22 @@ class IsomerSearch(Trainable):
         return sum(method in isomer.found for isomer in self.isomers.by_smiles.values())
 
     def _next(self) -> Source | None:
-        """Return the source that makes the next batch; None if the budget is used up."""
-        running = [source for source in self.sources if not source.stopped]
-        minutes = self.config.minutes
+        """Return the source that makes the next batch; None if the budget has room for none."""
+        left, minutes = self._left(), self.config.minutes
+        running = [each for each in self.sources if not each.stopped and each.size(left)]
         if not running or (minutes is not None and self.seconds >= 60 * minutes):
             return None
         if self.config.energy_calls is None:
             return min(running, key=lambda source: source.seconds)
-        if self._steps_left() < _FEWEST_STEPS:
-            return None
         return min(running, key=lambda source: source.energy_calls)
 
-    def _steps_left(self) -> int:
-        """Return the steps that relaxations of a batch can have within the budget."""
-        if self.config.energy_calls is None:
-            return 10**9
-        return (self.config.energy_calls - self.energy_calls) // self.config.batch_size - 1
+    def _left(self) -> int:
+        """Return the energies that are left of the budget."""
+        calls = self.config.energy_calls
+        return UNLIMITED if calls is None else calls - self.energy_calls
 
     def _advance(self, source: Source) -> None:
-        minima = source.advance(self._steps_left())
+        minima = source.advance(self._left())
         if minima is None:
             log_message(f"{source.name} gave up: {source.stopped}")
             return

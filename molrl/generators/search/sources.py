@@ -12,6 +12,13 @@ from torch import Tensor
 from molrl.energy import CountedEnergy, EnergyModel
 from molrl.errors import InputError
 from molrl.generation import Generator, NotCompleted, load_generator
+from molrl.generators.search.budget import (
+    FEWEST_STEPS,
+    USUAL_COST,
+    batch_within,
+    steps_within,
+    walkers_within,
+)
 from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.generator import MAX_STEPS, StructureSearch
 from molrl.generators.search.minima import Minima, relax_to_minima
@@ -35,18 +42,18 @@ class Source(ABC):
         self.name, self.stopped = name, ""
         self.energy_calls, self.attempts, self.seconds = 0, 0, 0.0
 
-    def advance(self, max_steps: int) -> Minima | None:
-        """Make and relax one batch.
+    def advance(self, left: int) -> Minima | None:
+        """Make and relax one batch, as large as fits.
 
         Args:
-            max_steps: energy evaluations of a relaxation after the first, at most.
+            left: energies that are left of the budget, for which :meth:`size` is not 0.
 
         Returns:
             What was found; None if the generator gave up, which stops it.
         """
         began = perf_counter()
         try:
-            return self._advance(min(max_steps, MAX_STEPS))
+            return self._advance(left)
         except NotCompleted as error:
             self.stopped = str(error)
             return None
@@ -54,7 +61,15 @@ class Source(ABC):
             self.seconds += perf_counter() - began
 
     @abstractmethod
-    def _advance(self, max_steps: int) -> Minima:
+    def size(self, left: int) -> int:
+        """Return how many structures the next batch has; 0 if none fits.
+
+        Args:
+            left: energies that are left of the budget.
+        """
+
+    @abstractmethod
+    def _advance(self, left: int) -> Minima:
         """Make and relax one batch, and count attempts and energy calls."""
 
     def tensors(self) -> dict[str, Tensor]:
@@ -97,9 +112,14 @@ class WalkerSource(Source):
         self._search, self._walkers = search, search.walkers(task, n, seed)
         self._model = CountedEnergy(search.model)
 
-    def _advance(self, max_steps: int) -> Minima:
-        before = self._model.evaluations
-        minima = self._search.advance(self._walkers, self._model, max_steps).minima
+    def size(self, left: int) -> int:
+        """Return how many walkers the next batch has; see :meth:`Source.size`."""
+        return walkers_within(left, len(self._walkers))
+
+    def _advance(self, left: int) -> Minima:
+        before, walkers = self._model.evaluations, self._walkers[: self.size(left)]
+        steps = steps_within(left, len(walkers), MAX_STEPS)
+        minima = self._search.advance(walkers, self._model, steps).minima
         self.energy_calls += self._model.evaluations - before
         self.attempts += len(minima)
         return minima
@@ -132,6 +152,9 @@ class GeneratorSource(Source):
         task: what it makes.
         config: of the search; each batch has a seed derived from its own.
         model: the energy model that the molecules are relaxed with.
+
+    Attributes:
+        cost: energies for a structure, the largest of all batches.
     """
 
     def __init__(
@@ -140,28 +163,46 @@ class GeneratorSource(Source):
         super().__init__(name)
         self._generator, self._task, self._config = generator, task, config
         self._model, self._batches = CountedEnergy(model), 0
+        self.cost = 0.0
 
-    def _advance(self, max_steps: int) -> Minima:
-        config = self._config
+    def try_one(self) -> None:
+        """Make a structure, which shows what one costs; stop if the generator refuses the task."""
+        try:
+            made = self._generator.generate(self._task, 1, self._config.seed)
+        except InputError as error:
+            self.stopped = str(error)
+        else:
+            self.energy_calls += made.energy_calls
+            self.cost = made.energy_calls + USUAL_COST
+
+    def size(self, left: int) -> int:
+        """Return how many structures the next batch has; see :meth:`Source.size`."""
+        return batch_within(left, self.cost, self._config.batch_size)
+
+    def _advance(self, left: int) -> Minima:
+        config, size = self._config, self.size(left)
         sequence = np.random.SeedSequence([config.seed, self._batches])
         seed = int(sequence.generate_state(1)[0] % 2**31)
         self._batches += 1
-        made = self._generator.generate(self._task, config.batch_size, seed)
-        before = self._model.evaluations
-        tolerance = config.force_tolerance
-        minima = relax_to_minima(made.molecules, self._model, tolerance, max_steps)
-        self.energy_calls += made.energy_calls + self._model.evaluations - before
+        made = self._generator.generate(self._task, size, seed)
+        before, left = self._model.evaluations, max(0, left - made.energy_calls)
+        molecules = made.molecules[: left // (FEWEST_STEPS + 1)]
+        steps = steps_within(left, len(molecules), MAX_STEPS)
+        minima = relax_to_minima(molecules, self._model, config.force_tolerance, steps)
+        calls = made.energy_calls + self._model.evaluations - before
+        self.cost = max(self.cost, calls / size)
+        self.energy_calls += calls
         self.attempts += made.attempts
         return minima
 
     def state(self) -> dict[str, Any]:
         """Return the costs and the number of batches."""
-        return {**super().state(), "batches": self._batches}
+        return {**super().state(), "batches": self._batches, "cost": self.cost}
 
     def restore(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Restore a state; see :meth:`Source.restore`."""
         super().restore(state, tensors)
-        self._batches = state["batches"]
+        self._batches, self.cost = state["batches"], state["cost"]
 
 
 def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
@@ -189,10 +230,7 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
     if isinstance(generator, StructureSearch):
         return WalkerSource(name, generator, task, config.batch_size, config.seed)
     source = GeneratorSource(name, generator, task, config, model)
-    try:
-        generator.generate(task, 1, config.seed)  # refuses what it cannot make
-    except InputError as error:
-        source.stopped = str(error)
+    source.try_one()
     return source
 
 
