@@ -1,8 +1,8 @@
 """Linkers of SiMGen: real molecules with the middle cut out, which it fills again.
 
-Molecules that no reference is drawn from, with 6 to 12 heavy atoms or as many as there are, are cut
-at two single bonds that are in no ring, so that two ends of at least two heavy atoms stay where
-they are and 1 to 4 heavy atoms between them are taken out. The task is the formula of what was
+Molecules that no reference is drawn from, with at least 6 heavy atoms, are cut at two single bonds
+that are in no ring, so that two ends of at least two heavy atoms stay where they are, and as many
+heavy atoms between them as possible, up to 4, are taken out. The task is the formula of what was
 taken out. Of all tasks: how many are connected at the first attempt, and within 30; how many of
 the molecules are valid; how many are the molecule that was cut, or another one.
 """
@@ -22,8 +22,8 @@ from record import record
 
 import molrl
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.chemistry.files import write
+from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.generation import NotCompleted
 from molrl.generators.simgen.generator import SimgenGenerator
 from molrl.molecules import MoleculeBatch
@@ -85,10 +85,12 @@ def cuts(mol: Chem.Mol) -> Iterator[tuple[list[int], list[int]]]:
         ]
         middle = parts[touched.index(2)]
         ends = [part for part, n in zip(parts, touched, strict=True) if n == 1]
-        heavy = [sum(mol.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in part) for part in ends]
-        between = sum(mol.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in middle)
-        if min(heavy) >= END and between <= LONGEST:
+        if min(_n_heavy(mol, part) for part in ends) >= END and _n_heavy(mol, middle) <= LONGEST:
             yield sorted(ends[0] + ends[1]), sorted(middle)
+
+
+def _n_heavy(mol: Chem.Mol, atoms: list[int]) -> int:
+    return sum(mol.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in atoms)
 
 
 def tasks(n: int) -> list[Cut]:
@@ -109,11 +111,12 @@ def tasks(n: int) -> list[Cut]:
             ways = [] if mol is None else list(cuts(mol))
             if not ways:
                 continue
+            longest = max(_n_heavy(mol, middle) for _, middle in ways)
+            ways = [way for way in ways if _n_heavy(mol, way[1]) == longest]
             ends, middle = ways[rng.integers(len(ways))]
             stay = MoleculeBatch(one.numbers[ends], one.positions[ends], torch.tensor([len(ends)]))
-            taken = one.numbers[middle]
-            formula = molrl.Bag(taken.tolist()).formula
-            found.append(Cut(known.identities[i], stay, formula, int((taken > 1).sum())))
+            formula = molrl.Bag(one.numbers[middle].tolist()).formula
+            found.append(Cut(known.identities[i], stay, formula, longest))
     return found
 
 
