@@ -1,10 +1,10 @@
-"""SiMGen in shapes, on fragments, and with many atoms.
+"""SiMGen in shapes and on fragments.
 
 Of each shape: how far the heavy atoms are from its points, how many of its points have a heavy atom
 within 1.5 Å, and how many molecules are valid; with the default strength of the prior, and with a
-stronger one, which large shapes need. Of linkers and scaffolds: how many attempts connect
-all atoms and take the hydrogens of the bag, and how many of these molecules are valid. Of sizes to
-60 heavy atoms: the same, and the CPU time. Writes pictures of molecules in shapes.
+stronger one, which large shapes need. Of linkers and scaffolds: how many attempts connect all atoms
+and take the hydrogens of the bag, and how many of these molecules are valid. Writes pictures of
+molecules in shapes.
 """
 
 import sys
@@ -17,7 +17,7 @@ from record import RESULTS, record
 
 from molrl.chemistry.bonds import validity
 from molrl.generation import NotCompleted
-from molrl.generators.simgen.generator import MAX_ATTEMPTS, SimgenGenerator
+from molrl.generators.simgen.generator import SimgenGenerator
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.molecules import draw_grid
 from molrl.shapes import load_shape
@@ -54,7 +54,6 @@ SCAFFOLDS = [
     ("*C(=O)N", "C4H9"),
     ("*c1ccc(*)cc1", "C2H6O"),
 ]
-HEAVY, WEAK = (5, 10, 20, 30, 40, 60), 20
 DRAWN = 40  # heavy atoms of the molecules of the second picture
 
 
@@ -78,8 +77,6 @@ def main() -> None:
     ] + [{"kind": "scaffold", "scaffold": scaffold, "bag": bag} for scaffold, bag in SCAFFOLDS]
     rows = [on_fragments(generator, task, n) for task in tasks]
     record("simgen_fragments", f"SiMGen on fixed fragments, {n} molecules of each task", rows)
-    rows = [of_size(size) for size in HEAVY]
-    record("simgen_sizes", "SiMGen by the number of heavy atoms", rows)
 
 
 def picture(name: str, title: str, shown: dict[str, MoleculeBatch]) -> None:
@@ -134,27 +131,6 @@ def on_fragments(generator: SimgenGenerator, task: dict[str, Any], n: int) -> di
         "valid": int(found.valid.sum()),
         "distinct": len(set(found.smiles)),
     }
-
-
-def of_size(size: int) -> dict[str, object]:
-    """Return how molecules of so many heavy atoms come out, and the CPU time of an attempt.
-
-    Of 80 heavy atoms altogether; those of more than 20 each with the strong prior.
-    """
-    settings, n = STRONG if size > WEAK else {}, max(1, 80 // size)
-    generator = SimgenGenerator(device="cpu", **settings)
-    row: dict[str, object] = {"heavy atoms": size, "prior": "strong" if settings else "default"}
-    began = process_time()
-    try:
-        made = generator.generate_sizes([size] * n, seed=SEED)
-    except NotCompleted:
-        seconds, attempts = process_time() - began, MAX_ATTEMPTS * n
-        row |= {"molecules": 0, "attempts": attempts, "valid": 0}
-    else:
-        seconds, attempts = process_time() - began, made.attempts
-        valid = int(validity(made.molecules).valid.sum())
-        row |= {"molecules": n, "attempts": attempts, "valid": valid}
-    return row | {"CPU s an attempt": seconds / attempts}
 
 
 if __name__ == "__main__":
