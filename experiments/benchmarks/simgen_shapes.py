@@ -1,9 +1,10 @@
-"""SiMGen in shapes, on fragments, and with many atoms.
+"""SiMGen in shapes and on fragments.
 
 Of each shape: how far the heavy atoms are from its points, how many of its points have a heavy atom
-within 1.5 Å, and how many molecules are valid. Of linkers and scaffolds: how many attempts connect
-all atoms and take the hydrogens of the bag, and how many of these molecules are valid. Of sizes to
-60 heavy atoms: the same, and the CPU time. Writes a picture of molecules in shapes.
+within 1.5 Å, and how many molecules are valid; with the default strength of the prior, and with a
+stronger one, which large shapes need. Of linkers and scaffolds: how many attempts connect all atoms
+and take the hydrogens of the bag, and how many of these molecules are valid. Writes pictures of
+molecules in shapes.
 """
 
 import sys
@@ -22,12 +23,17 @@ from molrl.plotting.molecules import draw_grid
 from molrl.shapes import load_shape
 
 N, SEED = 2, 0
-SHAPES: dict[str, tuple[Any, int]] = {  # the shape, and heavy atoms that fill it
-    "line of 8 Å": ({"kind": "line", "length": 8.0}, 9),
-    "ring of radius 2 Å": ({"kind": "ring", "radius": 2.0}, 11),
-    "ball of radius 1.8 Å": ({"kind": "sphere", "radius": 1.8}, 12),
-    "square of 4 Å": ({"kind": "surface", "width": 4.0, "height": 4.0}, 12),
-}
+STRONG = {"prior_strength": 2.0, "prior_fade": 200.0}  # up to the end of the assembly
+SHAPES: list[tuple[str, dict[str, Any], int]] = [  # the shape, and heavy atoms that fill it
+    ("line of 8 Å", {"kind": "line", "length": 8.0}, 9),
+    ("ring of radius 2 Å", {"kind": "ring", "radius": 2.0}, 11),
+    ("ball of radius 1.8 Å", {"kind": "sphere", "radius": 1.8}, 12),
+    ("square of 4 Å", {"kind": "surface", "width": 4.0, "height": 4.0}, 12),
+    ("line of 20 Å", {"kind": "line", "length": 20.0}, 40),
+    ("ring of radius 5 Å", {"kind": "ring", "radius": 5.0}, 40),
+    ("ball of radius 2.7 Å", {"kind": "sphere", "radius": 2.7}, 40),
+    ("square of 7.3 Å", {"kind": "surface", "width": 7.3, "height": 7.3}, 40),
+]
 LINKERS = [
     ("*C", "*C", 2.5, "CH2"),
     ("*C", "*C", 2.4, "O"),
@@ -48,24 +54,22 @@ SCAFFOLDS = [
     ("*C(=O)N", "C4H9"),
     ("*c1ccc(*)cc1", "C2H6O"),
 ]
-HEAVY = (10, 20, 40, 60)
+DRAWN = 40  # heavy atoms of the molecules of the second picture
 
 
 def main() -> None:
     torch.set_num_threads(1)
     n = int(sys.argv[1]) if len(sys.argv) > 1 else N
-    rows, first, captions = [], [], []
-    for name, (shape, size) in SHAPES.items():
-        row, molecules = in_shape(name, shape, size, n)
-        rows.append(row)
-        if molecules is not None:
-            first.append(molecules[0])
-            captions.append(name)
-    title = f"SiMGen in shapes, {n} molecules each"
-    record("simgen_shapes", title, rows)
-    if first:
-        path = RESULTS / "simgen_shapes.png"
-        draw_grid(MoleculeBatch.cat(first), path, captions, title="SiMGen in shapes")
+    rows, large, small = [], [], []
+    for name, shape, size in SHAPES:
+        for settings in ({}, STRONG) if size < DRAWN else (STRONG,):
+            row, molecules = in_shape(shape, size, settings, n)
+            rows.append({"shape": name, "prior": "strong" if settings else "default"} | row)
+            if molecules is not None:
+                (large if size == DRAWN else small).append((name, molecules[0]))
+    record("simgen_shapes", f"SiMGen in shapes, {n} molecules each", rows)
+    picture("simgen_shapes", "SiMGen in shapes", dict(small))
+    picture("simgen_shapes_large", f"SiMGen in shapes, {DRAWN} heavy atoms", dict(large))
     generator = SimgenGenerator(device="cpu")
     tasks = [
         {"kind": "linker", "fragments": [a, b], "gap": gap, "bag": bag}
@@ -73,24 +77,32 @@ def main() -> None:
     ] + [{"kind": "scaffold", "scaffold": scaffold, "bag": bag} for scaffold, bag in SCAFFOLDS]
     rows = [on_fragments(generator, task, n) for task in tasks]
     record("simgen_fragments", f"SiMGen on fixed fragments, {n} molecules of each task", rows)
-    rows = [of_size(generator, size) for size in HEAVY]
-    record("simgen_sizes", "SiMGen by the number of heavy atoms, 2 molecules each", rows)
+
+
+def picture(name: str, title: str, shown: dict[str, MoleculeBatch]) -> None:
+    """Write a picture of one molecule of each shape."""
+    if shown:
+        molecules = MoleculeBatch.cat(list(shown.values()))
+        draw_grid(molecules, RESULTS / f"{name}.png", list(shown), title=title)
 
 
 def in_shape(
-    name: str, shape: object, size: int, n: int
+    shape: object, size: int, settings: dict[str, float], n: int
 ) -> tuple[dict[str, object], MoleculeBatch | None]:
     """Return the figures of n molecules in a shape, and the molecules if there are so many."""
-    row: dict[str, object] = {"shape": name, "heavy atoms": size}
-    row |= {"distance, Å": "", "points covered %": "", "attempts": "", "valid": 0}
+    generator = SimgenGenerator(device="cpu", prior=shape, **settings)
+    row: dict[str, object] = {"heavy atoms": size, "distance, Å": "", "points covered %": ""}
+    began = process_time()
     try:
-        made = SimgenGenerator(device="cpu", prior=shape).generate_sizes([size] * n, seed=SEED)
+        made = generator.generate_sizes([size] * n, seed=SEED)
     except NotCompleted:  # 30 attempts a molecule were not enough
-        return row, None
+        return row | {"attempts": "", "valid": 0, "CPU s a molecule": ""}, None
+    seconds = process_time() - began
     points = load_shape(shape)
     distance, covered = fit(made.molecules, points - points.mean(0))
-    figures = {"distance, Å": distance, "points covered %": covered, "attempts": made.attempts}
-    return row | figures | {"valid": int(validity(made.molecules).valid.sum())}, made.molecules
+    row |= {"distance, Å": distance, "points covered %": covered, "attempts": made.attempts}
+    valid = int(validity(made.molecules).valid.sum())
+    return row | {"valid": valid, "CPU s a molecule": seconds / n}, made.molecules
 
 
 def fit(molecules: MoleculeBatch, points: np.ndarray) -> tuple[float, float]:
@@ -119,20 +131,6 @@ def on_fragments(generator: SimgenGenerator, task: dict[str, Any], n: int) -> di
         "valid": int(found.valid.sum()),
         "distinct": len(set(found.smiles)),
     }
-
-
-def of_size(generator: SimgenGenerator, size: int) -> dict[str, object]:
-    """Return how molecules of so many heavy atoms come out, and their CPU time."""
-    began = process_time()
-    row: dict[str, object] = {"heavy atoms": size, "attempts": "", "valid": 0}
-    try:
-        made = generator.generate_sizes([size] * 2, seed=SEED)
-    except NotCompleted:  # 30 attempts a molecule were not enough
-        return row | {"CPU s an attempt": ""}
-    seconds = process_time() - began
-    found = validity(made.molecules)
-    row |= {"attempts": made.attempts, "valid": int(found.valid.sum())}
-    return row | {"CPU s an attempt": seconds / made.attempts}
 
 
 if __name__ == "__main__":
