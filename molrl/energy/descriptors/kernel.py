@@ -43,7 +43,7 @@ class SimilarityKernel:
     def __init__(self, reference: Tensor, log_weights: Tensor | None = None) -> None:
         if not len(reference):
             raise ValueError("a kernel needs at least one reference environment")
-        self.length_squared = float(reference.double().square().sum(-1).mean())
+        self.length_squared = float(reference.detach().double().square().sum(-1).mean())
         # Distances are differences of large numbers otherwise: shifted, float32 suffices.
         self._middle = reference.mean(0)
         self._reference = (reference - self._middle).contiguous()
