@@ -106,6 +106,53 @@ def test_guidance_costs_energies_and_changes_the_molecules(run):
     assert not torch.equal(plain.molecules.positions, led.molecules.positions)
 
 
+WIDTH = """
+def width(molecules):
+    return [(positions**2).sum(-1).mean() ** 0.5 for _, positions in molecules.arrays()]
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reward_terms_steer_molecules_and_cost_particles(run, name, tmp_path, monkeypatch):
+    (tmp_path / "of_users.py").write_text(WIDTH)
+    monkeypatch.syspath_prepend(tmp_path)
+    width = {"call": "of_users:width", "weight": 20.0}
+    led = {"reward": {"width": width, "valid": 1.0}, "particles": 3}
+    plain, steered = (
+        molrl.load_generator(f"{name}:{run}", guidance=guidance).generate("CH4O", 8, 0)
+        for guidance in (None, led)
+    )
+    wide, usual = (each.molecules.positions.square().mean() for each in (steered, plain))
+    assert wide > 1.2 * usual
+    assert steered.energy_calls > 0
+    calls = plain.network_calls
+    assert 3 * calls < steered.network_calls <= 3 * (calls + 8 * 4)
+    again = molrl.load_generator(f"{name}:{run}", guidance=led).generate("CH4O", 3, 0).molecules
+    assert torch.allclose(again.positions, steered.molecules[:3].positions, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("reward", "task", "line"),
+    [
+        ({"energy": 1.0}, "CH4O", "'energy' is of every atom that an agent places"),
+        ({"validd": 1.0}, "CH4O", "unknown reward term 'validd'"),
+        ({"coverage": 1.0}, "CH4O", "'coverage' requires a task with a shape"),
+        ({"relative_energy": {"references": {"CO": -1.0}}}, "CH4O", "no reference energy for CH4O"),
+        ({"far": {"call": "nowhere:f"}}, "CH4O", "'nowhere:f' is not available"),
+    ],
+)
+def test_rewards_that_cannot_guide_are_refused_in_a_line(run, reward, task, line):
+    with pytest.raises(InputError, match=line) as error:
+        molrl.load_generator(f"diffusion:{run}", guidance={"reward": reward}).generate(task, 1, 0)
+    assert "\n" not in str(error.value)
+
+
+def test_steered_molecules_fill_shapes(run):
+    line = {"kind": "shape", "shape": {"kind": "line", "length": 6.0}, "bag": "C6H6"}
+    generator = molrl.load_generator(f"diffusion:{run}", guidance={"reward": {"coverage": 5.0}})
+    assert len(generator.generate(line, 2, 0).molecules) == 2
+
+
 @pytest.mark.parametrize(
     ("task", "line"),
     [
