@@ -9,18 +9,20 @@ fragments beyond two bonds, at their distance in the molecule; the bag is the re
 all molecules that were asked for, so that a task which a generator refuses or gives up is one that
 it fails. *Fits*: each heavy atom is within 1.5 Å of a point, and each point of a heavy atom; or
 each fixed atom has an atom of its element within 0.1 Å. *Solved*: valid, and fits. The CPU time is
-that of all tasks that are taken, by the molecules that are made. Writes
-experiments/results/common_tasks_METHOD.{json,md}.
+that of all tasks that are taken, by the molecules that are made. One that was stopped goes on with
+the task it was in. Writes experiments/results/common_tasks_METHOD.{json,md}.
 """
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, product
+from dataclasses import asdict, dataclass
+from itertools import combinations, islice, product, zip_longest
+from pathlib import Path
 from time import process_time
 
 import numpy as np
 import torch
+from kept_rows import KeptRows, Row
 from numpy.typing import NDArray
 from rdkit import Chem
 from record import record
@@ -35,24 +37,25 @@ from molrl.runs.progress import log_message
 from molrl.tasks import Task, parse_task
 from molrl.tasks.interface import Instance
 
+ROOT = Path(__file__).parents[2]
 SEED = 0
 COUNTS = {"shape": 34, "scaffold": 33, "linker": 33}
 REACH = 1.5  # Å, of heavy atoms from points, and of points from heavy atoms
 MOVED = 0.1  # Å, how far a fixed atom may be from its place
+FIGURES = ("connected", "valid", "fits", "solved")
 CUT = Chem.MolFromSmarts("[!#1]-&!@[!#1]")
-Row = dict[str, object]
+
+MakeTasks = Callable[[Chem.Mol, int], Iterator[Task]]
 
 
 def make_tasks() -> list[Task]:
-    """Return the tasks, those of a kind after one another."""
+    """Return the tasks, their kinds in turn."""
     molecules = load_training_set().of_split("test").molecules
     mols = [mol for mol in validity(molecules).mols if mol is not None]
     order = np.random.default_rng(SEED).permutation(len(mols))
-    tasks: list[Task] = []
-    for kind, count in COUNTS.items():
-        made = (task for i in order for task in MAKERS[kind](mols[i], int(i)))
-        tasks += [task for task, _ in zip(made, range(count), strict=False)]
-    return tasks
+    shuffled = [(mols[i], int(i)) for i in order]
+    made = [_first(count, MAKERS[kind], shuffled) for kind, count in COUNTS.items()]
+    return [task for some in zip_longest(*made) for task in some if task is not None]
 
 
 def shapes(mol: Chem.Mol, seed: int) -> Iterator[Task]:
@@ -88,7 +91,7 @@ def linkers(mol: Chem.Mol, seed: int) -> Iterator[Task]:
             return
 
 
-MAKERS: dict[str, Callable[[Chem.Mol, int], Iterator[Task]]] = {
+MAKERS: dict[str, MakeTasks] = {
     "shape": shapes,
     "scaffold": scaffolds,
     "linker": linkers,
@@ -101,38 +104,50 @@ class Outcome:
 
     Attributes:
         kind: of the task.
-        connected: ``(n,)`` bool, of each molecule; empty if there is none.
-        valid: ``(n,)`` bool.
-        fits: ``(n,)`` bool.
+        made: number of molecules.
+        connected: number of them that are one whole.
+        valid: number of valid ones.
+        fits: number of those that fill the shape or keep the fixed atoms.
+        solved: number of those that are valid, too.
         attempts: how many it took.
         seconds: CPU time.
         refusal: why there is none, if the generator does not take the task.
     """
 
     kind: str
-    connected: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
-    fits: NDArray[np.bool_]
-    attempts: int
-    seconds: float
+    made: int = 0
+    connected: int = 0
+    valid: int = 0
+    fits: int = 0
+    solved: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
     refusal: str = ""
 
 
 def outcome(generator: Generator, task: Task, n: int) -> Outcome:
     """Ask a generator for n molecules of a task."""
-    nothing = np.zeros(0, bool)
     began = process_time()
     try:
         made = generator.generate(task, n=n, seed=SEED)
     except NotCompleted:
-        return Outcome(task.kind, nothing, nothing, nothing, 0, process_time() - began)
+        return Outcome(task.kind, seconds=process_time() - began)
     except InputError as error:
-        return Outcome(task.kind, nothing, nothing, nothing, 0, 0.0, refusal=str(error))
+        return Outcome(task.kind, refusal=str(error))
     seconds = process_time() - began
     found = validity(made.molecules)
     (instance,) = task.instances() or ()
     fits = np.array([fit(instance, *arrays) for arrays in made.molecules.arrays()])
-    return Outcome(task.kind, found.n_fragments == 1, found.valid, fits, made.attempts, seconds)
+    return Outcome(
+        kind=task.kind,
+        made=n,
+        connected=int((found.n_fragments == 1).sum()),
+        valid=int(found.valid.sum()),
+        fits=int(fits.sum()),
+        solved=int((found.valid & fits).sum()),
+        attempts=made.attempts,
+        seconds=seconds,
+    )
 
 
 def fit(instance: Instance, numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> bool:
@@ -148,23 +163,17 @@ def fit(instance: Instance, numbers: NDArray[np.int64], positions: NDArray[np.fl
 
 def row(what: str, found: list[Outcome], n: int) -> Row:
     """Return the figures of tasks, of each of which n molecules were asked for."""
-    asked = n * len(found)
-    taken = [each for each in found if not each.refusal]
-    made = sum(len(each.valid) for each in taken)
-
-    def share(flags: Callable[[Outcome], NDArray[np.bool_]]) -> float:
-        return 100 * sum(int(flags(each).sum()) for each in taken) / asked
-
+    made, asked = sum(each.made for each in found), n * len(found)
+    shares = {
+        f"{name} %": 100 * sum(getattr(each, name) for each in found) / asked for name in FIGURES
+    }
     return {
         "tasks": f"{len(found)} {what}",
-        "refused": len(found) - len(taken),
-        "given up": sum(not len(each.valid) for each in taken),
-        "connected %": share(lambda each: each.connected),
-        "valid %": share(lambda each: each.valid),
-        "fits %": share(lambda each: each.fits),
-        "solved %": share(lambda each: each.valid & each.fits),
-        "attempts a molecule": sum(each.attempts for each in taken) / made if made else None,
-        "CPU s a molecule": sum(each.seconds for each in taken) / made if made else None,
+        "refused": sum(bool(each.refusal) for each in found),
+        "given up": sum(not each.made and not each.refusal for each in found),
+        **shares,
+        "attempts a molecule": sum(each.attempts for each in found) / made if made else None,
+        "CPU s a molecule": sum(each.seconds for each in found) / made if made else None,
         "refusal": next((each.refusal for each in found if each.refusal), ""),
     }
 
@@ -173,6 +182,11 @@ def rows(found: list[Outcome], n: int) -> list[Row]:
     """Return the row of all tasks, and one for each kind."""
     kinds = {each.kind: [other for other in found if other.kind == each.kind] for each in found}
     return [row("all", found, n), *(row(f"{kind}s", some, n) for kind, some in kinds.items())]
+
+
+def _first(count: int, make: MakeTasks, shuffled: Sequence[tuple[Chem.Mol, int]]) -> list[Task]:
+    """Return the first tasks that can be made."""
+    return list(islice((task for mol, seed in shuffled for task in make(mol, seed)), count))
 
 
 def _task(kind: str, **fields: object) -> Task:
@@ -220,15 +234,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("methods", nargs="+", help="generators, such as pseudo-force or run:RUN")
     parser.add_argument("-n", type=int, default=2, help="molecules of each task")
+    parser.add_argument("--tasks", type=int, default=100, help="how many, from the first")
     given = parser.parse_args()
-    tasks = make_tasks()
+    tasks = make_tasks()[: given.tasks]
     for method in given.methods:
-        generator = molrl.load_generator(method, device="cpu")
-        found = []
+        generator, name = molrl.load_generator(method, device="cpu"), method.partition(":")[0]
+        kept, found = KeptRows(ROOT / f"runs/benchmarks/common_tasks_{name}.jsonl"), []
         for task in tasks:
-            found.append(outcome(generator, task, given.n))
-            log_message(f"{method}: {len(found)} of {len(tasks)} tasks; {rows(found, given.n)[0]}")
-        name = method.partition(":")[0]
+            key = f"{method} {given.n} {task}"
+            (made,) = kept.get(key, lambda t=task, g=generator: [asdict(outcome(g, t, given.n))])
+            found.append(Outcome(**made))
+            log_message(f"{name}: {len(found)} of {len(tasks)} tasks; {rows(found, given.n)[0]}")
         title = f"{name} on the common tasks, {given.n} molecules of each"
         record(f"common_tasks_{name}", title, rows(found, given.n))
 
