@@ -5,10 +5,11 @@
 
 Molecules of the bags of the valid split, and of any composition, with their bonds perceived from
 the coordinates: as they are made, and after at most 100 steps of relaxation with GFN2-xTB. Shares
-are of all molecules that were made (and, after relaxation, relaxed); distinct ones of the valid
-ones, new ones (not in the train split) of the distinct ones. Beside them molecules of the valid
-split, as rows of their own kind. Distances of Jensen and Shannon (0 to 1) are between valid
-molecules and the train split, by element, by rings and by pi bonds of a molecule. Writes
+are of all molecules that were made (and, after relaxation, relaxed); distinct ones, and those that
+pass the checks of PoseBusters that need no force field, of the valid ones; new ones (not in the
+train split) of the distinct ones. Beside them molecules of the valid split, as rows of their own
+kind. Distances of Jensen and Shannon (0 to 1) are between valid molecules and the train split, by
+element, by rings and by pi bonds of a molecule. Writes
 experiments/results/denoisers_NAME.{json,md,png} and denoisers_NAME_{uses,guidance,speed}.{json,md}.
 """
 
@@ -30,6 +31,7 @@ from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.chemistry.training_set import load_training_set
 from molrl.energy import load_energy
 from molrl.energy.relaxation import relax
+from molrl.evaluation.describe_worker import failed_checks
 from molrl.generation import Generated
 from molrl.generators.diffusion.generator import DenoisingGenerator
 from molrl.molecules import MoleculeBatch
@@ -70,6 +72,7 @@ class Judge:
     def row(self, what: str, molecules: MoleculeBatch) -> Row:
         """Return the figures of molecules."""
         found = validity(molecules)
+        kept = [m for m, ok in zip(found.mols, found.valid, strict=True) if ok and m]
         names = [s for s, ok in zip(found.smiles, found.valid, strict=True) if ok and s]
         distinct = set(names)
         far = {
@@ -82,6 +85,7 @@ class Judge:
             "connected %": 100 * float((found.n_fragments == 1).mean()),
             "distinct %": _percent(len(distinct), len(names)),
             "new %": _percent(len(distinct - self.known), len(distinct)),
+            "checks passed %": _percent(sum(map(_passes, kept)), len(kept)),
             **self._relaxed(molecules[: self.n_relaxed]),
             **far,
         }
@@ -258,6 +262,11 @@ def _distance(first: Counter[Any], second: Counter[Any]) -> float | None:
     return float(max(0.0, sum(parts) / 2) ** 0.5)
 
 
+def _passes(mol: Chem.Mol) -> bool:
+    """Return whether a molecule passes the geometric checks of PoseBusters."""
+    return not failed_checks(mol)
+
+
 def _percent(part: int, whole: int) -> float | None:
     return 100 * part / whole if whole else None
 
@@ -271,13 +280,14 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("generator", nargs="?", default="pseudo-force")
+    parser.add_argument("--name", help="of the results; by default that of the generator")
     parser.add_argument("-n", type=int, default=100)
     parser.add_argument("--relaxed", type=int, default=40, help="how many of them are relaxed")
     parser.add_argument("--evaluations", type=int, nargs="+", default=EVALUATIONS)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--tables", choices=TABLES, nargs="+", default=TABLES)
     given = parser.parse_args()
-    name = given.generator.partition(":")[0]
+    name = given.name or given.generator.partition(":")[0]
     train = load_training_set().of_split("train").identities
     judge = Judge(set(train), _counts(map(Chem.MolFromSmiles, train)), given.relaxed)
     steps = load(given.generator).header.steps
