@@ -46,7 +46,6 @@ GUIDANCE: dict[str, dict[str, Any]] = {
     "energy 0.1/eV": {"energy": 0.1},
     "energy 0.5/eV": {"energy": 0.5},
     "valid, 4 particles": {"reward": {"valid": 5.0}},
-    "valid and energy 0.1/eV, 4 particles": {"reward": {"valid": 5.0}, "energy": 0.1},
 }
 TABLES = ("quality", "uses", "guidance", "speed")
 SCAFFOLDS = (("*c1ccccc1", "CH3O"), ("*C", "C2H5O"), ("*C#N", "C3H7"))
