@@ -1,14 +1,16 @@
-"""Quality of a denoiser by the number of evaluations, what it is used for, and its speed.
+"""Quality of a denoiser by the number of evaluations, its uses, its guidance, and its speed.
 
     python experiments/benchmarks/denoisers.py [pseudo-force:runs/pseudo_force] [-n 100]
+        [--tables quality uses guidance speed]
 
 Molecules of the bags of the valid split, and of any composition, with their bonds perceived from
 the coordinates: as they are made, and after at most 100 steps of relaxation with GFN2-xTB. Shares
-are of all molecules that were made (and, after relaxation, relaxed); distinct ones of the valid
-ones, new ones (not in the train split) of the distinct ones. Beside them molecules of the valid
-split, as rows of their own kind. Distances of Jensen and Shannon (0 to 1) are between valid
-molecules and the train split, by element, by rings and by pi bonds of a molecule. Writes
-experiments/results/denoisers_NAME.{json,md,png}, denoisers_NAME_uses and denoisers_NAME_speed.
+are of all molecules that were made (and, after relaxation, relaxed); distinct ones, and those that
+pass the checks of PoseBusters that need no force field, of the valid ones; new ones (not in the
+train split) of the distinct ones. Beside them molecules of the valid split, as rows of their own
+kind. Distances of Jensen and Shannon (0 to 1) are between valid molecules and the train split, by
+element, by rings and by pi bonds of a molecule. Writes
+experiments/results/denoisers_NAME.{json,md,png} and denoisers_NAME_{uses,guidance,speed}.{json,md}.
 """
 
 import argparse
@@ -29,16 +31,23 @@ from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.chemistry.training_set import load_training_set
 from molrl.energy import load_energy
 from molrl.energy.relaxation import relax
+from molrl.evaluation.describe_worker import failed_checks
 from molrl.generation import Generated
 from molrl.generators.diffusion.generator import DenoisingGenerator
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.figures import blank_figure, save_figure, tidy
-from molrl.tasks import parse_task
+from molrl.tasks import Task, parse_task
 
 EVALUATIONS = (6, 12, 25, 59, 125, 250)
 BATCHES = (1, 64, 512)
 BAGS, ANY, DATA = "bags of the valid split", "any composition", "valid split itself"
-GUIDANCE = 0.1  # 1/eV
+GUIDANCE: dict[str, dict[str, Any]] = {
+    "none": {},
+    "energy 0.1/eV": {"energy": 0.1},
+    "energy 0.5/eV": {"energy": 0.5},
+    "valid, 4 particles": {"reward": {"valid": 5.0}},
+}
+TABLES = ("quality", "uses", "guidance", "speed")
 SCAFFOLDS = (("*c1ccccc1", "CH3O"), ("*C", "C2H5O"), ("*C#N", "C3H7"))
 LINKERS = (("*c1ccccc1", "*C#N", 2.5, "CH2"), ("*C", "*C", 3.9, "C2H4"))
 SHAPES = (("line", "C5H12"), ("sphere", "C7H10O2"))
@@ -62,6 +71,7 @@ class Judge:
     def row(self, what: str, molecules: MoleculeBatch) -> Row:
         """Return the figures of molecules."""
         found = validity(molecules)
+        kept = [m for m, ok in zip(found.mols, found.valid, strict=True) if ok and m]
         names = [s for s, ok in zip(found.smiles, found.valid, strict=True) if ok and s]
         distinct = set(names)
         far = {
@@ -74,6 +84,7 @@ class Judge:
             "connected %": 100 * float((found.n_fragments == 1).mean()),
             "distinct %": _percent(len(distinct), len(names)),
             "new %": _percent(len(distinct - self.known), len(distinct)),
+            "checks passed %": _percent(sum(map(_passes, kept)), len(kept)),
             **self._relaxed(molecules[: self.n_relaxed]),
             **far,
         }
@@ -120,9 +131,7 @@ def made_row(
 def quality(name: str, n: int, judge: Judge, evaluations: Sequence[int]) -> list[Row]:
     """Return a row for the data, and two for each number of evaluations."""
     valid = load_training_set().of_split("valid").molecules
-    task = parse_task(
-        {"kind": "bags", "bags": sorted({b.formula for b in valid.bags()}), "held_out": []}
-    )
+    task = bags_of(valid)
     chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))[:n]
     nothing = {"evaluations": None, "energies": None, "CPU ms": None}
     rows = [judge.row(DATA, valid[chosen]) | nothing]
@@ -135,34 +144,45 @@ def quality(name: str, n: int, judge: Judge, evaluations: Sequence[int]) -> list
     return rows
 
 
+def bags_of(molecules: MoleculeBatch) -> Task:
+    """Return the task of making molecules of the bags of others."""
+    formulas = sorted({bag.formula for bag in molecules.bags()})
+    return parse_task({"kind": "bags", "bags": formulas, "held_out": []})
+
+
+def guidance(name: str, n: int, judge: Judge) -> list[Row]:
+    """Return a row of the bags of the valid split for each guidance."""
+    task = bags_of(load_training_set().of_split("valid").molecules)
+    rows: list[Row] = []
+    for what, options in GUIDANCE.items():
+        generator = load(name, guidance=options)
+        made = made_row(judge, what, generator, lambda g=generator: g.generate(task, n, 0))
+        rows.append({"guidance": made.pop("molecules"), **made})
+    return rows
+
+
 def uses(name: str, n: int, judge: Judge) -> list[Row]:
-    """Return rows with and without guidance by an energy, of scaffolds, linkers and shapes."""
-    plain, led = load(name), load(name, guidance={"energy": GUIDANCE})
-    tasks: list[tuple[str, Any, DenoisingGenerator]] = [
-        ("C4H7N", "C4H7N", plain),
-        (f"C4H7N, guidance {GUIDANCE:g}/eV", "C4H7N", led),
-        ("C7H10O2", "C7H10O2", plain),
-        (f"C7H10O2, guidance {GUIDANCE:g}/eV", "C7H10O2", led),
-    ]
+    """Return rows of formulas that were held out, of scaffolds, linkers and shapes."""
+    plain = load(name)
+    tasks: list[tuple[str, Any]] = [("C4H7N", "C4H7N"), ("C7H10O2", "C7H10O2")]
     tasks += [
-        (f"scaffold {s} and {bag}", {"kind": "scaffold", "scaffold": s, "bag": bag}, plain)
+        (f"scaffold {s} and {bag}", {"kind": "scaffold", "scaffold": s, "bag": bag})
         for s, bag in SCAFFOLDS
     ]
     tasks += [
         (
             f"linker {bag} of {a} and {b}",
             {"kind": "linker", "fragments": [a, b], "gap": gap, "bag": bag},
-            plain,
         )
         for a, b, gap, bag in LINKERS
     ]
     tasks += [
-        (f"{shape} of {bag}", {"kind": "shape", "shape": shape, "bag": bag}, plain)
+        (f"{shape} of {bag}", {"kind": "shape", "shape": shape, "bag": bag})
         for shape, bag in SHAPES
     ]
     return [
-        made_row(judge, what, by, lambda by=by, task=task: by.generate(task, n, 0))
-        for what, task, by in tasks
+        made_row(judge, what, plain, lambda task=task: plain.generate(task, n, 0))
+        for what, task in tasks
     ]
 
 
@@ -241,6 +261,11 @@ def _distance(first: Counter[Any], second: Counter[Any]) -> float | None:
     return float(max(0.0, sum(parts) / 2) ** 0.5)
 
 
+def _passes(mol: Chem.Mol) -> bool:
+    """Return whether a molecule passes the geometric checks of PoseBusters."""
+    return not failed_checks(mol)
+
+
 def _percent(part: int, whole: int) -> float | None:
     return 100 * part / whole if whole else None
 
@@ -254,22 +279,31 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("generator", nargs="?", default="pseudo-force")
+    parser.add_argument("--name", help="of the results; by default that of the generator")
     parser.add_argument("-n", type=int, default=100)
     parser.add_argument("--relaxed", type=int, default=40, help="how many of them are relaxed")
     parser.add_argument("--evaluations", type=int, nargs="+", default=EVALUATIONS)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--tables", choices=TABLES, nargs="+", default=TABLES)
     given = parser.parse_args()
-    name = given.generator.partition(":")[0]
+    name = given.name or given.generator.partition(":")[0]
     train = load_training_set().of_split("train").identities
     judge = Judge(set(train), _counts(map(Chem.MolFromSmiles, train)), given.relaxed)
-    rows = quality(given.generator, given.n, judge, given.evaluations)
     steps = load(given.generator).header.steps
     about = f"{name} after {steps} steps, {given.n} molecules each, {given.relaxed} relaxed"
-    record(f"denoisers_{name}", f"{about}: by number of evaluations", rows)
-    draw(rows, name, f"denoisers_{name}.png")
-    some = uses(given.generator, given.relaxed, judge)
-    record(f"denoisers_{name}_uses", f"{name}, {given.relaxed} molecules each, all relaxed", some)
-    record(f"denoisers_{name}_speed", f"Speed of {name}", speeds(given.generator, given.batches))
+    if "quality" in given.tables:
+        rows = quality(given.generator, given.n, judge, given.evaluations)
+        record(f"denoisers_{name}", f"{about}: by number of evaluations", rows)
+        draw(rows, name, f"denoisers_{name}.png")
+    if "guidance" in given.tables:
+        rows = guidance(given.generator, given.n, judge)
+        record(f"denoisers_{name}_guidance", f"{about}, bags of the valid split: guidance", rows)
+    if "uses" in given.tables:
+        rows = uses(given.generator, given.relaxed, judge)
+        record(f"denoisers_{name}_uses", f"{name}, {given.relaxed} molecules each, relaxed", rows)
+    if "speed" in given.tables:
+        rows = speeds(given.generator, given.batches)
+        record(f"denoisers_{name}_speed", f"Speed of {name}", rows)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ between the vectors of all atoms of a molecule (90° if they have nothing in com
 the molecules, and the median of their root mean squares over the atoms. The angle between the way
 back and the force of GFN2-xTB, which no training changes, stands beside them. Elijošius et al.,
 Nat. Commun. 16 (2025), find a restoring force first and a quantum-mechanical one at the end. Writes
-experiments/results/score_analysis.{json,md,png}.
+experiments/results/score_analysis_NAME.{json,md,png}.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ def measure(generator: DenoisingGenerator, n: int) -> list[dict[str, object]]:
     return rows
 
 
-def draw(rows: list[dict[str, object]], name: str) -> None:
+def draw(rows: list[dict[str, object]], title: str, path: Path) -> None:
     """Draw angles and sizes against the noise level, from noise on the left to molecules."""
     figure = blank_figure(9.6, 4.0)
     left, right = figure.subplots(1, 2)
@@ -124,12 +125,12 @@ def draw(rows: list[dict[str, object]], name: str) -> None:
     right.set(yscale="log", ylabel="root mean square, eV/Å")
     for axes, what in ((left, "direction"), (right, "size")):
         axes.set(xscale="log", xlabel="noise level, Å", xlim=(max(LEVELS) * 1.1, min(LEVELS) / 1.1))
-        axes.set_title(f"{name}: {what}", fontsize=10, loc="left", color="#333333")
+        axes.set_title(f"{title}: {what}", fontsize=10, loc="left", color="#333333")
         axes.set_xticks(LEVELS[::2], [f"{level:g}" for level in LEVELS[::2]])
         axes.tick_params(axis="x", which="minor", bottom=False)
         tidy(axes)
         axes.legend(fontsize=8, frameon=False)
-    save_figure(figure, RESULTS / "score_analysis.png")
+    save_figure(figure, path)
 
 
 def _line(axes: Axes, rows: list[dict[str, object]], key: str, style: tuple[str, str, str]) -> None:
@@ -148,9 +149,10 @@ def main() -> None:
     generator = molrl.load_generator(given.generator, device="cpu")
     assert isinstance(generator, DenoisingGenerator)
     rows = measure(generator, given.n)
-    name = f"{generator.name}, {generator.header.steps} steps of training"
-    record("score_analysis", f"{name}, {given.n} molecules, by noise level", rows)
-    draw(rows, name)
+    title = f"{generator.name}, {generator.header.steps} steps of training"
+    name = f"score_analysis_{generator.name}"
+    record(name, f"{title}, {given.n} molecules, by noise level", rows)
+    draw(rows, title, RESULTS / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,12 @@ class Cloud:
     def __len__(self) -> int:
         return len(self.mask)
 
+    def __getitem__(self, index: Tensor | slice) -> Self:
+        """Return the molecules at indices, which may occur more than once."""
+        return replace(
+            self, **{each.name: getattr(self, each.name)[index] for each in fields(self)}
+        )
+
     @property
     def n_atoms(self) -> Tensor:
         """``(n_molecules,)`` int64, the number of atoms of each molecule."""

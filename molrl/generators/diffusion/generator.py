@@ -15,7 +15,16 @@ from molrl.generation import Generated, NotCompleted, TrainedSize
 from molrl.generators.diffusion.cloud import Cloud, is_broken
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, GuidanceConfig, ShapeGuide
-from molrl.generators.diffusion.sampling import SAMPLERS, Draws, Frame, Guide, guided, start
+from molrl.generators.diffusion.sampling import (
+    SAMPLERS,
+    Draws,
+    Frame,
+    Guide,
+    guided,
+    keep_all,
+    start,
+)
+from molrl.generators.diffusion.steering import RewardScore, Steering
 from molrl.generators.diffusion.targets import Target, check_task
 from molrl.generators.diffusion.weights import load_denoiser
 from molrl.molecules import MoleculeBatch
@@ -42,7 +51,8 @@ class DenoisingGenerator:
         device: ``auto``, ``cpu`` or ``cuda``.
         sampling: keys of :class:`SamplingConfig` that replace those of the training, such as
             ``{evaluations: 20}``.
-        guidance: keys of :class:`GuidanceConfig`, such as ``{energy: 0.1}``.
+        guidance: keys of :class:`GuidanceConfig`, such as ``{energy: 0.1}`` or
+            ``{reward: {valid: 5.0}}``.
         batch_size: number of molecules that are sampled at the same time.
 
     Attributes:
@@ -70,11 +80,14 @@ class DenoisingGenerator:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
         self._batch_size = batch_size
         self._size = TrainedSize(self.name, len(self.header.sizes) - 1, "atoms")
-        wanted = parse_config(dict(guidance or {}), GuidanceConfig, where="guidance")
-        self._guide = None
-        if wanted.energy:
-            energy = load_energy(wanted.model, device)
-            self._guide = EnergyGuide(energy, wanted.energy, self.model.elements)
+        self._wanted = parse_config(dict(guidance or {}), GuidanceConfig, where="guidance")
+        self._guide, self._score = None, None
+        if self._wanted.energy or self._wanted.reward:
+            energy, elements = load_energy(self._wanted.model, device), self.model.elements
+            if self._wanted.energy:
+                self._guide = EnergyGuide(energy, self._wanted.energy, elements)
+            if self._wanted.reward:
+                self._score = RewardScore(self._wanted.reward, energy, elements)
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
@@ -85,8 +98,7 @@ class DenoisingGenerator:
             InputError: if the task has other elements than the training, refills, a cell or
                 charges.
         """
-        task = parse_task(task)
-        check_task(task, self.model.elements, self.name)
+        task = self._checked(task)
         self._size.mention(task.max_atoms, str(task))
 
         def target(streams: Sequence[np.random.Generator]) -> Target:
@@ -138,19 +150,26 @@ class DenoisingGenerator:
         Raises:
             InputError: as :meth:`generate` does.
         """
-        task = parse_task(task)
-        check_task(task, self.model.elements, self.name)
+        task = self._checked(task)
         streams = _streams(seed, range(n), 0)
         instances = [task.draw(stream) for stream in streams]
         target = Target.of_instances(instances, self.model.elements)
         for frame in self._sample(target, streams):
             yield self._molecules(target.finished(frame.noisy))
 
+    def _checked(self, task: Task | Mapping[str, Any] | Bag | str) -> Task:
+        task = parse_task(task)
+        check_task(task, self.model.elements, self.name)
+        if self._score:
+            for instance in task.examples:
+                self._score.check(instance.finished_bag, has_shape=bool(len(instance.shape)))
+        return task
+
     def _generate(self, make_target: MakeTarget, n: int, seed: int) -> Generated:
         if n < 1:
             raise InputError(f"n must be at least 1, not {n}")
         began, costs = perf_counter(), _Costs()
-        called = self._guide.calls if self._guide else 0
+        called = self._energy_calls()
         parts = [
             self._batch(make_target, seed, range(first, min(n, first + self._batch_size)), costs)
             for first in range(0, n, self._batch_size)
@@ -158,7 +177,7 @@ class DenoisingGenerator:
         return Generated(
             molecules=MoleculeBatch.cat(parts),
             attempts=costs.attempts,
-            energy_calls=self._guide.calls - called if self._guide else 0,
+            energy_calls=self._energy_calls() - called,
             network_calls=costs.network_calls,
             seconds=perf_counter() - began,
         )
@@ -187,14 +206,27 @@ class DenoisingGenerator:
             "whose atoms fall together; train longer"
         )
 
+    def _energy_calls(self) -> int:
+        return sum(each.calls for each in (self._guide, self._score) if each)
+
     def _sample(self, target: Target, streams: Sequence[np.random.Generator]) -> Iterator[Frame]:
-        cloud = target.cloud.to(self._device)
+        """Yield frames of the molecules, the first particle of each if they are steered."""
+        copies = self._wanted.particles if self._score else 1
+        rows = torch.arange(len(streams)).repeat_interleave(copies)
+        cloud = target.cloud[rows].to(self._device)
+        shape = None if target.shape is None else target.shape[rows].to(self._device)
         guides: list[Guide] = [self._guide] if self._guide else []
-        if target.shape is not None:
-            guides.append(ShapeGuide(target.shape.to(self._device)))
-        draws = Draws(streams, target.cloud.n_atoms.tolist(), cloud.positions)
+        if shape is not None:
+            guides.append(ShapeGuide(shape, self.model.elements))
+        denoise = guided(self.model, guides)
+        steering = Steering(self._score, denoise, shape, streams, copies) if self._score else None
+        own = [each for stream in streams for each in (stream, *stream.spawn(copies - 1))]
+        draws = Draws(own, cloud.n_atoms.tolist(), cloud.positions)
         noisy = start(cloud, self.model, self.sampling, draws)
-        return SAMPLERS[self.name](noisy, guided(self.model, guides), self.sampling, draws)
+        sampler = SAMPLERS[self.name]
+        for frame in sampler(noisy, denoise, self.sampling, draws, steering or keep_all):
+            done = frame.evaluations + (steering.evaluations if steering else 0)
+            yield Frame(frame.step, frame.noisy[::copies], frame.sigma[::copies], copies * done)
 
     def _molecules(self, cloud: Cloud) -> MoleculeBatch:
         return cloud.to("cpu").to_molecules(self.model.elements)
@@ -208,8 +240,9 @@ class DiffusionGenerator(DenoisingGenerator):
         device: ``auto``, ``cpu`` or ``cuda``.
         sampling: keys of the sampler that replace those of the training, as in
             ``sampling.evaluations=20``.
-        guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, by the model
-            ``guidance.model=mace-small``; none by default.
+        guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, or by reward terms,
+            as in ``guidance.reward.valid=5``, with the model ``guidance.model=mace-small``; none by
+            default.
         batch_size: number of molecules that are sampled at the same time.
 
     Example:
@@ -228,8 +261,9 @@ class PseudoForceGenerator(DenoisingGenerator):
         device: ``auto``, ``cpu`` or ``cuda``.
         sampling: keys of the sampler that replace those of the training, as in
             ``sampling.evaluations=20``.
-        guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, by the model
-            ``guidance.model=mace-small``; none by default.
+        guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, or by reward terms,
+            as in ``guidance.reward.valid=5``, with the model ``guidance.model=mace-small``; none by
+            default.
         batch_size: number of molecules that are sampled at the same time.
 
     Example:

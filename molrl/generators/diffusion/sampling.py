@@ -90,6 +90,12 @@ class Draws:
 
 
 Denoise = Callable[[Cloud, Tensor], Cloud]
+Steer = Callable[[Cloud, float], Tensor]
+
+
+def keep_all(noisy: Cloud, level: float) -> Tensor:
+    """Return the indices of all molecules: each goes on."""
+    return torch.arange(len(noisy), device=noisy.mask.device)
 
 
 def guided(model: DenoisingModel, guides: Sequence[Guide]) -> Denoise:
@@ -125,7 +131,9 @@ def start(cloud: Cloud, model: DenoisingModel, config: SamplingConfig, draws: Dr
     return draws.add(cloud, cloud.positions.new_full((len(cloud),), wide))
 
 
-def heun(noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws) -> Iterator[Frame]:
+def heun(
+    noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws, steer: Steer = keep_all
+) -> Iterator[Frame]:
     """Integrate from noise to molecules with Heun's method (Karras et al. 2022, algorithm 2).
 
     Args:
@@ -133,6 +141,8 @@ def heun(noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws) -
         denoise: from :func:`guided`.
         config: of the sampler.
         draws: random numbers.
+        steer: what returns the indices of the molecules that go on after a step, by its noise
+            level; see :class:`molrl.generators.diffusion.steering.Steering`.
 
     Yields:
         A frame after each step.
@@ -151,11 +161,13 @@ def heun(noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws) -
             mean = tuple((a + b) / 2 for a, b in zip(slope, second, strict=True))
             after = _moved(noisy, mean, following - level)
             done += 1
-        noisy = after
+        noisy = after[steer(after, following)]
         yield Frame(step, noisy, _full(noisy, following), done)
 
 
-def relax(noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws) -> Iterator[Frame]:
+def relax(
+    noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws, steer: Steer = keep_all
+) -> Iterator[Frame]:
     """Move atoms along pseudo-forces, each molecule by the noise that its forces tell.
 
     A step goes so far that the noise which is left is that of a schedule; the noise there is, is
@@ -167,6 +179,8 @@ def relax(noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws) 
         denoise: from :func:`guided`.
         config: of the sampler.
         draws: random numbers.
+        steer: what returns the indices of the molecules that go on after a step, by its noise
+            level; see :class:`molrl.generators.diffusion.steering.Steering`.
 
     Yields:
         A frame after each step.
@@ -177,13 +191,15 @@ def relax(noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws) 
         left = torch.clamp(following / told, max=1.0)
         churned = config.churn_from <= following <= config.churn_to
         fresh = config.churn * (1 - left.square()).sqrt() if churned else torch.zeros_like(left)
-        kept = (left * (1 - fresh.square()).sqrt())[:, None, None]
-        positions = clean.positions + kept * (noisy.positions - clean.positions)
-        features = clean.features + kept * (noisy.features - clean.features)
+        share = (left * (1 - fresh.square()).sqrt())[:, None, None]
+        positions = clean.positions + share * (noisy.positions - clean.positions)
+        features = clean.features + share * (noisy.features - clean.features)
         noisy = noisy.at(*keep_known(noisy, positions, features))
         if churned and config.churn:
             noisy = draws.add(noisy, fresh * left * told)
-        yield Frame(step, noisy, left * told, step + 1)
+        kept = steer(noisy, following)
+        noisy = noisy[kept]
+        yield Frame(step, noisy, (left * told)[kept], step + 1)
 
 
 def _full(cloud: Cloud, level: float) -> Tensor:

@@ -1,5 +1,8 @@
 """Denoisers as generators: the contract, tasks, and what is refused."""
 
+import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +11,18 @@ import torch
 
 import molrl
 from molrl.chemistry.bonds import validity
-from molrl.chemistry.training_set import load_training_set
+from molrl.chemistry.training_set import HELD_OUT, load_training_set
 from molrl.cli.main import main
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import DenoiserConfig, SamplingConfig, TrunkConfig
-from molrl.generators.diffusion.shipping import why_not_shipped
+from molrl.generators.diffusion.shipping import shipped_weights, why_not_shipped
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.tasks import parse_task
 from molrl.testing import check_generator
+
+sys.path.append(str(Path(__file__).parents[3] / "experiments"))
+
+import ship_denoiser
 
 NAMES = ("diffusion", "pseudo-force")
 
@@ -108,6 +115,53 @@ def test_guidance_costs_energies_and_changes_the_molecules(run):
     assert not torch.equal(plain.molecules.positions, led.molecules.positions)
 
 
+WIDTH = """
+def width(molecules):
+    return [(positions**2).sum(-1).mean() ** 0.5 for _, positions in molecules.arrays()]
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reward_terms_steer_molecules_and_cost_particles(run, name, tmp_path, monkeypatch):
+    (tmp_path / "of_users.py").write_text(WIDTH)
+    monkeypatch.syspath_prepend(tmp_path)
+    width = {"call": "of_users:width", "weight": 20.0}
+    led = {"reward": {"width": width, "valid": 1.0}, "particles": 3}
+    plain, steered = (
+        molrl.load_generator(f"{name}:{run}", guidance=guidance).generate("CH4O", 8, 0)
+        for guidance in (None, led)
+    )
+    wide, usual = (each.molecules.positions.square().mean() for each in (steered, plain))
+    assert wide > 1.2 * usual
+    assert steered.energy_calls > 0
+    calls = plain.network_calls
+    assert 3 * calls < steered.network_calls <= 3 * (calls + 8 * 4)
+    again = molrl.load_generator(f"{name}:{run}", guidance=led).generate("CH4O", 3, 0).molecules
+    assert torch.allclose(again.positions, steered.molecules[:3].positions, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("reward", "task", "line"),
+    [
+        ({"energy": 1.0}, "CH4O", "'energy' is of every atom that an agent places"),
+        ({"validd": 1.0}, "CH4O", "unknown reward term 'validd'"),
+        ({"coverage": 1.0}, "CH4O", "'coverage' requires a task with a shape"),
+        ({"relative_energy": {"references": {"CO": -1.0}}}, "CH4O", "no reference energy for CH4O"),
+        ({"far": {"call": "nowhere:f"}}, "CH4O", "'nowhere:f' is not available"),
+    ],
+)
+def test_rewards_that_cannot_guide_are_refused_in_a_line(run, reward, task, line):
+    with pytest.raises(InputError, match=line) as error:
+        molrl.load_generator(f"diffusion:{run}", guidance={"reward": reward}).generate(task, 1, 0)
+    assert "\n" not in str(error.value)
+
+
+def test_steered_molecules_fill_shapes(run):
+    line = {"kind": "shape", "shape": {"kind": "line", "length": 6.0}, "bag": "C6H6"}
+    generator = molrl.load_generator(f"diffusion:{run}", guidance={"reward": {"coverage": 5.0}})
+    assert len(generator.generate(line, 2, 0).molecules) == 2
+
+
 @pytest.mark.parametrize(
     ("task", "line"),
     [
@@ -163,8 +217,43 @@ def test_weights_that_ship_generate_without_a_run(run, monkeypatch, capsys):
     assert line.split()[2:] == ["molrl", "yes", "MIT"]
 
 
-@pytest.mark.skipif(bool(why_not_shipped("pseudo-force")), reason="there are no weights to test")
-def test_weights_that_ship_make_isomers_of_a_formula_that_was_held_out():
-    found = validity(molrl.load_generator("pseudo-force").generate("C3H8O", 16, 0).molecules)
+SHIPPED = [
+    pytest.param(
+        name, marks=pytest.mark.skipif(bool(why_not_shipped(name)), reason="ships no weights")
+    )
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_that_ship_make_isomers_of_a_formula_that_was_held_out(name):
+    found = validity(molrl.load_generator(name).generate("C3H8O", 16, 0).molecules)
     assert found.valid.mean() >= 0.4
     assert len({s for s, ok in zip(found.smiles, found.valid, strict=True) if ok}) > 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_that_ship_have_not_seen_the_formulas_held_out(name):
+    header = molrl.load_generator(name).header
+    seen = load_training_set().of_split("train").molecules
+    assert list(header.sizes) == torch.bincount(seen.n_atoms).tolist()  # of what they learnt from
+    card = shipped_weights(name).with_suffix(".md").read_text(encoding="utf-8")
+    assert f"Held out: {', '.join(sorted(HELD_OUT))}." in card
+    assert str(json.loads(shipped_weights(name).read_text())["sha256"]) in card
+
+
+def test_weights_of_a_run_ship_once_it_has_its_card(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("molrl.generators.diffusion.shipping.SHIPPED", tmp_path / "shipped")
+    copy = shutil.copytree(run, tmp_path / "run")
+    with pytest.raises(InputError, match=r"has no card\.md, which is written at the end"):
+        ship_denoiser.main(str(copy), "diffusion")
+    (copy / "card.md").write_text("# diffusion\n")
+    ship_denoiser.main(str(copy), "diffusion")
+    assert (
+        molrl.load_generator("diffusion").header == molrl.load_generator(f"diffusion:{run}").header
+    )
+    assert sorted(path.name for path in (tmp_path / "shipped").iterdir()) == [
+        "diffusion.json",
+        "diffusion.md",
+        "diffusion.safetensors",
+    ]

@@ -10,6 +10,7 @@ from molrl.generators.diffusion.cloud import Cloud
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, ShapeGuide
 from molrl.generators.diffusion.sampling import Draws, heun, relax
+from molrl.generators.diffusion.steering import Steering
 
 N, ATOMS, WIDTH = 600, 4, 0.7
 
@@ -117,10 +118,44 @@ def test_energy_guide_passes_over_atoms_in_one_place():
 def test_shape_guide_draws_atoms_to_points_and_to_those_left_over():
     cloud = Cloud.of_molecules(shipped_molecules().molecules[[30]], (1, 6, 7, 8, 9, 16))
     points = torch.tensor([[[6.0, 0, 0], [9.0, 0, 0]]])
-    guide, sigma = ShapeGuide(points), torch.ones(1)
-    before = torch.cdist(points, cloud.positions)
+    guide, sigma = ShapeGuide(points, (1, 6, 7, 8, 9, 16)), torch.ones(1)
+    heavy = cloud.features.argmax(-1)[0] > 0
+    before, hydrogens = torch.cdist(points, cloud.positions), cloud.positions[:, ~heavy]
     for _ in range(8):
         cloud = cloud.at(cloud.positions + 0.5 * guide.displace(cloud, sigma))
-    after = torch.cdist(points, cloud.positions)
+    after = torch.cdist(points, cloud.positions[:, heavy])
+    assert torch.equal(cloud.positions[:, ~heavy], hydrogens)
     assert bool((before.min(-1).values > 2).all())
-    assert bool((after.min(-1).values < 1.2).all())
+    assert bool((after.min(-1).values < 0.6).all())
+
+
+@pytest.mark.parametrize("sampler", [heun, relax])
+def test_steering_weights_a_gaussian_by_the_exponential_of_the_reward(sampler):
+    particles, strength = 8, 1.5
+    noisy, draws = noise((8.0**2 + WIDTH**2) ** 0.5)
+    streams = [np.random.default_rng([3, i]) for i in range(N // particles)]
+
+    def score(cloud, shape):
+        return strength * cloud.positions[:, 0, 0].numpy()
+
+    steering = Steering(score, gaussian, None, streams, particles)
+    config = SamplingConfig(evaluations=30, largest=8.0, churn=0.4)
+    *_, last = sampler(noisy, gaussian, config, draws, steering)
+    first = last.noisy.positions[::particles, 0, 0]
+    assert steering.evaluations == 4
+    if sampler is heun:  # the other ends at the equilibrium of a field, not in a distribution
+        variance = WIDTH**2 * (1 - 1 / ATOMS)
+        assert float(first.mean()) == pytest.approx(strength * variance, abs=0.15)
+    assert float(first.mean()) > 0.05
+
+
+def test_steering_goes_on_with_what_has_a_reward():
+    noisy, _ = noise(1.0)
+    bad = torch.arange(N) % 4 > 0
+
+    def score(cloud, shape):
+        return np.where(bad.numpy(), -1e6, 0.0)
+
+    streams = [np.random.default_rng([3, i]) for i in range(N // 4)]
+    chosen = Steering(score, gaussian, None, streams, 4)(noisy, 0.0)
+    assert torch.equal(chosen, torch.arange(0, N, 4).repeat_interleave(4))
