@@ -42,8 +42,9 @@ class DistanceDensity:
         return self._log_prob(distances[:, None])[:, 0]
 
     def _log_prob(self, distances: Tensor) -> Tensor:
-        z = (distances[:, :, None] - self.means[:, None]) * self._scale[:, None]
-        return torch.logsumexp(self._log_peaks[:, None] - z.square(), dim=-1)
+        # the terms are not last, so that the sums over them are vectorised
+        z = (distances[:, None] - self.means[:, :, None]) * self._scale[:, :, None]
+        return torch.logsumexp(self._log_peaks[:, :, None] - z.square(), dim=1)
 
     def entropy(self) -> Tensor:
         """Return the differential entropies ``(n,)``, minus that of the uniform density."""

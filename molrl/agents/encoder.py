@@ -81,6 +81,8 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             Layer(width, channels, degree, n_radial, first=i == 0) for i in range(layers)
         )
+        self.parity: Tensor
+        self.register_buffer("parity", 1.0 - 2 * (degree_index(degree) % 2), persistent=False)
 
     def forward(
         self,
@@ -101,11 +103,12 @@ class Encoder(nn.Module):
             ``scalars (n_atoms_total, width)``, and what :meth:`features` takes.
         """
         positions = molecules.positions
-        edges = both_ways(neighbor_pairs(positions, molecules.n_atoms, self.cutoff))
-        vectors = positions[edges[0]] - positions[edges[1]]
-        lengths = vectors.norm(dim=-1)
-        radial = radial_basis(lengths, self.cutoff, self.n_radial)
-        angular = harmonics(vectors, self.degree)
+        pairs = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
+        edges = both_ways(pairs)
+        vectors = positions.index_select(0, pairs[0]) - positions.index_select(0, pairs[1])
+        radial = radial_basis(vectors.norm(dim=-1), self.cutoff, self.n_radial)
+        one_way = harmonics(vectors, self.degree)
+        angular = torch.cat([one_way, one_way * self.parity])
         scalars = self.element(molecules.numbers) + self.bag(bag).index_select(
             0, molecules.molecule
         )
@@ -171,14 +174,15 @@ class Layer(nn.Module):
         Args:
             scalars: ``(n_atoms_total, width)``.
             features: ``(n_atoms_total, (degree + 1)^2, channels)``.
-            edges: ``(2, n_edges)``, senders and receivers.
-            radial: ``(n_edges, n_radial)``.
+            edges: ``(2, n_edges)``, senders and receivers, of the pairs both ways.
+            radial: ``(n_edges / 2, n_radial)``, of the pairs.
             angular: ``(n_edges, (degree + 1)^2)``.
         """
         sender, receiver = edges
         # an atom has a few neighbours: the factor 0.5 keeps the sums near unit variance
         message = (0.5 * self.sender(self.norm(scalars))).index_select(0, sender)
-        of_scalars, weights = (message * self.filter(radial)).split(self.sizes, dim=-1)
+        both = message.view(2, *radial.shape[:1], message.shape[1]) * self.filter(radial)
+        of_scalars, weights = both.flatten(0, 1).split(self.sizes, dim=-1)
         gathered = torch.zeros_like(scalars).index_add_(0, receiver, of_scalars)
         features = Messages.apply(features, weights, angular, edges)  # type: ignore[no-untyped-call]  # PyTorch's own
         functions = Functions(features, *self.gaunt.factors(features))

@@ -120,7 +120,7 @@ class SphericalDensity:
         alpha, gamma = 2 * torch.pi * noise[:, 0], 2 * torch.pi * noise[:, 2]
         beta = torch.arccos((1 - 2 * noise[:, 1]).clamp(-1, 1))
         # rotating the coefficients is cheaper than evaluating harmonics at rotated points
-        rotated = _rotate(self.coefficients, -gamma, -beta, -alpha)
+        rotated = rotate(self.coefficients, -gamma, -beta, -alpha)
         terms = torch.softmax(rotated @ self._table.T + self._log_weights, dim=-1)
         points = lebedev(LEBEDEV_ORDER)[0].to(terms)[inverse_cdf(terms, noise[:, 3])]
         rotation = o3.angles_to_matrix(alpha, beta, gamma)
@@ -149,7 +149,7 @@ def inverse_cdf(probabilities: Tensor, noise: Tensor) -> Tensor:
     return torch.minimum(index, last)
 
 
-def _rotate(coefficients: Tensor, alpha: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+def rotate(coefficients: Tensor, alpha: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
     """Rotate functions about the axes y, x and y, by gamma first.
 
     Args:
