@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from molrl.agents.canvas import Canvas
 from molrl.agents.config import ActorCriticConfig
 from molrl.agents.distance import DistanceDensity
-from molrl.agents.encoder import MAX_NUMBER, Encoder, mlp
+from molrl.agents.encoder import MAX_NUMBER, Encoder, Functions, mlp
 from molrl.agents.interface import (
     ActionEvaluation,
     Decision,
@@ -145,10 +145,10 @@ class ActorCriticNetwork(PolicyNetwork):
         bag = self.bag(_count_features(canvas.bag))
         if self.refills is not None and canvas.refills is not None:
             bag = bag + self.refills(_count_features(canvas.refills[:, None]))
-        scalars, features = self.encoder(canvas.molecules, bag, *self._seen(canvas))
+        scalars, functions = self.encoder(canvas.molecules, bag, *self._seen(canvas))
         pooled = canvas.molecules.sum_atoms(self.pool(scalars))
         empty = (canvas.molecules.n_atoms == 0)[:, None]
-        return Encoded(canvas, bag, scalars, features, torch.where(empty, self.empty, pooled))
+        return Encoded(canvas, bag, scalars, functions, torch.where(empty, self.empty, pooled))
 
     def _seen(self, canvas: Canvas) -> tuple[Tensor | None, Tensor | None]:
         """Return scalars and features of what the atoms are told besides each other."""
@@ -192,10 +192,11 @@ class ActorCriticNetwork(PolicyNetwork):
         molecules = encoded.canvas.molecules
         occupied = molecules.n_atoms > 0
         atoms = (molecules.starts + focus)[occupied]
-        scalars = encoded.pooled.clone()
-        scalars[occupied] = encoded.scalars[atoms]
-        features = encoded.features.new_zeros(len(focus), *encoded.features.shape[1:])
-        features[occupied] = encoded.features[atoms]
+        scalars, of_atoms = encoded.pooled.clone(), encoded.scalars.index_select(0, atoms)
+        scalars[occupied] = of_atoms
+        made = self.encoder.features(of_atoms, encoded.functions.select(atoms))
+        features = made.new_zeros(len(focus), *made.shape[1:])
+        features[occupied] = made
         return torch.cat([scalars, encoded.bag], -1), features
 
     def elements(self, encoded: "Encoded", scalars: Tensor) -> Tensor:
@@ -256,14 +257,14 @@ class Encoded:
         canvas: the canvases.
         bag: ``(n, width)``, embeddings of the bags.
         scalars: ``(n_atoms_total, width)``.
-        features: ``(n_atoms_total, (degree + 1)^2, channels)``.
+        functions: spherical functions of all atoms.
         pooled: ``(n, width)``, sums over the atoms of each canvas; a parameter if it is empty.
     """
 
     canvas: Canvas
     bag: Tensor
     scalars: Tensor
-    features: Tensor
+    functions: Functions
     pooled: Tensor
 
 

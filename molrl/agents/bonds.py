@@ -204,26 +204,24 @@ def _smooth_step(x: Tensor) -> Tensor:
 
 
 def _padded(parts: list[tuple[Tensor, Lobes]], n: int) -> Lobes:
-    """Return lobes ``(n, K)``, of flat ones with their canvases, ascending in each part."""
-    made = []
-    for canvas, flat in parts:
+    """Return lobes ``(n, K)``, of flat ones with their canvases, ascending in each part.
+
+    The last of each canvas is no lobe, so that there is something to index.
+    """
+    width, places = 0, []
+    for canvas, _ in parts:
         counts = torch.bincount(canvas, minlength=n)
-        slot = torch.arange(len(canvas), device=canvas.device) - (counts.cumsum(0) - counts)[canvas]
-        size = n, int(counts.max()) if len(canvas) else 0
-        logits = flat.logits.new_full(size, -torch.inf).index_put((canvas, slot), flat.logits)
-        centers = flat.centers.new_zeros(*size, 3)
-        centers[..., 2] = 1
-        centers = centers.index_put((canvas, slot), flat.centers)
-        angles = flat.angles.new_zeros(size).index_put((canvas, slot), flat.angles)
-        kappa = flat.concentrations.new_ones(size).index_put((canvas, slot), flat.concentrations)
-        made.append(Lobes(logits, centers, angles, kappa))
-    # at least one, so that there is something to index
-    empty = flat.logits.new_full((n, 1), -torch.inf)
-    axis = torch.tensor([0.0, 0.0, 1.0]).to(empty).expand(n, 1, 3)
-    made.append(Lobes(empty, axis, torch.zeros_like(empty), torch.ones_like(empty)))
-    return Lobes(
-        torch.cat([x.logits for x in made], 1),
-        torch.cat([x.centers for x in made], 1),
-        torch.cat([x.angles for x in made], 1),
-        torch.cat([x.concentrations for x in made], 1),
-    )
+        rank = torch.arange(len(canvas), device=canvas.device) - (counts.cumsum(0) - counts)[canvas]
+        places.append((canvas, width + rank))
+        width += int(counts.max())
+    canvas, slot = (torch.cat(each) for each in zip(*places, strict=True))
+    rows = torch.cat([_row(lobes) for _, lobes in parts])
+    none = rows.new_tensor([-torch.inf, 0, 0, 1, 0, 1]).expand(n * (width + 1), -1)
+    table = none.index_copy(0, canvas * (width + 1) + slot, rows).view(n, width + 1, -1)
+    return Lobes(table[..., 0], table[..., 1:4], table[..., 4], table[..., 5])
+
+
+def _row(lobes: Lobes) -> Tensor:
+    """Return ``(p, 6)``, what there is of each of p lobes."""
+    angles, concentrations = lobes.angles[:, None], lobes.concentrations[:, None]
+    return torch.cat([lobes.logits[:, None], lobes.centers, angles, concentrations], 1)

@@ -58,7 +58,7 @@ class Cloning(Algorithm):
         space = env.single_observation_space
         assert isinstance(space, spaces.Dict)
         self._network = build_network(setup.policy, Inputs.of_space(space)).to(setup.device)
-        self._optimizer = torch.optim.Adam(self._network.parameters(), eps=1e-5)
+        self._optimizer = torch.optim.Adam(self._network.parameters(), eps=1e-5, fused=True)
         reach = self._network.max_displacement
         data = load_examples(config.molecules, env.task, env.elements)
         self._molecules = buildable(data.of_split("train"), reach)

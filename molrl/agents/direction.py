@@ -37,6 +37,6 @@ class DirectionHead(nn.Module):
         weights = self.mix(torch.cat([context, powers], -1))
         weights = weights.view(len(context), 2, self.degree + 1, self.channels)
         weights = weights.index_select(2, self.degree_of)
-        product, _ = self.gaunt(features * weights[:, 0])
+        product = self.gaunt(*self.gaunt.factors(features * weights[:, 0]))
         out: Tensor = self.out(torch.cat([features * weights[:, 1], product], -1))
         return out[..., 0]

@@ -30,6 +30,8 @@ class DistanceDensity:
         self.low, self.high = window
         self._below = _phi((self.low - means) / widths)
         self._log_mass = (_phi((self.high - means) / widths) - self._below).log()
+        self._scale = math.sqrt(0.5) / widths
+        self._log_peaks = log_weights - self._log_mass - (widths * math.sqrt(2 * math.pi)).log()
 
     def log_prob(self, distances: Tensor) -> Tensor:
         """Return log-densities ``(n,)``, the densities in 1/Å.
@@ -40,11 +42,9 @@ class DistanceDensity:
         return self._log_prob(distances[:, None])[:, 0]
 
     def _log_prob(self, distances: Tensor) -> Tensor:
-        z = (distances[:, :, None] - self.means[:, None]) / self.widths[:, None]
-        log_normal = -0.5 * z.square() - (self.widths * math.sqrt(2 * math.pi)).log()[:, None]
-        return torch.logsumexp(
-            self.log_weights[:, None] + log_normal - self._log_mass[:, None], dim=-1
-        )
+        # the terms are not last, so that the sums over them are vectorised
+        z = (distances[:, None] - self.means[:, :, None]) * self._scale[:, :, None]
+        return torch.logsumexp(self._log_peaks[:, :, None] - z.square(), dim=1)
 
     def entropy(self) -> Tensor:
         """Return the differential entropies ``(n,)``, minus that of the uniform density."""
@@ -86,8 +86,7 @@ class DistanceDensity:
 
     def mode(self) -> Tensor:
         """Return the mean ``(n,)`` in Å of the term with the highest peak."""
-        peak = self.log_weights - self._log_mass - self.widths.log()
-        return self.means.gather(1, peak.argmax(-1, keepdim=True))[:, 0]
+        return self.means.gather(1, self._log_peaks.argmax(-1, keepdim=True))[:, 0]
 
 
 def _phi(z: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Encoder of molecules that is covariant under rotation, reflection and permutation."""
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from molrl.agents.messages import Messages
 from molrl.agents.sphere import harmonics, lebedev
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import both_ways, neighbor_pairs
@@ -16,6 +17,30 @@ MAX_NUMBER = 118
 def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
     """Return two linear layers with a SiLU between them."""
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_out))
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Spherical functions of n atoms, to which the last product is still to be added.
+
+    Attributes:
+        features: ``(n, (degree + 1)^2, channels)``.
+        left: of the same shape, the first factor of the product.
+        right: of the same shape, the second factor.
+    """
+
+    features: Tensor
+    left: Tensor
+    right: Tensor
+
+    def select(self, atoms: Tensor) -> "Functions":
+        """Return the functions of some atoms.
+
+        Args:
+            atoms: int64, their indices.
+        """
+        left, right = self.left.index_select(0, atoms), self.right.index_select(0, atoms)
+        return Functions(self.features.index_select(0, atoms), left, right)
 
 
 class Encoder(nn.Module):
@@ -33,7 +58,8 @@ class Encoder(nn.Module):
     3. updates the scalars from the invariants of the result.
 
     Every term conserves parity, so the encoder is covariant under reflections too. The bag is added
-    to the initial scalars. The cost is proportional to the number of pairs of atoms.
+    to the initial scalars. The cost is proportional to the number of pairs of atoms. The features
+    after the last layer are computed by :meth:`features`, for the atoms that need them.
 
     Args:
         width: number of scalars per atom, and size of the embedding of the bag.
@@ -55,6 +81,8 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             Layer(width, channels, degree, n_radial, first=i == 0) for i in range(layers)
         )
+        self.parity: Tensor
+        self.register_buffer("parity", 1.0 - 2 * (degree_index(degree) % 2), persistent=False)
 
     def forward(
         self,
@@ -62,7 +90,7 @@ class Encoder(nn.Module):
         bag: Tensor,
         more_scalars: Tensor | None = None,
         more_features: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Functions]:
         """Encode molecules and the embeddings of their bags.
 
         Args:
@@ -72,15 +100,15 @@ class Encoder(nn.Module):
             more_features: as ``features``, likewise.
 
         Returns:
-            ``scalars (n_atoms_total, width)`` and ``features (n_atoms_total, (degree + 1)^2,
-            channels)``.
+            ``scalars (n_atoms_total, width)``, and what :meth:`features` takes.
         """
         positions = molecules.positions
-        edges = both_ways(neighbor_pairs(positions, molecules.n_atoms, self.cutoff))
-        vectors = positions[edges[0]] - positions[edges[1]]
-        lengths = vectors.norm(dim=-1)
-        radial = radial_basis(lengths, self.cutoff, self.n_radial)
-        angular = harmonics(vectors, self.degree)
+        pairs = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
+        edges = both_ways(pairs)
+        vectors = positions.index_select(0, pairs[0]) - positions.index_select(0, pairs[1])
+        radial = radial_basis(vectors.norm(dim=-1), self.cutoff, self.n_radial)
+        one_way = harmonics(vectors, self.degree)
+        angular = torch.cat([one_way, one_way * self.parity])
         scalars = self.element(molecules.numbers) + self.bag(bag).index_select(
             0, molecules.molecule
         )
@@ -89,9 +117,26 @@ class Encoder(nn.Module):
             scalars = scalars + more_scalars
         if more_features is not None:
             features = features + more_features
-        for layer in self.layers:
-            scalars, features = layer(scalars, features, edges, radial, angular)
-        return scalars, features
+        first, *others = self._layers()
+        scalars, functions = first(scalars, features, edges, radial, angular)
+        before = first
+        for layer in others:
+            features = before.couple(scalars, functions)
+            scalars, functions = layer(scalars, features, edges, radial, angular)
+            before = layer
+        return scalars, functions
+
+    def _layers(self) -> "list[Layer]":
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def features(self, scalars: Tensor, functions: Functions) -> Tensor:
+        """Return features ``(n, (degree + 1)^2, channels)`` after the last layer.
+
+        Args:
+            scalars: ``(n, width)``, from :meth:`forward`, of some atoms.
+            functions: from :meth:`forward`, of the same atoms.
+        """
+        return self._layers()[-1].couple(scalars, functions)
 
 
 class Layer(nn.Module):
@@ -110,9 +155,8 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.channels, self.degree = width, channels, degree
-        self.first = first
         per_degree = channels * (degree + 1)
-        self.sizes = [width, per_degree] if first else [width, per_degree, per_degree]
+        self.sizes = [width, per_degree if first else 2 * per_degree]
         self.filter = nn.Linear(n_radial, sum(self.sizes))
         self.sender = mlp(width, width, sum(self.sizes))
         self.norm = nn.LayerNorm(width)
@@ -124,50 +168,39 @@ class Layer(nn.Module):
 
     def forward(
         self, scalars: Tensor, features: Tensor, edges: Tensor, radial: Tensor, angular: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the updated scalars and features; see :class:`Encoder`.
+    ) -> tuple[Tensor, Functions]:
+        """Return the updated scalars, and the functions with their messages; see :class:`Encoder`.
 
         Args:
             scalars: ``(n_atoms_total, width)``.
             features: ``(n_atoms_total, (degree + 1)^2, channels)``.
-            edges: ``(2, n_edges)``, senders and receivers.
-            radial: ``(n_edges, n_radial)``.
+            edges: ``(2, n_edges)``, senders and receivers, of the pairs both ways.
+            radial: ``(n_edges / 2, n_radial)``, of the pairs.
             angular: ``(n_edges, (degree + 1)^2)``.
         """
         sender, receiver = edges
-        message = self.sender(self.norm(scalars)).index_select(0, sender) * self.filter(radial)
         # an atom has a few neighbours: the factor 0.5 keeps the sums near unit variance
-        parts = (0.5 * message).split(self.sizes, dim=-1)
-        gathered = torch.zeros_like(scalars).index_add_(0, receiver, parts[0])
-        by_degree = torch.split(features, [2 * each + 1 for each in range(self.degree + 1)], dim=1)
-        features = torch.cat(
-            [
-                values.index_add(0, receiver, self._moved(degree, parts, values, angular, sender))
-                for degree, values in enumerate(by_degree)
-            ],
-            dim=1,
-        )
-        product, invariants = self.gaunt(features)
+        message = (0.5 * self.sender(self.norm(scalars))).index_select(0, sender)
+        both = message.view(2, *radial.shape[:1], message.shape[1]) * self.filter(radial)
+        of_scalars, weights = both.flatten(0, 1).split(self.sizes, dim=-1)
+        gathered = torch.zeros_like(scalars).index_add_(0, receiver, of_scalars)
+        features = Messages.apply(features, weights, angular, edges)  # type: ignore[no-untyped-call]  # PyTorch's own
+        functions = Functions(features, *self.gaunt.factors(features))
+        invariants = self.gaunt.invariants(functions)
         scalars = scalars + self.update(
             torch.cat([scalars, gathered, invariants.flatten(1)], dim=-1)
         )
-        features = features + product * self._by_degree(self.gate(scalars))
-        return scalars, features
+        return scalars, functions
 
-    def _moved(
-        self, degree: int, parts: Sequence[Tensor], values: Tensor, angular: Tensor, sender: Tensor
-    ) -> Tensor:
-        """Return the messages of one degree, ``(n_edges, 2l + 1, channels)``.
+    def couple(self, scalars: Tensor, functions: Functions) -> Tensor:
+        """Return features ``(n, (degree + 1)^2, channels)``, the gated products added.
 
-        Degree by degree, so that no weight is repeated for each order m: the time is that of the
-        memory.
+        Args:
+            scalars: ``(n, width)``, from :meth:`forward`.
+            functions: from :meth:`forward`.
         """
-        orders = slice(degree**2, (degree + 1) ** 2)
-        own = slice(degree * self.channels, (degree + 1) * self.channels)
-        moved = angular[:, orders, None] * parts[1][:, None, own]
-        if self.first:
-            return moved
-        return torch.addcmul(moved, values.index_select(0, sender), parts[2][:, None, own])
+        product: Tensor = self.gaunt(functions.left, functions.right)
+        return functions.features + product * self._by_degree(self.gate(scalars))
 
     def _by_degree(self, values: Tensor) -> Tensor:
         """Repeat ``(n, (degree + 1) * channels)`` to ``(n, (degree + 1)^2, channels)``."""
@@ -198,25 +231,44 @@ class Gaunt(nn.Module):
         self.register_buffer(
             "from_grid", (table * weights[:, None] * norms).T.float().contiguous(), persistent=False
         )
-        self.degree_of: Tensor
-        self.register_buffer("degree_of", degree_index(degree), persistent=False)
-        self.degree = degree
+        orders = torch.nn.functional.one_hot(degree_index(degree)).T.float().contiguous()
+        self.sum_orders: Tensor
+        self.register_buffer("sum_orders", orders, persistent=False)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the product and the invariants.
+    def factors(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both factors, of the shape of ``features``.
 
         Args:
             features: ``(n, (degree + 1)^2, channels)``.
-
-        Returns:
-            The product, of the shape of ``features``, and invariants ``(n, degree + 2, channels)``:
-            the mean of each function, and the inner product of the two factors in each degree.
         """
-        left, right = self.left(features), self.right(features)
-        product = self.from_grid @ ((self.to_grid @ left) * (self.to_grid @ right))
-        power = left.new_zeros(len(left), self.degree + 1, left.shape[-1])
-        power = power.index_add(1, self.degree_of, left * right)
-        return self.out(product), torch.cat([features[:, :1], power], dim=1)
+        return self.left(features), self.right(features)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the linear map of the product of both factors, of their shape.
+
+        Args:
+            left: ``(n, (degree + 1)^2, channels)``.
+            right: likewise.
+        """
+        # coefficients come first, so that each transform is one matrix product
+        left, right = left.transpose(0, 1), right.transpose(0, 1)
+        grid = (self.to_grid @ left.flatten(1)) * (self.to_grid @ right.flatten(1))
+        product = (self.from_grid @ grid).view(left.shape)
+        mapped: Tensor = self.out(product.transpose(0, 1))
+        return mapped
+
+    def invariants(self, functions: Functions) -> Tensor:
+        """Return invariants ``(n, degree + 2, channels)``.
+
+        These are the mean of each function, and the inner product of the two factors in each
+        degree.
+
+        Args:
+            functions: n functions with the factors of them.
+        """
+        terms = (functions.left * functions.right).transpose(0, 1)
+        power = (self.sum_orders @ terms.flatten(1)).view(len(self.sum_orders), *terms.shape[1:])
+        return torch.cat([functions.features[:, :1], power.transpose(0, 1)], dim=1)
 
 
 class DegreeLinear(nn.Module):
@@ -236,7 +288,7 @@ class DegreeLinear(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(n, (degree + 1)^2, n_in)`` to ``(n, (degree + 1)^2, n_out)``."""
-        weight = self.weight[self.degree_of]
+        weight = self.weight.index_select(0, self.degree_of)
         return torch.bmm(features.transpose(0, 1), weight).transpose(0, 1)
 
 

@@ -32,7 +32,7 @@ class NetworkPolicy(ActorCriticPolicy):
         use_sde: must be False; SB3 passes it to every policy.
         optimizer_class: optimizer of PyTorch.
         optimizer_kwargs: arguments of the optimizer besides the learning rate; the default for
-            Adam is ``eps=1e-5``.
+            Adam is ``eps=1e-5, fused=True``.
         others: other arguments of SB3's policies, which are refused.
 
     Attributes:
@@ -68,6 +68,8 @@ class NetworkPolicy(ActorCriticPolicy):
             raise InputError(
                 "a policy of molrl supports no state-dependent exploration; set use_sde to False"
             )
+        if optimizer_kwargs is None and optimizer_class is torch.optim.Adam:
+            optimizer_kwargs = {"eps": 1e-5, "fused": True}
         self.config = parse_policy(config or {})
         _check_spaces(observation_space, action_space)
         super().__init__(

@@ -25,15 +25,31 @@ def harmonics(vectors: Tensor, degree: int) -> Tensor:
 
     Args:
         vectors: ``(..., 3)``, of any length except 0.
-        degree: highest l.
+        degree: highest l, at least 1.
 
     Returns:
         ``(..., (degree + 1)^2)``.
     """
-    values: Tensor = o3.spherical_harmonics(
-        list(range(degree + 1)), vectors, normalize=True, normalization="norm"
-    )
-    return values
+    # directions come last, so that each step is one product with all of them and one of matrices
+    n = torch.nn.functional.normalize(vectors.reshape(-1, 3), dim=-1).T.contiguous()
+    parts = [torch.ones_like(n[:1]), n]
+    for step in _steps(degree, n.device, n.dtype):
+        parts.append(step @ (parts[-1][:, None] * n).flatten(0, 1))
+    return torch.cat(parts).T.reshape(*vectors.shape[:-1], (degree + 1) ** 2)
+
+
+@lru_cache
+def _steps(degree: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Return maps ``(2 l + 1, 3 (2 l - 1))`` to l from the products of l - 1 and 1, from l = 2."""
+    some = torch.tensor([[0.6, 0.48, 0.64]], dtype=torch.float64)  # of length 1, on no node
+    values = some
+    steps = []
+    for l in range(2, degree + 1):  # noqa: E741 - l is the degree
+        step = o3.wigner_3j(l - 1, 1, l, dtype=torch.float64).flatten(0, 1).T
+        unnormed = (values[:, :, None] * some[:, None]).flatten(1) @ step.T
+        values = o3.spherical_harmonics(l, some, normalize=True, normalization="norm")
+        steps.append(step * ((values * unnormed).sum() / unnormed.square().sum()))
+    return tuple(step.to(device, dtype) for step in steps)
 
 
 def _degrees(coefficients: Tensor) -> tuple[Tensor, ...]:
@@ -91,8 +107,8 @@ class SphericalDensity:
 
     def entropy(self) -> Tensor:
         """Return differential entropies ``(n,)`` with respect to the uniform measure, at most 0."""
-        log_p = self._log_terms - self.log_z[:, None]
-        return -(log_p.exp() * (log_p - self._log_weights)).sum(-1)
+        means = torch.softmax(self._log_terms, dim=-1) @ self._table
+        return self.log_z - (means * self.coefficients).sum(-1)
 
     @torch.no_grad()
     def sample(self, noise: Tensor) -> Tensor:
@@ -104,13 +120,7 @@ class SphericalDensity:
         alpha, gamma = 2 * torch.pi * noise[:, 0], 2 * torch.pi * noise[:, 2]
         beta = torch.arccos((1 - 2 * noise[:, 1]).clamp(-1, 1))
         # rotating the coefficients is cheaper than evaluating harmonics at rotated points
-        rotated = torch.cat(
-            [
-                torch.einsum("nij,ni->nj", o3.wigner_D(l, alpha, beta, gamma), part)
-                for l, part in enumerate(_degrees(self.coefficients))  # noqa: E741 - l is the degree
-            ],
-            dim=-1,
-        )
+        rotated = rotate(self.coefficients, -gamma, -beta, -alpha)
         terms = torch.softmax(rotated @ self._table.T + self._log_weights, dim=-1)
         points = lebedev(LEBEDEV_ORDER)[0].to(terms)[inverse_cdf(terms, noise[:, 3])]
         rotation = o3.angles_to_matrix(alpha, beta, gamma)
@@ -137,6 +147,39 @@ def inverse_cdf(probabilities: Tensor, noise: Tensor) -> Tensor:
     index = torch.searchsorted(cdf, (noise.double() * cdf[:, -1])[:, None], right=True)[:, 0]
     last = probabilities.shape[-1] - 1 - (probabilities.flip(-1) > 0).int().argmax(-1)
     return torch.minimum(index, last)
+
+
+def rotate(coefficients: Tensor, alpha: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+    """Rotate functions about the axes y, x and y, by gamma first.
+
+    Args:
+        coefficients: ``(n, (degree + 1)^2)``.
+        alpha: ``(n,)`` rad.
+        beta: ``(n,)`` rad.
+        gamma: ``(n,)`` rad.
+    """
+    degree = round(coefficients.shape[-1] ** 0.5) - 1
+    to_x, frequencies, mirror = _axes(degree, coefficients.device, coefficients.dtype)
+    for angle, axis in ((gamma, None), (beta, to_x), (alpha, None)):
+        values = coefficients if axis is None else coefficients @ axis
+        phase = angle[:, None] * frequencies
+        values = phase.cos() * values + phase.sin() * values.index_select(1, mirror)
+        coefficients = values if axis is None else values @ axis.T
+    return coefficients
+
+
+@lru_cache
+def _axes(degree: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rotation of the axis y to x, and what a rotation about y mixes.
+
+    A coefficient ``(l, m)`` turns by m times the angle into the one of ``(l, -m)``.
+    """
+    angle = torch.tensor(-torch.pi / 2, dtype=torch.float64)
+    turn = o3.Irreps.spherical_harmonics(degree).D_from_matrix(o3.matrix_z(angle))
+    orders = [torch.arange(each, -each - 1, -1) for each in range(degree + 1)]
+    frequencies = torch.cat(orders)
+    mirror = torch.cat([each * (each + 1) + m for each, m in enumerate(orders)])
+    return turn.to(device, dtype), frequencies.to(device, dtype), mirror.to(device)
 
 
 @lru_cache

@@ -128,7 +128,9 @@ def test_policy_uses_the_optimizer_of_its_keywords(tmp_path):
         assert type(policy.optimizer) is torch.optim.SGD
         assert policy.optimizer.defaults["momentum"] == 0.7
     assert model.policy.optimizer.defaults["lr"] == 0.01
-    assert PPO(CovariantPolicy, vec_env(2)).policy.optimizer.defaults["eps"] == 1e-5
+    defaults = PPO(CovariantPolicy, vec_env(2)).policy.optimizer.defaults
+    assert defaults["eps"] == 1e-5
+    assert defaults["fused"]
 
 
 @pytest.mark.parametrize("algorithm", [SAC, TD3])

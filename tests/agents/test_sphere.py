@@ -12,6 +12,7 @@ from molrl.agents.sphere import (
     harmonics,
     inverse_cdf,
     lebedev,
+    rotate,
 )
 from molrl.safe_e3nn import o3
 
@@ -41,6 +42,25 @@ def product_grid(n=128):
     points = np.stack([ring * np.cos(angle), ring * np.sin(angle), z[:, None] + 0 * angle], -1)
     weights = np.repeat(weights / 2 / (2 * n), 2 * n)
     return torch.from_numpy(points.reshape(-1, 3)), torch.from_numpy(weights)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 5])
+def test_harmonics_are_those_of_e3nn(degree):
+    generator = torch.Generator().manual_seed(5)
+    vectors = 3 * torch.randn(4, 6, 3, generator=generator, dtype=torch.float64)
+    degrees = list(range(degree + 1))
+    expected = o3.spherical_harmonics(degrees, vectors, normalize=True, normalization="norm")
+    assert torch.allclose(harmonics(vectors, degree), expected, atol=1e-12)
+    assert harmonics(vectors[:0], degree).shape == (0, 6, (degree + 1) ** 2)
+
+
+def test_rotated_functions_are_those_of_the_wigner_matrices():
+    generator = torch.Generator().manual_seed(6)
+    coefficients = torch.randn(9, 36, generator=generator, dtype=torch.float64)
+    angles = 3 * torch.randn(3, 9, generator=generator, dtype=torch.float64)
+    matrices = o3.Irreps.spherical_harmonics(5).D_from_angles(*angles)
+    expected = torch.einsum("nij,nj->ni", matrices, coefficients)
+    assert torch.allclose(rotate(coefficients, *angles), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("degree", [1, 4, 5])
