@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from molrl.agents.grid_product import GridProduct
 from molrl.agents.messages import Messages
 from molrl.agents.sphere import harmonics, lebedev
 from molrl.molecules import MoleculeBatch
@@ -251,9 +252,9 @@ class Gaunt(nn.Module):
             right: likewise.
         """
         # coefficients come first, so that each transform is one matrix product
-        left, right = left.transpose(0, 1), right.transpose(0, 1)
-        grid = (self.to_grid @ left.flatten(1)) * (self.to_grid @ right.flatten(1))
-        product = (self.from_grid @ grid).view(left.shape)
+        factors = [each.transpose(0, 1).flatten(1) for each in (left, right)]
+        product = GridProduct.apply(*factors, self.to_grid, self.from_grid)  # type: ignore[no-untyped-call]  # PyTorch's own
+        product = product.view(left.shape[1], left.shape[0], left.shape[2])
         mapped: Tensor = self.out(product.transpose(0, 1))
         return mapped
 
