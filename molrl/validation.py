@@ -77,7 +77,8 @@ def checked_options(
 
 
 def _checked(hints: Mapping[str, Any], key: str, value: object, what: str) -> object:
-    if key not in hints or not isinstance(value, bool | int | float | str | list | dict):
+    plain = value is None or isinstance(value, bool | int | float | str | list | dict)
+    if key not in hints or not plain:
         return value
     adapter: TypeAdapter[object] = TypeAdapter(
         hints[key], config=ConfigDict(arbitrary_types_allowed=True)

@@ -25,7 +25,7 @@ import torch
 from kept_rows import KeptRows, Row
 from numpy.typing import NDArray
 from rdkit import Chem
-from record import record
+from record import record, run_script
 
 import molrl
 from molrl.bags import Bag
@@ -236,6 +236,11 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=2, help="molecules of each task")
     parser.add_argument("--tasks", type=int, default=100, help="how many, from the first")
     given = parser.parse_args()
+    if given.n < 1 or given.tasks < 1:
+        raise InputError("-n and --tasks must be at least 1")
+    kinds = [method.partition(":")[0] for method in given.methods]
+    if len(set(kinds)) < len(kinds):
+        raise InputError("two methods of the same kind would write the same record; run one alone")
     tasks = make_tasks()[: given.tasks]
     for method in given.methods:
         generator, name = molrl.load_generator(method, device="cpu"), method.partition(":")[0]
@@ -250,4 +255,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -17,11 +17,12 @@ from time import process_time
 
 import numpy as np
 from qm7 import identities
-from record import record
+from record import record, run_script
 
 import molrl
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.training_set import QM7_20
+from molrl.errors import InputError
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.files import read_molecules
 from molrl.generation import Generated, Generator
@@ -134,6 +135,8 @@ def main() -> None:
     )
     parser.add_argument("--name", help="of the results; by default qm7_20_METHOD")
     given = parser.parse_args()
+    if given.per_isomer < 1 or given.relaxed < 0:
+        raise InputError("--per-isomer must be at least 1, and --relaxed at least 0")
     generator = molrl.load_generator(given.method, **read_overrides(given.set))
     known = known_isomers(given.qm7)
     present = [formula for formula in _formulas() if known[formula]]
@@ -157,4 +160,4 @@ def _rounded(value: object) -> object:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,11 +9,25 @@ from time import perf_counter, process_time
 import torch
 
 from molrl.energy import EnergyModel
+from molrl.errors import InputError
 from molrl.runs.folder import versions
 from molrl.runs.tables import markdown_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURED = 1.0  # s, duration of the measurement of a speed, for at least two calls
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a benchmark; invalid input ends it with one line and exit code 2.
+
+    Args:
+        main: its function.
+    """
+    try:
+        main()
+    except InputError as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def seconds(work: Callable[[], object], device: str) -> float:

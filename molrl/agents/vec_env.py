@@ -226,5 +226,5 @@ def bags_only(env: MolDesignVectorEnv, algorithm: str) -> None:
         if len(example.fixed) or len(example.shape) or example.refills:
             raise InputError(
                 f"{algorithm} trains on bags only, not on {env.task}: it learns from whole "
-                "molecules; train with ppo"
+                "molecules; train with ppo, or with imitation without algorithm.molecules"
             )

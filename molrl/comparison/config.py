@@ -56,12 +56,11 @@ def slug(text: str) -> str:
     return f"{plain}-{sha256(text.encode()).hexdigest()[:6]}"
 
 
-def refuse_names_alike(names: Iterable[str], what: str) -> None:
+def refuse_names_alike(names: Iterable[str]) -> None:
     """Refuse names that would share a folder on a disk that does not tell cases apart.
 
     Args:
         names: of methods or tasks, all different.
-        what: they are, for the message.
 
     Raises:
         InputError: if two differ by the case of letters only.
@@ -71,8 +70,8 @@ def refuse_names_alike(names: Iterable[str], what: str) -> None:
         other = seen.setdefault(name.casefold(), name)
         if other != name:
             raise InputError(
-                f"{what}: {other!r} and {name!r} differ by case only, and would share a folder on "
-                "some disks; use other names"
+                f"{other!r} and {name!r} differ by case only, and would share a folder on some "
+                "disks; use other names"
             )
 
 
@@ -130,7 +129,7 @@ def _check_names(methods: dict[str, MethodConfig]) -> dict[str, MethodConfig]:
             raise InputError(f"a method is named by letters, digits, - and _, not {name!r}")
     if not methods:
         raise InputError("name at least one method, such as random-search")
-    refuse_names_alike(methods, "methods")
+    refuse_names_alike(methods)
     return methods
 
 
@@ -147,7 +146,7 @@ def _distinct(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     names = [str(value) for value in values]
     if not names or len(set(names)) < len(names):
         raise InputError(f"{info.field_name} must be at least one, each once, not {names}")
-    refuse_names_alike(names, str(info.field_name))
+    refuse_names_alike(names)
     return values
 
 

@@ -94,8 +94,8 @@ def _merged(
             if methods.setdefault(name, method) != method:
                 raise InputError(f"{run}: the method {name!r} is another one than in {runs[0]}")
     tasks = {str(task): task for config in configs for task in config.tasks}
-    refuse_names_alike(methods, "methods")
-    refuse_names_alike(tasks, "tasks")
+    refuse_names_alike(methods)
+    refuse_names_alike(tasks)
     return first.model_copy(
         update={
             "run_dir": target,

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 # key: label, unit and what the figure means, format of the figure
 _ROWS: dict[str, tuple[str, str, str]] = {
     "task": ("task", "", "s"),
+    "bag": ("formula", "", "s"),
+    "charge": ("charge", "e", "d"),
     "policy": ("evaluated policy", "the best in the evaluations of the training, or the last", "s"),
     "policy_steps": ("steps of the policy", "environment steps that it was trained for", "d"),
     "return_fraction": ("return fraction", "mean return over that of the best known isomer", ".3f"),
@@ -59,9 +61,19 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "pm6_spearman": ("rank correlation with PM6", "of the energies of isomers", ".3f"),
     "n_not_described": ("molecules not described", "names and checks failed or timed out", "d"),
     "n_failed": ("molecules without an energy", "", "d"),
+    "n_known": ("known isomers", "in the set of molecules that ships", "d"),
+    "n_known_found": ("known isomers found", "", "d"),
+    "lowest_known_found": ("lowest known isomer found", "", "s"),
+    "n_lost_in_ranking": (
+        "isomers lost in the ranking",
+        "became another one, or invalid, when relaxed by GFN2-xTB",
+        "d",
+    ),
+    "n_excluded": ("isomers left out", "do not match the constraints", "d"),
     "attempts": ("attempts", "molecules begun, those broken off included", "d"),
     "energy_calls": ("energies evaluated", "of the reward, to make the molecules", "d"),
     "network_calls": ("network evaluations", "to make the molecules", "d"),
+    "ranking_energy_calls": ("energies of the ranking", "of GFN2-xTB, counted apart", "d"),
     "training_energy_calls": ("energies of the training", "evaluated, of the reward", "d"),
     "methods_seconds": ("time of the methods", "s, without the evaluator", ".1f"),
     "seconds": ("time", "s, wall time", ".1f"),

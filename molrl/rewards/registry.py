@@ -122,8 +122,13 @@ def contains_code(spec: Mapping[str, object] | None) -> bool:
 
 def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardTerm:
     factory = REWARD_TERMS.load(name)
-    known = list(inspect.signature(factory).parameters)
-    _check_options(name, options, [key for key in known if key != "model"])
+    parameters = list(inspect.signature(factory).parameters.values())
+    _check_options(name, options, [each.name for each in parameters if each.name != "model"])
+    for each in parameters[1:]:  # the first is the model
+        optional = each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        if each.default is each.empty and not optional and each.name not in options:
+            wanted = f"{{{name}: {{weight: 1.0, {each.name}: ...}}}}"
+            raise InputError(f"reward term {name!r}: {each.name} must be given, as in {wanted}")
     try:
         term: RewardTerm = factory(model, **options)
     except InputError:

@@ -259,7 +259,10 @@ def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
         (["tasks=[CH4]", "methods=random"], "methods: give names, such as [random-search]"),
         (["tasks=[CH4]", "methods=[random]", "seeds=0"], "seeds: give a list, or the number of"),
         (["tasks=[CH4]", "methods={a/b: random}"], "letters"),
-        (["tasks=[CH4]", "methods={A: random, a: simgen}"], "'A' and 'a' differ by case only"),
+        (
+            ["tasks=[CH4]", "methods={A: random, a: simgen}"],
+            " methods: 'A' and 'a' differ by case only",
+        ),
         (["tasks=[CO, Co]", "methods=[random]"], "tasks: 'CO' and 'Co' differ by case only"),
         (["--merge", "nowhere"], "run_dir=OUT"),
     ],

@@ -13,7 +13,9 @@ from molrl.tasks import parse_task
 
 sys.path.append(str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 
-from common_tasks import COUNTS, Outcome, fit, make_tasks, outcome, rows
+import qm7_20
+from common_tasks import COUNTS, Outcome, fit, main, make_tasks, outcome, rows
+from record import run_script
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,21 @@ def test_tasks_that_a_generator_refuses_count_as_failed(tasks):
 def test_task_that_a_generator_gives_up_counts_as_failed():
     (every, _) = rows([Outcome("linker", seconds=1.0)], 2)
     assert (every["given up"], every["valid %"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        (main, ["random", "-n", "0"], "-n and --tasks must be at least 1"),
+        (main, ["run:a", "run:b"], "two methods of the same kind"),
+        (qm7_20.main, ["qm7.extxyz", "--set", "temperature=0"], "temperature must be above 0"),
+        (qm7_20.main, ["qm7.extxyz", "--per-isomer", "0"], "--per-isomer must be at least 1"),
+    ],
+)
+def test_scripts_refuse_bad_arguments_in_one_line(script, arguments, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["script.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run_script(script)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert said in line

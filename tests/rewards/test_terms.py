@@ -253,7 +253,7 @@ def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):
         ({"relative_energy": {"references": {"CH4": float("nan")}}}, "CH4 is nan"),
         ({"within": {"radius": "big"}}, "could not convert"),
         ({"within": {"center": [0, 0]}}, "three coordinates"),
-        ({"relative_energy": 1.0}, "references"),
+        ({"relative_energy": 1.0}, "references must be given, as in {relative_energy"),
         ({"relative_energy": {"references": {}}}, "references must be a mapping"),
         ({"relative_energy": {"references": {"Xx": 1.0}}}, "unknown element"),
         ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),

@@ -1,13 +1,14 @@
 """Guidance of a sampler: by the forces of an energy model, and into a shape."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
+from molrl.errors import InputError
 from molrl.generators.diffusion.cloud import Cloud, is_broken
 from molrl.runs.config import Config
 
@@ -21,7 +22,8 @@ class GuidanceConfig(Config):
 
     Attributes:
         energy: 1/eV: samples are drawn towards molecules of low energy E, as if those of the data
-            were weighted by exp(-energy * E), along the forces; 0: no such guidance.
+            were weighted by exp(-energy * E), along the forces; 0: no such guidance; below 0:
+            towards high energy.
         reward: reward terms of finished molecules, as those of an environment, with their weights:
             samples are as if those of the data were weighted by the exponential of the reward.
             Of each molecule several particles are sampled, of which the best go on.
@@ -37,6 +39,15 @@ class GuidanceConfig(Config):
     reward: dict[str, Any] = Field(default_factory=dict)
     particles: int = Field(4, ge=2, le=1000)
     model: str = "mace-small"
+
+    @model_validator(mode="after")
+    def _check_used(self) -> Self:
+        given = self.model_fields_set
+        if "particles" in given and not self.reward:
+            raise InputError("particles are of a reward, and there is none; give reward, too")
+        if "model" in given and not (self.energy or self.reward):
+            raise InputError("model would not be used; give energy or reward, too")
+        return self
 
 
 class EnergyGuide:

@@ -187,7 +187,10 @@ def test_tasks_of_several_bags_are_made(run):
     [
         ({"sampling": {"step": 3}}, "sampling: .*step"),
         ({"guidance": {"energi": 3.0}}, "guidance: .*energi"),
+        ({"guidance": {"particles": 8}}, "particles are of a reward"),
+        ({"guidance": {"model": "gfn2"}}, "model would not be used"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": None}, "batch_size must be a valid integer, not None"),
     ],
 )
 def test_wrong_options_are_refused(run, options, line):
