@@ -1,6 +1,7 @@
 """Molecule files: validated when read, written atomically."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -93,7 +94,7 @@ def read_unchecked(path: Path | str) -> MoleculeBatch:
         raise InputError(
             f"{path}: crystals are read from an .extxyz with a Lattice only; convert it"
         )
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         raise InputError(f"{path} is a folder; name a file in it")
     if suffix not in READERS:
         raise InputError(

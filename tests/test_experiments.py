@@ -18,6 +18,7 @@ from molrl.runs.config import load_config
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 SCHEMAS = {
     "covariant.yaml": ExperimentConfig,
+    "covariant_reinforced.yaml": ExperimentConfig,
     "from_shipped.yaml": ExperimentConfig,
     "isomers.yaml": ExperimentConfig,
     "quickstart.yaml": ExperimentConfig,

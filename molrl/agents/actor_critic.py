@@ -5,7 +5,6 @@ After Simm, Pinsler, Csányi and Hernández-Lobato, ICLR 2021.
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 import torch
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from molrl.agents.canvas import Canvas
 from molrl.agents.config import ActorCriticConfig
 from molrl.agents.distance import DistanceDensity
-from molrl.agents.encoder import MAX_NUMBER, Encoder, Functions, mlp
+from molrl.agents.encoded import Chosen, Encoded
+from molrl.agents.encoder import MAX_NUMBER, Encoder, mlp
 from molrl.agents.interface import (
     ActionEvaluation,
     Decision,
@@ -91,7 +91,7 @@ class ActorCriticNetwork(PolicyNetwork):
         """Make the layers of :meth:`directions`; called once, when the other ones are made."""
 
     @abstractmethod
-    def directions(self, encoded: "Encoded", chosen: "Chosen", distance: Tensor) -> Directions:
+    def directions(self, encoded: Encoded, chosen: Chosen, distance: Tensor) -> Directions:
         """Return the densities of the direction, given focus, element and distance.
 
         Args:
@@ -140,7 +140,7 @@ class ActorCriticNetwork(PolicyNetwork):
         """Return expected returns; see :meth:`PolicyNetwork.predict_values`."""
         return Actor(self, observation).value()
 
-    def encode(self, canvas: Canvas) -> "Encoded":
+    def encode(self, canvas: Canvas) -> Encoded:
         """Encode canvases; all other methods take the result."""
         bag = self.bag(_count_features(canvas.bag))
         if self.refills is not None and canvas.refills is not None:
@@ -162,12 +162,12 @@ class ActorCriticNetwork(PolicyNetwork):
             scalars = marks if scalars is None else scalars + marks
         return scalars, features
 
-    def value(self, encoded: "Encoded") -> Tensor:
+    def value(self, encoded: Encoded) -> Tensor:
         """Return expected returns ``(n,)``, in units of the reward scale."""
         value: Tensor = self.critic(torch.cat([encoded.pooled, encoded.bag], -1))
         return value[:, 0]
 
-    def focus(self, encoded: "Encoded") -> Tensor:
+    def focus(self, encoded: Encoded) -> Tensor:
         """Return log-probabilities ``(n, n_slots)`` of the focus; unused on an empty canvas."""
         molecules = encoded.canvas.molecules
         logits = self.focus_head(torch.cat([encoded.scalars, encoded.bag[molecules.molecule]], -1))[
@@ -178,7 +178,7 @@ class ActorCriticNetwork(PolicyNetwork):
         padded = logits.new_zeros(mask.shape).masked_scatter(present, logits)
         return torch.log_softmax(padded.masked_fill(~(mask & present), -1e9), dim=-1)
 
-    def at_focus(self, encoded: "Encoded", focus: Tensor) -> tuple[Tensor, Tensor]:
+    def at_focus(self, encoded: Encoded, focus: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scalars and features of the focal atoms.
 
         Args:
@@ -199,7 +199,7 @@ class ActorCriticNetwork(PolicyNetwork):
         features[occupied] = made
         return torch.cat([scalars, encoded.bag], -1), features
 
-    def elements(self, encoded: "Encoded", scalars: Tensor) -> Tensor:
+    def elements(self, encoded: Encoded, scalars: Tensor) -> Tensor:
         """Return log-probabilities ``(n, n_elements)`` of the element, given the focus.
 
         Args:
@@ -209,7 +209,7 @@ class ActorCriticNetwork(PolicyNetwork):
         logits = self.element_head(torch.cat([scalars, encoded.pooled], -1))
         return torch.log_softmax(logits.masked_fill(~encoded.canvas.element_mask, -1e9), dim=-1)
 
-    def distances(self, encoded: "Encoded", chosen: "Chosen") -> DistanceDensity:
+    def distances(self, encoded: Encoded, chosen: Chosen) -> DistanceDensity:
         """Return the densities of the distance, given focus and element.
 
         Args:
@@ -230,42 +230,6 @@ class ActorCriticNetwork(PolicyNetwork):
             self.config.min_width + 0.5 * torch.sigmoid(2 * widths - 1),
             self.config.distances,
         )
-
-
-@dataclass
-class Chosen:
-    """Focus and element of n actions, and what is known of them.
-
-    Attributes:
-        focus: ``(n,)`` int64, slots; 0 where a canvas is empty.
-        element: ``(n,)`` int64.
-        context: ``(n, 3 * width)``, scalars of the focus and the bag, embedding of the element.
-        features: ``(n, (degree + 1)^2, channels)`` of the focal atoms.
-    """
-
-    focus: Tensor
-    element: Tensor
-    context: Tensor
-    features: Tensor
-
-
-@dataclass
-class Encoded:
-    """Output of the encoder for n canvases.
-
-    Attributes:
-        canvas: the canvases.
-        bag: ``(n, width)``, embeddings of the bags.
-        scalars: ``(n_atoms_total, width)``.
-        functions: spherical functions of all atoms.
-        pooled: ``(n, width)``, sums over the atoms of each canvas; a parameter if it is empty.
-    """
-
-    canvas: Canvas
-    bag: Tensor
-    scalars: Tensor
-    functions: Functions
-    pooled: Tensor
 
 
 class Actor:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, normalize
 
-from molrl.agents.actor_critic import ActorCriticNetwork, Chosen, Encoded, shrink
+from molrl.agents.actor_critic import ActorCriticNetwork, shrink
 from molrl.agents.bonds import padded_vectors
 from molrl.agents.config import InternalConfig
 from molrl.agents.distance import DistanceDensity
+from molrl.agents.encoded import Chosen, Encoded
 from molrl.agents.encoder import mlp, radial_basis
 from molrl.molecules import MoleculeBatch
 
