@@ -182,8 +182,8 @@ class AgentGenerator:
         energy: energy model of the returns; None: that of the training.
         device: device of the network: ``auto``, ``cpu`` or ``cuda``.
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
-        policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder, as in
-            :func:`read_policy`; None: the best if the run has one, else the last.
+        policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if the run
+            has one, else the last.
         temperature: of the sampling, T: each density is taken to the power 1 / T. Below 1 more
             molecules are valid and less strained, and fewer are different; 1: as trained.
 
@@ -308,8 +308,8 @@ class CovariantAgent(AgentGenerator):
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
             one.
-        temperature: of the sampling; below 1 more molecules are valid and less strained, and fewer
-            are different.
+        temperature: of the sampling, above 0 and at most 100; 1: as trained; below 1 more molecules
+            are valid and less strained, and fewer are different.
 
     Raises:
         InputError: as :class:`AgentGenerator`.

@@ -241,8 +241,8 @@ class DiffusionGenerator(DenoisingGenerator):
         sampling: keys of the sampler that replace those of the training, as in
             ``sampling.evaluations=20``.
         guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, or by reward terms,
-            as in ``guidance.reward.valid=5``, with the model ``guidance.model=mace-small``; none by
-            default.
+            as in ``guidance.reward.valid=5`` with ``guidance.particles=4``; both by the model
+            ``guidance.model=mace-small``; none by default.
         batch_size: number of molecules that are sampled at the same time.
 
     Example:
@@ -262,8 +262,8 @@ class PseudoForceGenerator(DenoisingGenerator):
         sampling: keys of the sampler that replace those of the training, as in
             ``sampling.evaluations=20``.
         guidance: guidance by an energy, as in ``guidance.energy=0.1``, 1/eV, or by reward terms,
-            as in ``guidance.reward.valid=5``, with the model ``guidance.model=mace-small``; none by
-            default.
+            as in ``guidance.reward.valid=5`` with ``guidance.particles=4``; both by the model
+            ``guidance.model=mace-small``; none by default.
         batch_size: number of molecules that are sampled at the same time.
 
     Example:
