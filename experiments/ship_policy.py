@@ -62,7 +62,11 @@ def card(folders: Sequence[Path], name: str, which: str) -> str:
         "On formulas held out: `experiments/results/qm7_20_covariant.md`.",
         "",
         "```",
-        *(f"molrl train experiments/{folder.name}.yaml" for folder in folders),
+        *(
+            f"molrl train experiments/{folder.name}.yaml"
+            + (f" policy.start=run:runs/{before.name}/policy-{which}.json" if before else "")
+            for before, folder in zip([None, *folders], folders, strict=False)
+        ),
         f"python experiments/ship_policy.py {name} {which} "
         + " ".join(f"runs/{folder.name}" for folder in folders),
         "```",
