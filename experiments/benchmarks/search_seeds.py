@@ -77,6 +77,7 @@ def main(bags: list[str]) -> None:
             axes.step([0, *calls, ENERGY_CALLS], [*range(len(calls) + 1), len(calls)], where="post")
         axes.axhline(int(str(rows[-1]["known"])), color="0.6", linestyle="--")
         axes.set(title=bag, xlabel="energies", ylabel="known isomers found")
+        axes.set_xticks(range(0, ENERGY_CALLS + 1, ENERGY_CALLS // 4))
     title = f"molrl search with {ENERGY_CALLS:,} energies, {len(SEEDS)} seeds"
     record("search_seeds", title, rows)
     figure.savefig(RESULTS / "search_seeds.png", dpi=150)
