@@ -194,9 +194,10 @@ def load_start(training: AgentTraining, start: str) -> None:
             f"policy.start: the policy of {start} was trained on {header.task} and observes "
             f"{', '.join(lost)}, which {own.task} has not; start from another run"
         )
-    network = training.network
-    network.load_state_dict(network.state_dict() | tensors)
-    if new := sorted(names - known):
+    network, new = training.network, sorted(names - known)
+    # Only of new inputs may the start have no weights.
+    network.load_state_dict(network.state_dict() | tensors if new else tensors)
+    if new:
         network.ignore_inputs(new)
 
 
