@@ -28,3 +28,7 @@ class KeptRows:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([key, self._rows[key]]) + "\n")
         return self._rows[key]
+
+    def all(self) -> list[Row]:
+        """Return the rows of all keys, in the order in which they were made."""
+        return [row for rows in self._rows.values() for row in rows]

@@ -15,6 +15,7 @@ from molrl.validation import one_line
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 SHIPPED = "shipped"  # the molecule set of the package, beside names of files
+MAX_TEMPERATURE = 100.0  # of the sampling
 MAX_SAMPLES = 10_000_000  # of one update; they are kept in memory
 
 

@@ -31,12 +31,14 @@ class PolicyEvaluator:
         n_episodes: number of episodes, all in one batch.
         seed: of the streams.
         reference: eV, the return of the best known isomer; None if there is none to compare with.
+        temperature: of the sampling, as of :meth:`PolicyNetwork.act_tempered`.
     """
 
     problem: Problem
     n_episodes: int
     seed: int
     reference: float | None
+    temperature: float = 1.0
 
     def fraction(self, value: float) -> float | None:
         """Return a return over that of the best known isomer; None without a reference."""
@@ -85,7 +87,9 @@ class PolicyEvaluator:
         returns, complete, active = np.zeros(n), np.zeros(n, bool), np.arange(n)
         while len(active):
             noise = np.stack([streams[i].random(network.n_noise) for i in active])
-            actions = draw_actions(network, observe(state[active], problem.layout), noise)
+            actions = draw_actions(
+                network, observe(state[active], problem.layout), noise, self.temperature
+            )
             outcome = transition(state[active], actions, problem.context)
             state = state.updated(active, outcome.state)
             returns[active] += outcome.reward

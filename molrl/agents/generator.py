@@ -12,7 +12,7 @@ from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from molrl.agents.config import AnyPolicy, BasePolicyConfig
+from molrl.agents.config import MAX_TEMPERATURE, AnyPolicy, BasePolicyConfig
 from molrl.agents.files import FILES, SHIPPED, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.policy import NetworkPolicy
@@ -33,7 +33,6 @@ from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
-MAX_TEMPERATURE = 100.0
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
 
 

@@ -156,6 +156,11 @@ class PolicyNetwork(nn.Module, ABC):
             noise: ``(n, n_noise)`` uniform in [0, 1), float32.
         """
 
+    @property
+    def has_temperature(self) -> bool:
+        """Whether :meth:`act_tempered` is there."""
+        return type(self).act_tempered is not PolicyNetwork.act_tempered
+
     def act_tempered(
         self, observation: Observations, noise: Tensor, temperature: float
     ) -> Decision:

@@ -15,6 +15,7 @@ from molrl.agents.training import AgentTraining
 from molrl.cli.experiment import ExperimentConfig
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.outputs import draw_best, write_molecules
 from molrl.evaluation.reference import best_known_energy, find_best_known
@@ -44,6 +45,11 @@ class AgentRun(TrainableAgent):
     def __init__(self, config: ExperimentConfig, ranks: Ranks) -> None:
         began = perf_counter()
         training = _training(config, ranks)
+        if config.evaluation.temperature != 1 and not training.network.has_temperature:
+            raise InputError(
+                f"evaluation.temperature: the policy {config.policy.name} has no temperature; "
+                "leave it out"
+            )
         problem = training.env.problem
         self._best_known = find_best_known(config.task, problem.energy_model)
         self.reference = self._best_known.value if self._best_known else None
@@ -53,6 +59,7 @@ class AgentRun(TrainableAgent):
             config.evaluation.n_episodes,
             config.seed,
             self.reference if comparable else None,
+            config.evaluation.temperature,
         )
         super().__init__(training, evaluator, config.ema, config.policy.start)
         self.began = began
@@ -103,7 +110,8 @@ class AgentRun(TrainableAgent):
         energy = self.training.env.energy_model
         device, reward = self.training.device, self.config.env.reward
         which = "best" if "best" in self.kept.names() else "last"
-        generator = AgentGenerator(folder.path, energy, device, reward, which)
+        temperature = self.config.evaluation.temperature
+        generator = AgentGenerator(folder.path, energy, device, reward, which, temperature)
         described = {"policy": which, "policy_steps": self.kept.steps(which)}
         n, seed = self.config.evaluation.n_molecules, self.config.seed
         try:

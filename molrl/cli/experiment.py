@@ -6,7 +6,14 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from molrl.agents.config import AnyAlgorithm, AnyPolicy, PolicyConfig, PPOConfig, parse_policy
+from molrl.agents.config import (
+    MAX_TEMPERATURE,
+    AnyAlgorithm,
+    AnyPolicy,
+    PolicyConfig,
+    PPOConfig,
+    parse_policy,
+)
 from molrl.agents.files import start_file
 from molrl.envs.config import EnvOptions, default_options
 from molrl.errors import InputError
@@ -23,10 +30,13 @@ class EvaluationConfig(Config):
     Attributes:
         n_molecules: number of molecules to sample and evaluate.
         n_episodes: number of episodes of an evaluation during the training.
+        temperature: of the sampling of both, T: each density is taken to the power 1 / T. Below 1
+            more molecules are valid and less strained, and fewer are different; 1: as trained.
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)
     n_episodes: int = Field(64, ge=1, le=10_000)
+    temperature: float = Field(1.0, gt=0, le=MAX_TEMPERATURE)
 
 
 def _refuse_bag(env: object) -> object:

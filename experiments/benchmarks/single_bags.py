@@ -1,0 +1,153 @@
+"""Agents that learn one bag: what they make, how relaxed, how many isomers, after how many steps.
+
+python experiments/benchmarks/single_bags.py [--from nothing|shipped] [--bags C4H7N ...]
+    [--policy covariant] [--seeds 0 1 2] [--steps 100000]
+
+Each run is ``molrl train`` of ``isomers.yaml``, to which no molecule and no weights are given, or
+of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
+with the run it was in, and runs of earlier calls stay in the record. *Distinct*: isomers among
+1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one. *Fall of return*: of the
+average policy, from its best evaluation to the last, over the return of the best known isomer.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from kept_rows import KeptRows, Row
+from record import record, run_script
+
+import molrl
+from molrl.evaluation.statistics import stratified_interval
+from molrl.generation import NotCompleted
+from molrl.runs.progress import log_message
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = {"nothing": "experiments/isomers.yaml", "shipped": "experiments/from_shipped.yaml"}
+N_MOLECULES, N_EPISODES = 1000, 128
+NEAR = 3.0  # eV above the best known isomer
+ENOUGH = 0.9, 20  # share of valid episodes, and distinct molecules, of an evaluation
+SUMMED = "valid, %", "strain, eV", "RMSD, Å", "distinct", "best above known, eV", "fall of return"
+
+
+def train(start: str, bag: str, policy: str, seed: int, steps: int) -> list[Row]:
+    """Train an agent, and return its figures."""
+    folder = ROOT / f"runs/benchmarks/from_{start}/{bag}-{policy}-{seed}-{steps}"
+    options = {
+        "run_dir": folder,
+        "task.bag": bag,
+        "policy.name": policy,
+        "seed": seed,
+        "total_steps": steps,
+        "evaluation.n_molecules": N_MOLECULES,
+        "evaluation.n_episodes": N_EPISODES,
+    }
+    given = [f"{key}={value}" for key, value in options.items()]
+    subprocess.run(
+        [sys.executable, "-m", "molrl", "train", CONFIGS[start], *given],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return [{"bag": bag, "policy": policy, "seed": seed, **figures(summary, folder)}]
+
+
+def figures(summary: Row, folder: Path) -> Row:
+    """Return the figures of a run; those of molecules are None if it completed none."""
+    made = bool(summary["n_molecules"])
+    distinct, best = isomers(folder / "molecules.extxyz") if made else (0, None)
+    with (folder / "evaluations.csv").open(encoding="utf-8", newline="") as lines:
+        evaluations = list(csv.DictReader(lines))
+    returns = [float(row["average_return_fraction"]) for row in evaluations]
+    enough = [
+        int(row["steps"])
+        for row in evaluations
+        if float(row["average_valid_fraction"]) >= ENOUGH[0]
+        and int(row["average_distinct"]) >= ENOUGH[1]
+    ]
+    return {
+        "steps": int(evaluations[-1]["steps"]),
+        "valid, %": 100.0 * float(str(summary.get("valid_fraction_per_attempt", 0))),
+        "strain, eV": summary.get("median_strain"),
+        "RMSD, Å": summary.get("median_rmsd"),
+        "distinct": distinct,
+        "best above known, eV": best,
+        "fall of return": max(returns) - returns[-1],
+        f"steps to {ENOUGH[0]:.0%} and {ENOUGH[1]}": min(enough, default=None),
+        "energies": summary["training_energy_calls"],
+        "minutes": float(str(summary["seconds"])) / 60,
+    }
+
+
+def isomers(file: Path) -> tuple[int, float | None]:
+    """Return how many isomers molecules are after relaxation, and how far the best is, eV."""
+    valid = [each.info for each in ase.io.read(file, ":") if each.info["valid"]]
+    above = {
+        info["relaxed_inchikey"]: float(info["above_best"])
+        for info in sorted(valid, key=lambda info: -info["above_best"])
+        if info["relaxation"] != "fragmented" and info["above_best"] <= NEAR
+    }
+    return len(above), min(above.values(), default=None)
+
+
+def place_at_random(bag: str) -> str:
+    """Return in a line what random placement makes of a bag."""
+    try:
+        made = molrl.load_generator("random").generate(bag, 10, seed=0)
+    except NotCompleted as error:
+        return f"random: {error}"
+    return f"random: {made.attempts} attempts for 10 molecules of {bag}"
+
+
+def over_seeds(rows: list[Row]) -> list[Row]:
+    """Return interquartile means over the seeds of each bag, with 95 % bootstrap intervals."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["bag"], row["policy"], row["steps"]), []).append(row)
+    return [
+        {"bag": bag, "policy": policy, "steps": steps, "seeds": len(runs)}
+        | {key: interval([run[key] for run in runs]) for key in SUMMED}
+        for (bag, policy, steps), runs in groups.items()
+        if len(runs) > 1
+    ]
+
+
+def interval(values: list[object]) -> str:
+    """Return the interquartile mean and the interval of figures, without those that are None."""
+    there = np.array([float(str(value)) for value in values if value is not None])
+    if not len(there):
+        return "-"
+    estimate, low, high = stratified_interval(there[:, None])
+    return f"{estimate:.3g} ({low:.3g} to {high:.3g})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--from", dest="start", choices=sorted(CONFIGS), default="nothing")
+    parser.add_argument("--bags", nargs="+", default=["C3H8O", "C4H7N", "C5H9NO"])
+    parser.add_argument("--policy", default="covariant")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, default=100_000)
+    given = parser.parse_args()
+    kept = KeptRows(ROOT / f"runs/benchmarks/from_{given.start}.jsonl")
+    for seed in given.seeds:
+        for bag in given.bags:
+            case = given.start, bag, given.policy, seed, given.steps
+            kept.get(" ".join(map(str, case)), partial(train, *case))
+            title = f"`molrl train {CONFIGS[given.start]}`, {N_MOLECULES:,} molecules of each run"
+            record(f"from_{given.start}", title, kept.all())
+            if summed := over_seeds(kept.all()):
+                record(f"from_{given.start}_seeds", f"{title}, over seeds", summed)
+    for bag in given.bags if given.start == "nothing" else ():
+        log_message(place_at_random(bag))
+
+
+if __name__ == "__main__":
+    run_script(main)
