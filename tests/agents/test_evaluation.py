@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from ase.build import molecule
 
@@ -32,3 +33,13 @@ def test_strain_is_the_energy_above_the_relaxed_geometry():
     strained = evaluator._strain(MoleculeBatch.from_ase(distorted))
     assert strained > 0.2
     assert evaluator._strain(MoleculeBatch.from_ase(molecule("CH3OH"))) < 0.1
+
+
+def test_evaluation_at_a_low_temperature_has_episodes_that_are_alike():
+    problem = Problem(EnvConfig(task="CH4", energy="mace-small"))
+    network = build_network(PolicyConfig(width=8, channels=4), Inputs(4)).eval()
+    spreads = [
+        np.std(PolicyEvaluator(problem, 32, 0, None, temperature)._play(network)[0])
+        for temperature in (1.0, 1e-3)
+    ]
+    assert spreads[1] < 0.5 * spreads[0]

@@ -1,11 +1,14 @@
 """The configs of denoisers: their network, and how they are trained."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from molrl.errors import InputError
 from molrl.runs.config import Config, RunConfig
+
+MAX_CHURN = {"heun": 2**0.5 - 1, "euler": 2.0, "pseudo-force": 1.0}
 
 
 class TrunkConfig(Config):
@@ -60,15 +63,20 @@ class SamplingConfig(Config):
 
     Attributes:
         evaluations: number of evaluations of the network for a molecule; a step of Heun's method
-            takes two, the last one, and one of a pseudo-force field.
+            takes two, the last one; one of Euler's method or of a pseudo-force field takes one.
+        solver: of diffusion, ``heun`` (Karras et al. 2022, algorithm 2) or ``euler``, the same with
+            one evaluation a step; a pseudo-force field has its own.
         largest: Å, noise level of the first step.
         smallest: Å, of the last; what is left then is taken away at once.
         rho: how much closer the noise levels are at the end than at the beginning.
         churn: share of noise that is added again in each step, at noise levels of ``churn_from``
-            to ``churn_to``: by how much Heun's method raises the noise level before a step, at
-            most 0.41; of a pseudo-force field the share of the noise that is drawn anew, up to 1.
+            to ``churn_to``: by how much the noise level is raised before a step, at most 0.41 by
+            Heun's and 2 by Euler's method; of a pseudo-force field the share of the noise that is
+            drawn anew, at most 1.
         churn_from: Å.
         churn_to: Å.
+        churn_noise: what the noise that is added is multiplied by. A little below 1 more molecules
+            are valid, and they are more alike.
 
     Example:
         >>> len(SamplingConfig(evaluations=59).heun_levels())
@@ -76,12 +84,32 @@ class SamplingConfig(Config):
     """
 
     evaluations: int = Field(59, ge=1, le=10_000)
+    solver: Literal["heun", "euler"] = "heun"
     largest: float = Field(4.0, gt=0, le=100)
     smallest: float = Field(0.01, gt=0, le=1)
     rho: float = Field(7.0, ge=1)
-    churn: float = Field(0.2, ge=0, le=1)
+    churn: float = Field(0.2, ge=0)
     churn_from: float = Field(0.02, ge=0)
     churn_to: float = Field(2.0, ge=0)
+    churn_noise: float = Field(1.0, ge=0, le=2)
+
+    def check(self, generator: str) -> None:
+        """Check that a denoiser can be sampled so.
+
+        Args:
+            generator: its name.
+
+        Raises:
+            InputError: if it cannot.
+        """
+        if generator != "diffusion" and self.solver != "heun":
+            raise InputError(f"sampling.solver: {generator} has its own solver; leave it out")
+        solver = self.solver if generator == "diffusion" else generator
+        if self.churn > MAX_CHURN[solver]:
+            raise InputError(
+                f"sampling.churn of {solver} must be at most {MAX_CHURN[solver]:.3g}, not "
+                f"{self.churn:g}"
+            )
 
     def heun_levels(self) -> list[float]:
         """Return the noise levels of Heun's method, of which the last is 0."""
@@ -153,3 +181,8 @@ class DenoiserConfig(RunConfig):
     noise: NoiseConfig = NoiseConfig()
     sampling: SamplingConfig = SamplingConfig()
     evaluation: DenoiserEvaluation = DenoiserEvaluation()
+
+    @model_validator(mode="after")
+    def _check_sampling(self) -> Self:
+        self.sampling.check(self.generator)
+        return self

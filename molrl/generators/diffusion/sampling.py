@@ -1,4 +1,4 @@
-"""Samplers: Heun's method with churn, and the relaxation in a field of pseudo-forces."""
+"""Samplers: Heun's and Euler's method with churn, and relaxation along pseudo-forces."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,6 @@ from torch import Tensor
 from molrl.generators.diffusion.cloud import Cloud
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.models import DenoisingModel, keep_known, noise_of
-
-_LARGEST_CHURN = 2**0.5 - 1  # Karras et al. 2022, algorithm 2
 
 
 @dataclass(frozen=True)
@@ -149,10 +147,7 @@ def heun(
     """
     done = 0
     for step, (level, following) in enumerate(pairwise(config.heun_levels())):
-        if config.churn and config.churn_from <= level <= config.churn_to:
-            raised = level * (1 + min(config.churn, _LARGEST_CHURN))
-            noisy = draws.add(noisy, _full(noisy, (raised**2 - level**2) ** 0.5))
-            level = raised
+        noisy, level = _churned(noisy, level, config, draws)
         slope = _slope(noisy, denoise, level)
         after = _moved(noisy, slope, following - level)
         done += 1
@@ -163,6 +158,30 @@ def heun(
             done += 1
         noisy = after[steer(after, following)]
         yield Frame(step, noisy, _full(noisy, following), done)
+
+
+def euler(
+    noisy: Cloud, denoise: Denoise, config: SamplingConfig, draws: Draws, steer: Steer = keep_all
+) -> Iterator[Frame]:
+    """Integrate with Euler's method and churn: one evaluation a step.
+
+    Where a network is imperfect, new noise mends more of what it did than a second evaluation does.
+
+    Args:
+        noisy: from :func:`start`.
+        denoise: from :func:`guided`.
+        config: of the sampler.
+        draws: random numbers.
+        steer: as of :func:`heun`.
+
+    Yields:
+        A frame after each step.
+    """
+    for step, (level, following) in enumerate(pairwise(config.euler_levels())):
+        noisy, level = _churned(noisy, level, config, draws)
+        noisy = _moved(noisy, _slope(noisy, denoise, level), following - level)
+        noisy = noisy[steer(noisy, following)]
+        yield Frame(step, noisy, _full(noisy, following), step + 1)
 
 
 def relax(
@@ -196,10 +215,21 @@ def relax(
         features = clean.features + share * (noisy.features - clean.features)
         noisy = noisy.at(*keep_known(noisy, positions, features))
         if churned and config.churn:
-            noisy = draws.add(noisy, fresh * left * told)
+            noisy = draws.add(noisy, config.churn_noise * fresh * left * told)
         kept = steer(noisy, following)
         noisy = noisy[kept]
         yield Frame(step, noisy, (left * told)[kept], step + 1)
+
+
+def _churned(
+    noisy: Cloud, level: float, config: SamplingConfig, draws: Draws
+) -> tuple[Cloud, float]:
+    """Return molecules with noise added before a step, and their noise level."""
+    if not (config.churn and config.churn_from <= level <= config.churn_to):
+        return noisy, level
+    raised = level * (1 + config.churn)
+    added = config.churn_noise * (raised**2 - level**2) ** 0.5
+    return draws.add(noisy, _full(noisy, added)), raised
 
 
 def _full(cloud: Cloud, level: float) -> Tensor:
@@ -217,5 +247,5 @@ def _moved(noisy: Cloud, slope: tuple[Tensor, ...], change: float) -> Cloud:
     return noisy.at(*keep_known(noisy, *moved))
 
 
-SAMPLERS = {"diffusion": heun, "pseudo-force": relax}
-"""The sampler of each model, by the name of the model."""
+SAMPLERS = {"heun": heun, "euler": euler, "pseudo-force": relax}
+"""The solvers of diffusion, and the sampler of a pseudo-force field."""

@@ -9,7 +9,7 @@ from molrl.energy.registry import load_energy
 from molrl.generators.diffusion.cloud import Cloud
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, ShapeGuide
-from molrl.generators.diffusion.sampling import Draws, heun, relax
+from molrl.generators.diffusion.sampling import Draws, euler, heun, relax
 from molrl.generators.diffusion.steering import Steering
 
 N, ATOMS, WIDTH = 600, 4, 0.7
@@ -44,6 +44,26 @@ def test_heun_reaches_the_moments_of_a_gaussian(evaluations, churn):
     assert float(covariance) == pytest.approx(-(WIDTH**2) / ATOMS, abs=0.05)
     assert float(x.pow(4).mean() / x.square().mean() ** 2) == pytest.approx(3.0, rel=0.1)
     assert last.evaluations == evaluations
+
+
+def test_euler_reaches_the_variance_of_a_gaussian():
+    config = SamplingConfig(evaluations=600, largest=8.0, smallest=0.01, churn=0.05)
+    noisy, draws = noise((8.0**2 + WIDTH**2) ** 0.5)
+    *_, last = euler(noisy, gaussian, config, draws)
+    variance = WIDTH**2 * (1 - 1 / ATOMS)
+    assert float(last.noisy.positions.square().mean()) == pytest.approx(variance, rel=0.08)
+    assert last.evaluations == 600
+
+
+@pytest.mark.parametrize("solver", [heun, euler])
+def test_less_noise_in_churn_narrows_the_distribution(solver):
+    variances = []
+    for scale in (1.0, 0.8):
+        config = SamplingConfig(evaluations=60, largest=8.0, churn=0.4, churn_noise=scale)
+        noisy, draws = noise((8.0**2 + WIDTH**2) ** 0.5)
+        *_, last = solver(noisy, gaussian, config, draws)
+        variances.append(float(last.noisy.positions.square().mean()))
+    assert variances[1] < 0.9 * variances[0]
 
 
 def test_heun_is_more_accurate_with_more_evaluations():
@@ -129,7 +149,7 @@ def test_shape_guide_draws_atoms_to_points_and_to_those_left_over():
     assert bool((after.min(-1).values < 0.6).all())
 
 
-@pytest.mark.parametrize("sampler", [heun, relax])
+@pytest.mark.parametrize("sampler", [heun, euler, relax])
 def test_steering_weights_a_gaussian_by_the_exponential_of_the_reward(sampler):
     particles, strength = 8, 1.5
     noisy, draws = noise((8.0**2 + WIDTH**2) ** 0.5)
@@ -139,11 +159,12 @@ def test_steering_weights_a_gaussian_by_the_exponential_of_the_reward(sampler):
         return strength * cloud.positions[:, 0, 0].numpy()
 
     steering = Steering(score, gaussian, None, streams, particles)
-    config = SamplingConfig(evaluations=30, largest=8.0, churn=0.4)
+    evaluations, churn = (200, 0.1) if sampler is euler else (30, 0.4)
+    config = SamplingConfig(evaluations=evaluations, largest=8.0, churn=churn)
     *_, last = sampler(noisy, gaussian, config, draws, steering)
     first = last.noisy.positions[::particles, 0, 0]
     assert steering.evaluations == 4
-    if sampler is heun:  # the other ends at the equilibrium of a field, not in a distribution
+    if sampler is not relax:  # which ends at the equilibrium of a field, not in a distribution
         variance = WIDTH**2 * (1 - 1 / ATOMS)
         assert float(first.mean()) == pytest.approx(strength * variance, abs=0.15)
     assert float(first.mean()) > 0.05
