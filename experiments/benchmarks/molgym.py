@@ -30,7 +30,7 @@ from molrl.envs.spaces import observe
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.molecules import MoleculeBatch
 
-SEED = 0
+SEEDS = 0, 1, 2
 COMPLEXES = ("SF6", "SOF4", "IF5")
 # Ha, of the relaxed molecules by PM6: formamide, methanol, hydroxyketene, and the complexes.
 OPTIMAL = {
@@ -57,6 +57,7 @@ class Case:
     bag: str
     algorithm: str
     policy: str
+    seed: int
 
     @property
     def steps(self) -> int:
@@ -84,15 +85,16 @@ class Case:
             energy="pm6",
             rules="molgym",
         )
-        return AgentTraining(env, parse_policy(self.policy), algorithm, self.steps, SEED)
+        return AgentTraining(env, parse_policy(self.policy), algorithm, self.steps, self.seed)
 
 
+BUILT = "CH3NO", "SF6", "SOF4", "CH4O", "C2H2O2", "IF5"
+INTERNAL = "SOF4", "IF5", "CH3NO"
 CASES = [
-    *(Case(bag, "imitation", "covariant") for bag in ("CH3NO", "SF6")),
-    *(Case("SOF4", "imitation", policy) for policy in ("covariant", "internal")),
-    *(Case(bag, "imitation", "covariant") for bag in ("CH4O", "C2H2O2", "IF5")),
-    *(Case(bag, "imitation", "internal") for bag in ("CH3NO", "IF5")),
-    Case("CH3NO", "ppo", "covariant"),
+    *(Case(bag, "imitation", "covariant", SEEDS[0]) for bag in BUILT),
+    *(Case(bag, "imitation", "internal", SEEDS[0]) for bag in INTERNAL),
+    Case("CH3NO", "ppo", "covariant", SEEDS[0]),
+    *(Case(bag, "imitation", "covariant", seed) for seed in SEEDS[1:] for bag in BUILT),
 ]
 
 
@@ -168,7 +170,7 @@ def main() -> None:
         curve, *built = kept.get(str(case), partial(outcome, case))
         curves.append(curve)
         complexes += built
-        record("molgym", f"MolGym's reward (PM6), from nothing, seed {SEED}", curves)
+        record("molgym", "MolGym's reward (PM6), from nothing", curves)
         if complexes:
             record("molgym_complexes", "Molecules of the most probable actions", complexes)
 
