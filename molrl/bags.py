@@ -162,3 +162,18 @@ def is_closed_shell(bag: Bag) -> bool:
     # than a triple bond to each of them.
     most = min(total // 2, 3 * (bag.n_atoms - 1))
     return total % 2 == 0 and total >= needed and max(degrees) <= most and bound
+
+
+def max_rings(bag: Bag, charge: int = 0) -> int:
+    """Return what the number of rings of a molecule cannot exceed: bonds above those of a tree.
+
+    Args:
+        bag: the atoms.
+        charge: total charge, e; each may open another bond.
+
+    Example:
+        >>> max_rings(Bag("C6H6")), max_rings(Bag("C4H10"))
+        (4, 0)
+    """
+    degrees = sum(valences(number)[-1] for number in bag.numbers) + abs(charge)
+    return max(0, degrees // 2 - (bag.n_atoms - 1))

@@ -2,8 +2,8 @@
 
 python experiments/benchmarks/training_speed.py
 
-The bag is CH3NO, one of MolGym's. Every update is counted with the episodes it learns from; the first
-2,000 steps, in which molecules are small, are not.
+The bag is CH3NO, one of MolGym's. Every update is counted with the episodes it learns from; the
+first 2,000 steps, in which molecules are small, are not.
 """
 
 from time import process_time

@@ -121,7 +121,7 @@ def _build(
         made, attempts = n - len(active), counts.attempts - begun
         if attempts > min(MAX_ATTEMPTS * n, n + ALLOWANCE + MAX_ATTEMPTS * made):
             raise NotCompleted(
-                f"too few episodes place all atoms of {problem.task}: {made} of {attempts}; train "
-                "longer, or choose another task"
+                f"too few episodes place all atoms of {problem.task}: {made} of {attempts}; choose "
+                "another task or method, or train the agent longer"
             )
     return state.to_molecules(), returns

@@ -124,6 +124,7 @@ def test_search_that_finds_nothing_succeeds(here, capsys):
         (["CH3"], "odd number of electrons"),
         (["CH4", "--with", "(("], "invalid SMARTS"),
         (["CH4", "--rings", "-1"], "rings must be greater than or equal to 0"),
+        (["C4H8O", "--rings", "3"], "rings: isomers of C4H8O have at most 1, not 3"),
         (["CH4", "--minutes", "never"], "invalid time 'never'"),
         (["CH4", "--energy-calls", "0"], "invalid number '0'"),
         (["CH4", "--method", "random-serach"], "did you mean 'random-search'"),

@@ -145,6 +145,13 @@ def test_constraints_allow(constraints, allowed):
     assert {s for s in ("CCO", "C1CO1", "CC=O") if constraints.allow(s)} == allowed
 
 
+def test_constraints_count_the_rings_of_a_cage_as_its_name_does():
+    """Pentacyclo[4.2.0.0.0.0]octane, cubane, has six faces."""
+    cubane = "C12C3C4C1C5C2C3C45"
+    assert Constraints(rings=5).allow(cubane)
+    assert not Constraints(rings=6).allow(cubane)
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from molrl.bags import Bag, is_closed_shell
+from molrl.bags import Bag, is_closed_shell, max_rings
 from molrl.errors import InputError
 from molrl.parts import GENERATORS, check_energy_name
 from molrl.runs.config import RunConfig
@@ -64,7 +64,7 @@ class SearchConfig(RunConfig):
 
     Raises:
         InputError: if there is no limit, no closed-shell molecule has this formula and charge, or
-            a method cannot make ions.
+            so many rings, or a method cannot make ions.
     """
 
     run_dir: Path
@@ -115,6 +115,9 @@ class SearchConfig(RunConfig):
             )
         if not self.charge and not is_closed_shell(bag):
             raise InputError(f"{bag} has no closed-shell molecule; give another formula")
+        most = max_rings(bag, self.charge)
+        if self.rings is not None and self.rings > most:
+            raise InputError(f"rings: isomers of {bag} have at most {most}, not {self.rings}")
 
     @property
     def total_steps(self) -> int:

@@ -20,7 +20,7 @@ class Constraints:
     Args:
         contains: SMARTS, all of which match.
         excludes: SMARTS, none of which matches.
-        rings: number of rings; None: any.
+        rings: number of rings, bonds above those of a tree (5 in cubane); None: any.
 
     Example:
         >>> Constraints(contains=("C=O",), rings=0).allow("CC(C)=O")
@@ -42,7 +42,7 @@ class Constraints:
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
             return False
-        if self.rings not in (None, mol.GetRingInfo().NumRings()):
+        if self.rings not in (None, mol.GetNumBonds() - mol.GetNumAtoms() + 1):
             return False
 
         def has(pattern: str) -> bool:
