@@ -5,12 +5,15 @@ import pytest
 from ase.build import molecule
 
 import molrl
-from molrl.energy import CountedEnergy
+from molrl.chemistry.bonds import validity
+from molrl.chemistry.molecule_set import shipped_molecules
+from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.isomers import Constraints
 from molrl.generators.search.run import IsomerSearch
+from molrl.generators.search.sources import GeneratorSource, make_source
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import parse_config
 from molrl.runs.ranks import Ranks
@@ -112,6 +115,21 @@ def test_search_goes_on_without_a_method_that_cannot_make_the_bag(capsys):
     assert list(search.isomers.by_smiles) == ["F"]
     with pytest.raises(InputError, match="no method makes FH: bag FH has"):
         IsomerSearch(config_of(bag="HF", methods=methods[:1]), Ranks())
+
+
+def test_search_relaxes_the_lowest_of_what_is_made_and_isomers_that_are_wanted_first():
+    """Of the isomers of C3H8O the ether is the highest; 2-propanol is the lowest."""
+    config = config_of(bag="C3H8O", methods=["covariant"])
+    source = make_source("covariant", config, load_energy("mace-small"))
+    made = shipped_molecules().isomers("C3H8O").molecules
+    made = MoleculeBatch.cat([made, made])
+    assert isinstance(source, GeneratorSource)
+
+    def chosen(n, *wanted):
+        return validity(source._choose(made, n, lambda smiles: smiles in wanted)).smiles
+
+    assert chosen(3, "CCOC", "CCCO") == ["CCCO", "CCOC", "CC(C)O"]
+    assert chosen(2) == ["CC(C)O", "CC(C)O"]
 
 
 def test_search_ends_with_the_time():

@@ -98,6 +98,14 @@ class Isomers:
         """The isomer with the lowest energy; None before the first."""
         return min(self.by_smiles.values(), key=lambda isomer: isomer.energy, default=None)
 
+    def wants(self, smiles: str) -> bool:
+        """Return whether a molecule is new, and keeps the constraints.
+
+        Args:
+            smiles: its identity.
+        """
+        return smiles not in self.by_smiles and self._allows(smiles)
+
     def add(self, minima: Minima, method: str, own_calls: int, all_calls: int) -> None:
         """Add what a generator has found.
 

@@ -154,7 +154,7 @@ class IsomerSearch(Trainable):
         return UNLIMITED if calls is None else calls - self.energy_calls
 
     def _advance(self, source: Source) -> None:
-        minima = source.advance(self._left())
+        minima = source.advance(self._left(), self.isomers.wants)
         if minima is None:
             log_message(f"{source.name} gave up: {source.stopped}")
             return

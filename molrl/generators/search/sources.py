@@ -2,13 +2,14 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from molrl.chemistry.bonds import validity
 from molrl.energy import CountedEnergy, EnergyModel
 from molrl.errors import InputError
 from molrl.generation import Generator, NotCompleted, load_generator
@@ -22,9 +23,14 @@ from molrl.generators.search.budget import (
 from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.generator import MAX_STEPS, StructureSearch
 from molrl.generators.search.minima import Minima, relax_to_minima
+from molrl.molecules import MoleculeBatch
 from molrl.parts import GENERATORS
 from molrl.tasks import Task
 from molrl.tasks.bag import BagTask
+
+CHOICE = 4  # molecules made for each that is relaxed, where making one takes no energy
+
+Wanted = Callable[[str], bool]
 
 
 class Source(ABC):
@@ -42,18 +48,20 @@ class Source(ABC):
         self.name, self.stopped = name, ""
         self.energy_calls, self.attempts, self.seconds = 0, 0, 0.0
 
-    def advance(self, left: int) -> Minima | None:
+    def advance(self, left: int, wanted: Wanted | None = None) -> Minima | None:
         """Make and relax one batch, as large as fits.
 
         Args:
             left: energies that are left of the budget, for which :meth:`size` is not 0.
+            wanted: which molecules are looked for, by SMILES, so that a generator that evaluates
+                no energy makes several for each that is relaxed; None: all are relaxed.
 
         Returns:
             What was found; None if the generator gave up, which stops it.
         """
         began = perf_counter()
         try:
-            return self._advance(left)
+            return self._advance(left, wanted)
         except NotCompleted as error:
             self.stopped = str(error)
             return None
@@ -69,7 +77,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def _advance(self, left: int) -> Minima:
+    def _advance(self, left: int, wanted: Wanted | None) -> Minima:
         """Make and relax one batch, and count attempts and energy calls."""
 
     def tensors(self) -> dict[str, Tensor]:
@@ -116,7 +124,7 @@ class WalkerSource(Source):
         """Return how many walkers the next batch has; see :meth:`Source.size`."""
         return walkers_within(left, len(self._walkers))
 
-    def _advance(self, left: int) -> Minima:
+    def _advance(self, left: int, wanted: Wanted | None) -> Minima:
         before, walkers = self._model.evaluations, self._walkers[: self.size(left)]
         steps = steps_within(left, len(walkers), MAX_STEPS)
         minima = self._search.advance(walkers, self._model, steps).minima
@@ -163,6 +171,7 @@ class GeneratorSource(Source):
         super().__init__(name)
         self._generator, self._task, self._config = generator, task, config
         self._model, self._batches = CountedEnergy(model), 0
+        self._evaluates = True
         self.cost = 0.0
 
     def try_one(self) -> None:
@@ -173,20 +182,27 @@ class GeneratorSource(Source):
             self.stopped = str(error)
         else:
             self.energy_calls += made.energy_calls
+            self._evaluates = made.energy_calls > 0
             self.cost = made.energy_calls + USUAL_COST
 
     def size(self, left: int) -> int:
         """Return how many structures the next batch has; see :meth:`Source.size`."""
         return batch_within(left, self.cost, self._config.batch_size)
 
-    def _advance(self, left: int) -> Minima:
+    def _advance(self, left: int, wanted: Wanted | None) -> Minima:
         config, size = self._config, self.size(left)
         sequence = np.random.SeedSequence([config.seed, self._batches])
         seed = int(sequence.generate_state(1)[0] % 2**31)
         self._batches += 1
-        made = self._generator.generate(self._task, size, seed)
+        if self._evaluates:
+            wanted = None
+        made = self._generator.generate(self._task, size if wanted is None else CHOICE * size, seed)
         before, left = self._model.evaluations, max(0, left - made.energy_calls)
-        molecules = made.molecules[: left // (FEWEST_STEPS + 1)]
+        molecules = made.molecules
+        if wanted is not None:
+            left -= len(molecules)
+            molecules = self._choose(molecules, size, wanted)
+        molecules = molecules[: left // (FEWEST_STEPS + 1)]
         steps = steps_within(left, len(molecules), MAX_STEPS)
         minima = relax_to_minima(molecules, self._model, config.force_tolerance, steps)
         calls = made.energy_calls + self._model.evaluations - before
@@ -194,6 +210,19 @@ class GeneratorSource(Source):
         self.energy_calls += calls
         self.attempts += made.attempts
         return minima
+
+    def _choose(self, molecules: MoleculeBatch, n: int, wanted: Wanted) -> MoleculeBatch:
+        """Return the n lowest in energy, one of each isomer that is wanted before all others."""
+        found = validity(molecules)
+        first: list[int] = []
+        others: list[int] = []
+        seen: set[str] = set()
+        for i in self._model.evaluate(molecules).energy.argsort().tolist():
+            smiles = found.smiles[i] if found.valid[i] else None
+            is_new = smiles is not None and smiles not in seen and wanted(smiles)
+            (first if is_new else others).append(i)
+            seen.add(smiles or "")
+        return molecules[(first + others)[:n]]
 
     def state(self) -> dict[str, Any]:
         """Return the costs and the number of batches."""
