@@ -1,6 +1,6 @@
 """What agents end with: are their molecules as low in energy as their reward says?
 
-python experiments/benchmarks/agent_errors.py [METHOD@BAG ...]
+python experiments/benchmarks/agent_errors.py [METHOD@BAG ...] [--name NAME] [--set temperature=0.5]
 
 For each of them, such as ``run:runs/mine@C4H7N``, 200 molecules are sampled, as they are made,
 without relaxation, and their total energies under ``mace`` and GFN2-xTB compared; by default those
@@ -8,11 +8,13 @@ of the policy that ships on the formulas that it has not seen. *Too low*: ``mace
 than 0.5 eV. The twenty that are lowest beside GFN2-xTB are drawn.
 """
 
-import sys
+import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from record import RESULTS, record
+from record import RESULTS, record, run_script
 
 import molrl
 from molrl.chemistry.bonds import validity
@@ -20,6 +22,7 @@ from molrl.chemistry.training_set import COMPARED
 from molrl.energy import load_energy
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.molecules import draw_grid
+from molrl.runs.config import read_overrides
 from molrl.runs.progress import log_message
 
 N_MOLECULES = 200
@@ -67,9 +70,9 @@ class Made:
         }
 
 
-def make(method: str, bag: str) -> Made:
+def make(method: str, bag: str, options: Mapping[str, Any]) -> Made:
     """Return molecules of an agent with the errors of the model."""
-    made = molrl.load_generator(method).generate(bag, n=N_MOLECULES, seed=0)
+    made = molrl.load_generator(method, **options).generate(bag, n=N_MOLECULES, seed=0)
     energies = [
         load_energy(name).evaluate(made.molecules).energy.double().numpy()
         for name in ("mace", "gfn2")
@@ -89,7 +92,7 @@ def total(made: list[Made]) -> Made:
     )
 
 
-def draw_worst(whole: Made, names: list[str]) -> None:
+def draw_worst(whole: Made, names: list[str], name: str) -> None:
     """Draw the molecules whose energy is lowest beside that of GFN2-xTB."""
     worst = np.argsort(np.nan_to_num(whole.error, nan=np.inf))[:N_WORST]
     found = validity(whole.molecules[worst])
@@ -100,26 +103,33 @@ def draw_worst(whole: Made, names: list[str]) -> None:
         )
     ]
     title = f"The {N_WORST} that mace has lowest beside GFN2-xTB, of {len(whole.molecules)}"
-    draw_grid(whole.molecules[worst], RESULTS / "agent_errors.png", captions, title=title)
+    draw_grid(whole.molecules[worst], RESULTS / f"{name}.png", captions, title=title)
 
 
 def main() -> None:
     """Run the benchmark."""
-    given = sys.argv[1:] or [f"covariant@{bag}" for bag in COMPARED]
-    made = []
-    for word in given:
-        made.append(make(*word.rsplit("@", 1)))
-        log_message(f"{len(made)} of {len(given)}: {made[-1].row()}")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    usual = [f"covariant@{bag}" for bag in COMPARED]
+    parser.add_argument("agents", metavar="METHOD@BAG", nargs="*", default=usual)
+    parser.add_argument("--set", metavar="key=value", nargs="+", default=[], help="options")
+    parser.add_argument("--name", default="agent_errors", help="of the record")
+    given = parser.parse_args()
+    options, made = read_overrides(given.set), []
+    for word in given.agents:
+        made.append(make(*word.rsplit("@", 1), options))
+        log_message(f"{len(made)} of {len(given.agents)}: {made[-1].row()}")
     whole = total(made)
     record(
-        "agent_errors",
+        given.name,
         f"mace beside GFN2-xTB on {N_MOLECULES} molecules of each agent, as they are made",
         [each.row() for each in (whole, *made)],
     )
     draw_worst(
-        whole, [each.name.rsplit(" ", 1)[1] for each in made for _ in each.molecules.n_atoms]
+        whole,
+        [each.name.rsplit(" ", 1)[1] for each in made for _ in each.molecules.n_atoms],
+        given.name,
     )
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
