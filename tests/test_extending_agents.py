@@ -194,6 +194,14 @@ def test_policy_of_a_plugin_is_trained_generates_and_passes_the_check(train):
     molrl.testing.check_policy("outside-shells")
 
 
+def test_temperature_of_a_policy_that_has_none_is_refused(train, tmp_path, capsys):
+    policy = {"name": "outside-shells", "width": 8}
+    keys = {"plugins": ["outside_policy"], "policy": policy, "evaluation": {"temperature": 0.5}}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(CONFIG | keys))
+    assert main(["train", "train.yaml"]) == 2
+    assert "evaluation.temperature: the policy outside-shells has none" in capsys.readouterr().err
+
+
 @pytest.mark.bitwise
 def test_algorithm_of_a_plugin_trains_and_passes_the_check(train):
     algorithm = {"name": "outside-reinforce", "num_envs": 4}

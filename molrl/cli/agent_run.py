@@ -47,8 +47,7 @@ class AgentRun(TrainableAgent):
         training = _training(config, ranks)
         if config.evaluation.temperature != 1 and not training.network.has_temperature:
             raise InputError(
-                f"evaluation.temperature: the policy {config.policy.name} has no temperature; "
-                "leave it out"
+                f"evaluation.temperature: the policy {config.policy.name} has none; leave it out"
             )
         problem = training.env.problem
         self._best_known = find_best_known(config.task, problem.energy_model)
@@ -112,7 +111,11 @@ class AgentRun(TrainableAgent):
         which = "best" if "best" in self.kept.names() else "last"
         temperature = self.config.evaluation.temperature
         generator = AgentGenerator(folder.path, energy, device, reward, which, temperature)
-        described = {"policy": which, "policy_steps": self.kept.steps(which)}
+        described = {
+            "policy": which,
+            "policy_steps": self.kept.steps(which),
+            "temperature": temperature,
+        }
         n, seed = self.config.evaluation.n_molecules, self.config.seed
         try:
             with waiting("making molecules"):

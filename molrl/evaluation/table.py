@@ -9,6 +9,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "charge": ("charge", "e", "d"),
     "policy": ("evaluated policy", "the best in the evaluations of the training, or the last", "s"),
     "policy_steps": ("steps of the policy", "environment steps that it was trained for", "d"),
+    "temperature": ("sampling temperature", "1: as trained; below, more probable actions", "g"),
     "return_fraction": ("return fraction", "mean return over that of the best known isomer", ".3f"),
     "mean_return": ("mean return", "eV, failed episodes included", ".3f"),
     "reference_return": (
