@@ -12,6 +12,7 @@ MAX_ATOMS = 1000
 # Bonds of an atom in an ordinary closed-shell molecule, by group. They have the parity of the
 # atomic number: a molecule whose valences are satisfied has an even number of electrons.
 _VALENCE_OF_GROUP = (1, 2, 3, 4, 5, 6, 7, 2, 3, 2, 1, 2, 3, 4, 3, 2, 1, 0)
+_COVALENT = frozenset({1, 6, 7, 8, 9, 15, 16, 17, 35, 53})  # as many bonds as their valences
 _PERIODS = (0, 2, 10, 18, 36, 54, 86, 118)  # atomic numbers of the noble gases, after a 0
 _TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -164,16 +165,21 @@ def is_closed_shell(bag: Bag) -> bool:
     return total % 2 == 0 and total >= needed and max(degrees) <= most and bound
 
 
-def max_rings(bag: Bag, charge: int = 0) -> int:
+def max_rings(bag: Bag, charge: int = 0) -> int | None:
     """Return what the number of rings of a molecule cannot exceed: bonds above those of a tree.
 
     Args:
         bag: the atoms.
         charge: total charge, e; each may open another bond.
 
+    Returns:
+        The number; None if there are elements whose dative bonds close further rings, as boron.
+
     Example:
-        >>> max_rings(Bag("C6H6")), max_rings(Bag("C4H10"))
-        (4, 0)
+        >>> max_rings(Bag("C6H6")), max_rings(Bag("C4H10")), max_rings(Bag("C3H10BN"))
+        (4, 0, None)
     """
+    if not set(bag) <= _COVALENT:
+        return None
     degrees = sum(valences(number)[-1] for number in bag.numbers) + abs(charge)
     return max(0, degrees // 2 - (bag.n_atoms - 1))

@@ -2,8 +2,9 @@ import pytest
 from ase.data import atomic_numbers
 from hypothesis import given
 from hypothesis import strategies as st
+from rdkit import Chem
 
-from molrl.bags import Bag, is_closed_shell, valences
+from molrl.bags import Bag, is_closed_shell, max_rings, valences
 from molrl.chemistry.enumeration import random_molecules
 from molrl.errors import InputError
 from molrl.tasks import parse_task
@@ -97,3 +98,22 @@ def test_is_closed_shell_accepts_enumerated_molecules():
     mols = random_molecules(80, seed=0, elements=("C", "N", "O", "F"), max_heavy=6)
     bags = {Bag([atom.GetAtomicNum() for atom in mol.GetAtoms()]) for mol in mols}
     assert [bag for bag in bags if not is_closed_shell(bag)] == []
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        *("C12C3C4C1C5C2C3C45", "C1CC1", "c1ccc2ccccc2c1", "O=S1(=O)CCC1", "C1=CC=CP1(=O)O"),
+        *("C1CC[NH2+]C1", "c1cc[nH+]cc1", "[O-][n+]1ccccc1", "FS1(F)(F)(F)OO1", "Clc1ccccc1Br"),
+    ],
+)
+def test_no_molecule_has_more_rings_than_its_formula_allows(smiles):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    bag = Bag([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    rings = mol.GetNumBonds() - mol.GetNumAtoms() + 1
+    assert rings <= max_rings(bag, Chem.GetFormalCharge(mol))
+
+
+def test_max_rings_is_that_of_a_molecule_for_elements_of_one_valence():
+    assert [max_rings(Bag(formula)) for formula in ("C4H8O", "C3H8", "C8H8", "H2O")] == [1, 0, 5, 0]
+    assert max_rings(Bag("C3H10BN")) is None  # of [BH2-]1CCC[NH2+]1

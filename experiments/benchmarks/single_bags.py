@@ -48,13 +48,11 @@ def train(start: str, bag: str, policy: str, seed: int, steps: int) -> list[Row]
         "evaluation.n_molecules": N_MOLECULES,
         "evaluation.n_episodes": N_EPISODES,
     }
-    given = [f"{key}={value}" for key, value in options.items()]
-    subprocess.run(
-        [sys.executable, "-m", "molrl", "train", CONFIGS[start], *given],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    command = ["train", CONFIGS[start], *(f"{key}={value}" for key, value in options.items())]
+    if (folder / "config.yaml").exists():
+        command = ["resume", str(folder)]
+    molrl_command = [sys.executable, "-m", "molrl", *command]
+    subprocess.run(molrl_command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return [{"bag": bag, "policy": policy, "seed": seed, **figures(summary, folder)}]
 
@@ -65,7 +63,7 @@ def figures(summary: Row, folder: Path) -> Row:
     distinct, best = isomers(folder / "molecules.extxyz") if made else (0, None)
     with (folder / "evaluations.csv").open(encoding="utf-8", newline="") as lines:
         evaluations = list(csv.DictReader(lines))
-    returns = [float(row["average_return_fraction"]) for row in evaluations]
+    returns = [float(row["average_return_fraction"] or "nan") for row in evaluations]
     enough = [
         int(row["steps"])
         for row in evaluations

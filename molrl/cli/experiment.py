@@ -30,8 +30,9 @@ class EvaluationConfig(Config):
     Attributes:
         n_molecules: number of molecules to sample and evaluate.
         n_episodes: number of episodes of an evaluation during the training.
-        temperature: of the sampling of both, T: each density is taken to the power 1 / T. Below 1
-            more molecules are valid and less strained, and fewer are different; 1: as trained.
+        temperature: of the sampling of both, above 0 and at most 100; each density is taken to the
+            power of its inverse. Below 1 more molecules are valid and less strained, and fewer are
+            different; 1: as trained. The best policy of a run is the best at this temperature.
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)

@@ -45,7 +45,12 @@ def add_search(command: argparse.ArgumentParser) -> None:
             default=[],
             help=f"substructure that isomers must {which}; may be repeated",
         )
-    command.add_argument("--rings", metavar="N", type=int, help="number of rings; default: any")
+    command.add_argument(
+        "--rings",
+        metavar="N",
+        type=int,
+        help="number of rings: bonds above those of a tree, 5 in cubane; default: any",
+    )
     command.add_argument("--charge", metavar="Q", type=int, help="total charge, e; default: 0")
     command.add_argument("--energy", metavar="NAME", help="energy model; default: mace")
     command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda; default: auto")

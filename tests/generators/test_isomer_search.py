@@ -11,7 +11,7 @@ from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.generation import Generated
 from molrl.generators.search.config import SearchConfig
-from molrl.generators.search.isomers import Constraints
+from molrl.generators.search.isomers import Constraints, Isomers
 from molrl.generators.search.run import IsomerSearch
 from molrl.generators.search.sources import GeneratorSource, make_source
 from molrl.molecules import MoleculeBatch
@@ -130,6 +130,35 @@ def test_search_relaxes_the_lowest_of_what_is_made_and_isomers_that_are_wanted_f
 
     assert chosen(3, "CCOC", "CCCO") == ["CCCO", "CCOC", "CC(C)O"]
     assert chosen(2) == ["CC(C)O", "CC(C)O"]
+
+
+def test_search_of_an_agent_keeps_its_budget_and_resumes_exactly():
+    """The agent evaluates no energy: of four molecules one is relaxed."""
+    config = config_of(bag="C3H8O", methods=["covariant"], energy_calls=400, excludes=["COC"])
+    whole = IsomerSearch(config, Ranks())
+    whole.run(lambda *_: None)
+
+    def stop(step, figures):
+        if step > 150:
+            raise Interrupted
+
+    first, second = (IsomerSearch(config, Ranks()) for _ in range(2))
+    with pytest.raises(Interrupted):
+        first.run(stop)
+    second.restore(first.snapshot())
+    second.run(lambda *_: None)
+    assert second.isomers.state() == whole.isomers.state()
+    assert 400 - 50 <= whole.energy_calls == second.energy_calls <= 400
+    (source,) = whole.sources
+    assert source.attempts >= 4 * len(whole.isomers)
+    assert set(whole.isomers.by_smiles) == {"CCCO", "CC(C)O"}
+
+
+def test_what_is_wanted_is_new_and_keeps_the_constraints():
+    isomers = Isomers(Constraints(excludes=["COC"]))
+    assert isomers.wants("CCCO")
+    assert not isomers.wants("CCOC")
+    assert not isomers.excluded  # nothing was found
 
 
 def test_search_ends_with_the_time():

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 from molrl.errors import InputError
 from molrl.runs.config import Config, RunConfig
 
-MAX_CHURN = {"heun": 2**0.5 - 1, "euler": 2.0, "pseudo-force": 1.0}
+# That of Heun's method is of Karras et al. 2022, algorithm 2: no more new noise than there is.
+# Euler's takes more: up to 1.5 was tried, and samples well.
+_MAX_CHURN = {"heun": 2**0.5 - 1, "euler": 2.0, "pseudo-force": 1.0}
 
 
 class TrunkConfig(Config):
@@ -63,9 +65,9 @@ class SamplingConfig(Config):
 
     Attributes:
         evaluations: number of evaluations of the network for a molecule; a step of Heun's method
-            takes two, the last one; one of Euler's method or of a pseudo-force field takes one.
-        solver: of diffusion, ``heun`` (Karras et al. 2022, algorithm 2) or ``euler``, the same with
-            one evaluation a step; a pseudo-force field has its own.
+            takes two, but its last one, a step of Euler's method or of a pseudo-force field one.
+        solver: of diffusion, ``heun`` (Karras et al. 2022, algorithm 2; the default) or ``euler``,
+            the same with one evaluation a step; a pseudo-force field has its own.
         largest: Å, noise level of the first step.
         smallest: Å, of the last; what is left then is taken away at once.
         rho: how much closer the noise levels are at the end than at the beginning.
@@ -75,8 +77,8 @@ class SamplingConfig(Config):
             drawn anew, at most 1.
         churn_from: Å.
         churn_to: Å.
-        churn_noise: what the noise that is added is multiplied by. A little below 1 more molecules
-            are valid, and they are more alike.
+        churn_noise: what the noise that is added is multiplied by, 0 to 2. A little below 1 more
+            molecules are valid, and they are more alike.
 
     Example:
         >>> len(SamplingConfig(evaluations=59).heun_levels())
@@ -84,7 +86,7 @@ class SamplingConfig(Config):
     """
 
     evaluations: int = Field(59, ge=1, le=10_000)
-    solver: Literal["heun", "euler"] = "heun"
+    solver: Literal["heun", "euler"] | None = None
     largest: float = Field(4.0, gt=0, le=100)
     smallest: float = Field(0.01, gt=0, le=1)
     rho: float = Field(7.0, ge=1)
@@ -93,23 +95,25 @@ class SamplingConfig(Config):
     churn_to: float = Field(2.0, ge=0)
     churn_noise: float = Field(1.0, ge=0, le=2)
 
-    def check(self, generator: str) -> None:
-        """Check that a denoiser can be sampled so.
+    def sampler(self, generator: str) -> str:
+        """Return the name of the sampler of a denoiser, in ``sampling.SAMPLERS``.
 
         Args:
             generator: its name.
 
         Raises:
-            InputError: if it cannot.
+            InputError: if a pseudo-force field is given a solver, or the churn is more than the
+                sampler takes.
         """
-        if generator != "diffusion" and self.solver != "heun":
-            raise InputError(f"sampling.solver: {generator} has its own solver; leave it out")
-        solver = self.solver if generator == "diffusion" else generator
-        if self.churn > MAX_CHURN[solver]:
+        if generator != "diffusion" and self.solver is not None:
+            raise InputError(f"sampling.solver: {generator} has its own; leave it out")
+        name = generator if generator != "diffusion" else self.solver or "heun"
+        if self.churn > _MAX_CHURN[name]:
             raise InputError(
-                f"sampling.churn of {solver} must be at most {MAX_CHURN[solver]:.3g}, not "
-                f"{self.churn:g}"
+                f"sampling.churn of {name} is at most {_MAX_CHURN[name]:.3g}, not {self.churn:g}; "
+                f"give sampling.churn={int(100 * _MAX_CHURN[name]) / 100:g} or less"
             )
+        return name
 
     def heun_levels(self) -> list[float]:
         """Return the noise levels of Heun's method, of which the last is 0."""
@@ -184,5 +188,5 @@ class DenoiserConfig(RunConfig):
 
     @model_validator(mode="after")
     def _check_sampling(self) -> Self:
-        self.sampling.check(self.generator)
+        self.sampling.sampler(self.generator)
         return self

@@ -76,7 +76,7 @@ class DenoisingGenerator:
         self.model.to(self._device)
         given = self.header.sampling.model_dump() | dict(sampling or {})
         self.sampling = parse_config(given, SamplingConfig, where="sampling")
-        self.sampling.check(self.name)
+        self._sampler = SAMPLERS[self.sampling.sampler(self.name)]
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
         self._batch_size = batch_size
@@ -224,8 +224,7 @@ class DenoisingGenerator:
         own = [each for stream in streams for each in (stream, *stream.spawn(copies - 1))]
         draws = Draws(own, cloud.n_atoms.tolist(), cloud.positions)
         noisy = start(cloud, self.model, self.sampling, draws)
-        sampler = SAMPLERS[self.sampling.solver if self.name == "diffusion" else self.name]
-        for frame in sampler(noisy, denoise, self.sampling, draws, steering or keep_all):
+        for frame in self._sampler(noisy, denoise, self.sampling, draws, steering or keep_all):
             done = frame.evaluations + (steering.evaluations if steering else 0)
             yield Frame(frame.step, frame.noisy[::copies], frame.sigma[::copies], copies * done)
 

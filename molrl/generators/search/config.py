@@ -49,7 +49,8 @@ class SearchConfig(RunConfig):
             trained agent.
         contains: SMARTS patterns that isomers must contain, all of them.
         excludes: SMARTS patterns that isomers must not contain, none of them.
-        rings: number of rings that isomers must have; any if null.
+        rings: number of rings that isomers must have, which is that of the bonds above those of a
+            tree, 5 in cubane; any if null.
         energy_calls: evaluations of the energy model at most, relaxations included; without limit
             if null. A generator that evaluates energies itself, such as simgen, may exceed them
             by those for one structure. Those of GFN2-xTB for the ranking are counted apart.
@@ -57,7 +58,9 @@ class SearchConfig(RunConfig):
         energy: energy model that structures are relaxed with.
         force_tolerance: eV/Å, the largest force on an atom of a relaxed structure. Identities
             seldom change below the default, and the ranking relaxes to 0.02.
-        batch_size: number of structures that are relaxed at the same time.
+        batch_size: number of structures that are relaxed at the same time. Where the energies are
+            limited, generators that evaluate none make four times as many, of which the isomers
+            that are new and match are relaxed first, the lowest in energy before others.
         seed: seed of all random numbers.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint_every: energy calls between checkpoints; seconds where only the time is limited.
@@ -116,8 +119,10 @@ class SearchConfig(RunConfig):
         if not self.charge and not is_closed_shell(bag):
             raise InputError(f"{bag} has no closed-shell molecule; give another formula")
         most = max_rings(bag, self.charge)
-        if self.rings is not None and self.rings > most:
-            raise InputError(f"rings: isomers of {bag} have at most {most}, not {self.rings}")
+        if self.rings is not None and most is not None and self.rings > most:
+            raise InputError(
+                f"rings: isomers of {bag} have at most {most}, not {self.rings}; give fewer"
+            )
 
     @property
     def total_steps(self) -> int:

@@ -42,7 +42,8 @@ class Constraints:
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
             return False
-        if self.rings not in (None, mol.GetNumBonds() - mol.GetNumAtoms() + 1):
+        n_fragments = len(Chem.GetMolFrags(mol))
+        if self.rings not in (None, mol.GetNumBonds() - mol.GetNumAtoms() + n_fragments):
             return False
 
         def has(pattern: str) -> bool:
@@ -104,7 +105,8 @@ class Isomers:
         Args:
             smiles: its identity.
         """
-        return smiles not in self.by_smiles and self._allows(smiles)
+        known = smiles in self.by_smiles or smiles in self.excluded
+        return not known and self._constraints.allow(smiles)
 
     def add(self, minima: Minima, method: str, own_calls: int, all_calls: int) -> None:
         """Add what a generator has found.

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from molrl.chemistry.bonds import validity
@@ -28,7 +29,7 @@ from molrl.parts import GENERATORS
 from molrl.tasks import Task
 from molrl.tasks.bag import BagTask
 
-CHOICE = 4  # molecules made for each that is relaxed, where making one takes no energy
+CHOICE = 4  # molecules made for each that is relaxed, where energies count and making takes none
 
 Wanted = Callable[[str], bool]
 
@@ -194,12 +195,13 @@ class GeneratorSource(Source):
         sequence = np.random.SeedSequence([config.seed, self._batches])
         seed = int(sequence.generate_state(1)[0] % 2**31)
         self._batches += 1
-        if self._evaluates:
+        if self._evaluates or config.energy_calls is None:
             wanted = None
         made = self._generator.generate(self._task, size if wanted is None else CHOICE * size, seed)
+        self._evaluates |= made.energy_calls > 0
         before, left = self._model.evaluations, max(0, left - made.energy_calls)
-        molecules = made.molecules
-        if wanted is not None:
+        molecules = made.molecules[:left]
+        if wanted is not None and len(molecules):
             left -= len(molecules)
             molecules = self._choose(molecules, size, wanted)
         molecules = molecules[: left // (FEWEST_STEPS + 1)]
@@ -217,8 +219,10 @@ class GeneratorSource(Source):
         first: list[int] = []
         others: list[int] = []
         seen: set[str] = set()
-        for i in self._model.evaluate(molecules).energy.argsort().tolist():
-            smiles = found.smiles[i] if found.valid[i] else None
+        energies = self._model.evaluate(molecules).energy
+        usable = found.valid & torch.isfinite(energies).cpu().numpy()
+        for i in energies.argsort(stable=True).tolist():
+            smiles = found.smiles[i] if usable[i] else None
             is_new = smiles is not None and smiles not in seen and wanted(smiles)
             (first if is_new else others).append(i)
             seen.add(smiles or "")
@@ -226,12 +230,18 @@ class GeneratorSource(Source):
 
     def state(self) -> dict[str, Any]:
         """Return the costs and the number of batches."""
-        return {**super().state(), "batches": self._batches, "cost": self.cost}
+        return {
+            **super().state(),
+            "batches": self._batches,
+            "cost": self.cost,
+            "evaluates": self._evaluates,
+        }
 
     def restore(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Restore a state; see :meth:`Source.restore`."""
         super().restore(state, tensors)
         self._batches, self.cost = state["batches"], state["cost"]
+        self._evaluates = state["evaluates"]
 
 
 def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:

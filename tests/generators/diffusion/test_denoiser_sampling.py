@@ -1,11 +1,15 @@
 """Samplers on targets whose denoiser is known."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+import molrl
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy.registry import load_energy
+from molrl.errors import InputError
 from molrl.generators.diffusion.cloud import Cloud
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, ShapeGuide
@@ -93,6 +97,36 @@ def test_relaxation_ends_at_the_equilibrium(evaluations, churn):
     assert levels == sorted(levels, reverse=True)
     before_last = frames[-2].noisy.positions - equilibrium.positions
     assert float(before_last.square().mean().sqrt()) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("generator", "keys", "sampler"),
+    [
+        ("diffusion", {}, "heun"),
+        ("diffusion", {"solver": "euler", "churn": 0.8}, "euler"),
+        ("pseudo-force", {"churn": 0.8}, "pseudo-force"),
+    ],
+)
+def test_sampler_is_that_of_the_solver(generator, keys, sampler):
+    assert SamplingConfig(**keys).sampler(generator) == sampler
+
+
+@pytest.mark.parametrize(
+    ("generator", "keys", "said"),
+    [
+        (
+            "diffusion",
+            {"churn": 0.5},
+            "churn of heun is at most 0.414, not 0.5; give sampling.churn=0.41",
+        ),
+        ("diffusion", {"solver": "euler", "churn": 3}, "churn of euler is at most 2, not 3"),
+        ("pseudo-force", {"churn": 1.1}, "churn of pseudo-force is at most 1, not 1.1"),
+        ("pseudo-force", {"solver": "heun"}, "solver: pseudo-force has its own; leave it out"),
+    ],
+)
+def test_sampling_that_a_denoiser_cannot_do_is_refused(generator, keys, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        molrl.load_generator(generator, sampling={"solver": None, **keys})
 
 
 def test_levels_fall_from_the_largest_to_zero():
