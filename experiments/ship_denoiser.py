@@ -2,8 +2,8 @@
 
 python experiments/ship_denoiser.py RUN NAME
 
-NAME is diffusion or pseudo-force. The weights go to molrl/generators/diffusion/shipped/NAME.json
-and NAME.safetensors, the card of the run to NAME.md beside them.
+NAME is diffusion, diffusion-direct or pseudo-force. The weights go to NAME.json and
+NAME.safetensors in molrl/generators/diffusion/shipped, the card of the run to NAME.md beside them.
 """
 
 import sys
@@ -17,8 +17,9 @@ from molrl.generators.diffusion.weights import load_denoiser
 
 def main(run: str, name: str) -> None:
     """Check the weights, and copy them and the card."""
-    source, target, card = Path(run) / f"{name}.json", shipped_weights(name), Path(run) / "card.md"
-    load_denoiser(name, source)
+    kind = name.removesuffix("-direct")
+    source, target, card = Path(run) / f"{kind}.json", shipped_weights(name), Path(run) / "card.md"
+    load_denoiser(kind, source)
     if not card.is_file():
         raise InputError(f"{run} has no card.md, which is written at the end: molrl resume {run}")
     target.parent.mkdir(exist_ok=True)

@@ -35,6 +35,7 @@ GENERATORS = Registry(
         "internal": "molrl.agents.generator:AgentGenerator",
         "random": "molrl.agents.random:RandomAgent",
         "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
+        "diffusion-direct": "molrl.generators.diffusion.generator:DirectDiffusionGenerator",
         "pseudo-force": "molrl.generators.diffusion.generator:PseudoForceGenerator",
         "simgen": "molrl.generators.simgen.generator:SimgenGenerator",
         "random-search": "molrl.generators.search.generator:RandomSearch",

@@ -24,6 +24,7 @@ from molrl.generators.diffusion.sampling import (
     keep_all,
     start,
 )
+from molrl.generators.diffusion.shipping import shipped_weights, why_not_shipped
 from molrl.generators.diffusion.steering import RewardScore, Steering
 from molrl.generators.diffusion.targets import Target, check_task
 from molrl.generators.diffusion.weights import load_denoiser
@@ -57,11 +58,13 @@ class DenoisingGenerator:
 
     Attributes:
         name: the name it is loaded by.
+        kind: of the model.
         model: the denoiser.
         header: of its weights.
     """
 
     name: str
+    kind: str
 
     def __init__(
         self,
@@ -71,12 +74,15 @@ class DenoisingGenerator:
         guidance: Mapping[str, Any] | None = None,
         batch_size: int = 128,
     ) -> None:
-        self.model, self.header = load_denoiser(self.name, run)
+        if run is None and (why := why_not_shipped(self.name)):
+            raise InputError(why)
+        weights = shipped_weights(self.name) if run is None else run
+        self.model, self.header = load_denoiser(self.kind, weights)
         self._device = torch.device(resolve_device(device))
         self.model.to(self._device)
         given = self.header.sampling.model_dump() | dict(sampling or {})
         self.sampling = parse_config(given, SamplingConfig, where="sampling")
-        self._sampler = SAMPLERS[self.sampling.sampler(self.name)]
+        self._sampler = SAMPLERS[self.sampling.sampler(self.kind)]
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
         self._batch_size = batch_size
@@ -251,6 +257,20 @@ class DiffusionGenerator(DenoisingGenerator):
     """
 
     name = "diffusion"
+    kind = "diffusion"
+
+
+class DirectDiffusionGenerator(DiffusionGenerator):
+    """The same, whose network returns vectors instead of the gradient of an energy.
+
+    It makes more valid molecules after the same time of training, in less than half of the time;
+    see :class:`DiffusionGenerator` for the options.
+
+    Example:
+        >>> made = load_generator("diffusion-direct").generate("C4H7N", 10, 0)  # doctest: +SKIP
+    """
+
+    name = "diffusion-direct"
 
 
 class PseudoForceGenerator(DenoisingGenerator):
@@ -272,6 +292,7 @@ class PseudoForceGenerator(DenoisingGenerator):
     """
 
     name = "pseudo-force"
+    kind = "pseudo-force"
 
 
 def _streams(seed: int, indices: Sequence[int], attempt: int) -> list[np.random.Generator]:

@@ -5,26 +5,27 @@ from pathlib import Path
 SHIPPED = Path(__file__).with_name("shipped")
 CONFIGS = {
     "diffusion": "experiments/diffusion.yaml",
+    "diffusion-direct": "experiments/diffusion.yaml network.head=direct",
     "pseudo-force": "experiments/pseudo_force.yaml",
 }
-"""The config that trains each denoiser, by its name."""
+"""What ``molrl train`` is given to train each denoiser, by the name of its generator."""
 
 
-def shipped_weights(kind: str) -> Path:
+def shipped_weights(name: str) -> Path:
     """Return the header of the weights that ship, whether or not it exists.
 
     Args:
-        kind: a key of :data:`CONFIGS`.
+        name: a key of :data:`CONFIGS`.
     """
-    return SHIPPED / f"{kind}.json"
+    return SHIPPED / f"{name}.json"
 
 
-def why_not_shipped(kind: str) -> str:
+def why_not_shipped(name: str) -> str:
     """Return why a denoiser cannot be named without a run, in a line; empty if it can.
 
     Args:
-        kind: a key of :data:`CONFIGS`.
+        name: a key of :data:`CONFIGS`.
     """
-    if shipped_weights(kind).is_file():
+    if shipped_weights(name).is_file():
         return ""
-    return f"{kind} ships no weights: molrl train {CONFIGS[kind]}, then write {kind}:RUN"
+    return f"{name} ships no weights: molrl train {CONFIGS[name]}, then write {name}:RUN"

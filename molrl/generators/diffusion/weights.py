@@ -10,7 +10,6 @@ from torch import Tensor
 from molrl.errors import InputError
 from molrl.generators.diffusion.config import SamplingConfig, TrunkConfig
 from molrl.generators.diffusion.models import MODELS, DenoisingModel, Spread
-from molrl.generators.diffusion.shipping import shipped_weights, why_not_shipped
 from molrl.runs.config import Config, parse_config
 from molrl.runs.weights import load_weights, save_weights
 
@@ -68,19 +67,17 @@ def save_denoiser(
     return path
 
 
-def load_denoiser(kind: str, run: Path | str | None) -> tuple[DenoisingModel, DenoiserHeader]:
+def load_denoiser(kind: str, run: Path | str) -> tuple[DenoisingModel, DenoiserHeader]:
     """Load a model, frozen, on the CPU.
 
     Args:
         kind: name of the model.
-        run: run folder of its training, or its ``.json`` file; None for the weights that ship.
+        run: run folder of its training, or its ``.json`` file.
 
     Raises:
         InputError: if there is none, or its file is corrupted or of another kind.
     """
-    if run is None and (why := why_not_shipped(kind)):
-        raise InputError(why)
-    path = shipped_weights(kind) if run is None else Path(run)
+    path = Path(run)
     path = path if path.suffix == ".json" else path / f"{kind}.json"
     tensors, head = load_weights(path, kind)
     fields: dict[str, Any] = {key: head[key] for key in DenoiserHeader.model_fields if key in head}

@@ -224,7 +224,7 @@ SHIPPED = [
     pytest.param(
         name, marks=pytest.mark.skipif(bool(why_not_shipped(name)), reason="ships no weights")
     )
-    for name in NAMES
+    for name in (*NAMES, "diffusion-direct")
 ]
 
 
