@@ -13,11 +13,12 @@ from shutil import copyfile
 from molrl.errors import InputError
 from molrl.generators.diffusion.shipping import shipped_weights
 from molrl.generators.diffusion.weights import load_denoiser
+from molrl.parts import GENERATORS
 
 
 def main(run: str, name: str) -> None:
     """Check the weights, and copy them and the card."""
-    kind = name.removesuffix("-direct")
+    kind = GENERATORS.load(name).kind
     source, target, card = Path(run) / f"{kind}.json", shipped_weights(name), Path(run) / "card.md"
     load_denoiser(kind, source)
     if not card.is_file():

@@ -23,10 +23,7 @@ import numpy as np
 from kept_rows import KeptRows, Row
 from record import record, run_script
 
-import molrl
 from molrl.evaluation.statistics import stratified_interval
-from molrl.generation import NotCompleted
-from molrl.runs.progress import log_message
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {"nothing": "experiments/isomers.yaml", "shipped": "experiments/from_shipped.yaml"}
@@ -51,8 +48,8 @@ def train(start: str, bag: str, policy: str, seed: int, steps: int) -> list[Row]
     command = ["train", CONFIGS[start], *(f"{key}={value}" for key, value in options.items())]
     if (folder / "config.yaml").exists():
         command = ["resume", str(folder)]
-    molrl_command = [sys.executable, "-m", "molrl", *command]
-    subprocess.run(molrl_command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    molrl = [sys.executable, "-m", "molrl"]
+    subprocess.run([*molrl, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return [{"bag": bag, "policy": policy, "seed": seed, **figures(summary, folder)}]
 
@@ -95,15 +92,6 @@ def isomers(file: Path) -> tuple[int, float | None]:
     return len(above), min(above.values(), default=None)
 
 
-def place_at_random(bag: str) -> str:
-    """Return in a line what random placement makes of a bag."""
-    try:
-        made = molrl.load_generator("random").generate(bag, 10, seed=0)
-    except NotCompleted as error:
-        return f"random: {error}"
-    return f"random: {made.attempts} attempts for 10 molecules of {bag}"
-
-
 def over_seeds(rows: list[Row]) -> list[Row]:
     """Return interquartile means over the seeds of each bag, with 95 % bootstrap intervals."""
     groups: dict[tuple[object, ...], list[Row]] = {}
@@ -143,8 +131,6 @@ def main() -> None:
             record(f"from_{given.start}", title, kept.all())
             if summed := over_seeds(kept.all()):
                 record(f"from_{given.start}_seeds", f"{title}, over seeds", summed)
-    for bag in given.bags if given.start == "nothing" else ():
-        log_message(place_at_random(bag))
 
 
 if __name__ == "__main__":

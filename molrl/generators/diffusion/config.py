@@ -95,19 +95,22 @@ class SamplingConfig(Config):
     churn_to: float = Field(2.0, ge=0)
     churn_noise: float = Field(1.0, ge=0, le=2)
 
-    def sampler(self, generator: str) -> str:
+    def sampler(self, kind: str) -> str:
         """Return the name of the sampler of a denoiser, in ``sampling.SAMPLERS``.
 
         Args:
-            generator: its name.
+            kind: of the denoiser, ``diffusion`` or ``pseudo-force``.
 
         Raises:
             InputError: if a pseudo-force field is given a solver, or the churn is more than the
                 sampler takes.
         """
-        if generator != "diffusion" and self.solver is not None:
-            raise InputError(f"sampling.solver: {generator} has its own; leave it out")
-        name = generator if generator != "diffusion" else self.solver or "heun"
+        if kind == "diffusion":
+            name: str = self.solver or "heun"
+        elif self.solver is None:
+            name = kind
+        else:
+            raise InputError(f"sampling.solver: {kind} has its own; leave it out")
         if self.churn > _MAX_CHURN[name]:
             raise InputError(
                 f"sampling.churn of {name} is at most {_MAX_CHURN[name]:.3g}, not {self.churn:g}; "

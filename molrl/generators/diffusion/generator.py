@@ -45,7 +45,7 @@ class _Costs:
 
 
 class DenoisingGenerator:
-    """Generator that samples a denoiser; the base of both.
+    """Generator that samples a denoiser; the base of all.
 
     Args:
         run: run folder of ``molrl train``, or JSON file of the weights; None: those that ship.
@@ -58,7 +58,7 @@ class DenoisingGenerator:
 
     Attributes:
         name: the name it is loaded by.
-        kind: of the model.
+        kind: of the model, ``diffusion`` or ``pseudo-force``.
         model: the denoiser.
         header: of its weights.
     """
@@ -261,10 +261,17 @@ class DiffusionGenerator(DenoisingGenerator):
 
 
 class DirectDiffusionGenerator(DiffusionGenerator):
-    """The same, whose network returns vectors instead of the gradient of an energy.
+    """Generator by diffusion whose network returns vectors, not the gradient of an energy.
 
-    It makes more valid molecules after the same time of training, in less than half of the time;
-    see :class:`DiffusionGenerator` for the options.
+    It makes more valid molecules after the same time of training, each in half of the time.
+
+    Args:
+        run: run folder of ``molrl train``, or JSON file of the weights; None: those that ship.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        sampling: keys of the sampler that replace those of the training, as in
+            ``sampling.evaluations=20``.
+        guidance: as of ``diffusion``.
+        batch_size: number of molecules that are sampled at the same time.
 
     Example:
         >>> made = load_generator("diffusion-direct").generate("C4H7N", 10, 0)  # doctest: +SKIP

@@ -53,15 +53,15 @@ class IsomerSearch(Trainable):
                 f"energy model {config.energy!r} does not know {Bag(sorted(unknown))}; gfn2 knows "
                 "most elements"
             )
+        self.isomers = Isomers(Constraints(config.contains, config.excludes, config.rings))
         self.sources: list[Source] = [
-            make_source(name, config, self.model) for name in config.methods
+            make_source(name, config, self.model, self.isomers.wants) for name in config.methods
         ]
         unable = [source for source in self.sources if source.stopped]
         if len(unable) == len(self.sources):
             raise InputError(f"no method makes {config.bag}: {unable[0].stopped}")
         for source in unable:
             log_message(f"{source.name} does not make {config.bag}: {source.stopped}")
-        self.isomers = Isomers(Constraints(config.contains, config.excludes, config.rings))
         self._done = False
         self.heading = (
             f"searching for isomers of {config.bag} by {', '.join(config.methods)}, relaxed with "
@@ -154,7 +154,7 @@ class IsomerSearch(Trainable):
         return UNLIMITED if calls is None else calls - self.energy_calls
 
     def _advance(self, source: Source) -> None:
-        minima = source.advance(self._left(), self.isomers.wants)
+        minima = source.advance(self._left())
         if minima is None:
             log_message(f"{source.name} gave up: {source.stopped}")
             return

@@ -49,20 +49,18 @@ class Source(ABC):
         self.name, self.stopped = name, ""
         self.energy_calls, self.attempts, self.seconds = 0, 0, 0.0
 
-    def advance(self, left: int, wanted: Wanted | None = None) -> Minima | None:
+    def advance(self, left: int) -> Minima | None:
         """Make and relax one batch, as large as fits.
 
         Args:
             left: energies that are left of the budget, for which :meth:`size` is not 0.
-            wanted: which molecules are looked for, by SMILES, so that a generator that evaluates
-                no energy makes several for each that is relaxed; None: all are relaxed.
 
         Returns:
             What was found; None if the generator gave up, which stops it.
         """
         began = perf_counter()
         try:
-            return self._advance(left, wanted)
+            return self._advance(left)
         except NotCompleted as error:
             self.stopped = str(error)
             return None
@@ -78,7 +76,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def _advance(self, left: int, wanted: Wanted | None) -> Minima:
+    def _advance(self, left: int) -> Minima:
         """Make and relax one batch, and count attempts and energy calls."""
 
     def tensors(self) -> dict[str, Tensor]:
@@ -125,7 +123,7 @@ class WalkerSource(Source):
         """Return how many walkers the next batch has; see :meth:`Source.size`."""
         return walkers_within(left, len(self._walkers))
 
-    def _advance(self, left: int, wanted: Wanted | None) -> Minima:
+    def _advance(self, left: int) -> Minima:
         before, walkers = self._model.evaluations, self._walkers[: self.size(left)]
         steps = steps_within(left, len(walkers), MAX_STEPS)
         minima = self._search.advance(walkers, self._model, steps).minima
@@ -155,22 +153,30 @@ class WalkerSource(Source):
 class GeneratorSource(Source):
     """Any other generator, whose molecules are relaxed.
 
+    One that evaluates no energy makes several for each that is relaxed, where energies are limited.
+
     Args:
         name: the name of the generator.
         generator: the generator.
-        task: what it makes.
         config: of the search; each batch has a seed derived from its own.
         model: the energy model that the molecules are relaxed with.
+        wanted: whether a molecule is looked for, by its SMILES.
 
     Attributes:
         cost: energies for a structure, the largest of all batches.
     """
 
     def __init__(
-        self, name: str, generator: Generator, task: Task, config: SearchConfig, model: EnergyModel
+        self,
+        name: str,
+        generator: Generator,
+        config: SearchConfig,
+        model: EnergyModel,
+        wanted: Wanted,
     ) -> None:
         super().__init__(name)
-        self._generator, self._task, self._config = generator, task, config
+        self._generator, self._task, self._config = generator, BagTask(bag=config.bag), config
+        self._wanted = wanted
         self._model, self._batches = CountedEnergy(model), 0
         self._evaluates = True
         self.cost = 0.0
@@ -190,20 +196,19 @@ class GeneratorSource(Source):
         """Return how many structures the next batch has; see :meth:`Source.size`."""
         return batch_within(left, self.cost, self._config.batch_size)
 
-    def _advance(self, left: int, wanted: Wanted | None) -> Minima:
+    def _advance(self, left: int) -> Minima:
         config, size = self._config, self.size(left)
         sequence = np.random.SeedSequence([config.seed, self._batches])
         seed = int(sequence.generate_state(1)[0] % 2**31)
         self._batches += 1
-        if self._evaluates or config.energy_calls is None:
-            wanted = None
-        made = self._generator.generate(self._task, size if wanted is None else CHOICE * size, seed)
+        choosing = not self._evaluates and config.energy_calls is not None
+        made = self._generator.generate(self._task, CHOICE * size if choosing else size, seed)
         self._evaluates |= made.energy_calls > 0
         before, left = self._model.evaluations, max(0, left - made.energy_calls)
         molecules = made.molecules[:left]
-        if wanted is not None and len(molecules):
+        if choosing and len(molecules):
             left -= len(molecules)
-            molecules = self._choose(molecules, size, wanted)
+            molecules = self._choose(molecules, size)
         molecules = molecules[: left // (FEWEST_STEPS + 1)]
         steps = steps_within(left, len(molecules), MAX_STEPS)
         minima = relax_to_minima(molecules, self._model, config.force_tolerance, steps)
@@ -213,7 +218,7 @@ class GeneratorSource(Source):
         self.attempts += made.attempts
         return minima
 
-    def _choose(self, molecules: MoleculeBatch, n: int, wanted: Wanted) -> MoleculeBatch:
+    def _choose(self, molecules: MoleculeBatch, n: int) -> MoleculeBatch:
         """Return the n lowest in energy, one of each isomer that is wanted before all others."""
         found = validity(molecules)
         first: list[int] = []
@@ -223,7 +228,7 @@ class GeneratorSource(Source):
         usable = found.valid & torch.isfinite(energies).cpu().numpy()
         for i in energies.argsort(stable=True).tolist():
             smiles = found.smiles[i] if usable[i] else None
-            is_new = smiles is not None and smiles not in seen and wanted(smiles)
+            is_new = smiles is not None and smiles not in seen and self._wanted(smiles)
             (first if is_new else others).append(i)
             seen.add(smiles or "")
         return molecules[(first + others)[:n]]
@@ -244,13 +249,14 @@ class GeneratorSource(Source):
         self._evaluates = state["evaluates"]
 
 
-def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
+def make_source(name: str, config: SearchConfig, model: EnergyModel, wanted: Wanted) -> Source:
     """Load a generator as a source, which is stopped if it cannot make the bag.
 
     Args:
         name: the name of the generator.
         config: of the search.
         model: the energy model of the search, which is also that of a generator that takes one.
+        wanted: as of :class:`GeneratorSource`.
 
     Raises:
         InputError: if the generator cannot be loaded.
@@ -265,10 +271,11 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel) -> Source:
     if not argument or next(iter(known), "") != "energy":  # random:gfn2 has one
         given["energy"] = model
     options = {key: value for key, value in given.items() if key in known}
-    generator, task = load_generator(name, **options), BagTask(bag=config.bag)
+    generator = load_generator(name, **options)
     if isinstance(generator, StructureSearch):
+        task = BagTask(bag=config.bag)
         return WalkerSource(name, generator, task, config.batch_size, config.seed)
-    source = GeneratorSource(name, generator, task, config, model)
+    source = GeneratorSource(name, generator, config, model, wanted)
     source.try_one()
     return source
 
