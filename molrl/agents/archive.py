@@ -15,9 +15,11 @@ from molrl.energy.interface import EnergyModel
 from molrl.energy.relaxation import relax
 from molrl.molecules import MoleculeBatch
 
-MAX_STEPS = 60  # of a relaxation
+MAX_STEPS = 60  # of the first relaxation
 MAX_FORCE = 0.1  # eV/Å, of what is kept
-_TOLERANCE = 0.05  # eV/Å, at which a relaxation ends
+_TOLERANCE = 0.05  # eV/Å, at which the first relaxation ends
+_FINE_STEPS, _FINE_TOLERANCE = 200, 0.005  # of the second
+_LOW = 4.0  # temperatures above the lowest isomer: a weight of e^-4
 _CONFORMERS = 16  # kept of an isomer
 _CHUNK = 256  # molecules of an evaluation
 
@@ -113,6 +115,9 @@ class Archive:
     def relaxed(self, molecules: MoleculeBatch) -> list[Isomer]:
         """Relax the molecules of which the archive has fewest, and return those worth keeping.
 
+        Those of low energy, which will be drawn often, are relaxed further: floppy molecules move
+        far under small forces.
+
         Args:
             molecules: complete ones, as they were built.
         """
@@ -121,10 +126,22 @@ class Archive:
         rows = rows[counts[rows] < _CONFORMERS]
         if not len(rows):
             return []
-        chosen, n_fixed = molecules[rows], self._admission.n_fixed
-        rank = torch.arange(len(chosen.molecule)) - chosen.starts[chosen.molecule]
+        found = self._relax(molecules[rows], _TOLERANCE, MAX_STEPS)
+        ground = _ground([*self.isomers, *found])
+        reach = _LOW * self._admission.temperature
+        low = [isomer.energy <= ground[isomer.formula] + reach for isomer in found]
+        rough = MoleculeBatch.from_arrays(
+            [(i.numbers, i.positions) for i, wanted in zip(found, low, strict=True) if wanted]
+        )
+        rest = [isomer for isomer, wanted in zip(found, low, strict=True) if not wanted]
+        return rest + self._relax(rough, _FINE_TOLERANCE, _FINE_STEPS)
+
+    def _relax(self, molecules: MoleculeBatch, tolerance: float, steps: int) -> list[Isomer]:
+        """Return what relaxes to molecules worth keeping."""
+        n_fixed = self._admission.n_fixed
+        rank = torch.arange(len(molecules.molecule)) - molecules.starts[molecules.molecule]
         held = rank < n_fixed if n_fixed else None
-        result = relax(chosen, self._model, _TOLERANCE, MAX_STEPS, fixed=held)
+        result = relax(molecules, self._model, tolerance, steps, fixed=held)
         converged = (result.max_force <= MAX_FORCE).nonzero().flatten()
         return self._valid(result.molecules[converged], result.energy[converged])
 
@@ -191,12 +208,11 @@ class Archive:
 
     def _weights(self) -> NDArray[np.float64]:
         lowest: dict[str, float] = {}
-        ground: dict[tuple[int, ...], float] = {}
+        ground = _ground(self.isomers)
         totals: defaultdict[tuple[int, ...], float] = defaultdict(float)
         conformers = Counter(isomer.smiles for isomer in self.isomers)
         for isomer in self.isomers:
             lowest[isomer.smiles] = min(isomer.energy, lowest.get(isomer.smiles, np.inf))
-            ground[isomer.formula] = min(isomer.energy, ground.get(isomer.formula, np.inf))
         weights = []
         for isomer in self.isomers:
             above = lowest[isomer.smiles] - ground[isomer.formula]
@@ -235,3 +251,11 @@ class Archive:
             for i in range(n)
         ]
         self._keep(isomers)
+
+
+def _ground(isomers: list[Isomer]) -> dict[tuple[int, ...], float]:
+    """Return the lowest energy of each formula, eV."""
+    ground: dict[tuple[int, ...], float] = {}
+    for isomer in isomers:
+        ground[isomer.formula] = min(isomer.energy, ground.get(isomer.formula, np.inf))
+    return ground

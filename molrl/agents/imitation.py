@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 from torch import Tensor
 
 from molrl.agents.algorithm import Infos, Position
@@ -16,7 +17,7 @@ from molrl.agents.examples import buildable, load_examples
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.parallel import ParallelPPO
 from molrl.agents.policy import NetworkPolicy
-from molrl.agents.replay import Replay, imitation_loss
+from molrl.agents.replay import Replay
 from molrl.agents.vec_env import bags_only, builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
@@ -61,6 +62,7 @@ class ImitatingPPO(ParallelPPO):
         self.least_deviation = config.temperature / config.reward_scale
         self.complete: list[MoleculeBatch] = []
         self._losses_seen: list[float] = []
+        self._imitated: Tensor | None = None  # loss of the placements beside the minibatch
         policy, limit = self.policy, builder.problem.context.rules.max_uncertainty
         assert isinstance(policy, NetworkPolicy)
         self._network = policy.network
@@ -88,15 +90,29 @@ class ImitatingPPO(ParallelPPO):
         losses = self._losses_seen
         self.logger.record("train/imitation_loss", np.mean(losses) if losses else np.nan)
 
-    def _further_loss(self) -> Tensor | float:
-        """Return minus the mean log-likelihood of placements; 0 while there are no molecules."""
+    def _evaluated(self, samples: DictRolloutBufferSamples) -> tuple[Tensor, Tensor, Tensor]:
+        """Return those of the minibatch, evaluated in one batch with placements of the archive."""
         if not self.archive.isomers:
-            return 0.0
+            self._imitated = None
+            return super()._evaluated(samples)
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         isomers = self.archive.draw(self._config.imitation_batch, rng)
-        loss = imitation_loss(self._network, *self._replay.draw(isomers, rng))
-        self._losses_seen.append(float(loss.detach()))
-        return self._config.imitation_coef * loss
+        observation, actions = self._replay.draw(isomers, rng)
+        both = {
+            key: torch.cat([values, torch.as_tensor(observation[key]).to(values)])
+            for key, values in samples.observations.items()
+        }
+        drawn = torch.cat([samples.actions, torch.as_tensor(actions).to(samples.actions)])
+        made, n = self._network.evaluate_actions(both, drawn), len(samples.actions)
+        self._imitated = -made.log_prob[n:].mean()
+        return made.value[:n, None], made.log_prob[:n], made.entropy[:n]
+
+    def _further_loss(self) -> Tensor | float:
+        """Return minus the mean log-likelihood of placements; 0 while there are no molecules."""
+        if self._imitated is None:
+            return 0.0
+        self._losses_seen.append(float(self._imitated.detach()))
+        return self._config.imitation_coef * self._imitated
 
 
 class Imitation(OnPolicy[ImitationConfig]):

@@ -73,10 +73,7 @@ class ParallelPPO(PPO):
 
     def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> "_Losses":
         """Return the losses of PPO (Schulman et al. 2017) of a minibatch of this rank."""
-        values, log_prob, entropy = self.policy.evaluate_actions(
-            samples.observations, samples.actions
-        )
-        assert entropy is not None
+        values, log_prob, entropy = self._evaluated(samples)
         log_ratio = log_prob - samples.old_log_prob
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
@@ -91,8 +88,16 @@ class ParallelPPO(PPO):
             kl=float(kl),
         )
 
+    def _evaluated(self, samples: DictRolloutBufferSamples) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the values, log-probabilities and entropies of the actions of a minibatch."""
+        values, log_prob, entropy = self.policy.evaluate_actions(
+            samples.observations, samples.actions
+        )
+        assert entropy is not None
+        return values, log_prob, entropy
+
     def _further_loss(self) -> Tensor | float:
-        """Return what is added to the loss of PPO."""
+        """Return what is added to the loss of PPO, of the minibatch last evaluated."""
         return 0.0
 
     def _exceeds_target(self, kl: float) -> bool:
