@@ -41,9 +41,16 @@ OPTIMAL = {
     "SOF4": 0.9201,
     "IF5": 0.5249,
 }
-# Small rollouts: budgets of MolGym's size are a few updates of the default ones.
+# Small rollouts: budgets of MolGym's size are a few updates of the default ones. Steps of the
+# optimiser limit the learning, not those of the environments, so that there are many small ones.
 ALGORITHMS: dict[str, dict[str, object]] = {
-    "imitation": {"name": "imitation", "num_envs": 16},
+    "imitation": {
+        "name": "imitation",
+        "num_envs": 16,
+        "batch_size": 32,
+        "imitation_batch": 32,
+        "n_epochs": 8,
+    },
     "ppo": {"name": "ppo", "num_envs": 16, "batch_size": 64},
 }
 WINDOW = 5  # updates, 960 steps, whose episodes are averaged
