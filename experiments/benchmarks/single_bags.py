@@ -7,7 +7,8 @@ Each run is ``molrl train`` of ``isomers.yaml``, to which no molecule and no wei
 of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
 with the run it was in, and runs of earlier calls stay in the record. *Distinct*: isomers among
 1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one. *Fall of return*: of the
-average policy, from its best evaluation to the last, over the return of the best known isomer.
+average policy, from its best evaluation to the last, over the return of the best known isomer. The
+learning curves, of that policy too, are drawn with the least and the largest value of all seeds.
 """
 
 import argparse
@@ -17,19 +18,30 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
 from kept_rows import KeptRows, Row
-from record import record, run_script
+from numpy.typing import NDArray
+from record import RESULTS, record, run_script
 
 from molrl.evaluation.statistics import stratified_interval
+from molrl.plotting.comparison import Curves, Panel, plot_panels
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {"nothing": "experiments/isomers.yaml", "shipped": "experiments/from_shipped.yaml"}
-N_MOLECULES, N_EPISODES = 1000, 128
+N_MOLECULES, N_EPISODES, N_EVALUATIONS = 1000, 128, 12
 NEAR = 3.0  # eV above the best known isomer
 ENOUGH = 0.9, 20  # share of valid episodes, and distinct molecules, of an evaluation
+CURVES = {
+    "return_fraction": "mean return over that of the best known isomer",
+    "valid_fraction": "valid share of episodes",
+    "distinct": f"distinct molecules of {N_EPISODES}",
+    "strain": "median strain, eV",
+    "bond_length": "error of the mean bond length, %",
+}
+TOPS = {"return_fraction": 1.0, "valid_fraction": 1.0, "strain": 2.0}
 SUMMED = "valid, %", "strain, eV", "RMSD, Å", "distinct", "best above known, eV", "fall of return"
 
 
@@ -42,6 +54,7 @@ def train(start: str, bag: str, policy: str, seed: int, steps: int) -> list[Row]
         "policy.name": policy,
         "seed": seed,
         "total_steps": steps,
+        "evaluate_every": steps // N_EVALUATIONS,
         "evaluation.n_molecules": N_MOLECULES,
         "evaluation.n_episodes": N_EPISODES,
     }
@@ -67,7 +80,10 @@ def figures(summary: Row, folder: Path) -> Row:
         if float(row["average_valid_fraction"]) >= ENOUGH[0]
         and int(row["average_distinct"]) >= ENOUGH[1]
     ]
+    curve = {key: [float(row[f"average_{key}"] or "nan") for row in evaluations] for key in CURVES}
+    curve["bond_length"] = [100 * abs(ratio - 1) for ratio in curve["bond_length"]]
     return {
+        "curve": {"steps": [int(row["steps"]) for row in evaluations], **curve},
         "steps": int(evaluations[-1]["steps"]),
         "valid, %": 100.0 * float(str(summary.get("valid_fraction_per_attempt", 0))),
         "strain, eV": summary.get("median_strain"),
@@ -114,6 +130,33 @@ def interval(values: list[object]) -> str:
     return f"{estimate:.3g} ({low:.3g} to {high:.3g})"
 
 
+def plot_curves(rows: list[Row], policy: str, path: Path) -> None:
+    """Draw the learning curves of one policy, by bag; of each the runs with the most steps."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["policy"] == policy and row["curve"]:
+            groups.setdefault(str(row["bag"]), []).append(row)
+    longest = {bag: max(int(str(run["steps"])) for run in runs) for bag, runs in groups.items()}
+    panels = []
+    for key, label in CURVES.items():
+        curves: Curves = {
+            bag: over_runs([run for run in runs if run["steps"] == longest[bag]], key)
+            for bag, runs in groups.items()
+        }
+        panels.append(Panel(curves, "environment steps", label, TOPS.get(key)))
+    if groups:
+        plot_panels(panels, path, f"the policy {policy}, one bag each")
+
+
+def over_runs(
+    runs: list[Row], key: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return steps, and the median, the least and the largest value of a curve."""
+    curves: list[Any] = [run["curve"] for run in runs]
+    steps, values = np.array(curves[0]["steps"]), np.array([curve[key] for curve in curves])
+    return steps, np.median(values, 0), values.min(0), values.max(0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="start", choices=sorted(CONFIGS), default="nothing")
@@ -128,9 +171,12 @@ def main() -> None:
             case = given.start, bag, given.policy, seed, given.steps
             kept.get(" ".join(map(str, case)), partial(train, *case))
             title = f"`molrl train {CONFIGS[given.start]}`, {N_MOLECULES:,} molecules of each run"
-            record(f"from_{given.start}", title, kept.all())
-            if summed := over_seeds(kept.all()):
-                record(f"from_{given.start}_seeds", f"{title}, over seeds", summed)
+            name, runs = f"from_{given.start}", kept.all()
+            rows = [{key: run[key] for key in run if key != "curve"} for run in runs]
+            record(name, title, rows)
+            if summed := over_seeds(rows):
+                record(f"{name}_seeds", f"{title}, over seeds", summed)
+            plot_curves(runs, given.policy, RESULTS / f"{name}_{given.policy}.png")
 
 
 if __name__ == "__main__":
