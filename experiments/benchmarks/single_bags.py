@@ -1,7 +1,7 @@
 """Agents that learn one bag: what they make, how relaxed, how many isomers, after how many steps.
 
 python experiments/benchmarks/single_bags.py [--from nothing|shipped] [--bags C4H7N ...]
-    [--policy covariant] [--seeds 0 1 2] [--steps 100000]
+    [--policy covariant] [--seeds 0 1 2] [--steps 100000] [--set algorithm.temperature=0.1 ...]
 
 Each run is ``molrl train`` of ``isomers.yaml``, to which no molecule and no weights are given, or
 of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
@@ -42,12 +42,14 @@ CURVES = {
     "bond_length": "error of the mean bond length, %",
 }
 TOPS = {"return_fraction": 1.0, "valid_fraction": 1.0, "strain": 2.0}
+ALIKE = "bag", "policy", "changed", "steps"  # what runs of several seeds share
 SUMMED = "valid, %", "strain, eV", "RMSD, Å", "distinct", "best above known, eV", "fall of return"
 
 
-def train(start: str, bag: str, policy: str, seed: int, steps: int) -> list[Row]:
+def train(start: str, bag: str, policy: str, seed: int, steps: int, changes: str) -> list[Row]:
     """Train an agent, and return its figures."""
-    folder = ROOT / f"runs/benchmarks/from_{start}/{bag}-{policy}-{seed}-{steps}"
+    name = "-".join([bag, policy, str(seed), str(steps), *changes.split()])
+    folder = ROOT / f"runs/benchmarks/from_{start}" / name
     options = {
         "run_dir": folder,
         "task.bag": bag,
@@ -58,13 +60,15 @@ def train(start: str, bag: str, policy: str, seed: int, steps: int) -> list[Row]
         "evaluation.n_molecules": N_MOLECULES,
         "evaluation.n_episodes": N_EPISODES,
     }
-    command = ["train", CONFIGS[start], *(f"{key}={value}" for key, value in options.items())]
+    given = [f"{key}={value}" for key, value in options.items()]
+    command = ["train", CONFIGS[start], *given, *changes.split()]
     if (folder / "config.yaml").exists():
         command = ["resume", str(folder)]
     molrl = [sys.executable, "-m", "molrl"]
     subprocess.run([*molrl, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return [{"bag": bag, "policy": policy, "seed": seed, **figures(summary, folder)}]
+    about = {"bag": bag, "policy": policy, "changed": changes or "-", "seed": seed}
+    return [about | figures(summary, folder)]
 
 
 def figures(summary: Row, folder: Path) -> Row:
@@ -112,11 +116,12 @@ def over_seeds(rows: list[Row]) -> list[Row]:
     """Return interquartile means over the seeds of each bag, with 95 % bootstrap intervals."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["bag"], row["policy"], row["steps"]), []).append(row)
+        groups.setdefault(tuple(row[key] for key in ALIKE), []).append(row)
     return [
-        {"bag": bag, "policy": policy, "steps": steps, "seeds": len(runs)}
+        dict(zip(ALIKE, case, strict=True))
+        | {"seeds": len(runs)}
         | {key: interval([run[key] for run in runs]) for key in SUMMED}
-        for (bag, policy, steps), runs in groups.items()
+        for case, runs in groups.items()
         if len(runs) > 1
     ]
 
@@ -164,12 +169,13 @@ def main() -> None:
     parser.add_argument("--policy", default="covariant")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--set", nargs="+", default=[], help="other keys of the config")
     given = parser.parse_args()
     kept = KeptRows(ROOT / f"runs/benchmarks/from_{given.start}.jsonl")
     for seed in given.seeds:
         for bag in given.bags:
-            case = given.start, bag, given.policy, seed, given.steps
-            kept.get(" ".join(map(str, case)), partial(train, *case))
+            case = given.start, bag, given.policy, seed, given.steps, " ".join(given.set)
+            kept.get(" ".join(map(str, case)).strip(), partial(train, *case))
             title = f"`molrl train {CONFIGS[given.start]}`, {N_MOLECULES:,} molecules of each run"
             name, runs = f"from_{given.start}", kept.all()
             rows = [{key: run[key] for key in run if key != "curve"} for run in runs]
