@@ -47,9 +47,9 @@ ALGORITHMS: dict[str, dict[str, object]] = {
     "imitation": {
         "name": "imitation",
         "num_envs": 16,
-        "batch_size": 32,
-        "imitation_batch": 32,
-        "n_epochs": 8,
+        "batch_size": 16,
+        "imitation_batch": 48,
+        "n_epochs": 4,
     },
     "ppo": {"name": "ppo", "num_envs": 16, "batch_size": 64},
 }
