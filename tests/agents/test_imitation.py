@@ -4,15 +4,20 @@ import torch
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
+from molrl.agents.algorithm import Setup
 from molrl.agents.archive import Admission, Archive
-from molrl.agents.config import PolicyConfig
+from molrl.agents.config import ImitationConfig, PolicyConfig
+from molrl.agents.imitation import Imitation
 from molrl.agents.interface import Inputs, build_network
-from molrl.agents.replay import Replay
+from molrl.agents.replay import Replay, imitation_loss
+from molrl.agents.vec_env import SB3VecEnv
 from molrl.energy import load_energy
 from molrl.envs.config import EnvConfig
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
+from molrl.envs.vector import MolDesignVectorEnv
 from molrl.molecules import MoleculeBatch
+from molrl.runs.ranks import Ranks
 
 ISOMERS = "CH3CH2OH", "CH3OCH3"
 
@@ -48,6 +53,19 @@ def test_archive_relaxes_isomers_it_has_few_of():
     made = archive()
     made.add(16 * made.relaxed(distorted(["CH3CH2OH"])))
     assert [isomer.smiles for isomer in made.relaxed(distorted(ISOMERS))] == ["COC"]
+
+
+def test_archive_relaxes_isomers_of_low_energy_further():
+    def largest_forces(temperature):
+        made, model = archive(temperature), load_energy("mace-small")
+        found = {isomer.smiles: isomer for isomer in made.relaxed(distorted(ISOMERS, seed=1))}
+        atoms = [(found[smiles].numbers, found[smiles].positions) for smiles in ("CCO", "COC")]
+        forces = model.evaluate(MoleculeBatch.from_arrays(atoms), forces=True).forces
+        return [float(each.norm(dim=1).max()) for each in forces.split(9)]
+
+    assert max(largest_forces(temperature=0.5)) < 0.01  # the ether is 0.1 eV above the alcohol
+    low, high = largest_forces(temperature=0.01)
+    assert low < 0.01 < high
 
 
 def test_archive_draws_isomers_by_their_boltzmann_weights():
@@ -138,6 +156,28 @@ def test_archive_and_replay_leave_fixed_atoms_as_they_are():
     first = actions[observation["bag"].sum(1) == 4]
     assert (first[:, 0] == end).all()
     assert len(first)
+
+
+def test_minibatch_is_evaluated_as_alone_beside_the_imitated_placements(filled):
+    env = MolDesignVectorEnv(4, "SameStep", task="C2H6O", energy="mace-small")
+    config = ImitationConfig(num_envs=4, n_steps=4, batch_size=8, n_epochs=1, imitation_batch=8)
+    setup = Setup(SB3VecEnv(env), PolicyConfig(width=16, channels=4), 32, 0, "cpu", Ranks())
+    model = Imitation(config, setup).model
+    model.learn(16)
+    model.archive.add(filled.isomers)
+    samples = next(model.rollout_buffer.get(8))
+    torch.manual_seed(1)
+    beside, loss = model._evaluated(samples), model._further_loss()
+    alone = model.policy.evaluate_actions(samples.observations, samples.actions)
+    for one, other in zip(beside, alone, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+    torch.manual_seed(1)
+    rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
+    placements = model._replay.draw(model.archive.draw(8, rng), rng)
+    torch.testing.assert_close(
+        loss, imitation_loss(model._network, *placements), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_density(filled):
