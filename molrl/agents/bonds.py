@@ -1,7 +1,7 @@
 """Head of the covariant network for sharp lobes about the bonds of the focal atom."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from ase.data import covalent_radii
@@ -15,6 +15,7 @@ _BONDED, _APART = 1.25, 1.5  # of the sum of the covalent radii: a bond, and non
 _STRAIGHT, _BENT = 0.05, 0.2  # sine of an angle: too straight for a dihedral, and bent enough
 _ANGLE = 1.95  # rad, of the lobes at first, between the trigonal and the tetrahedral angle
 _DIHEDRALS = math.pi / 3, math.pi  # rad, of the lobes at first
+_NEAR, _ALONG = math.cos(math.radians(35)), math.cos(math.radians(20))  # of a bond: no place
 _CONCENTRATION = 20.0  # of the lobes at first, 13 degrees wide
 
 
@@ -45,8 +46,9 @@ class BondHead(nn.Module):
 
     Each bond of the focal atom to an atom a gives a cone about it; and with each further atom b
     bonded to either end of it, pairs of lobes at an angle to the bond and at dihedrals of either
-    sign to b. References fade out as bonds lengthen or a, b and the focal atom become collinear, so
-    that the density is continuous, and no reference depends on the order of the atoms.
+    sign to b. A lobe along another bond of the focal atom has no weight. References fade out as
+    bonds lengthen or a, b and the focal atom become collinear, so that the density is continuous,
+    and no reference depends on the order of the atoms.
 
     Args:
         n_context: number of scalars of focus and element.
@@ -107,7 +109,11 @@ class BondHead(nn.Module):
         axes = normalize(vectors[own][cones], dim=-1)
         rings = self._rings(of_cones, axes, strength[own][cones].log())
         lobes = _padded([(cones[0], rings), self._directed(of_pairs, pairs)], len(focus))
-        return self.smooth(context)[:, 0], lobes
+        # known from geometry, and slow to learn: on a bond of the focal atom there is no place
+        along = normalize(vectors[own], dim=-1)
+        log_free = free_log_weights(lobes.centers.detach(), strength[own], along)
+        directed = torch.where(lobes.angles == 0, log_free, 0.0)
+        return self.smooth(context)[:, 0], replace(lobes, logits=lobes.logits + directed)
 
     def _bonds(self, molecules: MoleculeBatch) -> tuple[Tensor, Tensor]:
         """Return strengths ``(n, S, S)`` of bonds, 0 to 1, and vectors ``(n, S, S, 3)`` in Å."""
@@ -195,6 +201,19 @@ def _references(
         fade[canvas, a, b].log(),
         frame,
     )
+
+
+def free_log_weights(centers: Tensor, strength: Tensor, along: Tensor) -> Tensor:
+    """Return ``(n, K)`` 0 for centres away from all bonds, and down to log 1e-4 along one.
+
+    Args:
+        centers: ``(n, K, 3)``, unit vectors.
+        strength: ``(n, S)``, of the bonds of the focal atom.
+        along: ``(n, S, 3)``, unit vectors along them.
+    """
+    cosine = torch.einsum("nkc,nsc->nks", centers, along)
+    blocked = strength[:, None] * _smooth_step((cosine - _NEAR) / (_ALONG - _NEAR))
+    return torch.log1p(-blocked.clamp(max=1 - 1e-4)).sum(-1)
 
 
 def _smooth_step(x: Tensor) -> Tensor:

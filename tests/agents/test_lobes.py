@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from molrl.agents.bonds import free_log_weights
 from molrl.agents.lobes import DirectionDensity, Lobes
 from molrl.agents.sphere import SphericalDensity
 from tests.agents.test_sphere import product_grid
@@ -83,3 +84,18 @@ def test_tempered_directions_have_the_density_to_the_power_1_over_t(temperature)
     power = power / (weights * power).sum()
     tempered = density.tempered(temperature).log_prob(points).exp()
     assert float((weights * (tempered - power).abs()).sum()) < 0.1
+
+
+def test_lobes_lose_their_weight_where_a_bond_of_the_focal_atom_lies():
+    angles = torch.tensor([0.0, 15.0, 27.0, 40.0, 90.0]).deg2rad()
+    centers = torch.stack([angles.sin(), torch.zeros(5), angles.cos()], -1)[None]
+    bonds = torch.tensor([[[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])
+    whole, half, none = (
+        free_log_weights(centers, torch.tensor([[strength, 0.0]]), bonds)[0]
+        for strength in (1.0, 0.5, 0.0)
+    )
+    assert (whole[:2] < -9).all()  # a factor of 1e-4
+    assert -9 < whole[2] < -0.1
+    assert (whole[3:] == 0).all()
+    assert half[:2].exp() == pytest.approx(0.5)
+    assert (none == 0).all()
