@@ -35,13 +35,14 @@ N_MOLECULES, N_EPISODES, N_EVALUATIONS = 1000, 128, 12
 NEAR = 3.0  # eV above the best known isomer
 ENOUGH = 0.9, 20  # share of valid episodes, and distinct molecules, of an evaluation
 CURVES = {
-    "return_fraction": "mean return over that of the best known isomer",
+    "return_fraction": "return fraction",
     "valid_fraction": "valid share of episodes",
     "distinct": f"distinct molecules of {N_EPISODES}",
     "strain": "median strain, eV",
-    "bond_length": "error of the mean bond length, %",
+    "bond_length": "mean bond length over the covalent radii",
 }
-TOPS = {"return_fraction": 1.0, "valid_fraction": 1.0, "strain": 2.0}
+TOPS = {"return_fraction": 1.0, "valid_fraction": 1.0, "strain": 2.0, "bond_length": 1.2}
+DRAWN = 50_000  # steps of the shortest curves that are drawn
 ALIKE = "bag", "policy", "changed", "steps"  # what runs of several seeds share
 SUMMED = "valid, %", "strain, eV", "RMSD, Å", "distinct", "best above known, eV", "fall of return"
 
@@ -85,7 +86,6 @@ def figures(summary: Row, folder: Path) -> Row:
         and int(row["average_distinct"]) >= ENOUGH[1]
     ]
     curve = {key: [float(row[f"average_{key}"] or "nan") for row in evaluations] for key in CURVES}
-    curve["bond_length"] = [100 * abs(ratio - 1) for ratio in curve["bond_length"]]
     return {
         "curve": {"steps": [int(row["steps"]) for row in evaluations], **curve},
         "steps": int(evaluations[-1]["steps"]),
@@ -139,7 +139,7 @@ def plot_curves(rows: list[Row], policy: str, path: Path) -> None:
     """Draw the learning curves of one policy, by bag; of each the runs with the most steps."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row["policy"] == policy and row["curve"]:
+        if row["policy"] == policy and row["curve"] and int(str(row["steps"])) >= DRAWN:
             groups.setdefault(str(row["bag"]), []).append(row)
     longest = {bag: max(int(str(run["steps"])) for run in runs) for bag, runs in groups.items()}
     panels = []
