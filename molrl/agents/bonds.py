@@ -46,7 +46,7 @@ class BondHead(nn.Module):
 
     Each bond of the focal atom to an atom a gives a cone about it; and with each further atom b
     bonded to either end of it, pairs of lobes at an angle to the bond and at dihedrals of either
-    sign to b. A lobe along another bond of the focal atom has no weight. References fade out as
+    sign to b. A lobe of them along a bond of the focal atom has no weight. References fade out as
     bonds lengthen or a, b and the focal atom become collinear, so that the density is continuous,
     and no reference depends on the order of the atoms.
 
@@ -106,12 +106,11 @@ class BondHead(nn.Module):
                 + self.inputs(pairs.inputs)
             )
         )
-        axes = normalize(vectors[own][cones], dim=-1)
-        rings = self._rings(of_cones, axes, strength[own][cones].log())
+        bonded, along = strength[own], normalize(vectors[own], dim=-1)
+        rings = self._rings(of_cones, along[cones], bonded[cones].log())
         lobes = _padded([(cones[0], rings), self._directed(of_pairs, pairs)], len(focus))
         # known from geometry, and slow to learn: on a bond of the focal atom there is no place
-        along = normalize(vectors[own], dim=-1)
-        log_free = free_log_weights(lobes.centers.detach(), strength[own], along)
+        log_free = free_log_weights(lobes.centers.detach(), bonded, along)
         directed = torch.where(lobes.angles == 0, log_free, 0.0)
         return self.smooth(context)[:, 0], replace(lobes, logits=lobes.logits + directed)
 
