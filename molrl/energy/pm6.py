@@ -15,6 +15,10 @@ MAX_ITERATIONS = 128  # of the SCF, as in MolGym
 class PM6Energy(SemiempiricalEnergy):
     """Unrestricted PM6, the energy of MolGym's reward; see :class:`SemiempiricalEnergy`.
 
+    The SCF is done twice, and a third time where the results differ, and the lowest one counts:
+    the default of Sparrow, which MolGym takes, often ends in an excited state of radicals and of
+    hypervalent atoms.
+
     Args:
         n_workers: processes; one per core available to this process, if None.
         seconds: time limit of one attempt at a molecule; each is tried twice.
@@ -45,7 +49,7 @@ class PM6Energy(SemiempiricalEnergy):
     @property
     def hash(self) -> str:
         """A hash of the method, its settings and the version of Sparrow."""
-        text = f"PM6 sparrow {self._version} {MAX_ITERATIONS}"
+        text = f"PM6 sparrow {self._version} {MAX_ITERATIONS} lowest of three"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _worker_arguments(self, spin: int) -> tuple[int, int]:

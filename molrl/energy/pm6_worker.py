@@ -6,14 +6,17 @@ import scine_utilities as scine
 
 _CALCULATOR = scine.core.ModuleManager.get_instance().get("calculator", "PM6")
 _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradients])
-_MIXERS = ("diis", "ediis_diis")  # tried in turn until the SCF converges
+# Each may end in an excited state: DIIS alone does so for most T-shaped IF3, by up to 6 eV, and for a
+# tenth of the fragments of organic molecules. The third is tried where the first two differ.
+_MIXERS, _LAST_MIXER = ("diis", "no_mixer"), "ediis_diis"
+_ALIKE = 1e-5  # Hartree
 _CALCULATOR.log = scine.core.Log.silent()
 
 
 def work(
     numbers: np.ndarray, positions: np.ndarray, charge: int, spin: int, max_iterations: int
 ) -> tuple[float, np.ndarray, dict[str, np.ndarray]] | str:
-    """Compute the energy and gradient of a molecule.
+    """Compute the energy and gradient of the lowest state that the SCF finds.
 
     Args:
         numbers: ``(n,)`` atomic numbers.
@@ -31,12 +34,24 @@ def work(
         settings = _CALCULATOR.settings
         settings["molecular_charge"], settings["spin_multiplicity"] = charge, spin
         settings["spin_mode"], settings["max_scf_iterations"] = "unrestricted", max_iterations
-        for mixer in _MIXERS:
-            settings["scf_mixer"] = mixer
-            _CALCULATOR.structure = scine.AtomCollection(elements, positions)
-            result = _CALCULATOR.calculate("")
-            if result.successful_calculation:
-                return float(result.energy), np.array(result.gradients), {}
-        return "PM6: the SCF did not converge"
+        structure = scine.AtomCollection(elements, positions)
+        found = [_converge(structure, mixer) for mixer in _MIXERS]
+        energies = [energy for energy, _ in found]
+        if not max(energies) - min(energies) < _ALIKE:
+            found.append(_converge(structure, _LAST_MIXER))
+        energy, gradient = min(found, key=lambda each: each[0])
+        if np.isinf(energy):
+            return "PM6: the SCF did not converge"
+        return energy, gradient, {}
     except Exception as error:  # SCINE has its own exceptions for bad input and for the SCF
         return f"PM6: {error}".splitlines()[0]
+
+
+def _converge(structure: scine.AtomCollection, mixer: str) -> tuple[float, np.ndarray]:
+    """Return energy, infinite if the SCF does not converge, and gradient, from the first guess."""
+    _CALCULATOR.settings["scf_mixer"] = mixer
+    _CALCULATOR.structure = structure
+    result = _CALCULATOR.calculate("")
+    if not result.successful_calculation:
+        return np.inf, np.zeros((len(structure), 3))
+    return float(result.energy), np.array(result.gradients)
