@@ -128,6 +128,31 @@ def test_pm6_forces_are_the_negative_gradient(pm6):
 
 
 @needs_sparrow
+def test_pm6_of_iodine_trifluoride_is_that_of_the_ground_state_not_6_ev_above(pm6):
+    """Its three bonds, of 2.8 eV each by experiment, are worth more than those of IF and F2."""
+    sharp = np.radians(np.arange(80, 102, 2))
+    one, none = np.ones_like(sharp), np.zeros_like(sharp)
+    shapes = 1.9 * np.stack(
+        [
+            np.stack([none, none, none], 1),
+            np.stack([none, none, one], 1),
+            np.stack([np.sin(sharp), none, np.cos(sharp)], 1),
+            np.stack([-np.sin(sharp), none, np.cos(sharp)], 1),
+        ],
+        axis=1,
+    )
+    trifluoride = [(np.array([53, 9, 9, 9]), shape) for shape in shapes]
+    pairs = [
+        (np.array([53, 9]), np.array([[0, 0, 0], [0, 0, 1.9]])),
+        (np.array([9, 9]), np.array([[0, 0, 0], [0, 0, 1.4]])),
+    ]
+    batch = MoleculeBatch.from_arrays([*trifluoride, *pairs])
+    bound = (pm6.isolated_energy(batch) - pm6.evaluate(batch).energy).numpy()
+    assert (bound[:-2] > bound[-2:].sum() + 1).all()
+    assert np.abs(np.diff(bound[:-2])).max() < 0.1
+
+
+@needs_sparrow
 def test_pm6_says_that_the_scf_did_not_converge(pm6):
     positions = np.array([[0, 0, 0], [-0.2, -0.3, -1.1], [0.1, -0.9, 0.7], [0.6, -0.2, -0.7]])
     crowded = MoleculeBatch.from_arrays([(np.array([1, 7, 6, 1]), positions)])
