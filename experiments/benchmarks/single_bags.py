@@ -136,21 +136,26 @@ def interval(values: list[object]) -> str:
 
 
 def plot_curves(rows: list[Row], policy: str, path: Path) -> None:
-    """Draw the learning curves of one policy, by bag; of each the runs with the most steps."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["policy"] == policy and row["curve"] and int(str(row["steps"])) >= DRAWN:
-            groups.setdefault(str(row["bag"]), []).append(row)
-    longest = {bag: max(int(str(run["steps"])) for run in runs) for bag, runs in groups.items()}
+    """Draw the learning curves of one policy: of each bag all seeds of the last, longest run."""
+    drawn = [r for r in rows if r["policy"] == policy and r["curve"] and _steps(r) >= DRAWN]
+    last: dict[str, Row] = {}
+    for row in drawn:
+        if _steps(row) >= _steps(last.get(str(row["bag"]), row)):
+            last[str(row["bag"])] = row
+    groups = {
+        bag: [row for row in drawn if all(row[key] == run[key] for key in ALIKE)]
+        for bag, run in last.items()
+    }
     panels = []
     for key, label in CURVES.items():
-        curves: Curves = {
-            bag: over_runs([run for run in runs if run["steps"] == longest[bag]], key)
-            for bag, runs in groups.items()
-        }
+        curves: Curves = {bag: over_runs(runs, key) for bag, runs in groups.items()}
         panels.append(Panel(curves, "environment steps", label, TOPS.get(key)))
     if groups:
         plot_panels(panels, path, f"the policy {policy}, one bag each")
+
+
+def _steps(row: Row) -> int:
+    return int(str(row["steps"]))
 
 
 def over_runs(
