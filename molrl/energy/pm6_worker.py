@@ -6,8 +6,8 @@ import scine_utilities as scine
 
 _CALCULATOR = scine.core.ModuleManager.get_instance().get("calculator", "PM6")
 _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradients])
-# Each may end in an excited state: DIIS does so for most T-shaped IF3, by up to 6 eV, and for a tenth
-# of the fragments of organic molecules. The third is tried where the first two differ.
+# Each may end in an excited state: DIIS does so for most T-shaped IF3, by 6 eV, and for a tenth of
+# the fragments of organic molecules. The third is tried where the first two differ.
 _MIXERS, _LAST_MIXER = ("diis", "no_mixer"), "ediis_diis"
 _ALIKE = 1e-5  # Hartree
 _CALCULATOR.log = scine.core.Log.silent()
