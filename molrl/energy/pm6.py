@@ -49,7 +49,7 @@ class PM6Energy(SemiempiricalEnergy):
     @property
     def hash(self) -> str:
         """A hash of the method, its settings and the version of Sparrow."""
-        text = f"PM6 sparrow {self._version} {MAX_ITERATIONS} lowest of three"
+        text = f"PM6 sparrow {self._version} {MAX_ITERATIONS} lowest of three, slow"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _worker_arguments(self, spin: int) -> tuple[int, int]:

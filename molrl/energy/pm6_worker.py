@@ -10,6 +10,7 @@ _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradi
 # the fragments of organic molecules. The third is tried where the first two differ.
 _MIXERS, _LAST_MIXER = ("diis", "no_mixer"), "ediis_diis"
 _ALIKE = 1e-5  # Hartree
+_SLOW_MIXER, _PATIENCE = "no_mixer", 8  # if none converges, as for IF3 of three right angles
 _CALCULATOR.log = scine.core.Log.silent()
 
 
@@ -40,6 +41,9 @@ def work(
         if not max(energies) - min(energies) < _ALIKE:
             found.append(_converge(structure, _LAST_MIXER))
         energy, gradient = min(found, key=lambda each: each[0])
+        if np.isinf(energy):
+            settings["max_scf_iterations"] = _PATIENCE * max_iterations
+            energy, gradient = _converge(structure, _SLOW_MIXER)
         if np.isinf(energy):
             return "PM6: the SCF did not converge"
         return energy, gradient, {}

@@ -154,6 +154,18 @@ def test_pm6_of_iodine_trifluoride_is_that_of_the_ground_state_not_6_ev_above(pm
 
 @needs_sparrow
 def test_pm6_says_that_the_scf_did_not_converge(pm6):
-    positions = np.array([[0, 0, 0], [-0.2, -0.3, -1.1], [0.1, -0.9, 0.7], [0.6, -0.2, -0.7]])
-    crowded = MoleculeBatch.from_arrays([(np.array([1, 7, 6, 1]), positions)])
+    positions = np.array(
+        [[0.1, -1.4, 0.3], [-0.9, 0.5, -0.4], [0.5, -2.0, -0.5], [-0.2, -1.7, 2.2]]
+    )
+    crowded = MoleculeBatch.from_arrays([(np.array([16, 26, 1, 16]), positions)])
     assert pm6.evaluate(crowded).failures == {0: "PM6: the SCF did not converge"}
+
+
+@needs_sparrow
+def test_pm6_converges_slowly_where_mixers_fail(pm6):
+    """Of IF3 with three right angles they do."""
+    corner = np.vstack([np.zeros(3), np.diag([1.83, 1.85, 1.82])])
+    batch = MoleculeBatch.from_arrays([(np.array([53, 9, 9, 9]), corner)])
+    output = pm6.evaluate(batch)
+    assert not output.failures
+    assert 6 < (pm6.isolated_energy(batch) - output.energy).item() < 9.1
