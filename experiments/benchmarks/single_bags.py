@@ -43,7 +43,7 @@ CURVES = {
     "bond_length": "mean bond length over the covalent radii",
 }
 TOPS = {"return_fraction": 1.0, "valid_fraction": 1.0, "strain": 2.0, "bond_length": 1.2}
-DRAWN = 50_000  # steps of the shortest curves that are drawn
+DRAWN = 30_000  # steps of the shortest curves that are drawn
 ALIKE = "bag", "policy", "changed", "steps"  # what runs of several seeds share
 SUMMED = "valid, %", "strain, eV", "RMSD, Å", "distinct", "best above known, eV", "fall of return"
 
