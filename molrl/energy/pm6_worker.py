@@ -7,7 +7,7 @@ import scine_utilities as scine
 _CALCULATOR = scine.core.ModuleManager.get_instance().get("calculator", "PM6")
 _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradients])
 # Each may end in an excited state: DIIS does so for most T-shaped IF3, by 6 eV, and for a tenth of
-# the fragments of organic molecules. The third is tried where the first two differ.
+# the fragments of organic molecules. The third is tried where the first two differ or one fails.
 _MIXERS, _LAST_MIXER = ("diis", "no_mixer"), "ediis_diis"
 _ALIKE = 1e-5  # Hartree
 _SLOW_MIXER, _PATIENCE = "no_mixer", 8  # if none converges, as for IF3 of three right angles
