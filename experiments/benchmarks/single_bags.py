@@ -5,10 +5,11 @@ python experiments/benchmarks/single_bags.py [--from nothing|shipped] [--bags C4
 
 Each run is ``molrl train`` of ``isomers.yaml``, to which no molecule and no weights are given, or
 of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
-with the run it was in, and runs of earlier calls stay in the record. *Distinct*: isomers among
-1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one. *Fall of return*: of the
-average policy, from its best evaluation to the last, over the return of the best known isomer. The
-learning curves, of that policy too, are drawn with the least and the largest value of all seeds.
+with the run it was in, and runs of earlier calls stay in the record. *Distinct*: isomers, without
+stereochemistry, among 1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one.
+*Fall of return*: of the average policy, from its best evaluation to the last, over the return of
+the best known isomer. The learning curves, of that policy too, are drawn with the least and the
+largest value of all seeds.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import ase.io
 import numpy as np
 from kept_rows import KeptRows, Row
 from numpy.typing import NDArray
+from rdkit import Chem
 from record import RESULTS, record, run_script
 
 from molrl.evaluation.statistics import stratified_interval
@@ -114,14 +116,26 @@ def shown(run: Row) -> Row:
 
 
 def isomers(file: Path) -> tuple[int, float | None]:
-    """Return how many isomers molecules are after relaxation, and how far the best is, eV."""
+    """Return how many isomers molecules are after relaxation, and how far the best is, eV.
+
+    Stereoisomers, mirror images among them, count as one.
+    """
     valid = [each.info for each in ase.io.read(file, ":") if each.info["valid"]]
     above = {
-        info["relaxed_inchikey"]: float(info["above_best"])
+        without_stereo(info["relaxed_smiles"]): float(info["above_best"])
         for info in sorted(valid, key=lambda info: -info["above_best"])
         if info["relaxation"] != "fragmented" and info["above_best"] <= NEAR
     }
     return len(above), min(above.values(), default=None)
+
+
+def without_stereo(smiles: str) -> str:
+    """Return a SMILES, which may break rules of valence, without its stereochemistry."""
+    molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+    Chem.RemoveStereochemistry(molecule)
+    flat = Chem.MolToSmiles(molecule)
+    again = Chem.MolFromSmiles(flat)
+    return flat if again is None else Chem.MolToSmiles(again)
 
 
 def over_seeds(rows: list[Row]) -> list[Row]:
