@@ -78,7 +78,13 @@ class ImitatingPPO(ParallelPPO):
         self.archive = _archive(builder, admission, self._replay)
         if config.molecules:
             data = load_examples(config.molecules, builder.task, builder.elements)
-            self.archive.add(self.archive.rated(buildable(data, reach)))
+            given = buildable(data, reach)
+            if not given:
+                raise InputError(
+                    f"imitation: none of the molecules is of {builder.task} and without a bond "
+                    f"longer than {reach} Å; give others, or none"
+                )
+            self.archive.add(self.archive.rated(given))
 
     def train(self) -> None:
         """Relax the molecules of the rollout, and update the policy."""

@@ -1,5 +1,6 @@
 """The on-policy algorithms of stable-baselines3: PPO and A2C."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -51,15 +52,18 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
 
     def __init__(self, config: ConfigT, setup: Setup) -> None:
         self.config, self.setup = config, setup
-        self.model = self.make_model(
-            policy=NetworkPolicy,
-            env=setup.env,
-            learning_rate=self._learning_rate,
-            policy_kwargs={"config": setup.policy},
-            seed=setup.seed,
-            device=setup.device,
-            **config.sb3_options(),
-        )
+        with warnings.catch_warnings():
+            # a last minibatch that is smaller than the others is no error
+            warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
+            self.model = self.make_model(
+                policy=NetworkPolicy,
+                env=setup.env,
+                learning_rate=self._learning_rate,
+                policy_kwargs={"config": setup.policy},
+                seed=setup.seed,
+                device=setup.device,
+                **config.sb3_options(),
+            )
 
     @abstractmethod
     def make_model(self, **options: Any) -> OnPolicyAlgorithm:  # noqa: ANN401 - SB3's

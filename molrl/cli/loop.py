@@ -44,8 +44,8 @@ def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
             of a run of N steps.
 
     Raises:
-        InputError: if there are checkpoints and none is valid, the config does not fit any more, or
-            the run has done N steps already.
+        InputError: if there are checkpoints and none is valid, or none but results, the config does
+            not fit any more, or the run has done N steps already.
     """
     build, length = BUILDERS.load(folder.command), LENGTHS[folder.command]
     _check_overrides(length, overrides)
@@ -57,6 +57,7 @@ def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
             if checkpoint:
                 trainable.restore(checkpoint)
             else:
+                _check_unfinished(folder)
                 trainable.begin()
             if overrides:
                 _check_longer(length, trainable)
@@ -80,6 +81,16 @@ def _check_overrides(length: str, overrides: Sequence[str]) -> None:
                 f"a run that is resumed keeps its config; only {length}=N can be given, "
                 f"not {override!r}"
             )
+
+
+def _check_unfinished(folder: RunFolder) -> None:
+    """Refuse to begin a run anew that would replace its results."""
+    if folder.summary_file.is_file() or any(folder.path.glob("*.safetensors")):
+        raise InputError(
+            f"{folder.path} has results but no checkpoint, so that the run would begin anew and "
+            "replace them; begin a new run in another run_dir"
+        )
+    log_message("there is no checkpoint yet; the run begins anew")
 
 
 def _check_longer(length: str, trainable: Trainable) -> None:

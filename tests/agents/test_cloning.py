@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,17 @@ def test_cloning_without_a_molecule_of_the_task_is_refused():
         training("C12H2", CloningConfig(), 1)
     with pytest.raises(InputError, match="cloning trains on bags only"):
         training({"kind": "cluster"}, CloningConfig(), 1)
+
+
+def test_imitation_refuses_molecules_none_of_which_is_of_the_task():
+    with pytest.raises(InputError, match="imitation: none of the molecules is of C12H2"):
+        training("C12H2", ImitationConfig(molecules=("shipped",)), 1)
+
+
+def test_training_with_a_smaller_last_minibatch_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        training("CH4O", ImitationConfig(num_envs=4), 1)
 
 
 def test_imitation_begins_with_given_molecules():

@@ -217,6 +217,16 @@ def test_resume_refuses_other_overrides_and_changes_nothing(runs, tmp_path, caps
     assert {path: path.read_bytes() for path in run.glob("*.*")} == before
 
 
+def test_resume_without_checkpoints_refuses_to_replace_results(runs, tmp_path, capsys):
+    run = tmp_path / "bare"
+    shutil.copytree(runs / "whole", run)
+    shutil.rmtree(run / "checkpoints")
+    before = {path: path.read_bytes() for path in run.glob("*.*")}
+    assert main(["resume", str(run), "total_steps=1280"]) == 2
+    assert "has results but no checkpoint" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.glob("*.*")} == before
+
+
 def test_train_starts_from_the_policy_of_a_run(runs, tmp_path):
     start, run = tmp_path / "start", tmp_path / "run"
     shutil.copytree(runs / "whole", start)
