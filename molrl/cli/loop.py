@@ -44,8 +44,8 @@ def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
             of a run of N steps.
 
     Raises:
-        InputError: if there are checkpoints and none is valid, or none but results, the config does
-            not fit any more, or the run has done N steps already.
+        InputError: if there are checkpoints and none is valid, or a finished run has none, the
+            config does not fit any more, or the run has done N steps already.
     """
     build, length = BUILDERS.load(folder.command), LENGTHS[folder.command]
     _check_overrides(length, overrides)
@@ -53,11 +53,12 @@ def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
     config = config.model_copy(update={"run_dir": type(config.run_dir)(folder.path)})
     with process_group() as ranks, _locked(folder, ranks, overrides):
         checkpoint = folder.checkpoints.load_latest(log_message)
+        if not checkpoint:
+            _check_unfinished(folder)
         with build(config, ranks) as trainable:
             if checkpoint:
                 trainable.restore(checkpoint)
             else:
-                _check_unfinished(folder)
                 trainable.begin()
             if overrides:
                 _check_longer(length, trainable)
@@ -85,7 +86,8 @@ def _check_overrides(length: str, overrides: Sequence[str]) -> None:
 
 def _check_unfinished(folder: RunFolder) -> None:
     """Refuse to begin a run anew that would replace its results."""
-    if folder.summary_file.is_file() or any(folder.path.glob("*.safetensors")):
+    # weights alone may be of a run that was killed before its first checkpoint was written
+    if folder.summary_file.is_file():
         raise InputError(
             f"{folder.path} has results but no checkpoint, so that the run would begin anew and "
             "replace them; begin a new run in another run_dir"
