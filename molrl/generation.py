@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molrl.errors import InputError, did_you_mean
@@ -66,7 +67,8 @@ class Generator(Protocol):
             The molecules and the cost.
 
         Raises:
-            InputError: if this generator cannot make the task.
+            InputError: if this generator cannot make the task, n is not positive, or the seed is
+                negative.
         """
         ...
 
@@ -102,6 +104,24 @@ class TrainedSize:
             f"{self._name} was trained on up to {self._largest} {self._unit}, and {what} has "
             f"{size}; few or none may come out right"
         )
+
+
+def check_request(n: int, seed: int) -> None:
+    """Check what is asked of a generator.
+
+    Args:
+        n: number of molecules.
+        seed: of their random streams.
+
+    Raises:
+        InputError: if n is not positive, or the seed is no number from 0 on.
+
+    Example:
+        >>> check_request(10, seed=0)
+    """
+    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if not isinstance(value, Integral) or value < least:
+            raise InputError(f"{name} must be a whole number, at least {least}, not {value!r}")
 
 
 def load_generator(name: str, **options: object) -> Generator:

@@ -31,8 +31,8 @@ GENERATORS = Registry(
     "generator",
     {
         "run": "molrl.agents.generator:AgentGenerator",
-        "covariant": "molrl.agents.generator:CovariantAgent",
-        "internal": "molrl.agents.generator:AgentGenerator",
+        "covariant": "molrl.agents.named:CovariantAgent",
+        "internal": "molrl.agents.named:InternalAgent",
         "random": "molrl.agents.random:RandomAgent",
         "diffusion": "molrl.generators.diffusion.generator:DiffusionGenerator",
         "diffusion-direct": "molrl.generators.diffusion.generator:DirectDiffusionGenerator",

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import molrl
+from molrl.agents.files import SHIPPED
 from molrl.bags import Bag
 from molrl.errors import InputError
 from molrl.files import read_molecules
@@ -38,6 +39,26 @@ CALLS = {
     "a generator and a colon": (
         lambda: molrl.load_generator("covariant:"),
         "the argument after the colon is missing",
+    ),
+    "a negative seed": (
+        lambda: molrl.load_generator("random").generate("CH4", n=1, seed=-1),
+        "seed must be a whole number, at least 0, not -1",
+    ),
+    "half a molecule": (
+        lambda: molrl.load_generator("simgen").generate("CH4", n=0.5, seed=0),
+        "n must be a whole number, at least 1, not 0.5",
+    ),
+    "no molecule": (
+        lambda: molrl.load_generator("diffusion").generate("CH4", n=0, seed=0),
+        "n must be a whole number, at least 1, not 0",
+    ),
+    "a seed that is a word": (
+        lambda: molrl.load_generator("random-search").generate("CH4", n=1, seed="a"),
+        "seed must be a whole number, at least 0, not 'a'",
+    ),
+    "a run of another policy": (
+        lambda: molrl.load_generator(f"internal:{SHIPPED['covariant']}"),
+        "covariant.json has a policy of kind covariant, not internal; write run:",
     ),
     "a file that is a folder": (lambda: read_molecules("."), "is a folder"),
     "shapes that do not match": (

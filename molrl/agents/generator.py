@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from molrl.agents.config import MAX_TEMPERATURE, AnyPolicy, BasePolicyConfig
-from molrl.agents.files import FILES, SHIPPED, kind_of, policy_file
+from molrl.agents.files import FILES, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
@@ -30,6 +31,7 @@ from molrl.errors import InputError
 from molrl.generation import Generated, TrainedSize
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
+from molrl.runs.progress import log_message
 from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
@@ -196,6 +198,8 @@ class AgentGenerator:
         >>> made = generator.generate("CH4O", n=10, seed=0)  # doctest: +SKIP
     """
 
+    kind: ClassVar[str | None] = None  # of the policies that it samples; None: any
+
     def __init__(
         self,
         run: str | Path | None = None,
@@ -217,7 +221,13 @@ class AgentGenerator:
                 "; leave it out, or give a reward, such as 'reward={energy: 1.0}'"
             )
         tensors, self.header = read_policy(run, policy)
+        if self.kind not in (None, self.header.policy.name):
+            raise InputError(
+                f"{run} has a policy of kind {self.header.policy.name}, not {self.kind}; write "
+                f"run:{run}"
+            )
         self._reward, self.temperature = reward, temperature
+        self._mentioned: set[int] = set()
         self.energy = None if reward is None else self._load_energy(run, energy, device)
         self.name = self.header.policy.name
         self.device = torch.device(resolve_device(device))
@@ -238,7 +248,8 @@ class AgentGenerator:
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
 
-        A line tells of a task whose molecules are larger than those of the training.
+        A line tells of a task whose molecules are larger than those of the training, or whose
+        fixed atoms are of elements that it had not.
 
         Raises:
             InputError: if the task has points to fill or refills, and that of the training had
@@ -248,6 +259,7 @@ class AgentGenerator:
         self._check_observed(task)
         problem = self._problem(task)
         self._size.mention(_heavy_atoms(task), str(task))
+        self._mention_elements(task)
         made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
         return made if self.energy else replace(made, returns=None, energy_calls=0)
 
@@ -276,6 +288,15 @@ class AgentGenerator:
                     f"it was trained on {self.header.task}; train one on such a task"
                 )
 
+    def _mention_elements(self, task: Task) -> None:
+        known = {*self.header.elements, *_fixed_elements(self.header.task), *self._mentioned}
+        for unknown in sorted(_fixed_elements(task) - known):
+            self._mentioned.add(unknown)
+            log_message(
+                f"the {self.name} policy was not trained on {chemical_symbols[unknown]}, which is "
+                "among the fixed atoms; few molecules may come out right"
+            )
+
     def _problem(self, task: Task) -> Problem:
         rules = self.header.rules
         config = EnvConfig(
@@ -293,50 +314,15 @@ class AgentGenerator:
         return draw_actions(self._network, observation, noise, self.temperature)
 
 
-class CovariantAgent(AgentGenerator):
-    """Generator that samples the policy that ships, or that of a run.
-
-    It builds molecules of any formula of H, C, N, O, F and S with up to nine heavy atoms. It has
-    learned from molecules, but none of :data:`molrl.chemistry.training_set.HELD_OUT`;
-    its card stands beside the weights. ``policy: {start: covariant}`` trains it further.
-
-    Args:
-        run: run folder of ``molrl train``, or JSON file of a policy; None: the policy that ships.
-        energy: energy model of the returns; None: ``mace``, or that of the training of the run.
-        device: device of the network: ``auto``, ``cpu`` or ``cuda``.
-        reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
-        policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
-            one.
-        temperature: of the sampling, above 0 and at most 100; 1: as trained; below 1 more molecules
-            are valid and less strained, and fewer are different.
-
-    Raises:
-        InputError: as :class:`AgentGenerator`.
-
-    Example:
-        >>> generator = molrl.load_generator("covariant")  # doctest: +SKIP
-        >>> generator.generate("C4H7N", n=100, seed=0).molecules  # doctest: +SKIP
-    """
-
-    def __init__(
-        self,
-        run: str | Path | None = None,
-        energy: str | EnergyModel | None = None,
-        device: str = "auto",
-        reward: Mapping[str, Any] | None = None,
-        policy: str | None = None,
-        temperature: float = 1.0,
-    ) -> None:
-        if run is None and reward is not None and energy is None:
-            energy = "mace"  # whichever ships: no energy was evaluated in the training
-        start = SHIPPED["covariant"] if run is None else run
-        super().__init__(start, energy, device, reward, policy, temperature)
-
-
 def _heavy_atoms(task: Task) -> int:
     """Return the number of heavy atoms of the largest molecules of a task."""
     bags = (instance.finished_bag for instance in task.examples)
     return max(sum(number > 1 for number in bag.numbers) for bag in bags)
+
+
+def _fixed_elements(task: Task) -> set[int]:
+    """Return the atomic numbers of the fixed atoms of a task."""
+    return {number for each in task.examples for number in each.fixed.numbers.tolist()}
 
 
 def draw_actions(

@@ -12,8 +12,7 @@ from molrl.envs.config import Rules
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
 from molrl.envs.spaces import Observation, observe
-from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted
+from molrl.generation import Generated, NotCompleted, check_request
 from molrl.molecules import MoleculeBatch
 from molrl.tasks import Task
 
@@ -68,11 +67,10 @@ def generate(problem: Problem, act: Actions, n: int, seed: int, batch_size: int 
         batch_size: number of molecules that are built at the same time.
 
     Raises:
-        InputError: if n is not positive.
+        InputError: if n is not positive, or the seed is negative.
         NotCompleted: if 200 episodes per molecule are not enough, or it is clear before the end.
     """
-    if n < 1:
-        raise InputError(f"n must be at least 1, not {n}")
+    check_request(n, seed)
     start, evaluated = perf_counter(), problem.energy_model.evaluations
     counts, returns, parts = _Counts(), [], []
     for first in range(0, n, batch_size):
@@ -122,6 +120,6 @@ def _build(
         if attempts > min(MAX_ATTEMPTS * n, n + ALLOWANCE + MAX_ATTEMPTS * made):
             raise NotCompleted(
                 f"too few episodes place all atoms of {problem.task}: {made} of {attempts}; choose "
-                "another task or method, or train the agent longer"
+                "another task or method, or an agent that was trained longer"
             )
     return state.to_molecules(), returns

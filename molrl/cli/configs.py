@@ -32,6 +32,9 @@ def read_config(arguments: Namespace, schema: type[Config]) -> Config:
     if file and task:
         hint = "to change the task of a config, write task=..."
         raise InputError(f"give a CONFIG, or --bag or --task, not both; {hint}")
+    for override in given if task else []:
+        if override.partition("=")[0].strip() in ("task", "task.bag"):
+            raise InputError(f"--bag and --task give the task, and so does {override!r}; leave one")
     schema = schema_for(schema, file, given)
     if file:
         config = load_config(file, given, schema)
@@ -64,7 +67,10 @@ def read_task(arguments: Namespace) -> Any:  # noqa: ANN401 - plain data
         return getattr(arguments, "bag", None)
     path = Path(text)
     if path.suffix in (".yaml", ".yml"):
-        return read_mapping(path)
+        data = read_mapping(path)
+        if "task" in data:
+            raise InputError(f"{path} is a config, which has a task; give a file of its task alone")
+        return data
     return read_yaml(text, "--task")
 
 

@@ -70,8 +70,8 @@ class ExperimentConfig(RunConfig):
         env: options of the environment; the default reward depends on the kind of task.
         policy: the policy: its ``name``, ``covariant`` by default, and its own keys; see
             :class:`molrl.agents.config.PolicyConfig`.
-        algorithm: what trains it: its ``name``, ``ppo`` by default, and its own keys; see
-            :class:`molrl.agents.config.PPOConfig`.
+        algorithm: what trains it: its ``name`` and its own keys: ``ppo`` by default, see
+            :class:`molrl.agents.config.PPOConfig`; with ``--bag`` ``imitation``.
         callbacks: import strings ``package.module:Class`` of callbacks of stable-baselines3, which
             are made without arguments.
         evaluation: the evaluations during the training and at its end.

@@ -9,6 +9,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from molrl.cli.experiment import ExperimentConfig
 from molrl.evaluation.table import meanings
-from molrl.parts import GENERATORS
+from molrl.parts import ALGORITHMS, GENERATORS, POLICIES
 from molrl.registry import Registry
 from molrl.tasks import TASKS, Task
 from molrl.tasks.registry import task_class
@@ -87,6 +89,16 @@ def describe_keys(schema: str) -> str:
     return _listed("keys of the config, and their defaults", _key_rows(found, ""))
 
 
+def describe_alternatives() -> str:
+    """Return a list of the policies and algorithms that are not the default.
+
+    Each is listed with the keys that the default does not have, or has with another value.
+    """
+    title = "other policies and algorithms, and how their keys differ"
+    sections = {"policy": POLICIES, "algorithm": ALGORITHMS}
+    return _listed(title, chain.from_iterable(map(_alternative_rows, sections, sections.values())))
+
+
 def describe_tasks() -> str:
     """Return a list of the kinds of tasks, each with its fields and their defaults."""
     return _listed("kinds of tasks, and their defaults", _task_rows())
@@ -134,6 +146,19 @@ def _key_rows(schema: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]
         else:
             yield f"{key}.", documented.get(name, "")
             yield from _key_rows(section, f"{key}.")
+
+
+def _alternative_rows(section: str, registry: Registry) -> Iterator[tuple[str, str]]:
+    default = ExperimentConfig.model_fields[section].get_default(call_default_factory=True)
+    own = {*_key_rows(type(default), "")}
+    for name in registry:
+        schema = registry.load(name)
+        if schema is type(default):
+            continue
+        yield f"{name} ({section})", _first_paragraph(inspect.getdoc(schema) or "")
+        for key, meaning in _key_rows(schema, ""):
+            if (key, meaning) not in own and not key.startswith("name="):
+                yield f"  {section}.{key}", meaning
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:

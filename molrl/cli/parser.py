@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", "molrl.cli.train:train", "train an agent")
     _add_config(train, "molrl.cli.experiment:ExperimentConfig")
     _add_task(train.add_mutually_exclusive_group(), "instead of CONFIG: ")
-    train.details += [("describe_tasks",), ("describe_figures",)]
+    train.details += [("describe_alternatives",), ("describe_tasks",), ("describe_figures",)]
     resume = _command(
         commands, "resume", "molrl.cli.resume:resume", "resume a run that was stopped"
     )

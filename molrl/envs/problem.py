@@ -154,10 +154,11 @@ class Problem:
                     f"bag {bag} holds {chemical_symbols[number]}; elements are {known}"
                 )
         room = (self.config.canvas_size - len(fixed)) // (1 + instance.refills)
+        needed = len(fixed) + bag.n_atoms * (1 + instance.refills)
         if bag.n_atoms > room:
             raise InputError(
                 f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}; set "
-                f"canvas_size to {len(fixed) + bag.n_atoms * (1 + instance.refills)} or more"
+                f"canvas_size (in a config env.canvas_size) to {needed} or more"
             )
         monovalent = MONOVALENT[[*bag, *fixed.numbers]]
         if self.config.rules.monovalent_distance is not None and monovalent.all():

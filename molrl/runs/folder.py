@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from molrl.errors import InputError
 from molrl.runs.atomic import TEMPORARY, write_text
 from molrl.runs.checkpoints import Checkpoints
-from molrl.runs.config import Config, ConfigT, dump_config, load_config
+from molrl.runs.config import Config, ConfigT, dump_config, load_config, read_mapping
 from molrl.runs.failures import RunFailed, write_traceback
 from molrl.runs.signals import Stopped
 from molrl.runs.weights import read_json
@@ -190,9 +190,18 @@ class RunFolder:
             overrides: ``key.sub=value`` each.
 
         Raises:
-            InputError: if it does not fit the schema.
+            InputError: if it does not fit the schema, or lacks a key: the config of a run is
+                written with all of them, so that a default would stand for what is lost.
         """
-        return load_config(self.config_file, overrides, schema)
+        config = load_config(self.config_file, overrides, schema)
+        given = read_mapping(self.config_file)
+        missing = list(_missing_keys(config.model_dump(mode="json"), given))
+        if missing:
+            raise InputError(
+                f"{self.config_file} lacks {', '.join(missing)}: it is cut off, or of another "
+                "version of molrl; add them with the values that the run began with"
+            )
+        return config
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
@@ -288,6 +297,16 @@ class RunFolder:
             raise Stopped(stopped.number, "; ".join(filter(None, [stopped.detail, how]))) from None
         except Exception as error:
             raise RunFailed(write_traceback(error, self.log_file)) from error
+
+
+def _missing_keys(whole: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the dotted keys of a mapping that another one lacks."""
+    for key, value in whole.items():
+        if key not in given:
+            yield key
+        elif isinstance(value, dict):
+            below = given[key] if isinstance(given[key], dict) else {}
+            yield from (f"{key}.{name}" for name in _missing_keys(value, below))
 
 
 def _unwritable(path: Path, error: Exception) -> InputError:

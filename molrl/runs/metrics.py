@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from molrl.errors import InputError
 from molrl.runs.atomic import write_text
+from molrl.runs.progress import log_message
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -22,8 +23,8 @@ class MetricsLog:
     """Rows of metrics, each appended at once to a CSV file and sent to TensorBoard.
 
     The first row fixes the columns. When a log is opened again, rows later than ``steps`` and a
-    row cut short by a crash are dropped, so that a resumed run writes what an uninterrupted one
-    would have written.
+    row cut short by a crash are dropped, the latter with a line that says so: a resumed run writes
+    what an uninterrupted one would have written.
 
     Args:
         csv_file: the file of the rows.
@@ -36,7 +37,10 @@ class MetricsLog:
     """
 
     def __init__(self, csv_file: Path, tensorboard: Path | None = None, steps: int = 0) -> None:
-        kept = [row for row in read_metrics(csv_file) if (row[STEPS] or 0) <= steps]
+        rows, rest = _read(csv_file)
+        if rest:
+            log_message(f"{csv_file}: the last row is cut off, and is left out: {rest[:60]}")
+        kept = [row for row in rows if (row[STEPS] or 0) <= steps]
         self._columns = list(kept[0]) if kept else []
         self._path = csv_file
         self._tensorboard = tensorboard
@@ -111,11 +115,17 @@ def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:
     Raises:
         InputError: if the file is corrupted anywhere but at its end.
     """
+    return _read(csv_file)[0]
+
+
+def _read(csv_file: Path) -> tuple[list[dict[str, Figure]], str]:
+    """Return the complete rows of a metrics file, and what of a row follows them."""
     if not csv_file.is_file():
-        return []
+        return [], ""
     text = csv_file.read_text(encoding="utf-8", errors="replace")
+    end = text.rfind("\n") + 1
     try:
-        header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+        header, *lines = list(csv.reader(io.StringIO(text[:end]))) or [[]]
     except csv.Error as error:
         raise InputError(f"{csv_file} is corrupted: {error}") from None
     rows: list[dict[str, Figure]] = []
@@ -125,7 +135,7 @@ def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:
             assert rows[-1][STEPS] is not None
         except (ValueError, KeyError, AssertionError):
             raise InputError(f"{csv_file} line {number} is not a row of metrics") from None
-    return rows
+    return rows, text[end:]
 
 
 def _number(field: str) -> Figure:

@@ -117,6 +117,15 @@ def test_agent_generator_says_once_that_a_task_is_larger_than_its_training(polic
     assert [line[: len(said)] for line in capsys.readouterr().err.splitlines()] == [said]
 
 
+def test_agent_generator_says_once_that_fixed_atoms_are_of_unknown_elements(policy, capsys):
+    generator = AgentGenerator(policy())
+    scaffold = {"kind": "scaffold", "scaffold": "*Br", "bag": "C"}
+    for _ in range(2):
+        generator.generate(scaffold, 1, seed=0)
+    said = "molrl: the covariant policy was not trained on Br, which is among the fixed atoms; few"
+    assert [line[: len(said)] for line in capsys.readouterr().err.splitlines()] == [said]
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [

@@ -47,6 +47,14 @@ COMMANDS = {
     ),
     "no config": ((["train"], {}), "give a CONFIG, or --bag FORMULA"),
     "a config and a bag": (train("--bag", "CH4"), "to change the task of a config, write task=..."),
+    "two bags": (
+        (["train", "--bag", "CH4", "task=CH4O"], {}),
+        "--bag and --task give the task, and so does 'task=CH4O'; leave one",
+    ),
+    "a config for a task": (
+        (["train", "--task", "config.yaml"], {"config.yaml": TRAIN}),
+        "config.yaml is a config, which has a task; give a file of its task alone",
+    ),
     "an invalid formula for a config": (
         (["train", "--bag", "methanol"], {}),
         "command line: task: invalid formula 'methanol'",
@@ -145,7 +153,7 @@ COMMANDS = {
     "more hydrogen than can be bound": (train("task.bag=CH9N"), "CH9N"),
     "a bag too large for the canvas": (
         train("env.canvas_size=2"),
-        "takes 2; set canvas_size to 3 or more",
+        "takes 2; set canvas_size (in a config env.canvas_size) to 3 or more",
     ),
     "an element left out": (train("env.elements=[H, C]"), "holds O; elements are H C"),
     "an element the energy does not know": (train("task.bag=UO2"), "does not know U"),

@@ -72,3 +72,10 @@ def test_generate_says_how_it_reads_a_formula_that_looks_like_a_smiles(here, cap
     )
     assert main([*made, "CO2"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("bag", "odd"), [("CH3", True), ("CH2", False)])
+def test_generate_says_that_no_molecule_can_be_valid(bag, odd, here, capsys):
+    assert main(["generate", "--method", "covariant", "--bag", bag, "-n", "1", "-o", "a.sdf"]) == 0
+    said = f"molrl: {bag} has an odd number of electrons, so that no molecule counts as valid"
+    assert (said in capsys.readouterr().err) == odd

@@ -29,6 +29,15 @@ def test_commands_print_their_help(command, capsys):
     assert said.err == ""
 
 
+def test_train_help_lists_the_keys_of_every_algorithm(capsys):
+    assert main(["train", "--help"]) == 0
+    said = capsys.readouterr().out
+    for key in ("algorithm.name=ppo", "imitation (algorithm)", "algorithm.imitation_coef=1.0"):
+        assert key in said
+    assert "policy.angle_terms=3" in said
+    assert said.count("algorithm.gamma=") == 1  # alike in all
+
+
 def test_main_prints_its_help_without_arguments(capsys):
     assert main([]) == 0
     assert capsys.readouterr().out.startswith("usage: molrl ")

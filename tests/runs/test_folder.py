@@ -10,7 +10,7 @@ import pytest
 
 import molrl
 from molrl.errors import InputError
-from molrl.runs.config import Config
+from molrl.runs.config import Config, read_mapping
 from molrl.runs.failures import RunFailed
 from molrl.runs.folder import RunFolder
 from molrl.runs.signals import Stopped
@@ -19,6 +19,15 @@ from molrl.runs.signals import Stopped
 class Settings(Config):
     seed: int = 0
     rate: float = 1e-3
+
+
+class Section(Config):
+    width: int = 4
+    depth: int = 1
+
+
+class Nested(Settings):
+    section: Section = Section()
 
 
 def test_run_folder_is_created_and_opened_again(tmp_path):
@@ -34,6 +43,22 @@ def test_run_folder_is_created_and_opened_again(tmp_path):
     assert found.read_summary() is None
     begun.write_summary({"return_fraction": 0.95})
     assert found.read_summary() == {"return_fraction": 0.95}
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("seed: 3\nsection:\n  width: 8\n  depth: 2\n", "rate"),
+        ("seed: 3\nrate: 0.1\nsection:\n  width: 8\n", "section.depth"),
+        ("seed: 3\nrate: 0.1\n", "section"),
+    ],
+)
+def test_run_folder_refuses_a_config_that_lost_keys(tmp_path, text, lacks):
+    folder = RunFolder.create(tmp_path, Nested(seed=3), "train")
+    assert folder.load_config(Nested) == Nested(seed=3)
+    folder.config_file.write_text(text)
+    with pytest.raises(InputError, match=f"config.yaml lacks {lacks}: it is cut off"):
+        folder.load_config(Nested)
 
 
 def test_run_folder_is_created_in_an_empty_folder_only(tmp_path):
@@ -188,6 +213,6 @@ def test_run_folder_created_by_two_processes_at_once_belongs_to_one(tmp_path):
         refusal = f"another process uses {path}; wait until it has finished"
         (winner,) = (seed for seed in (1, 2) if outcomes[seed - 1] == seed)
         assert outcomes[2 - winner] == [refusal, refusal]
-        assert RunFolder.open(path).load_config(Settings).seed == winner
+        assert read_mapping(RunFolder.open(path).config_file)["seed"] == winner
         names = {file.name for file in path.iterdir()} - {".lock"}  # some systems do not delete it
         assert names == {".mace.json.abcd1234.json", "config.yaml", "versions.json"}

@@ -42,7 +42,7 @@ def test_metrics_log_refuses_a_row_of_other_columns(tmp_path):
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
-def test_metrics_log_resumed_equals_an_uninterrupted_one(tmp_path, cut):
+def test_metrics_log_resumed_equals_an_uninterrupted_one(tmp_path, cut, capsys):
     write(tmp_path / "whole.csv", rows(1, 2, 3, 4))
     write(tmp_path / "m.csv", rows(1, 2, 3))
     content = (tmp_path / "m.csv").read_bytes()
@@ -50,6 +50,7 @@ def test_metrics_log_resumed_equals_an_uninterrupted_one(tmp_path, cut):
     assert len(read_metrics(tmp_path / "m.csv")) == 2
     write(tmp_path / "m.csv", rows(2, 3, 4), steps=1)
     assert (tmp_path / "m.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert "the last row is cut off" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["steps,a\n1\n", "steps,a\n1,x\n", "a,b\n1,2\n", "steps,a\n,2\n"])

@@ -11,7 +11,7 @@ import torch
 from molrl.bags import Bag
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted, TrainedSize
+from molrl.generation import Generated, NotCompleted, TrainedSize, check_request
 from molrl.generators.diffusion.cloud import Cloud, is_broken
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, GuidanceConfig, ShapeGuide
@@ -157,6 +157,7 @@ class DenoisingGenerator:
         Raises:
             InputError: as :meth:`generate` does.
         """
+        check_request(n, seed)
         task = self._checked(task)
         streams = _streams(seed, range(n), 0)
         instances = [task.draw(stream) for stream in streams]
@@ -173,8 +174,7 @@ class DenoisingGenerator:
         return task
 
     def _generate(self, make_target: MakeTarget, n: int, seed: int) -> Generated:
-        if n < 1:
-            raise InputError(f"n must be at least 1, not {n}")
+        check_request(n, seed)
         began, costs = perf_counter(), _Costs()
         called = self._energy_calls()
         parts = [

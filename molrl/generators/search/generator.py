@@ -12,7 +12,7 @@ import numpy as np
 from molrl.bags import Bag, is_closed_shell
 from molrl.energy import CountedEnergy, EnergyModel, load_energy
 from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted
+from molrl.generation import Generated, NotCompleted, check_request
 from molrl.generators.search.minima import Minima, fixed_atoms, relax_to_minima, to_batch
 from molrl.generators.search.walkers import HoppingWalker, Walker
 from molrl.molecules import MoleculeBatch
@@ -141,8 +141,7 @@ class StructureSearch(ABC):
         Raises:
             InputError: if the task is none that a search can take.
         """
-        if n < 1:
-            raise InputError(f"n must be at least 1, not {n}")
+        check_request(n, seed)
         streams = [np.random.default_rng([seed, i]) for i in range(n)]
         self._check_task(task)
         instances = [task.draw(stream) for stream in streams]

@@ -16,7 +16,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted
+from molrl.generation import Generated, NotCompleted, check_request
 from molrl.generators.simgen.anchors import free_numbers
 from molrl.generators.simgen.assembly import Assembly
 from molrl.generators.simgen.config import SimgenConfig
@@ -134,6 +134,7 @@ class SimgenGenerator:
         Example:
             >>> SimgenGenerator().generate_sizes([5, 9], seed=0).molecules  # doctest: +SKIP
         """
+        check_request(len(n_heavy), seed)
         streams = [np.random.default_rng([seed, i]) for i in range(len(n_heavy))]
         numbers = [z for z, _ in self._kernel(()).reference.to("cpu").arrays()]
         items = []
@@ -170,8 +171,7 @@ class SimgenGenerator:
         raise _not_completed(1)
 
     def _items(self, task: Task, n: int, seed: int) -> list[_Item]:
-        if n < 1:
-            raise InputError(f"n must be at least 1, not {n}")
+        check_request(n, seed)
         for instance in task.examples:
             check_instance(instance)
         streams = [np.random.default_rng([seed, i]) for i in range(n)]
