@@ -17,7 +17,7 @@ from molrl.runs.progress import log_message
 
 QM7_20 = (
     *("C3H6O", "C4H11N", "C4H9NO2", "C4H6O", "C4H12N2", "C3H3N", "C6H6O", "C3H2O3S", "C5H14N2"),
-    *("C5H3NO", "C4H10", "C6H4S2", "C5H10", "C5H8O2", "C3H9N", "C4H7N3", "C7H6", "C4H9NO", "C3H8"),
+    *("C5H3NO", "C4H10", "C6H4S", "C5H10", "C5H8O2", "C3H9N", "C4H7N3", "C7H6", "C4H9NO", "C3H8"),
     "C4H3N3",
 )
 """Test formulas of the benchmark of isomers of QM7 that generators are compared on."""

@@ -13,6 +13,8 @@ from molrl.cli.search_arguments import add_search
 from molrl.errors import InputError, did_you_mean
 from molrl.runs.progress import waiting
 
+READABLE = ".extxyz, .xyz, .sdf, .mol, .mol2 or .pdb"
+
 
 def load_target(target: str) -> Any:  # noqa: ANN401 - a function or a class
     """Import what a command needs, and say so where it takes seconds.
@@ -231,7 +233,7 @@ def _add_generate(command: _Parser) -> None:
 
 
 def _add_evaluated(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    command.add_argument("file", metavar="FILE", help=READABLE)
     command.add_argument("--json", metavar="OUT", help="also write the figures to this file")
     command.add_argument("--csv", metavar="OUT", help="also write a line for each molecule")
     _add_force(command)
@@ -252,7 +254,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--novel-against",
         metavar="FILE",
-        help="also count the molecules that are not in this file: .extxyz, .xyz, .sdf or .npz",
+        help=f"also count the molecules that are not in this file: {READABLE}, or .npz",
     )
     command.add_argument(
         "--similar-to",
@@ -276,7 +278,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
 
 
 def _add_relax(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=".extxyz, .xyz or .sdf")
+    command.add_argument("file", metavar="FILE", help=READABLE)
     command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
     command.add_argument(
         "--force-tolerance",

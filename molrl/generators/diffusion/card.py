@@ -28,12 +28,12 @@ def write_card(
     """
     name = training.config.generator
     weights = folder.path / f"{name}.json"
-    digest = read_json(weights)["sha256"]
+    tensors, digest = weights.with_suffix(".safetensors").name, read_json(weights)["sha256"]
     symbols = [chemical_symbols[z] for z in training.data.elements]
     config = training.config.model_dump(mode="json", exclude={"run_dir"})
     card = {
         "generator": name,
-        "weights": {"file": weights.name, "sha256": digest},
+        "weights": {"file": tensors, "sha256": digest},
         "figures": dict(figures),
         "molecules": _counts(training),
         "elements": symbols,
@@ -49,7 +49,7 @@ def write_card(
     lines += ["## Data", "", markdown_table([_counts(training)]), ""]
     lines += [f"Elements: {', '.join(symbols)}. Held out: {', '.join(sorted(HELD_OUT))}."]
     lines += ["", "## Training", "", "```yaml", write_yaml(config).rstrip(), "```", ""]
-    lines += [f"Weights: `{weights.name}`, SHA-256 `{digest}`.", ""]
+    lines += [f"Weights: `{tensors}`, SHA-256 `{digest}`.", ""]
     write_text(folder.path / "card.md", "\n".join(lines))
 
 
