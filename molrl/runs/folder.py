@@ -198,8 +198,8 @@ class RunFolder:
         missing = list(_missing_keys(config.model_dump(mode="json"), given))
         if missing:
             raise InputError(
-                f"{self.config_file} lacks {', '.join(missing)}: it is cut off, or of another "
-                "version of molrl; add them with the values that the run began with"
+                f"{self.config_file} lacks {', '.join(missing)}: it is cut off, or the run was begun "
+                f"by molrl {read_json(self.versions_file).get('molrl')} without them; add them"
             )
         return config
 
