@@ -110,6 +110,11 @@ class ActorCriticNetwork(PolicyNetwork):
                     nn.init.zeros_(weight)
 
     @property
+    def min_displacement(self) -> float:
+        """Smallest distance of a new atom from its focus, Å."""
+        return self.config.distances[0]
+
+    @property
     def max_displacement(self) -> float:
         """Largest distance of a new atom from its focus, Å."""
         return self.config.distances[1]

@@ -1,7 +1,7 @@
 """Archive of the relaxed isomers that a training has found."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ class Isomer:
         bonds: ``(n_bonds, 2)`` int64, indices of atoms.
         smiles: its identity.
         energy: eV, by which it is weighted.
+        charge: e, that of its fixed atoms.
+        spin: multiplicity; None: the lowest.
     """
 
     numbers: NDArray[np.int64]
@@ -41,6 +43,8 @@ class Isomer:
     bonds: NDArray[np.int64]
     smiles: str
     energy: float
+    charge: int = 0
+    spin: int | None = None
 
     @property
     def formula(self) -> tuple[int, ...]:
@@ -48,16 +52,25 @@ class Isomer:
         return tuple(sorted(self.numbers.tolist()))
 
 
-def within_reach(positions: NDArray[np.float64], bonds: NDArray[np.int64], reach: float) -> bool:
-    """Return whether all bonds are shorter than the longest that a policy can place.
+def batch_of(isomers: Sequence[Isomer]) -> MoleculeBatch:
+    """Return molecules as a batch, with their charges and multiplicities."""
+    batch = MoleculeBatch.from_arrays([(i.numbers, i.positions) for i in isomers])
+    return batch.with_states([i.charge for i in isomers], [i.spin for i in isomers])
+
+
+def within_reach(
+    positions: NDArray[np.float64], bonds: NDArray[np.int64], lengths: tuple[float, float]
+) -> bool:
+    """Return whether a policy can place atoms at the distances of all bonds.
 
     Args:
         positions: ``(n, 3)`` Å.
         bonds: ``(n_bonds, 2)``, indices of atoms.
-        reach: Å.
+        lengths: Å, of the shortest and the longest displacement of the policy.
     """
     first, second = bonds.T
-    return bool((np.linalg.norm(positions[first] - positions[second], axis=-1) < reach).all())
+    length = np.linalg.norm(positions[first] - positions[second], axis=-1)
+    return bool(((length > lengths[0]) & (length < lengths[1])).all())
 
 
 @dataclass(frozen=True)
@@ -65,14 +78,14 @@ class Admission:
     """What an archive takes.
 
     Attributes:
-        reach: Å, the longest bond that a policy can place.
+        lengths: Å, of the shortest and the longest bond that a policy can place.
         max_uncertainty: of the energy model; None: no limit.
         per_update: largest number of molecules that are relaxed in an update.
         temperature: eV, of the weights of the isomers.
         n_fixed: number of fixed atoms, the first ones of every molecule, which stay.
     """
 
-    reach: float
+    lengths: tuple[float, float]
     max_uncertainty: float | None
     per_update: int
     temperature: float
@@ -107,8 +120,7 @@ class Archive:
         rated = []
         for start in range(0, len(isomers), _CHUNK):
             chunk = isomers[start : start + _CHUNK]
-            batch = MoleculeBatch.from_arrays([(i.numbers, i.positions) for i in chunk])
-            energies = self._model.evaluate(batch).energy.tolist()
+            energies = self._model.evaluate(batch_of(chunk)).energy.tolist()
             rated += [replace(i, energy=e) for i, e in zip(chunk, energies, strict=True)]
         return rated
 
@@ -130,9 +142,7 @@ class Archive:
         ground = _ground([*self.isomers, *found])
         reach = _LOW * self._admission.temperature
         low = [isomer.energy <= ground[isomer.formula] + reach for isomer in found]
-        rough = MoleculeBatch.from_arrays(
-            [(i.numbers, i.positions) for i, wanted in zip(found, low, strict=True) if wanted]
-        )
+        rough = batch_of([isomer for isomer, wanted in zip(found, low, strict=True) if wanted])
         rest = [isomer for isomer, wanted in zip(found, low, strict=True) if not wanted]
         return rest + self._relax(rough, _FINE_TOLERANCE, _FINE_STEPS)
 
@@ -160,10 +170,11 @@ class Archive:
         for i, (numbers, positions) in enumerate(molecules.arrays()):
             smiles, pairs = found.smiles[i], bonds[i]
             placed = pairs[(pairs >= self._admission.n_fixed).any(1)]
-            reached = within_reach(positions, placed, self._admission.reach)
+            reached = within_reach(positions, placed, self._admission.lengths)
             if good[i] and smiles and len(numbers) > 1 and reached:
                 x = (positions - positions[0]).astype(np.float32)
-                made.append(Isomer(numbers, x, pairs, smiles, float(energy[i])))
+                state = int(molecules.charge[i]), int(molecules.spin[i])
+                made.append(Isomer(numbers, x, pairs, smiles, float(energy[i]), *state))
         return made
 
     def _whole(self, found: Validity) -> NDArray[np.bool_]:
@@ -225,9 +236,11 @@ class Archive:
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return tensors and plain data from which :meth:`restore` restores."""
-        batch = MoleculeBatch.from_arrays([(i.numbers, i.positions) for i in self.isomers])
+        batch = batch_of(self.isomers)
         tensors = {
             "numbers": batch.numbers,
+            "charge": batch.charge,
+            "spin": batch.spin,
             "positions": batch.positions,
             "n_atoms": batch.n_atoms,
             "energy": torch.tensor([i.energy for i in self.isomers], dtype=torch.float64),
@@ -247,6 +260,7 @@ class Archive:
                 np.array(state["bonds"][i], np.int64).reshape(-1, 2),
                 state["smiles"][i],
                 float(tensors["energy"][i]),
+                *(int(tensors[name][i]) for name in ("charge", "spin") if name in tensors),
             )
             for i in range(n)
         ]

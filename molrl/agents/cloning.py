@@ -59,16 +59,16 @@ class Cloning(Algorithm):
         assert isinstance(space, spaces.Dict)
         self._network = build_network(setup.policy, Inputs.of_space(space)).to(setup.device)
         self._optimizer = torch.optim.Adam(self._network.parameters(), eps=1e-5, fused=True)
-        reach = self._network.max_displacement
+        lengths = self._network.lengths
         data = load_examples(config.molecules, env.task, env.elements)
-        self._molecules = buildable(data.of_split("train"), reach)
-        valid = buildable(data.of_split("valid"), reach)
+        self._molecules = buildable(data.of_split("train"), lengths)
+        valid = buildable(data.of_split("valid"), lengths)
         self._valid = self._draw(valid, _VALIDATED, np.random.default_rng(0)) if valid else None
         self._steps, self._losses = 0, [0.0]
         if not self._molecules:
             raise InputError(
-                f"cloning: none of the molecules is of {env.task}, of the train split and without "
-                f"a bond longer than {reach} Å; give others"
+                f"cloning: none of the molecules is of {env.task}, of the train split and with all "
+                f"bonds between {lengths[0]} and {lengths[1]} Å; give others"
             )
 
     @property

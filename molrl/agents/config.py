@@ -15,7 +15,7 @@ from molrl.validation import one_line
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 SHIPPED = "shipped"  # the molecule set of the package, beside names of files
-MAX_TEMPERATURE = 100.0  # of the sampling
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 100.0  # of the sampling
 MAX_SAMPLES = 10_000_000  # of one update; they are kept in memory
 
 
@@ -110,7 +110,7 @@ class InternalConfig(ActorCriticConfig):
     name: Literal["internal"] = "internal"
     degree: int = Field(2, ge=1, le=5)
     angle_terms: int = Field(3, ge=1, le=100)
-    min_angle_width: float = Field(0.02, ge=0.01, le=1)
+    min_angle_width: float = Field(0.02, ge=0.02, le=1)  # what the quadrature resolves
 
 
 class BaseAlgorithmConfig(Config):

@@ -34,19 +34,19 @@ def load_examples(names: Sequence[str], task: Task, elements: tuple[int, ...]) -
     return data[torch.tensor(here, dtype=torch.bool)]
 
 
-def buildable(data: TrainingSet, reach: float) -> list[Isomer]:
-    """Return the molecules that have no bond longer than a policy can place; energies are NaN.
+def buildable(data: TrainingSet, lengths: tuple[float, float]) -> list[Isomer]:
+    """Return the molecules whose bonds a policy can place; energies are NaN.
 
     Args:
         data: molecules.
-        reach: Å, the longest bond.
+        lengths: Å, of the shortest and the longest bond.
     """
     made = []
     bonds = bonded_atoms(data.molecules) if len(data) else []
     for (numbers, positions), pairs, smiles in zip(
         data.molecules.arrays(), bonds, data.identities, strict=True
     ):
-        if len(pairs) and within_reach(positions, pairs, reach):
+        if len(pairs) and within_reach(positions, pairs, lengths):
             x = (positions - positions[0]).astype(np.float32)
             made.append(Isomer(numbers, x, pairs, smiles, float("nan")))
     return made

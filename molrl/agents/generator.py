@@ -13,7 +13,7 @@ from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from molrl.agents.config import MAX_TEMPERATURE, AnyPolicy, BasePolicyConfig
+from molrl.agents.config import MAX_TEMPERATURE, MIN_TEMPERATURE, AnyPolicy, BasePolicyConfig
 from molrl.agents.files import FILES, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.policy import NetworkPolicy
@@ -189,8 +189,8 @@ class AgentGenerator:
             molecules are valid and less strained, and fewer are different; 1: as trained.
 
     Raises:
-        InputError: if there is no policy, its file is corrupted, the temperature is not above 0 or
-            the policy has none, an energy model is named without a reward, or there are to be
+        InputError: if there is no policy, its file is corrupted, the temperature is below 0.001,
+            or the policy has none, an energy model is named without a reward, or there are to be
             returns, and the energy model has changed since the training.
 
     Example:
@@ -209,9 +209,10 @@ class AgentGenerator:
         policy: str | None = None,
         temperature: float = 1.0,
     ) -> None:
-        if not 0 < temperature <= MAX_TEMPERATURE:
+        if not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
             raise InputError(
-                f"temperature must be above 0 and at most {MAX_TEMPERATURE:g}, not {temperature!r}"
+                f"temperature must be {MIN_TEMPERATURE:g} to {MAX_TEMPERATURE:g}, not "
+                f"{temperature!r}"
             )
         if run is None:
             raise InputError("an agent needs the run folder of its training; write run:RUN")
@@ -306,7 +307,6 @@ class AgentGenerator:
             canvas_size=canvas_size(task, rules),
             rules=rules if self.energy else rules.model_copy(update={"max_uncertainty": None}),
             reward=_SAMPLING if self._reward is None else dict(self._reward),
-            max_steps=self.header.max_steps,
         )
         return Problem(config)
 

@@ -67,22 +67,22 @@ class ImitatingPPO(ParallelPPO):
         assert isinstance(policy, NetworkPolicy)
         self._network = policy.network
         admission = Admission(
-            reach=self._network.max_displacement,
+            lengths=self._network.lengths,
             max_uncertainty=None if limit is None else float(limit),
             per_update=config.relaxations,
             temperature=config.temperature,
             n_fixed=n_fixed,
         )
-        reach = admission.reach
+        shortest, reach = admission.lengths
         self._replay = Replay(builder.problem, config.jitter, config.skeleton_first, n_fixed, reach)
         self.archive = _archive(builder, admission, self._replay)
         if config.molecules:
             data = load_examples(config.molecules, builder.task, builder.elements)
-            given = buildable(data, reach)
+            given = buildable(data, admission.lengths)
             if not given:
                 raise InputError(
-                    f"imitation: none of the molecules is of {builder.task} and without a bond "
-                    f"longer than {reach} Å; give others, or none"
+                    f"imitation: none of the molecules is of {builder.task}, with all bonds "
+                    f"between {shortest} and {reach} Å; give others, or none"
                 )
             self.archive.add(self.archive.rated(given))
 

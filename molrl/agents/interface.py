@@ -132,6 +132,16 @@ class PolicyNetwork(nn.Module, ABC):
     def max_displacement(self) -> float:
         """Largest length of a displacement, Å; it must be inside the action space."""
 
+    @property
+    def min_displacement(self) -> float:
+        """Smallest length of a displacement, Å; 0 unless the network tells another."""
+        return 0.0
+
+    @property
+    def lengths(self) -> tuple[float, float]:
+        """Smallest and largest length of a displacement, Å."""
+        return self.min_displacement, self.max_displacement
+
     def ignore_inputs(self, names: Collection[str]) -> None:
         """Set the weights of inputs so that they change nothing until they are trained.
 

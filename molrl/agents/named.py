@@ -21,7 +21,7 @@ class InternalAgent(AgentGenerator):
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
             one.
-        temperature: of the sampling, above 0 and at most 100; 1: as trained.
+        temperature: of the sampling, 0.001 to 100; 1: as trained.
 
     Raises:
         InputError: as :class:`AgentGenerator`, and if the run has another policy.
@@ -47,8 +47,8 @@ class CovariantAgent(AgentGenerator):
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
             one.
-        temperature: of the sampling, above 0 and at most 100; 1: as trained; below 1 more molecules
-            are valid and less strained, and fewer are different.
+        temperature: of the sampling, 0.001 to 100; 1: as trained; below 1 more molecules are valid
+            and less strained, and fewer are different.
 
     Raises:
         InputError: as :class:`AgentGenerator`, and if the run has another policy.

@@ -121,11 +121,13 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
 
     def _learning_rate(self, remaining: float) -> float:
         low, high = self.config.final_learning_rate, self.config.learning_rate
-        return low + (high - low) * remaining
+        # below 0 in the last update, where the steps are no whole number of updates
+        return low + (high - low) * max(0.0, remaining)
 
-    def _entropy_coefficient(self, remaining: float) -> float:
+    def _entropy_coefficient(self) -> float:
         low, high = self.config.final_ent_coef, self.config.ent_coef
-        return low + (high - low) * remaining
+        remaining = 1.0 - self.model.num_timesteps / self.setup.total_steps
+        return low + (high - low) * max(0.0, remaining)
 
 
 class PPOAlgorithm(OnPolicy[PPOConfig]):
@@ -180,10 +182,10 @@ class _Hooks(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        model = self.algorithm.model
-        remaining = model._current_progress_remaining
-        model.ent_coef = self.algorithm._entropy_coefficient(remaining)
         self._report()
+
+    def _on_rollout_end(self) -> None:
+        self.algorithm.model.ent_coef = self.algorithm._entropy_coefficient()
 
     def _on_training_end(self) -> None:
         self._report()

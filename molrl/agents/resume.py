@@ -69,12 +69,25 @@ def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
         if name.startswith(prefix)
     }
     state = checkpoint.state["ranks"][ranks.rank]
+    _check_sizes(training, own)
     position = _restore_episodes(training, own, state, checkpoint.step // ranks.size)
     try:
         training.algorithm.restore(position, checkpoint.tensors, checkpoint.state)
     except (RuntimeError, KeyError) as error:
         raise InputError(f"the checkpoint does not belong to this config: {error}") from None
     _restore_random(own, state, training.device)
+
+
+def _check_sizes(training: AgentTraining, arrays: dict[str, NDArray[Any]]) -> None:
+    """Refuse canvases of another number of environments, slots or elements."""
+    env = training.env
+    n = env.num_envs
+    for name, size in (("numbers", env.config.canvas_size), ("bag", len(env.elements))):
+        if (saved := arrays[f"canvas/{name}"].shape) != (n, size):
+            raise InputError(
+                f"the checkpoint does not belong to this config: its canvases have {name} of shape "
+                f"{saved}, not {(n, size)}"
+            )
 
 
 def _own_tensors(training: AgentTraining) -> dict[str, Tensor]:

@@ -122,14 +122,14 @@ class SphericalDensity:
         # rotating the coefficients is cheaper than evaluating harmonics at rotated points
         rotated = rotate(self.coefficients, -gamma, -beta, -alpha)
         terms = torch.softmax(rotated @ self._table.T + self._log_weights, dim=-1)
-        points = lebedev(LEBEDEV_ORDER)[0].to(terms)[inverse_cdf(terms, noise[:, 3])]
+        points = _points(terms.device, terms.dtype)[inverse_cdf(terms, noise[:, 3])]
         rotation = o3.angles_to_matrix(alpha, beta, gamma)
         return torch.einsum("nij,nj->ni", rotation, points)
 
     def mode(self) -> Tensor:
         """Return the Lebedev point ``(n, 3)`` of highest density."""
         best = (self._log_terms - self._log_weights).argmax(-1)
-        return lebedev(LEBEDEV_ORDER)[0].to(self.coefficients)[best]
+        return _points(self.coefficients.device, self.coefficients.dtype)[best]
 
 
 def inverse_cdf(probabilities: Tensor, noise: Tensor) -> Tensor:
@@ -180,6 +180,11 @@ def _axes(degree: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor
     frequencies = torch.cat(orders)
     mirror = torch.cat([each * (each + 1) + m for each, m in enumerate(orders)])
     return turn.to(device, dtype), frequencies.to(device, dtype), mirror.to(device)
+
+
+@lru_cache
+def _points(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return lebedev(LEBEDEV_ORDER)[0].to(device, dtype)
 
 
 @lru_cache

@@ -16,6 +16,7 @@ from molrl.agents.training import AgentTraining
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.metrics import STEPS, Figure
+from molrl.runs.progress import log_message
 from molrl.runs.trainer import OnUpdate, Trainable
 
 _OWN = "kept/"  # prefix of the tensors of the kept policies in a checkpoint
@@ -52,8 +53,8 @@ class TrainableAgent(Trainable):
         self.faults: Counter[str] = Counter()
         self._evaluator, self._start = evaluator, start
         self.energy_calls: int | None = 0
-        self._counted: Counter[str] = Counter()
-        self._counted_calls = 0
+        model = training.env.energy_model  # which has searched for the best known isomer
+        self._counted, self._counted_calls = model.faults.copy(), model.evaluations
         self.began = perf_counter()
 
     @property
@@ -85,6 +86,10 @@ class TrainableAgent(Trainable):
 
         if self.steps < self.total_steps:
             self.training.run(after_update)
+        if self.steps < self.total_steps:
+            log_message(
+                f"a callback has ended the training after {self.steps} of {self.total_steps} steps"
+            )
         for endings in self.ranks.gather(self.training.env.endings):
             self.endings += endings
         self._gather_costs()
@@ -196,7 +201,13 @@ def load_start(training: AgentTraining, start: str) -> None:
         )
     network, new = training.network, sorted(names - known)
     # Only of new inputs may the start have no weights.
-    network.load_state_dict(network.state_dict() | tensors if new else tensors)
+    try:
+        network.load_state_dict(network.state_dict() | tensors if new else tensors)
+    except RuntimeError:
+        raise InputError(
+            f"policy.start: the weights of {start} do not fit the {own.policy.name} network of "
+            "this version of molrl; start from another run"
+        ) from None
     if new:
         network.ignore_inputs(new)
 

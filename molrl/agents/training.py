@@ -164,8 +164,10 @@ class _Episodes:
 
 
 def _valid_fraction(complete: list[CanvasState]) -> float:
-    """Return the fraction of valid molecules among the first complete canvases."""
+    """Return the fraction of valid molecules among complete canvases, evenly chosen."""
     if not complete:
         return 0.0
     molecules = MoleculeBatch.cat([canvases.to_molecules() for canvases in complete])
-    return float(np.mean(validity(molecules[:MAX_CHECKED]).valid))
+    n = len(molecules)  # the first ones would be those of the smallest bags
+    rows = np.linspace(0, n - 1, min(n, MAX_CHECKED)).round().astype(np.int64)
+    return float(np.mean(validity(molecules[rows]).valid))

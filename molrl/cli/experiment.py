@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from molrl.agents.config import (
     MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     AnyAlgorithm,
     AnyPolicy,
     PolicyConfig,
@@ -30,14 +31,14 @@ class EvaluationConfig(Config):
     Attributes:
         n_molecules: number of molecules to sample and evaluate.
         n_episodes: number of episodes of an evaluation during the training.
-        temperature: of the sampling of both, above 0 and at most 100; each density is taken to the
+        temperature: of the sampling of both, 0.001 to 100; each density is taken to the
             power of its inverse. Below 1 more molecules are valid and less strained, and fewer are
             different; 1: as trained. The best policy of a run is the best at this temperature.
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)
     n_episodes: int = Field(64, ge=1, le=10_000)
-    temperature: float = Field(1.0, gt=0, le=MAX_TEMPERATURE)
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)
 
 
 def _refuse_bag(env: object) -> object:

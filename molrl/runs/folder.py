@@ -197,9 +197,10 @@ class RunFolder:
         given = read_mapping(self.config_file)
         missing = list(_missing_keys(config.model_dump(mode="json"), given))
         if missing:
+            version = read_json(self.versions_file).get("molrl")
             raise InputError(
-                f"{self.config_file} lacks {', '.join(missing)}: it is cut off, or the run was begun "
-                f"by molrl {read_json(self.versions_file).get('molrl')} without them; add them"
+                f"{self.config_file} lacks {', '.join(missing)}: it is cut off, or the run was "
+                f"begun by molrl {version} without them; add them"
             )
         return config
 

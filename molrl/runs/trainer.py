@@ -205,6 +205,8 @@ def train_saving(trainable: Trainable, folder: Path, on_update: OnUpdate = lambd
 
     with stopping_when_saved() as stop:
         trainable.run(after_update)
+    if saved < trainable.steps < trainable.total_steps:  # it has ended itself before the end
+        _save(trainable, folder)
 
 
 def restore_latest(trainable: Trainable, folder: Path, report: Callable[[str], object]) -> None:

@@ -80,7 +80,9 @@ def filled(problem):
     """Arrangements made of :data:`BUILT`, and the replay by which they were rated."""
     n_fixed = len(problem.task.examples[0].fixed)
     replay = Replay(problem, 0.0, 0.0, n_fixed, REACH)
-    made = Arrangements(problem.energy_model, Admission(REACH, None, 16, 0.2, n_fixed), replay)
+    made = Arrangements(
+        problem.energy_model, Admission((0.7, REACH), None, 16, 0.2, n_fixed), replay
+    )
     made.add(made.relaxed(MoleculeBatch.from_arrays(BUILT[problem.task.kind])))
     return made, replay
 

@@ -58,7 +58,7 @@ def test_agent_generator_evaluates_no_energy_without_a_reward(policy):
 
 
 def test_agent_generator_refuses_temperatures_that_are_none(policy):
-    with pytest.raises(InputError, match="temperature must be above 0 and at most 100, not 0"):
+    with pytest.raises(InputError, match=r"temperature must be 0\.001 to 100, not 0"):
         AgentGenerator(policy(), temperature=0)
     network = AgentGenerator(policy())._network
     with pytest.raises(InputError, match="CovariantNetwork has no temperature; leave it out"):
@@ -105,6 +105,11 @@ def test_agent_generator_makes_other_kinds_of_tasks(policy):
     assert made.molecules.n_atoms.tolist() == [6, 6]
     bags = AgentGenerator(policy()).generate({"kind": "bags", "bags": ["CO", "C2"]}, 4, seed=0)
     assert {bag.formula for bag in bags.molecules.bags()} <= {"CO", "C2"}
+
+
+def test_agent_generator_completes_bags_that_the_episodes_of_the_training_did_not(policy):
+    made = AgentGenerator(policy(max_steps=2)).generate("CO2", 2, seed=0)
+    assert made.molecules.n_atoms.tolist() == [3, 3]
 
 
 def test_agent_generator_says_once_that_a_task_is_larger_than_its_training(policy, capsys):

@@ -23,8 +23,11 @@ ISOMERS = "CH3CH2OH", "CH3OCH3"
 
 
 def archive(temperature=0.5):
-    admission = Admission(reach=2.0, max_uncertainty=None, per_update=16, temperature=temperature)
-    return Archive(load_energy("mace-small"), admission)
+    return Archive(load_energy("mace-small"), admission(temperature))
+
+
+def admission(temperature=0.5, lengths=(0.7, 2.0), n_fixed=0):
+    return Admission(lengths, None, per_update=16, temperature=temperature, n_fixed=n_fixed)
 
 
 def distorted(names, seed=0):
@@ -66,6 +69,35 @@ def test_archive_relaxes_isomers_of_low_energy_further():
     assert max(largest_forces(temperature=0.5)) < 0.01  # the ether is 0.1 eV above the alcohol
     low, high = largest_forces(temperature=0.01)
     assert low < 0.01 < high
+
+
+def test_archive_keeps_the_charge_and_the_multiplicity_of_what_it_relaxes_further():
+    ammonium = molecule("H3CNH2")
+    nitrogen = ammonium.positions[ammonium.numbers == 7][0]
+    outwards = nitrogen - ammonium.positions.mean(0)
+    ammonium.append("H")
+    ammonium.positions[-1] = nitrogen + outwards / np.linalg.norm(outwards)
+    ammonium.info["charge"] = 1
+    made = Archive(load_energy("gfn2"), admission())
+    made.add(made.relaxed(MoleculeBatch.from_ase(ammonium)))
+    again = Archive(load_energy("gfn2"), admission())
+    again.restore(*made.snapshot())
+    for kept in (made, again):
+        (isomer,) = kept.isomers
+        assert (isomer.smiles, isomer.charge, isomer.spin) == ("C[NH3+]", 1, 1)
+        (rated,) = kept.rated([isomer])
+        assert rated.energy == pytest.approx(isomer.energy, abs=1e-4)
+
+
+def test_archive_takes_no_bond_that_the_policy_cannot_place():
+    for lengths, wanted in (
+        ((0.7, 2.0), {"CCO", "COC"}),
+        ((1.0, 2.0), {"COC"}),
+        ((0.7, 1.3), set()),
+    ):
+        made = Archive(load_energy("mace-small"), admission(lengths=lengths))
+        found = {isomer.smiles for isomer in made.relaxed(distorted(ISOMERS))}
+        assert found == wanted, lengths  # O-H 0.96 Å, C-H 1.09 Å, C-O 1.4 Å
 
 
 def test_archive_draws_isomers_by_their_boltzmann_weights():
@@ -133,7 +165,7 @@ def test_archive_and_replay_leave_fixed_atoms_as_they_are():
     task = {"kind": "scaffold", "scaffold": "*C=C", "bag": "CH3"}
     problem = Problem(EnvConfig(task=task, energy="mace-small", canvas_size=9))
     fixed = problem.task.examples[0].fixed
-    made = Archive(problem.energy_model, Admission(2.0, None, 16, 0.5, n_fixed=len(fixed)))
+    made = Archive(problem.energy_model, admission(n_fixed=len(fixed)))
     methyl = [[0, 0, 1.5], [0, 1.03, 1.86], [0.89, -0.52, 1.86], [-0.89, -0.52, 1.86]]
     end, outwards = fixed.ends[0]
     turned, _ = Rotation.align_vectors([outwards], [[0, 0, 1]])

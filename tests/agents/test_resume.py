@@ -67,6 +67,42 @@ def test_restore_refuses_a_checkpoint_of_another_network(uninterrupted):
         restore(training(wider), checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"num_envs": 4}, "numbers"),
+        ({"canvas_size": 6}, "numbers"),
+        ({"elements": ["H", "C", "O"]}, "bag"),
+    ],
+)
+def test_restore_refuses_a_checkpoint_of_other_sizes(uninterrupted, options, named):
+    _, _, checkpoints = uninterrupted
+    checkpoint = checkpoints.load(checkpoints.steps()[0])
+    given = {"num_envs": 8, "canvas_size": 25, "bag": "CH2O", "energy": "gfn2"} | options
+    env = MolDesignVectorEnv(autoreset_mode="SameStep", **given)
+    ppo = PPO.model_copy(update={"num_envs": given["num_envs"]})
+    with pytest.raises(InputError, match=f"its canvases have {named} of shape"):
+        restore(AgentTraining(env, POLICY, ppo, 400, seed=0), checkpoint)
+
+
+@pytest.mark.parametrize("total_steps", [100, 120, 20])
+def test_schedules_end_at_their_final_values(morse, total_steps):
+    env = MolDesignVectorEnv(8, "SameStep", bag="CH2O", energy=morse())
+    own = {"learning_rate": 1e-2, "final_learning_rate": 1e-4, "ent_coef": 0.1}
+    ppo = PPO.model_copy(update=own | {"final_ent_coef": 0.02})
+    agent = AgentTraining(env, POLICY, ppo, total_steps, seed=0)
+    rates = []
+
+    def on_update(step, figures):
+        rates.append(agent.algorithm.model.policy.optimizer.param_groups[0]["lr"])
+
+    agent.run(on_update)
+    assert len(rates) == -(-total_steps // 40)  # updates of 40 steps
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(1e-4)
+    assert agent.algorithm.model.ent_coef == pytest.approx(0.02)
+
+
 def test_restore_of_a_checkpoint_without_charges_is_neutral(uninterrupted):
     _, _, checkpoints = uninterrupted
     checkpoint = checkpoints.load(checkpoints.steps()[0])

@@ -10,6 +10,7 @@ from molrl.agents.trainable import load_start
 from molrl.agents.training import AgentTraining
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
+from molrl.runs.weights import save_weights
 
 TASKS = {
     "shape": {"kind": "shape", "shape": "line", "n_points": 8, "bag": "CH2O"},
@@ -52,6 +53,16 @@ def test_load_start_gives_the_densities_of_the_start_where_more_is_observed(kind
     new = [name for name in agent.network.state_dict() if name not in before.network.state_dict()]
     moved = {name.split(".")[0] for name in new if gradients[name].abs().max() > 0}
     assert moved == {"shape": {"points"}, "cluster": {"refills", "fixed"}}[kind]
+
+
+def test_load_start_refuses_weights_of_another_version(start, morse, tmp_path):
+    agent, path = start
+    tensors = dict(agent.network.state_dict())
+    del tensors[sorted(tensors)[0]]
+    fields = agent.header.model_dump(mode="json", exclude={"policy": {"start": True}})
+    save_weights(tmp_path / "policy.json", tensors, {"kind": "covariant", **fields})
+    with pytest.raises(InputError, match="do not fit the covariant network of this version"):
+        load_start(training("CH2O", morse, seed=1), path)
 
 
 def test_load_start_refuses_a_policy_that_observes_what_the_task_has_not(morse, tmp_path):

@@ -161,6 +161,8 @@ def test_resume_continues_a_training_bit_for_bit(runs, tmp_path, corrupted, caps
     assert main(["resume", str(run)]) == 0
     assert ("step-000000000768/state.json is corrupted" in capsys.readouterr().err) == corrupted
     assert files_that_must_agree(run) == whole
+    counts = [json.loads((r / "summary.json").read_text()) for r in (run, runs / "whole")]
+    assert counts[0]["training_energy_calls"] == counts[1]["training_energy_calls"] > 500
 
 
 def test_resume_of_a_finished_run_prints_the_summary_and_checks_checkpoints(runs, tmp_path, capsys):
