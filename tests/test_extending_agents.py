@@ -1,5 +1,6 @@
 """A policy, an algorithm and a callback, each in one file outside of the package."""
 
+import json
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 import molrl
 from molrl.cli.main import main
+from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.metrics import read_metrics
 
 POLICY = """
@@ -152,6 +154,11 @@ class Count(BaseCallback):
         with open("counted.txt", "a") as file:
             file.write(f"{self.num_timesteps}\\n")
         return True
+
+
+class Stop(BaseCallback):
+    def _on_step(self):
+        return self.num_timesteps < 40
 """
 
 CONFIG = {
@@ -223,3 +230,10 @@ def test_callbacks_of_a_config_see_every_step(train):
     run = train(callbacks=["outside_callback:Count"])
     counted = (run.parent / "counted.txt").read_text().split()
     assert counted == [str(n) for n in range(4, 65, 4)]
+
+
+def test_a_callback_ends_a_training_which_is_saved_then(train, capsys):
+    run = train(callbacks=["outside_callback:Stop"])
+    assert "a callback has ended the training after 40 of 64 steps" in capsys.readouterr().err
+    assert Checkpoints(run / "checkpoints").steps()[-1] == 40
+    assert json.loads((run / "summary.json").read_text())["n_molecules"] == 2
