@@ -154,7 +154,8 @@ class MoleculeBatch(FlatBatch):
         batch = self.charged(charge)
         lowest = batch.spin.tolist()
         spins = [low if one is None else one for one, low in zip(spin, lowest, strict=True)]
-        return replace(batch, spin=torch.tensor(spins, dtype=torch.int64)).check_electrons()
+        spin_ = torch.tensor(spins, dtype=torch.int64, device=self.device)
+        return replace(batch, spin=spin_).check_electrons()
 
     def check_electrons(self) -> Self:
         """Return the batch itself after checking that its charges and multiplicities can be.
@@ -179,7 +180,8 @@ class MoleculeBatch(FlatBatch):
         """
         for i in np.flatnonzero(pbc.any(-1) | ~np.isfinite(cell).all((1, 2))).tolist():
             _check_cell(cell[i], pbc[i], i)
-        return replace(self, cell=torch.from_numpy(cell), pbc=torch.from_numpy(pbc))
+        cells, periodic = torch.from_numpy(cell).to(self.positions), torch.from_numpy(pbc)
+        return replace(self, cell=cells, pbc=periodic.to(self.device))
 
     def require_molecules(self, what: str) -> Self:
         """Return the batch itself after checking that no structure is periodic.

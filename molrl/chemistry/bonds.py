@@ -122,14 +122,13 @@ def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]
     """Return RDKit molecules for :func:`molrl.files.write_sdf`.
 
     Those whose bonds were perceived have them, Kekulé, and formal charges; the others have none.
-    A charge that the formal charges do not add up to, and a multiplicity that the radicals do not
-    give, are properties of the molecule, which :func:`molrl.files.read_molecules` reads.
+    A charge that the formal charges do not add up to, and a multiplicity above 1 or of drawn
+    radicals, are properties of the molecule, which :func:`molrl.files.read_molecules` reads.
 
     Args:
         molecules: n molecules.
         perceived: :func:`validity` of the same.
     """
-    lowest = molecules.charged(molecules.charge).spin.tolist()
     charges, spins = molecules.charge.tolist(), molecules.spin.tolist()
     mols = []
     for i, (bonded, bare) in enumerate(zip(perceived.mols, molecules.to_rdkit(), strict=True)):
@@ -138,7 +137,7 @@ def bonded_mols(molecules: MoleculeBatch, perceived: Validity) -> list[Chem.Mol]
             Chem.Kekulize(mol, clearAromaticFlags=True)
         if Chem.GetFormalCharge(mol) != charges[i]:
             mol.SetIntProp(CHARGE_FIELD, charges[i])
-        if spins[i] != lowest[i] or any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        if spins[i] != 1 or any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
             mol.SetIntProp(SPIN_FIELD, spins[i])
         mols.append(mol)
     return mols

@@ -13,7 +13,7 @@ from molrl.errors import InputError
 if TYPE_CHECKING:  # RDKit and PyTorch are imported when a fragment is built, not to check a config
     from rdkit.Chem import Mol
 
-_FILES = (".extxyz", ".xyz", ".sdf")
+_FILES = (".extxyz", ".xyz", ".sdf", ".mol", ".mol2", ".pdb")
 _CAP = 99  # isotope that marks the hydrogens at attachment points; no real one has it
 
 
@@ -54,7 +54,7 @@ def load_fragment(source: str) -> Fragment:
 
     Args:
         source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
-            file ``.extxyz``, ``.xyz`` or ``.sdf``, whose first molecule is taken. A SMILES gives
+            file, as of :func:`molrl.read`, whose first molecule is taken. A SMILES gives
             one conformer, always the same. The charge is that of the SMILES or the file, the
             multiplicity that of the file or the lowest.
 
@@ -68,7 +68,7 @@ def load_fragment(source: str) -> Fragment:
         >>> load_fragment("*C").numbers.tolist()
         [6, 1, 1, 1]
     """
-    if Path(source).suffix not in _FILES:
+    if Path(source).suffix.lower() not in _FILES:
         return _from_smiles(source)
     from molrl.files import read_molecules
 

@@ -1,6 +1,7 @@
 """Sets of molecules relaxed with GFN2-xTB, with identity, energy and split; the shipped one."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -25,13 +26,20 @@ _SULFOXIDE = Chem.MolFromSmarts("[$([SX3v4]),$([SX2v4]=[#6]);!$(S(=O)=O)]=[OX1]"
 SHIPPED = Path(__file__).with_name("shipped") / "molecules.npz"
 
 
+_NAMED = re.compile(r"[a-z]+:")  # what is no molecule, as crowd:CH8
+_ATOM = re.compile(r"\[[^\]]*\]|Cl|Br|[A-GI-Z]|[bcnops]")  # of SMILES, or of formulas
+_HYDROGEN = re.compile(r"\[\d*H\d*[+-]?\d*\]")
+
+
 def is_piece(identity: str) -> bool:
     """Return whether a molecule has at most two heavy atoms: larger ones are built of such pieces.
 
     Args:
         identity: canonical SMILES.
     """
-    return sum(c.isalpha() and c not in "Hh" for c in identity) <= 2
+    if _NAMED.match(identity):
+        return False
+    return sum(not _HYDROGEN.fullmatch(atom) for atom in _ATOM.findall(identity)) <= 2
 
 
 def split_of(identity: str) -> str:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,10 @@ from molrl.errors import InputError
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import log_message
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.db.row import AtomsRow
 
 QM7_20 = (
     *("C3H6O", "C4H11N", "C4H9NO2", "C4H6O", "C4H12N2", "C3H3N", "C6H6O", "C3H2O3S", "C5H14N2"),
@@ -139,9 +144,20 @@ def _read(path: Path) -> MoleculeBatch:
         raise InputError(f"{path} does not exist")
     try:
         rows = connect(str(path), type=path.suffix[1:], use_lock_file=False).select()
-        atoms = [row.toatoms() for row in rows]
+        atoms = [_atoms(row) for row in rows]
     except Exception as error:  # ASE and SQLite raise many kinds on a broken file
         raise InputError(f"{path} cannot be read: {error or type(error).__name__}") from None
     if not atoms:
         raise InputError(f"{path} holds no molecule")
-    return MoleculeBatch.from_ase(atoms).check()
+    try:
+        return MoleculeBatch.from_ase(atoms).check()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _atoms(row: "AtomsRow") -> "Atoms":
+    """Return a molecule of a database with what the row states: charge and multiplicity."""
+    atoms = row.toatoms()
+    stated = {**row.data, **row.key_value_pairs}
+    atoms.info |= {key: value for key, value in stated.items() if np.ndim(value) == 0}
+    return atoms

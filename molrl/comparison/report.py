@@ -54,7 +54,7 @@ _CURVES = (
     "Above: distinct valid molecules against energy evaluations and against time. Below: the share "
     "of runs that have come near the best molecule known; and the evaluations for one distinct "
     "valid molecule against how many are made, those of a training included. Bands are 95 % "
-    "intervals; a curve ends with the budget, or where the first of its runs ended."
+    "intervals; a curve ends with the budget, or where the last of its runs ended."
 )
 
 

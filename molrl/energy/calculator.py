@@ -1,6 +1,7 @@
 """Energy models as ASE calculators (Larsen et al., J. Phys.: Condens. Matter 29, 273002)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -15,17 +16,17 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from molrl.energy.interface import EnergyModel, EnergyOutput
 from molrl.energy.registry import load_energy
+from molrl.reading.charges import states_of_ase
 
-_STATE = ("charge", "spin")  # keys of Atoms.info that the energy depends on
 _COMPUTED = ("energy", "free_energy", "forces", "stress")  # all others are further properties
 
 
 class EnergyCalculator(Calculator):  # type: ignore[misc]  # ASE ships no types
     """An ASE calculator that evaluates an energy model.
 
-    Charge (e) and multiplicity are read from ``atoms.info["charge"]`` and ``atoms.info["spin"]``.
-    Results are kept until the atoms change, these two included. Energies in eV, forces in eV/Å,
-    stress in eV/Å³ in ASE's Voigt order.
+    Charge (e) and multiplicity are read from ``atoms.info["charge"]`` and ``atoms.info["spin"]``,
+    or their usual other names. Results are kept until the atoms change, these two included.
+    Energies in eV, forces in eV/Å, stress in eV/Å³ in ASE's Voigt order.
 
     Args:
         model: the energy model.
@@ -59,9 +60,8 @@ class EnergyCalculator(Calculator):  # type: ignore[misc]  # ASE ships no types
             tol: largest difference of numbers that counts as none.
         """
         changes: list[str] = super().check_state(atoms, tol)
-        if self.atoms is not None:
-            before = self.atoms.info
-            changes += [key for key in _STATE if before.get(key) != atoms.info.get(key)]
+        if self.atoms is not None and states_of_ase([self.atoms]) != states_of_ase([atoms]):
+            changes.append("charge and spin")
         return changes
 
     def calculate(
@@ -75,8 +75,10 @@ class EnergyCalculator(Calculator):  # type: ignore[misc]  # ASE ships no types
         Args:
             atoms: the atoms; those of the last calculation, if None.
             properties: of :attr:`implemented_properties`.
-            system_changes: what has changed since the last calculation; not used.
+            system_changes: what has changed since the last calculation.
         """
+        if system_changes:
+            self.results: dict[str, Any] = {}
         super().calculate(atoms, properties, system_changes)
         if "stress" in properties and not self.atoms.pbc.all():
             raise PropertyNotImplementedError("stress of atoms without a cell; set cell and pbc")

@@ -34,7 +34,8 @@ class RelaxationResult:
             than 1e-4 eV, the numerical noise, above ``start_energy``.
         max_force: ``(n_molecules,)`` float64, eV/Å, the largest final force on an atom.
         converged: ``(n_molecules,)`` bool, whether ``max_force`` is within the tolerance.
-        steps: ``(n_molecules,)`` int64, energy evaluations after the first.
+        steps: ``(n_molecules,)`` int64, steps tried: one energy each after the first, but for those
+            that put two atoms in one place.
         failures: index of each molecule whose initial energy failed, with the reason.
 
     Example:

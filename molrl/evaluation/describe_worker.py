@@ -45,7 +45,7 @@ def work(before: bytes, after: bytes | None) -> dict[str, Any]:
     """
     mol = _unpacked(before)
     relaxed = None if after is None else _unpacked(after)
-    bare = Chem.RemoveHs(mol)
+    bare = _without_hydrogens(mol)
     return {
         "inchikey": _inchikey(mol),
         "relaxed_inchikey": None if relaxed is None else _inchikey(relaxed),
@@ -76,14 +76,40 @@ def symmetric_rmsd(first: Chem.Mol, second: Chem.Mol) -> float | None:
         second: the same bonds at other positions.
 
     Returns:
-        None if the bonds differ.
+        None if the bonds differ; another mesomeric form has the same.
     """
-    try:
-        return float(
-            rdMolAlign.GetBestRMS(Chem.Mol(first), second, maxMatches=_MAX_MATCHES, numThreads=1)
-        )
-    except RuntimeError:  # there is no match of the bonds
-        return None
+    for one, other in ((first, second), (_with_bonds_alike(first), _with_bonds_alike(second))):
+        try:
+            return float(
+                rdMolAlign.GetBestRMS(Chem.Mol(one), other, maxMatches=_MAX_MATCHES, numThreads=1)
+            )
+        except RuntimeError:  # there is no match of the bonds
+            keys = [_inchikey(mol) for mol in (first, second)]
+            if keys[0] is None or keys[0] != keys[1]:
+                return None
+    return None
+
+
+def _with_bonds_alike(mol: Chem.Mol) -> Chem.Mol:
+    """Return a molecule whose bonds are all single, without charges: the same for every form."""
+    alike = Chem.RWMol(mol)
+    for bond in alike.GetBonds():
+        bond.SetBondType(Chem.BondType.SINGLE)
+        bond.SetIsAromatic(False)
+    for atom in alike.GetAtoms():
+        atom.SetIsAromatic(False)
+        atom.SetFormalCharge(0)
+        atom.SetNumRadicalElectrons(0)
+        atom.SetNoImplicit(True)
+    return alike.GetMol()
+
+
+def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    bare = Chem.RemoveHs(mol, sanitize=False)
+    if Chem.SanitizeMol(bare, catchErrors=True):  # ClF3 and its like
+        bare.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(bare)
+    return bare
 
 
 def failed_checks(mol: Chem.Mol) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from molrl.chemistry.bonds import validity
 from molrl.energy import EnergyModel, load_energy
 from molrl.errors import InputError
+from molrl.evaluation.acceptance import evaluable
 from molrl.evaluation.molecule_files import check_format, formulas, write_annotated
 from molrl.generation import Generated
 from molrl.molecules import MoleculeBatch
@@ -69,15 +70,19 @@ def write_generated(path: Path, made: Generated) -> dict[str, Any]:
 
 
 def _energies(molecules: MoleculeBatch, model: EnergyModel) -> np.ndarray:
-    """Return ``(n,)`` float64, eV; NaN throughout if the model does not know the molecules."""
+    """Return ``(n,)`` float64, eV; NaN where the model cannot evaluate a molecule."""
     found = np.full(len(molecules), np.nan)
-    with progress(len(molecules), "evaluated") as bar:
-        for start in range(0, len(molecules), _BATCH):
+    try:
+        kept, index, refused = evaluable(molecules, model)
+    except InputError as error:
+        log_message(f"the molecules have no energies: {error}")
+        return found
+    if refused:
+        first = next(iter(refused.values()))
+        log_message(f"{len(refused)} of {len(molecules)} molecules have no energy: {first}")
+    with progress(len(kept), "evaluated") as bar:
+        for start in range(0, len(kept), _BATCH):
             part = slice(start, start + _BATCH)
-            try:
-                found[part] = model.evaluate(molecules[part]).energy.cpu().numpy()
-            except InputError as error:
-                log_message(f"the molecules have no energies: {error}")
-                break
-            bar.update(min(start + _BATCH, len(molecules)))
+            found[index[part]] = model.evaluate(kept[part]).energy.cpu().numpy()
+            bar.update(min(start + _BATCH, len(kept)))
     return found

@@ -82,15 +82,15 @@ def calibrate(mixture: GaussianMixture, evaluated: Evaluated) -> GaussianMixture
         mixture: with a scale that is set by what it was fitted to.
         evaluated: structures that the model was not fitted to.
     """
-    large = evaluated.error > LARGE_ERROR
-    if min(int(large.sum()), int((~large).sum())) < _FEWEST:
+    large, small = evaluated.error > LARGE_ERROR, evaluated.error <= LARGE_ERROR  # NaN: neither
+    if min(int(large.sum()), int(small.sum())) < _FEWEST:
         return mixture
     scale = mixture.scale.model_copy(update={"peak": PEAK})
     mixture = replace(mixture, scale=scale)
     molecules = evaluated.molecules
     atoms = mixture.atom_uncertainty(evaluated.features, molecules.numbers)
     score = mixture.molecule_uncertainty(atoms, molecules)
-    good = score[~large & score.isfinite()]
+    good = score[small & score.isfinite()]
     zero = float(torch.quantile(good, 1 - FLAGGED))
     # The score is linear in the compressed likelihood: from -1 at typical to 0 at unusual.
     unusual = scale.unusual + zero * (scale.unusual - scale.typical)

@@ -14,7 +14,12 @@ from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters
-from molrl.energy.networks.terms import bond_limits, dispersion_parameters
+from molrl.energy.networks.terms import (
+    bond_limits,
+    bonded,
+    covalent_radii,
+    dispersion_parameters,
+)
 from molrl.errors import InputError
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
@@ -26,6 +31,7 @@ from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import OnUpdate, Trainable
 
 MAX_VALID = 2000  # structures of the validation split that errors are logged on
+_MAX_BONDED = 0.05  # at the network's cutoff, where bonds stop to count
 _POOL = 32  # batches whose structures are sorted by size, so that those of a batch are alike
 
 
@@ -278,7 +284,7 @@ def make_potential(
         known = dict(zip(shape.elements, start.atomic_energies, strict=True)) | atomic_energies
         atoms = tuple(known[z] for z in shape.elements)
         cells = start.takes_cells or data.molecules.is_periodic
-        return replace(
+        started = replace(
             start,
             network=network,
             atomic_energies=atoms,
@@ -287,13 +293,14 @@ def make_potential(
             dispersion=start.dispersion or _dispersion(config, shape),
             lowest_site=start.lowest_site or _lowest_site(config, shape),
         )
+        return _with_terms_that_fit(started)
     lacking = [chemical_symbols[z] for z in shape.elements if z not in atomic_energies]
     if lacking:
         raise InputError(
             f"network.elements: there are no energies of isolated {', '.join(lacking)}; leave out "
             "what the data do not hold"
         )
-    return Potential(
+    potential = Potential(
         network=network,
         atomic_energies=tuple(atomic_energies[z] for z in shape.elements),
         repulsion=repulsion_parameters(shape.elements) if config.repulsion else (),
@@ -302,6 +309,32 @@ def make_potential(
         lowest_site=_lowest_site(config, shape),
         takes_cells=data.molecules.is_periodic,
     )
+    return _with_terms_that_fit(potential)
+
+
+def _with_terms_that_fit(potential: Potential) -> Potential:
+    """Return a potential whose physical terms have forces, and do not end at the cutoff."""
+    config = potential.config
+    terms = {
+        "crowding": potential.bond_limits,
+        "dispersion": potential.dispersion,
+        "lowest_site": potential.lowest_site,
+    }
+    for name in (name for name, given in terms.items() if given):
+        if not potential.network.conservative:
+            raise InputError(
+                f"{name}: forces of networks of architecture {config.architecture} are not those "
+                "of their energy, and would lack it; leave it out"
+            )
+    radius, largest = max(zip(covalent_radii(config.elements), config.elements, strict=True))
+    share = float(bonded(torch.tensor([config.cutoff]), torch.tensor([2 * radius])))
+    if potential.bond_limits and share > _MAX_BONDED:
+        raise InputError(
+            f"crowding: two atoms of {chemical_symbols[largest]} still count as bonded by "
+            f"{share:.2g} at the cutoff, where the energy would jump; give a larger "
+            "network.cutoff, or leave it out"
+        )
+    return potential
 
 
 def _bond_limits(config: FitConfig, shape: NetworkConfig) -> tuple[float, ...]:

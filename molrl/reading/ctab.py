@@ -93,7 +93,7 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
         for line in lines[HEADER + n_atoms + n_bonds : end]
         if line.startswith("M  RAD")
         for word in line[9:].split()[1::2]
-        if word.isdigit()
+        if word.isascii() and word.isdecimal()
     ]
     return words, coordinates, radicals
 

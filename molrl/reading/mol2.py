@@ -1,6 +1,6 @@
 """Tripos mol2 files, with all hydrogens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,13 @@ from molrl.reading.charges import Claim, whole_sum
 from molrl.reading.elements import element
 from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
+from molrl.reading.structures import (
+    MAX_ATOMS,
+    Structure,
+    element_of,
+    note_odd_electrons,
+    of_molecule,
+)
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 SECTION = "@<TRIPOS>"
 # Types of atoms whose charge depends on their neighbours.
 ION_TYPES = {"N.4", "C.cat", "O.co2"}
+_CATIONS = {7: 4, 15: 4, 16: 3, 34: 3}  # bonds with which N, P, S and Se have a charge of +1
 
 
 def read_mol2(lines: Sequence[str], notes: Notes) -> list[Structure]:
@@ -85,11 +92,15 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
     cations = sum(atom.GetFormalCharge() for atom in mol.GetAtoms())
     try:
         claims = _charge(header, rows, types)
+        if cations and not claims and sum(numbers) % 2:
+            raise _uncharged(["N, P or S with a bond too many"])
     except InputError:
         check_hydrogens(mol, cations)  # without them the charges add up to nothing
         raise
     check_hydrogens(mol, max(0, cations - sum(claim.value for claim in claims)))
-    return Structure(numbers, positions, claims)
+    structure = Structure(numbers, positions, claims)
+    note_odd_electrons(structure, index, notes)
+    return structure
 
 
 def _charge(
@@ -97,26 +108,26 @@ def _charge(
 ) -> list[Claim]:
     """Return what the partial charges add up to."""
     if "NO_CHARGES" in (line.strip() for line in header) or any(len(row) < 9 for row in rows):
-        if ION_TYPES & set(types):
-            raise _uncharged(types)
+        if found := ION_TYPES & set(types):
+            raise _uncharged(found)
         return []
     try:
         charges = np.array([float(row[8]) for row in rows])
     except ValueError:
         raise InputError("a partial charge is not a number") from None
-    if not charges.any() and ION_TYPES & set(types):
-        raise _uncharged(types)
+    if not charges.any() and (found := ION_TYPES & set(types)):
+        raise _uncharged(found)
     total = whole_sum(charges, "partial charges")
     return [Claim("charge", total, f"partial charges that sum to {total}")]
 
 
-def _uncharged(types: Sequence[str]) -> InputError:
-    kinds = ", ".join(sorted(ION_TYPES & set(types)))
-    return InputError(f"it has atoms of ions ({kinds}) and no partial charges; add them")
+def _uncharged(kinds: Iterable[str]) -> InputError:
+    found = ", ".join(sorted(kinds))
+    return InputError(f"it has atoms of ions ({found}) and no partial charges; add them")
 
 
 def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":
-    """Return an RDKit molecule with the bonds, and N+ where nitrogen has four."""
+    """Return an RDKit molecule with the bonds; an atom of :data:`_CATIONS` has its charge."""
     from rdkit import Chem
 
     orders = {
@@ -149,6 +160,6 @@ def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":
         valences = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
         aromatic = 1.5 in valences
         atom.SetIsAromatic(aromatic)
-        if atom.GetAtomicNum() == 7 and sum(valences) == 4 and not aromatic:
+        if sum(valences) == _CATIONS.get(atom.GetAtomicNum()) and not aromatic:
             atom.SetFormalCharge(1)
     return mol.GetMol()

@@ -129,7 +129,7 @@ class RelaxationDisplacement:
 class UncertaintyPenalty:
     """Reward at the end: minus the uncertainty of the energy model, where it is above 0.
 
-    0 is the 99 % quantile of the data that the model was fitted to; see
+    0 is where errors of 0.1 eV/atom begin; see
     :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`.
 
     Args:

@@ -1,6 +1,5 @@
 """Rewards from their descriptions: weighted sums of registered and custom terms."""
 
-import importlib
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from molrl.bags import Bag
 from molrl.energy import EnergyModel
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import REWARD_TERMS
+from molrl.registry import import_target
 from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm
 
@@ -158,12 +158,7 @@ def _custom_term(name: str, options: dict[str, object]) -> RewardTerm:
     if name in REWARD_TERMS:
         raise InputError(f"reward term {name!r} already exists; give yours another name")
     _check_options(name, options, [])
-    if isinstance(call, str):
-        module, _, attribute = call.partition(":")
-        try:
-            call = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"reward term {name!r}: {call!r} is not available: {error}") from None
+    call = import_target(call, f"reward term {name!r}: {call!r}")
     if not callable(call):
         raise InputError(f"reward term {name!r}: {call!r} must be a function")
     return CustomTerm(call)

@@ -59,6 +59,7 @@ class SimilarityReward:
         self._sharpness, self._of = sharpness, of
         self._descriptors = load_descriptors(descriptors)
         known = _reference(reference).to(self._descriptors.device, torch.float32)
+        known.check(self._descriptors.elements)
         self._kernel = SimilarityKernel(self._descriptors(known))
 
     def __call__(self, placed: PlacedAtoms) -> Floats:

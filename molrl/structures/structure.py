@@ -26,6 +26,7 @@ class Structure:
         spin: multiplicity 2S + 1; None for the lowest that the electrons allow.
         part: ``(n,)`` int64, the molecule that each atom belongs to, from 0 on; None for one
             molecule.
+        split: of the molecules it is made of; None: that of its identity.
     """
 
     numbers: np.ndarray
@@ -35,6 +36,7 @@ class Structure:
     charge: int = 0
     spin: int | None = None
     part: np.ndarray | None = None
+    split: str | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)

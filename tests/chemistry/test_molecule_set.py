@@ -10,6 +10,7 @@ from molrl.chemistry.molecule_set import (
     SPLITS,
     MoleculeSet,
     _charge_separated,
+    is_piece,
     shipped_molecules,
     split_of,
 )
@@ -39,9 +40,17 @@ def test_split_of_depends_on_the_identity_only():
     assert shares == pytest.approx([0.90, 0.05, 0.05], abs=0.02)
 
 
-@pytest.mark.parametrize("smiles", ["C", "O", "CO", "C#N", "[H][H]", "[C-]#[O+]"])
-def test_split_of_small_molecules_is_train(smiles):
-    assert split_of(smiles) == "train"
+@pytest.mark.parametrize(
+    ("smiles", "small"),
+    [
+        *((s, True) for s in ("C", "O", "CO", "C#N", "[H][H]", "[C-]#[O+]", "CCl", "BrBr", "ClBr")),
+        *((s, True) for s in ("C[SiH3]", "[2H]C", "[NH4+]", "[Hg]C")),
+        *((s, False) for s in ("CCO", "ClCCl", "c1ccnc1", "CCn1cccc1", "C[Si](C)C", "crowd:CH5")),
+    ],
+)
+def test_pieces_are_molecules_of_up_to_two_heavy_atoms_and_in_the_train_split(smiles, small):
+    assert is_piece(smiles) == small
+    assert split_of(smiles) == "train" or not small
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,25 @@ def test_calculator_computes_again_only_what_changed(water):
     assert model.calls == 2
 
 
+def test_calculator_sees_a_charge_by_any_of_its_names(water):
+    water.calc = molrl.ase_calculator("gfn2")
+    neutral = water.get_potential_energy()
+    water.info["total_charge"] = 1
+    assert water.get_potential_energy() > neutral + 5
+
+
+def test_calculator_keeps_no_results_of_other_atoms(water):
+    calculator = molrl.ase_calculator("mace")
+    water.calc = calculator
+    water.get_forces()
+    other = water.copy()
+    other.rattle(0.1, seed=1)
+    calculator.calculate(other, ["energy"])
+    other.calc = calculator
+    wanted = load_energy("mace").evaluate(other, forces=True).forces.numpy()
+    assert other.get_forces() == pytest.approx(wanted, abs=1e-4)
+
+
 def test_calculator_passes_charge_and_multiplicity_of_info(water):
     water.calc = molrl.ase_calculator("gfn2")
     energies = [water.get_potential_energy()]

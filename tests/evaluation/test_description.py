@@ -54,6 +54,45 @@ def test_symmetric_rmsd_finds_the_symmetry_that_the_order_of_the_atoms_hides():
     assert symmetric_rmsd(shuffled, mol) < 0.05  # the force field leaves it slightly unsymmetric
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("CN1C=C[N+](CC)=C1", "C[N+]1=CN(CC)C=C1"), ("CN=C(C)[NH3+]", "C[NH2+]C(C)=N")],
+)
+def test_symmetric_rmsd_of_another_mesomeric_form_is_that_of_the_positions(one, other):
+    first = Chem.AddHs(Chem.MolFromSmiles(one))
+    assert rdDistGeom.EmbedMolecule(first, randomSeed=0) == 0
+    second = Chem.AddHs(Chem.MolFromSmiles(other))
+    if one.startswith("CN1"):  # the same ion: only the double bond and the charge move
+        order = first.GetSubstructMatch(_alike(second))
+        second = placed(_embedded(second), first.GetConformer().GetPositions()[list(order)])
+        assert symmetric_rmsd(first, second) < 1e-4
+    else:  # another tautomer: a hydrogen moves, too
+        assert symmetric_rmsd(first, _embedded(second)) is None
+
+
+def _embedded(mol):
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
+    return mol
+
+
+def _alike(mol):
+    query = Chem.RWMol(mol)
+    for bond in mol.GetBonds():
+        query.ReplaceBond(bond.GetIdx(), Chem.MolFromSmarts("*~*").GetBondWithIdx(0))
+    for atom in mol.GetAtoms():
+        query.ReplaceAtom(atom.GetIdx(), Chem.AtomFromSmarts(f"[#{atom.GetAtomicNum()}]"))
+    return query.GetMol()
+
+
+@pytest.mark.parametrize("name", ["ClF3", "CH3CH2OH"])
+def test_work_describes_chlorine_of_three_bonds(name):
+    (mol,) = validity(MoleculeBatch.from_ase(molecule(name))).mols
+    made = work(mol.ToBinary(), mol.ToBinary())
+    assert made["inchikey"] == made["relaxed_inchikey"]
+    assert made["rmsd"] < 1e-4
+    assert made["fingerprint"]
+
+
 def test_symmetric_rmsd_does_not_mirror():
     mol = from_smiles("C[C@H](O)F", seed=0)
     x = mol.GetConformer().GetPositions()

@@ -178,3 +178,10 @@ def test_fit_resumes_with_the_buffers_of_its_network(weights, tmp_path):
     assert errors["valid_energy_mae"] == pytest.approx(
         float(written.energy_per_atom.abs().mean()), rel=1e-4
     )
+
+
+def test_fit_refuses_terms_that_direct_forces_would_lack(weights, tmp_path, capsys):
+    text = (weights.parent.parent / "fit.yaml").read_text().replace("/run\n", "/other\n")
+    (tmp_path / "fit.yaml").write_text(text)
+    assert main(["energy", "fit", str(tmp_path / "fit.yaml"), "dispersion=true"]) == 2
+    assert "dispersion: forces of networks of architecture direct-pairs" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import shipped_molecules
 from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
-from molrl.generation import Generated
+from molrl.generation import Generated, NotCompleted
 from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.isomers import Constraints, Isomers
 from molrl.generators.search.run import IsomerSearch
@@ -136,6 +136,30 @@ def test_search_relaxes_the_lowest_of_what_is_made_and_isomers_that_are_wanted_f
     assert chosen(2) == ["CC(C)O", "CC(C)O"]
 
 
+class GivesUp:
+    """A generator that evaluates seven energies, and gives up."""
+
+    name = "gives-up"
+
+    def __init__(self, energy):
+        self.energy = energy
+
+    def generate(self, task, n, seed):
+        for _ in range(7):
+            self.energy.evaluate(molecule("H2O"))
+        raise NotCompleted("too few")
+
+
+def test_search_counts_the_energies_of_a_generator_that_gives_up():
+    molrl.register("generator", "gives-up", GivesUp, replace=True)
+    config = config_of(bag="C3H8O", methods=["gives-up"])
+    source = make_source("gives-up", config, load_energy("mace-small"), lambda smiles: True)
+    assert (source.stopped, source.energy_calls) == ("too few", 7)
+    source.stopped = ""
+    assert source.advance(1000) is None
+    assert (source.stopped, source.energy_calls) == ("too few", 14)
+
+
 def test_search_of_an_agent_keeps_its_budget_and_resumes_exactly():
     """The agent evaluates no energy: of four molecules one is relaxed."""
     config = config_of(bag="C3H8O", methods=["covariant"], energy_calls=400, excludes=["COC"])
@@ -183,6 +207,10 @@ def test_search_takes_other_generators():
 )
 def test_constraints_allow(constraints, allowed):
     assert {s for s in ("CCO", "C1CO1", "CC=O") if constraints.allow(s)} == allowed
+
+
+def test_constraints_allow_chlorine_of_three_bonds():
+    assert Constraints(rings=0).allow("FCl(F)F")
 
 
 def test_constraints_count_the_rings_of_a_cage_as_its_name_does():

@@ -15,7 +15,12 @@ from molrl.generation import NotCompleted, load_generator
 from molrl.generators.search.generator import FORCE_TOLERANCE, BasinHopping, RandomSearch
 from molrl.generators.search.minima import Minima, merge_duplicates
 from molrl.generators.search.moves import hop
-from molrl.generators.search.placement import is_apart, place_atoms, relative_distances
+from molrl.generators.search.placement import (
+    _close_rings,
+    is_apart,
+    place_atoms,
+    relative_distances,
+)
 from molrl.generators.search.walkers import HoppingWalker
 from molrl.molecules import MoleculeBatch
 from molrl.tasks import Instance, parse_task
@@ -124,6 +129,21 @@ def test_place_atoms_finds_room_for_any_atoms():
     for instance in (parse_task(far).instance, Instance(Bag("CsH")), Instance(Bag("XeF8"))):
         made = place_atoms(instance, np.random.default_rng(0))
         assert len(made.numbers) == instance.n_atoms
+
+
+@pytest.mark.parametrize("formula", ["C6", "S8", "CO2", "C4N2"])
+def test_place_atoms_pairs_valences_where_no_atom_is_monovalent(formula, monkeypatch):
+    closed = []
+
+    def close(x, *others):
+        closed.append(len(x))
+        return _close_rings(x, *others)
+
+    monkeypatch.setattr("molrl.generators.search.placement._close_rings", close)
+    bag = Bag(formula)
+    place_atoms(Instance(bag), np.random.default_rng(0))
+    assert closed
+    assert set(closed) == {bag.n_atoms}
 
 
 def test_place_atoms_leaves_few_valences_open():

@@ -99,6 +99,22 @@ def test_mol2_without_charges_is_read_unless_it_holds_ions(read):
         read(zeros.replace("C.3", "N.4"), "a.mol2")
 
 
+@pytest.mark.parametrize("smiles", ["C[N+](C)(C)C", "CC=[NH2+]", "C[P+](C)(C)C", "C[S+](C)C"])
+def test_mol2_ions_have_the_charge_of_their_atoms_or_are_refused(read, smiles):
+    mol = from_smiles(smiles, 0)
+    assert read(mol2(mol), "a.mol2").charge.tolist() == [1]
+    with pytest.raises(
+        InputError, match=r"N, P or S with a bond too many\) and no partial charges"
+    ):
+        read(mol2(mol, "NO_CHARGES"), "a.mol2")
+
+
+def test_mol2_without_the_charge_of_an_aromatic_ion_is_noted(read, capsys):
+    text = mol2(from_smiles("C[n+]1ccccc1", 0), "NO_CHARGES")
+    assert read(text, "a.mol2").charge.tolist() == [0]
+    assert "is a charge missing?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

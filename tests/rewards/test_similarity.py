@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from ase.build import molecule
 
 import molrl
 from molrl.chemistry.molecule_set import shipped_molecules
@@ -52,3 +53,9 @@ def test_similarity_refuses_what_is_no_option(alcohols):
         term(alcohols[0], sharpness=0)
     with pytest.raises(InputError, match="novelty"):
         term(alcohols[0], of="distance")
+
+
+def test_similarity_refuses_references_of_unknown_elements(tmp_path):
+    molrl.write(tmp_path / "phosphine.extxyz", MoleculeBatch.from_ase(molecule("PH3")))
+    with pytest.raises(InputError, match="P"):
+        term(tmp_path / "phosphine.extxyz")

@@ -125,7 +125,7 @@ def test_custom_term_is_the_value_of_the_function(rebuild, gfn2):
 
 def test_custom_term_named_by_a_string_survives_json(gfn2):
     reward = {"size": {"call": "molrl.molecules:MoleculeBatch.__len__", "weight": 1.0}}
-    with pytest.raises(InputError, match=r"'size'.*is not available"):
+    with pytest.raises(InputError, match=r"'size'.*cannot be imported"):
         build_reward(reward, gfn2)
     reward = {"size": {"call": "molrl.chemistry.bonds:validity", "weight": 1.0}}
     env = gym.make("MolDesign-v0", energy="gfn2", reward=reward)
@@ -259,7 +259,7 @@ def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):
         ({"uncertainty": 1.0}, "'gfn2' offers no uncertainty"),
         ({"distance": 1.0}, "requires a task with fixed atoms"),
         ({"coverage": 1.0}, "requires a task with a shape"),
-        ({"mine": {"call": "nowhere:f"}}, "is not available"),
+        ({"mine": {"call": "nowhere:f"}}, "cannot be imported"),
         ({"mine": {"call": 3}}, "must be a function"),
         ({"mine": {"call": len, "wieght": 1.0}}, "did you mean 'weight'"),
         ({"valid": len}, "already exists"),

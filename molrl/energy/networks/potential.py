@@ -101,7 +101,7 @@ class Potential:
             return found
         energy = torch.zeros_like(found.energy).index_add(0, graph.molecule, site)
         forces = found.forces
-        if forces is not None:
+        if forces is not None and self.repulsion:
             forces = forces + self._repulsive_forces(graph)
         network_site = found.site_energy
         return found._replace(
@@ -140,14 +140,17 @@ class Potential:
             ``(n_atoms,)`` eV each; None without any.
         """
         site = None
-        if self.repulsion or self.bond_limits:
-            lengths = graph.vectors().norm(dim=-1)
-        if self.repulsion:
-            table = graph.positions.new_tensor(self.repulsion)[graph.element[graph.pairs]]
-            site = _halves(repulsion(lengths, table), graph.pairs, graph)
-        if self.bond_limits:
+        near = graph.vectors().norm(dim=-1) if self.repulsion or self.bond_limits else None
+        if self.repulsion and near is not None:
+            # of all pairs that there are, so that it ends nowhere at the network's cutoff
+            far = graph.far
+            pairs = graph.pairs if far is None else far.pairs
+            lengths = near if far is None else far.lengths(graph.positions)
+            table = graph.positions.new_tensor(self.repulsion)[graph.element[pairs]]
+            site = _halves(repulsion(lengths, table), pairs, graph)
+        if self.bond_limits and near is not None:
             limits = graph.positions.new_tensor(self.bond_limits)
-            crowded = crowding(self.config.elements, limits, graph, lengths)
+            crowded = crowding(self.config.elements, limits, graph, near)
             site = crowded if site is None else site + crowded
         if graph.far is None:
             return None, site

@@ -25,8 +25,8 @@ class DynamicsConfig(Config):
         friction: 1/fs.
         bias: mean size of the bias's force, as a share of the mean size of the force;
             0.1 to 0.3 in van der Oord et al., 2023.
-        tolerance: a trajectory ends where the uncertainty of its molecule passes it; 0 is what
-            99 % of the structures that the model has learnt keep below, and -1 their median.
+        tolerance: a trajectory ends where the uncertainty of its molecule passes it; 0 is where
+            errors of 0.1 eV/atom begin, and -1 the median of what the model has learnt.
     """
 
     steps: int = Field(300, ge=1)

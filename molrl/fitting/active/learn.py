@@ -55,7 +55,10 @@ class Learning(Trainable):
         self._folder = RunFolder(config.run_dir)
         model = NetworkEnergy(self._start, self._device)
         self._shape = model.potential.config
-        self._check_bags("bags", config.bags if config.shares.episodes else ())
+        shares = config.shares
+        self._check_bags(
+            "bags", config.bags if max(shares.episodes, shares.hops, shares.hacked) else ()
+        )
         self._check_bags("generator_bags", config.generator_bags if config.shares.generated else ())
         for path in config.data:
             if not path.endswith(".npz"):

@@ -1,10 +1,12 @@
 """Draws of complexes: dimers, of which some are scans of the distance, and clusters."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
+from molrl.chemistry.molecule_set import split_of
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.draws import draw_one, draw_shares, drawn, stream
 from molrl.fitting.data.starting import Bases
@@ -19,8 +21,38 @@ _WATER, _SOLUTE = 0.4, 0.2  # of the clusters are pure water, or water and one m
 _MOLECULE, _SOLUTES = 3, 6  # heavy atoms at most
 
 
+@dataclass(frozen=True)
+class _Molecules:
+    """What complexes of one split are made of: the common molecules, and those of the split.
+
+    Attributes:
+        own: the molecules of the split.
+        shares: how often each of them is drawn.
+        small: for clusters.
+        solutes: of clusters of water.
+        water: water, if there is any.
+    """
+
+    own: Sequence[Structure]
+    shares: np.ndarray
+    small: Sequence[Structure]
+    solutes: Sequence[Structure]
+    water: Sequence[Structure]
+
+    @classmethod
+    def of(cls, own: Sequence[Structure], bases: Bases) -> "_Molecules":
+        known = [*bases.everywhere, *bases.solvents, *own]
+        small = _up_to(_MOLECULE, known) or list(own)
+        solutes = _up_to(_SOLUTES, known) or list(own)
+        water = [m for m in known if m.identity == "O"] or small
+        return cls(own, draw_shares(own), small, solutes, water)
+
+
 class ComplexDraws:
     """Draws of dimers and clusters of the molecules of a config.
+
+    Those of a complex are of one split, which is that of the complex, or so common that nearly all
+    complexes have them: else a complex of the train split would tell the energies of others.
 
     Args:
         config: the seed.
@@ -30,11 +62,14 @@ class ComplexDraws:
     def __init__(self, config: DataConfig, bases: Bases) -> None:
         self._config = config
         self._bases = bases
-        self._shares = draw_shares(bases.molecules)
-        known = [*bases.everywhere, *bases.solvents, *bases.molecules]
-        self._small = _up_to(_MOLECULE, known) or list(bases.molecules)
-        self._solutes = _up_to(_SOLUTES, known) or list(bases.molecules)
-        self._water = [m for m in known if m.identity == "O"] or self._small
+        common = {m.identity for m in (*bases.everywhere, *bases.solvents, *bases.flat)}
+        self._common = common
+        by_split: dict[str, list[Structure]] = {}
+        for molecule in bases.molecules:
+            by_split.setdefault(split_of(molecule.identity), []).append(molecule)
+        self._splits = sorted(by_split)
+        self._weights = np.array([len(by_split[s]) for s in self._splits]) / len(bases.molecules)
+        self._of = {s: _Molecules.of(by_split[s], bases) for s in self._splits}
 
     def dimers(self, count: int) -> Iterator[Structure]:
         """Draw ``count`` structures of kind ``dimer``."""
@@ -44,40 +79,51 @@ class ComplexDraws:
         """Draw ``count`` structures of kind ``cluster``."""
         return drawn(self._config, "cluster", count, self._cluster)
 
+    def _draw_split(self, rng: np.random.Generator) -> str:
+        return self._splits[int(rng.choice(len(self._splits), p=self._weights))]
+
+    def _in(self, split: str, complex_: Structure) -> Structure:
+        """Return a complex with the split of its molecules, if one of them is not common."""
+        if self._common.issuperset(complex_.identity.split(".")):
+            return complex_
+        return replace(complex_, split=split)
+
     def _dimers_and_scans(self) -> Iterator[Structure]:
         index = 0
         while True:
             rng = stream(self._config, "dimer", index)
             index += 1
-            dimer = draw_dimer(*self._pair(rng), rng)
+            split = self._draw_split(rng)
+            dimer = draw_dimer(*self._pair(self._of[split], rng), rng)
             if dimer is not None:
+                dimer = self._in(split, dimer)
                 yield from scan_dimer(dimer, rng) if rng.random() < _SCANNED else [dimer]
 
-    def _pair(self, rng: np.random.Generator) -> tuple[Structure, Structure]:
+    def _pair(self, molecules: _Molecules, rng: np.random.Generator) -> tuple[Structure, Structure]:
         if self._bases.flat and rng.random() < _STACKABLE:
             return draw_one(self._bases.flat, rng), draw_one(self._bases.flat, rng)
-        return self._partner(rng), self._partner(rng)
+        return self._partner(molecules, rng), self._partner(molecules, rng)
 
-    def _partner(self, rng: np.random.Generator) -> Structure:
+    def _partner(self, molecules: _Molecules, rng: np.random.Generator) -> Structure:
         lists = (self._bases.everywhere, self._bases.solvents, self._bases.flat)
         below = np.cumsum([_EVERYWHERE, _SOLVENTS, _AROMATIC])
         at = int(np.searchsorted(below, rng.random()))
         if at < len(lists) and lists[at]:
             return draw_one(lists[at], rng)
-        molecules = self._bases.molecules
-        return molecules[int(rng.choice(len(molecules), p=self._shares))]
+        return molecules.own[int(rng.choice(len(molecules.own), p=molecules.shares))]
 
     def _cluster(self, rng: np.random.Generator) -> Structure:
         n = draw_cluster_size(rng)
-        sort = rng.random()
+        split = self._draw_split(rng)
+        sort, known = rng.random(), self._of[split]
         if sort < _WATER + _SOLUTE:
-            molecules = [draw_one(self._water, rng)] * n
+            molecules = [draw_one(known.water, rng)] * n
             if sort >= _WATER:
-                molecules[0] = draw_one(self._solutes, rng)
+                molecules[0] = draw_one(known.solutes, rng)
         else:
-            few = [draw_one(self._small, rng) for _ in range(int(rng.integers(1, 5)))]
+            few = [draw_one(known.small, rng) for _ in range(int(rng.integers(1, 5)))]
             molecules = [draw_one(few, rng) for _ in range(n)]
-        return build_cluster(molecules, rng)
+        return self._in(split, build_cluster(molecules, rng))
 
 
 def _up_to(heavy: int, molecules: Sequence[Structure]) -> list[Structure]:

@@ -1,7 +1,7 @@
 """Labelled structures of other programs: extended XYZ files and ASE databases as datasets."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,9 @@ from molrl.fitting.data.frames import (
 )
 from molrl.fitting.data.units import check_units
 from molrl.molecules import MoleculeBatch
+from molrl.reading.charges import Claim, claims_of_info
 
 _MAX_KINDS = 20  # errors are reported of each kind, so a name for every structure is not a kind
-_CHARGES = ("charge", "total_charge")
-_SPINS = ("spin", "multiplicity", "spin_multiplicity")
 _SPLITS = {"train": 0, "training": 0, "valid": 1, "val": 1, "validation": 1, "test": 2}
 
 
@@ -89,15 +88,13 @@ def read_labelled(
 
 def _molecules(path: Path, frames: Sequence[Frame]) -> MoleculeBatch:
     """The structures with charge and spin, float32."""
-    images = []
+    images: list[Atoms] = []
     for frame in frames:
-        info: dict[str, object] = {}
-        for name, keys in (("charge", _CHARGES), ("spin", _SPINS)):
-            for key in keys:
-                if np.ndim(frame.values.get(key, [])) == 0:  # arrays are charges of atoms
-                    info.setdefault(name, _integral(frame.values[key]))
+        # arrays are charges of atoms
+        info = {key: value for key, value in frame.values.items() if np.ndim(value) == 0}
         initial = float(frame.atoms.get_initial_charges().sum())
-        if "charge" not in info and abs(initial - round(initial)) < 0.01:  # ASE's own way
+        stated = {claim.kind for claim in _claims(path, len(images), info)}
+        if "charge" not in stated and abs(initial - round(initial)) < 0.01:  # ASE's own way
             info["charge"] = round(initial)
         images.append(Atoms(frame.atoms.numbers, frame.atoms.positions, info=info))
     try:
@@ -106,10 +103,12 @@ def _molecules(path: Path, frames: Sequence[Frame]) -> MoleculeBatch:
         raise InputError(f"{path}: {error}") from None
 
 
-def _integral(value: object) -> object:
-    """Whole numbers that were written as 1.0 as integers, all else as it is."""
-    is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return int(float(value)) if is_whole else value  # type: ignore[arg-type]  # a float then
+def _claims(path: Path, index: int, info: Mapping[str, object]) -> list[Claim]:
+    """Return the charges and multiplicities that a structure states."""
+    try:
+        return claims_of_info(info)
+    except InputError as error:
+        raise InputError(f"{path}: molecule {index}: {error}") from None
 
 
 def _energies(path: Path, frames: Sequence[Frame], given: str | None) -> torch.Tensor:

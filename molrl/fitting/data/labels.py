@@ -177,7 +177,7 @@ def _assemble(
         forces=forces,
         kind=torch.tensor([kinds.index(s.kind) for s in structures]),
         kinds=kinds,
-        split=torch.tensor([SPLITS.index(split_of(s.identity)) for s in structures]),
+        split=torch.tensor([SPLITS.index(s.split or split_of(s.identity)) for s in structures]),
         identity=torch.tensor([place[s.identity] for s in structures]),
         identities=identities,
     )

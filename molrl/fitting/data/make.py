@@ -78,7 +78,7 @@ def draw_structures(config: DataConfig, progress: Progress) -> list[Structure]:
     """
     held_out = read_identities(config.held_out, progress)
     bases = prepare_bases(config, held_out, progress)
-    n = max(config.counts.large, min(config.counts.distorted_large, 1))
+    n = max(config.counts.large, -(-config.counts.distorted_large // 10))
     large = make_large(config, bases.molecules, held_out, (n, HEAVY[1]), progress)
     return [
         *bases.molecules,

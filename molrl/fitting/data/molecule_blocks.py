@@ -163,7 +163,8 @@ def _distinct(molecules: MoleculeBatch, names: Sequence[str], lost: Counter[str]
     found = validity(molecules)
     # GFN2-xTB's energies belong to the positions as they are stored, in float32.
     energy = load_energy("gfn2").evaluate(molecules).energy
-    order = sorted(range(len(names)), key=lambda i: (names.index(names[i]), float(energy[i])))
+    sortable = energy.nan_to_num(nan=float("inf")).tolist()
+    order = sorted(range(len(names)), key=lambda i: (names.index(names[i]), sortable[i]))
     chosen: list[int] = []
     for i in order:
         last = chosen[-1] if chosen and names[chosen[-1]] == names[i] else None

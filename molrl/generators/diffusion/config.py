@@ -95,6 +95,13 @@ class SamplingConfig(Config):
     churn_to: float = Field(2.0, ge=0)
     churn_noise: float = Field(1.0, ge=0, le=2)
 
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        for low, high in (("smallest", "largest"), ("churn_from", "churn_to")):
+            if getattr(self, low) > getattr(self, high):
+                raise InputError(f"{low} must be at most {high}, {getattr(self, high):g}")
+        return self
+
     def sampler(self, kind: str) -> str:
         """Return the name of the sampler of a denoiser, in ``sampling.SAMPLERS``.
 

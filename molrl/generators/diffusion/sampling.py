@@ -70,20 +70,22 @@ class Draws:
             row[:atoms] = stream.standard_normal((atoms, n))
         return torch.from_numpy(out).to(self._like)
 
-    def add(self, cloud: Cloud, sigma: Tensor) -> Cloud:
+    def add(self, cloud: Cloud, sigma: Tensor, of_features: Tensor | None = None) -> Cloud:
         """Add noise to what is not known of molecules; free ones stay centred.
 
         Args:
             cloud: to add it to.
             sigma: ``(n_molecules,)`` Å.
+            of_features: ``(n_molecules,)``, of the elements; None: the same.
         """
         level = sigma[:, None, None]
+        other = level if of_features is None else of_features[:, None, None]
         shift = self.normal(3)
         free = ~cloud.placed.any(-1)[:, None, None]
         shift = torch.where(free, cloud.centred(shift), shift)
         features = cloud.features
         if not bool((cloud.named | ~cloud.mask).all()):
-            features = features + level * self.normal(features.shape[-1])
+            features = features + other * self.normal(features.shape[-1])
         return cloud.at(*keep_known(cloud, cloud.positions + level * shift, features))
 
 
@@ -125,8 +127,9 @@ def start(cloud: Cloud, model: DenoisingModel, config: SamplingConfig, draws: Dr
         draws: random numbers.
     """
     # Noisy data have the variance of the data, too.
-    wide = (config.largest**2 + model.spread.positions**2) ** 0.5
-    return draws.add(cloud, cloud.positions.new_full((len(cloud),), wide))
+    wide = [(config.largest**2 + spread**2) ** 0.5 for spread in model.spread]
+    levels = cloud.positions.new_tensor(wide)[:, None].expand(2, len(cloud))
+    return draws.add(cloud, levels[0], levels[1])
 
 
 def heun(

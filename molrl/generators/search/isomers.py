@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from torch import Tensor
 
+from molrl.chemistry.identity import parse
 from molrl.generators.search.minima import Minima
 from molrl.molecules import MoleculeBatch
 
@@ -39,7 +40,7 @@ class Constraints:
         """
         if not self.contains and not self.excludes and self.rings is None:
             return True
-        mol = Chem.MolFromSmiles(smiles)
+        mol = parse(smiles)
         if mol is None:
             return False
         n_fragments = len(Chem.GetMolFrags(mol))

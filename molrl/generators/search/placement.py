@@ -129,12 +129,14 @@ def _try_all(
     free[:n_fixed] = _free_valences(instance)
     last = int(MONOVALENT[numbers[n_fixed:]].sum())
     x = instance.fixed.positions if n_fixed else np.zeros((1, 3))
-    while (k := len(x)) < n:
-        if n - k == last and k > 1:
+    while (k := len(x)) <= n:
+        if n - k == last and k > 1:  # the skeleton is complete
             bonded = _pair_valences(free[:k], x, numbers[:k], last, rng)
             x = _close_rings(x, numbers[:k], bonded, room.apart, n_fixed)
             if not is_apart(numbers[:k], x, _CLOSEST):
                 return None
+        if k == n:
+            break
         weights = _weights(numbers[:k], free[:k])
         found = _place(numbers[: k + 1], x, weights, room, rng)
         if found is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from molrl.chemistry.bonds import validity
 from molrl.energy import CountedEnergy, EnergyModel
 from molrl.errors import InputError
-from molrl.generation import Generator, NotCompleted, load_generator
+from molrl.generation import Generated, Generator, NotCompleted, load_generator
 from molrl.generators.search.budget import (
     FEWEST_STEPS,
     USUAL_COST,
@@ -159,7 +159,8 @@ class GeneratorSource(Source):
         name: the name of the generator.
         generator: the generator.
         config: of the search; each batch has a seed derived from its own.
-        model: the energy model that the molecules are relaxed with.
+        model: the energy model that the molecules are relaxed with, which counts what the
+            generator evaluates.
         wanted: whether a molecule is looked for, by its SMILES.
 
     Attributes:
@@ -171,26 +172,35 @@ class GeneratorSource(Source):
         name: str,
         generator: Generator,
         config: SearchConfig,
-        model: EnergyModel,
+        model: CountedEnergy,
         wanted: Wanted,
     ) -> None:
         super().__init__(name)
         self._generator, self._task, self._config = generator, BagTask(bag=config.bag), config
         self._wanted = wanted
-        self._model, self._batches = CountedEnergy(model), 0
+        self._spent, self._model, self._batches = model, CountedEnergy(model.model), 0
         self._evaluates = True
         self.cost = 0.0
 
     def try_one(self) -> None:
         """Make a structure, which shows what one costs; stop if the generator refuses the task."""
         try:
-            made = self._generator.generate(self._task, 1, self._config.seed)
+            made = self._generate(1, self._config.seed)
         except InputError as error:
             self.stopped = str(error)
         else:
             self.energy_calls += made.energy_calls
             self._evaluates = made.energy_calls > 0
             self.cost = made.energy_calls + USUAL_COST
+
+    def _generate(self, n: int, seed: int) -> Generated:
+        """Make molecules; what a generator that gives up has evaluated is counted, too."""
+        before = self._spent.evaluations
+        try:
+            return self._generator.generate(self._task, n, seed)
+        except InputError:
+            self.energy_calls += self._spent.evaluations - before
+            raise
 
     def size(self, left: int) -> int:
         """Return how many structures the next batch has; see :meth:`Source.size`."""
@@ -202,7 +212,7 @@ class GeneratorSource(Source):
         seed = int(sequence.generate_state(1)[0] % 2**31)
         self._batches += 1
         choosing = not self._evaluates and config.energy_calls is not None
-        made = self._generator.generate(self._task, CHOICE * size if choosing else size, seed)
+        made = self._generate(CHOICE * size if choosing else size, seed)
         self._evaluates |= made.energy_calls > 0
         before, left = self._model.evaluations, max(0, left - made.energy_calls)
         molecules = made.molecules[:left]
@@ -268,14 +278,15 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel, wanted: Wan
         "charge": config.charge,
         "force_tolerance": config.force_tolerance,
     }
+    counted = CountedEnergy(model)
     if not argument or next(iter(known), "") != "energy":  # random:gfn2 has one
-        given["energy"] = model
+        given["energy"] = counted
     options = {key: value for key, value in given.items() if key in known}
     generator = load_generator(name, **options)
     if isinstance(generator, StructureSearch):
         task = BagTask(bag=config.bag)
         return WalkerSource(name, generator, task, config.batch_size, config.seed)
-    source = GeneratorSource(name, generator, config, model, wanted)
+    source = GeneratorSource(name, generator, config, counted, wanted)
     source.try_one()
     return source
 

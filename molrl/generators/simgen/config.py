@@ -1,8 +1,11 @@
 """The settings of SiMGen."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from molrl.energy.descriptors.network import CORE
+from molrl.errors import InputError
 from molrl.runs.config import Config
 
 
@@ -92,6 +95,13 @@ class SimgenConfig(Config):
     reference_size: int = Field(256, ge=1)
     relax_steps: int = Field(60, ge=0)
     relax_force: float = Field(0.05, gt=0)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        for low, high in (("sigma_linear", "sigma_max"), ("sigma_min", "sigma_log")):
+            if getattr(self, low) > getattr(self, high):
+                raise InputError(f"{low} must be at most {high}, {getattr(self, high):g}")
+        return self
 
     def sigmas(self) -> list[float]:
         """Return the times σ, largest first."""

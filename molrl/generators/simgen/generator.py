@@ -224,6 +224,7 @@ class SimgenGenerator:
         if formulas not in self._kernels:
             size, bags = self.config.reference_size, [Bag(formula) for formula in formulas]
             found = reference_skeletons(bags, size, self._reference).to(self._descriptors.device)
+            found.check(self._descriptors.elements)
             kernel = SimilarityKernel(self._descriptors(found))
             kernel = kernel.balanced(self.config.balance, self.config.sharpness_max)
             self._kernels = {formulas: _Reference(found, kernel)}  # the last one only

@@ -57,6 +57,25 @@ def test_frozen_potential_computes_what_the_potential_does(terms, charges, scale
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-5)
 
 
+def test_frozen_potential_repels_beyond_the_cutoff_as_the_potential_does():
+    elements = (3,)
+    config = {"elements": elements, "channels": 8, "cutoff": 3.0, "radial_mlp": (8, 8)}
+    network = build_network(parse_network(config), seed=0).requires_grad_(False)
+    terms = {"repulsion": repulsion_parameters(elements)}
+    terms["dispersion"] = dispersion_parameters(elements)
+    model = Potential(network, (0.0,), **terms)
+    frozen = FrozenPotential.of(model)
+    exact = replace(model, network=model.network.double())
+    energies = []
+    for distance in (2.999, 3.001):
+        pair = MoleculeBatch.from_arrays([([3, 3], [[0, 0, 0], [0, 0, distance]])])
+        found, _ = run(frozen, pair, torch.float32)
+        wanted, _ = run(exact, pair, torch.float64)
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        energies.append(float(wanted))
+    assert energies[0] == pytest.approx(energies[1], abs=1e-3)
+
+
 def test_frozen_potential_agrees_in_crystals_whose_pairs_are_images():
     crystal = MoleculeBatch.from_ase(bulk("C", "diamond", a=3.6))
     model = potential(tuple(TERMS))

@@ -187,3 +187,29 @@ def test_read_labelled_refuses_other_files(tmp_path, name, text, message):
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         read_labelled(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("info", "charge", "spin"),
+    [
+        ({"net_charge": 1, "spin": 2}, 1, 2),
+        ({"Charge": -1.0}, -1, 2),
+        ({"charge": 0, "mult": 3}, 0, 3),
+    ],
+)
+def test_read_labelled_reads_charges_and_multiplicities_by_any_name(
+    images, path, info, charge, spin
+):
+    image = relabelled(images[0])
+    image.info |= info
+    write(path, [image, relabelled(images[1])])
+    molecules = read_labelled(path)[0].molecules
+    assert (molecules.charge.tolist(), molecules.spin.tolist()[0]) == ([charge, 0], spin)
+
+
+def test_read_labelled_refuses_charges_that_contradict_each_other(images, path):
+    image = relabelled(images[0])
+    image.info |= {"charge": 0, "total_charge": 1}
+    write(path, [image])
+    with pytest.raises(InputError, match="contradict each other"):
+        read_labelled(path)

@@ -6,8 +6,9 @@ import torch
 
 import molrl
 from molrl.bags import Bag
+from molrl.chemistry.fragments import load_fragment
 from molrl.chemistry.molecule_set import SPLITS, shipped_molecules, split_of
-from molrl.chemistry.training_set import COMPARED, HELD_OUT, QM7_20, load_training_set
+from molrl.chemistry.training_set import COMPARED, HELD_OUT, QM7_20, _read, load_training_set
 from molrl.errors import InputError
 from molrl.generators.diffusion.cloud import Cloud
 
@@ -60,6 +61,15 @@ def test_databases_and_files_give_the_same_molecules(tmp_path):
     one, other = (load_training_set((str(tmp_path / f"mine.{s}"),)) for s in ("extxyz", "db"))
     assert one.identities == other.identities
     assert torch.allclose(one.molecules.positions, other.molecules.positions, atol=1e-4)
+
+
+def test_databases_keep_the_charges_of_their_rows(tmp_path):
+    ammonium, hydroxide = load_fragment("[NH4+]"), load_fragment("[OH-]")
+    with ase.db.connect(tmp_path / "ions.db") as database:
+        for ion, stated in ((ammonium, {"total_charge": 1}), (hydroxide, {})):
+            atoms = ase.Atoms(ion.numbers, ion.positions)
+            database.write(atoms, data={} if stated else {"charge": -1}, key_value_pairs=stated)
+    assert _read(tmp_path / "ions.db").charge.tolist() == [1, -1]
 
 
 def test_a_missing_database_is_refused(tmp_path):

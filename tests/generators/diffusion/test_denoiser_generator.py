@@ -147,7 +147,7 @@ def test_reward_terms_steer_molecules_and_cost_particles(run, name, tmp_path, mo
         ({"validd": 1.0}, "CH4O", "unknown reward term 'validd'"),
         ({"coverage": 1.0}, "CH4O", "'coverage' requires a task with a shape"),
         ({"relative_energy": {"references": {"CO": -1.0}}}, "CH4O", "no reference energy for CH4O"),
-        ({"far": {"call": "nowhere:f"}}, "CH4O", "'nowhere:f' is not available"),
+        ({"far": {"call": "nowhere:f"}}, "CH4O", "'nowhere:f' cannot be imported"),
     ],
 )
 def test_rewards_that_cannot_guide_are_refused_in_a_line(run, reward, task, line):

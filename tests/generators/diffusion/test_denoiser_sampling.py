@@ -214,3 +214,11 @@ def test_steering_goes_on_with_what_has_a_reward():
     streams = [np.random.default_rng([3, i]) for i in range(N // 4)]
     chosen = Steering(score, gaussian, None, streams, 4)(noisy, 0.0)
     assert torch.equal(chosen, torch.arange(0, N, 4).repeat_interleave(4))
+
+
+@pytest.mark.parametrize(
+    "given", [{"largest": 0.5, "smallest": 1.0}, {"churn_from": 3.0, "churn_to": 2.0}]
+)
+def test_levels_that_rise_are_refused(given):
+    with pytest.raises(InputError, match="must be at most"):
+        SamplingConfig(**given)
