@@ -18,6 +18,7 @@ from molrl.reading.structures import (
 )
 
 NO_CELL = ["1.000", "1.000", "1.000"]  # what programs write for molecules without a cell
+_AMBIGUOUS = {"HG  ", "HE  ", "HF  ", "HO  "}  # names in columns 13 to 16
 
 
 def read_pdb(lines: Sequence[str], notes: Notes) -> list[Structure]:
@@ -90,6 +91,11 @@ def _symbol(line: str) -> str:
     name = line[12:16]
     if symbol:
         return symbol
+    if name in _AMBIGUOUS:
+        raise InputError(
+            f"{name.strip()} may be hydrogen or {name.strip().capitalize()}; write the element in "
+            "columns 77 and 78"
+        )
     if not name[:1].strip() or name[:1].isdigit() or name.startswith("H"):
         return "H" if name.startswith("H") else name[1:2]
     return name[:2].strip("0123456789 ")

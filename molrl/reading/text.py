@@ -13,7 +13,7 @@ MAX_FOREIGN = 0.3
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file.
 
-    UTF-8 and UTF-16 with or without a byte-order mark are read, and what is neither as
+    UTF-8, and UTF-16 with a byte-order mark, are read, and what is neither as
     Windows-1252, the superset of Latin-1. Lines end in LF, CR LF or CR.
 
     Args:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from ase.build import molecule
 
 import molrl
@@ -64,9 +65,19 @@ def run_whole_and_resumed(config):
     return whole, second
 
 
+def assert_same_geometries(one, other):
+    """The isomers of two searches are at the same positions."""
+    found, wanted = one.isomers.tensors(), other.isomers.tensors()
+    assert found.keys() == wanted.keys()
+    assert len(found) > 0
+    for name, tensor in wanted.items():
+        assert torch.equal(found[name], tensor), name
+
+
 def test_search_resumes_exactly():
     whole, resumed = run_whole_and_resumed(config_of(energy_calls=300))
     assert resumed.isomers.state() == whole.isomers.state()
+    assert_same_geometries(resumed, whole)
     assert resumed.energy_calls == whole.energy_calls
     assert whole.steps == 300
 
@@ -101,6 +112,7 @@ def test_search_exceeds_a_budget_by_one_structure_at_most(budget):
     second.run(lambda *_: None)
     assert second.energy_calls == whole.energy_calls
     assert second.isomers.state() == whole.isomers.state()
+    assert_same_geometries(second, whole)
 
 
 @pytest.mark.parametrize("methods", [["random-search"], ["basin-hopping"]])
@@ -165,6 +177,7 @@ def test_search_of_an_agent_keeps_its_budget_and_resumes_exactly():
     config = config_of(bag="C3H8O", methods=["covariant"], energy_calls=400, excludes=["COC"])
     whole, resumed = run_whole_and_resumed(config)
     assert resumed.isomers.state() == whole.isomers.state()
+    assert_same_geometries(resumed, whole)
     assert 400 - 50 <= whole.energy_calls == resumed.energy_calls <= 400
     (source,) = whole.sources
     assert source.attempts >= 4 * len(whole.isomers)

@@ -154,3 +154,11 @@ def test_corrupted_pdb_is_refused(read, columns, text, message):
     lines[2] = lines[2][:start] + text + lines[2][end:]
     with pytest.raises(InputError, match=f"molecule 0: atom 3 has .*{message}"):
         read("\n".join(lines), "a.pdb")
+
+
+@pytest.mark.parametrize("name", ["HG", "HE"])
+def test_names_of_pdb_that_may_be_two_elements_are_refused(read, name):
+    line = f"HETATM    1 {name}   UNL     1       0.000   0.000   0.000  1.00  0.00"
+    with pytest.raises(InputError, match=f"{name} may be hydrogen or {name.capitalize()}; write"):
+        read(line + "\nEND\n", "a.pdb")
+    assert read(f"{line:<76}{name:>2}\nEND\n", "a.pdb").n_atoms.tolist() == [1]

@@ -73,7 +73,7 @@ class Target:
         return cls(Cloud(positions, features, mask, nothing, nothing), torch.zeros(len(sizes), 3))
 
     def finished(self, made: Cloud) -> Cloud:
-        """Return samples in the frame of the task, fixed atoms exactly where they are."""
+        """Return samples in the frame of the task, fixed atoms where they are, as float32."""
         moved = made.positions + self.origin.to(made.positions)[:, None]
         return made.at(moved * made.mask.unsqueeze(-1))
 
