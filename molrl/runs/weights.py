@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 
 from molrl.errors import InputError
-from molrl.runs.atomic import write_atomically, write_text
+from molrl.runs.atomic import sync, write_atomically
 
 if TYPE_CHECKING:  # a run folder is checked without PyTorch
     from torch import Tensor
@@ -37,12 +37,19 @@ def save_weights(
         InputError: if the name does not end in ``.json``.
     """
     path, tensor_path = _paths(path)
-    write_atomically(tensor_path, lambda temporary: write_tensors(temporary, tensors))
-    digest = sha256(tensor_path.read_bytes())
-    head = dict(header) | {"format": FORMAT, "sha256": digest}
+    content = _tensor_bytes(tensors)
+    head = dict(header) | {"format": FORMAT, "sha256": sha256(content)}
     head["header_sha256"] = sha256(to_json(head))
-    write_text(path, _written(head))
-    return digest
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(_written(head).encode())
+        sync(temporary)
+        # last, so that whoever reads meanwhile finds a header without its tensors for no longer
+        # than the renaming of a file takes
+        write_atomically(tensor_path, lambda tensor_file: tensor_file.write_bytes(content))
+
+    write_atomically(path, write)
+    return str(head["sha256"])
 
 
 def load_weights(path: Path | str, kind: str) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
@@ -91,11 +98,14 @@ def _paths(path: Path | str) -> tuple[Path, Path]:
 
 def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
     """Write tensors in the safetensors format; shared memory is written once per tensor."""
-    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    # save_file would make the file private to the user, whatever the umask.
+    path.write_bytes(_tensor_bytes(tensors))
+
+
+def _tensor_bytes(tensors: Mapping[str, "Tensor"]) -> bytes:
     from safetensors.torch import save
 
-    # save_file would make the file private to the user, whatever the umask.
-    path.write_bytes(save(plain))
+    return save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
 
 
 def read_tensors(path: Path, expected: object) -> dict[str, "Tensor"]:
