@@ -54,6 +54,21 @@ class Config(BaseModel):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark
 
 
+def check_ascending(config: Config, *pairs: tuple[str, str]) -> None:
+    """Check that of each pair of fields the first is at most the second.
+
+    Args:
+        config: with numbers.
+        pairs: names of fields.
+
+    Raises:
+        InputError: if one is not.
+    """
+    for low, high in pairs:
+        if getattr(config, low) > getattr(config, high):
+            raise InputError(f"{low} must be at most {high}, {getattr(config, high):g}")
+
+
 class RunConfig(Config):
     """Base class of the configs of commands, which may name parts that plugins register.
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from molrl.errors import InputError
-from molrl.runs.config import Config, RunConfig
+from molrl.runs.config import Config, RunConfig, check_ascending
 
 # That of Heun's method is of Karras et al. 2022, algorithm 2: no more new noise than there is.
 # Euler's takes more: up to 1.5 was tried, and samples well.
@@ -97,9 +97,7 @@ class SamplingConfig(Config):
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        for low, high in (("smallest", "largest"), ("churn_from", "churn_to")):
-            if getattr(self, low) > getattr(self, high):
-                raise InputError(f"{low} must be at most {high}, {getattr(self, high):g}")
+        check_ascending(self, ("smallest", "largest"), ("churn_from", "churn_to"))
         return self
 
     def sampler(self, kind: str) -> str:

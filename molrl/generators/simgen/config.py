@@ -5,8 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from molrl.energy.descriptors.network import CORE
-from molrl.errors import InputError
-from molrl.runs.config import Config
+from molrl.runs.config import Config, check_ascending
 
 
 class SimgenConfig(Config):
@@ -98,9 +97,7 @@ class SimgenConfig(Config):
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        for low, high in (("sigma_linear", "sigma_max"), ("sigma_min", "sigma_log")):
-            if getattr(self, low) > getattr(self, high):
-                raise InputError(f"{low} must be at most {high}, {getattr(self, high):g}")
+        check_ascending(self, ("sigma_linear", "sigma_max"), ("sigma_min", "sigma_log"))
         return self
 
     def sigmas(self) -> list[float]:
