@@ -53,8 +53,9 @@ class TrainableAgent(Trainable):
         self.faults: Counter[str] = Counter()
         self._evaluator, self._start = evaluator, start
         self.energy_calls: int | None = 0
-        model = training.env.energy_model  # which has searched for the best known isomer
-        self._counted, self._counted_calls = model.faults.copy(), model.evaluations
+        self._counted: Counter[str] = Counter()
+        # those of the search for the best known isomer are none of the training; its faults count
+        self._counted_calls = training.env.energy_model.evaluations
         self.began = perf_counter()
 
     @property

@@ -73,7 +73,7 @@ def test_task_that_a_generator_gives_up_counts_as_failed():
     [
         (main, ["random", "-n", "0"], "-n and --tasks must be at least 1"),
         (main, ["run:a", "run:b"], "two methods of the same kind"),
-        (qm7_20.main, ["qm7.extxyz", "--set", "temperature=0"], "temperature must be above 0"),
+        (qm7_20.main, ["qm7.extxyz", "--set", "temperature=0"], "temperature must be 0.001 to 100"),
         (qm7_20.main, ["qm7.extxyz", "--per-isomer", "0"], "--per-isomer must be at least 1"),
     ],
 )
