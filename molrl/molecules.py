@@ -154,8 +154,8 @@ class MoleculeBatch(FlatBatch):
         batch = self.charged(charge)
         lowest = batch.spin.tolist()
         spins = [low if one is None else one for one, low in zip(spin, lowest, strict=True)]
-        spin_ = torch.tensor(spins, dtype=torch.int64, device=self.device)
-        return replace(batch, spin=spin_).check_electrons()
+        given = torch.tensor(spins, dtype=torch.int64, device=self.device)
+        return replace(batch, spin=given).check_electrons()
 
     def check_electrons(self) -> Self:
         """Return the batch itself after checking that its charges and multiplicities can be.

@@ -199,6 +199,7 @@ class AgentGenerator:
     """
 
     kind: ClassVar[str | None] = None  # of the policies that it samples; None: any
+    shipped: ClassVar[Path | None] = None  # the policy without a run
 
     def __init__(
         self,
@@ -215,7 +216,11 @@ class AgentGenerator:
                 f"{temperature!r}"
             )
         if run is None:
-            raise InputError("an agent needs the run folder of its training; write run:RUN")
+            if self.shipped is None:
+                raise InputError("an agent needs the run folder of its training; write run:RUN")
+            run = self.shipped
+            if reward is not None and energy is None:
+                energy = "mace"  # whichever ships: no energy was evaluated in the training
         if reward is None and isinstance(energy, str):
             raise InputError(
                 f"energy {energy} would not be used: it is that of the returns, which need a reward"

@@ -1,12 +1,7 @@
 """Generators that are called by the kind of their policy."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from molrl.agents.files import SHIPPED
 from molrl.agents.generator import AgentGenerator
-from molrl.energy import EnergyModel
 
 
 class InternalAgent(AgentGenerator):
@@ -58,18 +53,4 @@ class CovariantAgent(AgentGenerator):
         >>> generator.generate("C4H7N", n=100, seed=0).molecules  # doctest: +SKIP
     """
 
-    kind = "covariant"
-
-    def __init__(
-        self,
-        run: str | Path | None = None,
-        energy: str | EnergyModel | None = None,
-        device: str = "auto",
-        reward: Mapping[str, Any] | None = None,
-        policy: str | None = None,
-        temperature: float = 1.0,
-    ) -> None:
-        if run is None and reward is not None and energy is None:
-            energy = "mace"  # whichever ships: no energy was evaluated in the training
-        start = SHIPPED["covariant"] if run is None else run
-        super().__init__(start, energy, device, reward, policy, temperature)
+    kind, shipped = "covariant", SHIPPED["covariant"]

@@ -120,14 +120,16 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
         model._last_episode_starts = position.starts
 
     def _learning_rate(self, remaining: float) -> float:
-        low, high = self.config.final_learning_rate, self.config.learning_rate
-        # below 0 in the last update, where the steps are no whole number of updates
-        return low + (high - low) * max(0.0, remaining)
+        return _scheduled(self.config.learning_rate, self.config.final_learning_rate, remaining)
 
     def _entropy_coefficient(self) -> float:
-        low, high = self.config.final_ent_coef, self.config.ent_coef
         remaining = 1.0 - self.model.num_timesteps / self.setup.total_steps
-        return low + (high - low) * max(0.0, remaining)
+        return _scheduled(self.config.ent_coef, self.config.final_ent_coef, remaining)
+
+
+def _scheduled(first: float, last: float, remaining: float) -> float:
+    # what remains is below 0 in the last update, where the steps are no whole number of updates
+    return last + (first - last) * max(0.0, remaining)
 
 
 class PPOAlgorithm(OnPolicy[PPOConfig]):

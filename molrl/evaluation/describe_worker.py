@@ -78,16 +78,19 @@ def symmetric_rmsd(first: Chem.Mol, second: Chem.Mol) -> float | None:
     Returns:
         None if the bonds differ; another mesomeric form has the same.
     """
-    for one, other in ((first, second), (_with_bonds_alike(first), _with_bonds_alike(second))):
-        try:
-            return float(
-                rdMolAlign.GetBestRMS(Chem.Mol(one), other, maxMatches=_MAX_MATCHES, numThreads=1)
-            )
-        except RuntimeError:  # there is no match of the bonds
-            keys = [_inchikey(mol) for mol in (first, second)]
-            if keys[0] is None or keys[0] != keys[1]:
-                return None
-    return None
+    found = _best_rms(first, second)
+    if found is None and (key := _inchikey(first)) and key == _inchikey(second):
+        found = _best_rms(_with_bonds_alike(first), _with_bonds_alike(second))
+    return found
+
+
+def _best_rms(first: Chem.Mol, second: Chem.Mol) -> float | None:
+    try:
+        return float(
+            rdMolAlign.GetBestRMS(Chem.Mol(first), second, maxMatches=_MAX_MATCHES, numThreads=1)
+        )
+    except RuntimeError:  # there is no match of the bonds
+        return None
 
 
 def _with_bonds_alike(mol: Chem.Mol) -> Chem.Mol:

@@ -183,6 +183,13 @@ def test_fit_to_periodic_data_takes_cells_whatever_its_start_takes(data, tmp_pat
     assert again.potential.takes_cells
 
 
+def test_fit_refuses_crowding_of_atoms_that_are_bonded_at_the_cutoff(data, tmp_path):
+    network = NETWORK.model_copy(update={"elements": (1, 6, 8, 19)})
+    config = FitConfig(data=(), run_dir=str(tmp_path), network=network, crowding=True)
+    with pytest.raises(InputError, match="crowding: two atoms of K still count as bonded"):
+        make_potential(config, data, ATOMS | {19: -600.0})
+
+
 def test_fit_takes_limits_of_site_energies_by_symbol(data, tmp_path):
     given = {"H": -4.0, "C": -15.0, "N": -14.0, "O": -14.5}
     settings = {"run_dir": str(tmp_path), "data": ("x.npz",), "lowest_site": given}

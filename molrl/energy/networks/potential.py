@@ -139,22 +139,22 @@ class Potential:
         Returns:
             ``(n_atoms,)`` eV each; None without any.
         """
-        site = None
-        near = graph.vectors().norm(dim=-1) if self.repulsion or self.bond_limits else None
-        if self.repulsion and near is not None:
-            # of all pairs that there are, so that it ends nowhere at the network's cutoff
-            far = graph.far
-            pairs = graph.pairs if far is None else far.pairs
-            lengths = near if far is None else far.lengths(graph.positions)
+        site, far = None, graph.far
+        # all pairs that there are, so that no term ends at the network's cutoff
+        if far is None:
+            pairs, lengths = graph.pairs, graph.vectors().norm(dim=-1)
+        else:
+            pairs, lengths = far.pairs, far.lengths(graph.positions)
+        if self.repulsion:
             table = graph.positions.new_tensor(self.repulsion)[graph.element[pairs]]
             site = _halves(repulsion(lengths, table), pairs, graph)
-        if self.bond_limits and near is not None:
+        if self.bond_limits:
+            near = graph.vectors().norm(dim=-1)
             limits = graph.positions.new_tensor(self.bond_limits)
             crowded = crowding(self.config.elements, limits, graph, near)
             site = crowded if site is None else site + crowded
-        if graph.far is None:
+        if far is None:
             return None, site
-        pairs, lengths = graph.far.pairs, graph.far.lengths(graph.positions)
         electric = None
         if charges is not None:
             electric = _halves(electrostatics(lengths, charges[pairs]), pairs, graph)

@@ -6,9 +6,8 @@ from itertools import islice
 
 import numpy as np
 
-from molrl.chemistry.molecule_set import split_of
 from molrl.fitting.data.config import DataConfig
-from molrl.fitting.data.draws import draw_one, draw_shares, drawn, stream
+from molrl.fitting.data.draws import by_split, draw_one, draw_shares, drawn, stream
 from molrl.fitting.data.starting import Bases
 from molrl.structures.clusters import build_cluster, draw_cluster_size
 from molrl.structures.complexes import draw_dimer, scan_dimer
@@ -62,14 +61,10 @@ class ComplexDraws:
     def __init__(self, config: DataConfig, bases: Bases) -> None:
         self._config = config
         self._bases = bases
-        common = {m.identity for m in (*bases.everywhere, *bases.solvents, *bases.flat)}
-        self._common = common
-        by_split: dict[str, list[Structure]] = {}
-        for molecule in bases.molecules:
-            by_split.setdefault(split_of(molecule.identity), []).append(molecule)
-        self._splits = sorted(by_split)
-        self._weights = np.array([len(by_split[s]) for s in self._splits]) / len(bases.molecules)
-        self._of = {s: _Molecules.of(by_split[s], bases) for s in self._splits}
+        self._common = {m.identity for m in (*bases.everywhere, *bases.solvents, *bases.flat)}
+        own = by_split(bases.molecules)
+        self._of = {split: _Molecules.of(own[split], bases) for split in sorted(own)}
+        self._weights = np.array([len(own[s]) for s in self._of]) / len(bases.molecules)
 
     def dimers(self, count: int) -> Iterator[Structure]:
         """Draw ``count`` structures of kind ``dimer``."""
@@ -80,7 +75,7 @@ class ComplexDraws:
         return drawn(self._config, "cluster", count, self._cluster)
 
     def _draw_split(self, rng: np.random.Generator) -> str:
-        return self._splits[int(rng.choice(len(self._splits), p=self._weights))]
+        return str(rng.choice(list(self._of), p=self._weights))
 
     def _in(self, split: str, complex_: Structure) -> Structure:
         """Return a complex with the split of its molecules, if one of them is not common."""

@@ -66,6 +66,14 @@ def draw_one(molecules: Sequence[Structure], rng: np.random.Generator) -> Struct
     return molecules[int(rng.integers(len(molecules)))]
 
 
+def by_split(molecules: Sequence[Structure]) -> dict[str, list[Structure]]:
+    """Return the molecules of each split that has any."""
+    found: dict[str, list[Structure]] = {}
+    for molecule in molecules:
+        found.setdefault(split_of(molecule.identity), []).append(molecule)
+    return found
+
+
 def draw_shares(molecules: Sequence[Structure]) -> np.ndarray:
     """Return ``(n,)`` shares in which to draw molecules, small ones more often."""
     heavy = np.array([(m.numbers > 1).sum().clip(1) for m in molecules])
@@ -81,9 +89,7 @@ class _Draws:
         self._molecules = molecules
         self._shares = draw_shares(molecules)
         self._elements = [1, *(atomic_numbers[symbol] for symbol in config.elements)]
-        self._by_split: dict[str, list[Structure]] = {}
-        for molecule in molecules:
-            self._by_split.setdefault(split_of(molecule.identity), []).append(molecule)
+        self._by_split = by_split(molecules)
 
     def _molecule(self, rng: np.random.Generator) -> Structure:
         return self._molecules[int(rng.choice(len(self._molecules), p=self._shares))]
