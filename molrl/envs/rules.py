@@ -209,16 +209,13 @@ def _evaluate(
         )
         if len(accepted) < len(after):
             placed = placed[accepted]
-        for name, values in context.reward.compute_reward(
-            placed, reason[accepted] == Reason.COMPLETE
-        ).items():
+        finished = reason[accepted] == Reason.COMPLETE
+        of_terms, failed = context.reward.compute_reward(placed, finished)
+        for name, values in of_terms.items():
             terms[name][accepted] = values
-            failed = accepted[~np.isfinite(values)]
-            reason[failed] = Reason.REWARD_FAILED
-            failures |= {
-                int(i): f"{name} is not a finite number for {molecules[int(i)].bags()[0]}"
-                for i in failed
-            }
+        for i, cause in failed.items():
+            reason[accepted[i]] = Reason.REWARD_FAILED
+            failures[int(accepted[i])] = cause
     # a term may have failed for an atom that was accepted
     accepts = _ACCEPTED[reason]
     for values in terms.values():

@@ -1,5 +1,6 @@
 """Reward terms from chemistry, and user-defined reward terms."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
-from molrl.rewards.interface import Floats, PlacedAtoms
+from molrl.rewards.interface import Floats, PlacedAtoms, as_numbers
 
 
 class ValidityReward:
@@ -42,6 +43,9 @@ class CustomTerm:
             :class:`molrl.rewards.RewardTerm`, the shapes and units those of
             :class:`molrl.rewards.PlacedAtoms`.
 
+    Raises:
+        InputError: if the function does not take these arguments.
+
     Example:
         >>> def polarity(molecules, properties):
         ...     return [np.linalg.norm(dipole) for dipole in properties["dipole"]]
@@ -54,6 +58,19 @@ class CustomTerm:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
         self.wants: tuple[str, ...] = getattr(call, "wants", ())
+        self._check_signature()
+
+    def _check_signature(self) -> None:
+        taken = ("molecules", "properties") if self.wants else ("molecules",)
+        try:
+            inspect.signature(self._call).bind(*taken)
+        except TypeError:
+            raise InputError(
+                f"a reward function is called with {' and '.join(taken)}, which "
+                f"{getattr(self._call, '__name__', self._call)!r} does not take"
+            ) from None
+        except ValueError:  # a function in C may have no signature
+            pass
 
     def __call__(self, placed: PlacedAtoms) -> Floats:
         """Return the values of the function, ``(n,)`` float64.
@@ -63,10 +80,4 @@ class CustomTerm:
         """
         wanted = {name: placed.properties[name] for name in self.wants}
         further = [wanted] if wanted else []
-        values = np.asarray(self._call(placed.molecules, *further), dtype=np.float64)
-        if values.shape != (len(placed),):
-            raise InputError(
-                f"a reward function must return {len(placed)} numbers for as many molecules, "
-                f"not an array of shape {values.shape}"
-            )
-        return values
+        return as_numbers(self._call(placed.molecules, *further), len(placed))

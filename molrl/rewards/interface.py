@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from molrl.energy import EnergyModel
 from molrl.energy.relaxation import RelaxationResult, relax
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 
 Floats = NDArray[np.float64]
@@ -17,6 +19,8 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class PlacedAtoms:
     """Accepted atoms, one on each of n canvases: the input of a reward term.
+
+    The arrays cannot be written to, since they are also those of the environment.
 
     Attributes:
         molecules: n canvases, each with its new atom as the last.
@@ -38,6 +42,12 @@ class PlacedAtoms:
     energy: Floats
     properties: dict[str, list[Floats]]
     model: EnergyModel
+
+    def __post_init__(self) -> None:
+        for name in ("n_fixed", "shape", "binding", "energy"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        views = {key: [_read_only(x) for x in each] for key, each in self.properties.items()}
+        object.__setattr__(self, "properties", views)
 
     def __len__(self) -> int:
         return len(self.binding)
@@ -105,6 +115,40 @@ class RewardTerm(Protocol):
             placed: n placed atoms; the last ones of their episodes, if ``at_end``.
 
         Returns:
-            ``(n,)`` float64; a value that is not finite ends the episode as failed.
+            ``(n,)`` float64; a value that is not finite ends the episode as failed, and so does an
+            exception for the canvas alone, which becomes the reason.
         """
         ...
+
+
+def as_numbers(values: object, n: int) -> Floats:
+    """Return what a reward term returned as ``(n,)`` float64.
+
+    Args:
+        values: of a term.
+        n: number of canvases.
+
+    Raises:
+        InputError: if it is not n real numbers.
+
+    Example:
+        >>> as_numbers([1, 2.5], 2)
+        array([1. , 2.5])
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        array = np.array(None)
+    if array.shape != (n,) or array.dtype.kind not in "fiub":
+        given = f"{array.dtype} of shape {array.shape}" if array.shape else repr(values)
+        raise InputError(f"it must return {n} real numbers for as many molecules, not {given}")
+    return array.astype(np.float64)
+
+
+def _read_only(array: Any) -> Any:  # noqa: ANN401 - an array, or a number of one
+    """Return a view that cannot be written to."""
+    view = np.asarray(array)[...]
+    view.flags.writeable = False
+    return view

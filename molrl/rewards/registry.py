@@ -14,6 +14,7 @@ from molrl.parts import REWARD_TERMS
 from molrl.registry import import_target
 from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm
+from molrl.rewards.values import values_of
 
 _PARTS = {"fixed": "fixed atoms", "shape": "a shape"}
 
@@ -45,7 +46,9 @@ class Reward:
             except InputError as error:
                 raise InputError(f"reward term {name!r}: {error}") from None
 
-    def compute_reward(self, placed: PlacedAtoms, finished: np.ndarray) -> dict[str, Floats]:
+    def compute_reward(
+        self, placed: PlacedAtoms, finished: np.ndarray
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
         """Compute the value of each term times its weight, eV.
 
         Args:
@@ -53,19 +56,27 @@ class Reward:
             finished: ``(n,)`` bool, atoms that complete their episode.
 
         Returns:
-            Name of each term to ``(n,)`` float64; 0 for a term at the end before the end.
+            Name of each term to ``(n,)`` float64: 0 for a term at the end before the end, not
+            finite where it failed; and index of each atom for which a term failed, with the cause.
+
+        Raises:
+            InputError: if a term returns anything but n real numbers.
         """
         last = np.flatnonzero(finished)
         done = placed[last] if len(last) and any(t.at_end for _, t in self.terms.values()) else None
-        values = {}
+        values: dict[str, Floats] = {}
+        failures: dict[int, str] = {}
         for name, (weight, term) in self.terms.items():
-            if not term.at_end:
-                values[name] = weight * term(placed)
-                continue
+            rows, given = (last, done) if term.at_end else (np.arange(len(placed)), placed)
             values[name] = np.zeros(len(placed))
-            if done is not None:
-                values[name][last] = weight * term(done)
-        return values
+            if given is None:
+                continue
+            found, failed = values_of(name, term, given)
+            values[name][rows] = weight * found
+            for i in np.flatnonzero(~np.isfinite(values[name][rows])).tolist():
+                bag = given.molecules[i].bags()[0]
+                failures[int(rows[i])] = failed.get(i, f"{name} is not a finite number for {bag}")
+        return values, failures
 
 
 def build_reward(
@@ -82,9 +93,10 @@ def build_reward(
         provides: what the task provides: ``"fixed"`` atoms, a ``"shape"``.
 
     Raises:
-        InputError: if a term is unknown or does not fit the task, its ``wants`` is not a tuple of
-            names, or a weight is not a finite number. Whether the model computes what the terms
-            want is checked by :class:`molrl.rewards.EnergyDifference`.
+        InputError: if a term is unknown or does not fit the task, its ``at_end`` is not a bool or
+            its ``wants`` not a tuple of names, or a weight is not a finite number. Whether the
+            model computes what the terms want is checked by
+            :class:`molrl.rewards.EnergyDifference`.
 
     Example:
         >>> model = molrl.load_energy("gfn2")  # doctest: +SKIP
@@ -104,6 +116,9 @@ def build_reward(
             part = _PARTS.get(requires, requires)
             raise InputError(f"reward term {name!r} requires a task with {part}")
         _check_wants(name, getattr(term, "wants", ()))
+        at_end = getattr(term, "at_end", None)
+        if not isinstance(at_end, bool):
+            raise InputError(f"reward term {name!r}: at_end must be True or False, not {at_end!r}")
         terms[name] = (float(weight), term)
     return Reward(terms)
 
@@ -121,6 +136,9 @@ def contains_code(spec: Mapping[str, object] | None) -> bool:
 
 
 def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardTerm:
+    given = next((key for key, value in options.items() if callable(value)), None)
+    if given is not None and name not in REWARD_TERMS:
+        raise InputError(f"reward term {name!r}: give its function as 'call', not as {given!r}")
     factory = REWARD_TERMS.load(name)
     parameters = list(inspect.signature(factory).parameters.values())
     _check_options(name, options, [each.name for each in parameters if each.name != "model"])
@@ -161,4 +179,8 @@ def _custom_term(name: str, options: dict[str, object]) -> RewardTerm:
     call = import_target(call, f"reward term {name!r}: {call!r}")
     if not callable(call):
         raise InputError(f"reward term {name!r}: {call!r} must be a function")
-    return CustomTerm(call)
+    _check_wants(name, getattr(call, "wants", ()))
+    try:
+        return CustomTerm(call)
+    except InputError as error:
+        raise InputError(f"reward term {name!r}: {error}") from None

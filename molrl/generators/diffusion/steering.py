@@ -118,7 +118,7 @@ class RewardScore:
             properties=split_output(output, names, molecules),
             model=self._model,
         )
-        terms = self._reward.compute_reward(placed, np.ones(len(molecules), bool))
+        terms, _ = self._reward.compute_reward(placed, np.ones(len(molecules), bool))
         total: NDArray[np.float64] = np.sum(list(terms.values()), axis=0)
         return total
 

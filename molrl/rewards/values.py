@@ -1,0 +1,49 @@
+"""Values of reward terms, which may be of users: checked, and failed where a term raises."""
+
+import numpy as np
+
+from molrl.errors import InputError
+from molrl.rewards.chemistry import CustomTerm
+from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm, as_numbers
+
+
+def values_of(name: str, term: RewardTerm, placed: PlacedAtoms) -> tuple[Floats, dict[int, str]]:
+    """Return the values of a term, and why some of them failed.
+
+    A term that raises is computed once more for each canvas alone, so that it fails only those for
+    which it raises. Terms from outside of molrl get copies: what they change is seen by none else.
+
+    Args:
+        name: of the term.
+        term: the term.
+        placed: n placed atoms.
+
+    Returns:
+        ``(n,)`` float64, NaN where the term failed; index of each of these, with the cause.
+
+    Raises:
+        InputError: if the term returns anything but n real numbers.
+    """
+    every = np.arange(len(placed))
+    try:
+        return _values(name, term, placed), {}
+    except InputError:
+        raise
+    except Exception as error:  # a term of somebody else's can raise anything
+        if len(placed) == 1:
+            cause = " ".join(f"{name}: {type(error).__name__}: {error}".split())
+            return np.array([np.nan]), {0: cause.removesuffix(":")}
+    values, failures = np.zeros(len(placed)), dict[int, str]()
+    for i in every:
+        of_one, failed = values_of(name, term, placed[every[i : i + 1]])
+        values[i] = of_one[0]
+        failures |= {int(i): cause for cause in failed.values()}
+    return values, failures
+
+
+def _values(name: str, term: RewardTerm, placed: PlacedAtoms) -> Floats:
+    own = type(term).__module__.startswith("molrl.") and not isinstance(term, CustomTerm)
+    try:
+        return as_numbers(term(placed if own else placed[np.arange(len(placed))]), len(placed))
+    except InputError as error:
+        raise InputError(f"reward term {name!r}: {error}") from None
