@@ -143,6 +143,8 @@ def load_generator(name: str, **options: object) -> Generator:
         >>> generator.generate("H2O", n=10, seed=0).molecules.n_atoms.tolist()[:2]  # doctest: +SKIP
         [3, 3]
     """
+    if not isinstance(name, str):
+        raise InputError(f"a generator must be a name such as random, not {name!r}")
     kind, colon, argument = name.partition(":")
     factory = GENERATORS.load(kind)
     if colon and not argument:

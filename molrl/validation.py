@@ -4,6 +4,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -29,6 +30,11 @@ def validated(schema: type[Schema], values: Mapping[str, object], what: str) -> 
         return schema.model_validate(dict(values))
     except ValidationError as error:
         raise InputError(f"{what}: {one_line(error, values, schema)}") from None
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value
+    """Return a NumPy number as the Python number that schemas take; return all else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def one_line(error: ValidationError, values: Mapping[str, object], schema: type[BaseModel]) -> str:

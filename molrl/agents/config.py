@@ -167,10 +167,16 @@ class OnPolicyConfig(BaseAlgorithmConfig):
         return self
 
     def sb3_options(self) -> dict[str, Any]:
-        """Return the options of the algorithm of SB3 that are fields of this configuration."""
-        own = {"name", "num_envs", "reward_scale", "learning_rate"}
-        own |= {"final_learning_rate", "final_ent_coef"}
-        return self.model_dump(exclude=own)
+        """Return the options of the algorithm of SB3, with a schedule of the learning rate.
+
+        Not among them: ``num_envs`` and ``reward_scale``, which are of the environment, and
+        ``final_ent_coef``, since SB3 keeps ``ent_coef`` as it is.
+        """
+        from stable_baselines3.common.utils import LinearSchedule
+
+        own = {"name", "num_envs", "reward_scale", "final_learning_rate", "final_ent_coef"}
+        rate = LinearSchedule(self.learning_rate, self.final_learning_rate, 1.0)
+        return self.model_dump(exclude=own) | {"learning_rate": rate}
 
 
 class BasePPOConfig(OnPolicyConfig):

@@ -158,6 +158,8 @@ def save_model(folder: Path | str, model: BaseAlgorithm) -> str:
         ... )
         >>> molrl.evaluate(made.molecules).summary()  # doctest: +SKIP
     """
+    if not isinstance(model, BaseAlgorithm):
+        raise InputError(f"a model of stable-baselines3 such as PPO is saved, not {model!r}")
     policy, env = model.policy, model.get_env()
     while isinstance(env, VecEnvWrapper):
         env = env.venv

@@ -9,6 +9,7 @@ import numpy as np
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import LinearSchedule
 from torch import Tensor
 
 from molrl.agents.algorithm import (
@@ -58,7 +59,6 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
             self.model = self.make_model(
                 policy=NetworkPolicy,
                 env=setup.env,
-                learning_rate=self._learning_rate,
                 policy_kwargs={"config": setup.policy},
                 seed=setup.seed,
                 device=setup.device,
@@ -119,17 +119,9 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
         model._last_obs = position.observation
         model._last_episode_starts = position.starts
 
-    def _learning_rate(self, remaining: float) -> float:
-        return _scheduled(self.config.learning_rate, self.config.final_learning_rate, remaining)
-
     def _entropy_coefficient(self) -> float:
-        remaining = 1.0 - self.model.num_timesteps / self.setup.total_steps
-        return _scheduled(self.config.ent_coef, self.config.final_ent_coef, remaining)
-
-
-def _scheduled(first: float, last: float, remaining: float) -> float:
-    # what remains is below 0 in the last update, where the steps are no whole number of updates
-    return last + (first - last) * max(0.0, remaining)
+        schedule = LinearSchedule(self.config.ent_coef, self.config.final_ent_coef, 1.0)
+        return schedule(1.0 - self.model.num_timesteps / self.setup.total_steps)
 
 
 class PPOAlgorithm(OnPolicy[PPOConfig]):

@@ -1,5 +1,6 @@
 """Adapter of the vector environment to stable-baselines3."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ class SB3VecEnv(VecEnv):
         lengths: ``(num_envs,)`` int64, steps of the current episodes so far.
 
     Raises:
-        InputError: if the environment has another autoreset mode.
+        InputError: if it is another environment, or has another autoreset mode.
 
     Example:
         >>> envs = MolDesignVectorEnv(64, "SameStep", bag="CH4O", energy="gfn2")  # doctest: +SKIP
@@ -41,6 +42,11 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(self, env: MolDesignVectorEnv) -> None:
+        if not isinstance(env, MolDesignVectorEnv):
+            raise InputError(
+                "SB3VecEnv adapts MolDesignVectorEnv(64, 'SameStep', bag='CH4O'), or what "
+                f"gymnasium.make_vec makes, not {type(env).__name__}"
+            )
         if env.autoreset_mode != AutoresetMode.SAME_STEP:
             raise InputError("SB3 needs an environment with autoreset_mode='SameStep'")
         self.env = env
@@ -51,16 +57,31 @@ class SB3VecEnv(VecEnv):
         self.lengths = np.zeros(env.num_envs, np.int64)
 
     def reset(self) -> VecEnvObs:
-        """Reset all environments and return their observations."""
-        self.returns[:], self.lengths[:] = 0.0, 0
-        if any(self._options):
-            raise InputError(
-                "options of single environments are not supported; set them in the config"
-            )
-        observation, info = self.env.reset(seed=self._seeds[0])
-        self.reset_infos = _rows(info)
+        """Reset all environments and return their observations.
+
+        Raises:
+            InputError: if options of :meth:`set_options` do not fit, or differ in more than the
+                bag; they are forgotten then.
+        """
+        options, seed = self._common_options(), self._seeds[0]
         self._reset_seeds()
+        self._reset_options()
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.returns[:], self.lengths[:] = 0.0, 0
+        self.reset_infos = _rows(info)
         return dict(observation)
+
+    def _common_options(self) -> dict[str, Any]:
+        """Return the options of all environments as those of the vector environment."""
+        first, *others = self._options
+        if all(each == first for each in others):
+            return first
+        bags = [each.get("bag") for each in self._options]
+        rest = [{**each, "bag": None} for each in self._options]
+        if None in bags or any(each != rest[0] for each in rest):
+            self._reset_options()
+            raise InputError("options of single environments may differ in their bag only")
+        return {**first, "bag": bags}
 
     def step_async(self, actions: np.ndarray) -> None:
         """Store the actions ``(num_envs, 5)`` of the next step."""
@@ -184,9 +205,14 @@ class ScaledReward(VecEnvWrapper):
     Args:
         venv: environment with rewards in eV.
         scale: eV.
+
+    Raises:
+        InputError: if the scale is not a finite number above 0.
     """
 
     def __init__(self, venv: VecEnv, scale: float) -> None:
+        if not isinstance(scale, int | float | np.floating) or not 0 < scale < math.inf:
+            raise InputError(f"the scale of rewards must be a number above 0, eV, not {scale!r}")
         super().__init__(venv)
         self.scale = scale
 

@@ -1,8 +1,9 @@
 """Configuration of a molecular design environment: its task, its rules and its reward."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import Hartree
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
@@ -12,7 +13,7 @@ from molrl.runs.config import Config
 from molrl.tasks import AnyTask, Task
 from molrl.tasks.bag import BagTask
 from molrl.tasks.registry import fields_of, kind_of, task_class
-from molrl.validation import validated
+from molrl.validation import plain, validated
 
 _MIN_CONTACT = 0.1  # Å; energy models may refuse two atoms that are closer
 # It ends less than 1 % of the episodes that build real molecules, as reward_window.md shows.
@@ -145,11 +146,13 @@ def _to_numbers(elements: object) -> tuple[int, ...] | None:
     """Return the atomic numbers, ascending, of symbols or atomic numbers."""
     if elements is None:
         return None
+    if isinstance(elements, np.ndarray | Set):
+        elements = list(elements)
     if isinstance(elements, str) or not isinstance(elements, Sequence) or not elements:
         raise InputError(f"elements must be a list such as ['H', 'C'], not {elements!r}")
     numbers = set()
     for element in elements:
-        number = atomic_numbers.get(element) if isinstance(element, str) else element
+        number = atomic_numbers.get(element) if isinstance(element, str) else plain(element)
         if type(number) is not int or not 0 < number < len(chemical_symbols):
             raise InputError(f"elements: unknown element {element!r}")
         numbers.add(number)
@@ -272,8 +275,8 @@ def build_config(task: object, keywords: Mapping[str, Any]) -> EnvConfig:
         >>> build_config({"kind": "scaffold"}, {"bag": "CH3", "energy": "gfn2"}).task.bag
         'CH3'
     """
-    options = {key: keywords[key] for key in keywords if key in EnvConfig.model_fields}
-    fields = {key: keywords[key] for key in keywords if key not in options}
+    options = {key: plain(keywords[key]) for key in keywords if key in EnvConfig.model_fields}
+    fields = {key: plain(keywords[key]) for key in keywords if key not in options}
     return validated(EnvConfig, {**options, "task": _with_fields(task, fields)}, "the environment")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from molrl.envs.config import build_config
 from molrl.envs.problem import Problem
-from molrl.envs.problem_mixin import ProblemMixin, to_int
+from molrl.envs.problem_mixin import ProblemMixin, to_int, to_options
 from molrl.envs.rules import ACTION_SIZE, REASON_TEXTS, Reason, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
@@ -121,7 +121,7 @@ class MolDesignEnv(ProblemMixin, gym.Env[Observation, NDArray[np.float32]]):
         Raises:
             InputError: if an option is unknown or does not fit.
         """
-        task = self.problem.episode_task(options or {})
+        task = self.problem.episode_task(to_options(options))
         super().reset(seed=to_int(seed))
         if seed is not None:
             self._sampler = self.task.sampler()
@@ -144,7 +144,8 @@ class MolDesignEnv(ProblemMixin, gym.Env[Observation, NDArray[np.float32]]):
             ResetNeeded: if no episode has begun, or it has ended.
         """
         if self._ended:
-            raise ResetNeeded("no episode has begun; call reset() first")
+            what = "no episode has begun" if self._state is None else "the episode has ended"
+            raise ResetNeeded(f"{what}; call reset() first")
         actions = checked_actions(_to_batch(action), 1)
         outcome = transition(self.state, actions, self.problem.context)
         reason = int(outcome.reason[0])

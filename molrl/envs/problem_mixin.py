@@ -1,5 +1,6 @@
 """Properties that the single and the vector environment share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from molrl.energy.counting import CountedEnergy
 from molrl.envs.config import EnvConfig
 from molrl.envs.problem import Problem
 from molrl.envs.state import CanvasState
+from molrl.errors import InputError
 from molrl.tasks import Task
 
 
@@ -57,3 +59,18 @@ class ProblemMixin:
 def to_int(seed: object) -> Any:  # noqa: ANN401 - Gymnasium checks what it is
     """Convert a NumPy integer to a Python one, which Gymnasium requires; return all else as is."""
     return int(seed) if isinstance(seed, np.integer) else seed
+
+
+def to_options(options: object) -> dict[str, Any]:
+    """Return the options of ``reset``.
+
+    Raises:
+        InputError: if they are no mapping.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise InputError(
+            f'options of reset must be a mapping such as {{"bag": "CH4"}}: {options!r}'
+        )
+    return dict(options)

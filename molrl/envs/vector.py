@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from molrl.envs.config import build_config
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.problem import Problem
-from molrl.envs.problem_mixin import ProblemMixin, to_int
+from molrl.envs.problem_mixin import ProblemMixin, to_int, to_options
 from molrl.envs.rules import REASON_TEXTS, Reason, Transition, checked_actions, transition
 from molrl.envs.spaces import Observation, action_space, observation_space, observe
 from molrl.envs.state import CanvasState
@@ -48,7 +48,7 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         num_envs: B.
         autoreset_mode: an ``AutoresetMode`` or its value.
         render_mode: ``"rgb_array"``, ``"ansi"`` or None.
-        max_episode_steps: the same as ``max_steps``; Gymnasium's name for it.
+        max_episode_steps: the same as ``max_steps``; Gymnasium's name for it. -1: no limit.
         task: what to make; see :class:`molrl.envs.design.MolDesignEnv`.
         draw: function that draws the images; None: molrl's renderer.
         config: fields of the environment and of the task; see
@@ -79,12 +79,12 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         draw: Draw | None = None,
         **config: Any,  # noqa: ANN401 - see Args
     ) -> None:
-        if type(num_envs) is not int or num_envs < 1:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
             raise InputError(f"num_envs must be an integer of at least 1, not {num_envs!r}")
-        self.num_envs = num_envs
+        self.num_envs = int(num_envs)
         self.autoreset_mode = _checked_autoreset(autoreset_mode)
         self.metadata = {**MolDesignEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        if max_episode_steps is not None:
+        if max_episode_steps not in (None, -1):  # Gymnasium's -1 is no limit
             if config.get("max_steps") is not None:
                 raise InputError("max_episode_steps and max_steps are the same; give one of them")
             config["max_steps"] = max_episode_steps
@@ -93,16 +93,16 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         self._viewer = Viewer(render_mode, self.elements, draw)
         self.single_observation_space = observation_space(self.problem.layout)
         self.single_action_space = action_space(self.problem.layout)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.endings: Counter[str] = Counter()
-        self._generators: list[np.random.Generator | None] = [None] * num_envs
-        self._seeds = [-1] * num_envs
-        self._samplers = [self.task.sampler() for _ in range(num_envs)]
+        self._generators: list[np.random.Generator | None] = [None] * self.num_envs
+        self._seeds = [-1] * self.num_envs
+        self._samplers = [self.task.sampler() for _ in range(self.num_envs)]
         self._state: CanvasState | None = None
         self.last_state: CanvasState | None = None
-        self._rewards = np.zeros(num_envs)
-        self._ended = np.ones(num_envs, bool)
+        self._rewards = np.zeros(self.num_envs)
+        self._ended = np.ones(self.num_envs, bool)
 
     def draws(self) -> list[dict[str, Any]]:
         """Return what the instances of the next episodes depend on, as plain JSON data.
@@ -151,7 +151,7 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
             InputError: if an option is unknown or does not fit, or a bag cannot be built.
             ResetNeeded: if a mask leaves out environments that were never reset.
         """
-        given = dict(options or {})
+        given = to_options(options)
         mask = self._checked_mask(given.pop("reset_mask", None))
         if self._state is None and not mask.all():
             raise ResetNeeded("the first reset must be of all environments")
@@ -238,10 +238,11 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
             seeds = [to_int(seed) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds for {self.num_envs} environments")
-        for i in rows:
-            if seeds[i] is not None:
-                self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
-                self._samplers[i] = self.task.sampler()
+        # all are made before one is kept, so that a seed that is refused changes nothing
+        made = {int(i): seeding.np_random(seeds[i]) for i in rows if seeds[i] is not None}
+        for i, (generator, number) in made.items():
+            self._generators[i], self._seeds[i] = generator, number
+            self._samplers[i] = self.task.sampler()
 
     def _generator(self, i: int) -> np.random.Generator:
         generator = self._generators[i]
@@ -269,6 +270,7 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         if not options:
             return None
         bags = options.get("bag")
+        bags = bags.tolist() if isinstance(bags, np.ndarray) else bags
         if isinstance(bags, str) or not isinstance(bags, Sequence):
             return [self.problem.episode_task(options)] * self.num_envs
         if len(bags) != self.num_envs:

@@ -27,13 +27,15 @@ class Viewer:
             :func:`draw_canvas`.
 
     Raises:
-        InputError: if the mode is unknown.
+        InputError: if the mode is unknown, or ``draw`` is no function.
     """
 
     def __init__(self, mode: str | None, elements: tuple[int, ...], draw: Draw | None) -> None:
         if mode is not None and mode not in RENDER_MODES:
             hint = did_you_mean(str(mode), RENDER_MODES)
             raise InputError(f"unknown render mode {mode!r}; {hint}")
+        if draw is not None and not callable(draw):
+            raise InputError(f"draw must be a function of numbers and positions, not {draw!r}")
         self._mode, self._elements, self._draw = mode, elements, draw or draw_canvas
 
     def render(self, state: CanvasState, i: int, reward: float) -> Image | str:

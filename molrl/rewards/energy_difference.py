@@ -15,6 +15,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.rewards.wants import check_wanted, split_output, wanted_names
 
 _ENERGY_ONLY = Wanted()
+_RADON = 86
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,7 @@ class EnergyDifference:
         self._atoms = np.full(len(chemical_symbols), np.nan)
         for number in elements:
             if not np.isfinite(known.get(number, np.nan)):
-                raise InputError(
-                    f"energy model {model.name!r} does not know {chemical_symbols[number]}; known "
-                    f"are: {' '.join(chemical_symbols[z] for z, e in known.items() if e == e)}; "
-                    "energy=gfn2 knows H to Rn"
-                )
+                raise InputError(_without_atom(model, number))
             self._atoms[number] = known[number]
 
     def compute_reward(self, placements: Placements) -> RewardOutput:
@@ -119,3 +116,18 @@ class EnergyDifference:
             properties["uncertainty"] = list(uncertainty)
         reward = placements.energy + atoms - energy
         return RewardOutput(reward, energy, properties, failures)
+
+
+def _without_atom(model: EnergyModel, number: int) -> str:
+    """Return why an element cannot be placed: it is unknown, or its atom has no energy."""
+    symbol, known = chemical_symbols[number], model.atom_energies()
+    if number in known:
+        atom = MoleculeBatch.from_arrays([(np.array([number]), np.zeros((1, 3)))])
+        failures = model.evaluate(atom).failures
+        cause = failures.get(0, "it is not a finite number")
+        return f"energy model {model.name!r} has no energy of a single {symbol} atom: {cause}"
+    return (
+        f"energy model {model.name!r} does not know {symbol}; known are: "
+        f"{' '.join(chemical_symbols[z] for z, e in known.items() if e == e)}"
+        + ("; energy=gfn2 knows H to Rn" if model.name != "gfn2" and number <= _RADON else "")
+    )

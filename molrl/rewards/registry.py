@@ -140,6 +140,8 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
     if given is not None and name not in REWARD_TERMS:
         raise InputError(f"reward term {name!r}: give its function as 'call', not as {given!r}")
     factory = REWARD_TERMS.load(name)
+    if not callable(factory):
+        raise InputError(f"reward term {name!r}: it must be a class of terms, not {factory!r}")
     parameters = list(inspect.signature(factory).parameters.values())
     _check_options(name, options, [each.name for each in parameters if each.name != "model"])
     for each in parameters[1:]:  # the first is the model

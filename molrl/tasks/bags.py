@@ -73,6 +73,8 @@ class BagsTask(Task):
 
     def for_episode(self, options: Mapping[str, Any]) -> Task:
         """Return the task of one bag, or of those held out."""
+        if not isinstance(options.get("held_out", False), bool):
+            raise InputError(f"held_out must be True or False, not {options['held_out']!r}")
         if not options.get("held_out"):
             bag = options.get("bag")
             return self if bag is None else validated(BagTask, {"bag": bag}, "reset")

@@ -31,6 +31,9 @@ class Instance:
         shape: ``(P, 3)`` float32, Å, points to fill.
         cell: ``(3, 3)`` float64, Å, periodic cell; None: not periodic.
 
+    Raises:
+        InputError: if the bag or the fixed atoms are of another type.
+
     Example:
         >>> Instance(Bag("H2O"), refills=2).n_atoms
         9
@@ -41,6 +44,13 @@ class Instance:
     refills: int = 0
     shape: NDArray[np.float32] = field(default_factory=lambda: NO_POINTS)
     cell: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bag, Bag) or not isinstance(self.fixed, Fragment):
+            raise InputError(
+                "an instance has a Bag, such as Bag('CH4'), and a Fragment as its fixed atoms, "
+                f"not {self.bag!r} and {self.fixed!r}"
+            )
 
     @property
     def charge(self) -> int:
@@ -125,7 +135,7 @@ class Task(Config):
         Raises:
             InputError: if what the task names cannot be read or built.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must override draw(rng)")
 
     def sampler(self) -> InstanceSampler:
         """Return what draws the instances of one environment; the task itself has no state."""
@@ -232,12 +242,15 @@ class FixedTask(Task):
         Raises:
             InputError: if what the task names cannot be read or built.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must override build()")
 
     @cached_property
     def instance(self) -> Instance:
         """The instance."""
-        return self.build()
+        built = self.build()
+        if not isinstance(built, Instance):
+            raise InputError(f"build of {type(self).__name__} must return an Instance: {built!r}")
+        return built
 
     def draw(self, rng: np.random.Generator) -> Instance:
         """Return the instance; no random number is used."""

@@ -43,11 +43,13 @@ def task_class(kind: object) -> type[Task]:
         kind: its name.
 
     Raises:
-        InputError: if it is unknown.
+        InputError: if it is unknown, or what is registered is no task.
     """
     if not isinstance(kind, str):
         raise InputError(f"a kind of task must be a name such as bag, not {kind!r}")
     found: type[Task] = TASKS.load(kind)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise InputError(f"the task {kind!r} must be a subclass of molrl.Task, not {found!r}")
     return found
 
 

@@ -62,6 +62,13 @@ def test_ppo_with_options_of_a_config_saves_and_loads(make_env, tmp_path):
     assert PPO.load(tmp_path / "model").policy.config == model.policy.config
 
 
+def test_sb3_options_have_the_schedule_of_the_learning_rate(make_env):
+    config = PPOConfig(num_envs=4, n_steps=8, learning_rate=1e-2, final_learning_rate=1e-4)
+    model = PPO(CovariantPolicy, make_env(), policy_kwargs=SMALL, **config.sb3_options())
+    rates = [model.lr_schedule(remaining) for remaining in (1.0, 0.5, 0.0, -0.1)]
+    assert rates == pytest.approx([1e-2, 5.05e-3, 1e-4, 1e-4])
+
+
 def test_ppo_trains_under_vec_monitor(make_env, tmp_path):
     env = VecMonitor(make_env(), str(tmp_path / "log"), info_keywords=("reason",))
     ppo(env).learn(64)

@@ -6,9 +6,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from ase.calculators.calculator import Calculator
 
 import molrl
 from molrl.energy import CountedEnergy
+from molrl.energy.ase_calculator import ASEEnergy
 from molrl.energy.interface import Wanted
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -147,6 +149,18 @@ def test_compute_reward_gives_failures_by_placement(gfn2):
     )
     assert list(output.failures) == [2]
     assert np.isfinite(output.reward).tolist() == [True, True, False]
+
+
+def test_energy_difference_names_why_an_atom_has_no_energy():
+    class Unlicensed(Calculator):
+        implemented_properties = ("energy",)
+
+        def calculate(self, *args, **options):
+            raise RuntimeError("no licence file")
+
+    cause = "'Unlicensed' has no energy of a single O atom: Unlicensed: RuntimeError: no licence"
+    with pytest.raises(InputError, match=cause):
+        EnergyDifference(ASEEnergy(Unlicensed()), [8])
 
 
 def test_energy_difference_refuses_unknown_elements(gfn2):
