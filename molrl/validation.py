@@ -48,7 +48,10 @@ def one_line(error: ValidationError, values: Mapping[str, object], schema: type[
     lines: dict[str, str] = {}  # by key: each branch of a union reports an error of its own
     for detail in error.errors():
         keys = list(_keys(detail, values))
-        lines.setdefault(".".join(keys), _describe(detail, keys, schema))
+        key = ".".join(keys)
+        if key in lines and detail["type"] == "literal_error":
+            lines[key] = lines[key].replace(", not ", f" or {detail['ctx']['expected']}, not ", 1)
+        lines.setdefault(key, _describe(detail, keys, schema))
     more = [f"and {len(lines) - MAX_ERRORS} more"] if len(lines) > MAX_ERRORS else []
     return "; ".join([*list(lines.values())[:MAX_ERRORS], *more])
 
@@ -128,7 +131,10 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
         case "missing":
             return f"{key} is missing and must be given"
         case "value_error":
-            return f"{key}: {message.removeprefix('Value error, ')}"
+            text = message.removeprefix("Value error, ").removeprefix(f"{key}: ")
+            return text if text.startswith(f"{key} ") else f"{key}: {text}"
+        case "too_short":
+            return f"{key} must have at least {detail['ctx']['min_length']} item"
         case "model_type":
             message = "must be a section of keys"
         case "tuple_type" | "list_type":

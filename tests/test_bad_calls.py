@@ -7,16 +7,36 @@ import torch
 
 import molrl
 from molrl.agents.files import SHIPPED
+from molrl.agents.generator import save_model
+from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.bags import Bag
+from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
 from molrl.files import read_molecules
 from molrl.molecules import MoleculeBatch
+from molrl.parts import REGISTRIES
+from molrl.tasks import Instance
 
 
 def step(action):
     env = gymnasium.make("MolDesign-v0", bag="H2O", energy="gfn2", disable_env_checker=True)
     env.reset(seed=0)
     env.step(action)
+
+
+def vector():
+    return MolDesignVectorEnv(2, "SameStep", bag="H2O", energy="gfn2")
+
+
+def unfit(kind):
+    """Use what is registered under a name, but no part of this kind."""
+    name = f"unfit-{kind}"
+    molrl.register(kind, name, 3, replace=True)
+    try:
+        given = {"task": {"kind": name}} if kind == "task" else {"bag": "H2O", kind: {name: 1.0}}
+        gymnasium.make("MolDesign-v0", energy="gfn2", **given)
+    finally:
+        del REGISTRIES[kind]._entries[name]
 
 
 CALLS = {
@@ -61,6 +81,39 @@ CALLS = {
         "covariant.json has a policy of kind covariant, not internal; write run:",
     ),
     "a file that is a folder": (lambda: read_molecules("."), "is a folder"),
+    "an action of complex numbers": (lambda: step(np.zeros(5, complex)), "action"),
+    "an action of digits in words": (lambda: step(["0", "1", "0", "0", "0"]), "action"),
+    "options that are no mapping": (
+        lambda: vector().reset(options="x"),
+        'options of reset must be a mapping such as {"bag": "CH4"}, not \'x\'',
+    ),
+    "a drawing that is no function": (
+        lambda: gymnasium.make("MolDesign-v0", bag="H2O", energy="gfn2", draw=3),
+        "draw must be a function of numbers and positions, not 3",
+    ),
+    "held out by a word": (
+        lambda: gymnasium.make("MolDesignBags-v0", energy="gfn2").reset(
+            options={"held_out": "yes"}
+        ),
+        "held_out must be True or False, not 'yes'",
+    ),
+    "a generator that is no name": (
+        lambda: molrl.load_generator(None),
+        "a generator must be a name such as random, not None",
+    ),
+    "an instance of a formula": (lambda: Instance("CH4"), "an instance has a Bag"),
+    "a task that is no class of tasks": (lambda: unfit("task"), "must be a subclass of molrl.Task"),
+    "a term that is no class": (lambda: unfit("reward"), "it must be a class of terms, not 3"),
+    "a scale of 0": (lambda: ScaledReward(SB3VecEnv(vector()), 0.0), "a number above 0, eV"),
+    "a scale that is a word": (
+        lambda: ScaledReward(SB3VecEnv(vector()), "a"),
+        "a number above 0, eV, not 'a'",
+    ),
+    "an adapter of a single environment": (
+        lambda: SB3VecEnv(gymnasium.make("MolDesign-v0", bag="H2O", energy="gfn2")),
+        "SB3VecEnv adapts MolDesignVectorEnv",
+    ),
+    "a model that is a word": (lambda: save_model("x", "y"), "a model of stable-baselines3"),
     "shapes that do not match": (
         lambda: MoleculeBatch(torch.ones(2), torch.zeros(3, 3), torch.tensor([2])),
         "positions must be (2, 3)",

@@ -156,9 +156,12 @@ class Problem:
         room = (self.config.canvas_size - len(fixed)) // (1 + instance.refills)
         needed = len(fixed) + bag.n_atoms * (1 + instance.refills)
         if bag.n_atoms > room:
+            what = f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}"
+            if instance.refills:
+                what = f"{1 + instance.refills} {bag} and what is fixed have {needed} atoms; the "
+                what += f"canvas takes {self.config.canvas_size}"
             raise InputError(
-                f"bag {bag} has {bag.n_atoms} atoms; the canvas takes {max(0, room)}; set "
-                f"canvas_size (in a config env.canvas_size) to {needed} or more"
+                f"{what}; set canvas_size (in a config env.canvas_size) to {needed} or more"
             )
         monovalent = MONOVALENT[[*bag, *fixed.numbers]]
         if self.config.rules.monovalent_distance is not None and monovalent.all():

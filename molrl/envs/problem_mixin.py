@@ -70,7 +70,6 @@ def to_options(options: object) -> dict[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise InputError(
-            f'options of reset must be a mapping such as {{"bag": "CH4"}}: {options!r}'
-        )
+        wanted = 'a mapping such as {"bag": "CH4"}'
+        raise InputError(f"options of reset must be {wanted}, not {options!r}")
     return dict(options)

@@ -6,6 +6,7 @@ from molrl.testing.generators import check_generator
 from molrl.testing.networks import check_network
 from molrl.testing.policies import check_policy
 from molrl.testing.rewards import check_reward_term
+from molrl.testing.tasks import check_task
 
 __all__ = [
     "check_algorithm",
@@ -14,4 +15,5 @@ __all__ = [
     "check_network",
     "check_policy",
     "check_reward_term",
+    "check_task",
 ]

@@ -181,3 +181,21 @@ def test_adapter_sums_the_rewards_of_an_episode():
 def test_adapter_requires_same_step():
     with pytest.raises(InputError, match="SameStep"):
         SB3VecEnv(MolDesignVectorEnv(num_envs=2, bag="CH4O", energy="gfn2"))
+
+
+def test_adapter_passes_options_on_once(morse):
+    env = vec_env(2, bag="CO", energy=morse())
+    env.set_options({"bag": "CH4"})
+    assert env.reset()["bag"].tolist() == [[4, 1, 0, 0]] * 2
+    assert env.reset()["bag"].tolist() == [[0, 1, 0, 1]] * 2
+    env.set_options([{"bag": "CH4"}, {"bag": "CO"}])
+    assert env.reset()["bag"].tolist() == [[4, 1, 0, 0], [0, 1, 0, 1]]
+
+
+@pytest.mark.parametrize("options", [{"gab": "CH4"}, [{"bag": "CH4"}, {}]])
+def test_adapter_forgets_options_that_it_refuses(options, morse):
+    env = vec_env(2, bag="CO", energy=morse())
+    env.set_options(options)
+    with pytest.raises(InputError, match="option"):
+        env.reset()
+    assert env.reset()["bag"].tolist() == [[0, 1, 0, 1]] * 2

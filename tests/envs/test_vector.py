@@ -9,6 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
+from molrl.agents.random import draw_actions
 from molrl.envs.config import Rules
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -241,6 +242,45 @@ def test_max_episode_steps_is_max_steps(morse):
     assert step(envs, FIRST)[3].tolist() == [True]
     with pytest.raises(InputError, match="give one of them"):
         MolDesignVectorEnv(1, bag="CO", energy=morse(), max_episode_steps=10, max_steps=5)
+
+
+def test_max_episode_steps_of_minus_1_is_no_limit(morse):
+    envs = gym.make_vec("MolDesign-v0", 1, bag="CO", energy=morse(), max_episode_steps=-1)
+    assert envs.config.max_steps is None
+
+
+def test_refused_seeds_change_no_generator(morse):
+    envs = MolDesignVectorEnv(3, bag="CO", energy=morse())
+    envs.reset(seed=[4, 5, 6])
+    with pytest.raises(gym.error.Error):
+        envs.reset(seed=[7, 8, -3])
+    assert envs.np_random_seed == (4, 5, 6)
+
+
+def test_arguments_may_be_numpy_numbers_arrays_and_sets(morse):
+    given = {"canvas_size": np.int64(9), "max_steps": np.int32(5), "elements": np.array([1, 6, 8])}
+    envs = MolDesignVectorEnv(np.int64(2), bag="CO", energy=morse(), **given)
+    assert (envs.num_envs, envs.config.canvas_size, envs.config.max_steps) == (2, 9, 5)
+    assert (
+        envs.elements
+        == MolDesignVectorEnv(1, bag="CO", energy=morse(), elements={1, 6, 8}).elements
+    )
+    observation, _ = envs.reset(options={"bag": np.array(["CO", "CH4"])})
+    assert observation["bag"].tolist() == [[0, 1, 1], [4, 1, 0]]
+
+
+def test_draw_actions_places_what_the_masks_allow(envs):
+    rng, observation = np.random.default_rng(0), envs.reset(seed=0)[0]
+    actions = draw_actions(observation, rng)
+    assert actions.shape == (3, 5)
+    of_one = {key: array[0] for key, array in observation.items()}
+    assert envs.single_action_space.contains(draw_actions(of_one, rng))
+    observation, _, terminated, _, infos = envs.step(actions)
+    assert not terminated.any()  # every first atom is taken
+    assert infos["n_atoms"].tolist() == [1, 1, 1]
+    envs.step(draw_actions(observation, rng))
+    refused = {"element not in bag", "focus on an empty slot", "out of bounds"}
+    assert not refused & set(envs.endings)
 
 
 def test_vector_env_observation_space_contains_the_farthest_atoms(morse):
