@@ -50,24 +50,29 @@ class Made:
 
     def row(self) -> dict[str, object]:
         """Return the row of the table."""
-        each = 1000 * self.error / self.molecules.n_atoms.numpy()
-        known = np.isfinite(each)
+        known = np.isfinite(self.error)
+        error, valid = self.error[known], self.valid[known]
+        each = np.abs(1000 * error / self.molecules.n_atoms.numpy()[known])
+        too_low = error < -TOO_LOW
         return {
             "agent": self.name,
             "molecules": len(self.molecules),
             "valid %": round(100 * float(self.valid.mean()), 1),
             "without an energy in GFN2-xTB": int((~known).sum()),
-            "mean |error|, meV/atom": round(float(np.abs(each[known]).mean()), 1),
-            "valid ones": round(float(np.abs(each[known & self.valid]).mean()), 1),
-            "too low %": round(100 * float((self.error[known] < -TOO_LOW).mean()), 2),
-            "too low and valid %": round(
-                100 * float((known & self.valid & (self.error < -TOO_LOW)).mean()), 2
-            ),
-            "lowest, eV": round(float(self.error[known].min()), 2),
+            "mean |error|, meV/atom": mean(each, 1),
+            "valid ones": mean(each[valid], 1),
+            "too low %": mean(100.0 * too_low, 2),
+            "too low and valid %": mean(100.0 * (valid & too_low), 2),
+            "lowest, eV": round(float(error.min()), 2) if len(error) else None,
             "episodes ended by the rules %": round(
                 100 * (1 - len(self.molecules) / self.attempts), 1
             ),
         }
+
+
+def mean(values: np.ndarray, digits: int) -> float | None:
+    """Return the rounded mean of figures; None of none."""
+    return round(float(values.mean()), digits) if len(values) else None
 
 
 def make(method: str, bag: str, options: Mapping[str, Any]) -> Made:

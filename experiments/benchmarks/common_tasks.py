@@ -14,6 +14,7 @@ the task it was in. Writes experiments/results/common_tasks_METHOD.{json,md}.
 """
 
 import argparse
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice, product, zip_longest
@@ -31,6 +32,7 @@ import molrl
 from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.training_set import load_training_set
+from molrl.energy import EnergyModel
 from molrl.errors import InputError
 from molrl.generation import Generator, NotCompleted
 from molrl.runs.progress import log_message
@@ -228,6 +230,18 @@ def _smiles(part: Chem.Mol) -> str:
     return Chem.MolToSmiles(Chem.RemoveAllHs(part), isomericSmiles=False)
 
 
+def weights_of(generator: Generator) -> str:
+    """Return a hash of the networks of a generator and of its energy model."""
+    digest = hashlib.sha256()
+    for part in vars(generator).values():
+        if isinstance(part, torch.nn.Module):
+            for tensor in part.state_dict().values():
+                digest.update(tensor.cpu().numpy().tobytes())
+        elif isinstance(part, EnergyModel):
+            digest.update(part.hash.encode())
+    return digest.hexdigest()[:12]
+
+
 def main() -> None:
     """Run the benchmark."""
     torch.set_num_threads(1)
@@ -244,9 +258,10 @@ def main() -> None:
     tasks = make_tasks()[: given.tasks]
     for method in given.methods:
         generator, name = molrl.load_generator(method, device="cpu"), method.partition(":")[0]
+        weights = weights_of(generator)
         kept, found = KeptRows(ROOT / f"runs/benchmarks/common_tasks_{name}.jsonl"), []
         for task in tasks:
-            key = f"{method} {given.n} {task}"
+            key = f"{method} {weights} {given.n} {task}"
             (made,) = kept.get(key, lambda t=task, g=generator: [asdict(outcome(g, t, given.n))])
             found.append(Outcome(**made))
             log_message(f"{name}: {len(found)} of {len(tasks)} tasks; {rows(found, given.n)[0]}")

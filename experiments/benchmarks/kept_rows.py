@@ -12,13 +12,16 @@ class KeptRows:
 
     Args:
         path: the file; one that exists is read and continued. Remove it after a change of what the
-            rows are made by.
+            rows are made by. A last line that was cut off is made again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self._rows: dict[str, list[Row]] = dict(json.loads(line) for line in lines)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            path.write_text(whole, encoding="utf-8")
+        self._rows: dict[str, list[Row]] = dict(map(json.loads, whole.splitlines()))
 
     def get(self, key: str, make: Callable[[], list[Row]]) -> list[Row]:
         """Return the rows of a key, which are made and written if there are none."""

@@ -17,7 +17,7 @@ import torch
 from ase.units import Hartree
 from kept_rows import KeptRows, Row
 from numpy.typing import NDArray
-from record import record
+from record import origin, record
 
 from molrl.agents.config import parse_algorithm, parse_policy
 from molrl.agents.interface import PolicyNetwork
@@ -163,9 +163,9 @@ def outcome(case: Case) -> list[Row]:
     figures = curve_figures(case, training)
     value, molecule = play(problem, training.network.eval())
     fraction = {"greedy return fraction": value / case.optimum}
-    rows: list[Row] = [about | figures | fraction]
+    rows: list[Row] = [about | figures | fraction | origin()]
     if case.bag in COMPLEXES and int(molecule.n_atoms[0]) == problem.task.max_atoms:
-        rows.append(about | fraction | errors(molecule, problem.energy_model))
+        rows.append(about | fraction | errors(molecule, problem.energy_model) | origin())
     return rows
 
 

@@ -89,21 +89,26 @@ def _formulas() -> list[str]:
 def run(
     generator: Generator, formula: str, known: frozenset[str], per_isomer: int, relaxed: int
 ) -> Found:
-    """Return what a generator makes of a formula."""
-    began = process_time()
-    made: Generated = generator.generate(formula, n=per_isomer * len(known), seed=0)
-    spent = process_time() - began
+    """Return what a generator makes of a formula, in as many attempts as the protocol has samples.
+
+    Generators make as many complete molecules as asked for. Of these, which are independent, as
+    many count as that number of attempts completes on average.
+    """
+    began, samples = process_time(), per_isomer * len(known)
+    made: Generated = generator.generate(formula, n=samples, seed=0)
+    spent = (process_time() - began) * samples / made.attempts
+    molecules = made.molecules[: round(samples * samples / made.attempts)]
     found: list[str] = []
-    for start in range(0, len(made.molecules), CHUNK):
-        checked = validity(made.molecules[start : start + CHUNK])
+    for start in range(0, len(molecules), CHUNK):
+        checked = validity(molecules[start : start + CHUNK])
         found += [s for s, ok in zip(checked.smiles, checked.valid, strict=True) if ok and s]
-    part = made.molecules[:relaxed]
+    part = molecules[:relaxed]
     report = evaluate_molecules(part) if relaxed else None
     valid = report.valid if report else np.zeros(0, bool)
     return Found(
         formula=formula,
         known=known,
-        samples=made.attempts,
+        samples=samples,
         valid=tuple(found),
         seconds=spent,
         strain=report.strain[valid] if report else np.zeros(0),

@@ -17,6 +17,12 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURED = 1.0  # s, duration of the measurement of a speed, for at least two calls
 
 
+def origin() -> dict[str, object]:
+    """Return the commit and the processor, for rows that are recorded beside older ones."""
+    environment = versions()
+    return {"commit": str(environment["commit"])[:7], "cpu": environment["machine"]["cpu"]}
+
+
 def run_script(main: Callable[[], None]) -> None:
     """Run a benchmark; invalid input ends it with one line and exit code 2.
 

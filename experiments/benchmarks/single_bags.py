@@ -26,7 +26,7 @@ import numpy as np
 from kept_rows import KeptRows, Row
 from numpy.typing import NDArray
 from rdkit import Chem
-from record import RESULTS, record, run_script
+from record import RESULTS, origin, record, run_script
 
 from molrl.evaluation.statistics import stratified_interval
 from molrl.plotting.comparison import Curves, Panel, plot_panels
@@ -91,19 +91,19 @@ def figures(summary: Row, folder: Path) -> Row:
         "RMSD, Å": summary.get("median_rmsd"),
         "distinct": distinct,
         "best above known, eV": best,
-        "fall of return": max(returns) - returns[-1],
+        "fall of return": float(np.nanmax(returns)) - returns[-1],
         "energies": summary["training_energy_calls"],
         "minutes": float(str(summary["seconds"])) / 60,
+        **origin(),
     }
 
 
 def shown(run: Row) -> Row:
     """Return a run as it is recorded: the steps to some share of valid episodes for its curve."""
-    row = {key: run[key] for key in run if key not in {"curve", *STEPS_TO}}
+    row = {key: run[key] for key in run if key not in {"curve", "commit", "cpu", *STEPS_TO}}
+    row |= dict.fromkeys(STEPS_TO)
     curve: Any = run["curve"]
-    if curve is None:
-        return row | dict.fromkeys(STEPS_TO)
-    for name, (valid, distinct) in STEPS_TO.items():
+    for name, (valid, distinct) in STEPS_TO.items() if curve else ():
         enough = [
             steps
             for steps, *made in zip(
@@ -112,7 +112,7 @@ def shown(run: Row) -> Row:
             if made[0] >= valid and made[1] >= distinct
         ]
         row[name] = min(enough, default=None)
-    return row
+    return row | {key: run[key] for key in ("commit", "cpu")}
 
 
 def isomers(file: Path) -> tuple[int, float | None]:
@@ -121,9 +121,10 @@ def isomers(file: Path) -> tuple[int, float | None]:
     Stereoisomers, mirror images among them, count as one.
     """
     valid = [each.info for each in ase.io.read(file, ":") if each.info["valid"]]
+    known = [info for info in valid if np.isfinite(info["above_best"])]
     above = {
         without_stereo(info["relaxed_smiles"]): float(info["above_best"])
-        for info in sorted(valid, key=lambda info: -info["above_best"])
+        for info in sorted(known, key=lambda info: -info["above_best"])
         if info["relaxation"] != "fragmented" and info["above_best"] <= NEAR
     }
     return len(above), min(above.values(), default=None)

@@ -18,7 +18,8 @@ COLORS = (
     *("#1f6f8b", "#c8553d", "#6a994e", "#9a8c98", "#e0a458", "#5e548e"),
     *("#2b2d42", "#d291bc"),
 )
-"""Of the methods, in their order."""
+"""Of the methods, in their order; further ones have the same colours with other dashes."""
+_DASHES = "-", (0, (4, 2)), (0, (1, 1.5))
 
 
 class Panel(NamedTuple):
@@ -48,7 +49,7 @@ def plot_panels(
     """Write several pictures of the same methods, two in a row, with one legend, as a PNG.
 
     Args:
-        panels: at least one; a method has one colour in all.
+        panels: at least one; a method has one colour in all, and one style of its line.
         path: the PNG.
         title: above all.
         marks: by the ``value`` of panels a height and its name, which is drawn as a dashed line.
@@ -114,8 +115,9 @@ def _mark(ax: Axes, height: float, name: str) -> None:
 
 def _draw_curves(ax: Axes, curves: Curves, colors: Mapping[str, int]) -> None:
     for name, (x, middle, low, high) in curves.items():
-        color = COLORS[colors[name] % len(COLORS)]
-        ax.plot(x, middle, color=color, lw=2, drawstyle="steps-post", label=name)
+        turn, at = divmod(colors[name], len(COLORS))
+        color, dashes = COLORS[at], _DASHES[turn % len(_DASHES)]
+        ax.plot(x, middle, color=color, lw=2, ls=dashes, drawstyle="steps-post", label=name)
         if ax.get_yscale() == "log" and not (high > 0).any():
             continue  # Matplotlib warns of a band without a positive value
         ax.fill_between(x, low, high, color=color, alpha=0.1, lw=0, step="post")

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from molrl.errors import InputError
 from molrl.plotting.figures import blank_figure, save_figure, tidy
 
 Row = Mapping[str, float | int | None]
@@ -115,7 +116,12 @@ def plot_attack_errors(
         largest: eV, the largest overbinding allowed, by attack; drawn as a line.
         path: the PNG.
         title: the title.
+
+    Raises:
+        InputError: if there is no attack.
     """
+    if not errors:
+        raise InputError("there are no errors of attacks to draw")
     figure = blank_figure(8.0, 0.8 + 1.9 * len(errors))
     panels = np.atleast_1d(figure.subplots(len(errors), 1, sharex=True))
     reach = 1.5 * max(largest.values())

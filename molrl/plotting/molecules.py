@@ -76,6 +76,7 @@ def draw_molecule(
         (300, 300, 3)
     """
     numbers = np.asarray(numbers, dtype=np.int64).reshape(-1)
+    bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
     positions = np.asarray(positions, dtype=np.float64)
     if positions.shape != (len(numbers), 3) or not np.isfinite(positions).all():
         raise InputError(f"positions must be ({len(numbers)}, 3) and finite to be drawn")
@@ -89,8 +90,9 @@ def draw_molecule(
     extent = np.maximum(1.12 * (high - low)[:2], MIN_EXTENT)
     scale = min(shape[1] / extent[0], shape[0] / extent[1])
     xyz = (xyz - (low + high) / 2).astype(np.float32)
+    colors = jmol_colors[numbers.clip(max=len(jmol_colors) - 1)]  # the heaviest share one
     samples = [
-        _spheres(xyz, radii, jmol_colors[numbers].astype(np.float32), scale, shape),
+        _spheres(xyz, radii, colors.astype(np.float32), scale, shape),
         _sticks(xyz, numbers, bonds, scale, shape),
     ]
     joined = (np.concatenate(parts, axis=-1) for parts in zip(*samples, strict=True))
@@ -287,6 +289,9 @@ def draw_grid(
         n_columns: pictures in a row.
         title: the title, of one or more lines; long ones are wrapped.
 
+    Raises:
+        InputError: if there are captions, but not one per molecule.
+
     Example:
         >>> draw_grid(molecules, "molecules.png", captions=["CO", "O"])  # doctest: +SKIP
     """
@@ -294,6 +299,8 @@ def draw_grid(
     from matplotlib.figure import Figure
 
     n = len(molecules)
+    if captions and len(captions) != n:
+        raise InputError(f"there are {len(captions)} captions for {n} molecules; give one for each")
     columns = max(1, min(n_columns, n))
     rows = max(1, -(-n // columns))
     lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
@@ -316,7 +323,7 @@ def draw_grid(
     if not n:
         axes[0].text(0.5, 0.5, "no molecules", ha="center", va="center", color="#777777")
     if headings:
-        figure.suptitle("\n".join(headings), fontsize=12, color="#222222")
+        figure.suptitle("\n".join(headings), fontsize=12, color="#222222", parse_math=False)
     write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
 
 
@@ -330,5 +337,6 @@ def _write_below(ax: "Axes", caption: str) -> None:
         va="top",
         fontsize=9,
         linespacing=1.35,
+        parse_math=False,
         color="#333333",
     )

@@ -26,3 +26,22 @@ def test_plot_panels_shows_each_method_and_mark(tmp_path):
         rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         shown = (drawn["plain"][: -drawn["plain"].shape[0] // 8] == rgb).all(-1)
         assert (bool(shown[:, :middle].any()), bool(shown[:, middle:].any())) == sides
+
+
+def test_plot_panels_tells_more_methods_than_colours_apart(tmp_path):
+    curve = discovery_curve(RUNS, np.arange(6))
+    pictures = []
+    for names in (range(9), [*range(8), 0]):
+        curves = {f"method {i}": curve._replace(value=(1 + i) * curve.value) for i in range(9)}
+        drawn = {f"method {i}": curves[f"method {i}"] for i in names}
+        plot_panels([Panel(drawn, "calls", "found", top=20)], tmp_path / "panels.png")
+        pictures.append(np.asarray(Image.open(tmp_path / "panels.png").convert("RGB")))
+    added = (pictures[0] != pictures[1]).any(-1)
+    rgb = [int(COLORS[0][i : i + 2], 16) for i in (1, 3, 5)]
+    # the ninth is dashed: its line at the top has gaps
+    row = (pictures[0] == rgb).all(-1)[: -pictures[0].shape[0] // 5]
+    lines = np.flatnonzero(row.sum(1) > 20)
+    assert added.any()
+    top = row[lines[0]]
+    inside = top[np.flatnonzero(top)[0] : np.flatnonzero(top)[-1]]
+    assert not inside.all()

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
-from molrl.plotting.energy_errors import plot_attack_errors, plot_error_curve, plot_parity
+from molrl.errors import InputError
+from molrl.plotting.energy_errors import _COLORS, plot_attack_errors, plot_error_curve, plot_parity
 
 
 def energies(n, n_kinds):
@@ -10,6 +12,9 @@ def energies(n, n_kinds):
     reference = np.linspace(-8, 1, n)
     predicted = reference + np.random.default_rng(0).normal(0, 0.05, n)
     return {f"kind {i}": (reference[i::n_kinds], predicted[i::n_kinds]) for i in range(n_kinds)}
+
+
+NO_WALK = {"valid_energy_mae/walk": None}
 
 
 def rows(n):
@@ -20,30 +25,51 @@ def rows(n):
     ]  # fmt: skip
 
 
-def colours(path, size):
+def picture(path, size):
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert image.size == size
-        return {tuple(pixel) for pixel in np.asarray(image.convert("RGB")).reshape(-1, 3).tolist()}
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def count(pixels, color):
+    """Return how many pixels have a colour, but for what other lines shine through."""
+    rgb = 255 * np.array(to_rgb(color))
+    return int((np.abs(pixels - rgb) < 40).all(-1).sum())
 
 
 @pytest.mark.parametrize(("n", "n_kinds"), [(0, 2), (1, 1), (300, 13)])
-def test_plot_parity_takes_any_number_of_structures_and_kinds(tmp_path, n, n_kinds):
+def test_plot_parity_draws_the_structures_of_each_kind(tmp_path, n, n_kinds):
     drawn = energies(n, n_kinds)
     plot_parity(drawn, list(drawn), tmp_path / "parity.png", "mace")
-    assert len(colours(tmp_path / "parity.png", (1650, 750))) > 10
+    pixels = picture(tmp_path / "parity.png", (1650, 750))
+    energies_of_all = pixels[:, : pixels.shape[1] // 2]
+    for kind in range(min(n_kinds, 10)):
+        seen = 1 - 0.7 * (1 - np.array(_COLORS[kind][:3]))  # the points are transparent
+        assert (count(energies_of_all, seen) > 0) == (n > 0)
 
 
-@pytest.mark.parametrize("n", [0, 1, 40])
-def test_plot_error_curve_takes_any_number_of_rows(tmp_path, n):
-    plot_error_curve(rows(n), ["relaxed", "walk"], tmp_path / "curve.png")
-    assert len(colours(tmp_path / "curve.png", (1500, 660))) > 10
+@pytest.mark.parametrize("n", [0, 1, 2, 40])
+def test_plot_error_curve_draws_each_kind(tmp_path, n):
+    """A kind without any error leaves its name in the legend only."""
+    seen = []
+    for name, given in (("all", rows(n)), ("none", [row | NO_WALK for row in rows(n)])):
+        plot_error_curve(given, ["relaxed", "walk"], tmp_path / f"{name}.png")
+        seen.append(count(picture(tmp_path / f"{name}.png", (1500, 660)), _COLORS[1]))
+    assert (seen[0] > seen[1]) == (n > 0)  # the first row has an error of it
 
 
-def test_plot_attack_errors_takes_errors_of_any_size(tmp_path):
+def test_plot_attack_errors_draws_a_histogram_of_each_attack(tmp_path):
     found = {"free": np.array([-500.0, 0.0, 1.0]), "guarded": np.array([0.01])}
     plot_attack_errors(found, {"free": 2.0, "guarded": 1.0}, tmp_path / "attack.png", "mace")
-    assert len(colours(tmp_path / "attack.png", (1200, 690))) > 10
+    pixels = picture(tmp_path / "attack.png", (1200, 690))
+    bars = [count(half, "#1f6f8b") for half in np.array_split(pixels, 2)]
+    assert bars[0] > 2.5 * bars[1] > 0
+
+
+def test_plot_attack_errors_refuses_no_attacks(tmp_path):
+    with pytest.raises(InputError, match="there are no errors of attacks to draw"):
+        plot_attack_errors({}, {}, tmp_path / "attack.png", "mace")
 
 
 def test_plot_parity_is_deterministic(tmp_path):

@@ -171,3 +171,15 @@ def test_draw_grid_is_deterministic(tmp_path, n):
     assert first.startswith(b"\x89PNG")
     assert 1_000 < len(first) < 2_000_000
     assert first == (tmp_path / "b.png").read_bytes()
+
+
+def test_draw_molecule_takes_the_heaviest_elements_and_no_bonds():
+    picture = draw_molecule(np.array([118]), np.zeros((1, 3)), np.array([]))
+    assert (picture != 255).any()
+
+
+def test_draw_grid_writes_captions_as_they_are_given(tmp_path):
+    molecules = MoleculeBatch.from_arrays([(np.array([8]), np.zeros((1, 3)))])
+    draw_grid(molecules, tmp_path / "a.png", captions=["x $a^$ y"], title="$a^$")
+    with pytest.raises(InputError, match="there are 2 captions for 1 molecules"):
+        draw_grid(molecules, tmp_path / "b.png", captions=["a", "b"])

@@ -2,7 +2,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from molrl.agents.random import RandomAgent
 from molrl.energy import load_energy
@@ -108,7 +110,13 @@ def test_learning_takes_data_without_a_reference_as_labelled_by_the_config_s(sta
 
 def test_plot_rounds_writes_a_png(whole, tmp_path):
     plot_rounds(read_metrics(whole / "metrics.csv"), tmp_path / "rounds.png")
-    assert (tmp_path / "rounds.png").read_bytes()[1:4] == b"PNG"
+    with Image.open(tmp_path / "rounds.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    plot_rounds([], tmp_path / "empty.png")
+    with Image.open(tmp_path / "empty.png") as image:
+        empty = np.asarray(image.convert("RGB")).astype(int)
+    vivid = [(np.ptp(picture, axis=-1) > 60).sum() for picture in (pixels, empty)]
+    assert vivid[0] > vivid[1] + 100
 
 
 @pytest.mark.parametrize(
