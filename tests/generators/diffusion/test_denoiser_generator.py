@@ -260,3 +260,8 @@ def test_weights_of_a_run_ship_once_it_has_its_card(run, tmp_path, monkeypatch):
         "diffusion.md",
         "diffusion.safetensors",
     ]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_that_ship_keep_the_contract(name):
+    check_generator(molrl.load_generator(name), bag="CH4O")
