@@ -3,15 +3,17 @@
 python experiments/benchmarks/env_speed.py [--device auto] [--num-envs 256 1024 4096] [--steps 60]
 
 The actions are those of a random agent, whose time is not counted. They are repeated on the same
-device in the same environments with mace-torch's network of the same shape, in the same batches,
-and with GFN2-xTB in one process, and in a single environment with mace-torch's ASE calculator and
-such a network.
+device with mace-torch's network of the same shape, in the same batches, and with GFN2-xTB in one
+process, and in a single environment with mace-torch's ASE calculator and such a network. These
+compute what they are asked, but the results are those of `mace`, so that all episodes are the same
+and all models evaluate the same molecules.
 """
 
 import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,12 +56,42 @@ class Timed:
         return perf_counter()
 
 
-def silent_network(model: NetworkEnergy) -> torch.nn.Module:
-    """Return mace-torch's network of the shape of a model, which has the same cost.
+class Tape(EnergyModel):
+    """An energy model that records its results, or replays them while another does the work.
 
-    Its interaction energy is close to 0, since that of random weights would end episodes.
+    Args:
+        model: whose results they are.
+        worker: what computes the same molecules, without being read; None: to record.
+        results: those that were recorded.
     """
-    return build_mace_torch(model.potential.config.model_copy(update={"scale": 1e-6}))
+
+    def __init__(
+        self,
+        model: NetworkEnergy,
+        worker: EnergyModel | None = None,
+        results: Sequence[EnergyOutput] = (),
+    ) -> None:
+        self.model, self.worker, self.results = model, worker, list(results)
+        self.name, self.elements, self.device = model.name, model.elements, model.device
+        self.offers_uncertainty = True
+        self.evaluated = 0
+
+    @property
+    def hash(self) -> str:
+        """Hash of the model; it is not stored."""
+        return self.model.hash
+
+    def evaluate(self, molecules: Any, **wanted: Any) -> EnergyOutput:  # noqa: ANN401 - as there
+        """Return the results of the model, or those that were recorded."""
+        self.evaluated += len(molecules)
+        if self.worker is None:
+            self.results.append(self.model.evaluate(molecules, **wanted))
+            return self.results[-1]
+        self.worker.evaluate(molecules)
+        return self.results.pop(0)
+
+    def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+        return self.model._evaluate(molecules, wanted)  # of isolated atoms, before the episodes
 
 
 class OneByOne(EnergyModel):
@@ -70,8 +102,9 @@ class OneByOne(EnergyModel):
     def __init__(self, model: NetworkEnergy) -> None:
         self.elements = model.elements
         self._atomic = model.atom_energies()
+        network = build_mace_torch(model.potential.config)
         self._calculator = MACECalculator(
-            models=[silent_network(model)], device=str(model.device), default_dtype="float32"
+            models=[network], device=str(model.device), default_dtype="float32"
         )
 
     @property
@@ -123,31 +156,45 @@ def vector_row(model: NetworkEnergy, num_envs: int, steps: int) -> tuple[Row, li
     return row, actions
 
 
-def batched_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
-    """Measure environments with another energy model and the same actions, µs per molecule-step."""
-    envs = MolDesignVectorEnv(len(actions[0]), autoreset_mode="SameStep", bag=BAG, energy=model)
-    step = Timed(envs.step, device)
-    for time in (Timed(envs.step, device), step):  # the first is the warm-up
-        envs.reset(seed=0)
-        for action in actions:
-            time(action)
+def batched(tape: Tape, actions: list[np.ndarray]) -> float:
+    """Measure environments with the results of a tape, µs per molecule-step."""
+    envs = MolDesignVectorEnv(len(actions[0]), autoreset_mode="SameStep", bag=BAG, energy=tape)
+    step = Timed(envs.step, tape.device)
+    envs.reset(seed=0)
+    for action in actions:
+        step(action)
     return 1e6 * step.seconds / (len(actions) * envs.num_envs)
 
 
-def single_us(model: EnergyModel, actions: list[np.ndarray], device: torch.device) -> float:
-    """Measure a single environment over at least 256 steps, µs per step."""
-    env = MolDesignEnv(bag=BAG, energy=model)
-    step, steps = Timed(env.step, device), 0
-    for i in range(actions[0].shape[0]):
+def single(tape: Tape, actions: list[np.ndarray]) -> float:
+    """Measure single environments, one after another, over at least 256 steps, µs per step."""
+    env = MolDesignEnv(bag=BAG, energy=tape)
+    step, steps = Timed(env.step, tape.device), 0
+    for i in range(-(-256 // len(actions))):
         env.reset()
         for action in actions:
             _, _, ended, _, _ = step(action[i])
             steps += 1
             if ended:
                 env.reset()
-        if steps >= 256:
-            break
     return 1e6 * step.seconds / steps
+
+
+def replayed(
+    measure: Callable[[Tape, list[np.ndarray]], float],
+    model: NetworkEnergy,
+    worker: EnergyModel,
+    actions: list[np.ndarray],
+) -> float:
+    """Return what is measured when another model does the work of the same molecules."""
+    recorded = Tape(model)
+    measure(recorded, actions)
+    for _ in range(2):  # the first is the warm-up
+        tape = Tape(model, worker, recorded.results)
+        measured = measure(tape, actions)
+        if tape.results or tape.evaluated != recorded.evaluated:
+            raise RuntimeError("the episodes of two models differ")
+    return measured
 
 
 def main() -> None:
@@ -161,17 +208,18 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     device = resolve_device(arguments.device)
     model = NetworkEnergy(device=device)
-    other = MaceModuleEnergy(silent_network(model), "mace-torch", "0" * 12, device=device)
+    network = build_mace_torch(model.potential.config)
+    other = MaceModuleEnergy(network, "mace-torch", "0" * 12, device=device)
     others = {"mace-torch, same batches": other, "gfn2, one process": GFN2Energy(n_workers=1)}
     rows = []
     for num_envs in arguments.num_envs:
         row, actions = vector_row(model, num_envs, arguments.steps)
         own = float(str(row["µs"]))
         for name, energy in others.items():
-            row[f"{name}, µs"] = each = batched_us(energy, actions, model.device)
+            row[f"{name}, µs"] = each = replayed(batched, model, energy, actions)
             row[f"{name}, ratio"] = each / own
         rows.append(row)
-    reference = single_us(OneByOne(model), actions, model.device)
+    reference = replayed(single, model, OneByOne(model), actions)
     for row in rows:
         row["mace-torch, one by one, µs"] = reference
         row["mace-torch, one by one, ratio"] = reference / float(str(row["µs"]))
