@@ -68,26 +68,29 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
         >>> read_molecules("molecules.extxyz").n_atoms  # doctest: +SKIP
         tensor([6, 6, 6])
     """
-    batch = read_unchecked(path)
+    batch, _ = read_named(path)
     try:
         return batch.check()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def read_unchecked(path: Path | str) -> MoleculeBatch:
+def read_named(path: Path | str) -> tuple[MoleculeBatch, list[str]]:
     """Read the molecules of a file, some of which may be such as no model can evaluate.
 
     Args:
         path: as for :func:`read_molecules`.
 
     Returns:
-        At least one molecule. Coordinates may be NaN, and atoms in one place; what uses them calls
+        At least one molecule, and the name of each, empty where it has none. Coordinates may be
+        NaN, and atoms in one place; what uses them calls
         :meth:`molrl.molecules.MoleculeBatch.check`.
 
     Raises:
         InputError: as for :func:`read_molecules`, except for these.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"a file is named by a string or a Path, not {path!r}")
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".cif":
@@ -111,7 +114,7 @@ def read_unchecked(path: Path | str) -> MoleculeBatch:
     if not len(batch):
         raise InputError(f"{path} holds no molecule")
     notes.log(path)
-    return batch
+    return batch, [structure.name for structure in structures]
 
 
 def write_extxyz(

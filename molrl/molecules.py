@@ -366,10 +366,9 @@ class MoleculeBatch(FlatBatch):
         for number in set(self.numbers.tolist()) - known:
             where = int(self.molecule[self.numbers == number][0])
             named = chemical_symbols[number] if 0 < number < len(chemical_symbols) else number
-            raise InputError(
-                f"molecule {where} holds {named}; known are "
-                + ", ".join(chemical_symbols[z] for z in sorted(known)[:20])
-            )
+            listed = ", ".join(chemical_symbols[z] for z in sorted(known)[:20])
+            more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+            raise InputError(f"molecule {where} holds {named}; known are {listed}{more}")
         neighbors = self.neighbors(max(cutoff, MIN_DISTANCE))
         near = self.distances(neighbors) < MIN_DISTANCE
         if near.any():

@@ -11,21 +11,25 @@ import numpy as np
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
-from molrl.chemistry.connectivity import bonded_pairs
+from molrl.chemistry.connectivity import bonded_pairs, has_bridge, overlapping
 from molrl.chemistry.identity import canonical_smiles, draw, sanitize
 from molrl.chemistry.lewis import PerceptionError, Skeleton, lewis_structure
+from molrl.chemistry.valence import METALS
 from molrl.molecules import MoleculeBatch
 from molrl.reading.sdf import CHARGE_FIELD, SPIN_FIELD
+
+_CARBON = 6
 
 
 @dataclass(frozen=True)
 class Validity:
     """Validity and identity of the molecules of a batch.
 
-    A molecule is valid if all its atoms are connected and a closed-shell Lewis structure of its
-    charge exists: no radical or unpaired electrons, and formal charges only where they make up the
-    charge of the molecule or neutralise that of a neighbour (as in nitro groups, isocyanides,
-    carbon monoxide); zwitterions are not valid. Ylides such as ``[CH2-][NH3+]`` and 1,3-dipoles
+    A molecule is valid if no two atoms overlap (closer than 0.65 of the sum of their covalent
+    radii), all are connected, and a closed-shell Lewis structure of its charge exists: no radical
+    or unpaired electrons, and formal charges only where they make up the charge of the molecule or
+    neutralise that of a neighbour (as in nitro groups, isocyanides, carbon monoxide); zwitterions
+    are not valid. Ylides such as ``[CH2-][NH3+]`` and 1,3-dipoles
     such as ``C=[NH+][CH2-]``, which can be minima but are hardly ever isolated, are valid by this
     rule; those with a carbanion match the SMARTS ``[#6-]-[+]``, which ``molrl search --without``
     takes. Radicals, carbenes and zwitterions have an identity all the same. The identity does not
@@ -153,20 +157,43 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
         skeleton = _connect(bare)
     except PerceptionError as error:
         return None, 0, str(error)
+    numbers, positions = np.array(skeleton.numbers), bare.GetConformer().GetPositions()
     n_fragments = len(Chem.GetMolFrags(bare))
     problems = [f"{n_fragments} fragments"] if n_fragments > 1 else []
+    if pair := overlapping(numbers, positions):
+        problems.insert(0, f"atoms {pair[0]} and {pair[1]} overlap")
     try:
         bonded = _with_orders(bare, skeleton, charge)
     except PerceptionError as error:
         return None, n_fragments, "; ".join([*problems, str(error)])
-    radicals = sum(atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms())
-    if radicals:
+    each = [atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms()]
+    radicals = sum(each)
+    if spin == 1 and radicals == max(each) == 2:
+        problems.append(_name_of_pair(bonded.GetAtomWithIdx(each.index(2))))
+    elif radicals:
         problems.append(f"{radicals} radical electron{'s' * (radicals > 1)}")
     elif spin > 1:
         problems.append(f"{spin - 1} unpaired electron{'s' * (spin > 2)}")
     elif _has_separated_charges(bonded, charge):
         problems.append("separated formal charges")
+    if problems and not pair and (hint := _hint(bonded, numbers, positions)):
+        problems.append(hint)
     return bonded, n_fragments, "; ".join(problems)
+
+
+def _name_of_pair(atom: Chem.Atom) -> str:
+    """Return what is wrong with an atom that has both radical electrons, in a singlet."""
+    kind = ": a carbene" if atom.GetAtomicNum() == _CARBON else ""
+    return f"2 radical electrons on {atom.GetSymbol()}{kind}"
+
+
+def _hint(mol: Chem.Mol, numbers: np.ndarray, positions: np.ndarray) -> str:
+    """Return why an invalid molecule may be a good one: what is perceived too simply."""
+    if any(atom.GetAtomicNum() in METALS and atom.GetDegree() for atom in mol.GetAtoms()):
+        return "bonds to metals are taken as single ones"
+    if has_bridge(numbers, positions):
+        return "a hydrogen between two atoms is bonded to one of them"
+    return ""
 
 
 def _has_separated_charges(mol: Chem.Mol, charge: int) -> bool:

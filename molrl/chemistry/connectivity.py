@@ -6,15 +6,24 @@ from functools import cache
 import numpy as np
 from rdkit import Chem
 
+from molrl.chemistry.valence import METALS
+
 TOLERANCE = 0.45  # Å, bonds are shorter than the sum of the covalent radii and this
 LONG = 1.1  # length relative to the sum of the covalent radii that no strained bond exceeds much
 SHORT = 1.0  # the same for two of boron and silicon, whose diagonals are shorter: B2O2, Si2O2
+OF_METALS = 0.95  # the same for metals, whose radii are large: Na and C of a carboxylate
+BRIDGE = 1.35  # the same for both bonds of a hydrogen between two atoms
+OVERLAP = 0.65  # of the sum of the covalent radii; no two atoms of a molecule are closer
 DIAGONAL = 0.1  # by which the diagonal of a four-membered ring is longer than the sides, relative
 
+_ALKALI, _ALKALINE_EARTHS = [3, 11, 19, 37, 55, 87], [4, 12, 20, 38, 56, 88]
 _MAX_BONDS = {1: 1, 2: 0, 5: 4, 6: 4, 7: 4, 8: 3, 9: 1, 10: 0, 14: 6, 15: 6, 16: 6, 17: 6}
+_MAX_BONDS |= dict.fromkeys(_ALKALI, 1) | dict.fromkeys(_ALKALINE_EARTHS, 4)
 _TABLE = Chem.GetPeriodicTable()
 _RADII = np.array([0.0, *(_TABLE.GetRcovalent(z) for z in range(1, 119))])
+_IONIC = np.isin(np.arange(119), [*_ALKALI, *_ALKALINE_EARTHS])
 _LONGEST = np.where(np.isin(np.arange(119), [5, 14]), SHORT, LONG)
+_LONGEST[[*METALS]] = OF_METALS
 
 
 def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +32,8 @@ def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray
     Two atoms are bonded if they are closer than the sum of their covalent radii (Cordero et al.,
     Dalton Trans. 2832 (2008)) and :data:`TOLERANCE`, except across a four-membered ring: the
     diagonal of a square of shorter bonds is none, as in bicyclo[1.1.1]pentane (1.87 Å) or
-    1,3-dioxetane. An atom with too many bonds loses its longest.
+    1,3-dioxetane. An atom with too many bonds loses its longest. Of alkali and alkaline earth
+    metals that have a neighbour of another kind, no two are bonded.
 
     Args:
         numbers: ``(n,)`` atomic numbers.
@@ -41,11 +51,57 @@ def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray
     close = np.flatnonzero(lengths < reach + TOLERANCE)
     pairs = np.stack((first[close], second[close]), axis=1)
     relative = lengths[close] / reach[close]
-    is_long = relative > _LONGEST[numbers[pairs]].max(axis=1)
+    is_long = relative > _longest(numbers[pairs])
+    if _IONIC[numbers].any():
+        apart_from_metals = ~_between_ions(numbers, pairs)
+        pairs, relative = pairs[apart_from_metals], relative[apart_from_metals]
+        is_long = is_long[apart_from_metals]
     if is_long.any() or _has_crowded(numbers, pairs):
         kept = _pruned(numbers.tolist(), pairs.tolist(), relative.tolist(), is_long.tolist())
         return pairs[kept], relative[kept]
     return pairs, relative
+
+
+def overlapping(numbers: np.ndarray, positions: np.ndarray) -> tuple[int, int] | None:
+    """Return the indices of two atoms that are closer than any bond, or None.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers.
+        positions: ``(n, 3)``, Å.
+    """
+    first, second = _all_pairs(len(numbers))
+    lengths = np.linalg.norm(positions[first] - positions[second], axis=1)
+    closer = np.flatnonzero(lengths < OVERLAP * (_RADII[numbers[first]] + _RADII[numbers[second]]))
+    return (int(first[closer[0]]), int(second[closer[0]])) if len(closer) else None
+
+
+def has_bridge(numbers: np.ndarray, positions: np.ndarray) -> bool:
+    """Return whether a hydrogen is as near to a second atom as a bond, as in B2H6 or HF2-.
+
+    Args:
+        numbers: ``(n,)`` atomic numbers.
+        positions: ``(n, 3)``, Å.
+    """
+    lengths = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    np.fill_diagonal(lengths, np.inf)
+    near = lengths < BRIDGE * (_RADII[numbers][:, None] + _RADII[numbers])
+    return bool((near[numbers == 1].sum(axis=1) > 1).any())
+
+
+def _longest(pairs: np.ndarray) -> np.ndarray:
+    """Return ``(n,)``: relative lengths above which bonds between elements may be diagonals."""
+    of_each = _LONGEST[pairs]
+    longest: np.ndarray = np.where((of_each == OF_METALS).any(1), OF_METALS, of_each.max(axis=1))
+    return longest
+
+
+def _between_ions(numbers: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return ``(n_pairs,)``: pairs of ionic metals, one of which has another neighbour."""
+    both = _IONIC[numbers[pairs]].all(axis=1)
+    has_other = np.zeros(len(numbers), bool)
+    has_other[pairs[~both].ravel()] = True
+    between: np.ndarray = both & has_other[pairs].any(axis=1)
+    return between
 
 
 @cache

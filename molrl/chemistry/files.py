@@ -1,7 +1,9 @@
 """Molecule files of either format, with the bonds where the format has them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from ase import Atoms
 
 from molrl.chemistry.bonds import bonded_mols, validity
 from molrl.errors import InputError
@@ -9,7 +11,7 @@ from molrl.files import write_extxyz, write_sdf
 from molrl.molecules import MoleculeBatch
 
 
-def write(path: Path | str, molecules: MoleculeBatch) -> None:
+def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) -> None:
     """Write molecules to an ``.extxyz``, ``.xyz`` or ``.sdf`` file.
 
     Charge and multiplicity are kept, in the form that :func:`molrl.read` reads. In SDF the
@@ -17,7 +19,7 @@ def write(path: Path | str, molecules: MoleculeBatch) -> None:
 
     Args:
         path: the file to write, which is replaced if it exists.
-        molecules: the molecules; extended XYZ does not allow molecules without atoms.
+        molecules: a batch or ASE atoms; extended XYZ does not allow molecules without atoms.
 
     Raises:
         InputError: if the file has another suffix, or a structure is periodic and the file an SDF.
@@ -28,6 +30,8 @@ def write(path: Path | str, molecules: MoleculeBatch) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
         raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")
+    if not isinstance(molecules, MoleculeBatch):
+        molecules = MoleculeBatch.from_ase(molecules)
     WRITERS[suffix](Path(path), molecules)
 
 

@@ -13,7 +13,7 @@ from molrl.energy.registry import load_energy
 from molrl.evaluation.acceptance import evaluable, rejected_line
 from molrl.evaluation.molecule_files import formulas, write_csv
 from molrl.evaluation.table import format_table
-from molrl.files import read_unchecked
+from molrl.files import read_named
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.config import DataConfig, MoleculeSetConfig
 from molrl.fitting.data.make import make_dataset
@@ -105,7 +105,7 @@ def evaluate(arguments: Namespace) -> int:
             output exists or cannot be written; nothing is written then.
     """
     to_json, to_csv = output_files(arguments, {"--json": (), "--csv": ()})
-    everything = read_unchecked(arguments.file)
+    everything, _ = read_named(arguments.file)
     model, reference = load_energy(arguments.model), load_energy(arguments.against)
     molecules, indices, rejected = evaluable(everything, model, reference)
     if rejected:

@@ -15,13 +15,14 @@ from molrl.evaluation.known import NearestKnown, nearest_known, read_known, read
 from molrl.evaluation.molecule_files import (
     check_format,
     formulas,
+    label,
     write_annotated,
     write_csv,
 )
 from molrl.evaluation.outputs import molecule_properties
 from molrl.evaluation.ranking import energy_above_best, rank_correlation
 from molrl.evaluation.table import format_table
-from molrl.files import read_unchecked
+from molrl.files import read_named
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
 from molrl.runs.progress import log_message, progress
@@ -50,7 +51,7 @@ def evaluate(arguments: Namespace) -> int:
     to_json, to_csv, output = output_files(arguments, wanted)
     if (arguments.valid or arguments.unique) and not (to_csv or output):
         raise InputError("--valid and --unique select what is written; give --csv or -o as well")
-    molecules = read_unchecked(arguments.file)
+    molecules, names = read_named(arguments.file)
     known = read_known(arguments.novel_against) if arguments.novel_against else None
     similar = read_structures(arguments.similar_to) if arguments.similar_to else None
     model = load_energy("gfn2")
@@ -71,12 +72,12 @@ def evaluate(arguments: Namespace) -> int:
     if to_json:
         write_text(to_json, json.dumps(summary, indent=2) + "\n")
     chosen = _select(report, arguments)
-    properties = _properties(report, compared, indices, chosen)
+    properties = _properties(report, compared, label(indices, names), chosen)
     if output:
         write_annotated(output, report.molecules[chosen], properties)
     if to_csv:
         left = {} if arguments.valid or arguments.unique else rejected
-        write_csv(to_csv, _rows(molecules, properties, left))
+        write_csv(to_csv, _rows(molecules, properties, left, names))
     return 0
 
 
@@ -131,12 +132,12 @@ def _select(report: EvaluationReport, arguments: Namespace) -> list[int]:
 def _properties(
     report: EvaluationReport,
     compared: _Compared,
-    indices: list[int],
+    labels: dict[str, np.ndarray],
     chosen: list[int],
 ) -> dict[str, np.ndarray]:
-    """Return the properties of the chosen molecules; their indices are those in the file."""
+    """Return the properties of the chosen molecules; their labels are those in the file."""
     found = {name: np.array(values) for name, values in molecule_properties(report).items()}
-    named = {"index": np.array(indices), "formula": np.array(formulas(report.molecules))}
+    named = labels | {"formula": np.array(formulas(report.molecules))}
     found = named | found
     if compared.known is not None:
         found["novel"] = report.novel(compared.known)
@@ -147,14 +148,18 @@ def _properties(
 
 
 def _rows(
-    molecules: MoleculeBatch, properties: dict[str, np.ndarray], rejected: dict[int, str]
+    molecules: MoleculeBatch,
+    properties: dict[str, np.ndarray],
+    rejected: dict[int, str],
+    names: list[str],
 ) -> list[dict[str, object]]:
     """Return a line for each molecule, in the order of the file."""
     columns = zip(*(values.tolist() for values in properties.values()), strict=True)
     rows = [dict(zip(properties, row, strict=True)) for row in columns]
-    names = formulas(molecules)
+    of = formulas(molecules)
     rows += [
-        {**dict.fromkeys(properties), "index": i, "formula": names[i], "reason": reason}
+        {**dict.fromkeys(properties), "index": i, "formula": of[i], "reason": reason}
+        | ({"name": names[i]} if "name" in properties else {})
         for i, reason in rejected.items()
     ]
     return sorted(rows, key=lambda row: row["index"])

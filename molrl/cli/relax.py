@@ -12,9 +12,9 @@ from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import RelaxationResult
 from molrl.energy.relaxation import relax as relax_batch
 from molrl.evaluation.acceptance import evaluable, failed_line, rejected_line
-from molrl.evaluation.molecule_files import check_format, write_annotated
+from molrl.evaluation.molecule_files import check_format, label, write_annotated
 from molrl.evaluation.table import format_table
-from molrl.files import read_unchecked
+from molrl.files import read_named
 from molrl.molecules import MoleculeBatch
 from molrl.runs.progress import log_message, progress
 
@@ -22,7 +22,7 @@ from molrl.runs.progress import log_message, progress
 def relax(arguments: Namespace) -> int:
     """Relax the molecules of a file, write them, and print a summary.
 
-    Each is written with its last geometry, its ``index`` in the file, ``energy``, ``start_energy``,
+    Each is written with its last geometry, its ``index`` in the file, its name, ``energy``, ``start_energy``,
     ``max_force``, ``steps`` and ``converged``. Molecules that the model cannot take are left out;
     they, and those that did not converge or have no energy, are listed on standard error. Charges
     and multiplicities are those of the file.
@@ -40,7 +40,7 @@ def relax(arguments: Namespace) -> int:
     """
     (output,) = output_files(arguments, {"-o": MOLECULE_FILES})
     assert output  # as required
-    everything = read_unchecked(arguments.file)
+    everything, names = read_named(arguments.file)
     model = load_energy(arguments.model)
     molecules, indices, rejected = evaluable(everything, model)
     check_format(output, molecules)
@@ -54,7 +54,7 @@ def relax(arguments: Namespace) -> int:
             arguments.max_steps,
             report=lambda n, total: bar.update(n),
         )
-    _write(output, done, indices)
+    _write(output, done, indices, names)
     _log_unfinished(done, indices)
     print(f"molecules: {output}")
     figures = {**_figures(molecules, done), "not evaluated": len(rejected)}
@@ -62,12 +62,13 @@ def relax(arguments: Namespace) -> int:
     return 0
 
 
-def _write(output: Path, done: RelaxationResult, indices: list[int]) -> None:
+def _write(output: Path, done: RelaxationResult, indices: list[int], names: list[str]) -> None:
     properties = {
         name: getattr(done, name).cpu().numpy()
         for name in ("energy", "start_energy", "max_force", "steps", "converged")
     }
-    write_annotated(output, done.molecules, {"index": np.array(indices), **properties})
+    labels = label(indices, names)
+    write_annotated(output, done.molecules, labels | properties)
 
 
 def _log_unfinished(done: RelaxationResult, indices: list[int]) -> None:

@@ -1,14 +1,17 @@
 """Relaxation of many molecules at once to local minima of an energy model."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from ase import Atoms
+from ase.constraints import FixAtoms
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
+from molrl.errors import InputError
 from molrl.molecules import MIN_DISTANCE, MoleculeBatch
 
 FORCE_TOLERANCE = 0.02  # eV/Å
@@ -80,13 +83,14 @@ def relax(
         report: called after every energy call with how many molecules have finished (converged,
             stalled or failed) and how many there are.
         fixed: ``(n_atoms_total,)`` bool, atoms that stay exactly where they are, whose forces do
-            not count; None: no atom.
+            not count; None: those that ASE atoms have in ``FixAtoms``, otherwise no atom.
 
     Returns:
         Final geometries, energies and forces, in the order of the molecules.
 
     Raises:
-        InputError: if the model cannot evaluate the molecules.
+        InputError: if the model cannot evaluate the molecules, or ASE atoms have other constraints
+            than ``FixAtoms``.
 
     Example:
         >>> from ase.build import molecule
@@ -95,7 +99,9 @@ def relax(
         tensor([True, True])
     """
     if not isinstance(molecules, MoleculeBatch):
-        molecules = MoleculeBatch.from_ase(molecules)
+        images = [molecules] if isinstance(molecules, Atoms) else list(molecules)
+        molecules = MoleculeBatch.from_ase(images)
+        fixed = _constrained(images) if fixed is None else fixed
     model = load_energy(model)
     state = _BatchedBFGS(molecules.to(dtype=torch.float64), model, fixed)
     for _ in range(max_steps):
@@ -116,6 +122,20 @@ def relax(
         steps=state.steps,
         failures=state.failures,
     )
+
+
+def _constrained(images: Sequence[Atoms]) -> Tensor | None:
+    """Return which atoms of ASE's constraints stay where they are, ``(n_atoms_total,)``."""
+    fixed = [torch.zeros(len(image), dtype=torch.bool) for image in images]
+    for i, image in enumerate(images):
+        for constraint in image.constraints:
+            if not isinstance(constraint, FixAtoms):
+                raise InputError(
+                    f"molecule {i} has the constraint {type(constraint).__name__}; only FixAtoms "
+                    "is taken"
+                )
+            fixed[i][torch.from_numpy(constraint.get_indices().astype(np.int64))] = True
+    return torch.cat(fixed) if any(each.any() for each in fixed) else None
 
 
 class _BatchedBFGS:

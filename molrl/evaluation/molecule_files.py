@@ -41,11 +41,22 @@ def check_format(path: Path, molecules: MoleculeBatch) -> None:
         raise InputError(f"{path}: an SDF holds no periodic structures; write an .extxyz")
 
 
+def label(indices: Sequence[int], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the labels of molecules of a file: their indices, and their names if one has any.
+
+    Args:
+        indices: of the molecules in the file.
+        names: of all molecules of the file.
+    """
+    named = {"name": np.array([names[i] for i in indices])} if any(names) else {}
+    return {"index": np.array(indices), **named}
+
+
 def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties) -> None:
     """Write molecules with properties to an ``.extxyz`` or ``.sdf`` file.
 
-    The SDF has the perceived bonds, and units in the names of properties: ``energy_eV``,
-    ``strain_eV``, ``rmsd_angstrom``. Extended XYZ has the names as given.
+    The SDF has the perceived bonds, the property ``name`` as its titles, and units in the names of
+    properties: ``energy_eV``, ``strain_eV``, ``rmsd_angstrom``. Extended XYZ has the names as given.
 
     Args:
         path: the file to write.
@@ -58,7 +69,7 @@ def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties
     mols = bonded_mols(molecules, validity(molecules))
     for i, mol in enumerate(mols):
         for name, values in properties.items():
-            mol.SetProp(with_unit(name), str(values[i]))
+            mol.SetProp("_Name" if name == "name" else with_unit(name), str(values[i]))
     write_sdf(path, mols)
 
 

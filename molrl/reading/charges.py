@@ -111,6 +111,21 @@ def claims_of_comment(comment: str) -> list[Claim]:
     return claims
 
 
+def claim_of_field(key: str, value: str) -> Claim | None:
+    """Return what a data field of a record states; None if it is none of charge or multiplicity.
+
+    Args:
+        key: of any spelling, such as ``Multiplicity`` or ``PUBCHEM_TOTAL_CHARGE``.
+        value: of the field; anything but a whole number states nothing.
+    """
+    plain = _plain(key).removeprefix("pubchem")
+    number = _number(value)
+    if plain not in _KINDS or number is None or number % 1 or abs(number) > MAX_NUMBER:
+        return None
+    kind, unpaired = _KINDS[plain]
+    return Claim(kind, int(number) + unpaired, f"the field {key}={value}")
+
+
 def _blank(match: re.Match[str]) -> str:
     return match.group() if match[1] and _plain(match[1]) in _KINDS else " "
 

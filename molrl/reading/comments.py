@@ -13,6 +13,7 @@ _VALUE = r"""(?P<value>"[^"]*"|'[^']*'|\[[^=]*\]|\{[^}]*\}|[^\s"'\[{]*)"""
 _PROPERTIES = re.compile(rf"(?<![\w.-])Properties\s*=\s*{_VALUE}")
 _LATTICE = re.compile(rf"(?<![\w.-])Lattice\s*=\s*{_VALUE}", re.IGNORECASE)
 _PBC = re.compile(rf"(?<![\w.-])pbc\s*=\s*{_VALUE}", re.IGNORECASE)
+_NAME = re.compile(rf"(?<![\w.-])(?:name|title)\s*=\s*{_VALUE}", re.IGNORECASE)
 _BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
@@ -122,3 +123,17 @@ def _strip(value: str) -> str:
 
 def _words(value: str) -> list[str]:
     return re.sub(r"""["'\[\]{},]""", " ", value).split()
+
+
+def name_of(comment: str) -> str:
+    """Return the value of the key ``name`` or ``title`` of a comment line; empty without one.
+
+    Args:
+        comment: the line.
+
+    Example:
+        >>> name_of('Properties=species:S:1:pos:R:3 name="my water"')
+        'my water'
+    """
+    match = _NAME.search(comment)
+    return _strip(match["value"]) if match else ""

@@ -18,6 +18,7 @@ from molrl.reading.structures import (
 )
 
 NO_CELL = ["1.000", "1.000", "1.000"]  # what programs write for molecules without a cell
+_COORDINATES_END = 54  # columns; a number that is cut off is another one
 _AMBIGUOUS = {"HG  ", "HE  ", "HF  ", "HO  "}  # names in columns 13 to 16
 
 
@@ -66,6 +67,8 @@ def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
     for i, line in enumerate(atoms):
         if line[16:17].strip():
             raise InputError(f"atom {i + 1} has alternative places; keep one of them")
+        if len(line.rstrip("\r\n")) < _COORDINATES_END:
+            raise InputError(f"atom {i + 1} ends within its coordinates, columns 31 to 54")
         try:
             positions[i] = [float(line[start : start + 8]) for start in (30, 38, 46)]
         except ValueError:
@@ -104,6 +107,8 @@ def _symbol(line: str) -> str:
 def _charge(line: str) -> int:
     """Return the charge in columns 79 and 80: 2+ by the standard, but some programs write +2."""
     text = line[78:80].strip()
+    if not text:
+        return 0
     if match := re.fullmatch(r"(\d?)([-+])|([-+])(\d)", text, re.ASCII):
         return int((match[2] or match[3]) + (match[1] or match[4] or "1"))
-    return 0
+    return 0  # other programs write segments or types there

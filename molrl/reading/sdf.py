@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from molrl.errors import InputError
-from molrl.reading.charges import Claim, Kind
+from molrl.reading.charges import Claim, Kind, claim_of_field
 from molrl.reading.ctab import END, ConnectionTable, read_table
 from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
@@ -67,7 +67,8 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
     if mol.GetNumAtoms() != len(table.words):
         raise InputError(f"it has {len(table.words)} atoms, not as many as its counts line says")
     _check_dimension(mol, table, record[1], index, notes)
-    if CHARGE_FIELD not in fields and SPIN_FIELD not in fields:
+    stated = _stated(fields)
+    if CHARGE_FIELD not in fields and SPIN_FIELD not in fields and not stated:
         check_hydrogens(mol)
     for remark in table.remarks:
         notes.add(index, remark)
@@ -76,7 +77,8 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
     structure = Structure(
         [atom.GetAtomicNum() for atom in mol.GetAtoms()],
         table.positions,
-        _claims(mol, table, fields, index, notes),
+        _claims(mol, table, fields, index, notes) if not stated else _agreed(mol, table, stated),
+        name=record[0].strip(),
     )
     note_odd_electrons(structure, index, notes)
     return structure
@@ -154,6 +156,51 @@ def _has_bond_lengths(mol: "Mol", positions: np.ndarray) -> bool:
     return bool(lengths) and 1 in numbers and not drawn and not crowded
 
 
+def _stated(fields: dict[str, str]) -> dict[Kind, Claim]:
+    """Return what data fields of other programs state, where there are none of molrl's.
+
+    Raises:
+        InputError: if two of them contradict each other.
+    """
+    if CHARGE_FIELD in fields or SPIN_FIELD in fields:
+        return {}
+    stated: dict[Kind, Claim] = {}
+    for claim in filter(None, (claim_of_field(*item) for item in fields.items())):
+        _check_agree(stated.setdefault(claim.kind, claim), claim)
+    return stated
+
+
+def _agreed(mol: "Mol", table: ConnectionTable, stated: dict[Kind, Claim]) -> list[Claim]:
+    """Return the claims of fields, and of what they do not state those of the atoms.
+
+    Raises:
+        InputError: if formal charges or radicals contradict a field.
+    """
+    from rdkit.Chem import GetFormalCharge
+
+    of_atoms: dict[Kind, Claim] = {}
+    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        total = GetFormalCharge(mol)
+        of_atoms["charge"] = Claim("charge", total, f"formal charges that sum to {total}")
+    if table.radicals:
+        of_atoms["spin"] = Claim("spin", _highest_spin(table), "radicals")
+    for kind, claim in stated.items():
+        if kind == "charge" or len(table.radicals) < 2:  # several can be coupled in many ways
+            _check_agree(of_atoms.get(kind, claim), claim)
+    return list((of_atoms | stated).values())
+
+
+def _check_agree(first: Claim, second: Claim) -> None:
+    if first.value != second.value:
+        raise InputError(
+            f"it has {first.source} and {second.source}, which contradict each other; keep one"
+        )
+
+
+def _highest_spin(table: ConnectionTable) -> int:
+    return sum({2: 1, 3: 2}.get(radical, 0) for radical in table.radicals) + 1
+
+
 def _claims(
     mol: "Mol", table: ConnectionTable, fields: dict[str, str], index: int, notes: Notes
 ) -> list[Claim]:
@@ -163,10 +210,9 @@ def _claims(
     found: dict[Kind, int] = {"charge": GetFormalCharge(mol)}
     sources: dict[Kind, str] = {}
     if table.radicals:
-        centres = [{2: 1, 3: 2}.get(radical, 0) for radical in table.radicals]
-        found["spin"] = sum(centres) + 1
+        found["spin"] = _highest_spin(table)
         sources["spin"] = "radicals"
-        if sum(map(bool, centres)) > 1 and SPIN_FIELD not in fields:
+        if sum(radical in (2, 3) for radical in table.radicals) > 1 and SPIN_FIELD not in fields:
             notes.add(index, "radicals are coupled to the highest spin")
     named: dict[Kind, str] = {"charge": CHARGE_FIELD, "spin": SPIN_FIELD}
     for kind, field in named.items():

@@ -27,6 +27,7 @@ class Structure:
             where the electrons allow them and there are no claims.
         cell: ``(3, 3)`` Å, rows are cell vectors; 0 for molecules.
         pbc: ``(3,)`` whether it is periodic along each cell vector.
+        name: its title; empty without one.
     """
 
     numbers: Sequence[int]
@@ -35,6 +36,7 @@ class Structure:
     guesses: Sequence[Claim] = ()
     cell: np.ndarray = field(default_factory=lambda: np.zeros((3, 3)))
     pbc: Sequence[bool] = (False, False, False)
+    name: str = ""
 
 
 def batch_of(structures: Sequence[Structure], notes: Notes) -> MoleculeBatch:

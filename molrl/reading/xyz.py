@@ -13,12 +13,13 @@ from molrl.reading.charges import (
     claims_of_comment,
     mentions_charge,
 )
-from molrl.reading.comments import Columns, read_cell, read_columns
+from molrl.reading.comments import Columns, name_of, read_cell, read_columns
 from molrl.reading.elements import element
 from molrl.reading.notes import Notes
 from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
 
 MAX_COMMENT = 300_000  # characters
+_BOHR = re.compile(r"\b(bohr|a\.u\.|atomic units)(?!\w)", re.IGNORECASE)
 QM9_LINES = 3  # after the atoms: frequencies, SMILES, InChI
 
 
@@ -79,10 +80,10 @@ def _check_rest(lines: Sequence[str], i: int, found: int, notes: Notes) -> None:
         if not lines[i].strip():
             raise InputError(f"line {i + 1} is empty, but should be the number of atoms")
         raise InputError(f"line {i + 1}: {lines[i].strip()[:40]!r} is not a number of atoms")
-    if any(_starts_frame(lines, j) for j in range(i, len(lines))):
-        raise InputError(f"line {i + 1} is no number of atoms, but molecules follow; remove it")
     if _is_atom(rest[0]):
         raise InputError(f"molecule {found - 1} has more atoms than its first line says")
+    if any(_starts_frame(lines, j) for j in range(i, len(lines))):
+        raise InputError(f"line {i + 1} is no number of atoms, but molecules follow; remove it")
     if any(_is_atom(line) for line in rest[1:]):
         raise InputError(
             f"line {i + 1}: {lines[i].strip()[:40]!r} is not a number of atoms, but atoms follow"
@@ -141,6 +142,10 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
     numbers = _elements(rows, columns, line, index, notes)
     positions = _coordinates(rows, columns, line)
     _check_columns(rows, numbers)
+    if _BOHR.search(comment):
+        notes.add(index, "coordinates are read in Å, though the comment says bohr", "unit")
+    if "move_mask" in comment:
+        notes.add(index, "move_mask is left out: no atom is fixed")
     claims = claims_of_comment(comment)
     bare = [] if claims else bare_claims(comment)
     if not claims and mentions_charge(comment):
@@ -148,7 +153,7 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
     cell, pbc = read_cell(comment)
     if not any(pbc):
         claims += _column_claims(rows, columns, claims, numbers)
-    return Structure(numbers, positions, claims, bare, cell, pbc)
+    return Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
 
 
 def _elements(

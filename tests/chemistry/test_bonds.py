@@ -103,7 +103,7 @@ def test_validity_refuses_two_fragments():
         ("CH3", "[CH3]", "1 radical electron"),
         ("NO", "[N]=O", "1 radical electron"),
         ("NO2", "[O]N=O", "1 radical electron"),
-        ("CH2_s1A1d", "[CH2]", "2 radical electrons"),
+        ("CH2_s1A1d", "[CH2]", "2 radical electrons on C: a carbene"),
         ("H", "[H]", "1 radical electron"),
     ],
 )
@@ -111,6 +111,63 @@ def test_validity_names_radicals_and_carbenes(name, smiles, reason):
     found = validity(batch(molecule(name)))
     assert found.smiles == [smiles]
     assert found.reasons == [reason]
+
+
+@pytest.mark.parametrize(("name", "scale"), [("H2O", 0.5), ("C2H6", 0.3), ("CH3CHO", 0.3)])
+def test_validity_refuses_atoms_that_overlap(name, scale):
+    crushed = molecule(name)
+    crushed.positions *= scale
+    found = validity(batch(crushed))
+    assert not found.valid[0]
+    assert found.reasons[0].startswith("atoms 0 and 1 overlap")
+
+
+# Distances of GFN2-xTB minima, Å.
+IONIC = {
+    "sodium acetate": (
+        Atoms(
+            "CCOOHHHNa",
+            [[0, 0, 0], [1.51, 0, 0], [2.12, 1.11, 0], [2.12, -1.11, 0], [-0.38, 1.02, 0],
+             [-0.38, -0.5, 0.88], [-0.38, -0.5, -0.88], [4.0, 0, 0]],
+        ),
+        "CC(=O)[O][Na]",
+        "",
+    ),
+    "lithium formate": (
+        Atoms("COOHLi", [[0, 0, 0], [0.6, 1.1, 0], [0.6, -1.1, 0], [-1.1, 0, 0], [2.1, 0, 0]]),
+        "[Li][O]C=O",
+        "",
+    ),
+    "dilithium": (molecule("Li2"), "[Li][Li]", ""),
+    "diborane": (
+        Atoms(
+            "BBHHHHHH",
+            [[0.88, 0, 0], [-0.88, 0, 0], [0, 0, 0.97], [0, 0, -0.97], [1.46, 1.03, 0],
+             [1.46, -1.03, 0], [-1.46, 1.03, 0], [-1.46, -1.03, 0]],
+        ),
+        "B[BH3-].[H+]",
+        "2 fragments; separated formal charges; a hydrogen between two atoms is bonded to one of "
+        "them",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IONIC)
+def test_validity_of_salts_and_bridges(name):
+    atoms, smiles, reason = IONIC[name]
+    found = validity(batch(atoms))
+    assert found.smiles == [smiles]
+    assert found.reasons == [reason]
+
+
+def test_validity_says_that_bonds_to_metals_are_single():
+    tetroxide = Atoms("OsOOOO", [[0, 0, 0], *(np.array(TETRAHEDRON) * 0.99)])
+    assert (
+        validity(batch(tetroxide)).reasons[0].endswith("bonds to metals are taken as single ones")
+    )
+
+
+TETRAHEDRON = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
 
 
 def test_validity_refuses_a_diradical():
