@@ -22,10 +22,10 @@ from molrl.runs.progress import log_message, progress
 def relax(arguments: Namespace) -> int:
     """Relax the molecules of a file, write them, and print a summary.
 
-    Each is written with its last geometry, its ``index`` in the file, its name, ``energy``, ``start_energy``,
-    ``max_force``, ``steps`` and ``converged``. Molecules that the model cannot take are left out;
-    they, and those that did not converge or have no energy, are listed on standard error. Charges
-    and multiplicities are those of the file.
+    Each is written with its last geometry, its ``index`` and its name in the file, ``energy``,
+    ``start_energy``, ``max_force``, ``steps`` and ``converged``. Molecules that the model cannot
+    take are left out; they, and those that did not converge or have no energy, are listed on
+    standard error. Charges and multiplicities are those of the file.
 
     Args:
         arguments: of the command: ``file``, ``model``, ``force_tolerance``, ``max_steps``,

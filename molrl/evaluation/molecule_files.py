@@ -42,13 +42,13 @@ def check_format(path: Path, molecules: MoleculeBatch) -> None:
 
 
 def label(indices: Sequence[int], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the labels of molecules of a file: their indices, and their names if one has any.
+    """Return the labels of molecules of a file: their indices, and names, or ``-``, if any has one.
 
     Args:
         indices: of the molecules in the file.
         names: of all molecules of the file.
     """
-    named = {"name": np.array([names[i] for i in indices])} if any(names) else {}
+    named = {"name": np.array([names[i] or "-" for i in indices])} if any(names) else {}
     return {"index": np.array(indices), **named}
 
 
@@ -56,7 +56,7 @@ def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties
     """Write molecules with properties to an ``.extxyz`` or ``.sdf`` file.
 
     The SDF has the perceived bonds, the property ``name`` as its titles, and units in the names of
-    properties: ``energy_eV``, ``strain_eV``, ``rmsd_angstrom``. Extended XYZ has the names as given.
+    the others: ``energy_eV``, ``strain_eV``, ``rmsd_angstrom``. Extended XYZ has them as given.
 
     Args:
         path: the file to write.
@@ -69,7 +69,10 @@ def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties
     mols = bonded_mols(molecules, validity(molecules))
     for i, mol in enumerate(mols):
         for name, values in properties.items():
-            mol.SetProp("_Name" if name == "name" else with_unit(name), str(values[i]))
+            if name == "name":
+                mol.SetProp("_Name", "" if values[i] == "-" else str(values[i]))
+            else:
+                mol.SetProp(with_unit(name), str(values[i]))
     write_sdf(path, mols)
 
 

@@ -126,7 +126,7 @@ def _words(value: str) -> list[str]:
 
 
 def name_of(comment: str) -> str:
-    """Return the value of the key ``name`` or ``title`` of a comment line; empty without one.
+    """Return the value of the key ``name`` or ``title`` of a comment; empty without one, or ``-``.
 
     Args:
         comment: the line.
@@ -136,4 +136,5 @@ def name_of(comment: str) -> str:
         'my water'
     """
     match = _NAME.search(comment)
-    return _strip(match["value"]) if match else ""
+    name = _strip(match["value"]) if match else ""
+    return "" if name == "-" else name

@@ -105,3 +105,23 @@ def test_relax_command_has_the_defaults_of_the_function():
     arguments = build_parser().parse_args(["relax", "in.extxyz", "-o", "out.extxyz"])
     assert arguments.force_tolerance == FORCE_TOLERANCE
     assert arguments.max_steps == MAX_STEPS
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".extxyz"])
+def test_names_of_molecules_are_kept(suffix, here, capsys):
+    images = [molecule("H2O"), molecule("CH4")]
+    images[0].info["name"] = "my water"
+    write("start.extxyz", images)
+    assert main(["relax", "start.extxyz", "-o", f"out{suffix}", "--model", "mace"]) == 0
+    assert main(["evaluate", f"out{suffix}", "-o", "again.sdf", "--csv", "again.csv"]) == 0
+    title, *_ = (here / "again.sdf").read_text(encoding="utf-8").splitlines()
+    assert title == "my water"
+    head, first, second = (here / "again.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("index,name,formula")
+    assert first.startswith("0,my water,H2O")
+    assert second.startswith("1,-,CH4")
+
+
+def test_files_without_names_get_none(start, here, capsys):
+    relax(capsys)
+    assert "name=" not in (here / "out.extxyz").read_text(encoding="utf-8")

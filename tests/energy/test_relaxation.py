@@ -5,6 +5,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
+from ase.constraints import FixAtoms, FixBondLength
 from scipy.spatial.transform import Rotation
 
 from molrl.chemistry.geometry import rmsd
@@ -180,3 +181,19 @@ def test_relax_holds_fixed_atoms_exactly():
     assert (result.energy < result.start_energy).all()
     free = relax(batch, "mace-small")
     assert (result.energy > free.energy).all()
+
+
+def test_relax_holds_the_atoms_that_ase_fixes():
+    water, methane = molecule("H2O"), molecule("CH4")
+    water.rattle(0.1, seed=0)
+    water.set_constraint(FixAtoms([0, 2]))
+    moved = relax([methane, water], "mace-small").molecules[1].positions.numpy() - water.positions
+    assert not np.any(moved[[0, 2]])
+    assert np.any(moved[1])
+
+
+def test_relax_refuses_other_constraints():
+    water = molecule("H2O")
+    water.set_constraint(FixBondLength(0, 1))
+    with pytest.raises(InputError, match=r"molecule 0 has the constraint FixBond.*only FixAtoms"):
+        relax(water, "mace-small")

@@ -162,3 +162,11 @@ def test_names_of_pdb_that_may_be_two_elements_are_refused(read, name):
     with pytest.raises(InputError, match=f"{name} may be hydrogen or {name.capitalize()}; write"):
         read(line + "\nEND\n", "a.pdb")
     assert read(f"{line:<76}{name:>2}\nEND\n", "a.pdb").n_atoms.tolist() == [1]
+
+
+@pytest.mark.parametrize("end", [52, 50])
+def test_lines_of_pdb_that_end_within_a_coordinate_are_refused(read, end):
+    lines = MolToPDBBlock(from_smiles("C", 0)).splitlines()
+    lines[0] = lines[0][:end]
+    with pytest.raises(InputError, match="molecule 0: atom 1 ends within its coordinates"):
+        read("\n".join(lines), "a.pdb")

@@ -229,3 +229,38 @@ def test_dummies_are_refused_by_name(read, word):
 def test_files_without_a_record_are_refused(read, content):
     with pytest.raises(InputError, match=r"a\.sdf"):
         read(content)
+
+
+HYDROXIDE = [(0.0, 0.0, 0.0, "O"), (0.0, 0.0, 0.96, "H")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "charge", "spin"),
+    [
+        ({"charge": -1}, -1, 1),
+        ({"Total Charge": -1, "Multiplicity": 3}, -1, 3),
+        ({"PUBCHEM_TOTAL_CHARGE": 1}, 1, 1),
+        ({"charge": -1, "molrl_charge": 1}, 1, 1),
+        ({"charge": "unknown", "molrl_spin": 2}, 0, 2),
+    ],
+)
+def test_charges_and_multiplicities_of_data_fields_are_read(read, fields, charge, spin, capsys):
+    data = "".join(f">  <{key}>\n{value}\n\n" for key, value in fields.items())
+    batch = read(record(HYDROXIDE, bonds=1, end=data + "$$$$\n"))
+    assert (batch.charge.tolist(), batch.spin.tolist()) == ([charge], [spin])
+    said = capsys.readouterr().err
+    assert ("the field" in said) == ("molrl_charge" not in fields and "molrl_spin" not in fields)
+
+
+@pytest.mark.parametrize(
+    ("tail", "data", "line"),
+    [
+        ("M  CHG  1   1  -1\n", {"charge": 1}, "has formal charges that sum to -1 and the field"),
+        ("M  RAD  1   1   2\n", {"multiplicity": 1}, "has radicals and the field multiplicity=1"),
+        ("", {"charge": -1, "Total Charge": 1}, "has the field charge=-1 and the field Total"),
+    ],
+)
+def test_data_fields_that_contradict_the_atoms_are_refused(read, tail, data, line):
+    fields = "".join(f">  <{key}>\n{value}\n\n" for key, value in data.items())
+    with pytest.raises(InputError, match=f"molecule 0 {line}.*contradict each other; keep one"):
+        read(record(HYDROXIDE, bonds=1, tail=tail, end=fields + "$$$$\n"))

@@ -213,3 +213,23 @@ def test_long_comments_take_little_time(read, piece):
 def test_comments_without_end_are_refused(read):
     with pytest.raises(InputError, match="line 2 has 300001 characters; at most 300000"):
         read(frame(WATER, "a" * 300_001))
+
+
+def test_a_frame_of_more_atoms_than_it_says_is_named_whatever_follows(read):
+    short = frame(WATER).replace("3\n", "2\n", 1)
+    with pytest.raises(InputError, match="molecule 0 has more atoms than its first line says"):
+        read(short + frame(WATER))
+
+
+@pytest.mark.parametrize(
+    ("comment", "said"),
+    [
+        ("coordinates in Bohr", "coordinates are read in Å, though the comment says bohr"),
+        ("units=a.u.", "coordinates are read in Å"),
+        ("Properties=species:S:1:pos:R:3:move_mask:L:1", "move_mask is left out: no atom is fixed"),
+    ],
+)
+def test_units_and_fixed_atoms_that_are_not_read_are_said(read, comment, said, capsys):
+    atoms = "".join(line + " T\n" for line in WATER.splitlines())
+    read(frame(atoms, comment))
+    assert said in capsys.readouterr().err
