@@ -4,7 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import ALGORITHMS, POLICIES
@@ -13,6 +19,8 @@ from molrl.runs.config import Config
 from molrl.validation import one_line
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+Spread = Annotated[float, Field(gt=0, le=1)]
 
 SHIPPED = "shipped"  # the molecule set of the package, beside names of files
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 100.0  # of the sampling
@@ -224,7 +232,7 @@ class ImitationConfig(BasePPOConfig):
         relaxations: largest number of molecules that are relaxed in an update.
         imitation_batch: placements of relaxed molecules per optimiser step.
         imitation_coef: weight of their loss.
-        jitter: Å, of the atoms on the canvases that are imitated.
+        jitter: Å, smallest and largest spread of the atoms on the canvases that are imitated.
         skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
             that is not monovalent comes before one that is; 0: all orders alike.
         molecules: what is imitated from the beginning, as of :class:`CloningConfig`; none: only
@@ -247,7 +255,7 @@ class ImitationConfig(BasePPOConfig):
     relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
     imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
-    jitter: float = Field(0.02, ge=0, le=1)
+    jitter: tuple[Spread, Spread] = (0.01, 0.14)
     skeleton_first: float = Field(0.0, ge=0, le=100)
     molecules: tuple[str, ...] = ()
 
@@ -289,7 +297,7 @@ class CloningConfig(BaseAlgorithmConfig):
     learning_rate: float = Field(3e-3, gt=0, le=1)
     final_learning_rate: float = Field(2e-5, ge=0, le=1)
     max_grad_norm: float = Field(1.0, gt=0)
-    jitter: float = Field(0.02, ge=0, le=1)
+    jitter: tuple[Spread, Spread] = (0.01, 0.14)
     skeleton_first: float = Field(4.0, ge=0, le=100)
 
 

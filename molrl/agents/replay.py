@@ -46,16 +46,17 @@ class Replay:
 
     Attributes:
         problem: whose canvases and elements the molecules fit.
-        jitter: Å, standard deviation of noise on the canvases, along each axis: a policy thus
-            learns to build on canvases that are not relaxed. The displacements have none, and
-            neither have fixed atoms.
+        jitter: Å, smallest and largest standard deviation of noise on the canvases, along each
+            axis, drawn for each molecule, evenly in its logarithm: a policy thus learns to build on
+            canvases that are not relaxed, as precise ones as others. The displacements have none,
+            and neither have fixed atoms.
         skeleton_first: log-odds by which an atom that is not monovalent comes before one that is.
         n_fixed: number of fixed atoms, the first ones of every molecule.
         reach: Å, longest displacement from an atom of another molecule.
     """
 
     problem: Problem
-    jitter: float
+    jitter: tuple[float, float]
     skeleton_first: float
     n_fixed: int = 0
     reach: float = 0.0
@@ -74,7 +75,9 @@ class Replay:
         actions, _ = self._actions(path, placed, rng)
         noise = rng.standard_normal(path.positions.shape).astype(np.float32)
         noise[:, : self.n_fixed] = 0
-        noisy = path.positions + self.jitter * noise
+        low, high = self.jitter
+        spread = low * (high / low) ** rng.random((len(noise), 1, 1))
+        noisy = path.positions + (spread * noise).astype(np.float32)
         canvases = self._canvases(path, placed, noisy - noisy[:, :1])
         return observe(canvases, self.problem.layout), actions
 
