@@ -31,6 +31,7 @@ REWARDS = {
     "shape": {"energy": 1.0, "shape": {"weight": 3.0, "free": 0.3}, "coverage": 5.0},
 }
 REACH = 2.4
+STILL = 1e-9, 1e-9  # Å, of the jitter
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def problem_of(task, model):
 def filled(problem):
     """Arrangements made of :data:`BUILT`, and the replay by which they were rated."""
     n_fixed = len(problem.task.examples[0].fixed)
-    replay = Replay(problem, 0.0, 0.0, n_fixed, REACH)
+    replay = Replay(problem, STILL, 0.0, n_fixed, REACH)
     made = Arrangements(
         problem.energy_model, Admission((0.7, REACH), None, 16, 0.2, n_fixed), replay
     )

@@ -20,6 +20,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.runs.ranks import Ranks
 
 ISOMERS = "CH3CH2OH", "CH3OCH3"
+STILL = 1e-9, 1e-9  # Å, of the jitter
 
 
 def archive(temperature=0.5):
@@ -127,7 +128,7 @@ def test_replayed_placements_are_taken_by_the_environment(filled):
     problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
     rng = np.random.default_rng(0)
     start = problem.initial_state([problem.draw(rng, problem.task) for _ in range(200)])
-    observation, actions = Replay(problem, 0.0, 0.0).draw(filled.draw(200, rng), rng)
+    observation, actions = Replay(problem, STILL, 0.0).draw(filled.draw(200, rng), rng)
     bag, numbers = observation["bag"], observation["numbers"]
     assert (bag.sum(1) + (numbers > 0).sum(1) == 9).all()
     state = type(start).from_arrays(
@@ -153,7 +154,7 @@ def test_replay_places_the_skeleton_first_if_asked(filled):
     problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
     rng = np.random.default_rng(0)
     for log_odds, expected in ((0.0, False), (50.0, True)):
-        observation, _ = Replay(problem, 0.0, log_odds).draw(filled.draw(200, rng), rng)
+        observation, _ = Replay(problem, STILL, log_odds).draw(filled.draw(200, rng), rng)
         heavy, hydrogens = (
             (observation["numbers"] > 1).sum(1),
             (observation["numbers"] == 1).sum(1),
@@ -180,7 +181,7 @@ def test_archive_and_replay_leave_fixed_atoms_as_they_are():
     assert not np.allclose(propene.positions, positions - positions[0], atol=0.01)
 
     rng = np.random.default_rng(0)
-    observation, actions = Replay(problem, 0.02, 0.0, len(fixed)).draw(50 * [propene], rng)
+    observation, actions = Replay(problem, (0.02, 0.02), 0.0, len(fixed)).draw(50 * [propene], rng)
     assert (observation["n_fixed"] == len(fixed)).all()
     assert (observation["numbers"][:, : len(fixed)] == fixed.numbers).all()
     assert np.allclose(observation["positions"][:, : len(fixed)], before, atol=1e-5)
@@ -221,7 +222,7 @@ def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_dens
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     rng = np.random.default_rng(0)
     for _ in range(80):
-        observation, actions = Replay(problem, 0.0, 0.0).draw(64 * isomers, rng)
+        observation, actions = Replay(problem, STILL, 0.0).draw(64 * isomers, rng)
         tensors = {key: torch.as_tensor(x) for key, x in observation.items()}
         log_prob = network.evaluate_actions(tensors, torch.as_tensor(actions)).log_prob.mean()
         optimizer.zero_grad()
