@@ -20,7 +20,9 @@ MEASURED = 1.0  # s, duration of the measurement of a speed, for at least two ca
 def origin() -> dict[str, object]:
     """Return the commit and the processor, for rows that are recorded beside older ones."""
     environment = versions()
-    return {"commit": str(environment["commit"])[:7], "cpu": environment["machine"]["cpu"]}
+    commit = str(environment["commit"] or "")
+    modified = "+" * commit.endswith("+")
+    return {"commit": commit[:7] + modified, "cpu": environment["machine"]["cpu"]}
 
 
 def run_script(main: Callable[[], None]) -> None:

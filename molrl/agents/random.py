@@ -64,7 +64,7 @@ class RandomAgent:
         return _actions(observation, noise, self.distances)
 
 
-def draw_actions(
+def random_actions(
     observation: Observation,
     rng: np.random.Generator,
     distances: tuple[float, float] = _DISTANCES,
@@ -85,7 +85,7 @@ def draw_actions(
     Example:
         >>> env = gym.make("MolDesign-v0", bag="CH4", energy="gfn2")  # doctest: +SKIP
         >>> observation, _ = env.reset(seed=0)  # doctest: +SKIP
-        >>> action = draw_actions(observation, np.random.default_rng(0))  # doctest: +SKIP
+        >>> action = random_actions(observation, np.random.default_rng(0))  # doctest: +SKIP
     """
     of_one = observation["focus_mask"].ndim == 1
     batch = {key: array[None] for key, array in observation.items()} if of_one else observation

@@ -74,6 +74,9 @@ class SB3VecEnv(VecEnv):
     def _common_options(self) -> dict[str, Any]:
         """Return the options of all environments as those of the vector environment."""
         first, *others = self._options
+        if "reset_mask" in first:
+            self._reset_options()
+            raise InputError("SB3 begins all environments together; leave out the reset_mask")
         if all(each == first for each in others):
             return first
         bags = [each.get("bag") for each in self._options]
@@ -211,7 +214,8 @@ class ScaledReward(VecEnvWrapper):
     """
 
     def __init__(self, venv: VecEnv, scale: float) -> None:
-        if not isinstance(scale, int | float | np.floating) or not 0 < scale < math.inf:
+        number = isinstance(scale, int | float | np.number) and not isinstance(scale, bool)
+        if not number or not 0 < scale < math.inf:
             raise InputError(f"the scale of rewards must be a number above 0, eV, not {scale!r}")
         super().__init__(venv)
         self.scale = scale

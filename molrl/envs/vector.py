@@ -84,7 +84,7 @@ class MolDesignVectorEnv(ProblemMixin, VectorEnv[Observation, NDArray[np.float32
         self.num_envs = int(num_envs)
         self.autoreset_mode = _checked_autoreset(autoreset_mode)
         self.metadata = {**MolDesignEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        if max_episode_steps not in (None, -1):  # Gymnasium's -1 is no limit
+        if max_episode_steps is not None and max_episode_steps != -1:  # Gymnasium's no limit
             if config.get("max_steps") is not None:
                 raise InputError("max_episode_steps and max_steps are the same; give one of them")
             config["max_steps"] = max_episode_steps

@@ -116,7 +116,8 @@ class RewardTerm(Protocol):
 
         Returns:
             ``(n,)`` float64; a value that is not finite ends the episode as failed, and so does an
-            exception for the canvas alone, which becomes the reason.
+            exception for the canvas alone, which becomes the reason: where one is raised, the term
+            is called again for each canvas.
         """
         ...
 
@@ -139,10 +140,10 @@ def as_numbers(values: object, n: int) -> Floats:
         values = values.detach().cpu().numpy()
     try:
         array: NDArray[Any] = np.asarray(values)
-    except ValueError:  # lists of different lengths
+    except (ValueError, RuntimeError):  # lists of different lengths, or of tensors with gradients
         array = np.array(None)
     if array.shape != (n,) or array.dtype.kind not in "fiub":
-        given = f"{array.dtype} of shape {array.shape}" if array.shape else repr(values)
+        given = f"{array.dtype} of shape {array.shape}" if array.shape else repr(values)[:60]
         raise InputError(f"it must return {n} real numbers for as many molecules, not {given}")
     return array.astype(np.float64)
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
@@ -15,6 +15,7 @@ from molrl.registry import import_target
 from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm
 from molrl.rewards.values import values_of
+from molrl.runs.progress import log_message
 
 _PARTS = {"fixed": "fixed atoms", "shape": "a shape"}
 
@@ -28,6 +29,7 @@ class Reward:
     """
 
     terms: dict[str, tuple[float, RewardTerm]]
+    _told: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -75,8 +77,17 @@ class Reward:
             values[name][rows] = weight * found
             for i in np.flatnonzero(~np.isfinite(values[name][rows])).tolist():
                 bag = given.molecules[i].bags()[0]
-                failures[int(rows[i])] = failed.get(i, f"{name} is not a finite number for {bag}")
+                cause = failed.get(i, f"{name} is not a finite number for {bag}")
+                failures.setdefault(int(rows[i]), cause)
+            self._tell(name, failed)
         return values, failures
+
+    def _tell(self, name: str, failed: Mapping[int, str]) -> None:
+        """Print once that a term raised an exception, which would be easy to miss in a training."""
+        if failed and name not in self._told:
+            self._told.add(name)
+            cause = next(iter(failed.values()))
+            log_message(f"a reward term failed, which ends the episode: {cause}; this is said once")
 
 
 def build_reward(

@@ -1,10 +1,34 @@
 """Values of reward terms, which may be of users: checked, and failed where a term raises."""
 
+from dataclasses import fields
+from functools import cached_property
+
 import numpy as np
 
+from molrl.energy.relaxation import RelaxationResult
 from molrl.errors import InputError
 from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm, as_numbers
+
+
+class _Copied(PlacedAtoms):
+    """Placed atoms whose molecules are a copy; what is relaxed is shared with the original."""
+
+    original: PlacedAtoms
+
+    @classmethod
+    def of(cls, placed: PlacedAtoms) -> "_Copied":
+        """Return a copy."""
+        given = {each.name: getattr(placed, each.name) for each in fields(placed)}
+        molecules = placed.molecules[np.arange(len(placed))]
+        copied = cls(**{**given, "molecules": molecules})
+        object.__setattr__(copied, "original", placed)
+        return copied
+
+    @cached_property
+    def relaxed(self) -> RelaxationResult:
+        """The relaxed canvases of the original."""
+        return self.original.relaxed
 
 
 def values_of(name: str, term: RewardTerm, placed: PlacedAtoms) -> tuple[Floats, dict[int, str]]:
@@ -44,6 +68,6 @@ def values_of(name: str, term: RewardTerm, placed: PlacedAtoms) -> tuple[Floats,
 def _values(name: str, term: RewardTerm, placed: PlacedAtoms) -> Floats:
     own = type(term).__module__.startswith("molrl.") and not isinstance(term, CustomTerm)
     try:
-        return as_numbers(term(placed if own else placed[np.arange(len(placed))]), len(placed))
+        return as_numbers(term(placed if own else _Copied.of(placed)), len(placed))
     except InputError as error:
         raise InputError(f"reward term {name!r}: {error}") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molrl.agents.random import draw_actions
+from molrl.agents.random import random_actions
 from molrl.agents.rollout import canvas_size
 from molrl.energy import EnergyModel
 from molrl.envs.config import Rules
@@ -115,5 +115,5 @@ def _observations(task: Task, seed: int, energy: EnergyModel | str) -> list[np.n
     for _ in range(4):
         require(envs.observation_space.contains(observation), "an observation is not in the space")
         seen += list(observation.values())
-        observation, *_ = envs.step(draw_actions(observation, rng))
+        observation, *_ = envs.step(random_actions(observation, rng))
     return seen

@@ -9,7 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-from molrl.agents.random import draw_actions
+from molrl.agents.random import random_actions
 from molrl.envs.config import Rules
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -269,16 +269,16 @@ def test_arguments_may_be_numpy_numbers_arrays_and_sets(morse):
     assert observation["bag"].tolist() == [[0, 1, 1], [4, 1, 0]]
 
 
-def test_draw_actions_places_what_the_masks_allow(envs):
+def test_random_actions_places_what_the_masks_allow(envs):
     rng, observation = np.random.default_rng(0), envs.reset(seed=0)[0]
-    actions = draw_actions(observation, rng)
+    actions = random_actions(observation, rng)
     assert actions.shape == (3, 5)
     of_one = {key: array[0] for key, array in observation.items()}
-    assert envs.single_action_space.contains(draw_actions(of_one, rng))
+    assert envs.single_action_space.contains(random_actions(of_one, rng))
     observation, _, terminated, _, infos = envs.step(actions)
     assert not terminated.any()  # every first atom is taken
     assert infos["n_atoms"].tolist() == [1, 1, 1]
-    envs.step(draw_actions(observation, rng))
+    envs.step(random_actions(observation, rng))
     refused = {"element not in bag", "focus on an empty slot", "out of bounds"}
     assert not refused & set(envs.endings)
 

@@ -6,6 +6,7 @@ import torch
 
 import molrl
 from molrl.chemistry.fragments import load_fragment
+from molrl.energy import CountedEnergy
 from molrl.envs.design import MolDesignEnv
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -109,3 +110,34 @@ def test_build_reward_refuses_terms_that_do_not_say_when_they_are_computed(at_en
     molrl.register("reward", "undecided", made)
     with pytest.raises(InputError, match="'undecided': at_end must be True or False, not"):
         build_reward({"undecided": 1.0}, morse())
+
+
+class Relaxing(Greedy):
+    """A term of the relaxed molecules."""
+
+    at_end = True
+
+    def __call__(self, placed):
+        return placed.relaxed.energy.numpy()
+
+
+def test_terms_of_users_share_one_relaxation(rebuild):
+    for name in ("first", "second"):
+        molrl.register("reward", name, type(name, (Relaxing,), {}))
+    model = CountedEnergy(molrl.load_energy("gfn2"))
+    calls = []
+    for reward in ({"first": 1.0}, {"first": 1.0, "second": 1.0}):
+        before = model.evaluations
+        built(rebuild, model, reward)
+        calls.append(model.evaluations - before)
+    assert calls[0] == calls[1] > 6
+
+
+def test_terms_that_raise_are_told_of_once(morse, capsys):
+    env = MolDesignEnv(bag="CO", energy=morse(), reward={"mine": lambda m: [1 / 0]})
+    for _ in range(2):
+        env.reset()
+        env.step(np.array([0, 1, 0, 0, 0], np.float32))
+        *_, info = env.step(np.array([0, 3, 1.2, 0, 0], np.float32))
+        assert info["reason"] == "reward failed: mine: ZeroDivisionError: division by zero"
+    assert capsys.readouterr().err.count("mine: ZeroDivisionError") == 1
