@@ -232,7 +232,8 @@ class ImitationConfig(BasePPOConfig):
         relaxations: largest number of molecules that are relaxed in an update.
         imitation_batch: placements of relaxed molecules per optimiser step.
         imitation_coef: weight of their loss.
-        jitter: Å, smallest and largest spread of the atoms on the canvases that are imitated.
+        jitter: Å, least and largest spread of the atoms of canvases; wide ((0.01, 0.14)) for large
+            molecules, most of whose atoms are placed on a canvas of many.
         skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
             that is not monovalent comes before one that is; 0: all orders alike.
         molecules: what is imitated from the beginning, as of :class:`CloningConfig`; none: only
@@ -255,7 +256,7 @@ class ImitationConfig(BasePPOConfig):
     relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
     imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
-    jitter: tuple[Spread, Spread] = (0.01, 0.14)
+    jitter: tuple[Spread, Spread] = (0.02, 0.02)
     skeleton_first: float = Field(0.0, ge=0, le=100)
     molecules: tuple[str, ...] = ()
 
@@ -297,7 +298,7 @@ class CloningConfig(BaseAlgorithmConfig):
     learning_rate: float = Field(3e-3, gt=0, le=1)
     final_learning_rate: float = Field(2e-5, ge=0, le=1)
     max_grad_norm: float = Field(1.0, gt=0)
-    jitter: tuple[Spread, Spread] = (0.01, 0.14)
+    jitter: tuple[Spread, Spread] = (0.02, 0.02)
     skeleton_first: float = Field(4.0, ge=0, le=100)
 
 
