@@ -20,6 +20,7 @@ _STIFFNESS = 70.0  # eV/Å², the curvature of the initial Hessian
 _RADIUS = 0.12  # Å, the initial trust radius: the longest displacement of an atom in one step
 _MAX_RADIUS = 0.3  # Å
 _MIN_RADIUS = 1e-4  # Å; a molecule whose steps are rejected down to this radius has stalled
+_SOFTER = 10.0  # by which the curvature is less where a molecule starts again, for long steps
 _CLASH_FORCE = 20.0  # eV/Å; curvature at such forces carries no information about the minimum
 _NOISE = 1e-4  # eV, tolerated rise of the energy: the noise of an SCF and of float32
 
@@ -162,6 +163,7 @@ class _BatchedBFGS:
         self.hessian = self._initial.repeat(n, 1, 1)
         self.radius = torch.full((n,), _RADIUS, dtype=torch.float64, device=device)
         self.steps = torch.zeros(n, dtype=torch.int64, device=device)
+        self._again = torch.zeros(n, dtype=torch.bool, device=device)
         output = model.evaluate(molecules, forces=True)
         assert output.forces is not None  # as requested
         self.energy = output.energy.to(device)
@@ -226,6 +228,16 @@ class _BatchedBFGS:
         self.radius[chosen] = torch.where(
             accepted, (1.4 * radius).clamp(max=_MAX_RADIUS), 0.35 * torch.minimum(radius, length)
         )
+        self._start_again(chosen[~known])
+
+    def _start_again(self, failed: Tensor) -> None:
+        """Give molecules that stall where the energy fails one more start, with long steps.
+
+        An SCF may fail for all short steps, and converge farther on.
+        """
+        stalled = failed[(self.radius[failed] <= _MIN_RADIUS) & ~self._again[failed]]
+        self.radius[stalled], self.hessian[stalled] = _RADIUS, self._initial / _SOFTER
+        self._again[stalled] = True
 
     def _evaluate(self, chosen: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return energies and padded forces; NaN for molecules with two atoms in one place."""

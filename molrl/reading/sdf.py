@@ -36,8 +36,12 @@ def read_sdf(lines: Sequence[str], notes: Notes) -> list[Structure]:
         InputError: if a record is corrupted, a drawing, or lacks hydrogens; the message names it by
             its index.
     """
-    structures = []
-    for index, record in enumerate(_records(lines)):
+    structures: list[Structure] = []
+    for record in _records(lines):
+        index = len(structures)
+        if not any(line.strip() for line in record):
+            notes.add(index, "an empty record before it is left out")
+            continue
         try:
             structures.append(_structure(record, index, notes))
         except InputError as error:

@@ -197,3 +197,28 @@ def test_relax_refuses_other_constraints():
     water.set_constraint(FixBondLength(0, 1))
     with pytest.raises(InputError, match=r"molecule 0 has the constraint FixBond.*only FixAtoms"):
         relax(water, "mace-small")
+
+
+class Gapped(EnergyModel):
+    """A Morse curve at 0.74 Å between two atoms, without an energy from 1.05 to 1.19 Å."""
+
+    name = hash = "gapped"
+    elements = (1,)
+
+    def _evaluate(self, molecules, wanted):
+        x = molecules.positions.double().view(-1, 2, 3)
+        apart = x[:, 0] - x[:, 1]
+        length = apart.norm(dim=-1)
+        decay = torch.exp(-1.5 * (length - 0.74))
+        energy = 2 * (1 - decay) ** 2
+        energy[(length > 1.05) & (length < 1.19)] = torch.nan
+        pull = (-2 * 2 * 1.5 * (1 - decay) * decay / length)[:, None] * apart
+        return EnergyOutput(energy, forces=torch.stack([pull, -pull], 1).view(-1, 3))
+
+
+def test_relax_gets_past_lengths_at_which_the_energy_fails():
+    start = Atoms("H2", [[0, 0, 0], [0, 0, 1.2]])
+    result = relax(start, Gapped())
+    assert result.converged.all()
+    ends = result.molecules.positions
+    assert float((ends[0] - ends[1]).norm()) == pytest.approx(0.74, abs=0.01)

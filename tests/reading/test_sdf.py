@@ -264,3 +264,8 @@ def test_data_fields_that_contradict_the_atoms_are_refused(read, tail, data, lin
     fields = "".join(f">  <{key}>\n{value}\n\n" for key, value in data.items())
     with pytest.raises(InputError, match=f"molecule 0 {line}.*contradict each other; keep one"):
         read(record(HYDROXIDE, bonds=1, tail=tail, end=fields + "$$$$\n"))
+
+
+def test_empty_records_are_left_out_and_said(read, capsys):
+    assert len(read(record() + "\n$$$$\n" + record())) == 2
+    assert "an empty record before it is left out (molecule 1)" in capsys.readouterr().err
