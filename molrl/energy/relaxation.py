@@ -1,6 +1,6 @@
 """Relaxation of many molecules at once to local minima of an energy model."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -100,7 +100,8 @@ def relax(
         tensor([True, True])
     """
     if not isinstance(molecules, MoleculeBatch):
-        images = [molecules] if isinstance(molecules, Atoms) else list(molecules)
+        images = [molecules] if isinstance(molecules, Atoms) else molecules
+        images = list(images) if isinstance(images, Iterator) else images
         molecules = MoleculeBatch.from_ase(images)
         fixed = _constrained(images) if fixed is None else fixed
     model = load_energy(model)
@@ -125,10 +126,11 @@ def relax(
     )
 
 
-def _constrained(images: Sequence[Atoms]) -> Tensor | None:
+def _constrained(images: Iterable[Atoms]) -> Tensor | None:
     """Return which atoms of ASE's constraints stay where they are, ``(n_atoms_total,)``."""
-    fixed = [torch.zeros(len(image), dtype=torch.bool) for image in images]
+    fixed = []
     for i, image in enumerate(images):
+        fixed.append(torch.zeros(len(image), dtype=torch.bool))
         for constraint in image.constraints:
             if not isinstance(constraint, FixAtoms):
                 raise InputError(
