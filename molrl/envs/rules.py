@@ -131,14 +131,12 @@ def checked_actions(actions: object, n: int, ignored: Bools | None = None) -> ND
     """
     try:
         given = np.asarray(actions)
-        if given.dtype.kind not in "fiu":  # NumPy would convert words, and parts of others
-            raise InputError(f"actions must be ({n}, {ACTION_SIZE}) numbers, not {given.dtype}")
-        with np.errstate(over="ignore"):
-            array = np.array(given, dtype=np.float32)
-    except InputError:
-        raise
-    except (TypeError, ValueError):
-        raise InputError(f"actions must be ({n}, {ACTION_SIZE}) numbers") from None
+    except (TypeError, ValueError):  # of different lengths, among others
+        given = np.array(None)
+    if given.dtype.kind not in "fiu":  # NumPy would convert words, and parts of others
+        raise InputError(f"actions must be ({n}, {ACTION_SIZE}) numbers, not {given.dtype}")
+    with np.errstate(over="ignore"):
+        array = np.array(given, dtype=np.float32)
     if array.shape != (n, ACTION_SIZE):
         raise InputError(f"actions must have shape ({n}, {ACTION_SIZE}), not {array.shape}")
     if ignored is not None:

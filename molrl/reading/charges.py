@@ -119,11 +119,12 @@ def claim_of_field(key: str, value: str) -> Claim | None:
         value: of the field; anything but a whole number states nothing.
     """
     plain = _plain(key).removeprefix("pubchem")
-    number = _number(value)
-    if plain not in _KINDS or number is None or number % 1 or abs(number) > MAX_NUMBER:
+    if plain not in _KINDS:
         return None
-    kind, unpaired = _KINDS[plain]
-    return Claim(kind, int(number) + unpaired, f"the field {key}={value}")
+    try:
+        return _claim(plain, value, f"the field {key}={value}")
+    except InputError:
+        return None
 
 
 def _blank(match: re.Match[str]) -> str:

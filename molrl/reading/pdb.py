@@ -107,8 +107,6 @@ def _symbol(line: str) -> str:
 def _charge(line: str) -> int:
     """Return the charge in columns 79 and 80: 2+ by the standard, but some programs write +2."""
     text = line[78:80].strip()
-    if not text:
-        return 0
     if match := re.fullmatch(r"(\d?)([-+])|([-+])(\d)", text, re.ASCII):
         return int((match[2] or match[3]) + (match[1] or match[4] or "1"))
-    return 0  # other programs write segments or types there
+    return 0

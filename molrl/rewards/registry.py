@@ -126,7 +126,6 @@ def build_reward(
         if requires and requires not in provides:
             part = _PARTS.get(requires, requires)
             raise InputError(f"reward term {name!r} requires a task with {part}")
-        _check_wants(name, getattr(term, "wants", ()))
         at_end = getattr(term, "at_end", None)
         if not isinstance(at_end, bool):
             raise InputError(f"reward term {name!r}: at_end must be True or False, not {at_end!r}")
@@ -167,6 +166,7 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
     except (TypeError, ValueError) as error:
         cause = str(error).partition(") ")[2] or error  # without the "__init__()" of a TypeError
         raise InputError(f"reward term {name!r}: {cause}") from None
+    _check_wants(name, getattr(term, "wants", ()))
     return term
 
 

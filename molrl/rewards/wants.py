@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molrl.energy import EnergyModel, EnergyOutput
-from molrl.energy.gfn2 import GFN2Energy
 from molrl.energy.interface import Wanted
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
@@ -58,6 +57,8 @@ def check_wanted(wanted: Wanted, model: EnergyModel) -> None:
             raise InputError("stress cannot be wanted: a canvas has no cell")
         if name not in offered:
             hint = did_you_mean(name, offered) if offered else "it computes energies only"
+            from molrl.energy.gfn2 import GFN2Energy  # only to say which model would do
+
             if name in GFN2Energy.implemented_properties:
                 hint += "; energy=gfn2 offers it"
             raise InputError(f"energy model {model.name!r} offers no {name}; {hint}")
