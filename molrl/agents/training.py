@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from molrl.agents.algorithm import Infos, Setup, build_algorithm
@@ -14,6 +15,7 @@ from molrl.chemistry.bonds import validity
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.state import CanvasState
 from molrl.envs.vector import MolDesignVectorEnv
+from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.runs.ranks import Ranks
 
@@ -102,14 +104,27 @@ class AgentTraining:
                 call, over all ranks: ``return`` (eV, mean over all episodes),
                 ``complete_fraction``, ``valid_fraction`` (of all episodes, estimated from a sample
                 of the complete ones), all NaN if no episode ended, and those of the algorithm.
+
+        Raises:
+            InputError: if a weight of the policy is no longer a finite number.
         """
         episodes = _Episodes(self.env)
 
         def report() -> None:
+            self._check_weights()
             figures = episodes.figures(self.ranks, self.algorithm.figures())
             on_update(self.steps, figures)
 
         self.algorithm.run(episodes.add, report)
+
+    def _check_weights(self) -> None:
+        largest = torch.stack([each.detach().abs().max() for each in self.network.parameters()])
+        if not largest.isfinite().all():
+            raise InputError(
+                f"the training has diverged at step {self.steps}: weights of the policy are no "
+                "longer finite numbers; train again with a lower algorithm.learning_rate, or larger "
+                "minibatches"
+            )
 
 
 class _Episodes:

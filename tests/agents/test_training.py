@@ -4,6 +4,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 
 from molrl.agents.config import PolicyConfig, PPOConfig
 from molrl.agents.generator import AgentGenerator, save_agent
@@ -18,10 +19,10 @@ from molrl.errors import InputError
 from molrl.tasks import Instance, Task
 
 
-def training(bag, total_steps, seed=0):
+def training(bag, total_steps, seed=0, **options):
     env = MolDesignVectorEnv(num_envs=32, autoreset_mode="SameStep", bag=bag, energy="gfn2")
     ppo = PPOConfig(num_envs=32, n_steps=8, batch_size=64)
-    return AgentTraining(env, PolicyConfig(width=32, channels=8), ppo, total_steps, seed)
+    return AgentTraining(env, PolicyConfig(width=32, channels=8), ppo, total_steps, seed, **options)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,22 @@ def test_training_learns_water(water):
     assert last["return"] > 0.85 * water_return
     assert last["complete_fraction"] > 0.9
     assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
+
+
+class Overflow(BaseCallback):
+    """Callback that makes a weight infinite before an update, as too large a step would."""
+
+    def _on_step(self):
+        return True
+
+    def _on_rollout_end(self):
+        torch.nn.init.constant_(next(self.model.policy.parameters()), torch.inf)
+
+
+def test_training_that_diverges_says_so():
+    agent = training("H2O", 1000, callbacks=[Overflow()])
+    with pytest.raises(InputError, match=r"diverged at step 256.*lower algorithm.learning_rate"):
+        agent.run(lambda *_: None)
 
 
 def test_agent_generator_makes_the_requested_molecules(water, tmp_path):
