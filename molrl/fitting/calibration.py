@@ -14,7 +14,7 @@ from molrl.molecules import MoleculeBatch
 LARGE_ERROR = 0.1  # eV/atom, that the score 0 stands for
 PEAK = 0.4  # share of the largest atom in a molecule's score
 FLAGGED = 0.04  # of the structures with smaller errors that score above 0
-_FEWEST = 30  # structures with large errors, and with smaller ones, that a calibration needs
+_FEWEST = 30  # structures with smaller errors, and with large ones, that a calibration needs
 NARROWEST = 1e-3  # range of likelihoods that the scale is made of
 _CHUNK = 512
 
@@ -75,15 +75,16 @@ def evaluate_split(
 def calibrate(mixture: GaussianMixture, evaluated: Evaluated) -> GaussianMixture:
     """Move the 0 of the scale to where large errors begin.
 
-    Of the structures whose error is at most 0.1 eV/atom, 4 % score above 0. With fewer than 30
-    structures on either side the scale is left as it is.
+    Of the structures whose error is at most 0.1 eV/atom, 4 % score above 0; at most as many, if
+    there are fewer than 30 with larger errors. With fewer than 30 of smaller errors the scale is
+    left as it is.
 
     Args:
         mixture: with a scale that is set by what it was fitted to.
         evaluated: structures that the model was not fitted to.
     """
     large, small = evaluated.error > LARGE_ERROR, evaluated.error <= LARGE_ERROR  # NaN: neither
-    if min(int(large.sum()), int(small.sum())) < _FEWEST:
+    if int(small.sum()) < _FEWEST:
         return mixture
     scale = mixture.scale.model_copy(update={"peak": PEAK})
     mixture = replace(mixture, scale=scale)
@@ -91,7 +92,9 @@ def calibrate(mixture: GaussianMixture, evaluated: Evaluated) -> GaussianMixture
     atoms = mixture.atom_uncertainty(evaluated.features, molecules.numbers)
     score = mixture.molecule_uncertainty(atoms, molecules)
     good = score[small & score.isfinite()]
-    zero = float(torch.quantile(good, 1 - FLAGGED))
+    zero = float(torch.quantile(good, 1 - FLAGGED)) if len(good) else 0.0
+    if int(large.sum()) < _FEWEST:
+        zero = max(zero, 0.0)
     # The score is linear in the compressed likelihood: from -1 at typical to 0 at unusual.
     unusual = scale.unusual + zero * (scale.unusual - scale.typical)
     unusual = max(unusual, scale.typical + NARROWEST)

@@ -21,7 +21,7 @@ N_GAUSSIANS = 2
 MAX_STRUCTURES = 20_000
 MAX_CALIBRATION = 8000  # structures of the validation split
 RIDGE = 1e-4  # added to each variance, as a share of the mean variance of the element's features
-_ATOMS_PER_FEATURE = 5  # of each Gaussian; with fewer a covariance is noise
+_ATOMS_PER_FEATURE = 5  # of each Gaussian; with fewer a covariance is noise, and is shrunk
 _FEWEST = 10  # atoms of an element
 _MAX_ITERATIONS = 100
 _CONVERGED = 1e-3  # gain in the mean log-likelihood of an atom
@@ -89,7 +89,9 @@ def fit_mixture(
 ) -> GaussianMixture:
     """Maximise the expectation for each element, from k-means; features that are 0 are left out.
 
-    An element with fewer than ten atoms gets no mixture: its atoms are infinitely uncertain.
+    The covariances of an element with few atoms are shrunk towards their diagonals, since other
+    atoms would lie far outside of what few of them span. One with fewer than ten atoms gets no
+    mixture: its atoms are infinitely uncertain.
 
     Args:
         features: ``(n_atoms_total, F)``.
@@ -133,13 +135,14 @@ def _fit_element(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Fit ``log_weights (k,)``, ``means (k, F)`` and ``factors (k, F, F)`` of one element."""
     n, width = x.shape
     used = max(1, min(k, n // (_ATOMS_PER_FEATURE * width)))
+    shrinkage = max(0.0, 1 - n / (_ATOMS_PER_FEATURE * width))
     spread = x.std(0).clamp(min=1e-6)
     _, label = kmeans2((x / spread).numpy(), used, minit="++", rng=seed, missing="warn")
     share = torch.nn.functional.one_hot(torch.from_numpy(label).long(), used).double()
     ridge = RIDGE * spread.square().mean() * torch.eye(width, dtype=x.dtype)
     last = -torch.inf
     for _ in range(_MAX_ITERATIONS):
-        mixture = maximised(x, share, ridge)
+        mixture = maximised(x, share, ridge, shrinkage)
         log_p = mixture.log_likelihoods(x, 0)
         total = log_p.logsumexp(-1)
         share = (log_p - total[:, None]).exp()
@@ -153,13 +156,22 @@ def _fit_element(x: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return log_weights, means, factors
 
 
-def maximised(x: Tensor, share: Tensor, ridge: Tensor) -> GaussianMixture:
-    """Return the Gaussians that make ``x (n, F)`` likeliest, for ``share (n, k)`` of each atom."""
+def maximised(x: Tensor, share: Tensor, ridge: Tensor, shrinkage: float = 0.0) -> GaussianMixture:
+    """Return the Gaussians that make features likeliest.
+
+    Args:
+        x: ``(n, F)``.
+        share: ``(n, k)``, of each atom in each Gaussian.
+        ridge: ``(F, F)``, added to the covariances.
+        shrinkage: share of their diagonals in the covariances, 0 to 1.
+    """
     weight = share.sum(0).clamp(min=1e-6)
     means = share.T @ x / weight[:, None]
     centred = x[None] - means[:, None]
     covariance = torch.einsum("nk,knf,kng->kfg", share, centred, centred) / weight[:, None, None]
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance + ridge))
+    diagonal = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
+    covariance = torch.lerp(covariance, diagonal, shrinkage) + ridge
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
     factors = torch.linalg.cholesky(inverse)
     log_weights = (weight / weight.sum()).log()
     return GaussianMixture((0,), log_weights[None], means[None], factors[None])

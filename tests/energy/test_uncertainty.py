@@ -131,6 +131,21 @@ def test_fit_mixture_finds_the_clouds():
         assert (log_weights.exp() - 0.5).abs().max() < 0.05
 
 
+@pytest.mark.parametrize("n", [15, 60, 300])
+def test_fit_mixture_to_few_atoms_tells_those_of_the_same_kind_from_others(n):
+    """Of one normal distribution in 64 dimensions, of which few atoms span only a part."""
+    rng = np.random.default_rng(0)
+    shear = rng.normal(size=(64, 64))
+    x, fresh = (torch.from_numpy(rng.normal(size=(m, 64)) @ shear) for m in (n, 500))
+    mixture = fit_mixture(x, torch.ones(n, dtype=torch.int64), (1,), seed=0)
+    fitted, alike, other = (
+        mixture.nll(each, torch.ones(len(each), dtype=torch.int64)).median()
+        for each in (x, fresh, 5 * fresh)
+    )
+    assert alike - fitted < 0.5 * (other - alike)
+    assert alike - fitted < 150  # nats; more than 1,000 with the covariance of the few
+
+
 def test_fit_mixture_takes_fewer_gaussians_for_few_atoms_and_none_for_too_few():
     x, numbers = cloud(40, 3)
     mixture = fit_mixture(x, numbers, (1, 6), seed=0, k=8)

@@ -48,10 +48,19 @@ def test_calibrate_puts_zero_where_large_errors_begin():
     assert float((score[large] > 0).double().mean()) > 0.7
 
 
-def test_calibrate_leaves_the_scale_without_enough_errors_of_both_sizes():
-    for error in (0.01, 0.5):
-        evaluated = structures(100, lambda largest, error=error: torch.full_like(largest, error))
-        assert calibrate(mixture(), evaluated).scale == mixture().scale
+def test_calibrate_leaves_the_scale_without_enough_small_errors():
+    evaluated = structures(100, lambda largest: torch.full_like(largest, 0.5))
+    assert calibrate(mixture(), evaluated).scale == mixture().scale
+
+
+def test_calibrate_only_raises_the_zero_where_hardly_any_error_is_large():
+    evaluated = structures(2000, lambda largest: torch.full_like(largest, 0.01))
+    _, score = scores(calibrate(mixture(), evaluated), evaluated)
+    assert float((score > 0).double().mean()) == pytest.approx(FLAGGED, abs=0.005)
+    narrow = Evaluated(evaluated.molecules, 0.01 * evaluated.features, evaluated.error)
+    _, score = scores(calibrate(mixture(), narrow), narrow)
+    assert float(score.max()) < 0
+    assert calibrate(mixture(), narrow).scale.unusual == mixture().scale.unusual
 
 
 def test_molecule_uncertainty_has_a_share_of_the_largest_atom():
