@@ -122,8 +122,8 @@ class AgentTraining:
         if not largest.isfinite().all():
             raise InputError(
                 f"the training has diverged at step {self.steps}: weights of the policy are no "
-                "longer finite numbers; train again with a lower algorithm.learning_rate, or larger "
-                "minibatches"
+                "longer finite numbers; train again with a lower algorithm.learning_rate, or "
+                "larger minibatches"
             )
 
 

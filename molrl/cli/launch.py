@@ -151,7 +151,7 @@ def _jobs(
     suffix = "".join(f"-{_label(override)}" for override, varied in chosen if varied)
     kept = [override for override in overrides if not override.startswith("run_dir=")]
     for seed in range(seeds):
-        run = Path(f"{loaded.run_dir}{suffix}-seed{seed}")
+        run = Path(f"{Path(loaded.run_dir)}{suffix}-seed{seed}")
         words = (*command.split(), config, *kept, f"run_dir={run}", _seed(command, seed))
         yield _Job(run, words)
 

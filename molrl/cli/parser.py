@@ -278,7 +278,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
 
 
 def _add_relax(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help=READABLE)
+    command.add_argument("file", metavar="FILE", help=f"{READABLE}; all of its atoms move")
     command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
     command.add_argument(
         "--force-tolerance",

@@ -1,5 +1,6 @@
 """The function that loads an energy model by name."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -137,7 +138,7 @@ def _sum_files(argument: str) -> str:
     if not argument:
         return ""
     path = Path(split_head(argument)[0])
-    if not path.is_file():  # a variant of a foundation model, or for the factory to refuse
+    if not os.path.isfile(path):  # a variant of a foundation model, or for the factory to refuse
         return ""
     files = [file for file in (path, uncertainty_file(path)) if file.is_file()]
     return " ".join(sha256(file.read_bytes()) for file in files)

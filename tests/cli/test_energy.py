@@ -273,3 +273,12 @@ def test_evaluate_finds_no_errors_against_the_model_itself(fits, capsys):
     assert some["mean absolute error, eV per atom"] * 3 == pytest.approx(
         some["mean absolute error, eV"], rel=1e-3
     )
+
+
+def test_evaluate_compares_methods_of_other_zeros_relative_to_isolated_atoms(fits, capsys):
+    """PM6 has no core electrons: its total energies are hundreds of eV from those of GFN2-xTB."""
+    arguments = [str(fits / "water.xyz"), "--model", "pm6", "--against", "gfn2"]
+    found = errors(arguments, capsys)
+    assert found["mean absolute error, eV"] < 10
+    main(["energy", "evaluate", *arguments])
+    assert "the errors are of energies relative to isolated atoms" in capsys.readouterr().err

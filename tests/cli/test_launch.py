@@ -92,6 +92,11 @@ def test_launch_makes_a_job_for_each_combination_of_values_and_seed(script, caps
     assert len({line.split(";")[0] for line in text.splitlines() if ") run=" in line}) == 8
 
 
+def test_launch_takes_a_run_folder_with_a_slash_at_its_end(script):
+    assert main(["launch", "one.yaml", "--slurm", "run_dir=runs/a/", "-o", "sweep"]) == 0
+    assert ") run=runs/a-seed0;" in (script.parent / "sweep").read_text()
+
+
 def test_launch_takes_configs_of_other_commands(script, capsys):
     (script.parent / "fit.yaml").write_text("run_dir: fits\ndata: [data.npz]\n")
     asked = ["launch", "fit.yaml", "--slurm", "-o", "fits.sbatch"]

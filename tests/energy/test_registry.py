@@ -105,6 +105,11 @@ def test_load_energy_of_a_network_refuses_a_file_of_another(registered, custom):
         load_energy(f"pair:{custom}")
 
 
+def test_load_energy_refuses_a_name_longer_than_that_of_any_file():
+    with pytest.raises(InputError):
+        load_energy(f"mace:{'a' * 300}.json")
+
+
 def test_load_energy_suggests_models_and_networks(registered):
     with pytest.raises(InputError, match="unknown energy model 'paix'; did you mean 'pair'"):
         load_energy("paix:f.json")

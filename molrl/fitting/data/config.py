@@ -107,8 +107,8 @@ class DataConfig(RunConfig):
         held_out: a file of molecules (``.extxyz``, ``.xyz`` or ``.sdf``) to keep out, by identity,
             so that the model can be tested on them; those of one or two heavy atoms stay.
         counts: structures of each kind.
-        bags: formulas of random walks, of the elements above; the other random walks take the
-            bags of the molecules.
+        bags: formulas of random walks, of the elements above, by default some small ones; the other
+            random walks take the bags of the molecules.
         guard: the clash guard of the environment, as a share of the covalent radii's sum.
         max_force: eV/Å; structures with a larger force are dropped.
         reference: the energy model that labels.
@@ -135,6 +135,9 @@ class DataConfig(RunConfig):
         if self.holding is not None:
             _check_smarts(self.holding)
         known = {"H", *self.elements}
+        if "bags" not in self.model_fields_set:
+            usual = [f for f in SMALL_BAGS if {chemical_symbols[z] for z in Bag(f)} <= known]
+            object.__setattr__(self, "bags", tuple(usual))
         for formula in self.bags:
             if not {chemical_symbols[z] for z in Bag(formula)} <= known:
                 raise InputError(

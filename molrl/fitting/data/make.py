@@ -12,7 +12,7 @@ from molrl.fitting.data.complexes import ComplexDraws
 from molrl.fitting.data.config import DataConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.draws import draw_off_equilibrium, stream
-from molrl.fitting.data.held_out import read_identities
+from molrl.fitting.data.held_out import leave_out, read_identities
 from molrl.fitting.data.labels import Dropped, Progress, label
 from molrl.fitting.data.large import make_large
 from molrl.fitting.data.rearrangements import RearrangementDraws, distort_large
@@ -51,12 +51,14 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     for symbol in config.elements:
         if atomic_numbers[symbol] not in reference.elements:
             raise InputError(f"elements: {config.reference} does not know {symbol}")
-    drawn = draw_structures(config, progress)
+    held_out = read_identities(config.held_out, progress)
+    drawn = draw_structures(config, held_out, progress)
     rough = [s for s in drawn if s.kind in _ROUGH + _KEPT]
     rng = stream(config, "partially relaxed", 0)
     count = min(config.counts.partially_relaxed, len(rough))
     chosen = rng.choice(len(rough), count, replace=False, p=_weights(rough))
     relaxed = _relax_partially([rough[i] for i in np.sort(chosen)], rng, progress)
+    relaxed = leave_out(relaxed, held_out, progress)
     data, dropped = label([*drawn, *relaxed], reference, config.max_force, progress)
     made_of = Counter(structure.kind for structure in drawn)
     made_of["partially relaxed"] = len(relaxed)
@@ -65,28 +67,30 @@ def make_dataset(config: DataConfig, progress: Progress) -> tuple[Dataset, Dropp
     return data, dropped
 
 
-def draw_structures(config: DataConfig, progress: Progress) -> list[Structure]:
+def draw_structures(
+    config: DataConfig, held_out: frozenset[str], progress: Progress
+) -> list[Structure]:
     """Draw the structures of all kinds but the partially relaxed ones, without labels.
 
     Args:
         config: what to make.
+        held_out: identities of molecules that none of the structures is.
         progress: called with how far it is.
 
     Raises:
-        InputError: if the molecule set or the file of held-out molecules is broken, or no molecule
-            of the set is left.
+        InputError: if the molecule set is broken, or no molecule of it is left.
     """
-    held_out = read_identities(config.held_out, progress)
     bases = prepare_bases(config, held_out, progress)
     n = max(config.counts.large, -(-config.counts.distorted_large // 10))
     large = make_large(config, bases.molecules, held_out, (n, HEAVY[1]), progress)
-    return [
+    drawn = [
         *bases.molecules,
         *draw_off_equilibrium(config, bases.molecules),
         *_draw_from_bases(config, bases),
         *large[: config.counts.large],
         *distort_large(config, large, config.counts.distorted_large),
     ]
+    return leave_out(drawn, held_out, progress)
 
 
 def _draw_from_bases(config: DataConfig, bases: Bases) -> Iterator[Structure]:

@@ -67,7 +67,8 @@ def test_read_identities_reports_molecules_without_bonds(tmp_path, capsys):
     assert "1 of the 1 molecules" in capsys.readouterr().err
 
 
-def test_make_dataset_starts_from_no_held_out_molecule(file, held_out):
+def test_make_dataset_holds_no_held_out_molecule(file, held_out):
+    """Neither what structures are made of, nor what parts of others are."""
     config = DataConfig(output="unused.npz", seed=2, max_heavy=4, counts=COUNTS, held_out=file)
     free = config.model_copy(update={"held_out": None})
     everything = {s.identity for s in starting_molecules(free, frozenset())}
@@ -75,6 +76,7 @@ def test_make_dataset_starts_from_no_held_out_molecule(file, held_out):
     data, _ = make_dataset(config, quiet)
     assert len(data) > 100
     assert not held_out & set(data.identities)
+    assert not held_out & set(validity(data.molecules).smiles)
 
 
 def test_starting_molecules_refuses_when_all_are_held_out():

@@ -18,6 +18,7 @@ from molrl.errors import InputError
 from molrl.files import write_sdf
 from molrl.fitting.data.config import DataConfig, KindCounts
 from molrl.fitting.data.labels import SEPARATED, label
+from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.make import draw_structures, make_dataset
 from molrl.fitting.data.starting import starting_molecules
 from molrl.molecules import MoleculeBatch
@@ -292,7 +293,7 @@ NEW = KindCounts(
 @pytest.fixture(scope="module")
 def drawn():
     config = DataConfig(output="unused.npz", seed=1, max_heavy=5, counts=NEW)
-    return draw_structures(config, quiet)
+    return draw_structures(config, frozenset(), quiet)
 
 
 def test_draw_structures_makes_as_many_as_asked_for(drawn):
@@ -333,7 +334,7 @@ def test_draw_structures_keeps_held_out_molecules_out_of_all_parts(drawn, tmp_pa
             update={"large": 0, "distorted_large": 0, "torsions": 0, "crowds": 0}
         ),
     )
-    structures = draw_structures(config, quiet)
+    structures = draw_structures(config, read_identities(config.held_out, quiet), quiet)
     common = {canonical_smiles(Chem.MolFromSmiles(name)) for name in SOLVENTS + FLAT}
     left = {part for s in structures for part in s.identity.split(".")}
     assert not left & (set(held_out) - common)
