@@ -17,6 +17,9 @@ from molrl.envs.state import CanvasState
 
 Ints = NDArray[np.int64]
 
+_ANGLES, _OPEN = 0.1, 0.02  # weights of 1,3-distances and of the start, where that of bonds is 1
+_ITERATIONS = 4
+
 
 def imitation_loss(
     network: PolicyNetwork, observation: Observation, actions: NDArray[np.float32]
@@ -48,8 +51,8 @@ class Replay:
         problem: whose canvases and elements the molecules fit.
         jitter: Å, smallest and largest standard deviation of noise on the canvases, along each
             axis, drawn for each molecule, evenly in its logarithm: a policy thus learns to build on
-            canvases that are not relaxed, as precise ones as others. The displacements have none,
-            and neither have fixed atoms.
+            canvases that are not relaxed, as precise ones as others. Fixed atoms have none. The
+            displacements are those that keep bonds and angles to the atoms of such a canvas.
         skeleton_first: log-odds by which an atom that is not monovalent comes before one that is.
         n_fixed: number of fixed atoms, the first ones of every molecule.
         reach: Å, longest displacement from an atom of another molecule.
@@ -78,6 +81,7 @@ class Replay:
         low, high = self.jitter
         spread = low * (high / low) ** rng.random((len(noise), 1, 1))
         noisy = path.positions + (spread * noise).astype(np.float32)
+        actions[:, 2:] = _fitted(path, placed, noisy, actions)
         canvases = self._canvases(path, placed, noisy - noisy[:, :1])
         return observe(canvases, self.problem.layout), actions
 
@@ -165,6 +169,42 @@ class Replay:
             charge=zeros,
             spin=zeros,
         )
+
+
+def _fitted(
+    path: "_Path", placed: Ints, canvases: NDArray[np.float32], actions: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return displacements ``(n, 3)`` that keep bond lengths and angles on distorted canvases.
+
+    A ring is thus closed as well as its distorted atoms allow. Least squares, by Gauss and Newton,
+    of the distances from bonded atoms and, as angles are softer, with less weight from those
+    bonded to the same atom; what they leave open stays as it is without the distortion.
+
+    Args:
+        path: the molecules.
+        placed: ``(n,)``, the atoms that the actions place.
+        canvases: ``(n, N, 3)`` Å, distorted positions.
+        actions: ``(n, 5)``, with the displacements from undistorted foci.
+    """
+    rows, slots = np.arange(len(placed)), np.arange(path.numbers.shape[1])
+    before = slots < placed[:, None]
+    bonded = path.bonded[rows, placed]
+    second = (bonded[:, None].astype(np.float32) @ path.bonded)[:, 0] > 0
+    weights = before * (bonded + _ANGLES * (second & ~bonded))
+    true = path.positions.astype(np.float64)
+    lengths = np.linalg.norm(true[rows, placed][:, None] - true, axis=-1)
+    focus = canvases[rows, actions[:, 0].astype(np.int64)].astype(np.float64)
+    start = at = focus + actions[:, 2:]
+    for _ in range(_ITERATIONS):
+        away = at[:, None] - canvases
+        length = np.linalg.norm(away, axis=-1).clip(min=0.1)
+        along = away / length[:, :, None]
+        pull = weights[:, :, None] * along
+        hessian = pull.swapaxes(1, 2) @ along + _OPEN * np.eye(3)
+        gradient = (pull * (length - lengths)[:, :, None]).sum(1) + _OPEN * (at - start)
+        at = at - np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+    fitted: NDArray[np.float64] = at - focus
+    return fitted
 
 
 @dataclass(frozen=True)
