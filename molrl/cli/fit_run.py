@@ -72,8 +72,10 @@ class FitRun(Fit):
         """Restore the state of a snapshot.
 
         Raises:
-            InputError: if the log has errors of other kinds of structures than the fit would log.
+            InputError: if the data, the start or the energies of isolated atoms have changed, or
+                the log has errors of other kinds of structures than the fit would log.
         """
+        super().restore(checkpoint)
         file = RunFolder(self.config.run_dir).metrics_file
         rows, prefix = read_metrics(file), "valid_energy_mae/"
         logged = {name for name in (rows[0] if rows else ()) if name.startswith(prefix)}
@@ -83,7 +85,6 @@ class FitRun(Fit):
                 f"{file} has other kinds of structures than the data: the data have changed, or "
                 "the run folder is of an older version; fit again"
             )
-        super().restore(checkpoint)
 
     def summarise(self, folder: RunFolder) -> Closing:
         """Write the card of what was fitted, and return its errors.

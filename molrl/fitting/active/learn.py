@@ -16,6 +16,7 @@ from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.labels import Progress, label
 from molrl.fitting.data.loading import load_data
 from molrl.fitting.fit import Fit
+from molrl.fitting.inputs import KEY, Inputs
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
 from molrl.runs.checkpoints import Checkpoint
@@ -70,6 +71,8 @@ class Learning(Trainable):
                 raise InputError(f"data hold no structures of the {split} split")
         self._reference = load_energy(config.reference)
         self._held_out = read_identities(config.held_out, report)
+        held_out = () if config.held_out is None else (config.held_out,)
+        self._inputs = Inputs.of((*config.data, *held_out), self._start)
 
     def _check_bags(self, where: str, formulas: Sequence[str]) -> None:
         for formula in formulas:
@@ -125,10 +128,15 @@ class Learning(Trainable):
 
     def snapshot(self) -> Checkpoint:
         """Return the number of rounds that are done; all else is in their files."""
-        return Checkpoint(self.steps, {}, {"rounds": self._done})
+        return Checkpoint(self.steps, {}, {"rounds": self._done, KEY: self._inputs.to_dict()})
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Restore the number of rounds that are done."""
+        """Restore the number of rounds that are done.
+
+        Raises:
+            InputError: if the data, the held-out molecules or the start have changed.
+        """
+        self._inputs.check(checkpoint.state.get(KEY))
         self._done = checkpoint.state["rounds"]
 
     def _round(self, number: int) -> Path:

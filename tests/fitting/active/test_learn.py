@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from molrl.agents.random import RandomAgent
 from molrl.energy import load_energy
+from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
@@ -133,3 +135,21 @@ def test_learning_refuses_missing_files_and_unknown_elements(start, tmp_path, ch
     with pytest.raises(InputError, match=said):
         Learning(config(start, tmp_path / "run", **changes), [], lambda *_: None)
     assert not (tmp_path / "run").exists()
+
+
+def test_learning_refuses_to_resume_with_other_data_or_another_start(start, tmp_path):
+    files = {"start": str(tmp_path / "mace.json"), "data": [str(tmp_path / "data.npz")]}
+    for name in ("data.npz", "mace.json", "mace.safetensors"):
+        shutil.copy(start / name, tmp_path)
+    checkpoint = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None).snapshot()
+    potential, _ = load_potential(start / "mace.json")
+    with torch.no_grad():
+        next(potential.network.parameters()).mul_(2)
+    save_potential(tmp_path / "mace.json", potential)
+    other = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None)
+    with pytest.raises(InputError, match=r"mace\.json has changed since the run began"):
+        other.restore(checkpoint)
+    Dataset.load(start / "data.npz")[1:].save(tmp_path / "data.npz")
+    other = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None)
+    with pytest.raises(InputError, match=r"data\.npz has changed since the run began"):
+        other.restore(checkpoint)
