@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import resolve_device
+from molrl.energy.uncertainty import remove_uncertainty
 from molrl.errors import InputError
-from molrl.evaluation.card import write_card
+from molrl.evaluation.card import remove_card, write_card
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
@@ -85,6 +87,16 @@ class FitRun(Fit):
                 f"{file} has other kinds of structures than the data: the data have changed, or "
                 "the run folder is of an older version; fit again"
             )
+
+    def write_weights(self, folder: Path) -> None:
+        """Write the weights in place of former ones, whose uncertainty and card are removed.
+
+        Args:
+            folder: of the run.
+        """
+        remove_uncertainty(self._weights(folder))
+        remove_card(folder)
+        super().write_weights(folder)
 
     def summarise(self, folder: RunFolder) -> Closing:
         """Write the card of what was fitted, and return its errors.
