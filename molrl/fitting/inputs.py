@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from molrl.errors import InputError
+from molrl.fitting.data.dataset import SAME_ATOM
 from molrl.runs.weights import read_json
 
 KEY = "inputs"  # in the state of checkpoints
-_SAME_ATOM = 1e-3  # eV; least squares differ by less between machines
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ or begin a new run
                 )
         for symbol, energy in self.atomic_energies.items():
             before = saved["atomic_energies"].get(symbol)
-            if before is None or abs(before - energy) > _SAME_ATOM:
+            if before is None or abs(before - energy) > SAME_ATOM:
                 raise InputError(
                     f"the energy of isolated {symbol} is {energy:.6g} eV, and was {before} when "
                     "the run began; give what it was (atomic_energies), or begin a new run"

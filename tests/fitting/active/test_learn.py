@@ -153,3 +153,14 @@ def test_learning_refuses_to_resume_with_other_data_or_another_start(start, tmp_
     other = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None)
     with pytest.raises(InputError, match=r"data\.npz has changed since the run began"):
         other.restore(checkpoint)
+
+
+def test_learning_refuses_a_start_with_isolated_atoms_of_another_reference(start, tmp_path):
+    potential, _ = load_potential(start / "mace.json")
+    carbon, *rest = potential.atomic_energies[1:]
+    shifted = (potential.atomic_energies[0], carbon - 0.5, *rest)
+    save_potential(tmp_path / "mace.json", replace(potential, atomic_energies=shifted))
+    settings = config(start, tmp_path / "run", start=str(tmp_path / "mace.json"))
+    said = f"isolated C has {carbon - 0.5:.6g} eV in .*, and {carbon:.6g} eV by the reference gfn2"
+    with pytest.raises(InputError, match=said):
+        Learning(settings, [], lambda *_: None)
