@@ -16,6 +16,7 @@ from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
 from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.units import check_beside_start
 from molrl.fitting.fit import Fit
+from molrl.fitting.inputs import start_file
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.folder import RunFolder
@@ -140,8 +141,9 @@ def build(config: FitConfig, ranks: Ranks) -> Iterator[FitRun]:
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
     # The data may hold ions, whose charges a network learns from their compositions only.
-    start = None if config.start is None else NetworkEnergy(config.start, device).ignoring_charge()
-    if start is not None:
+    start = None
+    if config.start is not None:
+        start = NetworkEnergy(start_file(config.start), device).ignoring_charge()
         if structures.molecules.is_periodic:
             start.takes_cells = True  # as what is fitted from it
         check_beside_start(structures, start)

@@ -10,7 +10,6 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from molrl.energy.networks.config import NetworkConfig, parse_network
-from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters
@@ -23,7 +22,7 @@ from molrl.energy.networks.terms import (
 from molrl.errors import InputError
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
-from molrl.fitting.inputs import KEY, Inputs
+from molrl.fitting.inputs import KEY, Inputs, start_file
 from molrl.fitting.muon import Muon
 from molrl.fitting.objective import Objective
 from molrl.runs.checkpoints import Checkpoint
@@ -321,7 +320,7 @@ def make_potential(
 
 def _start_of(config: FitConfig) -> Path | None:
     """The JSON file of the weights to start from."""
-    return None if config.start is None else Path(SHIPPED.get(config.start, config.start))
+    return None if config.start is None else start_file(config.start)
 
 
 def _with_terms_that_fit(potential: Potential) -> Potential:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from molrl.energy.networks.energy import SHIPPED
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import SAME_ATOM
+from molrl.parts import NETWORKS
 from molrl.runs.weights import read_json
 
 KEY = "inputs"  # in the state of checkpoints
@@ -88,6 +90,31 @@ or begin a new run
                     f"the energy of isolated {symbol} is {energy:.6g} eV, and was {before} when "
                     "the run began; give what it was (atomic_energies), or begin a new run"
                 )
+
+
+def start_file(start: str) -> Path:
+    """Return the JSON file of the weights that a fit starts from.
+
+    Args:
+        start: a shipped model, a file, or the file as an energy, as in ``mace:FILE.json``.
+
+    Raises:
+        InputError: if it is none of these; whether the file exists is not looked at.
+
+    Example:
+        >>> start_file("mace:runs/mine/mace.json").name
+        'mace.json'
+    """
+    if start in SHIPPED:
+        return SHIPPED[start]
+    kind, colon, file = start.partition(":")
+    path = Path(file if colon and kind in NETWORKS else start)
+    if path.suffix != ".json":
+        raise InputError(
+            f"start: {start!r} is none of {', '.join(SHIPPED)} and .json files that "
+            "`molrl energy fit` wrote; name one of these"
+        )
+    return path
 
 
 def _sum_of(path: Path) -> str:

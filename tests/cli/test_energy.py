@@ -224,6 +224,7 @@ def test_fit_takes_labelled_data_in_place_of_those_of_a_config(labelled, here):
         ("energy_key=dft", "has no energy_key 'dft'"),
         ("reference=gfn3", "did you mean 'gfn2'"),
         ("data=[]", "name one file"),
+        ("start=mace-omol", "'mace-omol' is none of mace, mace-small and .json files"),
         ("datum=1", "datum"),
     ],
 )
@@ -244,6 +245,13 @@ def test_resume_refuses_a_log_with_other_kinds_in_one_line(fits, tmp_path, capsy
     capsys.readouterr()
     assert main(["resume", str(run)]) == 2
     assert "the run folder is of an older version; fit again" in capsys.readouterr().err
+
+
+def test_fit_starts_from_the_name_that_a_fit_printed(fits, tmp_path):
+    start = f"start=mace:{fits / 'whole' / 'mace.json'}"
+    settings = [f"data={fits / 'data.npz'}", f"run_dir={tmp_path / 'run'}", "steps=2"]
+    assert main(["energy", "fit", *settings, start]) == 0
+    assert (tmp_path / "run" / "mace.json").is_file()
 
 
 def water(n):

@@ -104,7 +104,8 @@ class LearnConfig(RunConfig):
 
     Attributes:
         run_dir: folder of the run.
-        start: weights to start from: ``mace``, ``mace-small`` or a file.
+        start: weights to start from: ``mace``, ``mace-small`` or a file, as ``FILE.json`` or
+            ``mace:FILE.json``.
         data: datasets that the start was fitted to, joined; every round is evaluated on
             their validation split.
         held_out: a file of molecules that are not built upon; as for the data.

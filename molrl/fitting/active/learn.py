@@ -6,7 +6,7 @@ from pathlib import Path
 from ase.data import chemical_symbols
 
 from molrl.bags import Bag
-from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
@@ -18,7 +18,7 @@ from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.labels import Progress, label
 from molrl.fitting.data.loading import load_data
 from molrl.fitting.fit import Fit
-from molrl.fitting.inputs import KEY, Inputs
+from molrl.fitting.inputs import KEY, Inputs, start_file
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
 from molrl.runs.checkpoints import Checkpoint
@@ -54,7 +54,7 @@ class Learning(Trainable):
         self._generators, self._report = generators, report
         self._done = 0  # rounds, with round 0
         self._device = resolve_device(config.device)
-        self._start = Path(SHIPPED.get(config.start, config.start))
+        self._start = start_file(config.start)
         self._folder = RunFolder(config.run_dir)
         model = NetworkEnergy(self._start, self._device)
         self._shape = model.potential.config

@@ -124,7 +124,8 @@ def test_plot_rounds_writes_a_png(whole, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"start": "absent.json"}, "absent.json"),
+        ({"start": "mace:absent.json"}, "^absent.json does not exist"),
+        ({"start": "mace-omol"}, "'mace-omol' is none of mace, mace-small and .json files"),
         ({"data": ["absent.npz"]}, "absent.npz does not exist"),
         ({"bags": ["CH3F"]}, "CH3F has an element"),
         ({"data": ["mine.extxyz"]}, r"mine\.extxyz is not a dataset \(\.npz\)"),
