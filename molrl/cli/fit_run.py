@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 
 from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.registry import resolve_device
+from molrl.energy.uncertainty import remove_uncertainty
 from molrl.errors import InputError
-from molrl.evaluation.card import write_card
+from molrl.evaluation.card import remove_card, write_card
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.isolated import isolated_energies, parse_atomic_energies
 from molrl.fitting.data.loading import assumption, load_data
 from molrl.fitting.data.units import check_beside_start
 from molrl.fitting.fit import Fit
+from molrl.fitting.inputs import start_file
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.folder import RunFolder
@@ -72,8 +75,10 @@ class FitRun(Fit):
         """Restore the state of a snapshot.
 
         Raises:
-            InputError: if the log has errors of other kinds of structures than the fit would log.
+            InputError: if the data, the start or the energies of isolated atoms have changed, or
+                the log has errors of other kinds of structures than the fit would log.
         """
+        super().restore(checkpoint)
         file = RunFolder(self.config.run_dir).metrics_file
         rows, prefix = read_metrics(file), "valid_energy_mae/"
         logged = {name for name in (rows[0] if rows else ()) if name.startswith(prefix)}
@@ -83,7 +88,16 @@ class FitRun(Fit):
                 f"{file} has other kinds of structures than the data: the data have changed, or "
                 "the run folder is of an older version; fit again"
             )
-        super().restore(checkpoint)
+
+    def write_weights(self, folder: Path) -> None:
+        """Write the weights in place of former ones, whose uncertainty and card are removed.
+
+        Args:
+            folder: of the run.
+        """
+        remove_uncertainty(self._weights(folder))
+        remove_card(folder)
+        super().write_weights(folder)
 
     def summarise(self, folder: RunFolder) -> Closing:
         """Write the card of what was fitted, and return its errors.
@@ -127,8 +141,9 @@ def build(config: FitConfig, ranks: Ranks) -> Iterator[FitRun]:
     structures = load_data(config.data, config.reference, config.energy_key, config.forces_key)
     given = parse_atomic_energies(config.atomic_energies or {})
     # The data may hold ions, whose charges a network learns from their compositions only.
-    start = None if config.start is None else NetworkEnergy(config.start, device).ignoring_charge()
-    if start is not None:
+    start = None
+    if config.start is not None:
+        start = NetworkEnergy(start_file(config.start), device).ignoring_charge()
         if structures.molecules.is_periodic:
             start.takes_cells = True  # as what is fitted from it
         check_beside_start(structures, start)

@@ -270,6 +270,17 @@ def uncertainty_file(weights: Path | str) -> Path:
     return Path(weights).with_suffix(".uncertainty.json")
 
 
+def remove_uncertainty(weights: Path | str) -> None:
+    """Remove the mixture that stands beside weights, if there is one.
+
+    Args:
+        weights: the JSON file of the weights, which need not exist.
+    """
+    header = uncertainty_file(weights)
+    for path in (header, header.with_suffix(".safetensors")):
+        path.unlink(missing_ok=True)
+
+
 def average(atoms: Tensor, molecules: MoleculeBatch) -> Tensor:
     """Average the scores of atoms over each molecule.
 

@@ -25,6 +25,7 @@ from molrl.runs.yaml_text import write_yaml
 
 SPLITS = ("valid", "test")  # that the errors are of
 BATCH = 64  # molecules, for the speed
+_DATA, _PAGE, _PARITY = "card.json", "card.md", "parity.png"
 _UNITS = {"valid_energy_mae_at_start": "eV/atom", "valid_force_mae_at_start": "eV/Å"}
 _SECONDS = 0.5  # for which the speed is measured
 
@@ -97,11 +98,21 @@ def write_card(
     split = "test" if shown is errors["test"] else "valid"
     limit = f"forces up to {LOW_FORCE:.0f} eV/Å"
     title = f"{card.model}, {split} split\ninteraction energy, {limit}".lstrip()
-    plot_parity(shown.parity(), data.kinds, folder.path / "parity.png", title)
+    plot_parity(shown.parity(), data.kinds, folder.path / _PARITY, title)
     plot_error_curve(read_metrics(folder.metrics_file), data.kinds, folder.curve_file)
-    write_text(folder.path / "card.json", json.dumps(asdict(card), indent=1) + "\n")
-    write_text(folder.path / "card.md", to_markdown(card))
+    write_text(folder.path / _DATA, json.dumps(asdict(card), indent=1) + "\n")
+    write_text(folder.path / _PAGE, to_markdown(card))
     return card
+
+
+def remove_card(folder: Path) -> None:
+    """Remove the card in a folder, and its picture of predictions, if they are there.
+
+    Args:
+        folder: of the fit.
+    """
+    for name in (_DATA, _PAGE, _PARITY):
+        (folder / name).unlink(missing_ok=True)
 
 
 def to_markdown(card: Card) -> str:
@@ -112,7 +123,7 @@ def to_markdown(card: Card) -> str:
         if card.failed[split]:
             lines += [f"No energy of {card.failed[split]} structures.", ""]
     lines += [_note(name, value) for name, value in card.notes.items()]
-    lines += ["", "![Predicted against reference, and errors by kind](parity.png)", ""]
+    lines += ["", f"![Predicted against reference, and errors by kind]({_PARITY})", ""]
     lines += ["## Learning", "", "![Validation errors against steps](curve.png)", ""]
     lines += ["## Speed", "", *_speed_lines(card), ""]
     lines += ["## Data", "", markdown_table(card.structures), "", markdown_table(card.files), ""]

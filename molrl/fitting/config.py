@@ -61,8 +61,8 @@ class FitConfig(RunConfig, LossWeights):
         lowest_site: eV, by symbol, where the learnt energies of atoms begin to saturate, as in
             ``{H: -4.7, C: -15.0}``, for each element of the network
             (:class:`~molrl.energy.networks.potential.Potential`); likewise.
-        start: weights to start from: ``mace``, ``mace-small`` or a file, of as many channels or
-            fewer; None to start at random.
+        start: weights to start from: ``mace``, ``mace-small`` or a file, as ``FILE.json`` or
+            ``mace:FILE.json``, of as many channels or fewer; None to start at random.
         steps: optimiser steps.
         batch_size: structures a step, on each rank.
         learning_rate: peak, reached after ``warmup`` steps; of Muon for the weights between

@@ -10,7 +10,6 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from molrl.energy.networks.config import NetworkConfig, parse_network
-from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.interface import build_network
 from molrl.energy.networks.potential import Potential, load_potential, save_potential
 from molrl.energy.networks.repulsion import repulsion_parameters
@@ -23,6 +22,7 @@ from molrl.energy.networks.terms import (
 from molrl.errors import InputError
 from molrl.fitting.config import FitConfig
 from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.inputs import KEY, Inputs, start_file
 from molrl.fitting.muon import Muon
 from molrl.fitting.objective import Objective
 from molrl.runs.checkpoints import Checkpoint
@@ -78,6 +78,9 @@ class Fit(Trainable):
         self.parameters = dict(self.network.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizers = self._make_optimizers()
+        symbols = [chemical_symbols[z] for z in self.potential.config.elements]
+        isolated_atoms = dict(zip(symbols, self.potential.atomic_energies, strict=True))
+        self._inputs = Inputs.of(config.data, _start_of(config), isolated_atoms)
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Indices of the structures that are fitted to, and of those that errors are logged on."""
@@ -223,14 +226,18 @@ class Fit(Trainable):
         """Return weights, their average and what the optimisers remember; as on every rank."""
         tensors = weight_tensors(self.parameters, self.average, self.optimizers)
         tensors |= {f"buffer/{name}": value for name, value in self._buffers().items()}
-        return Checkpoint(self._step, tensors, {})
+        return Checkpoint(self._step, tensors, {KEY: self._inputs.to_dict()})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Restore the state of a snapshot.
 
         Args:
             checkpoint: of a fit with the same config and data.
+
+        Raises:
+            InputError: if the data, the start or the energies of isolated atoms have changed.
         """
+        self._inputs.check(checkpoint.state.get(KEY))
         self._step = checkpoint.step
         restore_weights(checkpoint.tensors, self.parameters, self.average, self.optimizers)
         with torch.no_grad():
@@ -273,9 +280,8 @@ def make_potential(
         InputError: if the data hold an element that the network does not know, or the weights to
             start from are missing or of another network.
     """
-    start = None
-    if config.start is not None:
-        start, _ = load_potential(SHIPPED.get(config.start, config.start))
+    weights = _start_of(config)
+    start = None if weights is None else load_potential(weights)[0]
     shape = _shape_of(config, data, start)
     _check_elements(data, shape, config)
     network = build_network(shape, config.seed)
@@ -310,6 +316,11 @@ def make_potential(
         takes_cells=data.molecules.is_periodic,
     )
     return _with_terms_that_fit(potential)
+
+
+def _start_of(config: FitConfig) -> Path | None:
+    """The JSON file of the weights to start from."""
+    return None if config.start is None else start_file(config.start)
 
 
 def _with_terms_that_fit(potential: Potential) -> Potential:

@@ -9,7 +9,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from molrl.energy.networks.energy import NetworkEnergy
-from molrl.energy.uncertainty import GaussianMixture, Scale, average, uncertainty_file
+from molrl.energy.uncertainty import GaussianMixture, Scale, average, remove_uncertainty
 from molrl.errors import InputError
 from molrl.fitting.calibration import NARROWEST, calibrate, evaluate_split
 from molrl.fitting.data.dataset import Dataset
@@ -42,7 +42,7 @@ def with_uncertainty(
     Raises:
         InputError: as for :func:`fit_uncertainty`.
     """
-    uncertainty_file(weights).unlink(missing_ok=True)  # it may belong to other weights
+    remove_uncertainty(weights)  # it may belong to other weights
     # The network was fitted to the data, whatever their charges are.
     model = NetworkEnergy(weights, device).ignoring_charge()
     mixture = fit_uncertainty(model, data, seed, progress)

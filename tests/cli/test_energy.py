@@ -133,6 +133,35 @@ def test_fit_stopped_by_a_signal_saves_and_resumes(fits, tmp_path, run_signalled
         assert (run / name).read_bytes() == (fits / "whole" / name).read_bytes()
 
 
+def test_fit_extended_and_stopped_leaves_weights_without_the_former_s_uncertainty_and_card(
+    fits, tmp_path, run_signalled
+):
+    run = tmp_path / "longer"
+    shutil.copytree(fits / "whole", run)
+    assert load_energy(f"mace:{run / 'mace.json'}").offers_uncertainty
+    code, _ = run_signalled(signal.SIGTERM, 43, "resume", run, "steps=60")
+    assert code == 143
+    assert not load_energy(f"mace:{run / 'mace.json'}").offers_uncertainty
+    left = {path.name for path in run.iterdir()}
+    assert not left & {"card.json", "card.md", "parity.png", "mace.uncertainty.safetensors"}
+    assert main(["resume", str(run)]) == 0
+    assert load_energy(f"mace:{run / 'mace.json'}").offers_uncertainty
+    assert (run / "card.md").is_file()
+
+
+def test_resume_of_a_fit_refuses_data_that_have_changed_in_one_line(fits, tmp_path, capsys):
+    run = tmp_path / "changed"
+    shutil.copytree(fits / "whole", run)
+    data = Dataset.load(fits / "data.npz")
+    data[torch.arange(len(data)) != 5].save(tmp_path / "data.npz")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace(str(fits), str(tmp_path)))
+    capsys.readouterr()
+    assert main(["resume", str(run), "steps=60"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"{tmp_path / 'data.npz'} has changed since the run began" in said
+
+
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """Forty distorted geometries of eight molecules by GFN1-xTB, one in five of the valid split."""
@@ -195,6 +224,7 @@ def test_fit_takes_labelled_data_in_place_of_those_of_a_config(labelled, here):
         ("energy_key=dft", "has no energy_key 'dft'"),
         ("reference=gfn3", "did you mean 'gfn2'"),
         ("data=[]", "name one file"),
+        ("start=mace-omol", "'mace-omol' is none of mace, mace-small and .json files"),
         ("datum=1", "datum"),
     ],
 )
@@ -215,6 +245,13 @@ def test_resume_refuses_a_log_with_other_kinds_in_one_line(fits, tmp_path, capsy
     capsys.readouterr()
     assert main(["resume", str(run)]) == 2
     assert "the run folder is of an older version; fit again" in capsys.readouterr().err
+
+
+def test_fit_starts_from_the_name_that_a_fit_printed(fits, tmp_path):
+    start = f"start=mace:{fits / 'whole' / 'mace.json'}"
+    settings = [f"data={fits / 'data.npz'}", f"run_dir={tmp_path / 'run'}", "steps=2"]
+    assert main(["energy", "fit", *settings, start]) == 0
+    assert (tmp_path / "run" / "mace.json").is_file()
 
 
 def water(n):

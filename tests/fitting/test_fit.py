@@ -203,3 +203,48 @@ def test_fit_takes_limits_of_site_energies_by_symbol(data, tmp_path):
     lacking = config.model_copy(update={"lowest_site": {"H": -4.0}})
     with pytest.raises(InputError, match="lowest_site: there is no energy of C"):
         make_potential(lacking, data, atoms)
+
+
+@pytest.fixture
+def begun(data, tmp_path):
+    """A fit from weights to data in a file, with a checkpoint."""
+    data.save(tmp_path / "data.npz")
+    (tmp_path / "first").mkdir()
+    fit(data, tmp_path, seed=1).write_weights(tmp_path / "first")
+    return of_files(data, tmp_path)
+
+
+def of_files(data, tmp_path):
+    """The fit to the files in a folder, as they are now."""
+    files = {"data": (str(tmp_path / "data.npz"),), "start": str(tmp_path / "first" / "mace.json")}
+    small = {"steps": 2, "batch_size": 5, "network": NETWORK}
+    return Fit(FitConfig(run_dir=str(tmp_path), **small, **files), data, ATOMS, "cpu")
+
+
+def test_fit_refuses_to_resume_with_other_data(begun, data, tmp_path):
+    checkpoint = begun.snapshot()
+    data[:39].save(tmp_path / "data.npz")
+    with pytest.raises(InputError, match=r"data\.npz has changed since the run began"):
+        of_files(data, tmp_path).restore(checkpoint)
+
+
+def test_fit_refuses_to_resume_from_another_start(begun, data, tmp_path):
+    checkpoint = begun.snapshot()
+    fit(data, tmp_path, seed=2).write_weights(tmp_path / "first")
+    with pytest.raises(InputError, match=r"first/mace\.json has changed since the run began"):
+        of_files(data, tmp_path).restore(checkpoint)
+
+
+def test_fit_refuses_to_resume_with_other_isolated_atoms(begun, data, tmp_path, monkeypatch):
+    checkpoint = begun.snapshot()
+    monkeypatch.setitem(ATOMS, 6, -49.5)
+    with pytest.raises(InputError, match=r"isolated C is -49\.5 eV, and was -49\.0 when"):
+        of_files(data, tmp_path).restore(checkpoint)
+
+
+def test_fit_resumes_with_files_that_were_moved(begun, data, tmp_path):
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("data.npz", "first"):
+        (tmp_path / name).rename(moved / name)
+    of_files(data, moved).restore(begun.snapshot())

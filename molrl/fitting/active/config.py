@@ -67,10 +67,28 @@ class Shares(Config):
     hacked: float = Field(0.0, ge=0)
 
     def counts(self, n: int) -> dict[str, int]:
-        """Divide ``n`` labels among the sources, by name."""
+        """Divide ``n`` labels among the sources by largest remainders.
+
+        Args:
+            n: how many; each source with a share gets one at least if there are so many.
+
+        Returns:
+            Numbers by name, of sum ``n``.
+
+        Example:
+            >>> counts = Shares(episodes=0, minima=0).counts(10)
+            >>> {name: count for name, count in counts.items() if count}
+            {'hyperactive': 4, 'placements': 3, 'gradient': 3}
+        """
         shares = self.model_dump()
         total = sum(shares.values())
-        return {name: round(n * share / total) for name, share in shares.items()}
+        exact = {name: n * share / total for name, share in shares.items()}
+        out = {name: max(1, int(count)) if count else 0 for name, count in exact.items()}
+        while sum(out.values()) < n:
+            out[max(out, key=lambda name: exact[name] - out[name])] += 1
+        while sum(out.values()) > n:  # the last label of a source is taken last
+            out[max(out, key=lambda name: (out[name] > 1, out[name] - exact[name]))] -= 1
+        return out
 
 
 class RefitConfig(LossWeights):
@@ -104,7 +122,8 @@ class LearnConfig(RunConfig):
 
     Attributes:
         run_dir: folder of the run.
-        start: weights to start from: ``mace``, ``mace-small`` or a file.
+        start: weights to start from: ``mace``, ``mace-small`` or a file, as ``FILE.json`` or
+            ``mace:FILE.json``.
         data: datasets that the start was fitted to, joined; every round is evaluated on
             their validation split.
         held_out: a file of molecules that are not built upon; as for the data.

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ase.data import chemical_symbols
+
 from molrl.bags import Bag
-from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
+from molrl.energy.networks.energy import NetworkEnergy
 from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.measure import Attacks, validation_errors
 from molrl.fitting.active.sources import Sources
-from molrl.fitting.data.dataset import Dataset
+from molrl.fitting.data.dataset import SAME_ATOM, Dataset
 from molrl.fitting.data.held_out import read_identities
 from molrl.fitting.data.labels import Progress, label
 from molrl.fitting.data.loading import load_data
 from molrl.fitting.fit import Fit
+from molrl.fitting.inputs import KEY, Inputs, start_file
 from molrl.fitting.mixture_fit import with_uncertainty
 from molrl.generation import Generator
 from molrl.runs.checkpoints import Checkpoint
@@ -51,7 +54,7 @@ class Learning(Trainable):
         self._generators, self._report = generators, report
         self._done = 0  # rounds, with round 0
         self._device = resolve_device(config.device)
-        self._start = Path(SHIPPED.get(config.start, config.start))
+        self._start = start_file(config.start)
         self._folder = RunFolder(config.run_dir)
         model = NetworkEnergy(self._start, self._device)
         self._shape = model.potential.config
@@ -69,7 +72,22 @@ class Learning(Trainable):
             if not (self._data.split == self._data.splits.index(split)).any():
                 raise InputError(f"data hold no structures of the {split} split")
         self._reference = load_energy(config.reference)
+        self._check_atoms(model.potential.atomic_energies)
         self._held_out = read_identities(config.held_out, report)
+        held_out = () if config.held_out is None else (config.held_out,)
+        self._inputs = Inputs.of((*config.data, *held_out), self._start)
+
+    def _check_atoms(self, energies: Sequence[float]) -> None:
+        """Refuse a start that was fitted to another reference, and so to other isolated atoms."""
+        of_reference = self._reference.atom_energies()
+        for number, energy in zip(self._shape.elements, energies, strict=True):
+            wanted = of_reference.get(number, energy)
+            if abs(energy - wanted) > SAME_ATOM:
+                raise InputError(
+                    f"start: isolated {chemical_symbols[number]} has {energy:.6g} eV in "
+                    f"{self._start}, and {wanted:.6g} eV by the reference {self.config.reference}; "
+                    "name weights that were fitted to it, or the reference that they were fitted to"
+                )
 
     def _check_bags(self, where: str, formulas: Sequence[str]) -> None:
         for formula in formulas:
@@ -125,10 +143,15 @@ class Learning(Trainable):
 
     def snapshot(self) -> Checkpoint:
         """Return the number of rounds that are done; all else is in their files."""
-        return Checkpoint(self.steps, {}, {"rounds": self._done})
+        return Checkpoint(self.steps, {}, {"rounds": self._done, KEY: self._inputs.to_dict()})
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Restore the number of rounds that are done."""
+        """Restore the number of rounds that are done.
+
+        Raises:
+            InputError: if the data, the held-out molecules or the start have changed.
+        """
+        self._inputs.check(checkpoint.state.get(KEY))
         self._done = checkpoint.state["rounds"]
 
     def _round(self, number: int) -> Path:

@@ -49,7 +49,7 @@ _STORED = {  # others as they are
 }
 _FORMER_KINDS = {"frag": "fragments", "walk": "random walk", "settled": "partially relaxed"}
 FORMER_REFERENCE = "gfn2"  # what most likely labelled files from before they named theirs
-_SAME_ATOM = 1e-3  # eV; energies of an isolated atom that differ by more are of two references
+SAME_ATOM = 1e-3  # eV; energies of an isolated atom that differ by more are of two references
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ def _joined_atomic_energies(parts: Sequence[Dataset]) -> dict[int, float]:
     out: dict[int, float] = {}
     for part in sorted(parts, key=lambda part: not part.file_atoms):  # those of files first
         for number, energy in part.atomic_energies.items():
-            if abs(out.setdefault(number, energy) - energy) > _SAME_ATOM:
+            if abs(out.setdefault(number, energy) - energy) > SAME_ATOM:
                 raise InputError(
                     f"the data differ in the energy of an isolated atom of atomic number {number}: "
                     f"{out[number]:g} and {energy:g} eV; fit to the data of one reference"

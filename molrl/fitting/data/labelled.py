@@ -9,6 +9,7 @@ import torch
 from ase import Atoms
 
 from molrl.bags import Bag
+from molrl.chemistry.identity import canonical_smiles, parse
 from molrl.errors import InputError, did_you_mean
 from molrl.fitting.data.dataset import Dataset
 from molrl.fitting.data.frames import (
@@ -33,8 +34,9 @@ def read_labelled(
     """Read an ``.extxyz`` or ``.xyz`` file or an ASE database (``.db``, ``.json``).
 
     Energies and forces are eV and eV/Å, under the usual keys or those that are given. Charge, spin
-    (multiplicity), ``config_type`` as the kind, ``smiles`` as the identity and ``split`` are kept
-    where the file has them; else the kind is the name of the file and the identity the formula.
+    (multiplicity), ``config_type`` as the kind and ``split`` are kept where the file has them; else
+    the kind is the name of the file. The identity is ``smiles``, canonical and without
+    stereochemistry, if every structure has one that can be read; else it is the formula.
     Neutral isolated atoms become the dataset's ``atomic_energies``; structures of one atom are
     not among the others, as a network has no error on them.
 
@@ -154,9 +156,26 @@ def _kinds(frames: Sequence[Frame], stem: str) -> list[str]:
 
 
 def _identities(frames: Sequence[Frame]) -> list[str]:
-    if all("smiles" in frame.values for frame in frames):
-        return [str(frame.values["smiles"]) for frame in frames]
+    """The molecules of all structures by one kind of name, so that none has two names."""
+    written = [_smiles_of(frame) for frame in frames]
+    canonical = {smiles: _canonical(smiles) for smiles in set(written)}
+    named = [canonical[smiles] for smiles in written]
+    if all(named):
+        return [name for name in named if name]
     return [Bag(frame.atoms.numbers.tolist()).formula for frame in frames]
+
+
+def _smiles_of(frame: Frame) -> str:
+    """The SMILES of a structure as its file has it; empty if it has none."""
+    value = frame.values.get("smiles", "")
+    if isinstance(value, bool | np.bool_) and not value:
+        return "F"  # which ASE reads as false
+    return str(value)
+
+
+def _canonical(smiles: str) -> str | None:
+    mol = parse(smiles)
+    return None if mol is None else canonical_smiles(mol)
 
 
 def _splits(path: Path, frames: Sequence[Frame]) -> torch.Tensor | None:

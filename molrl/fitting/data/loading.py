@@ -1,10 +1,12 @@
 """Datasets and labelled files as one dataset."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from molrl.errors import InputError
 from molrl.fitting.data.dataset import FORMER_REFERENCE, Dataset, lacks_reference
@@ -30,7 +32,8 @@ def load_data(
 
     Returns:
         All structures. Those of ``.npz`` files keep their splits, and so do those of files that
-        say them; others are split by molecule, with a structure of the valid split at least.
+        say them. Others are split by molecule: by SMILES if all of them have one, else by formula.
+        A molecule of an ``.npz`` file is of the split that it has most often there.
 
     Raises:
         InputError: if there is no path, a file is missing, broken or not in eV and eV/Å, or the
@@ -103,9 +106,44 @@ def _assign_splits(parts: list[Dataset], unsplit: Sequence[int], paths: Sequence
             f"{paths[said[0]]} says the split of its structures, {paths[unsplit[0]]} does not; "
             "give all a split, or none"
         )
-    identities = [parts[i].identities[j] for i in unsplit for j in parts[i].identity.tolist()]
-    if len(set(identities)) == 1:
-        log_message(f"all structures are {identities[0]}: split at random, not by molecule")
-    split = split_structures(identities)
+    old = [part for i, part in enumerate(parts) if i not in unsplit]
+    split = _split_beside(old, [parts[i] for i in unsplit])
     for i, some in zip(unsplit, torch.split(split, [len(parts[i]) for i in unsplit]), strict=True):
         parts[i] = replace(parts[i], split=some)
+
+
+def _split_beside(old: Sequence[Dataset], new: Sequence[Dataset]) -> Tensor:
+    """Split new structures, those of molecules that have a split as these."""
+    formulas = [name for part in new for name in _formulas(part)]
+    by_formula = any(_names(part) == _formulas(part) for part in new)
+    names = formulas if by_formula else [name for part in new for name in _names(part)]
+    known = _known_splits(old, by_formula)
+    # datasets may name a molecule by its formula, too
+    found = [known.get(a, known.get(b)) for a, b in zip(names, formulas, strict=True)]
+    rest = [name for name, split in zip(names, found, strict=True) if split is None]
+    if len(set(rest)) == 1:
+        log_message(
+            f"all structures without a split are {rest[0]}: split at random, not by molecule"
+        )
+    out = torch.tensor([-1 if split is None else split for split in found])
+    if rest:
+        out[out < 0] = split_structures(rest)
+    return out
+
+
+def _known_splits(parts: Sequence[Dataset], by_formula: bool) -> dict[str, int]:
+    """The split that most structures of a molecule have, by its name."""
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
+    for part in parts:
+        names = _formulas(part) if by_formula else _names(part)
+        for name, split in zip(names, part.split.tolist(), strict=True):
+            counts[name][split] += 1
+    return {name: splits.most_common(1)[0][0] for name, splits in counts.items()}
+
+
+def _names(part: Dataset) -> list[str]:
+    return [part.identities[i] for i in part.identity.tolist()]
+
+
+def _formulas(part: Dataset) -> list[str]:
+    return [bag.formula for bag in part.molecules.bags()]

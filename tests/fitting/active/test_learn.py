@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from molrl.agents.random import RandomAgent
 from molrl.energy import load_energy
+from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.errors import InputError
 from molrl.fitting.active.config import LearnConfig
 from molrl.fitting.active.learn import Learning
@@ -122,7 +124,8 @@ def test_plot_rounds_writes_a_png(whole, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"start": "absent.json"}, "absent.json"),
+        ({"start": "mace:absent.json"}, "^absent.json does not exist"),
+        ({"start": "mace-omol"}, "'mace-omol' is none of mace, mace-small and .json files"),
         ({"data": ["absent.npz"]}, "absent.npz does not exist"),
         ({"bags": ["CH3F"]}, "CH3F has an element"),
         ({"data": ["mine.extxyz"]}, r"mine\.extxyz is not a dataset \(\.npz\)"),
@@ -133,3 +136,32 @@ def test_learning_refuses_missing_files_and_unknown_elements(start, tmp_path, ch
     with pytest.raises(InputError, match=said):
         Learning(config(start, tmp_path / "run", **changes), [], lambda *_: None)
     assert not (tmp_path / "run").exists()
+
+
+def test_learning_refuses_to_resume_with_other_data_or_another_start(start, tmp_path):
+    files = {"start": str(tmp_path / "mace.json"), "data": [str(tmp_path / "data.npz")]}
+    for name in ("data.npz", "mace.json", "mace.safetensors"):
+        shutil.copy(start / name, tmp_path)
+    checkpoint = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None).snapshot()
+    potential, _ = load_potential(start / "mace.json")
+    with torch.no_grad():
+        next(potential.network.parameters()).mul_(2)
+    save_potential(tmp_path / "mace.json", potential)
+    other = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None)
+    with pytest.raises(InputError, match=r"mace\.json has changed since the run began"):
+        other.restore(checkpoint)
+    Dataset.load(start / "data.npz")[1:].save(tmp_path / "data.npz")
+    other = Learning(config(start, tmp_path / "run", **files), [], lambda *_: None)
+    with pytest.raises(InputError, match=r"data\.npz has changed since the run began"):
+        other.restore(checkpoint)
+
+
+def test_learning_refuses_a_start_with_isolated_atoms_of_another_reference(start, tmp_path):
+    potential, _ = load_potential(start / "mace.json")
+    carbon, *rest = potential.atomic_energies[1:]
+    shifted = (potential.atomic_energies[0], carbon - 0.5, *rest)
+    save_potential(tmp_path / "mace.json", replace(potential, atomic_energies=shifted))
+    settings = config(start, tmp_path / "run", start=str(tmp_path / "mace.json"))
+    said = f"isolated C has {carbon - 0.5:.6g} eV in .*, and {carbon:.6g} eV by the reference gfn2"
+    with pytest.raises(InputError, match=said):
+        Learning(settings, [], lambda *_: None)

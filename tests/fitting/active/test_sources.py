@@ -65,6 +65,22 @@ def test_shares_counts_divide_the_labels():
     assert [counts[name] for name in ATTACKS] == [0] * len(ATTACKS)
 
 
+@pytest.mark.parametrize("n", [10, 11, 24, 25, 100, 1000])
+@pytest.mark.parametrize(
+    "shares",
+    [{}, dict.fromkeys(Shares.model_fields, 1), {"crowds": 0.004}, {"hops": 1e-3, "hacked": 1e-3}],
+)
+def test_shares_counts_sum_to_the_labels_and_leave_out_no_source(shares, n):
+    divided = Shares(**shares)
+    counts = divided.counts(n)
+    given = {name: share for name, share in divided.model_dump().items() if share}
+    assert sum(counts.values()) == n
+    assert {name for name, count in counts.items() if count} <= given.keys()
+    if n >= len(given):
+        exact = {name: n * share / sum(given.values()) for name, share in given.items()}
+        assert all(counts[name] >= max(1, int(exact[name]) - 1) for name in given)
+
+
 @pytest.mark.parametrize("source", list(Shares.model_fields))
 def test_sources_give_train_structures_and_the_same_again(sources, found, source):
     structures, again = found(source), getattr(sources, source)(8)

@@ -116,6 +116,28 @@ def test_read_labelled_keeps_kind_identity_and_split(images, path):
         read_labelled(path)
 
 
+def test_read_labelled_takes_smiles_in_any_form_as_one_identity(images, path):
+    frames = [relabelled(image) for image in images[:4]]
+    for frame, smiles in zip(frames, ("OCC", "C(C)O", "F", "[H]F"), strict=True):
+        frame.info["smiles"] = smiles
+    write(path, frames)
+    assert read_labelled(path)[0].identities == ("CCO", "F")
+
+
+@pytest.mark.parametrize("smiles", [None, "ethanol"])
+def test_read_labelled_goes_by_formula_where_a_smiles_is_missing_or_cannot_be_read(
+    images, path, smiles
+):
+    frames = [relabelled(image) for image in images[:6]]
+    for frame in frames[1:]:
+        frame.info["smiles"] = "CCO"
+    if smiles:
+        frames[0].info["smiles"] = smiles
+    write(path, frames)
+    formulas = dict.fromkeys(image.get_chemical_formula() for image in images[:6])
+    assert read_labelled(path)[0].identities == tuple(formulas)
+
+
 def test_read_labelled_takes_the_stem_where_every_structure_has_its_own_kind(images, path):
     frames = [relabelled(image) for image in images]
     for i, frame in enumerate(frames):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.io import write
 
@@ -39,7 +40,7 @@ def test_load_data_takes_one_path(files):
 
 
 def test_load_data_joins_datasets_and_labelled_files_of_one_reference(files, tmp_path):
-    part, _ = read_labelled(files[0])
+    part = load_data(files[0])
     replace(part, reference="spgfn2").save(tmp_path / "made.npz")
     paths = [tmp_path / "made.npz", files[1]]
     with pytest.raises(InputError, match="different references"):
@@ -53,11 +54,63 @@ def test_load_data_joins_datasets_and_labelled_files_of_one_reference(files, tmp
     assert len(Dataset.load(tmp_path / "made.npz")) == 30
 
 
+def with_smiles(image, smiles):
+    """The same structure and labels with a SMILES."""
+    out = image.copy()
+    out.calc, out.info = image.calc, {"smiles": smiles}
+    return out
+
+
+def molecules(images):
+    """Structures of eight small molecules with a SMILES of each, written in two ways."""
+    names = [("OCC", "CCO"), ("COC", "C(OC)"), ("F", "F"), ("N", "[NH3]"), ("O", "[OH2]")]
+    return [with_smiles(image, names[i // 5 % len(names)][i % 2]) for i, image in enumerate(images)]
+
+
+def splits_of(data, names):
+    """The splits of each name of a structure, in the order of the structures."""
+    out = {}
+    for name, split in zip(names, data.split.tolist(), strict=True):
+        out.setdefault(name, set()).add(split)
+    return out
+
+
+def test_load_data_splits_by_canonical_smiles(images, tmp_path):
+    write(tmp_path / "mine.extxyz", molecules(images))
+    data = load_data(tmp_path / "mine.extxyz")
+    assert set(data.identities) == {"CCO", "COC", "F", "N", "O"}
+    names = [data.identities[i] for i in data.identity.tolist()]
+    assert all(len(splits) == 1 for splits in splits_of(data, names).values())
+
+
+def test_load_data_splits_by_formula_where_a_file_has_no_smiles(images, tmp_path):
+    write(tmp_path / "a.extxyz", molecules(images)[::2])
+    write(tmp_path / "b.extxyz", images[1::2])
+    data = load_data([tmp_path / "a.extxyz", tmp_path / "b.extxyz"])
+    formulas = [bag.formula for bag in data.molecules.bags()]
+    assert all(len(splits) == 1 for splits in splits_of(data, formulas).values())
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_load_data_keeps_the_split_that_a_dataset_gives_a_molecule(images, tmp_path, named):
+    given = molecules(images) if named else images
+    write(tmp_path / "all.extxyz", given)
+    made = load_data(tmp_path / "all.extxyz")
+    moved = replace(made, split=(made.identity % 3 + 1) % 3)  # unlike the split by names alone
+    moved[torch.arange(len(moved)) % 5 < 3].save(tmp_path / "made.npz")
+    write(tmp_path / "mine.extxyz", [g for i, g in enumerate(given) if i % 5 >= 3])
+    mine = load_parts([tmp_path / "made.npz", tmp_path / "mine.extxyz"])[1]
+    assert mine.split.tolist() == moved.split[torch.arange(len(moved)) % 5 >= 3].tolist()
+
+
 def test_load_data_says_when_one_molecule_is_split_at_random(images, tmp_path, capsys):
     write(tmp_path / "one.xyz", images[:5], format="extxyz")
     assert sorted(load_data(tmp_path / "one.xyz").split.tolist()) == [0, 0, 0, 0, 1]
     said = capsys.readouterr().err
-    assert f"all structures are {images[0].get_chemical_formula()}: split at random" in said
+    assert (
+        f"all structures without a split are {images[0].get_chemical_formula()}: split at random"
+        in said
+    )
 
 
 def test_load_data_refuses_files_of_which_some_have_a_split(files, images, tmp_path):
