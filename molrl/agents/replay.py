@@ -17,8 +17,7 @@ from molrl.envs.state import CanvasState
 
 Ints = NDArray[np.int64]
 
-_ANGLES, _OPEN = 0.1, 0.02  # weights of 1,3-distances and of the start, where that of bonds is 1
-_ITERATIONS = 4
+_OPEN, _ITERATIONS = 0.02, 4  # weight of what the bonds leave open, where theirs is 1
 
 
 def imitation_loss(
@@ -52,7 +51,7 @@ class Replay:
         jitter: Å, smallest and largest standard deviation of noise on the canvases, along each
             axis, drawn for each molecule, evenly in its logarithm: a policy thus learns to build on
             canvases that are not relaxed, as precise ones as others. Fixed atoms have none. The
-            displacements are those that keep bonds and angles to the atoms of such a canvas.
+            displacements are those that keep the bonds to the atoms of such a canvas.
         skeleton_first: log-odds by which an atom that is not monovalent comes before one that is.
         n_fixed: number of fixed atoms, the first ones of every molecule.
         reach: Å, longest displacement from an atom of another molecule.
@@ -174,11 +173,10 @@ class Replay:
 def _fitted(
     path: "_Path", placed: Ints, canvases: NDArray[np.float32], actions: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return displacements ``(n, 3)`` that keep bond lengths and angles on distorted canvases.
+    """Return displacements ``(n, 3)`` that keep the lengths of bonds on distorted canvases.
 
-    A ring is thus closed as well as its distorted atoms allow. Least squares, by Gauss and Newton,
-    of the distances from bonded atoms and, as angles are softer, with less weight from those
-    bonded to the same atom; what they leave open stays as it is without the distortion.
+    A ring is thus closed as well as its distorted atoms allow. Least squares of the distances from
+    bonded atoms, by Gauss and Newton; what these leave open is as it was without the distortion.
 
     Args:
         path: the molecules.
@@ -187,10 +185,7 @@ def _fitted(
         actions: ``(n, 5)``, with the displacements from undistorted foci.
     """
     rows, slots = np.arange(len(placed)), np.arange(path.numbers.shape[1])
-    before = slots < placed[:, None]
-    bonded = path.bonded[rows, placed]
-    second = (bonded[:, None].astype(np.float32) @ path.bonded)[:, 0] > 0
-    weights = before * (bonded + _ANGLES * (second & ~bonded))
+    bonded = path.bonded[rows, placed] & (slots < placed[:, None])
     true = path.positions.astype(np.float64)
     lengths = np.linalg.norm(true[rows, placed][:, None] - true, axis=-1)
     focus = canvases[rows, actions[:, 0].astype(np.int64)].astype(np.float64)
@@ -199,7 +194,7 @@ def _fitted(
         away = at[:, None] - canvases
         length = np.linalg.norm(away, axis=-1).clip(min=0.1)
         along = away / length[:, :, None]
-        pull = weights[:, :, None] * along
+        pull = bonded[:, :, None] * along
         hessian = pull.swapaxes(1, 2) @ along + _OPEN * np.eye(3)
         gradient = (pull * (length - lengths)[:, :, None]).sum(1) + _OPEN * (at - start)
         at = at - np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]

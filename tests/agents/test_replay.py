@@ -38,12 +38,11 @@ def lengths_to_carbon(spread):
 
 
 def test_replayed_placements_close_rings_on_distorted_canvases():
-    """A gap of normal errors of 0.1 Å is 0.1 Å off at one bond, and half as much at each of two."""
+    """Without the distortion in the displacement, one of two bonds would be 0.14 Å off."""
     closing, single = lengths_to_carbon(0.1)
     assert len(closing) > 100 < len(single)
     assert np.sqrt(np.mean((single - BOND) ** 2)) < 0.02
-    assert 0.02 < np.sqrt(np.mean((closing - BOND) ** 2)) < 0.08
-    assert abs(np.mean(closing[:, 1] + closing[:, 0]) / 2 - BOND) < 0.02
+    assert np.sqrt(np.mean((closing - BOND) ** 2)) < 0.02
 
 
 def test_replayed_placements_are_exact_on_relaxed_canvases():
