@@ -121,13 +121,13 @@ def evaluate(arguments: Namespace) -> int:
         **_errors(molecules, found, wanted),
         "not evaluated": len(rejected),
     }
-    print(format_table(figures))
     if to_json:
         write_text(to_json, json.dumps(figures, indent=2) + "\n")
     if to_csv:
         energies = dict(zip(indices, _energies(molecules, found, wanted), strict=True))
         failed = {indices[i]: why for i, why in (wanted.failures | found.failures).items()}
         write_csv(to_csv, _rows(everything, energies, rejected | failed))
+    print(format_table(figures))  # last: whoever reads it may close the pipe
     return 0
 
 

@@ -68,7 +68,6 @@ def evaluate(arguments: Namespace) -> int:
         log_message(failed_line(report.failures, indices))
     compared = _Compared(known, None if similar is None else nearest_known(report, similar))
     summary = {**_summary(report, compared), "n_not_evaluated": len(rejected)}
-    print(format_table({key: summary[key] for key in summary if key not in _OF_GENERATORS}))
     if to_json:
         write_text(to_json, json.dumps(summary, indent=2) + "\n")
     chosen = _select(report, arguments)
@@ -78,6 +77,8 @@ def evaluate(arguments: Namespace) -> int:
     if to_csv:
         left = {} if arguments.valid or arguments.unique else rejected
         write_csv(to_csv, _rows(molecules, properties, left, names))
+    # last: whoever reads the table may close the pipe
+    print(format_table({key: summary[key] for key in summary if key not in _OF_GENERATORS}))
     return 0
 
 

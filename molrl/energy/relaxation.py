@@ -22,6 +22,8 @@ _MAX_RADIUS = 0.3  # Å
 _MIN_RADIUS = 1e-4  # Å; a molecule whose steps are rejected down to this radius has stalled
 _SOFTER = 10.0  # by which the curvature is less where a molecule starts again, for long steps
 _CLASH_FORCE = 20.0  # eV/Å; curvature at such forces carries no information about the minimum
+_MOST_ENTRIES = 10**8  # of the Hessians of a group, 0.8 GB
+_MOST_PADDING = 8.0  # times the work on the Hessians that there would be without padding
 _NOISE = 1e-4  # eV, tolerated rise of the energy: the noise of an SCF and of float32
 
 Report = Callable[[int, int], None]  # called with the number of finished molecules and of all
@@ -70,10 +72,10 @@ def relax(
 
     The method is BFGS with a trust radius (Nocedal and Wright, Numerical Optimization, 2nd ed.,
     chapters 4 and 6). Every molecule has its own Hessian and radius, and all unfinished molecules
-    share one energy call per step. Steps use the absolute values of the Hessian's eigenvalues, so
-    they go downhill even where it has negative ones. A step that raises the energy is rejected;
-    under a model that is not conservative, a step that ends against the force. The path of a
-    rotated molecule is the rotated path.
+    share one energy call per step, those of very different sizes only with their like. Steps use
+    the absolute values of the Hessian's eigenvalues, so they go downhill even where it has negative
+    ones. A step that raises the energy is rejected; under a model that is not conservative, a step
+    that ends against the force. The path of a rotated molecule is the rotated path.
 
     Args:
         molecules: initial geometries, a batch or ASE atoms; molecules without atoms have
@@ -104,7 +106,78 @@ def relax(
         images = list(images) if isinstance(images, Iterator) else images
         molecules = MoleculeBatch.from_ase(images)
         fixed = _constrained(images) if fixed is None else fixed
-    model = load_energy(model)
+    model, limits = load_energy(model), (force_tolerance, max_steps)
+    groups = _groups(molecules.n_atoms)
+    if len(groups) == 1:
+        return _relax_group(molecules, model, limits, report, fixed)
+    of_each = None if fixed is None else torch.split(fixed, molecules.n_atoms.tolist())
+    parts: list[RelaxationResult] = []
+    for group in groups:
+        done = sum(len(part.steps) for part in parts)
+        held = None if of_each is None else torch.cat([of_each[i] for i in group.tolist()])
+
+        def report_all(n: int, _: int, done: int = done) -> None:
+            report(done + n, len(molecules))
+
+        parts.append(
+            _relax_group(molecules[group.to(molecules.device)], model, limits, report_all, held)
+        )
+    return _joined(parts, groups)
+
+
+def _groups(n_atoms: Tensor) -> list[Tensor]:
+    """Return the indices of molecules that are relaxed together, the largest first.
+
+    Their Hessians are padded to that of the largest. All are one group, unless a few large ones
+    among small ones, or their number, would make that expensive.
+    """
+    if not len(n_atoms):
+        return [torch.arange(0)]
+    sizes, order = n_atoms.clamp(min=1).cpu().sort(descending=True, stable=True)
+    work = sizes.double() ** 3
+    spread = float(len(sizes) * work[0] / work.sum()) > _MOST_PADDING
+    if not spread and len(sizes) * int(3 * sizes[0]) ** 2 <= _MOST_ENTRIES:
+        return [torch.arange(len(sizes))]
+    groups, start = [], 0
+    while start < len(sizes):
+        most = max(1, _MOST_ENTRIES // int(3 * sizes[start]) ** 2)
+        alike = int((sizes[start:] * 2 > sizes[start]).sum()) if spread else len(sizes)
+        end = start + min(most, alike)
+        groups.append(order[start:end])
+        start = end
+    return groups
+
+
+def _joined(parts: list[RelaxationResult], groups: list[Tensor]) -> RelaxationResult:
+    """Return the results of groups, in the order of the molecules."""
+    index = torch.cat(groups)
+    back = index.argsort()
+
+    def joined(name: str) -> Tensor:
+        values = torch.cat([getattr(part, name) for part in parts])
+        return values[back.to(values.device)]
+
+    molecules = MoleculeBatch.cat([part.molecules for part in parts])
+    return RelaxationResult(
+        molecules[back.to(molecules.device)],
+        *(joined(name) for name in ("start_energy", "energy", "max_force", "converged", "steps")),
+        failures={
+            int(group[i]): why
+            for part, group in zip(parts, groups, strict=True)
+            for i, why in part.failures.items()
+        },
+    )
+
+
+def _relax_group(
+    molecules: MoleculeBatch,
+    model: EnergyModel,
+    limits: tuple[float, int],
+    report: Report,
+    fixed: Tensor | None,
+) -> RelaxationResult:
+    """Relax molecules whose Hessians are padded to the largest; see :func:`relax`."""
+    force_tolerance, max_steps = limits
     state = _BatchedBFGS(molecules.to(dtype=torch.float64), model, fixed)
     for _ in range(max_steps):
         unfinished = state.unfinished(force_tolerance)

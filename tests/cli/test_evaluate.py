@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +58,23 @@ def test_evaluate_writes_a_line_for_each_molecule(mixed, capsys):
         float(rows[3]["strain_eV"]) - float(rows[0]["strain_eV"]), abs=5e-3
     )
     assert float(rows[3]["rmsd_angstrom"]) > 0.01
+
+
+@pytest.mark.parametrize("command", ["evaluate", "energy evaluate"])
+def test_evaluate_writes_its_files_before_the_table(mixed, command):
+    """Whoever reads the table may close the pipe."""
+
+    arguments = [*command.split(), "in.extxyz", "--csv", "all.csv", "--json", "all.json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "molrl", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert said.endswith(b"the output pipe was closed\n")
+    assert len(table("all.csv")) == 5
+    assert Path("all.json").exists()
 
 
 def test_evaluate_writes_only_what_is_valid_and_unique(mixed, capsys):

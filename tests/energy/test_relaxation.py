@@ -103,6 +103,27 @@ def test_relax_gives_the_same_alone_and_in_a_batch(gfn2, relaxed):
     assert rmsd(alone.molecules, relaxed.molecules[[1]]) < 0.05
 
 
+def test_relax_of_a_large_molecule_among_small_ones_keeps_their_order():
+    """They are relaxed in two groups, since Hessians are padded to the largest."""
+    names = [*5 * ["CH4"], "H2O", "C60", *20 * ["CH4"]]
+    batch, progress = distorted(names), []
+    held = torch.zeros(len(batch.positions), dtype=torch.bool)
+    held[3] = held[-1] = True
+    model = CountedEnergy(LennardJones())
+    together = relax(batch, model, max_steps=4, fixed=held, report=lambda *n: progress.append(n))
+    assert list(together.failures) == [5]
+    for i in (0, 6, 26):
+        start = int(batch.starts[i])
+        own = held[start : start + int(batch.n_atoms[i])]
+        alone = relax(batch[[i]], LennardJones(), max_steps=4, fixed=own)
+        torch.testing.assert_close(together.molecules[[i]].positions, alone.molecules.positions)
+        for name in ("energy", "max_force", "steps"):
+            torch.testing.assert_close(getattr(together, name)[[i]], getattr(alone, name))
+    finished = [done for done, _ in progress]
+    assert finished == sorted(finished)
+    assert {total for _, total in progress} == {len(names)}
+
+
 def test_relax_makes_one_energy_call_per_step(gfn2):
     counted = CountedEnergy(gfn2)
     result = relax(distorted(["CH3OH"] * 5), counted)
