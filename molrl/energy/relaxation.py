@@ -159,8 +159,12 @@ def _joined(parts: list[RelaxationResult], groups: list[Tensor]) -> RelaxationRe
 
     molecules = MoleculeBatch.cat([part.molecules for part in parts])
     return RelaxationResult(
-        molecules[back.to(molecules.device)],
-        *(joined(name) for name in ("start_energy", "energy", "max_force", "converged", "steps")),
+        molecules=molecules[back.to(molecules.device)],
+        start_energy=joined("start_energy"),
+        energy=joined("energy"),
+        max_force=joined("max_force"),
+        converged=joined("converged"),
+        steps=joined("steps"),
         failures={
             int(group[i]): why
             for part, group in zip(parts, groups, strict=True)
