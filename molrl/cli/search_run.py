@@ -247,7 +247,10 @@ def _lines(
         yield f"isomers: {folder.path / 'isomers.csv'}, .extxyz, .sdf and .png"
         yield f"report: {folder.path / 'report.html'}"
     else:
-        yield "no isomer was found within the budget; give more energy_calls"
+        yield (
+            "no isomer of those asked for was found; give more energy_calls or minutes, or fewer "
+            "constraints"
+        )
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -115,7 +115,7 @@ def test_search_finds_ions_with_a_model_that_takes_the_charge(here):
 
 def test_search_that_finds_nothing_succeeds(here, capsys):
     assert main(["search", "C2H6O", *SMALL, "--energy-calls", "60", "--with", "N"]) == 0
-    assert "no isomer was found within the budget" in capsys.readouterr().out
+    assert "no isomer of those asked for was found" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,7 @@ def test_search_takes_other_generators():
         (Constraints(), {"CCO", "C1CO1", "CC=O"}),
         (Constraints(contains=("C=O",)), {"CC=O"}),
         (Constraints(contains=("[OX2H]", "C")), {"CCO"}),
+        (Constraints(contains=("[H]OC",)), {"CCO"}),
         (Constraints(excludes=("C=O",), rings=0), {"CCO"}),
         (Constraints(rings=1), {"C1CO1"}),
     ],
@@ -243,6 +244,7 @@ def test_constraints_count_the_rings_of_a_cage_as_its_name_does():
         ({"methods": []}, "name at least one"),
         ({"bag": "H4N", "charge": 1, "methods": ["random"]}, "random makes no ions"),
         ({"contains": ["(("]}, "invalid SMARTS"),
+        ({"excludes": ["[H][H]"]}, "cannot be counted"),
         ({"energy": "mcae"}, "did you mean 'mace'"),
     ],
 )

@@ -26,11 +26,15 @@ def _smarts(pattern: str) -> str:
     from rdkit.rdBase import BlockLogs
 
     block = BlockLogs()
-    try:
-        if not pattern or Chem.MolFromSmarts(pattern) is None:
-            raise InputError(f"invalid SMARTS {pattern!r}; write a pattern such as C=O or [OX2H]")
-    finally:
-        del block
+    query = Chem.MolFromSmarts(pattern) if pattern else None
+    del block
+    if query is None:
+        raise InputError(f"invalid SMARTS {pattern!r}; write a pattern such as C=O or [OX2H]")
+    if any(atom.GetAtomicNum() == 1 for atom in Chem.MergeQueryHs(query).GetAtoms()):
+        raise InputError(
+            f"SMARTS {pattern!r} has a hydrogen atom that cannot be counted at its neighbour; "
+            "write a pattern such as [OX2H]"
+        )
     return pattern
 
 

@@ -48,7 +48,9 @@ class Constraints:
             return False
 
         def has(pattern: str) -> bool:
-            return bool(mol.HasSubstructMatch(Chem.MolFromSmarts(pattern)))
+            # hydrogens of the pattern become counts, as those of the molecule are
+            query = Chem.MergeQueryHs(Chem.MolFromSmarts(pattern))
+            return bool(mol.HasSubstructMatch(query))
 
         return all(map(has, self.contains)) and not any(map(has, self.excludes))
 
