@@ -38,7 +38,7 @@ _KINDS: dict[str, tuple[Kind, int]] = {
 }
 _WORDS = sorted(f"{_CHARGE} {_SPIN} {_UNPAIRED}".split(), key=len, reverse=True)
 _KEYS = "|".join(word.replace("_", "[ _-]?") for word in _WORDS)
-_QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
+QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _PAIR = re.compile(
     rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])\s*"""
     rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]+|[^\s,;|(){{}}\[\]"']+)""",
@@ -51,7 +51,7 @@ _BOTH = re.compile(
 )
 # Values of other keys in quotes, and columns such as `charge:R:1`, are no statements.
 _OTHER = re.compile(
-    rf"(?:\bProperties\s*=\s*(?:{_QUOTED}|\S+)|(?<![\w.-])([\w.-]+)[\"']?\s*[=:]\s*({_QUOTED}))"
+    rf"(?:\bProperties\s*=\s*(?:{QUOTED}|\S+)|(?<![\w.-])([\w.-]+)[\"']?\s*[=:]\s*({QUOTED}))"
 )
 _BARE = re.compile(r"\s*([-+]?\d{1,6})[\s,]+([-+]?\d{1,6})\s*")
 _HINT = re.compile(
