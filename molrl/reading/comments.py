@@ -34,6 +34,7 @@ class Columns:
         total: at least so many words a line has.
         charges: of ASE's initial charges, or None.
         moments: of ASE's initial magnetic moments, or None.
+        partial: of the charges of atoms that a calculation gave, or None.
     """
 
     species: int = 0
@@ -41,6 +42,7 @@ class Columns:
     total: int = 4
     charges: int | None = None
     moments: int | None = None
+    partial: int | None = None
 
 
 def read_columns(comment: str) -> Columns:
@@ -75,7 +77,8 @@ def read_columns(comment: str) -> Columns:
     if position[1] != 3 or species is None or species[1] != 1:
         raise InputError("Properties lack species:S:1 or pos:R:3")
     charges, moments = (_single(starts, f"initial_{name}") for name in ("charges", "magmoms"))
-    return Columns(species[0], position[0], start, charges, moments)
+    partial = _single(starts, "charge" if "charge" in starts else "charges")
+    return Columns(species[0], position[0], start, charges, moments, partial)
 
 
 def read_cell(comment: str) -> tuple[np.ndarray, Sequence[bool]]:

@@ -12,6 +12,7 @@ from molrl.reading.charges import (
     claims_of_atoms,
     claims_of_comment,
     mentions_charge,
+    whole_sum,
 )
 from molrl.reading.comments import Columns, name_of, read_cell, read_columns
 from molrl.reading.elements import element
@@ -152,6 +153,8 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         notes.add(index, f"{comment.strip()[:40]!r} is a comment; charge=-1 would be read", "hint")
     cell, pbc = read_cell(comment)
     if not any(pbc):
+        if columns.charges is None and not any(claim.kind == "charge" for claim in claims):
+            claims += _partial_claims(rows, columns, numbers, index, notes)
         claims += _column_claims(rows, columns, claims, numbers)
     return Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
 
@@ -218,3 +221,27 @@ def _column_claims(
         except ValueError:
             raise InputError("an initial charge or magnetic moment is not a number") from None
     return claims_of_atoms(claims, numbers, *values)
+
+
+def _partial_claims(
+    rows: Sequence[Sequence[str]],
+    columns: Columns,
+    numbers: Sequence[int],
+    index: int,
+    notes: Notes,
+) -> list[Claim]:
+    """Return what the charges of atoms add up to, where that is a charge; note where it is none."""
+    if columns.partial is None:
+        return []
+    try:
+        charges = np.array([_number(row[columns.partial]) for row in rows])
+    except ValueError:  # such as a label
+        return []
+    if np.array_equal(charges, numbers):  # of the nuclei
+        return []
+    try:
+        total = whole_sum(charges, "charges of atoms")
+    except InputError as error:
+        notes.add(index, f"{error}: they are left out", "partial")
+        return []
+    return [Claim("charge", total, f"charges of atoms that sum to {total}")] if total else []

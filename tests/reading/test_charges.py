@@ -141,6 +141,36 @@ def test_initial_charges_and_moments_are_read(read):
         read(columns, "O 0 0 0 .4 .5\nO 0 0 1.2 0 .5\n", 2)
 
 
+@pytest.mark.parametrize("column", ["charge", "charges"])
+@pytest.mark.parametrize(
+    ("values", "comment", "charge", "said"),
+    [
+        ((-0.81, -0.2), "", -1, "charge -1 and multiplicity 1 from charges of atoms that sum to -"),
+        ((-0.2, 0.2), "", 0, ""),
+        ((-0.7, 0.1), "", 0, "charges of atoms sum to -0.6, which is not a whole number: they are"),
+        ((-0.8, -0.2), " charge=1", 1, ""),
+        ((8, 1), "", 0, ""),
+        (("a", "b"), "", 0, ""),
+    ],
+)
+def test_charges_of_a_calculation_give_the_charge(
+    read, column, values, comment, charge, said, capsys
+):
+    atoms = "O 0 0 0 {}\nH 0 0 .97 {}\n".format(*values)
+    batch = read(f"Properties=species:S:1:pos:R:3:{column}:R:1{comment}", atoms, 2)
+    assert batch.charge.tolist() == [charge]
+    assert said in (err := capsys.readouterr().err)
+    assert ("charges of atoms" in err) == bool(said)
+
+
+def test_charges_of_a_calculation_stand_above_moments_but_not_above_initial_charges(read):
+    columns = "Properties=species:S:1:pos:R:3:charge:R:1"
+    atoms = "O 0 0 0 -.8 {}\nH 0 0 .97 -.2 0\n"
+    batch = read(f"{columns}:initial_magmoms:R:1", atoms.format(1), 2)
+    assert (batch.charge.tolist(), batch.spin.tolist()) == ([-1], [1])
+    assert read(f"{columns}:initial_charges:R:1", atoms.format(1), 2).charge.tolist() == [1]
+
+
 @pytest.mark.parametrize(
     "value", [-1, -1.0, np.int64(-1), np.float32(-1), np.array(-1), np.array([-1]), "-1"]
 )
