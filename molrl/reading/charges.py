@@ -55,7 +55,8 @@ _OTHER = re.compile(
 )
 _BARE = re.compile(r"\s*([-+]?\d{1,6})[\s,]+([-+]?\d{1,6})\s*")
 _HINT = re.compile(
-    rf"(?<![\w.-])(?:{_KEYS})\s+[-+]?\d|^\s*[-+]?\d[\s,]+[1-9][\s,]+\D|"
+    rf"(?<![\w.-])(?:(?:{_KEYS})\s+|(?:q|ch)(?:\s*[=:]\s*|\s+))[-+]?\d|"
+    r"^\s*(?:[-+]?\d[\s,]+[1-9][\s,]+\D|[-+]\d[\s,]+[1-9][\s,]+\d)|"
     r"^[^=:]*[^\d\s][\s,]+[-+]?\d[\s,]+[1-9]\s*$",
     re.IGNORECASE,
 )
@@ -143,7 +144,8 @@ def bare_claims(comment: str) -> list[Claim]:
 def mentions_charge(comment: str) -> bool:
     """Return whether a comment seems to give a charge or spin that is not read.
 
-    That is a name and a number without ``=`` or ``:``, or two whole numbers beside other words.
+    That is a name and a number without ``=`` or ``:``, ``q`` or ``ch`` and a number, or two whole
+    numbers beside other words; before a third number, the first has a sign.
     """
     return bool(_HINT.search(comment))
 

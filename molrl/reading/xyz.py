@@ -17,7 +17,13 @@ from molrl.reading.charges import (
 from molrl.reading.comments import Columns, name_of, read_cell, read_columns
 from molrl.reading.elements import element
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
+from molrl.reading.structures import (
+    MAX_ATOMS,
+    Structure,
+    element_of,
+    note_odd_electrons,
+    of_molecule,
+)
 
 MAX_COMMENT = 300_000  # characters
 _BOHR = re.compile(r"\b(bohr|a\.u\.|atomic units)(?!\w)", re.IGNORECASE)
@@ -149,14 +155,18 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         notes.add(index, "move_mask is left out: no atom is fixed")
     claims = claims_of_comment(comment)
     bare = [] if claims else bare_claims(comment)
-    if not claims and mentions_charge(comment):
+    hinted = not claims and mentions_charge(comment)
+    if hinted:
         notes.add(index, f"{comment.strip()[:40]!r} is a comment; charge=-1 would be read", "hint")
     cell, pbc = read_cell(comment)
     if not any(pbc):
         if columns.charges is None and not any(claim.kind == "charge" for claim in claims):
             claims += _partial_claims(rows, columns, numbers, index, notes)
         claims += _column_claims(rows, columns, claims, numbers)
-    return Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
+    structure = Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
+    if not (claims or bare or hinted or any(pbc)):
+        note_odd_electrons(structure, index, notes)
+    return structure
 
 
 def _elements(
