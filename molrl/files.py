@@ -45,9 +45,10 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
     Charge and multiplicity are read, too. In XYZ files they stand in the comment line, as
     ``charge=-1 spin=1`` or ``total_charge: -1``, ``mult``, ``uhf`` and the like, or as two whole
     numbers and nothing else (``-1 1``) if the electrons allow them; also ASE's columns of initial
-    charges and magnetic moments count. In SDF they are the formal charges and radicals, or the
-    properties ``molrl_charge`` and ``molrl_spin``; in mol2 the sum of the partial charges; in PDB
-    the charges of the atoms. ``spin`` is the multiplicity 2S + 1.
+    charges and magnetic moments count, and of the charges of a calculation. In SDF they are the
+    formal charges and radicals, or the properties ``molrl_charge`` and ``molrl_spin``; in mol2 the
+    sum of the partial charges; in PDB the charges of the atoms. ``spin`` is the multiplicity 2S +
+    1.
 
     What is not read as it stands there is said on standard error, in one line per file: charges and
     multiplicities that are spelled otherwise than :func:`molrl.write` does, isotopes, labels and

@@ -38,7 +38,7 @@ _KINDS: dict[str, tuple[Kind, int]] = {
 }
 _WORDS = sorted(f"{_CHARGE} {_SPIN} {_UNPAIRED}".split(), key=len, reverse=True)
 _KEYS = "|".join(word.replace("_", "[ _-]?") for word in _WORDS)
-_QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
+QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _PAIR = re.compile(
     rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])\s*"""
     rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]+|[^\s,;|(){{}}\[\]"']+)""",
@@ -51,11 +51,12 @@ _BOTH = re.compile(
 )
 # Values of other keys in quotes, and columns such as `charge:R:1`, are no statements.
 _OTHER = re.compile(
-    rf"(?:\bProperties\s*=\s*(?:{_QUOTED}|\S+)|(?<![\w.-])([\w.-]+)[\"']?\s*[=:]\s*({_QUOTED}))"
+    rf"(?:\bProperties\s*=\s*(?:{QUOTED}|\S+)|(?<![\w.-])([\w.-]+)[\"']?\s*[=:]\s*({QUOTED}))"
 )
 _BARE = re.compile(r"\s*([-+]?\d{1,6})[\s,]+([-+]?\d{1,6})\s*")
 _HINT = re.compile(
-    rf"(?<![\w.-])(?:{_KEYS})\s+[-+]?\d|^\s*[-+]?\d[\s,]+[1-9][\s,]+\D|"
+    rf"(?<![\w.-])(?:(?:{_KEYS})\s+|(?:q|ch)(?:\s*[=:]\s*|\s+))[-+]?\d|"
+    r"^\s*(?:[-+]?\d[\s,]+[1-9][\s,]+\D|[-+]\d[\s,]+[1-9][\s,]+\d)|"
     r"^[^=:]*[^\d\s][\s,]+[-+]?\d[\s,]+[1-9]\s*$",
     re.IGNORECASE,
 )
@@ -143,7 +144,8 @@ def bare_claims(comment: str) -> list[Claim]:
 def mentions_charge(comment: str) -> bool:
     """Return whether a comment seems to give a charge or spin that is not read.
 
-    That is a name and a number without ``=`` or ``:``, or two whole numbers beside other words.
+    That is a name and a number without ``=`` or ``:``, ``q`` or ``ch`` and a number, or two whole
+    numbers beside other words; before a third number, the first has a sign.
     """
     return bool(_HINT.search(comment))
 

@@ -2,18 +2,25 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from molrl.errors import InputError
+from molrl.reading.charges import QUOTED
 
 MAX_COLUMNS = 100  # of one property
 _VALUE = r"""(?P<value>"[^"]*"|'[^']*'|\[[^=]*\]|\{[^}]*\}|[^\s"'\[{]*)"""
 _PROPERTIES = re.compile(rf"(?<![\w.-])Properties\s*=\s*{_VALUE}")
 _LATTICE = re.compile(rf"(?<![\w.-])Lattice\s*=\s*{_VALUE}", re.IGNORECASE)
 _PBC = re.compile(rf"(?<![\w.-])pbc\s*=\s*{_VALUE}", re.IGNORECASE)
-_NAME = re.compile(rf"(?<![\w.-])(?:name|title)\s*=\s*{_VALUE}", re.IGNORECASE)
+# Quoted values of other keys are matched, too, so that no name is found within them.
+_NAME = re.compile(
+    rf"(?<![\w.-])(?:name|title)\s*=\s*(?P<value>{QUOTED}|\[[^=\]]*\](?!\S)|\{{[^}}=]*\}}|\S*)"
+    rf"|=\s*(?:{QUOTED})",
+    re.IGNORECASE,
+)
 _BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
@@ -27,6 +34,7 @@ class Columns:
         total: at least so many words a line has.
         charges: of ASE's initial charges, or None.
         moments: of ASE's initial magnetic moments, or None.
+        partial: of the charges of atoms that a calculation gave, or None.
     """
 
     species: int = 0
@@ -34,6 +42,7 @@ class Columns:
     total: int = 4
     charges: int | None = None
     moments: int | None = None
+    partial: int | None = None
 
 
 def read_columns(comment: str) -> Columns:
@@ -68,7 +77,8 @@ def read_columns(comment: str) -> Columns:
     if position[1] != 3 or species is None or species[1] != 1:
         raise InputError("Properties lack species:S:1 or pos:R:3")
     charges, moments = (_single(starts, f"initial_{name}") for name in ("charges", "magmoms"))
-    return Columns(species[0], position[0], start, charges, moments)
+    partial = _single(starts, "charge" if "charge" in starts else "charges")
+    return Columns(species[0], position[0], start, charges, moments, partial)
 
 
 def read_cell(comment: str) -> tuple[np.ndarray, Sequence[bool]]:
@@ -135,6 +145,19 @@ def name_of(comment: str) -> str:
         >>> name_of('Properties=species:S:1:pos:R:3 name="my water"')
         'my water'
     """
-    match = _NAME.search(comment)
-    name = _strip(match["value"]) if match else ""
+    values = (match["value"] for match in _NAME.finditer(comment))
+    value = next((value for value in values if value is not None), "")
+    name = _unescaped(value)
     return "" if name == "-" else name
+
+
+def _unescaped(value: str) -> str:
+    """Return the text that ASE has written as a value, or the value itself where it is no text."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    if "[" in value and value[0] not in "\"'":  # SMILES, which ASE would have quoted
+        return value
+    found = None
+    with suppress(ValueError, RecursionError):  # of JSON that is none, or too deep
+        found = key_val_str_to_dict(f"name={value}").get("name")
+    return found.strip() if isinstance(found, str) else _strip(value)

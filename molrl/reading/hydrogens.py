@@ -16,20 +16,21 @@ LINEAR = -0.87  # cosine of 150 degrees, between the only two bonds of carbon
 ORGANIC = {6, 7, 8, 15, 16}
 
 
-def check_hydrogens(mol: "Mol", anions: int = 0) -> None:
+def check_hydrogens(mol: "Mol", *explained: int) -> None:
     """Check that a molecule has all the hydrogens that its bonds imply.
 
     A molecule of several atoms without any bond implies none.
 
     Args:
         mol: a molecule with bonds and formal charges, not sanitised.
-        anions: how many atoms lack a hydrogen because they have a charge that ``mol`` has not.
+        *explained: numbers of hydrogens that may be missing, because charges or unpaired electrons
+            that ``mol`` has not are in their places.
 
     Raises:
         InputError: if hydrogens are missing; the message says how many.
     """
     missing = missing_hydrogens(mol)
-    if missing not in (0, anions):
+    if missing not in (0, *explained):
         raise InputError(
             f"it lacks {missing} hydrogen{'s' * (missing > 1)} that its bonds imply; add hydrogens "
             "with coordinates, or mark radicals (M  RAD)"

@@ -20,6 +20,10 @@ from molrl.reading.structures import (
 NO_CELL = ["1.000", "1.000", "1.000"]  # what programs write for molecules without a cell
 _COORDINATES_END = 54  # columns; a number that is cut off is another one
 _AMBIGUOUS = {"HG  ", "HE  ", "HF  ", "HO  "}  # names in columns 13 to 16
+_ORGANIC = {"C": "carbon", "N": "nitrogen", "O": "oxygen"}
+# Names of carbon, nitrogen and oxygen in amino acids, if they are followed by a number.
+_NUMBERED = {"CA", "CD", "CE", "ND", "NE", "NH", "OG"}
+_BOND = 1.3  # Å; metals and noble gases of such names are farther from all atoms
 
 
 def read_pdb(lines: Sequence[str], notes: Notes) -> list[Structure]:
@@ -63,7 +67,23 @@ def _models(lines: Sequence[str]) -> Iterator[list[str]]:
 def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
     if len(atoms) > MAX_ATOMS:
         raise InputError(f"it has {len(atoms)} atoms; the limit is {MAX_ATOMS}")
-    numbers, positions, charge = [], np.empty((len(atoms), 3)), 0
+    positions = _positions(atoms)
+    numbers, charge = [], 0
+    for i, line in enumerate(atoms):
+        try:
+            numbers.append(element_of(_symbol(line, positions, i), index, notes))
+        except InputError as error:
+            raise InputError(f"atom {i + 1}: {error}") from None
+        charge += _charge(line)
+    check_coordination(numbers, positions)
+    claims = [Claim("charge", charge, "charges of atoms")] if charge else []
+    structure = Structure(numbers, positions, claims)
+    note_odd_electrons(structure, index, notes)
+    return structure
+
+
+def _positions(atoms: Sequence[str]) -> np.ndarray:
+    positions = np.empty((len(atoms), 3))
     for i, line in enumerate(atoms):
         if line[16:17].strip():
             raise InputError(f"atom {i + 1} has alternative places; keep one of them")
@@ -76,32 +96,40 @@ def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
                 f"atom {i + 1} has {line[30:54].strip()!r}, not three numbers in columns of 8 "
                 "characters"
             ) from None
-        try:
-            numbers.append(element_of(_symbol(line), index, notes))
-        except InputError as error:
-            raise InputError(f"atom {i + 1}: {error}") from None
-        charge += _charge(line)
-    check_coordination(numbers, positions)
-    claims = [Claim("charge", charge, "charges of atoms")] if charge else []
-    structure = Structure(numbers, positions, claims)
-    note_odd_electrons(structure, index, notes)
-    return structure
+    return positions
 
 
-def _symbol(line: str) -> str:
+def _symbol(line: str, positions: np.ndarray, i: int) -> str:
     """Return the element in columns 77 and 78, or that which the columns of the name say."""
     symbol = line[76:78].strip()
     name = line[12:16]
     if symbol:
         return symbol
     if name in _AMBIGUOUS:
-        raise InputError(
-            f"{name.strip()} may be hydrogen or {name.strip().capitalize()}; write the element in "
-            "columns 77 and 78"
-        )
+        raise _ambiguous(name, "hydrogen", name.strip())
     if not name[:1].strip() or name[:1].isdigit() or name.startswith("H"):
         return "H" if name.startswith("H") else name[1:2]
-    return name[:2].strip("0123456789 ")
+    letters = name[:2].strip("0123456789 ")
+    if _is_organic(name, letters, positions, i):
+        raise _ambiguous(name, _ORGANIC[letters[0]], letters)
+    return letters
+
+
+def _is_organic(name: str, letters: str, positions: np.ndarray, i: int) -> bool:
+    """Return whether a name read as an element of two letters may be carbon and the like."""
+    if len(letters) < 2 or letters[0] not in _ORGANIC or letters == "CL":
+        return False
+    if letters in _NUMBERED and re.search(r"\d", name):
+        return True
+    distances = np.linalg.norm(positions - positions[i], axis=1)
+    return bool(np.sum(distances < _BOND) > 1)
+
+
+def _ambiguous(name: str, organic: str, letters: str) -> InputError:
+    return InputError(
+        f"{name.strip()} may be {organic} or {letters.capitalize()}; write the element in "
+        "columns 77 and 78"
+    )
 
 
 def _charge(line: str) -> int:

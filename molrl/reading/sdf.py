@@ -72,8 +72,8 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
         raise InputError(f"it has {len(table.words)} atoms, not as many as its counts line says")
     _check_dimension(mol, table, record[1], index, notes)
     stated = _stated(fields)
-    if CHARGE_FIELD not in fields and SPIN_FIELD not in fields and not stated:
-        check_hydrogens(mol)
+    if CHARGE_FIELD not in fields and SPIN_FIELD not in fields:
+        check_hydrogens(mol, *_explained(mol, stated))
     for remark in table.remarks:
         notes.add(index, remark)
     if any(atom.GetIsotope() for atom in mol.GetAtoms()) and not table.remarks:
@@ -172,6 +172,16 @@ def _stated(fields: dict[str, str]) -> dict[Kind, Claim]:
     for claim in filter(None, (claim_of_field(*item) for item in fields.items())):
         _check_agree(stated.setdefault(claim.kind, claim), claim)
     return stated
+
+
+def _explained(mol: "Mol", stated: dict[Kind, Claim]) -> set[int]:
+    """Return how many hydrogens may be missing for what fields state beyond the formal charges."""
+    from rdkit.Chem import GetFormalCharge
+
+    formal = GetFormalCharge(mol)
+    charge = abs(stated["charge"].value - formal) if "charge" in stated else 0
+    unpaired = stated["spin"].value - 1 if "spin" in stated else 0
+    return {charge, unpaired, charge + unpaired}
 
 
 def _agreed(mol: "Mol", table: ConnectionTable, stated: dict[Kind, Claim]) -> list[Claim]:

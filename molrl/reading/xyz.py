@@ -12,11 +12,18 @@ from molrl.reading.charges import (
     claims_of_atoms,
     claims_of_comment,
     mentions_charge,
+    whole_sum,
 )
 from molrl.reading.comments import Columns, name_of, read_cell, read_columns
 from molrl.reading.elements import element
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, element_of, of_molecule
+from molrl.reading.structures import (
+    MAX_ATOMS,
+    Structure,
+    element_of,
+    note_odd_electrons,
+    of_molecule,
+)
 
 MAX_COMMENT = 300_000  # characters
 _BOHR = re.compile(r"\b(bohr|a\.u\.|atomic units)(?!\w)", re.IGNORECASE)
@@ -148,12 +155,18 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         notes.add(index, "move_mask is left out: no atom is fixed")
     claims = claims_of_comment(comment)
     bare = [] if claims else bare_claims(comment)
-    if not claims and mentions_charge(comment):
+    hinted = not claims and mentions_charge(comment)
+    if hinted:
         notes.add(index, f"{comment.strip()[:40]!r} is a comment; charge=-1 would be read", "hint")
     cell, pbc = read_cell(comment)
     if not any(pbc):
+        if columns.charges is None and not any(claim.kind == "charge" for claim in claims):
+            claims += _partial_claims(rows, columns, numbers, index, notes)
         claims += _column_claims(rows, columns, claims, numbers)
-    return Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
+    structure = Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
+    if not (claims or bare or hinted or any(pbc)):
+        note_odd_electrons(structure, index, notes)
+    return structure
 
 
 def _elements(
@@ -218,3 +231,27 @@ def _column_claims(
         except ValueError:
             raise InputError("an initial charge or magnetic moment is not a number") from None
     return claims_of_atoms(claims, numbers, *values)
+
+
+def _partial_claims(
+    rows: Sequence[Sequence[str]],
+    columns: Columns,
+    numbers: Sequence[int],
+    index: int,
+    notes: Notes,
+) -> list[Claim]:
+    """Return what the charges of atoms add up to, where that is a charge; note where it is none."""
+    if columns.partial is None:
+        return []
+    try:
+        charges = np.array([_number(row[columns.partial]) for row in rows])
+    except ValueError:  # such as a label
+        return []
+    if np.array_equal(charges, numbers):  # of the nuclei
+        return []
+    try:
+        total = whole_sum(charges, "charges of atoms")
+    except InputError as error:
+        notes.add(index, f"{error}: they are left out", "partial")
+        return []
+    return [Claim("charge", total, f"charges of atoms that sum to {total}")] if total else []

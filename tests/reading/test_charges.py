@@ -86,7 +86,23 @@ def test_multiplicity_is_read_in_its_usual_spellings(read, comment, spin):
 def test_other_comments_state_no_charge(read, comment, capsys):
     batch = read(comment)
     assert (batch.charge.tolist(), batch.spin.tolist()) == ([0], [2])
-    assert not capsys.readouterr().err
+    assert "would be read" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("comment", "said"),
+    [
+        ("hydroxide", True),
+        ("", True),
+        ("spin=2", False),
+        ("0 2", False),
+        ("charge=-1", False),
+        ('Lattice="9 0 0 0 9 0 0 0 9"', False),
+    ],
+)
+def test_an_odd_number_of_electrons_is_said_where_nothing_is_stated(read, comment, said, capsys):
+    read(comment, "O 0 0 0\nH 0 0 .97\n", 2)
+    assert ("is a charge missing?" in capsys.readouterr().err) == said
 
 
 def test_two_numbers_that_the_electrons_do_not_allow_are_a_comment(read, capsys):
@@ -95,7 +111,9 @@ def test_two_numbers_that_the_electrons_do_not_allow_are_a_comment(read, capsys)
         assert f"the comment '{comment}' is no charge" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("comment", ["charge -1", "-1 1 OH", "OH -1 1", "-1,1,OH"])
+@pytest.mark.parametrize(
+    "comment", ["charge -1", "-1 1 OH", "OH -1 1", "-1,1,OH", "-1 1 0", "q=-1", "ch: -1"]
+)
 def test_a_charge_without_equals_sign_is_a_comment_and_said(read, comment, capsys):
     assert read(comment).charge.tolist() == [0]
     assert "charge=-1 would be read" in capsys.readouterr().err
@@ -139,6 +157,36 @@ def test_initial_charges_and_moments_are_read(read):
         read(f"{columns} charge=-1", "O 0 0 0 .5 .5\nO 0 0 1.2 .5 .5\n", 2)
     with pytest.raises(InputError, match=r"initial charges sum to 0\.4"):
         read(columns, "O 0 0 0 .4 .5\nO 0 0 1.2 0 .5\n", 2)
+
+
+@pytest.mark.parametrize("column", ["charge", "charges"])
+@pytest.mark.parametrize(
+    ("values", "comment", "charge", "said"),
+    [
+        ((-0.81, -0.2), "", -1, "charge -1 and multiplicity 1 from charges of atoms that sum to -"),
+        ((-0.2, 0.2), "", 0, ""),
+        ((-0.7, 0.1), "", 0, "charges of atoms sum to -0.6, which is not a whole number: they are"),
+        ((-0.8, -0.2), " charge=1", 1, ""),
+        ((8, 1), "", 0, ""),
+        (("a", "b"), "", 0, ""),
+    ],
+)
+def test_charges_of_a_calculation_give_the_charge(
+    read, column, values, comment, charge, said, capsys
+):
+    atoms = "O 0 0 0 {}\nH 0 0 .97 {}\n".format(*values)
+    batch = read(f"Properties=species:S:1:pos:R:3:{column}:R:1{comment}", atoms, 2)
+    assert batch.charge.tolist() == [charge]
+    assert said in (err := capsys.readouterr().err)
+    assert ("charges of atoms" in err) == bool(said)
+
+
+def test_charges_of_a_calculation_stand_above_moments_but_not_above_initial_charges(read):
+    columns = "Properties=species:S:1:pos:R:3:charge:R:1"
+    atoms = "O 0 0 0 -.8 {}\nH 0 0 .97 -.2 0\n"
+    batch = read(f"{columns}:initial_magmoms:R:1", atoms.format(1), 2)
+    assert (batch.charge.tolist(), batch.spin.tolist()) == ([-1], [1])
+    assert read(f"{columns}:initial_charges:R:1", atoms.format(1), 2).charge.tolist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,38 @@ def test_names_of_pdb_that_may_be_two_elements_are_refused(read, name):
     assert read(f"{line:<76}{name:>2}\nEND\n", "a.pdb").n_atoms.tolist() == [1]
 
 
+HETATM = "HETATM    1 {:<4} UNL     1    {:8.3f}   0.000   0.000  1.00  0.00\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "distance", "element"),
+    [
+        ("CA", 1.09, "carbon or Ca"),
+        ("CD1", 2.5, "carbon or Cd"),
+        ("CE2", 1.09, "carbon or Ce"),
+        ("NE", 1.01, "nitrogen or Ne"),
+        ("ND1", 1.01, "nitrogen or Nd"),
+        ("CS", 1.09, "carbon or Cs"),
+    ],
+)
+def test_left_aligned_names_of_pdb_that_may_be_organic_are_refused(read, name, distance, element):
+    text = HETATM.format(name, 0) + HETATM.format("H1", distance)
+    with pytest.raises(InputError, match=f"molecule 0: atom 1: {name} may be {element}; write the"):
+        read(text, "a.pdb")
+    first, second = text.splitlines()
+    full = f"{first:<76}{name[:2]:>2}\n{second}\n"
+    assert read(full, "a.pdb").n_atoms.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "distance", "number"),
+    [("CA", 2.0, 20), ("CL", 1.27, 17), ("CL1", 1.27, 17), ("NA1", 1.9, 11), ("CU1", 1.46, 29)],
+)
+def test_left_aligned_names_of_pdb_are_elements_of_two_letters(read, name, distance, number):
+    text = HETATM.format(name, 0) + HETATM.format("H1", distance)
+    assert read(text, "a.pdb").numbers.tolist() == [number, 1]
+
+
 @pytest.mark.parametrize("end", [52, 50])
 def test_lines_of_pdb_that_end_within_a_coordinate_are_refused(read, end):
     lines = MolToPDBBlock(from_smiles("C", 0)).splitlines()

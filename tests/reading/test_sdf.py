@@ -266,6 +266,36 @@ def test_data_fields_that_contradict_the_atoms_are_refused(read, tail, data, lin
         read(record(HYDROXIDE, bonds=1, tail=tail, end=fields + "$$$$\n"))
 
 
+@pytest.mark.parametrize(
+    ("smiles", "fields", "missing"),
+    [
+        ("c1ccccc1", {"PUBCHEM_TOTAL_CHARGE": 0}, 6),
+        ("c1ccccc1", {"Charge": -1}, 6),
+        ("c1ccccc1", {"multiplicity": 1}, 6),
+        ("CC(=O)[O-]", {"charge": -1}, 3),
+    ],
+)
+def test_data_fields_do_not_stand_for_missing_hydrogens(read, smiles, fields, missing):
+    data = "".join(f">  <{key}>\n{value}\n\n" for key, value in fields.items())
+    block = MolToMolBlock(Chem.RemoveHs(from_smiles(smiles, 0)))
+    with pytest.raises(InputError, match=f"molecule 0 lacks {missing} hydrogens"):
+        read(block + data)
+
+
+@pytest.mark.parametrize(
+    ("fields", "charge", "spin"),
+    [
+        ({"multiplicity": 3}, 0, 3),
+        ({"charge": -2}, -2, 1),
+        ({"charge": -1, "multiplicity": 2}, -1, 2),
+    ],
+)
+def test_hydrogens_that_data_fields_explain_are_not_missed(read, fields, charge, spin):
+    data = "".join(f">  <{key}>\n{value}\n\n" for key, value in fields.items())
+    batch = read(record([(0.0, 0.0, 0.1, "C"), *WATER[1:]], end=data + "$$$$\n"))
+    assert (batch.charge.tolist(), batch.spin.tolist()) == ([charge], [spin])
+
+
 def test_empty_records_are_left_out_and_said(read, capsys):
     assert len(read(record() + "\n$$$$\n" + record())) == 2
     assert "an empty record before it is left out (molecule 1)" in capsys.readouterr().err

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from molrl.errors import InputError
-from molrl.files import read_molecules
+from molrl.files import read_molecules, read_named, write_extxyz
+from molrl.reading.comments import name_of
 
 WATER = "O 0 0 .117\nH 0 .757 -.469\nH 0 -.757 -.469\n"
 LATTICE = 'Lattice="5 0 0 0 6 0 0 0 7"'
@@ -201,7 +202,8 @@ def test_a_name_that_is_too_long_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "piece", ["charge=[", "charge ", "a", "a='", "Lattice=[", 'a="\\"', "[", " "]
+    "piece",
+    ["charge=[", "charge ", "a", "a='", "name={", "name=[", "Lattice=[", 'a="\\"', "[", " "],
 )
 def test_long_comments_take_little_time(read, piece):
     start = time.process_time()
@@ -233,3 +235,34 @@ def test_units_and_fixed_atoms_that_are_not_read_are_said(read, comment, said, c
     atoms = "".join(line + " T\n" for line in WATER.splitlines())
     read(frame(atoms, comment))
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1", "true", "T", "1.50", 'a"b', "x\\y", "[1,2]", "my water", "it's", "C[N+]C", "_JSON 1"],
+)
+def test_names_read_back_as_they_were_written(read, tmp_path, name):
+    batch, names = read(frame(WATER)), [name]
+    for _ in range(2):
+        write_extxyz(tmp_path / "b.extxyz", batch, {"name": names})
+        batch, names = read_named(tmp_path / "b.extxyz")
+    assert names == [name]
+
+
+@pytest.mark.parametrize(
+    ("comment", "name"),
+    [
+        ('config_type="name=foo" name=bar', "bar"),
+        ('config_type="name=foo"', ""),
+        ("name=1.50 energy=1", "1.50"),
+        ("it's title=T", "T"),
+        ("name=C[N+](C)=CC=O", "C[N+](C)=CC=O"),
+        ("Lattice=5 name='a \"b\"'", 'a "b"'),
+        ("name={my water}", "my water"),
+        ('name="_JSON {"', "_JSON {"),
+        ("name=-", ""),
+        ("name=", ""),
+    ],
+)
+def test_name_of_finds_the_name_in_a_comment(comment, name):
+    assert name_of(comment) == name
