@@ -17,8 +17,8 @@ from molrl.energy.lower_bound import evaluate_or_bound
 from molrl.errors import InputError
 from molrl.files import write_sdf
 from molrl.fitting.data.config import DataConfig, KindCounts
-from molrl.fitting.data.labels import SEPARATED, label
 from molrl.fitting.data.held_out import read_identities
+from molrl.fitting.data.labels import SEPARATED, label
 from molrl.fitting.data.make import draw_structures, make_dataset
 from molrl.fitting.data.starting import starting_molecules
 from molrl.molecules import MoleculeBatch
