@@ -14,7 +14,9 @@ from molrl.runs.config import Config
 
 _BELOW = 1.0  # Å; above, denoised molecules are too blurred for an energy to mean anything
 _REACH = 0.5  # Å, how far from the points of a shape heavy atoms may be
-_PULL = 10.0  # 1/Å, times the noise level: the share of the way to a shape that an atom is moved
+# 1/Å, times the noise level and squared: the share of the way to a shape that an atom is moved.
+# At low noise bonds are made, which a pull would break.
+_PULL = 2.0
 
 
 class GuidanceConfig(Config):
@@ -115,5 +117,5 @@ class ShapeGuide:
         total = torch.zeros_like(moves).scatter_add(1, index, ways)
         count = torch.zeros_like(moves).scatter_add(1, index, lonely.expand_as(ways))
         moves = torch.where(count > 0, total / count.clamp(min=1), moves)
-        moves = moves * may[..., None] * (_PULL * sigma).clamp(max=1.0)[:, None, None]
+        moves = moves * may[..., None] * (_PULL * sigma).square().clamp(max=1.0)[:, None, None]
         return moves

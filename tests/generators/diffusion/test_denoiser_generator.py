@@ -87,6 +87,20 @@ def test_shape_draws_the_atoms_to_its_points(run, name):
     assert shaped[:, 1:].square().mean() < 0.5 * free[:, 1:].square().mean()
 
 
+def test_molecules_in_a_shape_are_mostly_valid_and_nearer_to_its_points():
+    """The pull must not break the bonds, which are made at low noise."""
+    line = {"kind": "shape", "shape": {"kind": "line", "length": 4.0}, "bag": "C4H8O"}
+    generator, points = molrl.load_generator("diffusion-direct"), parse_task(line).instance.shape
+    shaped, free = (generator.generate(task, 12, 0).molecules for task in (line, "C4H8O"))
+    assert validity(shaped).valid.mean() > 0.6
+
+    def distance(molecules):
+        heavy = molecules.positions[molecules.numbers > 1].double()
+        return float(torch.cdist(heavy, torch.as_tensor(points).double()).min(1).values.mean())
+
+    assert distance(shaped) < 0.8 * distance(free)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_elements_are_denoised_where_only_a_size_is_asked(run, name):
     made = molrl.load_generator(f"{name}:{run}").generate_any(6, seed=0, n_atoms=7)
