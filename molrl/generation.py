@@ -119,9 +119,28 @@ def check_request(n: int, seed: int) -> None:
     Example:
         >>> check_request(10, seed=0)
     """
-    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if not isinstance(value, Integral) or value < least:
-            raise InputError(f"{name} must be a whole number, at least {least}, not {value!r}")
+    check_whole("n", n, 1)
+    check_whole("seed", seed, 0)
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Check that a number is whole, and not too small.
+
+    Args:
+        name: what it is.
+        value: the number.
+        least: the smallest that is allowed.
+
+    Raises:
+        InputError: if it is not.
+
+    Example:
+        >>> check_whole("n_atoms", 2.5, 1)
+        Traceback (most recent call last):
+        molrl.errors.InputError: n_atoms must be a whole number, at least 1, not 2.5
+    """
+    if not isinstance(value, Integral) or value < least:
+        raise InputError(f"{name} must be a whole number, at least {least}, not {value!r}")
 
 
 def load_generator(name: str, **options: object) -> Generator:

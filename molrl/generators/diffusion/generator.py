@@ -11,7 +11,7 @@ import torch
 from molrl.bags import Bag
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted, TrainedSize, check_request
+from molrl.generation import Generated, NotCompleted, TrainedSize, check_request, check_whole
 from molrl.generators.diffusion.cloud import Cloud, is_broken
 from molrl.generators.diffusion.config import SamplingConfig
 from molrl.generators.diffusion.guidance import EnergyGuide, GuidanceConfig, ShapeGuide
@@ -133,8 +133,8 @@ class DenoisingGenerator:
             ...     10, seed=0
             ... )  # doctest: +SKIP
         """
-        if n_atoms is not None and n_atoms < 1:
-            raise InputError(f"n_atoms must be at least 1, not {n_atoms}")
+        if n_atoms is not None:
+            check_whole("n_atoms", n_atoms, 1)
         self._size.mention(n_atoms or 0, f"n_atoms={n_atoms}")
         shares = np.array(self.header.sizes) / sum(self.header.sizes)
 

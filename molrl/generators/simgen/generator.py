@@ -16,7 +16,7 @@ from molrl.energy.interface import EnergyModel
 from molrl.energy.registry import load_energy
 from molrl.energy.relaxation import relax
 from molrl.errors import InputError
-from molrl.generation import Generated, NotCompleted, check_request
+from molrl.generation import Generated, NotCompleted, check_request, check_whole
 from molrl.generators.simgen.anchors import free_numbers
 from molrl.generators.simgen.assembly import Assembly
 from molrl.generators.simgen.config import SimgenConfig
@@ -29,10 +29,12 @@ from molrl.generators.simgen.skeletons import Skeletons
 from molrl.generators.simgen.start import check_instance, skeletons_at_start
 from molrl.molecules import MIN_DISTANCE, MoleculeBatch
 from molrl.runs.config import parse_config
+from molrl.runs.progress import log_message
 from molrl.tasks import Task, parse_task
 from molrl.tasks.interface import Instance
 
 MAX_ATTEMPTS = 30  # per molecule, on average
+_MAX_DRAWS = 20  # of an instance that can be made
 
 
 @dataclass
@@ -48,6 +50,11 @@ class _Item:
     stream: np.random.Generator
     instance: Instance
     is_free: bool = False
+
+    @property
+    def formula(self) -> str | None:
+        """Of the finished molecule; None where its hydrogens are free."""
+        return None if self.is_free else self.instance.finished_bag.formula
 
 
 class _Reference(NamedTuple):
@@ -110,7 +117,7 @@ class SimgenGenerator:
         self.energy = load_energy(energy, device)
         self._descriptors: Descriptors = load_descriptors(descriptors, device, self.config.core)
         self._reference, self._prior = reference, prior
-        self._kernels: dict[tuple[str, ...], _Reference] = {}
+        self._kernels: dict[str | None, _Reference] = {}
 
     def generate(self, task: Task | Mapping[str, Any] | Bag | str, n: int, seed: int) -> Generated:
         """Generate ``n`` molecules; see :class:`molrl.generation.Generator`.
@@ -131,12 +138,17 @@ class SimgenGenerator:
             n_heavy: number of heavy atoms of each molecule.
             seed: each molecule has a random stream derived from it.
 
+        Raises:
+            InputError: if a number is not whole and positive.
+
         Example:
             >>> SimgenGenerator().generate_sizes([5, 9], seed=0).molecules  # doctest: +SKIP
         """
         check_request(len(n_heavy), seed)
+        for n in n_heavy:
+            check_whole("n_heavy", n, 1)
         streams = [np.random.default_rng([seed, i]) for i in range(len(n_heavy))]
-        numbers = [z for z, _ in self._kernel(()).reference.to("cpu").arrays()]
+        numbers = [z for z, _ in self._kernel(None).reference.to("cpu").arrays()]
         items = []
         for stream, n in zip(streams, n_heavy, strict=True):
             drawn = np.concatenate([numbers[i] for i in stream.integers(len(numbers), size=n)])[:n]
@@ -172,17 +184,22 @@ class SimgenGenerator:
 
     def _items(self, task: Task, n: int, seed: int) -> list[_Item]:
         check_request(n, seed)
-        for instance in task.examples:
-            check_instance(instance)
         streams = [np.random.default_rng([seed, i]) for i in range(n)]
-        return [_Item(stream, task.draw(stream)) for stream in streams]
+        skipped: dict[str, str] = {}
+        items = [_Item(stream, _drawn(task, stream, skipped)) for stream in streams]
+        for reason in skipped.values():
+            log_message(f"{reason}: another one was drawn")
+        return items
 
     def _generate(self, items: list[_Item]) -> Generated:
         start, energy = perf_counter(), CountedEnergy(self.energy)
         waiting, attempts, network_calls = list(range(len(items))), 0, 0
         made: dict[int, MoleculeBatch] = {}
         while waiting:
-            batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
+            # one formula after another, so that what is made does not depend on the others
+            formula = items[waiting[0]].formula
+            alike = [i for i in waiting if items[i].formula == formula][: self.batch_size]
+            batch, waiting = alike, [i for i in waiting if i not in set(alike)]
             attempts += len(batch)
             if attempts > MAX_ATTEMPTS * len(items):
                 raise _not_completed(len(items))
@@ -196,7 +213,7 @@ class SimgenGenerator:
             if found:
                 relaxed = self._relaxed([chosen[k] for k in complete], found, energy)
                 made |= {batch[k]: relaxed[row] for row, k in enumerate(complete)}
-            waiting += [i for i in batch if i not in made]
+            waiting = [i for i in batch if i not in made] + waiting
         return Generated(
             molecules=MoleculeBatch.cat([made[i] for i in range(len(items))]),
             attempts=attempts,
@@ -213,22 +230,21 @@ class SimgenGenerator:
         n_fixed = [int((x.fixed.numbers > 1).sum()) for x in instances]
         draws = draw(streams, [len(z) for z in heavy], n_fixed, config)
         prior = choose_prior(self._prior, instances, config)
-        free = items[0].is_free
-        bags = () if free else tuple(sorted({x.instance.finished_bag.formula for x in items}))
-        forces = Forces(self._descriptors, self._kernel(bags).kernel, prior.to(device), config)
+        kernel = self._kernel(items[0].formula).kernel
+        forces = Forces(self._descriptors, kernel, prior.to(device), config)
         start = skeletons_at_start(instances, heavy, prior, draws)
         return forces, Assembly(forces, config).run(start.to(device), draws.to(device))
 
-    def _kernel(self, formulas: tuple[str, ...]) -> _Reference:
-        """Return the reference for molecules of these formulas; none: for any."""
-        if formulas not in self._kernels:
-            size, bags = self.config.reference_size, [Bag(formula) for formula in formulas]
+    def _kernel(self, formula: str | None) -> _Reference:
+        """Return the reference for molecules of a formula; None: for any."""
+        if formula not in self._kernels:
+            size, bags = self.config.reference_size, [] if formula is None else [Bag(formula)]
             found = reference_skeletons(bags, size, self._reference).to(self._descriptors.device)
             found.check(self._descriptors.elements)
             kernel = SimilarityKernel(self._descriptors(found))
             kernel = kernel.balanced(self.config.balance, self.config.sharpness_max)
-            self._kernels = {formulas: _Reference(found, kernel)}  # the last one only
-        return self._kernels[formulas]
+            self._kernels = {formula: _Reference(found, kernel)}  # the last one only
+        return self._kernels[formula]
 
     @staticmethod
     def _with_hydrogens(items: list[_Item], skeletons: Skeletons) -> list[Molecule | None]:
@@ -245,6 +261,22 @@ class SimgenGenerator:
         fixed = within < n_fixed[batch.molecule]
         tolerance, steps = self.config.relax_force, self.config.relax_steps
         return _plain(relax(batch, energy, tolerance, steps, fixed=fixed).molecules)
+
+
+def _drawn(task: Task, stream: np.random.Generator, skipped: dict[str, str]) -> Instance:
+    """Draw an instance that SiMGen can make, and note by formula why it cannot make others."""
+    refusal = None
+    for _ in range(_MAX_DRAWS):
+        instance = task.draw(stream)
+        try:
+            check_instance(instance)
+        except InputError as error:
+            refusal = error
+            skipped[instance.finished_bag.formula] = str(error)
+        else:
+            return instance
+    assert refusal is not None
+    raise refusal
 
 
 def _plain(batch: MoleculeBatch) -> MoleculeBatch:

@@ -38,7 +38,9 @@ def check_instance(instance: Instance) -> None:
     if not set(instance.bag) - {1}:
         raise InputError(f"simgen needs a heavy atom to place; {instance.bag} has none")
     if not is_closed_shell(instance.finished_bag):
-        raise InputError(f"{instance.finished_bag} is not the formula of a closed-shell molecule")
+        raise InputError(
+            f"simgen cannot give the atoms of {instance.finished_bag} their usual valences"
+        )
 
 
 def skeletons_at_start(

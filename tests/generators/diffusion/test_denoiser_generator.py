@@ -110,6 +110,12 @@ def test_elements_are_denoised_where_only_a_size_is_asked(run, name):
     assert len(set(sizes.tolist())) > 1
 
 
+@pytest.mark.parametrize("n_atoms", [0, 2.5, "5"])
+def test_generate_any_refuses_what_is_no_size(run, n_atoms):
+    with pytest.raises(InputError, match="n_atoms must be a whole number, at least 1"):
+        molrl.load_generator(f"diffusion:{run}").generate_any(2, seed=0, n_atoms=n_atoms)
+
+
 def test_frames_end_with_what_is_generated(run):
     generator = molrl.load_generator(f"diffusion:{run}", sampling={"evaluations": 7})
     frames = list(generator.frames("CH4O", 2, 0))

@@ -78,6 +78,27 @@ def test_generate_takes_a_prior_as_an_array_and_a_reference():
         )
 
 
+def test_generate_makes_a_molecule_whatever_others_are_asked_for(generator):
+    task = parse_task({"kind": "bags", "bags": ["C2H6O", "C4H7N", "C6H6"], "held_out": []})
+    three, six = (generator.generate(task, n, seed=0).molecules for n in (3, 6))
+    assert len({bag.formula for bag in six[:3].bags()}) > 1
+    torch.testing.assert_close(three.positions, six[:3].positions, atol=0.1, rtol=0)
+
+
+def test_generate_draws_another_formula_for_one_that_it_cannot_make(generator, capsys):
+    """Of carbon monoxide the octet rule makes no molecule without charges."""
+    task = parse_task({"kind": "bags", "bags": ["CO", "CH4O"], "held_out": []})
+    made = generator.generate(task, n=4, seed=1)
+    assert {bag.formula for bag in made.molecules.bags()} == {"CH4O"}
+    assert "the atoms of CO their usual valences: another one was drawn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [0, 2.5])
+def test_generate_sizes_refuses_what_is_no_size(generator, size):
+    with pytest.raises(InputError, match="n_heavy must be a whole number"):
+        generator.generate_sizes([3, size], seed=1)
+
+
 def test_generate_sizes_makes_molecules_of_these_sizes(generator):
     made = generator.generate_sizes([3, 6, 4], seed=1)
     assert [int((z > 1).sum()) for z, _ in made.molecules.arrays()] == [3, 6, 4]
@@ -96,7 +117,7 @@ def test_frames_end_with_the_relaxed_molecule(generator):
     ("task", "message"),
     [
         ("H2", "needs a heavy atom"),
-        ("CH3", "closed-shell"),
+        ("CH3", "usual valences"),
         ("C2H5Cl", "not Cl"),
         ({"kind": "cluster"}, "not a cluster"),
         ({"kind": "scaffold", "scaffold": "C", "bag": "CH2"}, "open valences"),
