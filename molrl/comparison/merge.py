@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from molrl.comparison.config import CompareConfig, UnitKey, refuse_names_alike
+from molrl.comparison.config import REAL, CompareConfig, UnitKey, refuse_names_alike
 from molrl.comparison.figures import Results, summarise
 from molrl.comparison.methods import training_energy_calls
 from molrl.comparison.outputs import lines_of, write_outputs
@@ -46,7 +46,7 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
     keys = [key for key in config.units() if key in found]
     if not keys:
         raise InputError("none of the comparisons has a finished run; resume them first")
-    for line in _missing(config, keys):
+    for line in [*_missing(config, keys), *_repeated(folders, configs)]:
         log_message(line)
     units = [Unit.load(found[key]) for key in keys]  # refuses what is broken
     result = RunFolder.create(target, config, "compare")
@@ -54,6 +54,22 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
         _copy({key: found[key] for key in keys}, result.path)
         results = Results(config, units, training_energy_calls(config))
         return _write(results, result)
+
+
+def _repeated(folders: Sequence[RunFolder], configs: Sequence[CompareConfig]) -> Iterator[str]:
+    """Yield a line for each run that differs from one of the same name in an earlier folder."""
+    first: dict[UnitKey, Path] = {}
+    for folder, config in zip(folders, configs, strict=True):
+        for key in config.units():
+            file = folder.path / key.folder / "unit.json"
+            if key.method == REAL or not file.is_file():
+                continue
+            taken = first.setdefault(key, folder.path)
+            if (taken / key.folder / "unit.json").read_bytes() != file.read_bytes():
+                yield (
+                    f"{key.method} on {key.task}, seed {key.seed}, is in {taken} and in "
+                    f"{folder.path}; that of {taken} is taken: give runs of other seeds"
+                )
 
 
 def _open(path: Path | str) -> RunFolder:

@@ -1,7 +1,7 @@
 """What a comparison draws from: any generator, batch after batch, with its cost."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -84,7 +84,7 @@ class GeneratorMethod:
         config: of the row.
         energy: the energy model of the comparison, for generators that take one; what they evaluate
             is counted even where they give up.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        shared: options that the comparison gives to each generator that takes them.
         n_walkers: of a structure search, each with one molecule in a batch.
 
     Attributes:
@@ -95,10 +95,14 @@ class GeneratorMethod:
     """
 
     def __init__(
-        self, config: MethodConfig, energy: CountedEnergy, device: str, n_walkers: int
+        self,
+        config: MethodConfig,
+        energy: CountedEnergy,
+        shared: Mapping[str, object],
+        n_walkers: int,
     ) -> None:
         self._energy, self._n_walkers = energy, n_walkers
-        self.generator = _load(config, energy, device)
+        self.generator = _load(config, {"energy": energy, **shared})
 
     def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
         """Yield batches of molecules; see :class:`Method`."""
@@ -188,19 +192,20 @@ def load_methods(config: CompareConfig, energy: CountedEnergy) -> dict[str, Meth
         InputError: if a generator cannot be loaded; the message names its row.
     """
     n_walkers = min(config.batch_size, config.n_molecules or config.batch_size)
+    shared = {"device": config.device, "force_tolerance": config.force_tolerance}
     methods: dict[str, Method] = {REAL: RealMolecules(config.known)}
     for name, row in config.methods.items():
         try:
-            methods[name] = GeneratorMethod(row, energy, config.device, n_walkers)
+            methods[name] = GeneratorMethod(row, energy, shared, n_walkers)
         except InputError as error:
             raise InputError(f"methods.{name}: {error}") from None
     return methods
 
 
-def _load(config: MethodConfig, energy: CountedEnergy, device: str) -> Generator:
-    """Load a generator, with the energy model and the device where it takes them."""
+def _load(config: MethodConfig, shared: Mapping[str, object]) -> Generator:
+    """Load a generator, with what it takes of the energy model and other options."""
     known = inspect.signature(GENERATORS.load(config.kind)).parameters
-    given: dict[str, object] = {"energy": energy, "device": device}
+    given = dict(shared)
     if ":" in config.generator:  # random:gfn2 has its own
         given.pop(next(iter(known), ""), None)
     options = {key: value for key, value in given.items() if key in known}

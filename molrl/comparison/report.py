@@ -11,6 +11,7 @@ from molrl.comparison.figures import Results
 from molrl.comparison.tables import (
     STAR,
     about,
+    failures,
     meanings,
     rows_of_costs,
     rows_of_molecules,
@@ -47,6 +48,8 @@ def write_html(results: Results, summary: Mapping[str, Any], folder: Path) -> No
         *(_of_task(results, task, folder) for task in results.tasks),
         Section("What the columns mean", key),
     ]
+    if failed := list(failures(summary)):
+        sections.insert(2, Section("Failures", "\n\n".join(failed)))
     write_report(folder / "report.html", title(results), sections)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from molrl.comparison.config import REAL
-from molrl.comparison.figures import Results
+from molrl.comparison.figures import Results, baseline
 
 Row = Sequence[str]
 STAR = "★"
@@ -53,10 +53,12 @@ def rows_of_costs(results: Results, summary: Mapping[str, Any]) -> list[Row]:
         results: the finished runs.
         summary: of :func:`molrl.comparison.figures.summarise`.
     """
-    return [_COSTS, *(_cost(name, summary["methods"][name]) for name in results.config.methods)]
+    methods, random = summary["methods"], baseline(results)
+    others = methods[random]["energy_calls_per_distinct"] if random else None
+    return [_COSTS, *(_cost(name, methods[name], others) for name in results.config.methods)]
 
 
-def _cost(name: str, figures: Mapping[str, Any]) -> Row:
+def _cost(name: str, figures: Mapping[str, Any], random: float | None) -> Row:
     return (
         name,
         f"{figures['energy_calls']:,}",
@@ -65,7 +67,7 @@ def _cost(name: str, figures: Mapping[str, Any]) -> Row:
         _number(figures["distinct_per_1000_energy_calls"], ".2f"),
         _number(figures["distinct_per_cpu_minute"], ".1f"),
         _training(figures["training_energy_calls"]),
-        _break_even(figures),
+        _break_even(figures, random),
     )
 
 
@@ -75,8 +77,9 @@ def _training(calls: int | None) -> str:
     return f"{calls:,}" if calls else "none"
 
 
-def _break_even(figures: Mapping[str, Any]) -> str:
-    if not figures["training_energy_calls"]:
+def _break_even(figures: Mapping[str, Any], random: float | None) -> str:
+    known = random is not None and figures["energy_calls_per_distinct"] is not None
+    if not (known and figures["training_energy_calls"]):
         return "-"
     number = figures["break_even"]
     return "never" if number is None else f"{number:,}"

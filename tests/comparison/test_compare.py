@@ -195,6 +195,18 @@ def test_compare_does_a_broken_run_again_and_merges_none(apart, tmp_path, capsys
     )
 
 
+def test_merge_says_which_of_two_runs_of_a_seed_it_takes(apart, tmp_path, capsys):
+    again = tmp_path / "again"
+    shutil.copytree(apart[0], again)
+    file = again / "units/search/CH4O/seed-0/unit.json"
+    file.write_text(file.read_text() + " ")
+    target = tmp_path / "merged"
+    assert main(["compare", "--merge", str(apart[0]), str(again), f"run_dir={target}"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "is taken" in line]
+    (line,) = said
+    assert line.startswith(f"molrl: search on CH4O, seed 0, is in {apart[0]} and in {again};")
+
+
 def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
     merged = [str(path) for path in (*apart, compared)]
     assert main(["compare", "--merge", *merged, f"run_dir={compared}"]) == 2

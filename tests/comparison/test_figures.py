@@ -125,6 +125,14 @@ def test_table_says_what_pays_and_what_failed(results):
     assert "- poor, C2H6O seed 1: it gave up" in text
 
 
+def test_table_does_not_say_what_pays_without_a_random_search(results):
+    methods = {name: row for name, row in results.config.methods.items() if name != "search"}
+    config = results.config.model_copy(update={"methods": methods})
+    alone = Results(config, [u for u in results.units if u.method != "search"], results.training)
+    costs = as_markdown(alone, summarise(alone)).partition("## Costs")[2]
+    assert "never" not in "".join(line for line in costs.splitlines() if line.startswith("|"))
+
+
 def test_report_does_not_read_names_as_numbers():
     table = _table([["method", "distinct"], ["1e5", "1,234"], ["nan", "-"]])
     assert table.rows == [["1e5", 1234], ["nan", None]]
@@ -139,7 +147,10 @@ def test_report_shows_an_agent_place_its_atoms(results, tmp_path):
     plot_curves(results, tmp_path / "curves.png")
     write_html(results, summarise(results), tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert re.findall(r"<h2>(.*?)</h2>", text)[4:6] == ["Placed atom by atom", "Molecules of C2H6O"]
+    headings = re.findall(r"<h2>(.*?)</h2>", text)
+    assert headings[5:7] == ["Placed atom by atom", "Molecules of C2H6O"]
+    assert "Failures" in headings
+    assert "poor, C2H6O seed 1: it gave up" in text
     scenes = json.loads(re.search(r'id="scenes">(.*?)</script>', text)[1])
     first = [len(frame["z"]) for frame in scenes["molecules"][0]]
     assert first == [*range(1, 10), 9]  # the last is relaxed
