@@ -287,7 +287,7 @@ COMMANDS = {
         "give an .extxyz, .xyz or .sdf file",
     ),
     "bags of other elements than the data": (
-        (["energy", "data", "c.yaml", "elements=[C]"], {"c.yaml": DATA}),
+        (["energy", "data", "c.yaml", "elements=[C]", "bags=[H2O]"], {"c.yaml": DATA}),
         "has other elements than H, C",
     ),
     "data of an element that is none": (
