@@ -32,7 +32,7 @@ from molrl.generation import Generated, TrainedSize
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
-from molrl.runs.weights import load_weights, save_weights
+from molrl.runs.weights import check_owner, load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
@@ -228,6 +228,7 @@ class AgentGenerator:
                 f"energy {energy} would not be used: it is that of the returns, which need a reward"
                 "; leave it out, or give a reward, such as 'reward={energy: 1.0}'"
             )
+        check_owner(run, FILES["last"])
         tensors, self.header = read_policy(run, policy)
         if self.kind not in (None, self.header.policy.name):
             raise InputError(

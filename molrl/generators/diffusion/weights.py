@@ -11,7 +11,7 @@ from molrl.errors import InputError
 from molrl.generators.diffusion.config import SamplingConfig, TrunkConfig
 from molrl.generators.diffusion.models import MODELS, DenoisingModel, Spread
 from molrl.runs.config import Config, parse_config
-from molrl.runs.weights import load_weights, save_weights
+from molrl.runs.weights import check_owner, load_weights, save_weights
 
 
 class DenoiserHeader(Config):
@@ -75,8 +75,9 @@ def load_denoiser(kind: str, run: Path | str) -> tuple[DenoisingModel, DenoiserH
         run: run folder of its training, or its ``.json`` file.
 
     Raises:
-        InputError: if there is none, or its file is corrupted or of another kind.
+        InputError: if there is none, it is of another generator, or its file is corrupted.
     """
+    check_owner(run, f"{kind}.json")
     path = Path(run)
     path = path if path.suffix == ".json" else path / f"{kind}.json"
     tensors, head = load_weights(path, kind)

@@ -116,6 +116,22 @@ def test_generate_any_refuses_what_is_no_size(run, n_atoms):
         molrl.load_generator(f"diffusion:{run}").generate_any(2, seed=0, n_atoms=n_atoms)
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "right"),
+    [
+        ("run", "diffusion.json", "diffusion: write diffusion"),
+        ("covariant", "pseudo-force.json", "pseudo-force: write pseudo-force"),
+        ("pseudo-force", "diffusion.json", "diffusion: write diffusion"),
+        ("diffusion", "policy.json", "an agent: write run"),
+    ],
+)
+def test_run_of_another_generator_is_named(name, file, right, tmp_path):
+    (tmp_path / file).touch()
+    with pytest.raises(InputError) as error:
+        molrl.load_generator(f"{name}:{tmp_path}")
+    assert str(error.value) == f"{tmp_path} is a run of {right}:{tmp_path}"
+
+
 def test_frames_end_with_what_is_generated(run):
     generator = molrl.load_generator(f"diffusion:{run}", sampling={"evaluations": 7})
     frames = list(generator.frames("CH4O", 2, 0))
