@@ -202,7 +202,7 @@ def _part_rows(registry: Registry) -> Iterator[tuple[str, str]]:
         text = _docstring(registry.target(name))
         yield name, _first_paragraph(text)
         for option, meaning in _entries(text, "Args").items():
-            yield f"  {option}=", meaning
+            yield "  NAME=" if option.startswith("**") else f"  {option}=", meaning
 
 
 def _docstring(target: object) -> str:
@@ -222,7 +222,7 @@ def _entries(text: str, section: str) -> dict[str, str]:
     """Return the entries of a section of a docstring by name."""
     found = re.search(rf"^{section}:\n((?:[ ].*\n?|\n)*)", text, re.MULTILINE)
     body = textwrap.dedent(found[1]) if found else ""
-    entries = re.findall(r"^(\w+): (.*(?:\n[ ]+.*)*)", body, re.MULTILINE)
+    entries = re.findall(r"^([*\w]+): (.*(?:\n[ ]+.*)*)", body, re.MULTILINE)
     return {name: _plain(entry) for name, entry in entries}
 
 

@@ -89,6 +89,13 @@ def test_help_of_train_documents_every_key(capsys, monkeypatch):
     assert any(line.startswith("  scaffold ") for line in lines)
 
 
+def test_help_of_generate_names_no_option_that_does_not_exist(capsys):
+    assert main(["generate", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "settings=" not in said
+    assert "NAME= any field of molrl.generators.simgen.config.SimgenConfig" in said
+
+
 def test_help_of_generate_lists_methods_with_their_options(capsys):
     assert main(["generate", "--help"]) == 0
     out = capsys.readouterr().out

@@ -88,7 +88,8 @@ class SimgenGenerator:
             shapes may have 40 heavy atoms, 0.5 to 0.8 Å of a line for each.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: number of molecules that are assembled at the same time.
-        settings: fields of :class:`~molrl.generators.simgen.config.SimgenConfig`.
+        **settings: any field of :class:`~molrl.generators.simgen.config.SimgenConfig`, such as
+            ``steps=30``.
 
     Raises:
         InputError: if a model, file or setting is invalid.
