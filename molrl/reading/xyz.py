@@ -21,7 +21,6 @@ from molrl.reading.structures import (
     MAX_ATOMS,
     Structure,
     element_of,
-    note_odd_electrons,
     of_molecule,
 )
 
@@ -155,18 +154,14 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         notes.add(index, "move_mask is left out: no atom is fixed")
     claims = claims_of_comment(comment)
     bare = [] if claims else bare_claims(comment)
-    hinted = not claims and mentions_charge(comment)
-    if hinted:
+    if not claims and mentions_charge(comment):
         notes.add(index, f"{comment.strip()[:40]!r} is a comment; charge=-1 would be read", "hint")
     cell, pbc = read_cell(comment)
     if not any(pbc):
         if columns.charges is None and not any(claim.kind == "charge" for claim in claims):
             claims += _partial_claims(rows, columns, numbers, index, notes)
         claims += _column_claims(rows, columns, claims, numbers)
-    structure = Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
-    if not (claims or bare or hinted or any(pbc)):
-        note_odd_electrons(structure, index, notes)
-    return structure
+    return Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
 
 
 def _elements(

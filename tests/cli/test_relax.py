@@ -76,7 +76,6 @@ def test_relax_lists_unconverged_molecules(start, capsys):
 
 def test_relax_lists_molecules_without_energy_and_writes_them_unchanged(here, capsys):
     stretched = Atoms("CF", [[0, 0, 0], [0, 0, 4.0]])  # its SCF does not converge
-    stretched.info["spin"] = 2
     write("start.extxyz", [stretched, molecule("H2O")])
     table, err = relax(capsys, "--model", "gfn2")
     counts = ("converged", "not converged", "without an energy")

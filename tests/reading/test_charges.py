@@ -86,23 +86,7 @@ def test_multiplicity_is_read_in_its_usual_spellings(read, comment, spin):
 def test_other_comments_state_no_charge(read, comment, capsys):
     batch = read(comment)
     assert (batch.charge.tolist(), batch.spin.tolist()) == ([0], [2])
-    assert "would be read" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("comment", "said"),
-    [
-        ("hydroxide", True),
-        ("", True),
-        ("spin=2", False),
-        ("0 2", False),
-        ("charge=-1", False),
-        ('Lattice="9 0 0 0 9 0 0 0 9"', False),
-    ],
-)
-def test_an_odd_number_of_electrons_is_said_where_nothing_is_stated(read, comment, said, capsys):
-    read(comment, "O 0 0 0\nH 0 0 .97\n", 2)
-    assert ("is a charge missing?" in capsys.readouterr().err) == said
+    assert capsys.readouterr().err == ""
 
 
 def test_two_numbers_that_the_electrons_do_not_allow_are_a_comment(read, capsys):
