@@ -107,7 +107,7 @@ def test_weights_are_the_average_and_load_frozen(data, tmp_path):
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, training.average[name])
         assert not parameter.requires_grad
-    with pytest.raises(InputError, match=r"pseudo-force\.json does not exist"):
+    with pytest.raises(InputError, match="is a run of diffusion: write diffusion:"):
         load_denoiser("pseudo-force", tmp_path)
 
 
