@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 
 class NotCompleted(InputError):
-    """A generator that gave up because too few of its attempts place the whole bag."""
+    """A generator that gave up because too few of its attempts place the whole bag.
+
+    Args:
+        message: what is wrong, and what would be right.
+        attempts: molecules that it has begun.
+
+    Attributes:
+        attempts: as given.
+    """
+
+    def __init__(self, message: str, attempts: int = 0) -> None:
+        super().__init__(message)
+        self.attempts = attempts
 
 
 @dataclass(frozen=True)

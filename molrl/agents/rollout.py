@@ -120,6 +120,7 @@ def _build(
         if attempts > min(MAX_ATTEMPTS * n, n + ALLOWANCE + MAX_ATTEMPTS * made):
             raise NotCompleted(
                 f"too few episodes place all atoms of {problem.task}: {made} of {attempts}; choose "
-                "another task or method, or an agent that was trained longer"
+                "another task or method, or an agent that was trained longer",
+                counts.attempts,
             )
     return state.to_molecules(), returns

@@ -34,11 +34,12 @@ def start(command: str, config: RunConfig) -> None:
         _finish(trainable, folder)
 
 
-def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+def resume(folder: RunFolder, finished: bool, overrides: Sequence[str] = ()) -> None:
     """Continue a run from its latest valid checkpoint, and print the closing table.
 
     Args:
         folder: of the run.
+        finished: whether it had a summary when the command began.
         overrides: ``KEY=N`` with the key of the length, to train for N steps in all; a finished run
             is unfinished then. Schedules, such as that of the learning rate, are from here on those
             of a run of N steps.
@@ -51,7 +52,7 @@ def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
     _check_overrides(length, overrides)
     config = folder.load_config(SCHEMAS.load(folder.command), overrides)
     config = config.model_copy(update={"run_dir": type(config.run_dir)(folder.path)})
-    with process_group() as ranks, _locked(folder, ranks, overrides):
+    with process_group() as ranks, _locked(folder, ranks, finished, overrides):
         checkpoint = folder.checkpoints.load_latest(log_message)
         if not checkpoint:
             _check_unfinished(folder)
@@ -68,11 +69,11 @@ def resume(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
 
 
 def _locked(
-    folder: RunFolder, ranks: Ranks, overrides: Sequence[str]
+    folder: RunFolder, ranks: Ranks, finished: bool, overrides: Sequence[str]
 ) -> AbstractContextManager[None]:
     if not ranks.is_main:
         return nullcontext()
-    return folder.lock_finished() if overrides else folder.lock()
+    return folder.lock_finished() if finished or overrides else folder.lock()
 
 
 def _check_overrides(length: str, overrides: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """The figures of a comparison: of runs pooled by method and task, and their costs."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -155,6 +155,7 @@ def _pooled(results: Results, units: Sequence[Unit]) -> dict[str, Any]:
     return {
         **{stage: _stage(results, units, stage) for stage in results.stages},
         "n_runs": len(units),
+        "n_tasks": len({unit.task for unit in units if unit.final.smiles}),
         "n_failed_runs": sum(bool(unit.failure) for unit in units),
         "success_fraction": _success(results, units),
         "generation_energy_calls": sum(unit.generation_energy_calls for unit in units),
@@ -231,15 +232,19 @@ def _rates(results: Results, name: str, training: int | None) -> dict[str, Any]:
     }
 
 
-def calls_per_distinct(results: Results, name: str) -> float | None:
+def calls_per_distinct(
+    results: Results, name: str, tasks: Collection[str] | None = None
+) -> float | None:
     """Return the energy calls for a distinct valid molecule of a run; None if there is none.
 
     Args:
         results: the finished runs.
         name: of the row of the method.
+        tasks: of the runs, as strings; all if None.
     """
-    found = sum(len(set(_valid(unit.final))) for unit in results.of(name))
-    return sum(unit.energy_calls for unit in results.of(name)) / found if found else None
+    units = [unit for unit in results.of(name) if tasks is None or unit.task in tasks]
+    found = sum(len(set(_valid(unit.final))) for unit in units)
+    return sum(unit.energy_calls for unit in units) / found if found else None
 
 
 def baseline(results: Results) -> str | None:
@@ -255,7 +260,8 @@ def baseline(results: Results) -> str | None:
 def break_even(results: Results, name: str) -> int | None:
     """Return from how many distinct valid molecules on a training has cost less than it saves.
 
-    It is compared with random search at the costs per molecule that both have within the budget.
+    It is compared with random search at the costs per molecule that both have within the budget, on
+    the tasks of which both have made molecules.
 
     Args:
         results: the finished runs.
@@ -268,10 +274,15 @@ def break_even(results: Results, name: str) -> int | None:
     training, other = results.training.get(name), baseline(results)
     if not training or other is None:
         return None
-    cost, random = calls_per_distinct(results, name), calls_per_distinct(results, other)
+    both = _tasks_made(results, name) & _tasks_made(results, other)
+    cost, random = (calls_per_distinct(results, each, both) for each in (name, other))
     if cost is None or random is None or cost >= random:
         return None
     return int(np.ceil(training / (random - cost)))
+
+
+def _tasks_made(results: Results, name: str) -> set[str]:
+    return {unit.task for unit in results.of(name) if unit.final.smiles}
 
 
 def _success(results: Results, units: Sequence[Unit]) -> float | None:
@@ -283,7 +294,12 @@ def _success(results: Results, units: Sequence[Unit]) -> float | None:
 
 def _failures(units: Iterable[Unit]) -> list[dict[str, Any]]:
     return [
-        {"task": unit.task, "seed": unit.seed, "reason": unit.failure}
+        {
+            "task": unit.task,
+            "seed": unit.seed,
+            "reason": unit.failure,
+            "crashed": unit.crashed,
+        }
         for unit in units
         if unit.failure
     ]

@@ -103,6 +103,13 @@ class GeneratorMethod:
     ) -> None:
         self._energy, self._n_walkers = energy, n_walkers
         self.generator = _load(config, {"energy": energy, **shared})
+        unused = sorted({"hops", "batch_size"} & set(config.options))
+        if unused and isinstance(self.generator, StructureSearch):
+            raise InputError(
+                f"a comparison has no use for {' and '.join(unused)} of {self.generator.name}, "
+                "whose walkers go on until the budget is used up, batch_size of the comparison at "
+                "the same time; leave it out"
+            )
 
     def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
         """Yield batches of molecules; see :class:`Method`."""
@@ -148,7 +155,9 @@ def _walk(source: WalkerSource, n: int, room: Callable[[], Room]) -> Iterator[Ba
             source.seconds - seconds,
         )
         calls, attempts, seconds = source.energy_calls, source.attempts, source.seconds
-    raise NotCompleted(f"{source.attempts} relaxations found {found} molecules")
+    raise NotCompleted(
+        f"{source.attempts} relaxations found {found} molecules", source.attempts - attempts
+    )
 
 
 class RealMolecules:

@@ -48,4 +48,6 @@ def lines_of(results: Results, summary: Mapping[str, Any], folder: Path) -> Iter
     yield ""
     for line in failures(summary):
         yield f"failed: {line}"
+    if crashed := sum(unit.crashed for unit in results.units):
+        yield f"runs that crashed: {crashed}; `molrl resume {folder}` begins them again"
     yield f"comparison: {folder / 'table.md'}, curves.png, report.html and units/"

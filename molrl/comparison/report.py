@@ -43,7 +43,7 @@ def write_html(results: Results, summary: Mapping[str, Any], folder: Path) -> No
         Section("Methods", about(results)[0].replace("`", ""), _table(made)),
         Section("Costs", "", _table(costs)),
         Section("Curves", "", None, Picture(folder / "curves.png", _CURVES)),
-        Section("Tasks", "Distinct valid molecules of a run, on average.", _table(tasks)),
+        Section("Tasks", _tasks_text(results), _table(tasks)),
         *_building(results, folder),
         *(_of_task(results, task, folder) for task in results.tasks),
         Section("What the columns mean", key),
@@ -51,6 +51,11 @@ def write_html(results: Results, summary: Mapping[str, Any], folder: Path) -> No
     if failed := list(failures(summary)):
         sections.insert(2, Section("Failures", "\n\n".join(failed)))
     write_report(folder / "report.html", title(results), sections)
+
+
+def _tasks_text(results: Results) -> str:
+    within = f"{results.config.within:g} eV of the lowest molecule known"
+    return f"Distinct valid molecules of a run, on average; {STAR}: every run came within {within}."
 
 
 _CURVES = (
@@ -68,7 +73,9 @@ def _table(rows: Sequence[Sequence[str]]) -> Table:
 
 def _value(cell: str) -> str | float | None:
     """Return a cell of a table as a number, if it is one; None for a dash."""
-    plain = cell.replace(",", "").strip(f"` {STAR}")
+    if cell.endswith(STAR):
+        return cell
+    plain = cell.replace(",", "").strip("`")
     if plain == "-":
         return None
     try:

@@ -89,15 +89,17 @@ class Comparison(Trainable):
         return self.config.run_dir / key.folder
 
     def _is_finished(self, key: UnitKey) -> bool:
-        """Return whether a run is there, complete; one that is broken is begun again."""
+        """Return whether a run is there, complete; one that is broken or crashed begins again."""
         if not (self.folder(key) / "unit.json").is_file():
             return False
         try:
-            Unit.load(self.folder(key))
+            unit = Unit.load(self.folder(key))
         except InputError as error:
             log_message(f"{error}; the run is begun again")
             return False
-        return True
+        if unit.crashed:
+            log_message(f"{', '.join(map(str, key))} crashed, and is begun again: {unit.failure}")
+        return not unit.crashed
 
     def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure] | None:
         """Return the figures of a run that has finished; None while it goes on."""

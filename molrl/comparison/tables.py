@@ -27,8 +27,18 @@ def rows_of_molecules(results: Results, summary: Mapping[str, Any]) -> list[Row]
     """
     left = () if results.config.relax else ("relaxed, %",)
     keep = [heading not in left for heading in _MOLECULES]
-    rows = [_MOLECULES, *(_made(name, each) for name, each in summary["methods"].items())]
+    methods, n_tasks = summary["methods"], len(summary["tasks"])
+    rows = [
+        _MOLECULES,
+        *(_made(_named(name, each, n_tasks), each) for name, each in methods.items()),
+    ]
     return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in rows]
+
+
+def _named(name: str, figures: Mapping[str, Any], n_tasks: int) -> str:
+    """Return a method, with the number of tasks of which it made molecules if not of all."""
+    made = figures["n_tasks"]
+    return name if made == n_tasks else f"{name} ({made} of {n_tasks} tasks)"
 
 
 def _made(name: str, figures: Mapping[str, Any]) -> Row:
@@ -55,7 +65,14 @@ def rows_of_costs(results: Results, summary: Mapping[str, Any]) -> list[Row]:
     """
     methods, random = summary["methods"], baseline(results)
     others = methods[random]["energy_calls_per_distinct"] if random else None
-    return [_COSTS, *(_cost(name, methods[name], others) for name in results.config.methods)]
+    n_tasks = len(summary["tasks"])
+    return [
+        _COSTS,
+        *(
+            _cost(_named(name, methods[name], n_tasks), methods[name], others)
+            for name in results.config.methods
+        ),
+    ]
 
 
 def _cost(name: str, figures: Mapping[str, Any], random: float | None) -> Row:
@@ -214,7 +231,10 @@ def meanings(results: Results) -> list[str]:
         "- training calls: evaluations to train an agent. What learned from the molecules of the "
         "package has none of its own; these were relaxed with GFN2-xTB.",
         "- pays from: the number of distinct valid molecules from which the training saves more "
-        "evaluations, against random search, than it took.",
+        "evaluations, against random search on the tasks of which both made molecules, than it "
+        "took.",
+        "- of a method that made molecules of some tasks only, the figures are of these, with the "
+        "evaluations that it lost on the others.",
     ]
 
 

@@ -74,6 +74,8 @@ class Unit:
         task: as a string.
         seed: of the run.
         failure: why it ended before its budget; ``""`` if it did not.
+        crashed: whether by an error that tells nothing about the method, such as a lack of memory;
+            ``molrl resume`` begins such a run again.
         attempts: molecules begun.
         generation_energy_calls: evaluations of the energy model without those of the relaxation.
         energy_calls: all evaluations of the energy model; those for one molecule may exceed the
@@ -93,6 +95,7 @@ class Unit:
     task: str
     seed: int
     failure: str = ""
+    crashed: bool = False
     attempts: int = 0
     generation_energy_calls: int = 0
     energy_calls: int = 0
@@ -135,7 +138,7 @@ class Unit:
         Raises:
             InputError: if the file is missing or corrupted.
         """
-        data = dict(read_json(folder / "unit.json"))
+        data = {"crashed": False, **read_json(folder / "unit.json")}  # earlier versions lack it
         try:
             for stage in STAGES:
                 data[stage] = Rows(**data[stage]) if data[stage] is not None else None
@@ -177,7 +180,9 @@ class UnitRun:
                 if self._is_done():
                     break
         except Exception as error:  # whatever a method fails with is said in its row
-            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            self.unit.crashed = not isinstance(error, InputError)
+            self.unit.attempts += getattr(error, "attempts", 0)
+            kind = f"{type(error).__name__}: " if self.unit.crashed else ""
             self.unit.failure = " ".join(f"{kind}{error}".split())
             lost, seconds = self._energy.evaluations - before, perf_counter() - at
             self.unit.generation_energy_calls += lost

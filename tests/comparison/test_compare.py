@@ -20,6 +20,7 @@ from molrl.comparison.units import Unit, UnitRun
 from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.files import read_molecules
+from molrl.generation import NotCompleted
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config
 from molrl.tasks import parse_task
@@ -230,6 +231,35 @@ def test_merged_comparisons_have_the_plugins_of_all():
     assert _merged(configs, ["one", "two"], Path("both")).plugins == ("json", "csv")
 
 
+class Crashing:
+    """A generator of somebody else, which lacks memory, or gives up after some attempts."""
+
+    name = "crashing-test"
+    errors = MemoryError("no memory"), NotCompleted("too few", 7)
+
+    def generate(self, task, n, seed):
+        raise self.errors[self.crashed]
+
+
+def test_resume_begins_a_crashed_run_again_and_not_one_that_gave_up(tmp_path, capsys):
+    molrl.register("generator", Crashing.name, Crashing, replace=True)
+    given = ["tasks=[CH4O]", f"methods=[{Crashing.name}]", "energy=mace-small"]
+    Crashing.crashed = 0
+    assert main(["compare", f"run_dir={tmp_path}", *given]) == 0
+    assert f"crashed: 1; `molrl resume {tmp_path}` begins" in capsys.readouterr().out
+    assert read(tmp_path)["methods"][Crashing.name]["failures"][0]["reason"].endswith("no memory")
+    Crashing.crashed = 1
+    assert main(["resume", str(tmp_path)]) == 0
+    assert "crashed, and is begun again: MemoryError: no memory" in capsys.readouterr().err
+    figures = read(tmp_path)["methods"][Crashing.name]
+    assert figures["failures"][0]["reason"] == "too few"
+    assert figures["generated"]["attempts"] == 7
+    file = tmp_path / "units" / Crashing.name / "CH4O/seed-0/unit.json"
+    before = file.stat().st_mtime_ns
+    assert main(["resume", str(tmp_path)]) == 0
+    assert file.stat().st_mtime_ns == before
+
+
 class Made:
     """A method that makes a molecule, and then one that the energy model does not know."""
 
@@ -267,6 +297,10 @@ def test_real_molecules_are_those_of_a_file_with_the_formula(tmp_path):
         (["tasks=[CH4]", "methods=[random]", "energy_calls=null"], "n_molecules or energy_calls"),
         (["tasks=[CH4]", "methods=[random]", "relax=false"], "give n_molecules"),
         (["tasks=[CH4]", "methods={random: {options: {no: 1}}}"], "methods.random: 'random' has"),
+        (
+            ["tasks=[CH4]", "methods={basin-hopping: {options: {hops: 3}}}"],
+            "methods.basin-hopping: a comparison has no use for hops",
+        ),
         (["tasks=CH4", "methods=[random]"], "tasks must be a list, such as [a, b], not 'CH4'"),
         (["tasks=[CH4]", "methods=random"], "methods: give names, such as [random-search]"),
         (["tasks=[CH4]", "methods=[random]", "seeds=0"], "seeds: give a list, or the number of"),

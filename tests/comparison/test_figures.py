@@ -16,6 +16,7 @@ from molrl.comparison.report import _table, write_html
 from molrl.comparison.tables import as_markdown
 from molrl.comparison.units import STAGES, Rows, Unit
 from molrl.files import write_extxyz
+from molrl.tasks import parse_task
 from molrl.tasks.bags import BagsTask
 
 
@@ -38,7 +39,7 @@ def unit(method, calls, smiles, energies, seed=0, failure=""):
     when = [int(calls * (i + 1) / n) for i in range(n)]
     made = rows(smiles, energies)
     return Unit(
-        method, "C2H6O", seed, failure, n, calls, calls, 0, 1.0, 1.0, 2.0, when,
+        method, "C2H6O", seed, failure, False, n, calls, calls, 0, 1.0, 1.0, 2.0, when,
         [float(i) for i in when], [], made, made,
     )  # fmt: skip
 
@@ -77,6 +78,20 @@ def test_figures_compare_the_costs_of_a_molecule(results):
     assert methods["search"]["break_even"] is None
 
 
+def test_what_pays_is_of_tasks_of_which_both_methods_made_molecules(results):
+    config = results.config.model_copy(update={"tasks": (parse_task("C2H6O"), parse_task("CH4O"))})
+    other = [
+        replace(unit("search", 900, ["CO"], [-20.0]), task="CH4O"),
+        replace(unit("agent", 0, [], [], failure="it cannot make it"), task="CH4O"),
+    ]
+    both = Results(config, [*results.units, *other], results.training)
+    figures = summarise(both)["methods"]["agent"]
+    assert (figures["n_tasks"], figures["break_even"]) == (1, 100)  # as without the other task
+    text = as_markdown(both, summarise(both))
+    assert text.count("| agent (1 of 2 tasks) |") == 2
+    assert "search (" not in text
+
+
 def test_figures_pool_runs_by_method(results):
     methods = summarise(results)["methods"]
     stage = methods["search"]["relaxed"]
@@ -87,7 +102,7 @@ def test_figures_pool_runs_by_method(results):
     assert methods["search"]["success_fraction"] == 0.5  # 0.2 eV above the best is not near
     assert methods["agent"]["tasks"]["C2H6O"]["n_beyond_known"] == 1
     assert methods["poor"]["failures"] == [
-        {"task": "C2H6O", "seed": 1, "reason": "it gave up"},
+        {"task": "C2H6O", "seed": 1, "reason": "it gave up", "crashed": False},
     ]
 
 
@@ -131,6 +146,13 @@ def test_table_does_not_say_what_pays_without_a_random_search(results):
     alone = Results(config, [u for u in results.units if u.method != "search"], results.training)
     costs = as_markdown(alone, summarise(alone)).partition("## Costs")[2]
     assert "never" not in "".join(line for line in costs.splitlines() if line.startswith("|"))
+
+
+def test_report_keeps_the_star_of_runs_that_came_near_the_best():
+    assert _table([["task", "search"], ["CH4O", "2.0 ★"], ["CH4", "1.0"]]).rows == [
+        ["CH4O", "2.0 ★"],
+        ["CH4", 1.0],
+    ]
 
 
 def test_report_does_not_read_names_as_numbers():

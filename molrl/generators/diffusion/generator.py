@@ -210,7 +210,8 @@ class DenoisingGenerator:
                 return MoleculeBatch.cat([made[i] for i in indices])
         raise NotCompleted(
             f"{self.name}: {MAX_ATTEMPTS} attempts were not enough for {len(left)} molecules, "
-            "whose atoms fall together; train longer"
+            "whose atoms fall together; train longer",
+            costs.attempts,
         )
 
     def _energy_calls(self) -> int:

@@ -189,7 +189,8 @@ class StructureSearch(ABC):
                 ((reason, count),) = reasons.most_common(1)
                 raise NotCompleted(
                     f"{self.name}: {attempts} relaxations were not enough for {n} molecules of "
-                    f"{task}; the most common reason, {count} times: {reason}"
+                    f"{task}; the most common reason, {count} times: {reason}",
+                    attempts,
                 )
 
     def _check(self, instance: Instance, task: Task) -> None:

@@ -181,7 +181,7 @@ class SimgenGenerator:
                 yield MoleculeBatch.from_arrays([whole])
                 yield self._relaxed(items, [whole], self.energy)
                 return
-        raise _not_completed(1)
+        raise _not_completed(1, MAX_ATTEMPTS)
 
     def _items(self, task: Task, n: int, seed: int) -> list[_Item]:
         check_request(n, seed)
@@ -203,7 +203,7 @@ class SimgenGenerator:
             batch, waiting = alike, [i for i in waiting if i not in set(alike)]
             attempts += len(batch)
             if attempts > MAX_ATTEMPTS * len(items):
-                raise _not_completed(len(items))
+                raise _not_completed(len(items), attempts - len(batch))
             chosen = [items[i] for i in batch]
             forces, states = self._assembly(chosen)
             *_, skeletons = states
@@ -291,8 +291,9 @@ def _clashes(molecule: Molecule) -> bool:
     return bool((apart < 2 * MIN_DISTANCE).any()) or not bool(np.isfinite(x).all())
 
 
-def _not_completed(n: int) -> NotCompleted:
+def _not_completed(n: int, attempts: int) -> NotCompleted:
     return NotCompleted(
         f"{MAX_ATTEMPTS} attempts per molecule were not enough for {n} molecules: too few "
-        "skeletons are connected and can have the hydrogens of the bag; choose another task"
+        "skeletons are connected and can have the hydrogens of the bag; choose another task",
+        attempts,
     )
