@@ -62,7 +62,8 @@ _CURVES = (
     "Above: distinct valid molecules against energy evaluations and against time. Below: the share "
     "of runs that have come near the best molecule known; and the evaluations for one distinct "
     "valid molecule against how many are made, those of a training included. Bands are 95 % "
-    "intervals; a curve ends with the budget, or where the last of its runs ended."
+    "bootstrap intervals over the runs, too narrow where there are fewer than about ten; a curve "
+    "ends with the budget, or where the last of its runs ended."
 )
 
 
