@@ -8,7 +8,6 @@ from ase.data import covalent_radii
 from torch import Tensor, nn
 from torch.nn.functional import normalize, silu
 
-from molrl.agents.encoded import Chosen
 from molrl.agents.lobes import Lobes
 from molrl.molecules import MoleculeBatch
 
@@ -17,7 +16,6 @@ _STRAIGHT, _BENT = 0.05, 0.2  # sine of an angle: too straight for a dihedral, a
 _ANGLE = 1.95  # rad, of the lobes at first, between the trigonal and the tetrahedral angle
 _DIHEDRALS = math.pi / 3, math.pi  # rad, of the lobes at first
 _NEAR, _ALONG = math.cos(math.radians(35)), math.cos(math.radians(20))  # of a bond: no place
-_RADIAL, _RADIAL_WIDTH, _N_RADIAL = (0.8, 2.0), 0.08, 16  # Å, of Gaussians of the distance
 _CONCENTRATION = 20.0  # of the lobes at first, 13 degrees wide
 
 
@@ -66,7 +64,6 @@ class BondHead(nn.Module):
         self.first = nn.Linear(width, 2 * width)
         self.second = nn.Linear(width, width)
         self.inputs = nn.Linear(3, width, bias=False)
-        self.distance = nn.Parameter(torch.zeros(_N_RADIAL, 2 * width))
         self.cones = nn.Linear(width, 3)
         self.lobes = nn.Linear(width, 4 * n_lobes)
         self.smooth = nn.Linear(n_context, 1)
@@ -78,17 +75,16 @@ class BondHead(nn.Module):
         self.register_buffer("radii", radii, persistent=False)
 
     def forward(
-        self, chosen: Chosen, distance: Tensor, molecules: MoleculeBatch, scalars: Tensor
+        self, context: Tensor, molecules: MoleculeBatch, scalars: Tensor, focus: Tensor
     ) -> tuple[Tensor, Lobes]:
         """Return logits ``(n,)`` of the smooth density, and the lobes.
 
         Args:
-            chosen: focus and element of each of n actions.
-            distance: ``(n,)`` Å.
+            context: ``(n, n_context)``.
             molecules: n canvases.
             scalars: ``(n_atoms_total, width)``, of their atoms.
+            focus: ``(n,)`` int64, slots of the focal atoms; any where a canvas is empty.
         """
-        context, focus = chosen.context, chosen.focus
         with torch.no_grad():
             strength, vectors = self._bonds(molecules)
             canvas = torch.arange(len(focus), device=focus.device)
@@ -97,8 +93,7 @@ class BondHead(nn.Module):
             starts = molecules.starts
             first = starts[cones[0]] + cones[1]
             pairs = _references(strength, vectors, own, starts)
-        given = self.context(context) + _radial(distance) @ self.distance
-        of_context = given.chunk(2, dim=-1)
+        of_context = self.context(context).chunk(2, dim=-1)
         of_atoms = self.first(scalars).chunk(2, dim=-1)
         of_cones = self.cones(
             silu(of_context[0].index_select(0, cones[0]) + of_atoms[0].index_select(0, first))
@@ -158,15 +153,6 @@ class BondHead(nn.Module):
             kappa.reshape(-1),
         )
         return pairs.canvas.repeat_interleave(n), lobes
-
-
-def _radial(distance: Tensor) -> Tensor:
-    """Return Gaussians ``(n, _N_RADIAL)`` of distances ``(n,)`` in Å.
-
-    The length of a bond tells its order, on which the angles depend.
-    """
-    centers = torch.linspace(*_RADIAL, _N_RADIAL, device=distance.device)
-    return (-((distance[:, None] - centers) / _RADIAL_WIDTH).square()).exp()
 
 
 def padded_vectors(molecules: MoleculeBatch) -> tuple[Tensor, Tensor]:

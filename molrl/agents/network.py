@@ -40,5 +40,7 @@ class CovariantNetwork(ActorCriticNetwork):
         """Return densities with lobes; see :meth:`ActorCriticNetwork.directions`."""
         coefficients = self.direction_head(chosen.context, distance, chosen.features)
         smooth = SphericalDensity(cap_sharpness(coefficients, self.config.sharpness))
-        lobes = self.bond_head(chosen, distance, encoded.canvas.molecules, encoded.scalars)
-        return DirectionDensity(smooth, *lobes)
+        molecules, scalars = encoded.canvas.molecules, encoded.scalars
+        return DirectionDensity(
+            smooth, *self.bond_head(chosen.context, molecules, scalars, chosen.focus)
+        )
