@@ -28,12 +28,14 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from record import RESULTS, origin, record, run_script
 
+from molrl.comparison.config import slug
 from molrl.evaluation.statistics import stratified_interval
 from molrl.plotting.comparison import Curves, Panel, plot_panels
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {"nothing": "experiments/isomers.yaml", "shipped": "experiments/from_shipped.yaml"}
 N_MOLECULES, N_EPISODES, N_EVALUATIONS = 1000, 128, 12
+LONGEST = 240  # name of a folder; most file systems allow 255 bytes
 NEAR = 3.0  # eV above the best known isomer
 # by the average policy of an evaluation: a share of valid episodes, and distinct molecules
 STEPS_TO = {"steps to 90%": (0.9, 0), "steps to 90% and 20": (0.9, 20)}
@@ -53,7 +55,7 @@ SUMMED = "valid, %", "strain, eV", "RMSD, Å", "distinct", "best above known, eV
 def train(start: str, bag: str, policy: str, seed: int, steps: int, changes: str) -> list[Row]:
     """Train an agent, and return its figures."""
     name = "-".join([bag, policy, str(seed), str(steps), *changes.split()])
-    folder = ROOT / f"runs/benchmarks/from_{start}" / name
+    folder = ROOT / f"runs/benchmarks/from_{start}" / (name if len(name) < LONGEST else slug(name))
     options = {
         "run_dir": folder,
         "task.bag": bag,
