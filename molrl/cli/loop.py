@@ -48,8 +48,8 @@ def resume(folder: RunFolder, finished: bool, overrides: Sequence[str] = ()) -> 
         InputError: if there are checkpoints and none is valid, or a finished run has none, the
             config does not fit any more, or the run has done N steps already.
     """
-    build, length = BUILDERS.load(folder.command), LENGTHS[folder.command]
-    _check_overrides(length, overrides)
+    build, lengths = BUILDERS.load(folder.command), LENGTHS[folder.command]
+    _check_overrides(lengths, overrides)
     config = folder.load_config(SCHEMAS.load(folder.command), overrides)
     config = config.model_copy(update={"run_dir": type(config.run_dir)(folder.path)})
     with process_group() as ranks, _locked(folder, ranks, finished, overrides):
@@ -62,7 +62,7 @@ def resume(folder: RunFolder, finished: bool, overrides: Sequence[str] = ()) -> 
             else:
                 trainable.begin()
             if overrides:
-                _check_longer(length, trainable)
+                _check_longer(lengths, trainable)
                 if ranks.is_main:
                     folder.extend(trainable.config)
             _finish(trainable, folder)
@@ -76,12 +76,13 @@ def _locked(
     return folder.lock_finished() if finished or overrides else folder.lock()
 
 
-def _check_overrides(length: str, overrides: Sequence[str]) -> None:
+def _check_overrides(lengths: Sequence[str], overrides: Sequence[str]) -> None:
     for override in overrides:
-        if override.partition("=")[0].strip() != length:
+        if override.partition("=")[0].strip() not in lengths:
+            keys = " and ".join(f"{length}=N" for length in lengths)
             raise InputError(
-                f"a run that is resumed keeps its config; only {length}=N can be given, "
-                f"not {override!r}"
+                f"a run that is resumed keeps its config; only {keys} can be given, not "
+                f"{override!r}"
             )
 
 
@@ -96,9 +97,9 @@ def _check_unfinished(folder: RunFolder) -> None:
     log_message("there is no checkpoint yet; the run begins anew")
 
 
-def _check_longer(length: str, trainable: Trainable) -> None:
-    if trainable.steps >= trainable.total_steps:
-        raise InputError(f"the run has done {trainable.steps} steps; give a larger {length}")
+def _check_longer(lengths: Sequence[str], trainable: Trainable) -> None:
+    if trainable.is_done:
+        raise InputError(f"{trainable.done}; give a larger {' or '.join(lengths)}")
 
 
 def _finish(trainable: Trainable, folder: RunFolder) -> None:

@@ -21,7 +21,7 @@ SCHEMAS = Registry(
         "compare": "molrl.comparison.config:CompareConfig",
     },
 )
-"""The config of each, which has ``run_dir``, ``seed`` and the key of :data:`LENGTHS`."""
+"""The config of each, which has ``run_dir``, ``seed`` and the keys of :data:`LENGTHS`."""
 
 BUILDERS = Registry(
     "command that trains",
@@ -37,12 +37,12 @@ BUILDERS = Registry(
 """``build(config, ranks)``: a context manager that makes the trainable, in its first state."""
 
 LENGTHS = {
-    "train": "total_steps",
-    "train generator": "total_steps",
-    "energy fit": "steps",
-    "energy learn": "rounds",
-    "search": "energy_calls",
-    "compare": "seeds",
+    "train": ("total_steps",),
+    "train generator": ("total_steps",),
+    "energy fit": ("steps",),
+    "energy learn": ("rounds",),
+    "search": ("energy_calls", "minutes"),
+    "compare": ("seeds",),
 }
 """The key of the config that says how long the training is."""
 

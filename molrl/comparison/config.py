@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from molrl.errors import InputError
 from molrl.parts import GENERATORS, check_energy_name
 from molrl.runs.config import Config, RunConfig
+from molrl.runs.weights import read_json
 from molrl.tasks import AnyTask
 
 REAL = "real molecules"
@@ -38,6 +39,19 @@ class UnitKey(NamedTuple):
     def folder(self) -> Path:
         """Where its files are, below the folder of the comparison."""
         return Path("units", slug(self.method), slug(self.task), f"seed-{self.seed}")
+
+
+def has_finished(folder: Path) -> bool:
+    """Return whether a run of a comparison is there, has not crashed, and is not broken.
+
+    Args:
+        folder: of the run.
+    """
+    file = folder / "unit.json"
+    try:
+        return file.is_file() and not read_json(file).get("crashed")
+    except InputError:
+        return False
 
 
 def slug(text: str) -> str:

@@ -10,6 +10,7 @@ from molrl.comparison.methods import training_energy_calls
 from molrl.comparison.outputs import lines_of, write_outputs
 from molrl.comparison.units import Unit
 from molrl.errors import InputError
+from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import log_message, progress
 
@@ -52,6 +53,7 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
     result = RunFolder.create(target, config, "compare")
     with result.lock_and_log():
         _copy({key: found[key] for key in keys}, result.path)
+        result.checkpoints.save(Checkpoint(len(keys), {}, {}))  # it can be resumed
         results = Results(config, units, training_energy_calls(config))
         return _write(results, result)
 

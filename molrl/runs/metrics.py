@@ -4,7 +4,7 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -101,6 +101,17 @@ class MetricsLog:
             if name != STEPS and value is not None:
                 self._writer.add_scalar(name, value, int(row[STEPS] or 0))
         self._writer.flush()
+
+
+def write_metrics(csv_file: Path, rows: Sequence[Mapping[str, Figure]]) -> None:
+    """Write a metrics file anew.
+
+    Args:
+        csv_file: the file.
+        rows: all its rows, with the same names, ``steps`` first.
+    """
+    lines = [list(rows[0]), *(row.values() for row in rows)] if rows else []
+    write_text(csv_file, "".join(map(_line, lines)))
 
 
 def read_metrics(csv_file: Path) -> list[dict[str, Figure]]:

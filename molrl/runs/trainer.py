@@ -84,6 +84,16 @@ class Trainable(ABC):
     def steps(self) -> int:
         """Number of steps done."""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.steps >= self.total_steps
+
+    @property
+    def done(self) -> str:
+        """What has been done, in words, for one who wants to go on and has to ask for more."""
+        return f"the run has done {self.steps} steps"
+
     def begin(self) -> None:  # noqa: B027 - most trainings begin as they are made
         """Prepare a new training, before its run folder is created; not called on resume.
 

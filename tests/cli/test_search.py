@@ -145,3 +145,19 @@ def test_search_refuses_a_folder_in_use_and_names_resume(here, capsys):
     (here / "mine" / "notes.txt").write_text("mine")
     assert main(["search", "CH4", "run_dir=mine"]) == 2
     assert "molrl resume mine" in capsys.readouterr().err
+
+
+def test_search_that_time_has_ended_goes_on_with_more_minutes(here, capsys):
+    small = ["energy_calls=100000", "methods=[random-search]", *SMALL]
+    assert main(["search", "C2H6O", *small, "--minutes", "0.005", "run_dir=run"]) == 0
+    capsys.readouterr()
+    assert main(["resume", "run", "energy_calls=200000"]) == 2
+    assert "energies in 0.0" in (line := capsys.readouterr().err.splitlines()[-1])
+    assert line.endswith("give a larger energy_calls or minutes")
+    calls = json.loads((here / "run/summary.json").read_text())["energy_calls"]
+    with (here / "run/metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[-1]["steps"]) == int(rows[-1]["energy_calls"]) == calls  # what was spent
+    assert len({row["steps"] for row in rows}) == len(rows)
+    assert main(["resume", "run", "minutes=0.02"]) == 0
+    assert json.loads((here / "run/summary.json").read_text())["energy_calls"] > calls

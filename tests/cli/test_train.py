@@ -199,7 +199,7 @@ def test_resume_with_more_steps_trains_on(runs, tmp_path, capsys):
     assert summary["training_energy_calls"] > before_it.state["energy_calls"] > 500
     capsys.readouterr()
     assert main(["resume", str(run)]) == 0
-    assert "is finished; to train on, give total_steps=N" in capsys.readouterr().out
+    assert "is finished; to go on, give total_steps=N" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,21 @@ def test_merged_comparisons_have_the_plugins_of_all():
     assert _merged(configs, ["one", "two"], Path("both")).plugins == ("json", "csv")
 
 
+def test_resume_does_a_broken_run_and_one_that_a_merge_lacked(apart, tmp_path):
+    short, merged = tmp_path / "short", tmp_path / "merged"
+    shutil.copytree(apart[0], short)
+    shutil.rmtree(short / "units/search")
+    assert main(["compare", "--merge", str(short), f"run_dir={merged}"]) == 0
+    assert read(merged)["methods"]["search"]["n_runs"] == 0
+    before = (apart[0] / "metrics.csv").read_text().splitlines()
+    (merged / "units" / Careless.name / "CH4O/seed-0/unit.json").write_text("{")
+    assert main(["resume", str(merged)]) == 0
+    assert read(merged)["methods"]["search"]["n_runs"] == 1
+    after = (merged / "metrics.csv").read_text().splitlines()
+    without_times = [[line.rsplit(",", 1)[0] for line in lines] for lines in (before, after)]
+    assert without_times[0] == without_times[1]
+
+
 class Crashing:
     """A generator of somebody else, which lacks memory, or gives up after some attempts."""
 

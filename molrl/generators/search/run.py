@@ -81,24 +81,36 @@ class IsomerSearch(Trainable):
     @property
     def steps(self) -> int:
         """Energy calls so far, or seconds where only the time is limited."""
-        if self._done:
-            return self.total_steps
         used = self.seconds if self.config.energy_calls is None else self.energy_calls
         return min(int(used), self.total_steps)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the budget is used up; see :attr:`Trainable.is_done`."""
+        return self._done
+
+    @property
+    def done(self) -> str:
+        """What has been used up; see :attr:`Trainable.done`."""
+        minutes = f" in {self.seconds / 60:.3g} minutes" if self.config.minutes is not None else ""
+        return f"the search has evaluated {self.energy_calls} energies{minutes}"
 
     def run(self, on_update: OnUpdate) -> None:
         """Search until the budget is used up; see :meth:`Trainable.run`."""
         while not self._done:
-            began = perf_counter()
+            began, figures = perf_counter(), {}
             source = self._next()
             if source is None:
                 self._done = True
             else:
                 self._advance(source)
-            on_update(self.steps, {"seconds": perf_counter() - began})
+                figures["seconds"] = perf_counter() - began
+            on_update(self.steps, figures)
 
     def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure] | None:
         """Return how many isomers are found, the lowest energy, and the cost of each generator."""
+        if not figures:  # the budget was found to be used up
+            return None
         lowest = self.isomers.lowest
         return {
             STEPS: step,
