@@ -238,6 +238,9 @@ class ImitationConfig(BasePPOConfig):
             that is not monovalent comes before one that is; 0: all orders alike.
         molecules: what is imitated from the beginning, as of :class:`CloningConfig`; none: only
             what the training itself has found.
+        reinforce_until: share of the steps that PPO trains, too; after it the policy only imitates
+            what its episodes have found and still find, so that nothing draws it from relaxed
+            geometries. Its estimate of the return stays as it is then.
 
     Example:
         >>> ImitationConfig(temperature=0.2).relaxations
@@ -259,11 +262,12 @@ class ImitationConfig(BasePPOConfig):
     jitter: tuple[Spread, Spread] = (0.02, 0.02)
     skeleton_first: float = Field(0.0, ge=0, le=100)
     molecules: tuple[str, ...] = ()
+    reinforce_until: float = Field(1.0, gt=0, le=1)
 
     def sb3_options(self) -> dict[str, Any]:
         """Return the options of the algorithm of SB3; see :meth:`OnPolicyConfig.sb3_options`."""
         own = {"temperature", "relaxations", "imitation_batch", "imitation_coef", "jitter"}
-        own |= {"skeleton_first", "molecules"}
+        own |= {"skeleton_first", "molecules", "reinforce_until"}
         return {key: value for key, value in super().sb3_options().items() if key not in own}
 
 

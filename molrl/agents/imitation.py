@@ -15,7 +15,7 @@ from molrl.agents.arrangements import Arrangements
 from molrl.agents.config import ImitationConfig
 from molrl.agents.examples import buildable, load_examples
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
-from molrl.agents.parallel import ParallelPPO
+from molrl.agents.parallel import Losses, ParallelPPO
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.replay import Replay
 from molrl.agents.vec_env import bags_only, builder_of
@@ -96,22 +96,42 @@ class ImitatingPPO(ParallelPPO):
         losses = self._losses_seen
         self.logger.record("train/imitation_loss", np.mean(losses) if losses else np.nan)
 
+    def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> Losses:
+        """Return the losses of PPO; zeros, beside that of imitation, where it has ended."""
+        done = 1 - self._current_progress_remaining
+        if not self.archive.isomers or done <= self._config.reinforce_until:
+            return super()._losses(samples, clip_range)
+        observation, actions = self._placements(samples)
+        made = self._network.evaluate_actions(observation, actions)
+        self._imitated = -made.log_prob.mean()
+        none = torch.zeros_like(self._imitated)
+        return Losses(policy=none, value=none, entropy=none, kl=0.0)
+
     def _evaluated(self, samples: DictRolloutBufferSamples) -> tuple[Tensor, Tensor, Tensor]:
         """Return those of the minibatch, evaluated in one batch with placements of the archive."""
         if not self.archive.isomers:
             self._imitated = None
             return super()._evaluated(samples)
+        observation, actions = self._placements(samples)
+        both = {
+            key: torch.cat([values, observation[key]])
+            for key, values in samples.observations.items()
+        }
+        made = self._network.evaluate_actions(both, torch.cat([samples.actions, actions]))
+        n = len(samples.actions)
+        self._imitated = -made.log_prob[n:].mean()
+        return made.value[:n, None], made.log_prob[:n], made.entropy[:n]
+
+    def _placements(self, like: DictRolloutBufferSamples) -> tuple[dict[str, Tensor], Tensor]:
+        """Return observations and actions of the archive, of the types of a minibatch."""
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         isomers = self.archive.draw(self._config.imitation_batch, rng)
         observation, actions = self._replay.draw(isomers, rng)
-        both = {
-            key: torch.cat([values, torch.as_tensor(observation[key]).to(values)])
-            for key, values in samples.observations.items()
+        observed = {
+            key: torch.as_tensor(observation[key]).to(values)
+            for key, values in like.observations.items()
         }
-        drawn = torch.cat([samples.actions, torch.as_tensor(actions).to(samples.actions)])
-        made, n = self._network.evaluate_actions(both, drawn), len(samples.actions)
-        self._imitated = -made.log_prob[n:].mean()
-        return made.value[:n, None], made.log_prob[:n], made.entropy[:n]
+        return observed, torch.as_tensor(actions).to(like.actions)
 
     def _further_loss(self) -> Tensor | float:
         """Return minus the mean log-likelihood of placements; 0 while there are no molecules."""

@@ -71,7 +71,7 @@ class ParallelPPO(PPO):
             deviation = (square - mean.square()).clamp(min=self.least_deviation**2).sqrt()
             yield samples._replace(advantages=((advantages - mean) / deviation).float())  # type: ignore[misc]  # of a Dict observation
 
-    def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> "_Losses":
+    def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> "Losses":
         """Return the losses of PPO (Schulman et al. 2017) of a minibatch of this rank."""
         values, log_prob, entropy = self._evaluated(samples)
         log_ratio = log_prob - samples.old_log_prob
@@ -81,7 +81,7 @@ class ParallelPPO(PPO):
         # the estimator k3 of http://joschu.net/blog/kl-approx.html
         kl = ((ratio - 1) - log_ratio).detach().mean().double()[None]
         self.ranks.average([kl])
-        return _Losses(
+        return Losses(
             policy=-gain.mean(),
             value=torch.nn.functional.mse_loss(samples.returns, values.flatten()),
             entropy=-entropy.mean(),
@@ -103,7 +103,7 @@ class ParallelPPO(PPO):
     def _exceeds_target(self, kl: float) -> bool:
         return self.target_kl is not None and kl > 1.5 * self.target_kl
 
-    def _descend(self, losses: "_Losses") -> None:
+    def _descend(self, losses: "Losses") -> None:
         """Do one step of the optimiser with the mean gradient of the ranks."""
         loss = losses.policy + self.ent_coef * losses.entropy + self.vf_coef * losses.value
         loss = loss + self._further_loss()
@@ -132,7 +132,7 @@ class ParallelPPO(PPO):
 
 
 @dataclass
-class _Losses:
+class Losses:
     """Losses of a minibatch of this rank, and its KL divergence, in nats, over all ranks."""
 
     policy: Tensor
