@@ -22,13 +22,17 @@ def policy_file(run: Path | str, which: str | None = None) -> Path:
             last.
 
     Raises:
-        InputError: if there is no such policy.
+        InputError: if there is no such policy, or the best is there without its header.
     """
     run = Path(run)
     if which is None:
         if run.suffix == ".json":
             return run
         best = run / FILES["best"]
+        if not best.is_file() and best.with_suffix(".safetensors").is_file():
+            raise InputError(
+                f"{best} is missing, the header of the best policy; give policy=last for another"
+            )
         return best if best.is_file() else run / FILES["last"]
     if which not in FILES:
         raise InputError(f"policy {which!r} is not kept; {did_you_mean(which, FILES)}")

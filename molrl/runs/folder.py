@@ -20,7 +20,7 @@ from molrl.runs.checkpoints import Checkpoints
 from molrl.runs.config import Config, ConfigT, dump_config, load_config, read_mapping
 from molrl.runs.failures import RunFailed, write_traceback
 from molrl.runs.signals import Stopped
-from molrl.runs.weights import read_json
+from molrl.runs.weights import read_json, sha256
 
 _PACKAGES = (
     *("molrl", "torch", "numpy", "gymnasium", "stable-baselines3", "mace-torch", "e3nn"),
@@ -28,6 +28,7 @@ _PACKAGES = (
 )
 # Left by a process that was killed before the run began, or that found the folder locked.
 _UNBEGUN = re.compile(r"versions\.json|\.(versions|config)\.|\.lock$")
+_SUMS = "config_sha256"  # of the configs that the run has had, so that edits are seen
 
 
 class RunFolder:
@@ -114,8 +115,9 @@ class RunFolder:
         if not self._is_empty():  # another process was faster, and has finished
             raise self._not_empty()
         try:
-            write_text(self.versions_file, json.dumps(origin, indent=2) + "\n")
-            write_text(self.config_file, dump_config(config))  # last: it is what makes it a run
+            text = dump_config(config)
+            self._write_origin({**origin, _SUMS: [sha256(text.encode())]})
+            write_text(self.config_file, text)  # last: it is what makes it a run
         except OSError as error:
             raise _unwritable(self.path, error) from None
 
@@ -204,6 +206,12 @@ class RunFolder:
             )
         return config
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether ``config.yaml`` is another than molrl has written."""
+        sums = read_json(self.versions_file).get(_SUMS, [])  # earlier versions wrote none
+        return bool(sums) and sha256(self.config_file.read_bytes()) not in sums
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         write_text(self.summary_file, json.dumps(dict(summary), indent=2) + "\n")
@@ -274,8 +282,14 @@ class RunFolder:
         Args:
             config: the new one.
         """
-        write_text(self.config_file, dump_config(config))
+        text, origin = dump_config(config), read_json(self.versions_file)
+        if _SUMS in origin:  # earlier versions have none
+            self._write_origin({**origin, _SUMS: [*origin[_SUMS], sha256(text.encode())]})
+        write_text(self.config_file, text)
         self.summary_file.unlink(missing_ok=True)
+
+    def _write_origin(self, origin: Mapping[str, Any]) -> None:
+        write_text(self.versions_file, json.dumps(origin, indent=2) + "\n")
 
     def _acquire(self) -> None:
         try:

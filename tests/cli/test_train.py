@@ -202,6 +202,24 @@ def test_resume_with_more_steps_trains_on(runs, tmp_path, capsys):
     assert "is finished; to go on, give total_steps=N" in capsys.readouterr().out
 
 
+def test_resume_tells_that_a_config_was_edited(runs, tmp_path, capsys):
+    run = tmp_path / "edited"
+    shutil.copytree(runs / "whole", run)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("ema: 0.9\n", "ema: 0.8\n"))
+    assert main(["resume", str(run), "total_steps=1280"]) == 0
+    assert f"molrl: {config} was edited after the run began" in capsys.readouterr().err
+
+
+def test_generate_does_not_take_the_last_policy_for_a_best_that_is_lost(runs, tmp_path, capsys):
+    run = tmp_path / "lost"
+    shutil.copytree(runs / "whole", run)
+    (run / "policy-best.json").unlink()
+    given = ["--method", f"run:{run}", "--bag", "CH4O", "-n", "1", "-o", str(tmp_path / "o.sdf")]
+    assert main(["generate", *given]) == 2
+    assert "policy-best.json is missing" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

@@ -45,6 +45,15 @@ def test_run_folder_is_created_and_opened_again(tmp_path):
     assert found.read_summary() == {"return_fraction": 0.95}
 
 
+def test_run_folder_tells_an_edited_config_from_one_that_was_extended(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", Settings(), "train")
+    assert not folder.is_edited
+    folder.extend(Settings(seed=4))
+    assert not folder.is_edited
+    folder.config_file.write_text(folder.config_file.read_text().replace("seed: 4", "seed: 5"))
+    assert folder.is_edited
+
+
 @pytest.mark.parametrize(
     ("text", "lacks"),
     [
