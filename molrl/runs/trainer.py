@@ -6,7 +6,7 @@ saves when that is due and when a signal asks the process to end, and keeps the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,8 @@ def train(trainable: Trainable, folder: RunFolder) -> Closing | None:
         return None
     with folder.lock_and_log():
         if trainable.heading:
-            print(trainable.heading, flush=True)
+            with suppress(OSError):  # a closed pipe or a full disk does not end the training
+                print(trainable.heading, flush=True)
         with _logs(trainable, folder) as on_update:
             train_saving(trainable, folder.path, on_update)
         trainable.write_weights(folder.path)

@@ -87,6 +87,12 @@ def test_train_writes_the_files_of_a_run(folder, capsys):
     assert float((folder.path / "sum.txt").read_text()) == rows[-1]["total"]
 
 
+def test_train_goes_on_when_the_heading_cannot_be_printed(folder, closed_pipe, monkeypatch):
+    monkeypatch.setattr("sys.stdout", closed_pipe())
+    assert train(Sum(), folder).table["steps"] == 12
+    assert not folder.log_file.exists()
+
+
 def test_train_evaluates_at_the_end_whatever_the_interval(folder):
     train(Sum(evaluate_every=100), folder)
     assert [row["steps"] for row in read_metrics(folder.evaluations_file)] == [12]
