@@ -167,20 +167,20 @@ class RunFolder:
 
     def _not_empty(self) -> InputError:
         free = shlex.quote(f"run_dir={self._free_name()}")
-        return InputError(
-            f"run_dir {self.path} is not empty; resume it with {self._resume_command} or start a "
-            f"new run with {free}"
-        )
+        is_run = self.config_file.is_file()
+        resume = f"resume it with {self._resume_command} or " if is_run else ""
+        return InputError(f"run_dir {self.path} is not empty; {resume}start a new run with {free}")
 
     @property
     def _resume_command(self) -> str:
         return f"`{shlex.join(['molrl', 'resume', str(self.path)])}`"
 
     def _free_name(self) -> Path:
-        number = 2
-        while (name := self.path.with_name(f"{self.path.name}-{number}")).exists():
+        path = self.path if self.path.name.strip(".") else Path(os.path.abspath(self.path))
+        number, name = 2, path.name or "run"  # the root has no name
+        while (free := path.parent / f"{name}-{number}").exists():
             number += 1
-        return name
+        return free
 
     def load_config(self, schema: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
         """Return the config of the run.

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,18 @@ def test_run_folder_is_created_in_an_empty_folder_only(tmp_path):
     with pytest.raises(InputError, match=r"not empty.*molrl resume .*a`.*run_dir=.*a-3$"):
         RunFolder.create(tmp_path / "a", Settings(seed=1), "train")
     assert folder.config_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "a/.."])
+def test_run_folder_without_a_name_is_refused_with_a_free_one(tmp_path, monkeypatch, path):
+    (tmp_path / "here" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError) as refused:
+        RunFolder(path).ensure_new()
+    said, free = str(refused.value).split("; start a new run with run_dir=")
+    assert said == f"run_dir {Path(path)} is not empty"
+    assert not Path(free).exists()
+    assert Path(free).name.endswith("-2")
 
 
 @pytest.mark.parametrize("path", ["file", "file/run", "file/run/deeper"])
