@@ -49,6 +49,7 @@ class Trainable(ABC):
         total_steps: number of steps of the whole training.
         checkpoint_every: steps between checkpoints, which are saved after updates.
         evaluate_every: steps between evaluations, the last of which is at the end; 0: none.
+        row_every: steps between rows of ``metrics.csv``; 1 if each update has one.
         verb: what the progress bar says is done; no bar if empty.
         heading: a line printed at the beginning; none if empty.
 
@@ -76,6 +77,7 @@ class Trainable(ABC):
     total_steps: int
     checkpoint_every: int
     evaluate_every: int = 0
+    row_every: int = 1
     verb: str = "train"
     heading: str = ""
 
@@ -238,7 +240,7 @@ def _logs(trainable: Trainable, folder: RunFolder) -> Iterator[OnUpdate]:
     """Yield a function that logs, shows and evaluates an update."""
     done = evaluated = trainable.steps
     with (
-        MetricsLog(folder.metrics_file, folder.tensorboard, done) as log,
+        MetricsLog(folder.metrics_file, folder.tensorboard, done, trainable.row_every) as log,
         _evaluations(trainable, folder) as evaluations,
         _display(trainable) as bar,
     ):
@@ -269,7 +271,7 @@ def _evaluations(
     if not trainable.evaluate_every:
         return nullcontext()
     board = folder.tensorboard / "evaluation"
-    return MetricsLog(folder.evaluations_file, board, trainable.steps)
+    return MetricsLog(folder.evaluations_file, board, trainable.steps, trainable.evaluate_every)
 
 
 def _display(trainable: Trainable) -> AbstractContextManager[Progress]:
