@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from molrl.cli.training import LENGTHS, SCHEMAS
+from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import log_message
@@ -25,24 +26,37 @@ def resume(arguments: Namespace) -> int:
 
     Raises:
         InputError: if it is not a run, has checkpoints and none is valid, has done N steps
-            already, or another process uses it.
+            already, another process uses it, or its summary is none.
     """
     folder = RunFolder.open(arguments.run)
     length = LENGTHS[SCHEMAS.check(folder.command)]
     summary = folder.read_summary()
-    if (
-        summary is None
-        or arguments.overrides
-        or (folder.command == "compare" and _has_crashed(summary))
-    ):
+    table = None if summary is None else _table(summary, folder)
+    if table is None or arguments.overrides:
         from molrl.cli.loop import resume as resume_run  # it imports PyTorch
 
         resume_run(folder, summary is not None, arguments.overrides)
         return 0
     folder.checkpoints.load_latest(log_message)
     print(f"{folder.path} is finished; to train on, give {length}=N")
-    print(format_table(summary))
+    print(table)
     return 0
+
+
+def _table(summary: Mapping[str, Any], folder: RunFolder) -> str | None:
+    """Return the table of a summary; None of a comparison that is to be completed.
+
+    Raises:
+        InputError: if the file holds something else.
+    """
+    try:
+        if folder.command == "compare" and _has_crashed(summary):
+            return None
+        return format_table(summary)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{folder.summary_file} is not the summary of such a run; {folder.summary_remedy}"
+        ) from None
 
 
 def _has_crashed(summary: Mapping[str, Any]) -> bool:
