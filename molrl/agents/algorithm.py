@@ -156,10 +156,11 @@ def restore_training(
         tensors: of a snapshot, which may hold others.
 
     Raises:
-        KeyError: if a tensor is missing.
-        RuntimeError: if a tensor does not fit.
+        RuntimeError: if a weight is missing, unknown or of another shape.
     """
-    policy.load_state_dict({key: tensors[f"policy/{key}"] for key in policy.state_dict()})
+    own = [name for name in tensors if name.startswith("policy/")]
+    # strictly: with other weights the moments, which have numbers, would be those of others
+    policy.load_state_dict({name.removeprefix("policy/"): tensors[name] for name in own})
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):

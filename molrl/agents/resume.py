@@ -74,7 +74,9 @@ def restore(training: AgentTraining, checkpoint: Checkpoint) -> None:
     try:
         training.algorithm.restore(position, checkpoint.tensors, checkpoint.state)
     except (RuntimeError, KeyError) as error:
-        raise InputError(f"the checkpoint does not belong to this config: {error}") from None
+        raise InputError(
+            f"the checkpoint does not belong to this config and version of molrl: {error}"
+        ) from None
     _restore_random(own, state, training.device)
 
 

@@ -51,6 +51,7 @@ class FitRun(Fit):
         ranks: Ranks,
     ) -> None:
         super().__init__(config, data, atomic_energies, device, ranks)
+        self.row_every = config.checkpoint_every
         self.notes: dict[str, object] = {}
         self._per_second: float | None = None
         self._last_error: float | None = None
@@ -106,7 +107,11 @@ class FitRun(Fit):
             folder: of the run.
         """
         write_card(folder, self._load_fitted(), self, self._per_second, self.notes)
-        last = read_metrics(folder.metrics_file)[-1]
+        rows = read_metrics(folder.metrics_file)
+        if rows and rows[-1][STEPS] == self.steps:
+            last = rows[-1]
+        else:  # the row was lost, which has been said
+            last = {STEPS: self.steps, **self.errors(self.valid_set)}
         closing = {**last, **{k: v for k, v in self.notes.items() if isinstance(v, float)}}
         name = f"{self.potential.config.architecture}:{self.weights}"
         lines = (

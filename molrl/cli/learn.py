@@ -11,7 +11,7 @@ from molrl.fitting.active.learn import Learning
 from molrl.generation import Generator, load_generator
 from molrl.plotting.rounds import plot_rounds
 from molrl.runs.folder import RunFolder
-from molrl.runs.metrics import read_metrics
+from molrl.runs.metrics import STEPS, read_metrics
 from molrl.runs.progress import phases
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import Closing
@@ -27,8 +27,16 @@ class LearningRun(Learning):
 
         Args:
             folder: of the run.
+
+        Raises:
+            InputError: if the log lacks the last round.
         """
         rows = read_metrics(folder.metrics_file)
+        if not rows or rows[-1][STEPS] != self.steps:
+            raise InputError(
+                f"{folder.metrics_file} lacks the row of step {self.steps}, of which the "
+                "summary is: put the file back, or resume with more rounds"
+            )
         plot_rounds(rows, self.plot_file)
         weights = self.weights(-1)
         lines = (

@@ -1,10 +1,12 @@
 """The command line. A command is imported when it is called, so that help is immediate."""
 
 import argparse
+import io
 import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from molrl.cli.parser import build_parser, load_target
 from molrl.errors import InputError
@@ -14,6 +16,7 @@ from molrl.runs.progress import log_message
 from molrl.runs.signals import Stopped, stopping_at_once
 
 BAD_INPUT, FAILED = 2, 1
+_CLOSED = "the output pipe was closed"
 
 
 def run() -> int:
@@ -25,7 +28,21 @@ def run() -> int:
     # Small tensors: on a busy machine a second thread makes training 3 times slower. PyTorch reads
     # the variable when it is imported, which only the commands do.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return main()
+    _prepare_streams()
+    code = main()
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
+    return code
+
+
+def _prepare_streams() -> None:
+    """Make both streams writable where they are closed or do not know a character."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,16 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success; 1 for a failure, whose traceback is in the file named; 2 for
         invalid input; 130 after SIGINT, 143 after SIGTERM, and 75 after SIGUSR1, which asks a
-        scheduler to requeue the run. All but 0 come with one line on standard error.
+        scheduler to requeue the run. All but 0 come with one line on standard error. Output that
+        cannot be written is a failure, too.
 
     Example:
         >>> main(["train", "experiments/quickstart.yaml"])  # doctest: +SKIP
         0
     """
+    code = _run_command(sys.argv[1:] if argv is None else argv)
+    failure = _failure_of_output()
+    return _fail(failure, FAILED) if failure and not code else code
+
+
+def _run_command(argv: Sequence[str]) -> int:
     try:
         with stopping_at_once():
             import_plugins(plugins_of_environment(), where="MOLRL_PLUGINS")
-            return _dispatch(sys.argv[1:] if argv is None else argv)
+            return _dispatch(argv)
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
     except InputError as error:
@@ -56,15 +80,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         return _print_line(str(stopped), stopped.exit_code)
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or the flush at exit fails, too
-        return _fail("the output pipe was closed", FAILED)
+        _drop(sys.stdout)
+        return _fail(_CLOSED, FAILED)
     except RunFailed as failure:
         return _fail(f"{_describe(failure.__cause__)}; {failure}", FAILED)
     except Exception as error:
+        if isinstance(error, OSError) and (unwritten := _failure_of_output("\n")):
+            return _fail(unwritten, FAILED)
         log = write_traceback(error)
         return _fail(f"{_describe(error)}; the traceback is in {log}", FAILED)
+
+
+def _failure_of_output(more: str = "") -> str:
+    """Return why what was printed cannot be written, and drop it; an empty string if it can.
+
+    Without a buffer, what failed is gone, so that only ``more`` tells.
+    """
+    try:
+        sys.stdout.write(more)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop(sys.stdout)
+        return _CLOSED
+    except OSError as error:
+        _drop(sys.stdout)
+        return f"the output cannot be written: {error.strerror}"
+    return ""
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what a stream holds nowhere, so that the flush at exit does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -118,7 +164,7 @@ def _fail(line: str, code: int) -> int:
 
 
 def _print_line(line: str, code: int) -> int:
-    print(f"molrl: {' '.join(line.split())}", file=sys.stderr)
+    log_message(" ".join(line.split()))
     return code
 
 

@@ -1,8 +1,11 @@
 """``molrl resume``: continue any run from its folder."""
 
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from molrl.cli.training import LENGTHS, SCHEMAS
+from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import log_message
@@ -24,7 +27,7 @@ def resume(arguments: Namespace) -> int:
 
     Raises:
         InputError: if it is not a run, has checkpoints and none is valid, has done N steps
-            already, or another process uses it.
+            already, another process uses it, or its summary is none.
     """
     folder = RunFolder.open(arguments.run)
     lengths = LENGTHS[SCHEMAS.check(folder.command)]
@@ -34,10 +37,11 @@ def resume(arguments: Namespace) -> int:
 
         resume_run(folder, summary is not None, arguments.overrides)
         return 0
+    table = _table(summary, folder)
     folder.checkpoints.load_latest(log_message)
     longer = " or ".join(f"{length}=N" for length in lengths)
     print(f"{folder.path} is finished; to go on, give {longer}")
-    print(format_table(summary))
+    print(table)
     return 0
 
 
@@ -49,3 +53,17 @@ def _lacks_runs(folder: RunFolder) -> bool:
 
     keys = folder.load_config(CompareConfig).units()
     return not all(has_finished(folder.path / key.folder) for key in keys)
+
+
+def _table(summary: Mapping[str, Any], folder: RunFolder) -> str:
+    """Return the table of a summary.
+
+    Raises:
+        InputError: if the file holds something else.
+    """
+    try:
+        return format_table(summary)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{folder.summary_file} is not the summary of such a run; {folder.summary_remedy}"
+        ) from None

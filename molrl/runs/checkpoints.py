@@ -1,6 +1,7 @@
 """Checkpoints that survive a crash at any time and are refused if a single bit is wrong."""
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -97,7 +98,7 @@ class Checkpoints:
         finally:
             self._delete_unfinished()
         for step in self.steps()[: -self.keep]:
-            shutil.rmtree(self.path(step))
+            _remove(self.path(step))
         return self.path(checkpoint.step)
 
     def load(self, step: int) -> Checkpoint:
@@ -153,14 +154,22 @@ class Checkpoints:
         return None
 
     def _rename(self, unfinished: Path, path: Path) -> None:
-        if path.exists():  # a corrupted one, and the resumed run has reached its step again
+        if os.path.lexists(path):  # a corrupted one, and the run has reached its step again
             path.rename(self.folder / f"{_TEMPORARY}{path.name}")
         unfinished.rename(path)
         sync(self.folder)
 
     def _delete_unfinished(self) -> None:
         for path in self.folder.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(path)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, or what else stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:

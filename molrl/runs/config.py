@@ -4,11 +4,11 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from molrl.errors import InputError
 from molrl.plugins import import_plugins
@@ -16,6 +16,7 @@ from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
 from molrl.validation import one_line, wrong_keys
 
 COMMAND_LINE = "command line"  # what error messages call the overrides
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Config(BaseModel):
@@ -78,6 +79,13 @@ class RunConfig(Config):
     """
 
     plugins: tuple[str, ...] = ()
+
+    @field_validator("run_dir", check_fields=False)
+    @classmethod
+    def _check_run_dir(cls, run_dir: Any) -> Any:  # noqa: ANN401 - a path or its text
+        if _CONTROL.search(str(run_dir)):
+            raise ValueError(f"run_dir must hold no control characters, not {str(run_dir)!r}")
+        return run_dir
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -148,6 +156,10 @@ def _parse(
     data: Mapping[str, Any], schema: type[ConfigT], where: str, overridden: Sequence[str] = ()
 ) -> ConfigT:
     """Validate plain data; an error in ``overridden`` keys alone is one of the command line."""
+    for key, text in _texts(data):
+        if not _is_unicode(text):
+            where = COMMAND_LINE if _is_within(key, overridden) else where
+            raise InputError(f"{where}: {key} holds {text!r}, which is no Unicode; write it anew")
     try:
         # As JSON, because strict validation accepts a list for a tuple there, and a string for
         # a path.
@@ -156,6 +168,26 @@ def _parse(
         if all(_is_within(key, overridden) for key in wrong_keys(error, data)):
             where = COMMAND_LINE
         raise InputError(f"{where}: {one_line(error, data, schema)}") from None
+
+
+def _texts(data: Any, key: str = "it") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - plain data
+    """Yield each text in plain data, and each key of it, with the dotted key of where it is."""
+    if isinstance(data, str):
+        yield key, data
+    elif isinstance(data, list | Mapping):
+        items = data.items() if isinstance(data, Mapping) else enumerate(data)
+        for name, value in items:
+            yield key, str(name)
+            yield from _texts(value, str(name) if key == "it" else f"{key}.{name}")
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_within(key: str, sections: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,9 @@ class RunFolder:
         folder.ensure_new()
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
+            folder._acquire()
+        except OSError as error:
             raise _unwritable(folder.path, error) from None
-        folder._acquire()
         try:
             folder._write_config({"command": command, **versions()}, config)
         except BaseException:
@@ -157,7 +157,8 @@ class RunFolder:
             raise InputError(f"run_dir {self.path}: {nearest} is a file; name another")
         if not self._is_empty():
             if self.config_file.is_file() and os.path.exists(self._file_lock.lock_file):
-                self._acquire()  # raises if another process uses it
+                with suppress(OSError):  # a folder that cannot be written is in use by none
+                    self._acquire()  # raises if another process uses it
                 self._file_lock.release()
             raise self._not_empty()
 
@@ -169,20 +170,20 @@ class RunFolder:
 
     def _not_empty(self) -> InputError:
         free = shlex.quote(f"run_dir={self._free_name()}")
-        return InputError(
-            f"run_dir {self.path} is not empty; resume it with {self._resume_command} or start a "
-            f"new run with {free}"
-        )
+        is_run = self.config_file.is_file()
+        resume = f"resume it with {self._resume_command} or " if is_run else ""
+        return InputError(f"run_dir {self.path} is not empty; {resume}start a new run with {free}")
 
     @property
     def _resume_command(self) -> str:
         return f"`{shlex.join(['molrl', 'resume', str(self.path)])}`"
 
     def _free_name(self) -> Path:
-        number = 2
-        while (name := self.path.with_name(f"{self.path.name}-{number}")).exists():
+        path = self.path if self.path.name.strip(".") else Path(os.path.abspath(self.path))
+        number, name = 2, path.name or "run"  # the root has no name
+        while (free := path.parent / f"{name}-{number}").exists():
             number += 1
-        return name
+        return free
 
     def load_config(self, schema: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
         """Return the config of the run.
@@ -213,8 +214,9 @@ class RunFolder:
         return bool(sums) and sha256(self.config_file.read_bytes()) not in sums
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write the summary, which marks the run as finished."""
+        """Write the summary, which marks the run as finished, and delete the log of a failure."""
         write_text(self.summary_file, json.dumps(dict(summary), indent=2) + "\n")
+        self.log_file.unlink(missing_ok=True)
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return the summary, or None while the run is not finished.
@@ -222,7 +224,15 @@ class RunFolder:
         Raises:
             InputError: if the file is corrupted.
         """
-        return read_json(self.summary_file) if self.summary_file.is_file() else None
+        try:
+            return read_json(self.summary_file) if self.summary_file.is_file() else None
+        except InputError as error:
+            raise InputError(f"{error}; {self.summary_remedy}") from None
+
+    @property
+    def summary_remedy(self) -> str:
+        """What to do about a summary that is none of the run."""
+        return f"delete it, and {self._resume_command} writes it again"
 
     @contextmanager
     def lock_and_log(self) -> Iterator[None]:
@@ -262,13 +272,19 @@ class RunFolder:
         """Lock the folder, as :meth:`lock`, whether or not the run is finished.
 
         Raises:
-            InputError: if another process uses the folder.
+            InputError: if another process uses the folder, or it cannot be written.
         """
         if self._in_use:
             yield
             return
         if not self._file_lock.is_locked:  # it is where this process created the folder
-            self._acquire()
+            try:
+                self._acquire()
+            except OSError as error:
+                raise InputError(
+                    f"{self.path} cannot be written: {error}; make it writable, or resume a copy "
+                    "of the folder"
+                ) from None
         self._in_use = True
         try:
             yield
@@ -298,8 +314,6 @@ class RunFolder:
             raise InputError(
                 f"another process uses {self.path}; wait until it has finished"
             ) from None
-        except OSError as error:
-            raise _unwritable(self.path, error) from None
 
     @contextmanager
     def _log_failure(self) -> Iterator[None]:

@@ -24,24 +24,31 @@ class MetricsLog:
 
     The first row fixes the columns. When a log is opened again, rows later than ``steps`` and a
     row cut short by a crash are dropped, the latter with a line that says so: a resumed run writes
-    what an uninterrupted one would have written.
+    what an uninterrupted one would have written. A line tells of rows that are missing at the end.
 
     Args:
         csv_file: the file of the rows.
         tensorboard: folder of the TensorBoard events; none are written if None.
         steps: number of steps done before.
+        every: in each span of so many steps a row is due when it is entered.
 
     Example:
         >>> with MetricsLog(Path("metrics.csv")) as log:  # doctest: +SKIP
         ...     log.append({"steps": 256, "return_fraction": 0.5})
     """
 
-    def __init__(self, csv_file: Path, tensorboard: Path | None = None, steps: int = 0) -> None:
+    def __init__(
+        self, csv_file: Path, tensorboard: Path | None = None, steps: int = 0, every: int = 1
+    ) -> None:
         rows, rest = _read(csv_file)
         if rest:
             log_message(f"{csv_file}: the last row is cut off, and is left out: {rest[:60]}")
         kept = [row for row in rows if (row[STEPS] or 0) <= steps]
+        last = int(kept[-1][STEPS] or 0) if kept else 0
+        if last // every < steps // every:
+            log_message(f"{csv_file}: rows are missing after step {last} up to step {steps}")
         self._columns = list(kept[0]) if kept else []
+        self._is_found = bool(kept)
         self._path = csv_file
         self._tensorboard = tensorboard
         self._steps = steps
@@ -58,11 +65,17 @@ class MetricsLog:
 
         Raises:
             ValueError: if the names differ from those of the first row.
+            InputError: if they differ from those of a file that was there before.
         """
         if not self._columns:
             self._columns = [STEPS, *(name for name in row if name != STEPS)]
             self._write(_line(self._columns))
         if set(row) != set(self._columns):
+            if self._is_found:
+                raise InputError(
+                    f"{self._path} has the columns {', '.join(self._columns)}, and the run writes "
+                    f"{', '.join(row)}: it is of another run; delete it, and resume again"
+                )
             raise ValueError(f"a row holds {sorted(row)}; the columns are {self._columns}")
         self._write(_line([row[name] for name in self._columns]))
         self._send(row)

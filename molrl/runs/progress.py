@@ -5,8 +5,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import NoReturn, Protocol, TextIO
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, NoReturn, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -33,8 +33,11 @@ def is_first_rank() -> bool:
 
 
 def log_message(line: str) -> None:
-    """Print a line about something that does not end the run to standard error."""
-    print(f"molrl: {line}", file=sys.stderr, flush=True)
+    """Print a line about something that does not end the run to standard error.
+
+    A line that cannot be printed does not end it either.
+    """
+    _show(f"molrl: {line}\n", sys.stderr)
 
 
 @contextmanager
@@ -42,6 +45,8 @@ def progress(
     total: int, description: str, done: int = 0, stream: TextIO | None = None
 ) -> Iterator[Progress]:
     """Show the progress of a run, its metrics, and the time left.
+
+    What cannot be shown, such as on a closed pipe or a full disk, is left out.
 
     Args:
         total: number of steps.
@@ -59,7 +64,8 @@ def progress(
     stream = stream or sys.stderr
     if stream.isatty():
         bar: tqdm[NoReturn]  # it is updated by hand, and iterates over nothing
-        with tqdm(total=total, initial=done, desc=description, file=stream) as bar:
+        kept = _Unfailing(stream)
+        with tqdm(total=total, initial=done, desc=description, file=kept) as bar:
             yield _Bar(bar)
     else:
         yield _Lines(total, description, done, stream)
@@ -88,8 +94,7 @@ def waiting(what: str) -> Iterator[None]:
 
     def show() -> None:
         while not done.wait(interval):
-            text = f"{before}{what}: {time.monotonic() - began:.0f} s"
-            print(text, end=after, file=stream, flush=True)
+            _show(f"{before}{what}: {time.monotonic() - began:.0f} s{after}", stream)
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
@@ -99,7 +104,7 @@ def waiting(what: str) -> Iterator[None]:
         done.set()
         thread.join()
         if is_terminal:
-            print("\r\x1b[K", end="", file=stream, flush=True)  # clear the line
+            _show("\r\x1b[K", stream)  # clear the line
 
 
 @contextmanager
@@ -147,11 +152,32 @@ class _Lines:
         self._printed = now
         left = (now - self._began) / max(done - self._first, 1) * (self._total - done)
         shown = f", {_shown(figures)}" if figures else ""
-        print(
-            f"{self._description}: {done}/{self._total}{shown}, {tqdm.format_interval(left)} left",
-            file=self._stream,
-            flush=True,
-        )
+        time_left = tqdm.format_interval(left)
+        _show(f"{self._description}: {done}/{self._total}{shown}, {time_left} left\n", self._stream)
+
+
+class _Unfailing:
+    """A stream whose failures are ignored."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what else the stream has
+        return getattr(self._stream, name)
+
+
+def _show(text: str, stream: TextIO) -> None:
+    kept = _Unfailing(stream)
+    kept.write(text)
+    kept.flush()
 
 
 def _shown(figures: dict[str, float | str | None]) -> str:

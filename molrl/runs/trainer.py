@@ -6,7 +6,7 @@ saves when that is due and when a signal asks the process to end, and keeps the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Trainable(ABC):
         total_steps: number of steps of the whole training.
         checkpoint_every: steps between checkpoints, which are saved after updates.
         evaluate_every: steps between evaluations, the last of which is at the end; 0: none.
+        row_every: steps between rows of ``metrics.csv``; 1 if each update has one.
         verb: what the progress bar says is done; no bar if empty.
         heading: a line printed at the beginning; none if empty.
 
@@ -76,6 +77,7 @@ class Trainable(ABC):
     total_steps: int
     checkpoint_every: int
     evaluate_every: int = 0
+    row_every: int = 1
     verb: str = "train"
     heading: str = ""
 
@@ -179,7 +181,8 @@ def train(trainable: Trainable, folder: RunFolder) -> Closing | None:
         return None
     with folder.lock_and_log():
         if trainable.heading:
-            print(trainable.heading, flush=True)
+            with suppress(OSError):  # a closed pipe or a full disk does not end the training
+                print(trainable.heading, flush=True)
         with _logs(trainable, folder) as on_update:
             train_saving(trainable, folder.path, on_update)
         trainable.write_weights(folder.path)
@@ -247,7 +250,7 @@ def _logs(trainable: Trainable, folder: RunFolder) -> Iterator[OnUpdate]:
     """Yield a function that logs, shows and evaluates an update."""
     done = evaluated = trainable.steps
     with (
-        MetricsLog(folder.metrics_file, folder.tensorboard, done) as log,
+        MetricsLog(folder.metrics_file, folder.tensorboard, done, trainable.row_every) as log,
         _evaluations(trainable, folder) as evaluations,
         _display(trainable) as bar,
     ):
@@ -278,7 +281,7 @@ def _evaluations(
     if not trainable.evaluate_every:
         return nullcontext()
     board = folder.tensorboard / "evaluation"
-    return MetricsLog(folder.evaluations_file, board, trainable.steps)
+    return MetricsLog(folder.evaluations_file, board, trainable.steps, trainable.evaluate_every)
 
 
 def _display(trainable: Trainable) -> AbstractContextManager[Progress]:

@@ -67,6 +67,19 @@ def test_restore_refuses_a_checkpoint_of_another_network(uninterrupted):
         restore(training(wider), checkpoint)
 
 
+@pytest.mark.parametrize("change", ["unknown", "missing"])
+def test_restore_refuses_a_checkpoint_of_a_network_of_another_version(uninterrupted, change):
+    _, _, checkpoints = uninterrupted
+    checkpoint = checkpoints.load(checkpoints.steps()[0])
+    name = next(name for name in checkpoint.tensors if name.startswith("policy/"))
+    if change == "unknown":
+        checkpoint.tensors["policy/network.former"] = torch.ones(2)
+    else:
+        del checkpoint.tensors[name]
+    with pytest.raises(InputError, match=r"this config and version of molrl: .*key"):
+        restore(training(), checkpoint)
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -108,6 +108,20 @@ def test_fit_resumes_bit_for_bit(fits, tmp_path):
     assert cards[0]["model"] == cards[1]["model"]
 
 
+def test_fit_resumed_without_its_log_computes_the_errors_again(fits, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(fits / "whole", run)
+    summary = json.loads((run / "summary.json").read_text())
+    for name in ("summary.json", "metrics.csv"):
+        (run / name).unlink()
+    assert main(["resume", str(run)]) == 0
+    assert "metrics.csv: rows are missing after step 0 up to step" in capsys.readouterr().err
+    again = json.loads((run / "summary.json").read_text())
+    assert {name for name in again if name.startswith("valid_")} <= summary.keys()
+    for name in ("steps", "valid_energy_mae", "valid_force_mae"):
+        assert again[name] == summary[name]
+
+
 def test_fit_resumed_with_more_steps_fits_on(fits, tmp_path, capsys):
     run = tmp_path / "longer"
     shutil.copytree(fits / "whole", run)

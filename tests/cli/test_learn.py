@@ -72,6 +72,12 @@ def test_learn_runs_draws_and_resumes(config, data, here, capsys):
     assert [row["round"] for row in read_metrics(here / "run" / "metrics.csv")] == [0, 1, 2]
     summary = json.loads((here / "run" / "summary.json").read_text())
     assert summary["weights"] == "run/round-2/mace.json"
+    for name in ("summary.json", "metrics.csv"):
+        (here / "run" / name).unlink()
+    capsys.readouterr()
+    assert main(["resume", "run"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("molrl: error: run/metrics.csv lacks the row of step 4, of which")
 
 
 class PairsConfig(NetworkConfig):

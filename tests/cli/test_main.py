@@ -1,5 +1,6 @@
 """The command line: help, exit codes, and unexpected errors."""
 
+import io
 import os
 import re
 import signal
@@ -122,6 +123,57 @@ def test_main_reports_a_closed_pipe_in_one_line():
     assert process.stderr.read() == "molrl: error: the output pipe was closed\n"
     process.stderr.close()
     assert process.wait() == module.FAILED
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
+@pytest.mark.parametrize("buffering", [0, -1], ids=["unbuffered", "buffered"])
+def test_main_reports_output_that_cannot_be_written(buffering, monkeypatch, capsys):
+    monkeypatch.setattr("molrl.cli.resume.resume", lambda arguments: print("finished") or 0)
+    with io.TextIOWrapper(
+        open("/dev/full", "wb", buffering=buffering), write_through=buffering == 0
+    ) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["resume", "run"]) == module.FAILED
+    line = "molrl: error: the output cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == line
+
+
+# Prints what no ASCII stream can show, and a line on a standard error that may be closed.
+PRINTING = """
+import sys, molrl.cli.main as m, molrl.cli.resume
+from molrl.runs.progress import log_message
+def resume(arguments):
+    print("RMSD 0.1 \u00c5")
+    log_message("done")
+    return 0
+molrl.cli.resume.resume = resume
+sys.exit(m.run())
+"""
+
+
+def test_run_replaces_what_standard_output_cannot_encode():
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING, "resume", "run"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.stdout, done.stderr) == ("RMSD 0.1 ?\n", "molrl: done\n")
+
+
+def test_run_ends_well_when_standard_error_is_closed():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINTING, "resume", "run"],
+            stdout=subprocess.PIPE,
+            stderr=closed,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": "", "PYTHONIOENCODING": "utf-8"},
+        )
+    assert (done.stdout.decode(), done.returncode) == ("RMSD 0.1 Å\n", 0)
 
 
 def test_main_imports_the_modules_that_molrl_plugins_lists(tmp_path, monkeypatch, capsys):

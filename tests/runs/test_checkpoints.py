@@ -53,6 +53,23 @@ def test_save_replaces_the_checkpoint_of_the_same_step(checkpoints):
     assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000000000005"]
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_save_replaces_and_deletes_what_is_no_folder(checkpoints, kind):
+    checkpoints.save(moment(1))
+    for step in (2, 5):
+        if kind == "file":
+            checkpoints.path(step).write_text("x")
+        else:
+            checkpoints.path(step).symlink_to("absent")
+    checkpoints.keep = 2
+    checkpoints.save(moment(5))  # in place of one
+    checkpoints.save(moment(6))  # the others are beyond what is kept
+    assert checkpoints.load_latest(pytest.fail).step == 6
+    assert checkpoints.steps() == [5, 6]
+    assert checkpoints.load(5).step == 5
+    assert len(list(checkpoints.folder.iterdir())) == 2
+
+
 def test_load_latest_skips_and_reports_a_corrupted_checkpoint(checkpoints):
     for step in (1, 2):
         checkpoints.save(moment(step))

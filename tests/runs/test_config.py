@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from molrl.errors import InputError
-from molrl.runs.config import Config, dump_config, load_config, parse_config
+from molrl.runs.config import Config, RunConfig, dump_config, load_config, parse_config
 from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
 
 
@@ -69,6 +69,30 @@ def test_load_config_blames_the_command_line_for_overrides_alone(config):
     path = config("seed: 1\nname: 5")
     with pytest.raises(InputError, match=rf"^{path}: .*name .*section.x"):
         load_config(path, ["section={x: 1}"], Schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "said"),
+    [
+        ('seed: 1\nname: "\\ud800"', [], "c.yaml: name holds '.ud800', which is no Unicode"),
+        ('"\\ud800": 1', [], "c.yaml: it holds '.ud800', which is no Unicode"),
+        ("seed: 1", ['several=[{kind: "\\udc00"}]'], "command line: several.0.kind holds '.udc00'"),
+    ],
+)
+def test_load_config_names_the_key_of_half_a_surrogate_pair(config, text, overrides, said):
+    with pytest.raises(InputError, match=said):
+        load_config(config(text), overrides, Schema)
+
+
+class Run(RunConfig):
+    run_dir: Path
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\0", "\x7f", "\x85"])
+def test_run_config_refuses_control_characters_in_the_folder(text):
+    with pytest.raises(InputError, match=r"^test: run_dir must hold no control characters, not '"):
+        parse_config({"run_dir": text}, Run, where="test")
+    assert parse_config({"run_dir": "läufe α/1"}, Run, where="test").run_dir == Path("läufe α/1")
 
 
 def test_dump_config_reads_back_unchanged(config):

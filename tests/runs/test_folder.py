@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,18 @@ def test_run_folder_is_created_in_an_empty_folder_only(tmp_path):
     assert folder.config_file.read_bytes() == before
 
 
+@pytest.mark.parametrize("path", [".", "..", "/", "a/.."])
+def test_run_folder_without_a_name_is_refused_with_a_free_one(tmp_path, monkeypatch, path):
+    (tmp_path / "here" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError) as refused:
+        RunFolder(path).ensure_new()
+    said, free = str(refused.value).split("; start a new run with run_dir=")
+    assert said == f"run_dir {Path(path)} is not empty"
+    assert not Path(free).exists()
+    assert Path(free).name.endswith("-2")
+
+
 @pytest.mark.parametrize("path", ["file", "file/run", "file/run/deeper"])
 def test_run_folder_names_a_file_in_its_path(tmp_path, path):
     (tmp_path / "file").write_text("x")
@@ -107,6 +120,35 @@ def test_lock_and_log_writes_the_traceback_of_an_unexpected_error(tmp_path):
     assert failed.value.log == folder.log_file
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
     assert "ZeroDivisionError: no" in folder.log_file.read_text()
+
+
+def test_write_summary_deletes_the_log_of_an_earlier_failure(tmp_path):
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
+    with pytest.raises(RunFailed), folder.lock_and_log():
+        raise ZeroDivisionError
+    with folder.lock_and_log():
+        assert folder.log_file.exists()
+        folder.write_summary({"seconds": 1.0})
+    assert not folder.log_file.exists()
+
+
+def test_read_summary_says_what_to_do_about_a_damaged_one(tmp_path):
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
+    folder.summary_file.write_text("{")
+    with pytest.raises(InputError, match=r"summary.json is corrupted.*; delete it, and `molrl res"):
+        folder.read_summary()
+
+
+def test_lock_of_a_folder_that_cannot_be_written_advises_what_fits(tmp_path):
+    folder = RunFolder.create(tmp_path / "a", Settings(), "train")
+    with folder.lock_and_log():
+        pass
+    folder.path.joinpath(".lock").unlink(missing_ok=True)
+    folder.path.joinpath(".lock").mkdir()  # which fails for any user
+    with pytest.raises(InputError, match=r"a cannot be written: .*; make it writable, or resume"):
+        folder.lock().__enter__()
+    with pytest.raises(InputError, match=r"run_dir .*a is not empty"):
+        folder.ensure_new()
 
 
 def test_lock_and_log_passes_input_errors_and_tells_how_to_resume(tmp_path):

@@ -53,6 +53,32 @@ def test_metrics_log_resumed_equals_an_uninterrupted_one(tmp_path, cut, capsys):
     assert "the last row is cut off" in capsys.readouterr().err
 
 
+def test_metrics_log_resumed_refuses_rows_of_other_columns_than_the_file(tmp_path):
+    (tmp_path / "m.csv").write_text("steps,a\n48,1\n")
+    log = MetricsLog(tmp_path / "m.csv", steps=48)
+    with pytest.raises(InputError, match=r"m\.csv has the columns steps, a, and .* steps, b: .*"):
+        log.append({"steps": 96, "b": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("kept", "steps", "every", "missing"),
+    [
+        ((), 3, 1, "after step 0 up to step 3"),
+        ((1, 2), 3, 1, "after step 2 up to step 3"),
+        ((1, 2, 3), 3, 1, ""),
+        ((), 0, 1, ""),
+        ((), 99, 100, ""),
+        ((105, 206), 299, 100, ""),
+        ((105, 206), 300, 100, "after step 206 up to step 300"),
+    ],
+)
+def test_metrics_log_resumed_tells_of_missing_rows(tmp_path, kept, steps, every, missing, capsys):
+    write(tmp_path / "m.csv", rows(*kept))
+    MetricsLog(tmp_path / "m.csv", steps=steps, every=every)
+    line = f"molrl: {tmp_path / 'm.csv'}: rows are missing {missing}\n"
+    assert capsys.readouterr().err == (line if missing else "")
+
+
 @pytest.mark.parametrize("text", ["steps,a\n1\n", "steps,a\n1,x\n", "a,b\n1,2\n", "steps,a\n,2\n"])
 def test_read_metrics_refuses_a_corrupted_file(tmp_path, text):
     (tmp_path / "m.csv").write_text(text)

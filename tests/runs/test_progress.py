@@ -4,8 +4,10 @@ import io
 import re
 import threading
 
+import pytest
+
 from molrl.runs import progress as module
-from molrl.runs.progress import phases, progress, waiting
+from molrl.runs.progress import log_message, phases, progress, waiting
 
 
 class Terminal(io.StringIO):
@@ -90,3 +92,30 @@ def test_waiting_prints_lines_elsewhere(monkeypatch):
     with waiting("sampling"):
         assert shown.wait(timeout=60)
     assert all(re.fullmatch(r"sampling: \d+ s", line) for line in stream.getvalue().splitlines())
+
+
+class ClosedTerminal(io.TextIOWrapper):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("kind", [io.TextIOWrapper, ClosedTerminal])
+def test_progress_goes_on_when_its_pipe_is_closed(closed_pipe, kind, monkeypatch):
+    stream = closed_pipe(kind)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress(3, "train", stream=stream) as bar:
+        for step in (1, 2, 3):
+            bar.update(step, valid=0.5)
+    with pytest.raises(BrokenPipeError):
+        stream.flush()
+
+
+@pytest.mark.parametrize("kind", [io.TextIOWrapper, ClosedTerminal])
+def test_waiting_and_messages_go_on_when_standard_error_is_closed(closed_pipe, kind, monkeypatch):
+    stream = closed_pipe(kind)
+    monkeypatch.setattr(module.sys, "stderr", stream)
+    log_message("a line")
+    with waiting("sampling"):
+        log_message("another")
+    with pytest.raises(BrokenPipeError):
+        stream.flush()

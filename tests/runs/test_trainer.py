@@ -87,6 +87,12 @@ def test_train_writes_the_files_of_a_run(folder, capsys):
     assert float((folder.path / "sum.txt").read_text()) == rows[-1]["total"]
 
 
+def test_train_goes_on_when_the_heading_cannot_be_printed(folder, closed_pipe, monkeypatch):
+    monkeypatch.setattr("sys.stdout", closed_pipe())
+    assert train(Sum(), folder).table["steps"] == 12
+    assert not folder.log_file.exists()
+
+
 def test_train_evaluates_at_the_end_whatever_the_interval(folder):
     train(Sum(evaluate_every=100), folder)
     assert [row["steps"] for row in read_metrics(folder.evaluations_file)] == [12]
@@ -111,6 +117,30 @@ def test_train_that_is_stopped_saves_and_continues_as_if_it_never_was(tmp_path):
     assert resumed.steps == 6
     train(resumed, stopped)
     assert files(stopped) == files(whole)
+
+
+@pytest.mark.parametrize("lost", [(), ("metrics.csv", "evaluations.csv")])
+def test_train_tells_of_lost_rows_and_of_no_others(folder, lost, capsys):
+    class Rare(Stopping):
+        """Has a row after each other update."""
+
+        row_every = 4
+
+        def row(self, step, figures):
+            row = super().row(step, figures)
+            return row if step % 2 == 0 else None
+
+    with pytest.raises(Stopped):
+        train(Rare(evaluate_every=4), folder)
+    for name in lost:
+        (folder.path / name).unlink()
+    resumed = Rare(evaluate_every=4)
+    restore_latest(resumed, folder.path, print)
+    capsys.readouterr()
+    train(resumed, folder)
+    assert capsys.readouterr().err.splitlines() == [
+        f"molrl: {folder.path / name}: rows are missing after step 0 up to step 6" for name in lost
+    ]
 
 
 def test_train_that_fails_leaves_the_traceback(folder):

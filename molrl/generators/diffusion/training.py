@@ -56,6 +56,7 @@ class DenoiserTraining(Trainable):
         self.data, self.ranks = data, ranks or Ranks()
         self.device = torch.device(device)
         self.total_steps, self.checkpoint_every = config.total_steps, config.checkpoint_every
+        self.row_every = config.checkpoint_every
         self.evaluate_every = config.evaluate_every
         self._step = 0
         self._train, valid = data.of_split("train"), data.of_split("valid")

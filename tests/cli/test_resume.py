@@ -1,0 +1,29 @@
+"""``molrl resume`` of folders whose files were changed: one line that names the file."""
+
+import pytest
+
+from molrl.cli.main import main
+from molrl.runs.config import Config
+from molrl.runs.folder import RunFolder
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("train", '{"seconds": {"a": 1}}'),
+        ("train", '{"n_molecules": 1.5}'),
+        ("energy fit", "[]"),
+        ("search", "{"),
+    ],
+)
+def test_resume_refuses_a_summary_of_other_content_and_says_what_to_do(
+    tmp_path, capsys, command, text
+):
+    folder = RunFolder.create(tmp_path / "run", Config(), command)
+    with folder.lock():
+        pass
+    folder.summary_file.write_text(text)
+    assert main(["resume", str(folder.path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"molrl: error: {folder.summary_file} is ")
+    assert line.endswith(f"; delete it, and `molrl resume {folder.path}` writes it again")
