@@ -100,8 +100,8 @@ def _check_unfinished(folder: RunFolder) -> None:
 
 
 def _check_longer(lengths: Sequence[str], trainable: Trainable) -> None:
-    if trainable.is_done:
-        raise InputError(f"{trainable.done}; give a larger {' or '.join(lengths)}")
+    if trainable.has_ended:
+        raise InputError(f"{trainable.what_was_done}; give a larger {' or '.join(lengths)}")
 
 
 def _finish(trainable: Trainable, folder: RunFolder) -> None:

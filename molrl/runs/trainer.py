@@ -87,12 +87,12 @@ class Trainable(ABC):
         """Number of steps done."""
 
     @property
-    def is_done(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether there is nothing left to do."""
         return self.steps >= self.total_steps
 
     @property
-    def done(self) -> str:
+    def what_was_done(self) -> str:
         """What has been done, in words, for one who wants to go on and has to ask for more."""
         return f"the run has done {self.steps} steps"
 

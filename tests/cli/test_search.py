@@ -140,11 +140,11 @@ def test_search_refuses_in_one_line_and_writes_nothing(arguments, said, here, ca
     assert not (here / "runs").exists()
 
 
-def test_search_refuses_a_folder_in_use_and_names_resume(here, capsys):
+def test_search_refuses_a_folder_in_use_and_names_a_free_one(here, capsys):
     (here / "mine").mkdir()
     (here / "mine" / "notes.txt").write_text("mine")
     assert main(["search", "CH4", "run_dir=mine"]) == 2
-    assert "molrl resume mine" in capsys.readouterr().err
+    assert "start a new run with run_dir=mine-2" in capsys.readouterr().err
 
 
 def test_search_that_time_has_ended_goes_on_with_more_minutes(here, capsys):

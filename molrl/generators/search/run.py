@@ -85,13 +85,13 @@ class IsomerSearch(Trainable):
         return min(int(used), self.total_steps)
 
     @property
-    def is_done(self) -> bool:
-        """Whether the budget is used up; see :attr:`Trainable.is_done`."""
+    def has_ended(self) -> bool:
+        """Whether the budget is used up; see :attr:`Trainable.has_ended`."""
         return self._done
 
     @property
-    def done(self) -> str:
-        """What has been used up; see :attr:`Trainable.done`."""
+    def what_was_done(self) -> str:
+        """What has been used up; see :attr:`Trainable.what_was_done`."""
         minutes = f" in {self.seconds / 60:.3g} minutes" if self.config.minutes is not None else ""
         return f"the search has evaluated {self.energy_calls} energies{minutes}"
 
