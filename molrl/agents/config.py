@@ -222,8 +222,7 @@ class PPOConfig(BasePPOConfig):
 class ImitationConfig(BasePPOConfig):
     """Configuration of PPO that also imitates the relaxed molecules of its own episodes.
 
-    The number of optimiser steps limits it, and not that of molecules: it takes more and longer
-    ones than PPO by default.
+    Optimiser steps limit it, not molecules: it takes more and longer ones than PPO by default.
 
     Attributes:
         name: of this algorithm.
@@ -236,11 +235,9 @@ class ImitationConfig(BasePPOConfig):
             molecules, most of whose atoms are placed on a canvas of many.
         skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
             that is not monovalent comes before one that is; 0: all orders alike.
-        molecules: what is imitated from the beginning, as of :class:`CloningConfig`; none: only
-            what the training itself has found.
-        reinforce_until: share of the steps that PPO trains, too; after it the policy only imitates
-            what its episodes have found and still find, so that nothing draws it from relaxed
-            geometries. Its estimate of the return stays as it is then.
+        molecules: what is imitated from the beginning, as of :class:`CloningConfig`; or nothing.
+        reinforce_until: share of the steps after which the policy only imitates, so that nothing
+            draws it from relaxed geometries.
 
     Example:
         >>> ImitationConfig(temperature=0.2).relaxations
@@ -266,8 +263,7 @@ class ImitationConfig(BasePPOConfig):
 
     def sb3_options(self) -> dict[str, Any]:
         """Return the options of the algorithm of SB3; see :meth:`OnPolicyConfig.sb3_options`."""
-        own = {"temperature", "relaxations", "imitation_batch", "imitation_coef", "jitter"}
-        own |= {"skeleton_first", "molecules", "reinforce_until"}
+        own = set(ImitationConfig.model_fields) - set(BasePPOConfig.model_fields)
         return {key: value for key, value in super().sb3_options().items() if key not in own}
 
 

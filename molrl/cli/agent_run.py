@@ -27,6 +27,8 @@ from molrl.runs.progress import log_message, waiting
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import Closing
 
+ENERGY_ALONE = {"energy": 1.0}  # the reward that a return fraction is of
+
 
 class AgentRun(TrainableAgent):
     """The training of an agent, and the evaluation of its policy.
@@ -52,12 +54,11 @@ class AgentRun(TrainableAgent):
         problem = training.env.problem
         self._best_known = find_best_known(config.task, problem.energy_model)
         self.reference = self._best_known.value if self._best_known else None
-        comparable = config.env.reward == {"energy": 1.0}
         evaluator = PolicyEvaluator(
             problem,
             config.evaluation.n_episodes,
             config.seed,
-            self.reference if comparable else None,
+            self.reference if config.env.reward == ENERGY_ALONE else None,
             config.evaluation.temperature,
         )
         super().__init__(training, evaluator, config.ema, config.policy.start)
@@ -74,6 +75,8 @@ class AgentRun(TrainableAgent):
     def _describe_reference(self) -> str:
         if self.reference is None:
             return "no isomer is known to compare the return with"
+        if self.config.env.reward != ENERGY_ALONE:
+            return "the reward has other terms than the energy, so that there is no return fraction"
         return f"the best known isomer has a return of {self.reference:.2f} eV"
 
     def summarise(self, folder: RunFolder) -> Closing:

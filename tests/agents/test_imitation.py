@@ -213,6 +213,25 @@ def test_minibatch_is_evaluated_as_alone_beside_the_imitated_placements(filled):
     )
 
 
+def test_reinforcement_ends_after_its_share_of_the_steps_if_there_are_molecules(filled):
+    env = MolDesignVectorEnv(4, "SameStep", task="C2H6O", energy="mace-small")
+    config = ImitationConfig(num_envs=4, n_steps=4, batch_size=8, n_epochs=1, reinforce_until=0.5)
+    setup = Setup(SB3VecEnv(env), PolicyConfig(width=16, channels=4), 32, 0, "cpu", Ranks())
+    model = Imitation(config, setup).model
+    model.learn(16)
+    samples = next(model.rollout_buffer.get(8))
+    model._current_progress_remaining = 0.4
+    assert model._losses(samples, 0.2).numbers()[1] > 0  # nothing to imitate
+    model.archive.add(filled.isomers)
+    losses, head = model._losses(samples, 0.2), model._network.critic
+    assert losses.numbers() == (0.0, 0.0, 0.0)
+    model._descend(losses)
+    assert all(not weight.grad.any() for weight in head.parameters() if weight.grad is not None)
+    assert model._losses_seen[-1] == model._imitated.item()
+    model._current_progress_remaining = 0.6
+    assert model._losses(samples, 0.2).numbers()[1] > 0
+
+
 def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_density(filled):
     """Of a density of degree 4 and sharpness 20, directions alone gain about 3 nats at most."""
     problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))
