@@ -15,23 +15,39 @@ from molrl.comparison.tables import (
     rows_of_costs,
     rows_of_molecules,
 )
+from molrl.comparison.units import Unit
 from molrl.runs.atomic import write_text
+from molrl.runs.folder import RunFolder
+from molrl.runs.metrics import STEPS, write_metrics
 
 
 def write_outputs(results: Results, summary: Mapping[str, Any], folder: Path) -> None:
-    """Write ``table.md``, ``curves.png``, ``report.html`` and, of several tasks, curves of each.
+    """Write tables, curves (of several tasks those of each, too), the report and the metrics.
 
     Args:
         results: the finished runs.
         summary: of :func:`molrl.comparison.figures.summarise`.
         folder: of the comparison.
     """
+    # anew, since a run that was begun again has a row of its first time in place of another's
+    rows = [{STEPS: i, **figures_of_run(unit)} for i, unit in enumerate(results.units, start=1)]
+    write_metrics(RunFolder(folder).metrics_file, rows)
     write_text(folder / "table.md", as_markdown(results, summary))
     plot_curves(results, folder / "curves.png")
     write_html(results, summary, folder)
     if len(results.tasks) > 1:
         for task in results.tasks:
             plot_curves(results, folder / "curves" / f"{slug(task)}.png", task)
+
+
+def figures_of_run(unit: Unit) -> dict[str, float]:
+    """Return the figures of a run in ``metrics.csv``.
+
+    Args:
+        unit: the run.
+    """
+    valid = sum(unit.final.valid)
+    return {"energy_calls": unit.energy_calls, "valid": valid, "seconds": unit.seconds}
 
 
 def lines_of(results: Results, summary: Mapping[str, Any], folder: Path) -> Iterator[str]:

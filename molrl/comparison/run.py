@@ -7,13 +7,13 @@ from pathlib import Path
 from molrl.comparison.config import CompareConfig, UnitKey
 from molrl.comparison.figures import Results, summarise
 from molrl.comparison.methods import Method, load_methods, training_energy_calls
-from molrl.comparison.outputs import lines_of, write_outputs
+from molrl.comparison.outputs import figures_of_run, lines_of, write_outputs
 from molrl.comparison.units import Unit, UnitRun
 from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoint
 from molrl.runs.folder import RunFolder
-from molrl.runs.metrics import STEPS, Figure, write_metrics
+from molrl.runs.metrics import STEPS, Figure
 from molrl.runs.progress import log_message
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import Closing, OnUpdate, Trainable
@@ -68,7 +68,7 @@ class Comparison(Trainable):
             self._finished.add(key)
             if unit.failure:
                 log_message(f"{self._now}: {unit.failure}")
-            on_update(self.steps, _figures(unit))
+            on_update(self.steps, figures_of_run(unit))
 
     def _run_one(self, key: UnitKey, on_update: OnUpdate) -> Unit:
         going = UnitRun(key, self.config, self._energy)
@@ -122,19 +122,11 @@ class Comparison(Trainable):
             folder: of the comparison.
         """
         units = [Unit.load(self.folder(key)) for key in self.keys]
-        # a run that was begun again has a row of its first time, in place of another's
-        rows = [{STEPS: i, **_figures(unit)} for i, unit in enumerate(units, start=1)]
-        write_metrics(folder.metrics_file, rows)
         results = Results(self.config, units, training_energy_calls(self.config))
         summary = summarise(results)
         write_outputs(results, summary, folder.path)
         table = {"methods_seconds": sum(unit.seconds for unit in units)}
         return Closing(summary, table, tuple(lines_of(results, summary, folder.path)))
-
-
-def _figures(unit: Unit) -> dict[str, float]:
-    valid = sum(unit.final.valid)
-    return {"energy_calls": unit.energy_calls, "valid": valid, "seconds": unit.seconds}
 
 
 @contextmanager
