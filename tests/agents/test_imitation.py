@@ -38,6 +38,16 @@ def distorted(names, seed=0):
     return MoleculeBatch.from_ase(atoms)
 
 
+def begun(**options):
+    """Return a training of ethanol's formula after its first update, with an empty archive."""
+    env = MolDesignVectorEnv(4, "SameStep", task="C2H6O", energy="mace-small")
+    config = ImitationConfig(num_envs=4, n_steps=4, batch_size=8, n_epochs=1, **options)
+    setup = Setup(SB3VecEnv(env), PolicyConfig(width=16, channels=4), 32, 0, "cpu", Ranks())
+    model = Imitation(config, setup).model
+    model.learn(16)
+    return model
+
+
 @pytest.fixture
 def filled():
     made = archive()
@@ -192,11 +202,7 @@ def test_archive_and_replay_leave_fixed_atoms_as_they_are():
 
 
 def test_minibatch_is_evaluated_as_alone_beside_the_imitated_placements(filled):
-    env = MolDesignVectorEnv(4, "SameStep", task="C2H6O", energy="mace-small")
-    config = ImitationConfig(num_envs=4, n_steps=4, batch_size=8, n_epochs=1, imitation_batch=8)
-    setup = Setup(SB3VecEnv(env), PolicyConfig(width=16, channels=4), 32, 0, "cpu", Ranks())
-    model = Imitation(config, setup).model
-    model.learn(16)
+    model = begun(imitation_batch=8)
     model.archive.add(filled.isomers)
     samples = next(model.rollout_buffer.get(8))
     torch.manual_seed(1)
@@ -214,11 +220,7 @@ def test_minibatch_is_evaluated_as_alone_beside_the_imitated_placements(filled):
 
 
 def test_reinforcement_ends_after_its_share_of_the_steps_if_there_are_molecules(filled):
-    env = MolDesignVectorEnv(4, "SameStep", task="C2H6O", energy="mace-small")
-    config = ImitationConfig(num_envs=4, n_steps=4, batch_size=8, n_epochs=1, reinforce_until=0.5)
-    setup = Setup(SB3VecEnv(env), PolicyConfig(width=16, channels=4), 32, 0, "cpu", Ranks())
-    model = Imitation(config, setup).model
-    model.learn(16)
+    model = begun(reinforce_until=0.5)
     samples = next(model.rollout_buffer.get(8))
     model._current_progress_remaining = 0.4
     assert model._losses(samples, 0.2).numbers()[1] > 0  # nothing to imitate
