@@ -85,7 +85,8 @@ class RunConfig(Config):
     def _check_run_dir(cls, run_dir: Any) -> Any:  # noqa: ANN401 - a path or its text
         if _CONTROL.search(str(run_dir)):
             raise ValueError(f"run_dir must hold no control characters, not {str(run_dir)!r}")
-        return run_dir
+        # a shell does not expand the ~ of run_dir=~/runs/a
+        return Path(os.path.expanduser(run_dir)) if isinstance(run_dir, Path) else run_dir
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -95,6 +95,12 @@ def test_run_config_refuses_control_characters_in_the_folder(text):
     assert parse_config({"run_dir": "läufe α/1"}, Run, where="test").run_dir == Path("läufe α/1")
 
 
+def test_run_config_takes_the_home_folder_for_a_tilde(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert parse_config({"run_dir": "~/a"}, Run, where="test").run_dir == tmp_path / "a"
+
+
 def test_dump_config_reads_back_unchanged(config):
     first = load_config(config("seed: 1\nname: '1e5'"), ["several=[{}]", "path=a/b"], Schema)
     assert load_config(config(dump_config(first)), [], Schema) == first
