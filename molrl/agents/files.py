@@ -29,11 +29,13 @@ def policy_file(run: Path | str, which: str | None = None) -> Path:
         if run.suffix == ".json":
             return run
         best = run / FILES["best"]
-        if not best.is_file() and best.with_suffix(".safetensors").is_file():
+        if best.is_file():
+            return best
+        if best.with_suffix(".safetensors").is_file():
             raise InputError(
                 f"{best} is missing, the header of the best policy; give policy=last for another"
             )
-        return best if best.is_file() else run / FILES["last"]
+        return run / FILES["last"]
     if which not in FILES:
         raise InputError(f"policy {which!r} is not kept; {did_you_mean(which, FILES)}")
     if run.suffix == ".json":

@@ -51,10 +51,10 @@ def resume(folder: RunFolder, finished: bool, overrides: Sequence[str] = ()) -> 
     build, lengths = BUILDERS.load(folder.command), LENGTHS[folder.command]
     _check_overrides(lengths, overrides)
     config = folder.load_config(SCHEMAS.load(folder.command), overrides)
-    if folder.is_edited:
-        log_message(f"{folder.config_file} was edited after the run began, which goes on with it")
     config = config.model_copy(update={"run_dir": type(config.run_dir)(folder.path)})
     with process_group() as ranks, _locked(folder, ranks, finished, overrides):
+        if ranks.is_main and folder.is_edited:
+            log_message(f"{folder.config_file} was edited after the run began; it goes on with it")
         checkpoint = folder.checkpoints.load_latest(log_message)
         if not checkpoint:
             _check_unfinished(folder)

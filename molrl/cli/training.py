@@ -44,7 +44,7 @@ LENGTHS = {
     "search": ("energy_calls", "minutes"),
     "compare": ("seeds",),
 }
-"""The key of the config that says how long the training is."""
+"""The keys of the config that say how long the training is."""
 
 
 def row_of(config: RunConfig) -> str:

@@ -155,7 +155,7 @@ def _pooled(results: Results, units: Sequence[Unit]) -> dict[str, Any]:
     return {
         **{stage: _stage(results, units, stage) for stage in results.stages},
         "n_runs": len(units),
-        "n_tasks": len({unit.task for unit in units if unit.final.smiles}),
+        "n_tasks": len(_tasks_made(units)),
         "n_failed_runs": sum(bool(unit.failure) for unit in units),
         "success_fraction": _success(results, units),
         "generation_energy_calls": sum(unit.generation_energy_calls for unit in units),
@@ -274,15 +274,15 @@ def break_even(results: Results, name: str) -> int | None:
     training, other = results.training.get(name), baseline(results)
     if not training or other is None:
         return None
-    both = _tasks_made(results, name) & _tasks_made(results, other)
+    both = _tasks_made(results.of(name)) & _tasks_made(results.of(other))
     cost, random = (calls_per_distinct(results, each, both) for each in (name, other))
     if cost is None or random is None or cost >= random:
         return None
     return int(np.ceil(training / (random - cost)))
 
 
-def _tasks_made(results: Results, name: str) -> set[str]:
-    return {unit.task for unit in results.of(name) if unit.final.smiles}
+def _tasks_made(units: Iterable[Unit]) -> set[str]:
+    return {unit.task for unit in units if unit.final.smiles}
 
 
 def _success(results: Results, units: Sequence[Unit]) -> float | None:

@@ -155,9 +155,7 @@ def _walk(source: WalkerSource, n: int, room: Callable[[], Room]) -> Iterator[Ba
             source.seconds - seconds,
         )
         calls, attempts, seconds = source.energy_calls, source.attempts, source.seconds
-    raise NotCompleted(
-        f"{source.attempts} relaxations found {found} molecules", source.attempts - attempts
-    )
+    raise NotCompleted(f"{source.attempts} relaxations found {found} molecules")
 
 
 class RealMolecules:

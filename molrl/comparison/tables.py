@@ -27,17 +27,14 @@ def rows_of_molecules(results: Results, summary: Mapping[str, Any]) -> list[Row]
     """
     left = () if results.config.relax else ("relaxed, %",)
     keep = [heading not in left for heading in _MOLECULES]
-    methods, n_tasks = summary["methods"], len(summary["tasks"])
-    rows = [
-        _MOLECULES,
-        *(_made(_named(name, each, n_tasks), each) for name, each in methods.items()),
-    ]
+    methods = summary["methods"].items()
+    rows = [_MOLECULES, *(_made(_named(name, summary), each) for name, each in methods)]
     return [[cell for cell, kept in zip(row, keep, strict=True) if kept] for row in rows]
 
 
-def _named(name: str, figures: Mapping[str, Any], n_tasks: int) -> str:
+def _named(name: str, summary: Mapping[str, Any]) -> str:
     """Return a method, with the number of tasks of which it made molecules if not of all."""
-    made = figures["n_tasks"]
+    made, n_tasks = summary["methods"][name]["n_tasks"], len(summary["tasks"])
     return name if made == n_tasks else f"{name} ({made} of {n_tasks} tasks)"
 
 
@@ -65,14 +62,8 @@ def rows_of_costs(results: Results, summary: Mapping[str, Any]) -> list[Row]:
     """
     methods, random = summary["methods"], baseline(results)
     others = methods[random]["energy_calls_per_distinct"] if random else None
-    n_tasks = len(summary["tasks"])
-    return [
-        _COSTS,
-        *(
-            _cost(_named(name, methods[name], n_tasks), methods[name], others)
-            for name in results.config.methods
-        ),
-    ]
+    names = results.config.methods
+    return [_COSTS, *(_cost(_named(name, summary), methods[name], others) for name in names)]
 
 
 def _cost(name: str, figures: Mapping[str, Any], random: float | None) -> Row:

@@ -16,6 +16,7 @@ from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.evaluation.molecule_files import write_annotated
 from molrl.evaluation.outputs import molecule_properties
+from molrl.generation import NotCompleted
 from molrl.generators.search.budget import UNLIMITED, batch_within, steps_within
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
@@ -181,7 +182,7 @@ class UnitRun:
                     break
         except Exception as error:  # whatever a method fails with is said in its row
             self.unit.crashed = not isinstance(error, InputError)
-            self.unit.attempts += getattr(error, "attempts", 0)
+            self.unit.attempts += error.attempts if isinstance(error, NotCompleted) else 0
             kind = f"{type(error).__name__}: " if self.unit.crashed else ""
             self.unit.failure = " ".join(f"{kind}{error}".split())
             lost, seconds = self._energy.evaluations - before, perf_counter() - at

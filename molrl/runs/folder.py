@@ -102,7 +102,9 @@ class RunFolder:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder._acquire()
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):  # it is in use
+                raise
             raise _unwritable(folder.path, error) from None
         try:
             folder._write_config({"command": command, **versions()}, config)

@@ -209,7 +209,7 @@ def train_saving(trainable: Trainable, folder: Path, on_update: OnUpdate = lambd
         nonlocal saved
         on_update(step, figures)
         number = ranks.all_reduce_max(stop.number)
-        if number or step // every != saved // every or step >= trainable.total_steps:
+        if number or step // every != saved // every or trainable.has_ended:
             _save(trainable, folder)
             saved = step
         if number:

@@ -147,6 +147,14 @@ def test_search_refuses_a_folder_in_use_and_names_a_free_one(here, capsys):
     assert "start a new run with run_dir=mine-2" in capsys.readouterr().err
 
 
+def test_search_that_only_its_time_limits_is_saved_at_the_end(here):
+    small = ["energy_calls=null", "methods=[random-search]", *SMALL]
+    assert main(["search", "C2H6O", *small, "--minutes", "0.001", "run_dir=run"]) == 0
+    calls = json.loads((here / "run/summary.json").read_text())["energy_calls"]
+    assert main(["resume", "run", "minutes=0.01"]) == 0
+    assert json.loads((here / "run/summary.json").read_text())["energy_calls"] > calls
+
+
 def test_search_that_time_has_ended_goes_on_with_more_minutes(here, capsys):
     small = ["energy_calls=100000", "methods=[random-search]", *SMALL]
     assert main(["search", "C2H6O", *small, "--minutes", "0.005", "run_dir=run"]) == 0

@@ -80,7 +80,7 @@ def test_search_resumes_exactly():
     assert_same_geometries(resumed, whole)
     assert resumed.energy_calls == whole.energy_calls
     assert whole.has_ended
-    assert whole.steps == whole.energy_calls <= 300
+    assert 200 < whole.steps == whole.energy_calls <= 300
 
 
 def test_search_shares_the_budget_and_keeps_it():
@@ -197,7 +197,7 @@ def test_search_ends_with_the_time():
     steps = []
     search.run(lambda step, figures: steps.append(step))
     assert search.has_ended
-    assert steps[-1] <= search.seconds
+    assert steps[-1] == int(search.seconds)
     assert len(steps) == 2  # a batch, and the end
 
 
