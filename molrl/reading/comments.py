@@ -12,7 +12,7 @@ from molrl.reading.charges import QUOTED
 
 MAX_COLUMNS = 100  # of one property
 _VALUE = r"""(?P<value>"[^"]*"|'[^']*'|\[[^=]*\]|\{[^}]*\}|[^\s"'\[{]*)"""
-_PROPERTIES = re.compile(rf"(?<![\w.-])Properties\s*=\s*{_VALUE}")
+_PROPERTIES = re.compile(rf"(?<![\w.-])Properties\s*=\s*{_VALUE}", re.IGNORECASE)
 _LATTICE = re.compile(rf"(?<![\w.-])Lattice\s*=\s*{_VALUE}", re.IGNORECASE)
 _PBC = re.compile(rf"(?<![\w.-])pbc\s*=\s*{_VALUE}", re.IGNORECASE)
 # Quoted values of other keys are matched, too, so that no name is found within them.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+from ase.data import atomic_masses
 
 from molrl.errors import InputError
 from molrl.reading.charges import (
@@ -25,7 +26,12 @@ from molrl.reading.structures import (
 )
 
 MAX_COMMENT = 300_000  # characters
-_BOHR = re.compile(r"\b(bohr|a\.u\.|atomic units)(?!\w)", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\b(bohr|a\.u\.|atomic units)(?!\w)|\bunits?\W{1,3}(nm|nanomet\w+|pm|picomet\w+|au)\b",
+    re.IGNORECASE,
+)
+_DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eEdD][-+]?\d+)?")
+_WHOLE = re.compile(r"[-+]?\d+")
 QM9_LINES = 3  # after the atoms: frequencies, SMILES, InChI
 
 
@@ -147,9 +153,11 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
             )
     numbers = _elements(rows, columns, line, index, notes)
     positions = _coordinates(rows, columns, line)
-    _check_columns(rows, numbers)
-    if _BOHR.search(comment):
-        notes.add(index, "coordinates are read in Å, though the comment says bohr", "unit")
+    if columns == Columns():
+        _check_columns(rows, numbers, positions[:, 0])
+    if unit := _UNIT.search(comment):
+        said = (unit[1] or unit[2]).lower()
+        notes.add(index, f"coordinates are read in Å, though the comment says {said}", "unit")
     if "move_mask" in comment:
         notes.add(index, "move_mask is left out: no atom is fixed")
     claims = claims_of_comment(comment)
@@ -201,13 +209,34 @@ def _number(word: str) -> float:
     return number
 
 
-def _check_columns(rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> None:
-    """Refuse element, nuclear charge, x, y, z, which would be read as coordinates."""
-    if len(rows) > 1 and all(
-        len(row) > 4 and row[1].rstrip("0").rstrip(".") in (str(number), str(number).rstrip("0"))
-        for row, number in zip(rows, numbers, strict=True)
-    ):
-        raise InputError("the second column repeats the atomic numbers; give element, x, y, z")
+def _check_columns(
+    rows: Sequence[Sequence[str]], numbers: Sequence[int], first: np.ndarray
+) -> None:
+    """Refuse columns between element and x, which would be read as coordinates.
+
+    They are nuclear charges, masses, indices, or flags of atoms that are fixed, as Gaussian and
+    MOPAC have them.
+
+    Args:
+        rows: words of the lines of atoms.
+        numbers: ``(n,)`` atomic numbers.
+        first: ``(n,)`` what is read as x.
+    """
+    width = min(map(len, rows))
+    if width < 5:
+        return
+    right = "give element, x, y, z"
+    of_nuclei = {"numbers": np.array(numbers), "masses": atomic_masses[list(numbers)]}
+    for what, values in of_nuclei.items():
+        if len(rows) > 1 and np.allclose(first, values, rtol=0, atol=0.01):
+            raise InputError(f"the second column repeats the atomic {what}; {right}")
+    columns = [[row[k] for row in rows] for k in range(1, width)]
+    whole = [k for k in range(3) if all(map(_WHOLE.fullmatch, columns[k]))]
+    if whole and sum(all(map(_DECIMAL.fullmatch, column)) for column in columns) > 2:
+        raise InputError(
+            f"column {whole[0] + 2} has whole numbers only, such as an index or a flag; {right}, or"
+            " write coordinates with a decimal point"
+        )
 
 
 def _column_claims(

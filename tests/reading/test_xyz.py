@@ -102,9 +102,35 @@ def test_rows_without_three_coordinates_are_refused(read, row):
         read(frame(WATER) + frame(f"{row}\n"))
 
 
-def test_nuclear_charges_before_the_coordinates_are_refused(read):
-    with pytest.raises(InputError, match="second column repeats the atomic numbers"):
-        read(frame("O 8.0 0 0 1\nH 1.0 0 1 0\n"))
+@pytest.mark.parametrize(
+    ("atoms", "message"),
+    [
+        ("O 8.0 0 0 1\nH 1.0 0 1 0\n", "second column repeats the atomic numbers"),
+        ("O 15.999 0 0 1\nH 1.008 0 1 0\n", "second column repeats the atomic masses"),
+        ("O 1 0.0 0.0 0.1\nH 2 0.0 0.7 -0.4\n", "column 2 has whole numbers only"),
+        ("O 0 0.0 0.0 0.1\nH -1 0.0 0.7 -0.4\n", "column 2 has whole numbers only"),
+        ("1 8 0 0.0 0.0 0.1\n2 1 0 0.0 0.7 -0.4\n", "column 2 has whole numbers only"),
+        ("O 0.0 1 0.0 1 0.1 1\nH 0.0 1 0.7 1 -0.4 1\n", "column 3 has whole numbers only"),
+    ],
+)
+def test_columns_before_the_coordinates_are_refused(read, atoms, message):
+    with pytest.raises(InputError, match=f"{message}.*give element, x, y, z"):
+        read(frame(atoms))
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    ["O 0 0 0.1 -0.8\nH 0 1 0.7 0.4\n", "O 0.0 0.0 0.1 1\nH 0.0 0.9 0.1 2\n", "O 0 0 0\nH 0 0 1\n"],
+)
+def test_columns_after_the_coordinates_are_left_out(read, atoms):
+    written = [[float(word) for word in line.split()[1:4]] for line in atoms.splitlines()]
+    assert read(frame(atoms)).positions.tolist() == pytest.approx(np.array(written))
+
+
+def test_the_case_of_properties_is_of_no_account(read):
+    atoms = "O 9 9 9 0 0 .1\nH 9 9 9 0 .7 -.4\n"
+    batch = read(frame(atoms, "properties=species:S:1:forces:R:3:pos:R:3"))
+    assert batch.positions.tolist() == pytest.approx(np.array([[0, 0, 0.1], [0, 0.7, -0.4]]))
 
 
 @pytest.mark.parametrize("tail", ["\n\n", "\n$VELOCITIES\n0.1 0.2 0.3\n", "some text\n", "\n0\n"])
@@ -228,6 +254,7 @@ def test_a_frame_of_more_atoms_than_it_says_is_named_whatever_follows(read):
     [
         ("coordinates in Bohr", "coordinates are read in Å, though the comment says bohr"),
         ("units=a.u.", "coordinates are read in Å"),
+        ("unit: nm", "coordinates are read in Å, though the comment says nm"),
         ("Properties=species:S:1:pos:R:3:move_mask:L:1", "move_mask is left out: no atom is fixed"),
     ],
 )
