@@ -16,6 +16,7 @@ Kind = Literal["charge", "spin"]
 MAX_NUMBER = 1_000_000
 # Sums of rounded partial charges or magnetic moments count as whole within this.
 WHOLE = 0.05
+ROUNDING = 1e-4  # of a charge that a program has added up, such as 1.1e-16
 _CHARGE = (
     "charge total_charge net_charge tot_charge molecular_charge mol_charge system_charge "
     "formal_charge chrg"
@@ -40,7 +41,7 @@ _WORDS = sorted(f"{_CHARGE} {_SPIN} {_UNPAIRED}".split(), key=len, reverse=True)
 _KEYS = "|".join(word.replace("_", "[ _-]?") for word in _WORDS)
 QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _PAIR = re.compile(
-    rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])\s*"""
+    rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])(?!\s+[A-Za-z]\w*\s*[=:])\s*"""
     rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]+|[^\s,;|(){{}}\[\]"']+)""",
     re.IGNORECASE,
 )
@@ -292,9 +293,9 @@ def check_states(protons: np.ndarray, charge: np.ndarray, spin: np.ndarray) -> N
 def _claim(key: str, value: object, source: str) -> Claim:
     kind, unpaired = _KINDS[_plain(key)]
     number = _number(value)
-    if number is None or number % 1 or abs(number) > MAX_NUMBER:
+    if number is None or abs(number) > MAX_NUMBER or abs(number - round(number)) > ROUNDING:
         raise InputError(f"{key} must be a whole number, not {str(value)[:40]!r}")
-    return Claim(kind, int(number) + unpaired, source)
+    return Claim(kind, round(number) + unpaired, source)
 
 
 def _number(value: object) -> float | None:
@@ -303,7 +304,8 @@ def _number(value: object) -> float | None:
         text = value.strip().replace("\N{MINUS SIGN}", "-")
         if match := re.fullmatch(r"(\d{1,6})([-+])", text):  # chemists write 2- for -2
             text = match[2] + match[1]
-        return float(text) if re.fullmatch(r"[-+]?(\d{1,9}\.?\d*|\.\d+)", text) else None
+        found = re.fullmatch(r"[-+]?(\d{1,9}\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", text)
+        return float(text) if found else None
     if isinstance(value, bool | np.bool_):
         return None
     try:

@@ -46,6 +46,9 @@ def read(tmp_path):
         '{"molecular_charge": -1, "molecular_multiplicity": 1}',
         "formal_charge=-1",
         "charge:-1|spin:1",
+        "charge=-1.0000E+00 spin=1",
+        "charge=-0.99999994 spin=1",
+        "charge=-1 total_charge= spin=1",
         'Properties=species:S:1:pos:R:3 name="charge=5 a" charge=-1 pbc="F F F"',
     ],
 )
@@ -75,6 +78,8 @@ def test_multiplicity_is_read_in_its_usual_spellings(read, comment, spin):
         "a charged species: 1 of 3",
         "charge: see the paper",
         "charge=none",
+        "charge=-1e-15",
+        "charge= energy=-1",
         "partial charge: 0.4",
         "nuclear charge=6",
         "Properties=species:S:1:pos:R:3 comment='total_charge=3'",
@@ -118,6 +123,7 @@ def test_what_is_taken_over_is_said_once_per_file(tmp_path, capsys):
         ("charge=-1 total_charge=0", "charge=-1 and total_charge=0 contradict each other"),
         ("spin=2 uhf=3", "contradict each other"),
         ("charge=-1.5", "charge must be a whole number, not '-1.5'"),
+        ("charge=-1e999", "charge must be a whole number, not '-1e999'"),
         ("charge=True", "charge must be a whole number, not 'True'"),
         ("charge=99", "charge 99 and multiplicity 1: it has only 23 protons"),
         ("spin=3", "23 electrons take even multiplicities, 2 to 24"),
@@ -174,7 +180,18 @@ def test_charges_of_a_calculation_stand_above_moments_but_not_above_initial_char
 
 
 @pytest.mark.parametrize(
-    "value", [-1, -1.0, np.int64(-1), np.float32(-1), np.array(-1), np.array([-1]), "-1"]
+    "value",
+    [
+        -1,
+        -1.0,
+        -1 - 1e-15,
+        np.int64(-1),
+        np.float32(-1),
+        np.array(-1),
+        np.array([-1]),
+        "-1",
+        "-1e0",
+    ],
 )
 @pytest.mark.parametrize("key", ["charge", "Total_Charge", "netcharge"])
 def test_from_ase_takes_whole_numbers_of_any_type(key, value):
