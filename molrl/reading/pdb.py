@@ -57,7 +57,7 @@ def _models(lines: Sequence[str]) -> Iterator[list[str]]:
     for line in lines:
         if line.startswith(("ATOM  ", "HETATM")):
             atoms.append(line)
-        elif line.startswith("END") and atoms:  # of a model, or of one of several files in a row
+        elif line.startswith(("END", "MODEL")) and atoms:  # or one of several files in a row
             yield atoms
             atoms = []
     if atoms:
@@ -74,7 +74,7 @@ def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
             numbers.append(element_of(_symbol(line, positions, i), index, notes))
         except InputError as error:
             raise InputError(f"atom {i + 1}: {error}") from None
-        charge += _charge(line)
+        charge += _charge(line, index, notes)
     check_coordination(numbers, positions)
     claims = [Claim("charge", charge, "charges of atoms")] if charge else []
     structure = Structure(numbers, positions, claims)
@@ -103,6 +103,10 @@ def _symbol(line: str, positions: np.ndarray, i: int) -> str:
     """Return the element in columns 77 and 78, or that which the columns of the name say."""
     symbol = line[76:78].strip()
     name = line[12:16]
+    if symbol.isdigit():  # line numbers of files that are older than the column
+        raise InputError(
+            f"{symbol!r} in columns 77 and 78 is not an element symbol such as C or CL"
+        )
     if symbol:
         return symbol
     if name in _AMBIGUOUS:
@@ -132,9 +136,11 @@ def _ambiguous(name: str, organic: str, letters: str) -> InputError:
     )
 
 
-def _charge(line: str) -> int:
+def _charge(line: str, index: int, notes: Notes) -> int:
     """Return the charge in columns 79 and 80: 2+ by the standard, but some programs write +2."""
     text = line[78:80].strip()
     if match := re.fullmatch(r"(\d?)([-+])|([-+])(\d)", text, re.ASCII):
         return int((match[2] or match[3]) + (match[1] or match[4] or "1"))
+    if text.strip("0"):
+        notes.add(index, f"{text!r} in columns 79 and 80 is no charge such as 2+: it is left out")
     return 0

@@ -75,6 +75,7 @@ def test_several_molecules_are_read(read):
     assert len(read(2 * mol2(mol), "a.mol2")) == 2
     models = "MODEL\n" + MolToPDBBlock(mol).replace("END\n", "ENDMDL\n")
     assert len(read(2 * models + "END\n", "a.pdb")) == 2
+    assert len(read(2 * models.replace("ENDMDL\n", "") + "END\n", "a.pdb")) == 2
     assert len(read(2 * MolToPDBBlock(mol), "a.pdb")) == 2
 
 
@@ -86,6 +87,13 @@ def test_charges_of_pdb_are_read_either_way(read, written, charge, capsys):
     assert "N1+" in block
     assert read(block.replace("N1+", f"N{written}"), "a.pdb").charge.tolist() == [charge]
     assert ("is a charge missing?" in capsys.readouterr().err) == (charge == 0)
+
+
+@pytest.mark.parametrize("written", ["2 ", "17", "xx"])
+def test_what_is_no_charge_in_its_columns_is_said(read, written, capsys):
+    block = MolToPDBBlock(from_smiles("N", 0)).replace(" N  \n", f" N{written}\n")
+    assert read(block, "a.pdb").charge.tolist() == [0]
+    assert f"'{written.strip()}' in columns 79 and 80 is no charge" in capsys.readouterr().err
 
 
 def test_mol2_without_charges_is_read_unless_it_holds_ions(read):
@@ -154,6 +162,12 @@ def test_corrupted_pdb_is_refused(read, columns, text, message):
     lines[2] = lines[2][:start] + text + lines[2][end:]
     with pytest.raises(InputError, match=f"molecule 0: atom 3 has .*{message}"):
         read("\n".join(lines), "a.pdb")
+
+
+def test_numbers_in_the_columns_of_the_element_are_refused(read):
+    block = MolToPDBBlock(from_smiles("C", 0)).replace("           C", "           1")
+    with pytest.raises(InputError, match="atom 1: '1' in columns 77 and 78 is not an element"):
+        read(block, "a.pdb")
 
 
 @pytest.mark.parametrize("name", ["HG", "HE"])
