@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.reading.mol2 import read_mol2
 from molrl.reading.notes import Notes
 from molrl.reading.pdb import read_pdb
-from molrl.reading.sdf import read_sdf
+from molrl.reading.sdf import RADICALS, read_sdf
 from molrl.reading.structures import Structure, batch_of
 from molrl.reading.text import read_lines
 from molrl.reading.xyz import read_xyz
@@ -37,7 +38,7 @@ READERS: dict[str, Callable[[Sequence[str], Notes], list[Structure]]] = {
 V2000_RANGE = -9999.0, 99999.0
 
 
-def read_molecules(path: Path | str) -> MoleculeBatch:
+def read_molecules(path: Path | str, *, open_valences: bool = False) -> MoleculeBatch:
     """Read the molecules of an ``.extxyz``, ``.xyz``, ``.sdf``, ``.mol``, ``.mol2`` or ``.pdb``.
 
     All hydrogens must be in the file.
@@ -56,6 +57,8 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
 
     Args:
         path: the file; the case of its suffix is of no account.
+        open_valences: whether radicals in an SDF are places for further bonds, as in a fragment to
+            build on, and state no multiplicity.
 
     Returns:
         At least one molecule.
@@ -69,18 +72,19 @@ def read_molecules(path: Path | str) -> MoleculeBatch:
         >>> read_molecules("molecules.extxyz").n_atoms  # doctest: +SKIP
         tensor([6, 6, 6])
     """
-    batch, _ = read_named(path)
+    batch, _ = read_named(path, open_valences=open_valences)
     try:
         return batch.check()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def read_named(path: Path | str) -> tuple[MoleculeBatch, list[str]]:
+def read_named(path: Path | str, *, open_valences: bool = False) -> tuple[MoleculeBatch, list[str]]:
     """Read the molecules of a file, some of which may be such as no model can evaluate.
 
     Args:
         path: as for :func:`read_molecules`.
+        open_valences: the same.
 
     Returns:
         At least one molecule, and the name of each, empty where it has none. Coordinates may be
@@ -109,6 +113,8 @@ def read_named(path: Path | str) -> tuple[MoleculeBatch, list[str]]:
     notes = Notes()
     try:
         structures = READERS[suffix](lines, notes)
+        if open_valences:
+            structures = [_without_radicals(structure) for structure in structures]
         batch = batch_of(structures, notes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -116,6 +122,11 @@ def read_named(path: Path | str) -> tuple[MoleculeBatch, list[str]]:
         raise InputError(f"{path} holds no molecule")
     notes.log(path)
     return batch, [structure.name for structure in structures]
+
+
+def _without_radicals(structure: Structure) -> Structure:
+    kept = [claim for claim in structure.claims if not claim.source.startswith(RADICALS)]
+    return replace(structure, claims=kept)
 
 
 def write_extxyz(

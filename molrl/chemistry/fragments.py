@@ -56,7 +56,7 @@ def load_fragment(source: str) -> Fragment:
         source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
             file, as of :func:`molrl.read`, whose first molecule is taken. A SMILES gives
             one conformer, always the same. The charge is that of the SMILES or the file, the
-            multiplicity that of the file or the lowest.
+            multiplicity that of the file or the lowest; radicals of an SDF are places for bonds.
 
     Returns:
         The fragment.
@@ -72,7 +72,8 @@ def load_fragment(source: str) -> Fragment:
         return _from_smiles(source)
     from molrl.files import read_molecules
 
-    molecules = read_molecules(source).require_molecules(f"{source}: a fragment")
+    read = read_molecules(source, open_valences=True)
+    molecules = read.require_molecules(f"{source}: a fragment")
     ((numbers, positions), *_) = molecules.arrays()
     charge, spin = int(molecules.charge[0]), int(molecules.spin[0])
     lowest = int(molecules.charged(molecules.charge).spin[0])

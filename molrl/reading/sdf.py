@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Properties of a record whose charge or multiplicity its atoms do not express.
 CHARGE_FIELD, SPIN_FIELD = "molrl_charge", "molrl_spin"
+RADICALS = "radicals"  # with which the sources of what they state begin
 SEPARATOR = "$$$$"
 PLANAR_BONDS = 0.8, 1.25  # of the sum of the covalent radii, in a molecule that is no drawing
 
@@ -81,7 +82,7 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
     structure = Structure(
         [atom.GetAtomicNum() for atom in mol.GetAtoms()],
         table.positions,
-        _claims(mol, table, fields, index, notes) if not stated else _agreed(mol, table, stated),
+        _claims(mol, table, fields) if not stated else _agreed(mol, table, stated),
         name=record[0].strip(),
     )
     note_odd_electrons(structure, index, notes)
@@ -197,7 +198,7 @@ def _agreed(mol: "Mol", table: ConnectionTable, stated: dict[Kind, Claim]) -> li
         total = GetFormalCharge(mol)
         of_atoms["charge"] = Claim("charge", total, f"formal charges that sum to {total}")
     if table.radicals:
-        of_atoms["spin"] = Claim("spin", _highest_spin(table), "radicals")
+        of_atoms["spin"] = _of_radicals(table)
     for kind, claim in stated.items():
         if kind == "charge" or len(table.radicals) < 2:  # several can be coupled in many ways
             _check_agree(of_atoms.get(kind, claim), claim)
@@ -211,23 +212,22 @@ def _check_agree(first: Claim, second: Claim) -> None:
         )
 
 
-def _highest_spin(table: ConnectionTable) -> int:
-    return sum({2: 1, 3: 2}.get(radical, 0) for radical in table.radicals) + 1
+def _of_radicals(table: ConnectionTable) -> Claim:
+    """Return the multiplicity of the radicals; several are coupled to the highest."""
+    unpaired = [{2: 1, 3: 2}.get(radical, 0) for radical in table.radicals]
+    coupled = ", coupled to the highest spin" if np.count_nonzero(unpaired) > 1 else ""
+    return Claim("spin", sum(unpaired) + 1, RADICALS + coupled)
 
 
-def _claims(
-    mol: "Mol", table: ConnectionTable, fields: dict[str, str], index: int, notes: Notes
-) -> list[Claim]:
+def _claims(mol: "Mol", table: ConnectionTable, fields: dict[str, str]) -> list[Claim]:
     """Return charge and multiplicity of a record; the fields stand above what its atoms have."""
     from rdkit.Chem import GetFormalCharge
 
     found: dict[Kind, int] = {"charge": GetFormalCharge(mol)}
     sources: dict[Kind, str] = {}
     if table.radicals:
-        found["spin"] = _highest_spin(table)
-        sources["spin"] = "radicals"
-        if sum(radical in (2, 3) for radical in table.radicals) > 1 and SPIN_FIELD not in fields:
-            notes.add(index, "radicals are coupled to the highest spin")
+        claim = _of_radicals(table)
+        found["spin"], sources["spin"] = claim.value, claim.source
     named: dict[Kind, str] = {"charge": CHARGE_FIELD, "spin": SPIN_FIELD}
     for kind, field in named.items():
         if field in fields:

@@ -7,7 +7,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.io import write
+from rdkit.Chem import MolToMolBlock
 
+from molrl.chemistry.embedding import from_smiles
 from molrl.chemistry.fragments import face_to_face, load_fragment
 from molrl.errors import InputError
 
@@ -82,6 +84,17 @@ def test_load_fragment_keeps_charge_and_spin_of_a_file(tmp_path, info, charge, s
     fragment = load_fragment(str(path))
     assert (fragment.charge, fragment.spin) == (charge, spin)
     assert fragment.centered().charge == charge
+
+
+@pytest.mark.parametrize("smiles", ["[c]1cc[c]cc1", "[CH2]C[CH2]", "C[CH2]", "C[C]C"])
+@pytest.mark.parametrize("field", ["", "> <Multiplicity>\n{spin}\n\n"])
+def test_radicals_of_an_sdf_are_places_for_bonds(tmp_path, smiles, field, capsys):
+    mol = from_smiles(smiles, 0)
+    spin = 1 + sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    path = tmp_path / "a.sdf"
+    path.write_text(MolToMolBlock(mol) + field.format(spin=spin) + "$$$$\n")
+    assert load_fragment(str(path)).spin == (spin if field and spin > 2 else None)
+    assert field or not capsys.readouterr().err
 
 
 def test_face_to_face_adds_charges_and_unpaired_electrons():

@@ -155,7 +155,7 @@ def test_several_radicals_couple_to_the_highest_spin(read, capsys):
     rows = record([(0, 0, 0, "O"), (0, 0, 1.2, "O")], bonds=1, tail="M  RAD  2   1   2   2   2\n")
     assert read(rows).spin.tolist() == [3]
     err = capsys.readouterr().err
-    assert "radicals are coupled to the highest spin" in err
+    assert "radicals, coupled to the highest spin" in err
     assert err.count("\n") == 1
 
 
