@@ -48,8 +48,8 @@ def read_molecules(path: Path | str, *, open_valences: bool = False) -> Molecule
     numbers and nothing else (``-1 1``) if the electrons allow them; also ASE's columns of initial
     charges and magnetic moments count, and of the charges of a calculation. In SDF they are the
     formal charges and radicals, or the properties ``molrl_charge`` and ``molrl_spin``; in mol2 the
-    sum of the partial charges; in PDB the charges of the atoms. ``spin`` is the multiplicity 2S +
-    1.
+    sum of the partial charges, or of the formal ones where there are none; in PDB the charges of
+    the atoms. ``spin`` is the multiplicity 2S + 1.
 
     What is not read as it stands there is said on standard error, in one line per file: charges and
     multiplicities that are spelled otherwise than :func:`molrl.write` does, isotopes, labels and

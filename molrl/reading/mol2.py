@@ -1,6 +1,7 @@
 """Tripos mol2 files, with all hydrogens."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,8 +62,8 @@ def _molecules(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
                 yield sections
                 sections = {}
             current = sections.setdefault(name, [])
-        elif not line.startswith("#"):
-            current.append(line)
+        elif not line.startswith("#") or current is sections.get("MOLECULE") == []:
+            current.append(line)  # the title may begin with the sign of a comment
     if "MOLECULE" in sections:
         yield sections
 
@@ -70,7 +71,10 @@ def _molecules(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
 def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Structure:
     header = sections["MOLECULE"]
     rows = [line.split() for line in sections.get("ATOM", []) if line.strip()]
-    count = (header[1].split() or [""])[0] if len(header) > 1 else ""
+    bonds = [line.split() for line in sections.get("BOND", []) if line.strip()]
+    count, n_bonds, *_ = [*(header[1].split() if len(header) > 1 else []), "", ""]
+    if n_bonds.isdigit() and int(n_bonds) != len(bonds):
+        raise InputError(f"it has {len(bonds)} bonds, but its counts line says {n_bonds!r}")
     if count != str(len(rows)):
         raise InputError(f"it has {len(rows)} atoms, but its counts line says {count!r}")
     if not 0 < len(rows) <= MAX_ATOMS:
@@ -88,10 +92,12 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
             f"the atom type {foreign[:20]!r} is not of SYBYL, such as C.ar; convert it"
         )
     numbers = [element_of(kind.split(".")[0], index, notes) for kind in types]
-    mol = _bonded(types, [line.split() for line in sections.get("BOND", []) if line.strip()])
+    places = _places(rows, bonds)
+    formal = _formal_charges(sections.get("UNITY_ATOM_ATTR", []), places)
+    mol = _bonded(types, bonds, places, formal)
     cations = sum(atom.GetFormalCharge() for atom in mol.GetAtoms())
     try:
-        claims = _charge(header, rows, types)
+        claims = _charge(header, rows, types, formal)
         if cations and not claims and sum(numbers) % 2:
             raise _uncharged(["N, P or S with a bond too many"])
     except InputError:
@@ -103,11 +109,39 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
     return structure
 
 
+def _places(rows: Sequence[Sequence[str]], bonds: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Return the index of each atom by its number; by its place where bonds go by that."""
+    places = {row[0]: k for k, row in enumerate(rows)}
+    if len(places) < len(rows) or not all(end in places for row in bonds for end in row[1:3]):
+        return {str(k + 1): k for k in range(len(rows))}
+    return places
+
+
+def _formal_charges(lines: Sequence[str], places: Mapping[str, int]) -> dict[int, int]:
+    """Return the formal charges by atom: a line with its number, then one for each attribute."""
+    found, atom = {}, ""
+    for words in (line.split() for line in lines if line.strip()):
+        if words[0].isdecimal():
+            atom = words[0]
+        elif words[0] == "charge":
+            if atom not in places or not re.fullmatch(r"[-+]?\d", words[-1], re.ASCII):
+                raise InputError(f"{' '.join(words)[:40]!r} is no whole charge of an atom")
+            found[places[atom]] = int(words[-1])
+    return found
+
+
 def _charge(
-    header: Sequence[str], rows: Sequence[Sequence[str]], types: Sequence[str]
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    types: Sequence[str],
+    formal: Mapping[int, int],
 ) -> list[Claim]:
-    """Return what the partial charges add up to."""
-    if "NO_CHARGES" in (line.strip() for line in header) or any(len(row) < 9 for row in rows):
+    """Return what the partial charges add up to, or the formal ones where there are none."""
+    without = "NO_CHARGES" in (line.strip() for line in header) or any(len(row) < 9 for row in rows)
+    if formal and (without or all(row[8].strip("+-0.") == "" for row in rows)):
+        total = sum(formal.values())
+        return [Claim("charge", total, f"formal charges that sum to {total}")]
+    if without:
         if found := ION_TYPES & set(types):
             raise _uncharged(found)
         return []
@@ -126,8 +160,16 @@ def _uncharged(kinds: Iterable[str]) -> InputError:
     return InputError(f"it has atoms of ions ({found}) and no partial charges; add them")
 
 
-def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":
-    """Return an RDKit molecule with the bonds; an atom of :data:`_CATIONS` has its charge."""
+def _bonded(
+    types: Sequence[str],
+    bonds: Sequence[Sequence[str]],
+    places: Mapping[str, int],
+    formal: Mapping[int, int],
+) -> "Mol":
+    """Return an RDKit molecule with the bonds and formal charges.
+
+    Where none are given, an atom of :data:`_CATIONS` has its charge.
+    """
     from rdkit import Chem
 
     orders = {
@@ -147,9 +189,9 @@ def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":
     pairs = set()
     for row in bonds:
         try:
-            begin, end, order = int(row[1]) - 1, int(row[2]) - 1, row[3]
+            begin, end, order = places[row[1]], places[row[2]], row[3]
             pair = (min(begin, end), max(begin, end))
-            if not 0 <= pair[0] < pair[1] < len(types) or pair in pairs:
+            if begin == end or pair in pairs:
                 raise ValueError
             pairs.add(pair)
             if order != "nc":
@@ -160,6 +202,8 @@ def _bonded(types: Sequence[str], bonds: Sequence[Sequence[str]]) -> "Mol":
         valences = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
         aromatic = 1.5 in valences
         atom.SetIsAromatic(aromatic)
-        if sum(valences) == _CATIONS.get(atom.GetAtomicNum()) and not aromatic:
+        if formal:
+            atom.SetFormalCharge(formal.get(atom.GetIdx(), 0))
+        elif sum(valences) == _CATIONS.get(atom.GetAtomicNum()) and not aromatic:
             atom.SetFormalCharge(1)
     return mol.GetMol()

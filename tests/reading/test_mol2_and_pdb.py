@@ -123,9 +123,39 @@ def test_mol2_without_the_charge_of_an_aromatic_ion_is_noted(read, capsys):
     assert "is a charge missing?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("charges", ["GASTEIGER", "NO_CHARGES"])
+@pytest.mark.parametrize("smiles", ["CC(=O)[O-]", "C[NH3+]", "C[n+]1ccccc1", "C[N+](=O)[O-]"])
+def test_formal_charges_of_mol2_are_read_where_there_are_no_partial_ones(read, smiles, charges):
+    mol = from_smiles(smiles, 0)
+    formal = [(atom.GetIdx() + 1, atom.GetFormalCharge()) for atom in mol.GetAtoms()]
+    text = re.sub(r"UNL .*", "UNL 0.0", mol2(mol, charges)) + "@<TRIPOS>UNITY_ATOM_ATTR\n"
+    text += "".join(f"{number} 1\ncharge {charge:+d}\n" for number, charge in formal if charge)
+    assert read(text, "a.mol2").charge.tolist() == [sum(charge for _, charge in formal)]
+    with pytest.raises(InputError, match="'charge x' is no whole charge of an atom"):
+        read(re.sub(r"charge [-+]1", "charge x", text), "a.mol2")
+
+
+def test_bonds_of_mol2_go_by_the_numbers_of_the_atoms(read):
+    text = mol2(from_smiles("CCO", 0))
+    head, rest = text.split("@<TRIPOS>ATOM\n")
+    atoms, bonds = rest.split("@<TRIPOS>BOND\n")
+    turned = "\n".join(atoms.splitlines()[::-1]) + "\n"
+    expected = read(text, "a.mol2").positions.flip(0)
+    batch = read(f"{head}@<TRIPOS>ATOM\n{turned}@<TRIPOS>BOND\n{bonds}", "a.mol2")
+    assert (batch.positions == expected).all()
+    places = re.sub(r"^(\d+) X", r"7\1 X", atoms, flags=re.MULTILINE)
+    assert len(read(f"{head}@<TRIPOS>ATOM\n{places}@<TRIPOS>BOND\n{bonds}", "a.mol2")) == 1
+
+
+def test_the_title_of_mol2_may_begin_with_the_sign_of_a_comment(read):
+    text = mol2(from_smiles("CCO", 0)).replace("\nm\n", "\n# 1\n").replace("SMALL", "#\nSMALL")
+    assert read("# comment\n" + text, "a.mol2").n_atoms.tolist() == [9]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (("9 8", "9 12"), "molecule 0 has 8 bonds, but its counts line says '12'"),
         (("9 8", "8 8"), "molecule 0 has 9 atoms, but its counts line says '8'"),
         (("C.3", "Du"), "'Du' is a dummy"),
         (("1 1 2 1", "1 1 99 1"), "'1 1 99 1' is not a new bond"),
