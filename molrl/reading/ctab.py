@@ -63,9 +63,11 @@ def read_table(lines: Sequence[str]) -> ConnectionTable:
         raise InputError("it is corrupted or empty: there are no atoms")
     for number, word in enumerate(words, start=1):
         try:
-            element(word)
+            _, remark = element(word)
         except InputError as error:
             raise InputError(f"atom {number}: {error}") from None
+        if word[0].islower() or (remark and word not in ("D", "T")):  # which RDKit does not read
+            raise InputError(f"atom {number}: {word!r} is not an element symbol such as C or Cl")
     return ConnectionTable(words, np.array(coordinates, dtype=float), radicals)
 
 
@@ -88,6 +90,7 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
             raise _bad_atom(number, line[:30], "three numbers in columns of 10 characters")
         words.append(line[31:34].strip())
         coordinates.append(xyz)
+    _check_bonds(lines[HEADER + n_atoms : HEADER + n_atoms + n_bonds], n_atoms)
     radicals = [
         int(word)
         for line in lines[HEADER + n_atoms + n_bonds : end]
@@ -96,6 +99,21 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
         if word.isascii() and word.isdecimal()
     ]
     return words, coordinates, radicals
+
+
+def _check_bonds(lines: Sequence[str], n_atoms: int) -> None:
+    """Refuse bonds of V2000 that are not between two atoms, or repeated."""
+    found = set()
+    for number, line in enumerate(lines, start=1):
+        fields = line[:3], line[3:6]
+        ends = [int(field) for field in fields if _COUNT.fullmatch(field)]
+        pair = frozenset(end for end in ends if 0 < end <= n_atoms)
+        if len(pair) != 2 or pair in found:
+            raise InputError(
+                f"bond {number} has {line.rstrip()[:40]!r}, not a new pair of the {n_atoms} atoms"
+                " in columns of 3 characters"
+            )
+        found.add(pair)
 
 
 def _read_v3000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:

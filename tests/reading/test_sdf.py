@@ -216,6 +216,18 @@ def test_isotopes_are_read_as_elements(read, word, capsys):
     assert "isotopes are read as their elements" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["h", "1", "H1", "HO1"])
+def test_words_that_are_no_symbols_are_refused_by_the_atom(read, word):
+    with pytest.raises(InputError, match=f"molecule 0: atom 3: '{word}' is not an element symbol"):
+        read(record([*WATER[:2], (*WATER[2][:3], word)]))
+
+
+@pytest.mark.parametrize("bond", ["  1  4  1  0", "  1  1  1  0", "  2  1  1  0", " 1 3 1", ""])
+def test_bonds_that_are_no_pairs_are_refused_by_their_number(read, bond):
+    with pytest.raises(InputError, match=r"bond 2 has .* not a new pair of the 3 atoms"):
+        read(record().replace("  1  3  1  0", bond))
+
+
 @pytest.mark.parametrize("word", ["*", "R#", "A", "Q", "X", "LP", "Du"])
 def test_dummies_are_refused_by_name(read, word):
     with pytest.raises(InputError) as error:
