@@ -1,7 +1,7 @@
 """Shapes to fill, as point clouds: sphere, line, ring, surface, or the points of a file."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,20 +139,37 @@ def _build(shape: dict[str, Any], n: int) -> Points:
 
 
 def _read(path: Path) -> Points:
-    from molrl.files import read_molecules
+    from molrl.files import read_named
+    from molrl.reading.ctab import read_table
+    from molrl.reading.structures import of_molecule
+    from molrl.reading.text import read_lines
 
-    if path.suffix != ".csv":
-        if path.suffix not in (".extxyz", ".xyz", ".sdf"):
-            hint = did_you_mean(str(path), SHAPES)
-            raise InputError(f"{str(path)!r} is neither a shape nor a file of points; {hint}")
-        molecules = read_molecules(path).require_molecules(f"{path}: a shape")
-        return _check(molecules[0].positions.double().numpy(), str(path))
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".extxyz", ".xyz", ".sdf"):
+        hint = did_you_mean(str(path), SHAPES)
+        raise InputError(f"{str(path)!r} is neither a shape nor a file of points; {hint}")
+    if suffix == ".csv":
+        return _check(_of_csv(path, read_lines(path)), str(path))
+    if suffix == ".sdf":  # hydrogens may be missing: it need not be a molecule
+        lines = read_lines(path)
+        try:
+            table = read_table(lines)
+        except InputError as error:
+            raise InputError(f"{path}: {of_molecule(0, error)}") from None
+        return _check(table.positions, str(path))
+    molecules = read_named(path)[0].require_molecules(f"{path}: a shape")
+    return _check(molecules[0].positions.double().numpy(), str(path))
+
+
+def _of_csv(path: Path, lines: Sequence[str]) -> Points:
+    rows = [line for line in lines if line.split("#")[0].strip()]
     try:
-        return _check(np.loadtxt(path, delimiter=",", ndmin=2), str(path))
+        points: Points = np.loadtxt(rows or ["none"], delimiter=",", ndmin=2)
     except ValueError:
-        raise InputError(f"{path} does not hold three numbers per line") from None
+        points = np.empty((0, 0))
+    if points.shape[1:] != (3,):
+        raise InputError(f"{path} does not hold three numbers per line, as in 0.0,1.5,2.0")
+    return points
 
 
 def _check(points: object, what: str) -> Points:

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from rdkit import Chem
+from rdkit.Chem import MolToMolBlock
 
+from molrl.chemistry.embedding import from_smiles
 from molrl.errors import InputError
 from molrl.files import write_extxyz
 from molrl.molecules import MoleculeBatch
@@ -82,7 +85,30 @@ def test_load_shape_refuses_other_shapes(shape, message):
         load_shape(shape)
 
 
-def test_load_shape_refuses_a_corrupted_file(tmp_path):
-    (tmp_path / "cloud.csv").write_text("1,2\nx,y\n")
+@pytest.mark.parametrize("name", ["a.csv", "A.CSV"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_load_shape_reads_a_csv_of_any_encoding(tmp_path, name, encoding):
+    (tmp_path / name).write_bytes("# x, y, z\r\n0,0,0\r\n\r\n0,0,1\r\n".encode(encoding))
+    assert load_shape(str(tmp_path / name), 2).tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_load_shape_takes_points_that_are_no_molecule(tmp_path):
+    path = tmp_path / "a.SDF"
+    path.write_text(MolToMolBlock(Chem.RemoveHs(from_smiles("CCO", 0))))
+    assert np.linalg.norm(np.diff(load_shape(str(path), 3), axis=0)[0]) == pytest.approx(
+        1.5, abs=0.1
+    )
+    path = tmp_path / "a.XYZ"
+    path.write_text("3\n\nC 0 0 0\nC 0 0 1\nC 0 0 1\n")
+    assert sorted(load_shape(str(path), 3)[:, 2].tolist()) == [-1, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["", "1,2\nx,y\n", "x,y,z\n0,0,1\n", "0;0;1\n", "1,2,3,4\n"])
+@pytest.mark.filterwarnings("error")
+def test_load_shape_refuses_a_corrupted_file(tmp_path, text):
+    (tmp_path / "cloud.csv").write_text(text)
     with pytest.raises(InputError, match="three numbers per line"):
         load_shape(str(tmp_path / "cloud.csv"))
+    (tmp_path / "cloud.sdf").write_text(text)
+    with pytest.raises(InputError, match=r"cloud\.sdf: molecule 0 is corrupted"):
+        load_shape(str(tmp_path / "cloud.sdf"))
