@@ -25,7 +25,8 @@ class Bag(Mapping[int, int]):
             the atomic numbers themselves.
 
     Raises:
-        InputError: if the formula is invalid, or the bag holds no atoms or too many.
+        InputError: if the formula is invalid, a number is not whole, or the bag holds no atoms or
+            too many.
 
     Example:
         >>> bag = Bag("C2H6O")
@@ -37,9 +38,11 @@ class Bag(Mapping[int, int]):
         if isinstance(atoms, str):
             counts = _parse(atoms)
         elif isinstance(atoms, Mapping):
-            counts = Counter({int(z): int(n) for z, n in atoms.items()})
+            counts = Counter({_whole(z): _whole(n) for z, n in atoms.items()})
+        elif isinstance(atoms, Iterable):
+            counts = Counter(_whole(z) for z in atoms)
         else:
-            counts = Counter(int(z) for z in atoms)
+            raise InputError(f"a bag is a formula such as CH4O or atomic numbers, not {atoms!r}")
         for z, n in counts.items():
             if not 0 < z < len(chemical_symbols) or n < 0:
                 raise InputError(f"a bag cannot hold {n} atoms of atomic number {z}")
@@ -85,6 +88,20 @@ class Bag(Mapping[int, int]):
         first = [s for s in ("C", "H") if s in symbols] if "C" in symbols else []
         order = first + sorted(s for s in symbols if s not in first)
         return "".join(s + (str(symbols[s]) if symbols[s] > 1 else "") for s in order)
+
+
+def _whole(number: object) -> int:
+    """Return a whole number of any type as an int."""
+    try:
+        whole = int(number)  # type: ignore[call-overload]  # refused below where it fails
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or whole != number:  # a word is not equal to its number
+        raise InputError(
+            f"a bag holds whole numbers of atoms by their atomic numbers, not {number!r}; or write "
+            "a formula such as CH4O"
+        )
+    return int(whole)
 
 
 def _parse(formula: str) -> Counter[int]:

@@ -47,7 +47,7 @@ def _declare(per: str, shape: tuple[int, ...], fill: Fill | None) -> Any:  # noq
     return field(metadata=metadata) if fill is None else field(default=None, metadata=metadata)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FlatBatch:
     """The atoms of many molecules, concatenated, with further data per atom or per molecule.
 
@@ -132,6 +132,13 @@ class FlatBatch:
     def __len__(self) -> int:
         return len(self.n_atoms)
 
+    def __repr__(self) -> str:
+        dtype = str(self.positions.dtype).removeprefix("torch.")
+        return (
+            f"<{type(self).__name__} of {len(self)} molecules, {len(self.numbers)} atoms, {dtype} "
+            f"on {self.device}>"
+        )
+
     @cached_property
     def molecule(self) -> Tensor:
         """``(n_atoms_total,)`` int64: the molecule each atom belongs to."""
@@ -176,29 +183,50 @@ class FlatBatch:
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray | Tensor) -> Self:
         """Select molecules by an int, a slice, indices or a boolean mask, in the order given."""
-        if isinstance(index, int | np.integer):
-            index = [int(index)]
-        if not isinstance(index, slice):
-            index = torch.as_tensor(index, device=self.device)
-            index = index if len(index) else index.long()
-        if isinstance(index, Tensor) and index.dtype == torch.int64:
-            chosen = index  # a list of all molecules would cost more than the few that are taken
-        else:
-            chosen = torch.arange(len(self), device=self.device)[index]
+        chosen = self._chosen(index)
         atoms = self.atoms_of(chosen)
         taken = {name: getattr(self, name)[atoms] for name in self.atom_fields()}
         taken |= {name: getattr(self, name)[chosen] for name in self.molecule_fields()}
         return replace(self, **taken)
 
+    def _chosen(self, index: int | slice | Sequence[int] | np.ndarray | Tensor) -> Tensor:
+        """Return ``(m,)`` int64, the molecules that an index selects."""
+        if isinstance(index, slice):
+            rows = range(len(self))[index]
+            return rows.start + rows.step * torch.arange(len(rows), device=self.device)
+        try:
+            given = torch.as_tensor(int(index) if isinstance(index, bool) else index)
+        except (TypeError, ValueError, RuntimeError):  # neither numbers nor truth values
+            given = torch.tensor(0.5)
+        if given.ndim > 1 or (given.is_floating_point() and given.numel()):
+            raise TypeError(
+                "molecules are selected by an int, a slice, indices or a boolean mask, not "
+                f"{index!r:.60}"
+            )
+        given = (given if given.ndim else given[None]).to(self.device)
+        if given.dtype == torch.bool:
+            return torch.arange(len(self), device=self.device)[given]
+        return given.long()
+
     def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        device: torch.device | str | torch.dtype | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Self:
         """Return a copy on another device or with floating fields of another type.
 
         Args:
-            device: of the copy; unchanged, if None.
+            device: of the copy; unchanged, if None. A type alone is taken for ``dtype``, as by
+                tensors: ``batch.to(torch.float32)``.
             dtype: floating type of the copy; unchanged, if None. Other fields keep their type.
+
+        Raises:
+            InputError: if ``dtype`` is no floating type.
         """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if dtype is not None and not dtype.is_floating_point:
+            raise InputError(f"positions need a floating type such as torch.float64, not {dtype}")
         moved = {}
         for declared in self._declared():
             tensor = getattr(self, declared.name)
@@ -215,7 +243,12 @@ class FlatBatch:
 
         Returns:
             The molecules of all batches, in order.
+
+        Raises:
+            InputError: if there is no batch.
         """
+        if not batches:
+            raise InputError("there are no batches to concatenate; give at least one")
         names = [declared.name for declared in cls._declared()]
         return cls(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})
 
@@ -272,6 +305,30 @@ class FlatBatch:
         atoms = {"positions": positions} | others
         given = {n: v[filled] if n in cls.atom_fields() else v for n, v in atoms.items()}
         return cls(numbers=numbers[filled].long(), n_atoms=filled.sum(-1), **given)
+
+
+def whole_numbers(numbers: object, what: str) -> np.ndarray:
+    """Return atomic numbers as int64.
+
+    Args:
+        numbers: array or list, of any numeric type, of whole numbers.
+        what: they are, for the error message.
+
+    Raises:
+        InputError: if they are no whole numbers.
+
+    Example:
+        >>> whole_numbers([8.0, 1.0, 1.0], "numbers")
+        array([8, 1, 1])
+    """
+    given = np.asarray(numbers)
+    if given.dtype.kind in "iu":
+        return given.astype(np.int64, copy=False)
+    with np.errstate(invalid="ignore"):
+        whole = given.astype(np.int64) if given.dtype.kind == "f" else None
+    if whole is None or not np.array_equal(whole, given):
+        raise InputError(f"{what} must be atomic numbers such as [8, 1, 1], not {numbers!r:.60}")
+    return whole
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -11,7 +11,7 @@ from ase import Atoms
 from torch import Tensor
 
 from molrl.bags import Bag
-from molrl.batches import FlatBatch, per_molecule
+from molrl.batches import FlatBatch, per_molecule, whole_numbers
 from molrl.errors import InputError
 from molrl.neighbors import Neighbors, find_neighbors
 from molrl.reading.charges import check_states, states_of_ase
@@ -30,7 +30,7 @@ def _lowest_spin(batch: FlatBatch) -> Tensor:
     return (batch.sum_atoms(batch.numbers) - charge) % 2 + 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MoleculeBatch(FlatBatch):
     """Many molecules or crystals: what energy models, generators and the evaluator work on.
 
@@ -211,10 +211,10 @@ class MoleculeBatch(FlatBatch):
             dtype: floating type of the positions.
 
         Raises:
-            InputError: if an array has another shape.
+            InputError: if an array has another shape, or the numbers are not whole.
         """
         pairs = list(molecules)
-        numbers = [np.asarray(z, dtype=np.int64) for z, _ in pairs]
+        numbers = [whole_numbers(z, f"molecule {i}: numbers") for i, (z, _) in enumerate(pairs)]
         positions = [np.asarray(x, dtype=np.float64) for _, x in pairs]
         for i, (z, x) in enumerate(zip(numbers, positions, strict=True)):
             if z.ndim != 1 or x.shape != (len(z), 3):
@@ -258,9 +258,10 @@ class MoleculeBatch(FlatBatch):
             images = [atoms]
         for image in images:
             if not isinstance(image, Atoms):
+                inside = hasattr(image, "molecules")  # of what generates, relaxes or evaluates
                 raise InputError(
                     f"molecules must be ASE Atoms or a MoleculeBatch, not {repr(image)[:60]}; "
-                    "read a file with molrl.files.read_molecules"
+                    + ("give its .molecules" if inside else "read a file with molrl.read")
                 )
         batch = cls.from_arrays((image.numbers, image.positions) for image in images)
         if images:

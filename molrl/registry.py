@@ -132,7 +132,7 @@ class Registry:
 
     def _check_new(self, name: object, target: object) -> None:
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
-            raise InputError(f"a name of a {self.kind} is letters, digits, - and _, not {name!r}")
+            raise InputError(f"{self.kind}: a name is letters, digits, - and _, not {name!r}")
         if isinstance(target, str) and not is_import_string(target):
             raise InputError(
                 f"{self.kind} {name!r}: {target!r} is no import string; write package.module:Class"

@@ -146,9 +146,10 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
 
 
 def _nearest(schema: type[BaseModel], keys: Sequence[str]) -> str:
-    """Return a hint: the first section with a key of that name, or the nearest key beside it."""
-    elsewhere = [key for key in _dotted(schema) if key.rpartition(".")[2] == keys[-1]]
-    if len(keys) == 1 and elsewhere:
+    """Return a hint: where a key of that name belongs, or the nearest key beside it."""
+    known = [*schema.model_fields, *_dotted(schema)]
+    elsewhere = [key for key in known if key.rpartition(".")[2] == keys[-1]]
+    if elsewhere:
         return f"did you mean {elsewhere[0]!r}?"
     return did_you_mean(keys[-1], _fields(schema, keys[:-1]))
 

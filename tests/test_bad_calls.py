@@ -114,6 +114,14 @@ CALLS = {
         "SB3VecEnv adapts MolDesignVectorEnv",
     ),
     "a model that is a word": (lambda: save_model("x", "y"), "a model of stable-baselines3"),
+    "what was generated": (
+        lambda: molrl.evaluate(molrl.load_generator("random").generate("O", n=1, seed=0)),
+        "; give its .molecules",
+    ),
+    "a file in place of its molecules": (
+        lambda: molrl.evaluate("a.sdf"),
+        "not 'a.sdf'; read a file with molrl.read",
+    ),
     "shapes that do not match": (
         lambda: MoleculeBatch(torch.ones(2), torch.zeros(3, 3), torch.tensor([2])),
         "positions must be (2, 3)",

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from ase.data import atomic_numbers
 from hypothesis import given
@@ -50,6 +51,25 @@ def test_bag_refuses_an_invalid_formula(text, message):
         Bag(text)
     with pytest.raises(InputError, match=message):
         parse_task(text)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "wrong"),
+    [({6: 1.5}, "1.5"), ({"C": 1}, "'C'"), ({6: "2"}, "'2'"), ([6.5], "6.5"), (["C"], "'C'")],
+)
+def test_bag_refuses_atoms_that_are_no_whole_numbers(atoms, wrong):
+    with pytest.raises(InputError, match=f"by their atomic numbers, not {wrong}; or write"):
+        Bag(atoms)
+
+
+@pytest.mark.parametrize("atoms", [6, None])
+def test_bag_refuses_what_holds_no_atoms(atoms):
+    with pytest.raises(InputError, match=f"a formula such as CH4O or atomic numbers, not {atoms}"):
+        Bag(atoms)
+
+
+def test_bag_takes_whole_numbers_of_any_type():
+    assert Bag({np.float64(6): np.int32(1), 1: 4.0}) == Bag(np.array([6, 1, 1, 1, 1])) == Bag("CH4")
 
 
 def test_bag_counts_absent_elements_as_zero():

@@ -99,6 +99,20 @@ def test_to_moves_all_fields_and_casts_the_floating_ones(kind):
         assert after.dtype == (torch.float32 if before.is_floating_point() else before.dtype)
 
 
+def test_to_takes_a_type_as_tensors_do():
+    batch = filled([2, 1])
+    assert batch.to(torch.float32).positions.dtype == torch.float32
+    assert batch.to(torch.float32).numbers.dtype == torch.int64
+    for wrong in ({"device": torch.int64}, {"dtype": torch.int64}):
+        with pytest.raises(InputError, match=r"a floating type such as torch\.float64, not"):
+            batch.to(**wrong)
+
+
+def test_cat_refuses_no_batches():
+    with pytest.raises(InputError, match="there are no batches"):
+        MoleculeBatch.cat([])
+
+
 @given(n_atoms=sizes)
 def test_charged_changes_charge_and_spin_and_no_other_field(n_atoms):
     batch = filled(n_atoms)

@@ -42,6 +42,11 @@ def test_getitem_indexes_like_a_list(n_atoms, random):
     for index, wanted in (
         (chosen, [parts[i] for i in chosen]),
         (slice(1, None), parts[1:]),
+        (slice(None, None, -1), parts[::-1]),
+        (slice(-1, 0, -2), parts[-1:0:-2]),
+        (slice(3, 1), parts[3:1]),
+        (np.array(chosen, np.uint8), [parts[i] for i in chosen]),
+        (torch.tensor(chosen[0]), [parts[chosen[0]]]),
         (np.array([n > 2 for n in n_atoms]), [p for p in parts if len(p[0]) > 2]),
         (len(parts) - 1, parts[-1:]),
     ):
@@ -50,6 +55,18 @@ def test_getitem_indexes_like_a_list(n_atoms, random):
         for (z, x), (zw, xw) in zip(got, wanted, strict=True):
             assert np.array_equal(z, zw)
             assert np.array_equal(x, xw)
+
+
+@pytest.mark.parametrize("index", [1.5, "a", None, [0.5], [[0, 1]]])
+def test_getitem_refuses_what_selects_nothing(index):
+    with pytest.raises(TypeError, match="by an int, a slice, indices or a boolean mask, not"):
+        batch_of([2, 1])[index]
+
+
+def test_repr_says_how_many_molecules_and_atoms():
+    batch = batch_of([2, 0, 1])
+    wanted = "<MoleculeBatch of 3 molecules, 3 atoms, float64 on cpu>"
+    assert repr(batch) == str(batch) == wanted
 
 
 @given(sizes)
@@ -108,6 +125,20 @@ def test_from_rdkit_refuses_2d_coordinates():
 def test_from_arrays_refuses_inconsistent_shapes(pairs):
     with pytest.raises(InputError, match=r"molecule 0: numbers must be \(n,\)"):
         MoleculeBatch.from_arrays(pairs)
+
+
+@pytest.mark.parametrize("numbers", [[6.7], ["C"], [np.nan], [True], [None]])
+def test_from_arrays_refuses_numbers_that_are_not_whole(numbers):
+    good = [8], np.zeros((1, 3))
+    with pytest.raises(InputError, match="molecule 1: numbers must be atomic numbers"):
+        MoleculeBatch.from_arrays([good, (numbers, np.zeros((1, 3)))])
+
+
+def test_from_arrays_takes_whole_numbers_of_any_type():
+    batch = MoleculeBatch.from_arrays(
+        [([8.0], [[0, 0, 0]]), (np.array([6], np.uint8), [[0, 0, 0]])]
+    )
+    assert batch.numbers.tolist() == [8, 6]
 
 
 def test_charged_refuses_another_number_of_charges():

@@ -40,7 +40,7 @@ def test_register_adds_a_name_once_unless_it_replaces():
     [
         ("agent", "x", int, "'agent' is no kind of part; known are: algorithm, energy, generator"),
         ("energi", "x", int, "did you mean 'energy'"),
-        ("energy", "a:b", int, "letters, digits, - and _, not 'a:b'"),
+        ("energy", "a:b", int, "energy model: a name is letters, digits, - and _, not 'a:b'"),
         ("energy", "mace", int, "the energy model 'mace' already exists"),
         ("generator", "x", "no colon", "'no colon' is no import string; write package.module:Cl"),
     ],

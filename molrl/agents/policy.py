@@ -62,7 +62,8 @@ class NetworkPolicy(ActorCriticPolicy):
         if others:
             raise InputError(
                 f"a policy of molrl does not take {', '.join(sorted(others))}; its network is "
-                "configured by policy_kwargs={'config': ...}, and it trains with SB3's PPO and A2C"
+                "configured by policy_kwargs={'config': {'width': 32}}, and it trains with SB3's "
+                "PPO and A2C"
             )
         if use_sde:
             raise InputError(

@@ -18,6 +18,10 @@ from molrl.errors import InputError
 MAX_BYTES = 50_000
 MAX_DEPTH = 20
 MAX_EXACT = 2**53  # up to which every whole number is a float
+_MEANINGS = {  # of what PyYAML says
+    "but found another document": "a second document begins; write one, without a line of ---",
+    "found character '\\t' that cannot start any token": "a tab; indent with spaces",
+}
 
 _CORE_SCHEMA = [  # (tag, pattern, first characters), YAML 1.2.2, section 10.3.2
     ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
@@ -120,7 +124,8 @@ def read_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the text
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{where}{line}: {error.problem or error.context}") from None
+        problem = error.problem or error.context or ""
+        raise InputError(f"{where}{line}: {_MEANINGS.get(problem, problem)}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{where} is not valid YAML: {error}") from None
 

@@ -37,7 +37,7 @@ class FormulasTask(Task):
 
     Example:
         >>> FormulasTask(max_heavy_atoms=4).draw(np.random.default_rng(0)).n_atoms
-        11
+        6
     """
 
     option_names: ClassVar[tuple[str, ...]] = ("bag",)

@@ -109,6 +109,7 @@ class Task(Config):
         option_names: keys of the options of ``reset``, which change one episode.
 
     Example:
+        >>> from typing import Literal
         >>> class Alkane(Task):
         ...     kind: Literal["alkane"] = "alkane"
         ...     max_carbons: int = 4
@@ -228,6 +229,8 @@ class FixedTask(Task):
     """Base class of tasks with one instance, which every episode begins with.
 
     Example:
+        >>> from typing import Literal
+        >>> from molrl.chemistry.fragments import load_fragment
         >>> class Methylation(FixedTask):
         ...     kind: Literal["methylation"] = "methylation"
         ...     fragment: str = "*C#N"

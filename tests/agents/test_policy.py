@@ -152,8 +152,11 @@ def test_policy_refuses_trpo():
 
 @pytest.mark.parametrize("option", [{"net_arch": [64]}, {"n_critics": 2}, {"ortho_init": True}])
 def test_policy_refuses_unsupported_keywords(option):
-    with pytest.raises(InputError, match=f"does not take {next(iter(option))}"):
+    with pytest.raises(InputError, match=f"does not take {next(iter(option))}") as refused:
         PPO(CovariantPolicy, vec_env(2), policy_kwargs=option)
+    assert "by policy_kwargs={'config': {'width': 32}}, and" in str(refused.value)
+    model = PPO(CovariantPolicy, vec_env(2), policy_kwargs={"config": {"width": 32}})
+    assert model.policy.config.width == 32
 
 
 def test_policy_refuses_rescaled_observations():

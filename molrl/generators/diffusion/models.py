@@ -41,8 +41,8 @@ class Preconditioning:
         into: of the noisy value in the input of the network, which so has a variance of 1.
 
     Example:
-        >>> Preconditioning.of(torch.tensor(0.0), spread=1.3).skip
-        tensor(1.)
+        >>> Preconditioning.of(torch.tensor(1.5), spread=1.5).skip
+        tensor(0.5000)
     """
 
     skip: Tensor
