@@ -1,8 +1,8 @@
 """Ranks: the processes that share one training.
 
 They are started by ``torchrun``, or by anything that sets ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``,
-``MASTER_ADDR`` and ``MASTER_PORT``. A single process is rank 0 of 1. ``LOCAL_WORLD_SIZE``, the number
-of processes on a node, tells whether they share its GPUs.
+``MASTER_ADDR`` and ``MASTER_PORT``. ``LOCAL_WORLD_SIZE``, the number of processes of a node, tells
+whether they share its GPUs. A single process is rank 0 of 1.
 """
 
 import os
