@@ -28,11 +28,11 @@ from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
-from molrl.generation import Generated, TrainedSize
+from molrl.generation import Generated, TrainedSize, check_owner
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
-from molrl.runs.weights import check_owner, load_weights, save_weights
+from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling
