@@ -177,6 +177,28 @@ def check_owner(run: Path | str, file: str) -> None:
             raise InputError(f"{run} is a run of {what}: write {owner}:{run}")
 
 
+def options_taken(name: str, given: Mapping[str, object]) -> dict[str, object]:
+    """Return those of some options that a generator takes, and that its name does not hold.
+
+    Args:
+        name: as for :func:`load_generator`; what follows a colon is the first option.
+        given: options by name.
+
+    Raises:
+        InputError: if the name is unknown.
+
+    Example:
+        >>> options_taken("random-search", {"device": "cpu", "temperature": 1.0})
+        {'device': 'cpu'}
+        >>> options_taken("random-search:gfn2", {"energy": "mace", "device": "cpu"})
+        {'device': 'cpu'}
+    """
+    kind, _, argument = name.partition(":")
+    known = list(inspect.signature(GENERATORS.load(kind)).parameters)
+    free = known[1:] if argument else known
+    return {key: value for key, value in given.items() if key in free}
+
+
 def load_generator(name: str, **options: object) -> Generator:
     """Return the generator called ``name``.
 
