@@ -218,7 +218,7 @@ class ScaledReward(VecEnvWrapper):
         if not number or not 0 < scale < math.inf:
             raise InputError(f"the scale of rewards must be a number above 0, eV, not {scale!r}")
         super().__init__(venv)
-        self.scale = scale
+        self.scale = float(scale)  # of NumPy in float64, it would make the rewards float64
 
     def reset(self) -> VecEnvObs:
         """Reset all environments and return their observations."""
