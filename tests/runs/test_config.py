@@ -214,9 +214,7 @@ def test_parse_config_takes_the_numbers_of_numpy_and_refuses_what_is_no_plain_da
     section = {"num_envs": np.int64(4), "rate": np.float32(0.5), "span": np.array([1.0, 2.0])}
     parsed = parse_config({"seed": np.int32(3), "section": section}, Schema, "it")
     assert (parsed.seed, parsed.section) == (3, Section(num_envs=4, rate=0.5, span=(1.0, 2.0)))
-    with pytest.raises(
-        InputError, match=r"^it: \{1\} is no plain data; give a number, a text"
-    ):
+    with pytest.raises(InputError, match=r"^it: \{1\} is no plain data; give a number, a text"):
         parse_config({"seed": {1}}, Schema, "it")
 
 
