@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from molrl.agents.config import MAX_TEMPERATURE, MIN_TEMPERATURE, AnyPolicy, BasePolicyConfig
 from molrl.agents.files import FILES, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.no_energy import NoEnergy
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
-from molrl.agents.unrated import NoEnergy
 from molrl.agents.vec_env import SB3VecEnv
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
