@@ -225,6 +225,7 @@ def build_network(config: BasePolicyConfig, inputs: Inputs) -> PolicyNetwork:
         InputError: if the network cannot be imported, or is none.
 
     Example:
+        >>> from molrl.agents.config import PolicyConfig
         >>> build_network(PolicyConfig(width=16), Inputs(n_elements=4)).n_noise
         9
     """

@@ -39,6 +39,7 @@ class InternalNetwork(ActorCriticNetwork):
         inputs: what is observed.
 
     Example:
+        >>> from molrl.agents.interface import Inputs
         >>> network = InternalNetwork(InternalConfig(width=32), Inputs(n_elements=4))
         >>> network.act(observation, noise).actions  # doctest: +SKIP
     """

@@ -24,6 +24,7 @@ class CovariantNetwork(ActorCriticNetwork):
         inputs: what is observed.
 
     Example:
+        >>> from molrl.agents.interface import Inputs
         >>> network = CovariantNetwork(PolicyConfig(width=32, channels=8), Inputs(n_elements=4))
         >>> network.act(observation, noise).actions  # doctest: +SKIP
     """

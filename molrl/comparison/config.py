@@ -62,7 +62,7 @@ def slug(text: str) -> str:
 
     Example:
         >>> slug("C3H8O"), slug("scaffold (bag H)")
-        ('C3H8O', 'scaffold_bag_H-5d36e0')
+        ('C3H8O', 'scaffold_bag_H-d382ec')
     """
     plain = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip("_")[:60]
     if plain == text:

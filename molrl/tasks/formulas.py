@@ -36,8 +36,9 @@ class FormulasTask(Task):
         InputError: if there is no such formula.
 
     Example:
-        >>> FormulasTask(max_heavy_atoms=4).draw(np.random.default_rng(0)).n_atoms
-        11
+        >>> small = FormulasTask(max_heavy_atoms=4).instances()
+        >>> max(sum(z > 1 for z in instance.bag.numbers) for instance in small)
+        4
     """
 
     option_names: ClassVar[tuple[str, ...]] = ("bag",)

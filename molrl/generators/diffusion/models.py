@@ -42,7 +42,7 @@ class Preconditioning:
 
     Example:
         >>> Preconditioning.of(torch.tensor(0.0), spread=1.3).skip
-        tensor(1.)
+        tensor(1.0000)
     """
 
     skip: Tensor

@@ -63,6 +63,7 @@ def place_atoms(instance: Instance, rng: np.random.Generator) -> Geometry:
         rng: the random numbers.
 
     Example:
+        >>> from molrl.bags import Bag
         >>> place_atoms(Instance(Bag("CH4")), np.random.default_rng(0)).positions.shape
         (5, 3)
     """
