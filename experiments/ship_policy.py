@@ -18,8 +18,8 @@ from ase.data import chemical_symbols
 from molrl.agents.files import SHIPPED, policy_file
 from molrl.agents.generator import read_policy
 from molrl.chemistry.training_set import HELD_OUT
-from molrl.runs.folder import versions
 from molrl.runs.metrics import read_metrics
+from molrl.runs.versions import versions
 from molrl.runs.weights import load_weights, save_weights
 
 

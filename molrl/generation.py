@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molrl.errors import InputError, did_you_mean
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from molrl.bags import Bag
     from molrl.molecules import MoleculeBatch
     from molrl.tasks import Task
+
+# By the header of the weights in a run folder, what loads them as a generator.
+_OWNERS = {"policy.json": "run", "diffusion.json": "diffusion", "pseudo-force.json": "pseudo-force"}
 
 
 class NotCompleted(InputError):
@@ -153,6 +157,46 @@ def check_whole(name: str, value: object, least: int) -> None:
     """
     if not isinstance(value, Integral) or value < least:
         raise InputError(f"{name} must be a whole number, at least {least}, not {value!r}")
+
+
+def check_owner(run: Path | str, file: str) -> None:
+    """Check that a run folder without some weights is not the run of another generator.
+
+    Args:
+        run: the folder; what is none is not checked.
+        file: name of the header of the weights that are wanted.
+
+    Raises:
+        InputError: if it is; the message names the generator.
+    """
+    if (Path(run) / file).is_file():
+        return
+    for name, owner in _OWNERS.items():
+        if (Path(run) / name).is_file():
+            what = "an agent" if owner == "run" else owner
+            raise InputError(f"{run} is a run of {what}: write {owner}:{run}")
+
+
+def options_taken(name: str, given: Mapping[str, object]) -> dict[str, object]:
+    """Return those of some options that a generator takes, and that its name does not hold.
+
+    Args:
+        name: as for :func:`load_generator`; what follows a colon is the first option.
+        given: options by name.
+
+    Raises:
+        InputError: if the name is unknown.
+
+    Example:
+        >>> options_taken("random-search", {"device": "cpu", "temperature": 1.0})
+        {'device': 'cpu'}
+        >>> options_taken("random-search:gfn2", {"energy": "mace", "device": "cpu"})
+        {'device': 'cpu'}
+    """
+    kind, _, argument = name.partition(":")
+    known = list(inspect.signature(GENERATORS.load(kind)).parameters)
+    free = known[1:] if argument else known
+    return {key: value for key, value in given.items() if key in free}
 
 
 def load_generator(name: str, **options: object) -> Generator:

@@ -1,5 +1,6 @@
 """Validation of user input by pydantic schemas, with errors of one line."""
 
+import json
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -35,6 +36,28 @@ def validated(schema: type[Schema], values: Mapping[str, object], what: str) -> 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any value
     """Return a NumPy number as the Python number that schemas take; return all else as it is."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def as_json(data: object) -> str:
+    """Return plain data as JSON, where strict schemas take a list for a tuple, and text for a path.
+
+    Args:
+        data: numbers, of NumPy too, texts, and lists and mappings of them.
+
+    Raises:
+        InputError: if it holds anything else.
+
+    Example:
+        >>> as_json({"width": np.int64(32), "window": np.array([0.7, 2.0])})
+        '{"width": 32, "window": [0.7, 2.0]}'
+    """
+    return json.dumps(data, default=_listed)
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise InputError(f"{value!r} is no plain data; give a number, a text, a list or a mapping")
 
 
 def one_line(error: ValidationError, values: Mapping[str, object], schema: type[BaseModel]) -> str:

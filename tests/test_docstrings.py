@@ -1,39 +1,45 @@
-"""The examples in the docstrings of molrl are right."""
+"""The examples in docstrings give what they say."""
 
 import doctest
-from importlib import import_module
-from pathlib import Path
+import importlib
+import pkgutil
+from typing import ClassVar, Literal
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
 import molrl
 
-ROOT = Path(molrl.__file__).parent
-IMPORTED = {"molrl": molrl, "np": np, "torch": torch}  # as by the reader of an example
-FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-WRONG = {
-    "molrl.energy.calculator": "ASE returns np.True_ where the example says True",
-    "molrl.energy.networks.mace.folded_layer": "MaceConfig and TurnedMessages are not imported",
+# What the examples take as imported, besides what their module has.
+NAMES = {
+    "molrl": molrl,
+    "gym": gym,
+    "np": np,
+    "torch": torch,
+    "ClassVar": ClassVar,
+    "Literal": Literal,
 }
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+PACKAGES = sorted(each.name for each in pkgutil.iter_modules(molrl.__path__) if each.name[0] != "_")
 
 
-def with_examples():
-    """Return the names of the modules that have examples, those that are wrong marked."""
-    files = sorted(path for path in ROOT.rglob("*.py") if ">>> " in path.read_text("utf-8"))
-    names = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in files]
-    marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in WRONG.items()}
-    names = [name.removesuffix(".__init__") for name in names]
-    return [pytest.param(n, marks=marks[n]) if n in marks else n for n in names]
+def modules_of(package):
+    """Yield the modules of a package; a worker is a program, which is not imported."""
+    module = importlib.import_module(f"molrl.{package}")
+    yield module
+    for each in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
+        if not each.name.endswith("_worker"):
+            yield importlib.import_module(each.name)
 
 
-@pytest.mark.parametrize("name", with_examples())
-def test_examples_in_docstrings_are_right(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_examples_give_what_they_say(package, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    printed = []
-    runner = doctest.DocTestRunner(optionflags=FLAGS)
-    module = import_module(name)
-    for test in doctest.DocTestFinder().find(module, name, extraglobs=IMPORTED):
-        runner.run(test, out=printed.append)
-    assert not runner.failures, "".join(printed)
+    said = []
+    for module in modules_of(package):
+        for example in doctest.DocTestFinder().find(module, module.__name__):
+            example.globs = {**NAMES, **example.globs}
+            doctest.DocTestRunner(optionflags=FLAGS).run(example, out=said.append)
+    assert said == []

@@ -10,8 +10,8 @@ import torch
 
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
-from molrl.runs.folder import versions
 from molrl.runs.tables import markdown_table
+from molrl.runs.versions import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURED = 1.0  # s, duration of the measurement of a speed, for at least two calls

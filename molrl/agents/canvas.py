@@ -1,4 +1,4 @@
-"""Batches of canvases, the input of the covariant network."""
+"""Batches of canvases, the input of the actor-critic networks."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from molrl.molecules import MoleculeBatch
 
 @dataclass
 class Canvas:
-    """Batch of n canvases, the input of the network.
+    """Batch of n canvases, as tensors on one device.
 
     Attributes:
         molecules: atoms on the canvases, positions in float32.

@@ -20,10 +20,10 @@ from molrl.agents.algorithm import (
 )
 from molrl.agents.archive import Isomer
 from molrl.agents.config import CloningConfig
-from molrl.agents.examples import buildable, load_examples
+from molrl.agents.examples import buildable, check_bags_only, load_examples
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.replay import Replay, imitation_loss
-from molrl.agents.vec_env import bags_only, builder_of
+from molrl.agents.vec_env import builder_of
 from molrl.envs.spaces import Observation
 from molrl.errors import InputError
 
@@ -53,7 +53,7 @@ class Cloning(Algorithm):
         set_random_seed(setup.seed)
         self.config, self._setup = config, setup
         env = builder_of(setup.env)
-        bags_only(env, "cloning")
+        check_bags_only(env.task, "cloning")
         self._replay = Replay(env.problem, config.jitter, config.skeleton_first)
         space = env.single_observation_space
         assert isinstance(space, spaces.Dict)

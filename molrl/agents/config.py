@@ -1,22 +1,15 @@
 """Configuration of the agents: the policy, and the algorithm that trains it."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import ALGORITHMS, POLICIES
 from molrl.registry import Registry
 from molrl.runs.config import Config
-from molrl.validation import one_line
+from molrl.validation import as_json, one_line
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -396,5 +389,4 @@ def _named(values: object, registry: Registry, base: type[Config], default: str)
         if key not in schema.model_fields:
             hint = did_you_mean(str(key), schema.model_fields)
             raise InputError(f"unknown key {key!r} of the {registry.kind} {data['name']}; {hint}")
-    # As JSON, because strict validation accepts a list for a tuple there.
-    return schema.model_validate_json(json.dumps(data))
+    return schema.model_validate_json(as_json(data))

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from molrl.agents.encoder import DegreeLinear, Gaunt, degree_index, mlp
 
+_CENTER, _N_POWERS = 1.2, 4  # Å, about a bond; and the powers of the distance from it, inputs
+
 
 class DirectionHead(nn.Module):
     """Head that maps features of the focal atom to the log-density of the direction.
@@ -19,7 +21,7 @@ class DirectionHead(nn.Module):
     def __init__(self, n_context: int, width: int, channels: int, degree: int) -> None:
         super().__init__()
         self.degree, self.channels = degree, channels
-        self.mix = mlp(n_context + 4, width, 2 * channels * (degree + 1))
+        self.mix = mlp(n_context + _N_POWERS, width, 2 * channels * (degree + 1))
         self.gaunt = Gaunt(channels, degree)
         self.out = DegreeLinear(2 * channels, 1, degree)
         self.degree_of: Tensor
@@ -33,7 +35,7 @@ class DirectionHead(nn.Module):
             distance: ``(n,)`` Å.
             features: ``(n, (degree + 1)^2, channels)``.
         """
-        powers = torch.stack([(distance - 1.2) ** p for p in range(1, 5)], dim=-1)
+        powers = torch.stack([(distance - _CENTER) ** p for p in range(1, 1 + _N_POWERS)], dim=-1)
         weights = self.mix(torch.cat([context, powers], -1))
         weights = weights.view(len(context), 2, self.degree + 1, self.channels)
         weights = weights.index_select(2, self.degree_of)

@@ -13,6 +13,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.neighbors import both_ways, neighbor_pairs
 
 MAX_NUMBER = 118
+N_RADIAL = 16  # radial basis functions, of distances between atoms and to points
 
 
 def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
@@ -68,19 +69,15 @@ class Encoder(nn.Module):
         degree: highest degree l.
         layers: number of message-passing layers.
         cutoff: Å.
-        n_radial: number of radial basis functions.
     """
 
-    def __init__(
-        self, width: int, channels: int, degree: int, layers: int, cutoff: float, n_radial: int = 16
-    ) -> None:
+    def __init__(self, width: int, channels: int, degree: int, layers: int, cutoff: float) -> None:
         super().__init__()
         self.degree, self.cutoff, self.channels = degree, cutoff, channels
-        self.n_radial = n_radial
         self.element = nn.Embedding(MAX_NUMBER + 1, width)
         self.bag = nn.Linear(width, width)
         self.layers = nn.ModuleList(
-            Layer(width, channels, degree, n_radial, first=i == 0) for i in range(layers)
+            Layer(width, channels, degree, first=i == 0) for i in range(layers)
         )
         self.parity: Tensor
         self.register_buffer("parity", 1.0 - 2 * (degree_index(degree) % 2), persistent=False)
@@ -107,7 +104,7 @@ class Encoder(nn.Module):
         pairs = neighbor_pairs(positions, molecules.n_atoms, self.cutoff)
         edges = both_ways(pairs)
         vectors = positions.index_select(0, pairs[0]) - positions.index_select(0, pairs[1])
-        radial = radial_basis(vectors.norm(dim=-1), self.cutoff, self.n_radial)
+        radial = radial_basis(vectors.norm(dim=-1), self.cutoff, N_RADIAL)
         one_way = harmonics(vectors, self.degree)
         angular = torch.cat([one_way, one_way * self.parity])
         scalars = self.element(molecules.numbers) + self.bag(bag).index_select(
@@ -147,18 +144,15 @@ class Layer(nn.Module):
         width: number of scalars per atom.
         channels: number of features per degree.
         degree: highest degree l.
-        n_radial: number of radial basis functions.
         first: whether it is the first layer, whose messages have no features of the senders.
     """
 
-    def __init__(
-        self, width: int, channels: int, degree: int, n_radial: int, *, first: bool
-    ) -> None:
+    def __init__(self, width: int, channels: int, degree: int, *, first: bool) -> None:
         super().__init__()
         self.width, self.channels, self.degree = width, channels, degree
         per_degree = channels * (degree + 1)
         self.sizes = [width, per_degree if first else 2 * per_degree]
-        self.filter = nn.Linear(n_radial, sum(self.sizes))
+        self.filter = nn.Linear(N_RADIAL, sum(self.sizes))
         self.sender = mlp(width, width, sum(self.sizes))
         self.norm = nn.LayerNorm(width)
         self.gaunt = Gaunt(channels, degree)
@@ -176,7 +170,7 @@ class Layer(nn.Module):
             scalars: ``(n_atoms_total, width)``.
             features: ``(n_atoms_total, (degree + 1)^2, channels)``.
             edges: ``(2, n_edges)``, senders and receivers, of the pairs both ways.
-            radial: ``(n_edges / 2, n_radial)``, of the pairs.
+            radial: ``(n_edges / 2, N_RADIAL)``, of the pairs.
             angular: ``(n_edges, (degree + 1)^2)``.
         """
         sender, receiver = edges

@@ -9,6 +9,7 @@ from molrl.agents.archive import Isomer, within_reach
 from molrl.agents.config import SHIPPED
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.training_set import TrainingSet, read_training_set
+from molrl.errors import InputError
 from molrl.tasks import Task
 
 
@@ -32,6 +33,24 @@ def load_examples(names: Sequence[str], task: Task, elements: tuple[int, ...]) -
         formulas = {instance.bag.formula for instance in instances}
         here = [bag.formula in formulas for bag in bags]
     return data[torch.tensor(here, dtype=torch.bool)]
+
+
+def check_bags_only(task: Task, algorithm: str) -> None:
+    """Check that a task is of whole molecules from empty canvases, as examples are.
+
+    Args:
+        task: what the policy makes.
+        algorithm: name of the algorithm that needs it.
+
+    Raises:
+        InputError: if the task has fixed atoms, points to fill or refills of the bag.
+    """
+    for example in task.examples:
+        if len(example.fixed) or len(example.shape) or example.refills:
+            raise InputError(
+                f"{algorithm} trains on bags only, not on {task}: it learns from whole "
+                "molecules; train with ppo, or with imitation without algorithm.molecules"
+            )
 
 
 def buildable(data: TrainingSet, lengths: tuple[float, float]) -> list[Isomer]:

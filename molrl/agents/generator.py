@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env import VecEnvWrapper
 from molrl.agents.config import MAX_TEMPERATURE, MIN_TEMPERATURE, AnyPolicy, BasePolicyConfig
 from molrl.agents.files import FILES, kind_of, policy_file
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
+from molrl.agents.no_energy import NoEnergy
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.rollout import Actions, canvas_size, generate
-from molrl.agents.unrated import NoEnergy
 from molrl.agents.vec_env import SB3VecEnv
 from molrl.bags import Bag
 from molrl.energy import EnergyModel, load_energy
@@ -28,11 +28,11 @@ from molrl.envs.problem import Problem
 from molrl.envs.spaces import Observation
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
-from molrl.generation import Generated, TrainedSize
+from molrl.generation import Generated, TrainedSize, check_owner
 from molrl.rewards import contains_code
 from molrl.runs.config import Config, parse_config
 from molrl.runs.progress import log_message
-from molrl.runs.weights import check_owner, load_weights, save_weights
+from molrl.runs.weights import load_weights, save_weights
 from molrl.tasks import AnyTask, Task, parse_task
 
 _SAMPLING = {"energy": 1.0}  # where no reward is known; only the rules matter for sampling

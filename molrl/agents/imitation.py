@@ -13,12 +13,12 @@ from molrl.agents.algorithm import Infos, Position
 from molrl.agents.archive import Admission, Archive
 from molrl.agents.arrangements import Arrangements
 from molrl.agents.config import ImitationConfig
-from molrl.agents.examples import buildable, load_examples
+from molrl.agents.examples import buildable, check_bags_only, load_examples
 from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.parallel import Losses, ParallelPPO
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.replay import Replay
-from molrl.agents.vec_env import bags_only, builder_of
+from molrl.agents.vec_env import builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
 from molrl.errors import InputError
@@ -170,7 +170,7 @@ class Imitation(OnPolicy[ImitationConfig]):
         self._builder = builder_of(self.setup.env)
         _check_task(self._builder)
         if self.config.molecules:
-            bags_only(self._builder, "imitation of given molecules")
+            check_bags_only(self._builder.task, "imitation of given molecules")
         return ImitatingPPO(self._builder, self.config, ranks=self.setup.ranks, **options)
 
     def run(self, on_step: Callable[[Infos], None], on_update: Callable[[], None]) -> None:

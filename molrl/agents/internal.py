@@ -16,11 +16,10 @@ from molrl.agents.bonds import padded_vectors
 from molrl.agents.config import InternalConfig
 from molrl.agents.distance import DistanceDensity
 from molrl.agents.encoded import Chosen, Encoded
-from molrl.agents.encoder import mlp, radial_basis
+from molrl.agents.encoder import N_RADIAL, mlp, radial_basis
 from molrl.molecules import MoleculeBatch
 
 _WINDOW = 0.0, math.pi  # rad
-_N_RADIAL = 16
 _STRAIGHT = 0.1  # sine of an angle below which there is no dihedral
 _TIE = 1e-3  # Å; atoms as far as this from the focal atom are taken in the order of the canvas
 _NEAR_AXIS = 1e-3  # rad; the density is that at this angle nearer to the axis
@@ -52,7 +51,7 @@ class InternalNetwork(ActorCriticNetwork):
         config, width = self.config, self.config.width
         self.angle_head = mlp(3 * width + 1, width, 6 * config.angle_terms)
         self.seen = nn.Linear(width, width)
-        self.filter = nn.Linear(_N_RADIAL, width)
+        self.filter = nn.Linear(N_RADIAL, width)
         self.side_head = mlp(width, width, 1)
         shrink(self.angle_head, self.side_head)
 
@@ -91,7 +90,7 @@ class InternalNetwork(ActorCriticNetwork):
         focal[occupied] = molecules.positions[(molecules.starts + chosen.focus)[occupied]]
         there = (focal + shift)[molecules.molecule] - molecules.positions
         lengths = there.norm(dim=-1).clamp(min=0.01)
-        basis = radial_basis(lengths, self.config.cutoff, _N_RADIAL)
+        basis = radial_basis(lengths, self.config.cutoff, N_RADIAL)
         basis = torch.where((lengths < self.config.cutoff)[:, None], basis, 0.0)
         summed = molecules.sum_atoms(self.filter(basis) * self.seen(encoded.scalars))
         scores: Tensor = self.side_head(summed)

@@ -1,9 +1,9 @@
-"""What the atoms of the covariant network see of the points to fill."""
+"""What the atoms of a canvas see of the points to fill."""
 
 import torch
 from torch import Tensor, nn
 
-from molrl.agents.encoder import DegreeLinear, mlp, radial_basis
+from molrl.agents.encoder import N_RADIAL, DegreeLinear, mlp, radial_basis
 from molrl.agents.sphere import harmonics
 from molrl.molecules import MoleculeBatch
 
@@ -24,16 +24,13 @@ class PointEncoder(nn.Module):
         channels: number of spherical features per degree.
         degree: highest degree l.
         cutoff: Å.
-        n_radial: number of radial basis functions.
     """
 
-    def __init__(
-        self, width: int, channels: int, degree: int, cutoff: float, n_radial: int = 16
-    ) -> None:
+    def __init__(self, width: int, channels: int, degree: int, cutoff: float) -> None:
         super().__init__()
-        self.degree, self.cutoff, self.n_radial = degree, cutoff, n_radial
-        self.scalars = mlp(2 * n_radial, width, width)
-        self.features = DegreeLinear(2 * n_radial, channels, degree)
+        self.degree, self.cutoff = degree, cutoff
+        self.scalars = mlp(2 * N_RADIAL, width, width)
+        self.features = DegreeLinear(2 * N_RADIAL, channels, degree)
 
     def forward(self, molecules: MoleculeBatch, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return scalars ``(n_atoms_total, width)`` and features, as those of the encoder.
@@ -48,9 +45,9 @@ class PointEncoder(nn.Module):
         farthest = lengths.new_full(points.shape[:2], self.cutoff)
         nearest = farthest.scatter_reduce(0, index, lengths, "amin")
         covered = (-(nearest / _COVERED).square()).exp()[molecules.molecule]
-        basis = radial_basis(lengths.flatten(), self.cutoff, self.n_radial)
+        basis = radial_basis(lengths.flatten(), self.cutoff, N_RADIAL)
         inside = (lengths < self.cutoff).flatten()[:, None]
-        radial = torch.where(inside, basis, 0.0).view(*lengths.shape, self.n_radial)
+        radial = torch.where(inside, basis, 0.0).view(*lengths.shape, N_RADIAL)
         both = torch.cat([radial, radial * covered[:, :, None]], -1)
         angular = harmonics(vectors, self.degree)
         density = torch.einsum("npm,npb->nmb", angular, both) / points.shape[1] ** 0.5

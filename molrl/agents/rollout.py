@@ -16,6 +16,7 @@ from molrl.generation import Generated, NotCompleted, check_request
 from molrl.molecules import MoleculeBatch
 from molrl.tasks import Task
 
+BATCH_SIZE = 256  # molecules that are built at the same time
 MAX_ATTEMPTS = 200  # per molecule, on average
 ALLOWANCE = 1_000  # attempts without any molecule: a chance of 1 in 100 is missed once in 20,000
 
@@ -53,18 +54,17 @@ def canvas_size(task: Task, rules: Rules) -> int:
     return max(task.max_atoms, 1 + math.ceil(extent / rules.max_displacement))
 
 
-def generate(problem: Problem, act: Actions, n: int, seed: int, batch_size: int = 256) -> Generated:
+def generate(problem: Problem, act: Actions, n: int, seed: int) -> Generated:
     """Generate exactly ``n`` complete molecules; incomplete episodes are repeated and counted.
 
     Molecule i is drawn from its own stream, ``numpy.random.default_rng([seed, i])``, so that it
-    does not depend on the others, nor, except for rounding, on the batch size.
+    does not depend on the others, except for rounding, which changes with the size of a batch.
 
     Args:
         problem: task, energy model and rules.
         act: what chooses the actions.
         n: number of molecules.
         seed: seed of the streams.
-        batch_size: number of molecules that are built at the same time.
 
     Raises:
         InputError: if n is not positive, or the seed is negative.
@@ -73,8 +73,8 @@ def generate(problem: Problem, act: Actions, n: int, seed: int, batch_size: int 
     check_request(n, seed)
     start, evaluated = perf_counter(), problem.energy_model.evaluations
     counts, returns, parts = _Counts(), [], []
-    for first in range(0, n, batch_size):
-        indices = range(first, min(n, first + batch_size))
+    for first in range(0, n, BATCH_SIZE):
+        indices = range(first, min(n, first + BATCH_SIZE))
         streams = [np.random.default_rng([seed, i]) for i in indices]
         molecules, batch_returns = _build(problem, act, streams, counts)
         parts.append(molecules)

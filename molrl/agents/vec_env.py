@@ -218,7 +218,7 @@ class ScaledReward(VecEnvWrapper):
         if not number or not 0 < scale < math.inf:
             raise InputError(f"the scale of rewards must be a number above 0, eV, not {scale!r}")
         super().__init__(venv)
-        self.scale = scale
+        self.scale = float(scale)  # of NumPy in float64, it would make the rewards float64
 
     def reset(self) -> VecEnvObs:
         """Reset all environments and return their observations."""
@@ -240,21 +240,3 @@ def builder_of(env: VecEnv) -> MolDesignVectorEnv:
         env = env.venv
     assert isinstance(env, SB3VecEnv)
     return env.env
-
-
-def bags_only(env: MolDesignVectorEnv, algorithm: str) -> None:
-    """Check that a task is of whole molecules from empty canvases.
-
-    Args:
-        env: the environment.
-        algorithm: name of the algorithm that needs it.
-
-    Raises:
-        InputError: if the task has fixed atoms, points to fill or refills of the bag.
-    """
-    for example in env.task.examples:
-        if len(example.fixed) or len(example.shape) or example.refills:
-            raise InputError(
-                f"{algorithm} trains on bags only, not on {env.task}: it learns from whole "
-                "molecules; train with ppo, or with imitation without algorithm.molecules"
-            )

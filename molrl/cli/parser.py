@@ -112,8 +112,12 @@ def build_parser() -> argparse.ArgumentParser:
     relax = _command(commands, "relax", "molrl.cli.relax:relax", "relax molecules, all at once")
     _add_relax(relax)
 
-    energy = commands.add_parser("energy", help="data, fits and errors of energy models")
-    energies = energy.add_subparsers(metavar="COMMAND", required=True)
+    _add_energy(commands.add_parser("energy", help="data, fits and errors of energy models"))
+    return top
+
+
+def _add_energy(command: _Parser) -> None:
+    energies = command.add_subparsers(metavar="COMMAND", required=True)
     data = _command(energies, "data", "molrl.cli.energy:data", "make and label structures")
     _add_config(data, "molrl.fitting.data.config:DataConfig")
     molecules = _command(
@@ -136,7 +140,6 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluated(errors)
     errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
     errors.add_argument("--against", metavar="NAME", default="gfn2", help="default: gfn2")
-    return top
 
 
 def _command(

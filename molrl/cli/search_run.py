@@ -21,6 +21,7 @@ from molrl.report import Entry, Map, Section, Table, write_report
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import progress
 from molrl.runs.ranks import Ranks
+from molrl.runs.tables import in_columns
 from molrl.runs.trainer import Closing
 
 SCHEMA_VERSION = 1
@@ -231,11 +232,11 @@ def _lines(
     """Yield the table of isomers, what each method found, and where the files are."""
     rows = ranking.rows()
     cells = [tuple(str(value) for value in row.values()) for row in rows[:N_LINES]]
-    yield from _columns([_HEADINGS, *cells])
+    yield from in_columns([_HEADINGS, *cells])
     if len(rows) > N_LINES:
         yield f"and {len(rows) - N_LINES} more"
     yield ""
-    yield from _columns(
+    yield from in_columns(
         [_METHOD_HEADINGS]
         + [
             (name, *(f"{value:.0f}" for value in figures.values()))
@@ -250,15 +251,4 @@ def _lines(
         yield (
             "no isomer of those asked for was found; give more energy_calls or minutes, or fewer "
             "constraints"
-        )
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield rows in columns, the first of which is flush left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        first, *others = row
-        yield "  ".join(
-            [f"{first:<{widths[0]}}"]
-            + [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
         )

@@ -1,6 +1,5 @@
 """What a comparison draws from: any generator, batch after batch, with its cost."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -16,11 +15,10 @@ from molrl.comparison.config import REAL, CompareConfig, MethodConfig
 from molrl.energy import CountedEnergy
 from molrl.errors import InputError
 from molrl.files import read_molecules
-from molrl.generation import Generator, NotCompleted, load_generator
+from molrl.generation import NotCompleted, load_generator, options_taken
 from molrl.generators.search.generator import MAX_ATTEMPTS, StructureSearch
 from molrl.generators.search.sources import WalkerSource
 from molrl.molecules import MoleculeBatch
-from molrl.parts import GENERATORS
 from molrl.runs.weights import read_json
 from molrl.tasks import Task
 
@@ -102,7 +100,8 @@ class GeneratorMethod:
         n_walkers: int,
     ) -> None:
         self._energy, self._n_walkers = energy, n_walkers
-        self.generator = _load(config, {"energy": energy, **shared})
+        taken = options_taken(config.generator, {"energy": energy, **shared})
+        self.generator = load_generator(config.generator, **{**taken, **config.options})
         unused = sorted({"hops", "batch_size"} & set(config.options))
         if unused and isinstance(self.generator, StructureSearch):
             raise InputError(
@@ -207,16 +206,6 @@ def load_methods(config: CompareConfig, energy: CountedEnergy) -> dict[str, Meth
         except InputError as error:
             raise InputError(f"methods.{name}: {error}") from None
     return methods
-
-
-def _load(config: MethodConfig, shared: Mapping[str, object]) -> Generator:
-    """Load a generator, with what it takes of the energy model and other options."""
-    known = inspect.signature(GENERATORS.load(config.kind)).parameters
-    given = dict(shared)
-    if ":" in config.generator:  # random:gfn2 has its own
-        given.pop(next(iter(known), ""), None)
-    options = {key: value for key, value in given.items() if key in known}
-    return load_generator(config.generator, **{**options, **config.options})
 
 
 def training_energy_calls(config: CompareConfig) -> dict[str, int | None]:

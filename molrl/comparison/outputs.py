@@ -11,7 +11,6 @@ from molrl.comparison.report import write_html
 from molrl.comparison.tables import (
     as_markdown,
     failures,
-    in_columns,
     rows_of_costs,
     rows_of_molecules,
 )
@@ -19,6 +18,7 @@ from molrl.comparison.units import Unit
 from molrl.runs.atomic import write_text
 from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import STEPS, write_metrics
+from molrl.runs.tables import in_columns
 
 
 def write_outputs(results: Results, summary: Mapping[str, Any], folder: Path) -> None:

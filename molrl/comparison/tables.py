@@ -1,4 +1,4 @@
-"""The table of a comparison, in Markdown and for the terminal."""
+"""The tables of a comparison: their rows, and in Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -227,18 +227,6 @@ def meanings(results: Results) -> list[str]:
         "- of a method that made molecules of some tasks only, the figures are of these, with the "
         "evaluations that it lost on the others.",
     ]
-
-
-def in_columns(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield rows in columns for a terminal, the first flush left.
-
-    Args:
-        rows: the headings first.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([f"{first:<{widths[0]}}", *cells])
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

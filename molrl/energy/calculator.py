@@ -112,7 +112,7 @@ def ase_calculator(model: EnergyModel | str = "mace", device: str = "auto") -> E
         >>> from ase.optimize import BFGS
         >>> water = molecule("H2O")
         >>> water.calc = molrl.ase_calculator("mace")
-        >>> BFGS(water, logfile=None).run(fmax=0.02)
+        >>> bool(BFGS(water, logfile=None).run(fmax=0.02))
         True
     """
     return EnergyCalculator(load_energy(model, device))

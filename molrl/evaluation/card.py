@@ -16,10 +16,11 @@ from molrl.fitting.fit import Fit
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.energy_errors import plot_error_curve, plot_parity
 from molrl.runs.atomic import write_text
-from molrl.runs.folder import RunFolder, versions
+from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import read_metrics
 from molrl.runs.progress import progress
 from molrl.runs.tables import markdown_table
+from molrl.runs.versions import versions
 from molrl.runs.weights import read_json, sha256
 from molrl.runs.yaml_text import write_yaml
 

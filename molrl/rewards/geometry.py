@@ -40,7 +40,7 @@ class ShapeDistance:
 
     The distance is the mean of the distances r from the points of the shape, weighted by
     softmax(-sharpness r), which is smooth where the nearest point changes. The prior of SiMGen has
-    the same weights (Elijošius et al. 2024).
+    the same weights (Elijošius et al. 2025).
 
     Args:
         model: not used.

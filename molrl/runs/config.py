@@ -1,6 +1,5 @@
 """Configs: read from YAML, overridden from the command line, validated by a pydantic schema."""
 
-import json
 import os
 import re
 import shlex
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from molrl.errors import InputError
 from molrl.plugins import import_plugins
 from molrl.runs.yaml_text import MAX_BYTES, read_yaml, write_yaml
-from molrl.validation import one_line, wrong_keys
+from molrl.validation import as_json, one_line, wrong_keys
 
 COMMAND_LINE = "command line"  # what error messages call the overrides
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -162,9 +161,11 @@ def _parse(
             where = COMMAND_LINE if _is_within(key, overridden) else where
             raise InputError(f"{where}: {key} holds {text!r}, which is no Unicode; write it anew")
     try:
-        # As JSON, because strict validation accepts a list for a tuple there, and a string for
-        # a path.
-        return schema.model_validate_json(json.dumps(data))
+        text = as_json(data)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    try:
+        return schema.model_validate_json(text)
     except ValidationError as error:
         if all(_is_within(key, overridden) for key in wrong_keys(error, data)):
             where = COMMAND_LINE

@@ -1,7 +1,8 @@
 """Ranks: the processes that share one training.
 
 They are started by ``torchrun``, or by anything that sets ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``,
-``MASTER_ADDR`` and ``MASTER_PORT``. A single process is rank 0 of 1.
+``MASTER_ADDR`` and ``MASTER_PORT``. ``LOCAL_WORLD_SIZE``, the number of processes of a node, tells
+whether they share its GPUs. A single process is rank 0 of 1.
 """
 
 import os
@@ -87,14 +88,22 @@ def process_group() -> Iterator[Ranks]:
     Yields:
         This process among the ranks.
     """
-    size = int(os.environ.get("WORLD_SIZE", 1))
+    size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Ranks()
         return
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
-    nccl = torch.cuda.is_available() and distributed.is_nccl_available()  # Windows has none
-    backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
-    distributed.init_process_group(backend)
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    distributed.init_process_group(_backend())
     yield Ranks(distributed.get_rank(), size)
     distributed.destroy_process_group()  # not after an error: others might wait for this one
+
+
+def _backend() -> str:
+    """Return the backend: NCCL between GPUs, where each process of the node has one of its own.
+
+    NCCL refuses two processes on one GPU. Windows has no NCCL.
+    """
+    own = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) <= torch.cuda.device_count()
+    nccl = torch.cuda.is_available() and own and distributed.is_nccl_available()
+    return "cpu:gloo,cuda:nccl" if nccl else "gloo"

@@ -1,6 +1,6 @@
-"""Tables in Markdown."""
+"""Tables in Markdown and for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 
 def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
@@ -26,6 +26,24 @@ def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     cells = ([_cell(row[key]) for key in keys] for row in rows)
     lines = [[_cell(key) for key in keys], ["---"] * len(keys), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield rows in columns for a terminal, the first column flush left and the others right.
+
+    Args:
+        rows: cells, as many in each row.
+
+    Example:
+        >>> for line in in_columns([("method", "calls"), ("random", "5")]):
+        ...     print(line)
+        method  calls
+        random      5
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
+        yield "  ".join([f"{first:<{widths[0]}}", *cells])
 
 
 def _cell(value: object) -> str:

@@ -19,27 +19,6 @@ FORMAT = "molrl-weights-1"
 MAX_JSON_BYTES = 50_000_000
 
 
-_OWNERS = {"policy.json": "run", "diffusion.json": "diffusion", "pseudo-force.json": "pseudo-force"}
-
-
-def check_owner(run: Path | str, file: str) -> None:
-    """Check that a run folder without some weights is not the run of another generator.
-
-    Args:
-        run: the folder; what is none is not checked.
-        file: name of the header of the weights that are wanted.
-
-    Raises:
-        InputError: if it is; the message names the generator.
-    """
-    if (Path(run) / file).is_file():
-        return
-    for name, owner in _OWNERS.items():
-        if (Path(run) / name).is_file():
-            what = "an agent" if owner == "run" else owner
-            raise InputError(f"{run} is a run of {what}: write {owner}:{run}")
-
-
 def save_weights(
     path: Path | str, tensors: Mapping[str, "Tensor"], header: Mapping[str, Any]
 ) -> str:

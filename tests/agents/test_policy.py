@@ -9,6 +9,7 @@ from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecNormalize
 
+from molrl.agents.config import parse_policy
 from molrl.agents.policy import CovariantPolicy
 from molrl.agents.vec_env import SB3VecEnv, ScaledReward
 from molrl.envs.vector import MolDesignVectorEnv
@@ -19,6 +20,13 @@ def vec_env(num_envs=8, bag="CH4O"):
     return SB3VecEnv(
         MolDesignVectorEnv(num_envs=num_envs, autoreset_mode="SameStep", bag=bag, energy="gfn2")
     )
+
+
+def test_parse_policy_takes_the_numbers_of_numpy_and_refuses_what_is_no_plain_data():
+    policy = parse_policy({"width": np.int64(32), "distances": np.array([0.8, 1.9])})
+    assert (policy.width, policy.distances) == (32, (0.8, 1.9))
+    with pytest.raises(InputError, match=r"\{1\} is no plain data"):
+        parse_policy({"width": {1}})
 
 
 @pytest.fixture

@@ -147,8 +147,9 @@ def test_eval_callback_reports_ev_without_a_monitor_warning(morse):
     assert np.isfinite(means[0])
 
 
-def test_scaled_reward_keeps_infos_in_ev():
-    plain, scaled = vec_env(4), ScaledReward(vec_env(4), 27.2)
+@pytest.mark.parametrize("scale", [27.2, np.float64(27.2)])
+def test_scaled_reward_keeps_infos_in_ev_and_rewards_in_float32(scale):
+    plain, scaled = vec_env(4), ScaledReward(vec_env(4), scale)
     plain.reset(), scaled.reset()
     rng = np.random.default_rng(0)
     seen = 0
@@ -157,6 +158,7 @@ def test_scaled_reward_keeps_infos_in_ev():
         _, r, d, i = plain.step(actions)
         _, rs, ds, js = scaled.step(actions)
         assert np.allclose(r, 27.2 * rs, atol=1e-5)
+        assert rs.dtype == np.float32
         assert np.array_equal(d, ds)
         for one, other in zip(i, js, strict=True):
             assert one.get("episode") == other.get("episode")

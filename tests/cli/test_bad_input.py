@@ -390,11 +390,7 @@ def test_commands_refuse_invalid_input_in_one_line(name, here, capfd):
 def test_command_refuses_invalid_input_in_a_process_of_its_own(here):
     (arguments, files), wanted = COMMANDS["an unknown key of ppo"]
     put(here, files)
-    done = subprocess.run(
-        [sys.executable, "-m", "molrl.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "molrl.cli.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert wanted in done.stderr

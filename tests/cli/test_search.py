@@ -150,9 +150,10 @@ def test_search_refuses_a_folder_in_use_and_names_a_free_one(here, capsys):
 def test_search_that_only_its_time_limits_is_saved_at_the_end(here):
     small = ["energy_calls=null", "methods=[random-search]", *SMALL]
     assert main(["search", "C2H6O", *small, "--minutes", "0.001", "run_dir=run"]) == 0
-    calls = json.loads((here / "run/summary.json").read_text())["energy_calls"]
-    assert main(["resume", "run", "minutes=0.01"]) == 0
-    assert json.loads((here / "run/summary.json").read_text())["energy_calls"] > calls
+    spent = json.loads((here / "run/summary.json").read_text())
+    assert main(["resume", "run", f"minutes={spent['seconds'] / 60 + 0.01}"]) == 0
+    after = json.loads((here / "run/summary.json").read_text())
+    assert after["energy_calls"] > spent["energy_calls"]
 
 
 def test_search_that_time_has_ended_goes_on_with_more_minutes(here, capsys):
@@ -162,10 +163,11 @@ def test_search_that_time_has_ended_goes_on_with_more_minutes(here, capsys):
     assert main(["resume", "run", "energy_calls=200000"]) == 2
     assert "energies in 0.0" in (line := capsys.readouterr().err.splitlines()[-1])
     assert line.endswith("give a larger energy_calls or minutes")
-    calls = json.loads((here / "run/summary.json").read_text())["energy_calls"]
+    spent = json.loads((here / "run/summary.json").read_text())
+    calls = spent["energy_calls"]
     with (here / "run/metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert int(rows[-1]["steps"]) == int(rows[-1]["energy_calls"]) == calls  # what was spent
     assert len({row["steps"] for row in rows}) == len(rows)
-    assert main(["resume", "run", "minutes=0.02"]) == 0
+    assert main(["resume", "run", f"minutes={spent['seconds'] / 60 + 0.01}"]) == 0
     assert json.loads((here / "run/summary.json").read_text())["energy_calls"] > calls

@@ -208,11 +208,13 @@ def test_merge_says_which_of_two_runs_of_a_seed_it_takes(apart, tmp_path, capsys
     assert line.startswith(f"molrl: search on CH4O, seed 0, is in {apart[0]} and in {again};")
 
 
-def test_compare_merges_runs_with_one_budget_only(apart, compared, capsys):
-    merged = [str(path) for path in (*apart, compared)]
+def test_compare_merges_runs_with_one_budget_only(apart, compared, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(apart[1], other)
+    merged = [str(path) for path in (apart[0], other, compared)]
     assert main(["compare", "--merge", *merged, f"run_dir={compared}"]) == 2
     assert "is not empty" in capsys.readouterr().err
-    config = apart[1] / "config.yaml"
+    config = other / "config.yaml"
     config.write_text(config.read_text().replace("energy_calls: 50", "energy_calls: 99"))
     assert main(["compare", "--merge", *merged, f"run_dir={compared}-2"]) == 2
     assert "energy_calls 99" in capsys.readouterr().err

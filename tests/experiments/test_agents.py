@@ -23,7 +23,7 @@ from single_bags import figures, isomers, over_seeds, shown
 
 from molrl.agents.random import RandomAgent
 from molrl.generation import Generated
-from molrl.runs.folder import versions
+from molrl.runs.versions import versions
 
 
 def relaxed(name, smiles, above, valid=True, relaxation="same"):

@@ -1,7 +1,5 @@
 """Random structure search and basin hopping."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,6 @@ from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.generation import NotCompleted, load_generator
 from molrl.generators.search.generator import FORCE_TOLERANCE, BasinHopping, RandomSearch
-from molrl.generators.search.minima import Minima, merge_duplicates
 from molrl.generators.search.moves import hop
 from molrl.generators.search.placement import (
     _close_rings,
@@ -174,15 +171,3 @@ def test_hopping_walker_goes_down_and_seldom_far_up():
     walker.accept(high, 5.0)
     assert torch.equal(walker.tensors()["positions"], torch.from_numpy(low.positions))
     assert walker.state()["energy"] == 0.0
-
-
-def test_merge_duplicates_keeps_one_of_each_identity_and_energy():
-    minima = Minima(
-        MoleculeBatch.from_arrays([(np.array([1]), np.zeros((1, 3)))] * 6),
-        energy=np.array([0.005, 0.0, 0.3, 0.0, -1.0, 0.31]),
-        smiles=["A", "A", "A", "B", "A", "A"],
-        reasons=["", "", "", "", "2 fragments", ""],
-    )
-    kept = merge_duplicates(minima)
-    assert kept == [1, 3, 2]
-    assert all(minima.energy[a] <= minima.energy[b] for a, b in pairwise(kept))

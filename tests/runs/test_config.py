@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +211,14 @@ def test_parse_config_reports_all_errors_up_to_a_limit():
     assert str(refused.value).count("must be") == 2
     with pytest.raises(InputError, match="and 96 more"):
         parse_config({"seed": 1} | {f"k{i}": i for i in range(101)}, Schema, "it")
+
+
+def test_parse_config_takes_the_numbers_of_numpy_and_refuses_what_is_no_plain_data():
+    section = {"num_envs": np.int64(4), "rate": np.float32(0.5), "span": np.array([1.0, 2.0])}
+    parsed = parse_config({"seed": np.int32(3), "section": section}, Schema, "it")
+    assert (parsed.seed, parsed.section) == (3, Section(num_envs=4, rate=0.5, span=(1.0, 2.0)))
+    with pytest.raises(InputError, match=r"^it: \{1\} is no plain data; give a number, a text"):
+        parse_config({"seed": {1}}, Schema, "it")
 
 
 def test_parse_config_shows_the_message_of_a_validator():

@@ -1,6 +1,5 @@
 """The configs of networks: what every architecture has, and the reading of any."""
 
-import json
 from collections.abc import Mapping
 from typing import Self
 
@@ -8,7 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from molrl.parts import NETWORKS
 from molrl.runs.config import Config
-from molrl.validation import one_line
+from molrl.validation import as_json, one_line
 
 _OLD_KEYS = ("atomic_energies", "repulsion")  # that run folders of the first release have, empty
 
@@ -65,7 +64,6 @@ def parse_network(data: object) -> NetworkConfig:
         if name not in schema.model_fields and values.get(name) in ([], ()):
             del values[name]
     try:
-        # As JSON, because pydantic's strict mode accepts a list for a tuple there only.
-        return schema.model_validate_json(json.dumps(values))
+        return schema.model_validate_json(as_json(values))
     except ValidationError as error:
         raise ValueError(one_line(error, values, schema)) from None

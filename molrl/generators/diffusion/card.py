@@ -9,9 +9,10 @@ from molrl.chemistry.molecule_set import SPLITS
 from molrl.chemistry.training_set import HELD_OUT
 from molrl.generators.diffusion.training import DenoiserTraining
 from molrl.runs.atomic import write_text
-from molrl.runs.folder import RunFolder, versions
+from molrl.runs.folder import RunFolder
 from molrl.runs.metrics import Figure, read_metrics
 from molrl.runs.tables import markdown_table
+from molrl.runs.versions import versions
 from molrl.runs.weights import read_json
 from molrl.runs.yaml_text import write_yaml
 

@@ -215,7 +215,7 @@ class DenoisingGenerator:
         )
 
     def _energy_calls(self) -> int:
-        return sum(each.calls for each in (self._guide, self._score) if each)
+        return sum(each.model.evaluations for each in (self._guide, self._score) if each)
 
     def _sample(self, target: Target, streams: Sequence[np.random.Generator]) -> Iterator[Frame]:
         """Yield frames of the molecules, the first particle of each if they are steered."""

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from molrl.energy.counting import CountedEnergy
 from molrl.energy.interface import EnergyModel
 from molrl.errors import InputError
 from molrl.generators.diffusion.cloud import Cloud, is_broken
@@ -61,12 +62,12 @@ class EnergyGuide:
         elements: atomic numbers of the features.
 
     Attributes:
-        calls: number of molecules whose energy was evaluated.
+        model: the same, which counts its evaluations.
     """
 
     def __init__(self, model: EnergyModel, weight: float, elements: Sequence[int]) -> None:
-        self._model, self._weight, self._elements = model, weight, elements
-        self.calls = 0
+        self.model = CountedEnergy(model)
+        self._weight, self._elements = weight, elements
 
     def displace(self, cloud: Cloud, sigma: Tensor) -> Tensor:
         """Return weight * sigma² * forces, at most as long as the noise; see :class:`Guide`."""
@@ -76,8 +77,7 @@ class EnergyGuide:
         usable = ~is_broken(cloud)  # an energy model refuses the others
         if bool(usable.any()):
             molecules = cloud.to_molecules(self._elements)[usable]
-            self.calls += len(molecules)
-            forces = self._model.evaluate(molecules, forces=True).forces
+            forces = self.model.evaluate(molecules, forces=True).forces
             assert forces is not None  # asked for
             moves[cloud.mask & usable[:, None]] = torch.nan_to_num(forces.to(moves))
         moves = moves * (self._weight * sigma.square())[:, None, None]

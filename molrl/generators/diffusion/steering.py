@@ -6,6 +6,7 @@ in proportion to the exponential of what the reward of the denoised molecule has
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class RewardScore:
         elements: atomic numbers of the features.
 
     Attributes:
-        calls: number of molecules whose energy was evaluated.
+        model: the same, which counts its evaluations.
 
     Raises:
         InputError: if a term is unknown, is one of every atom that an agent places, or wants what
@@ -49,8 +50,8 @@ class RewardScore:
     def __init__(
         self, spec: Mapping[str, Any], model: EnergyModel, elements: Sequence[int]
     ) -> None:
-        self._model, self._elements = CountedEnergy(model), elements
-        self._reward = build_reward(spec, self._model, provides=("fixed", "shape"))
+        self.model, self._elements = CountedEnergy(model), elements
+        self._reward = build_reward(spec, self.model, provides=("fixed", "shape"))
         for name, (_, term) in self._reward.terms.items():
             if not term.at_end:
                 raise InputError(
@@ -59,11 +60,6 @@ class RewardScore:
                 )
         self._wanted = combine_wants(self._reward.wants)
         check_wanted(self._wanted, model)
-
-    @property
-    def calls(self) -> int:
-        """Number of molecules whose energy was evaluated."""
-        return self._model.evaluations
 
     def check(self, bag: Bag, has_shape: bool) -> None:
         """Check that the reward can be computed for molecules of a bag.
@@ -100,23 +96,15 @@ class RewardScore:
 
     def _values(self, cloud: Cloud, points: NDArray[np.float32]) -> NDArray[np.float64]:
         molecules = cloud.to_molecules(self._elements)
-        names = wanted_names(self._wanted)
-        output = self._model.evaluate(
-            molecules,
-            forces=self._wanted.forces,
-            descriptors=self._wanted.descriptors,
-            uncertainty=self._wanted.uncertainty,
-            properties=self._wanted.properties,
-        )
-        energy = output.energy.cpu().double().numpy()
+        output = self.model.evaluate(molecules, **asdict(self._wanted))
         placed = PlacedAtoms(
             molecules=molecules,
             n_fixed=cloud.placed.sum(-1).numpy(),
             shape=points,
             binding=np.zeros(len(molecules)),
-            energy=energy,
-            properties=split_output(output, names, molecules),
-            model=self._model,
+            energy=output.energy.cpu().double().numpy(),
+            properties=split_output(output, wanted_names(self._wanted), molecules),
+            model=self.model,
         )
         terms, _ = self._reward.compute_reward(placed, np.ones(len(molecules), bool))
         total: NDArray[np.float64] = np.sum(list(terms.values()), axis=0)

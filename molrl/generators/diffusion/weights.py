@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from molrl.errors import InputError
+from molrl.generation import check_owner
 from molrl.generators.diffusion.config import SamplingConfig, TrunkConfig
 from molrl.generators.diffusion.models import MODELS, DenoisingModel, Spread
 from molrl.runs.config import Config, parse_config
-from molrl.runs.weights import check_owner, load_weights, save_weights
+from molrl.runs.weights import load_weights, save_weights
 
 
 class DenoiserHeader(Config):

@@ -13,7 +13,7 @@ from molrl.tasks.fields import Formula
 
 METHODS = ("covariant", "random-search", "basin-hopping", "simgen")  # they need no run of the user
 KNOWN_ELEMENTS = frozenset({1, 6, 7, 8, 9, 16})  # of the policy that ships, and of simgen
-_UNIVERSAL = METHODS[1:3]  # of any element and charge
+_UNIVERSAL = ("random-search", "basin-hopping")  # of any element and charge
 
 
 def _method(name: str) -> str:

@@ -50,7 +50,7 @@ class StructureSearch(ABC):
 
     A molecule is a closed-shell structure in one piece at a minimum of the energy model; all else
     is an attempt. Duplicates are not merged, since a bag may have fewer minima than molecules are
-    asked for: see :func:`molrl.generators.search.minima.merge_duplicates`.
+    asked for; ``molrl evaluate --unique`` keeps one of each identity.
 
     Args:
         energy: energy model that the structures are relaxed with.
@@ -243,7 +243,7 @@ class RandomSearch(StructureSearch):
 
 
 class BasinHopping(StructureSearch):
-    """Basin hopping: walkers that move from minimum to minimum (Wales and Doye 1997).
+    """Basin hopping: walkers that move from minimum to minimum.
 
     It takes tasks of one bag, with fixed atoms or without, except clusters. Every minimum that a
     walker visits is a molecule, whether it stays there or not; each walker has its own random

@@ -1,4 +1,4 @@
-"""The minima that searches find: batched relaxation, identity, duplicates."""
+"""The minima that searches find: batched relaxation, and identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from molrl.generators.search.placement import Geometry
 from molrl.molecules import MoleculeBatch
 
 NOT_CONVERGED = "the relaxation did not converge"
-SAME_ENERGY = 0.02  # eV; minima of one molecule that are closer than this are one conformer
 
 
 @dataclass(frozen=True)
@@ -90,29 +89,3 @@ def fixed_atoms(geometries: Sequence[Geometry]) -> torch.Tensor:
     """Return ``(n_atoms_total,)`` bool, the fixed atoms of :func:`to_batch`."""
     masks = [np.arange(len(each.numbers)) < each.n_fixed for each in geometries]
     return torch.from_numpy(np.concatenate(masks))
-
-
-def merge_duplicates(minima: Minima, tolerance: float = SAME_ENERGY) -> list[int]:
-    """Select one of those minima that have the same identity and energy.
-
-    What is left are distinct molecules and distinct conformers of them.
-
-    Args:
-        minima: of one bag and charge.
-        tolerance: eV; minima of one identity that are closer are duplicates.
-
-    Returns:
-        Indices of molecules at a minimum, the lowest energy first.
-
-    Example:
-        >>> merge_duplicates(minima)  # doctest: +SKIP
-        [3, 0]
-    """
-    last: dict[str | None, float] = {}
-    kept = []
-    for i in sorted(minima.found, key=lambda i: minima.energy[i]):
-        energy = float(minima.energy[i])
-        if energy - last.get(minima.smiles[i], -np.inf) > tolerance:
-            kept.append(i)
-            last[minima.smiles[i]] = energy
-    return kept

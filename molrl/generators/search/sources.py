@@ -1,6 +1,5 @@
 """What a search for isomers draws from: any generator, batch after batch, with its cost."""
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -13,7 +12,13 @@ from torch import Tensor
 from molrl.chemistry.bonds import validity
 from molrl.energy import CountedEnergy, EnergyModel
 from molrl.errors import InputError
-from molrl.generation import Generated, Generator, NotCompleted, load_generator
+from molrl.generation import (
+    Generated,
+    Generator,
+    NotCompleted,
+    load_generator,
+    options_taken,
+)
 from molrl.generators.search.budget import (
     FEWEST_STEPS,
     USUAL_COST,
@@ -25,7 +30,6 @@ from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.generator import MAX_STEPS, StructureSearch
 from molrl.generators.search.minima import Minima, relax_to_minima
 from molrl.molecules import MoleculeBatch
-from molrl.parts import GENERATORS
 from molrl.tasks import Task
 from molrl.tasks.bag import BagTask
 
@@ -271,18 +275,14 @@ def make_source(name: str, config: SearchConfig, model: EnergyModel, wanted: Wan
     Raises:
         InputError: if the generator cannot be loaded.
     """
-    kind, _, argument = name.partition(":")
-    known = inspect.signature(GENERATORS.load(kind)).parameters
-    given: dict[str, object] = {
+    counted = CountedEnergy(model)
+    given = {
+        "energy": counted,
         "device": config.device,
         "charge": config.charge,
         "force_tolerance": config.force_tolerance,
     }
-    counted = CountedEnergy(model)
-    if not argument or next(iter(known), "") != "energy":  # random:gfn2 has one
-        given["energy"] = counted
-    options = {key: value for key, value in given.items() if key in known}
-    generator = load_generator(name, **options)
+    generator = load_generator(name, **options_taken(name, given))
     if isinstance(generator, StructureSearch):
         task = BagTask(bag=config.bag)
         return WalkerSource(name, generator, task, config.batch_size, config.seed)

@@ -37,9 +37,7 @@ def points_of(instance: Instance) -> NDArray[np.float32]:
     Raises:
         InputError: if the fixed atoms have no open valence.
     """
-    if len(instance.shape):
-        return instance.shape
-    if not len(instance.fixed):
+    if len(instance.shape) or not len(instance.fixed):
         return instance.shape
     anchors, fragments = open_atoms(instance)
     if not len(anchors):

@@ -67,7 +67,8 @@ def _describe(
     molecules = molecules[torch.nonzero(heavy > 0).flatten()]
     bags = molecules.bags()
     features = np.array([_features(bag) for bag in bags]).reshape(len(bags), -1)
-    return molecules.to(dtype=torch.float32), features, heavy[heavy > 0].numpy()
+    n_heavy = heavy[heavy > 0].cpu().numpy()  # a batch of the caller may be on a GPU
+    return molecules.to(dtype=torch.float32), features, n_heavy
 
 
 def _n_heavy(bag: Bag) -> int:

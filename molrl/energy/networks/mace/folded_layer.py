@@ -128,6 +128,7 @@ class FirstLayer(FoldedLayer):
         knots: of the radial table, which has a block of rows for each element that sends.
 
     Example:
+        >>> from molrl.energy.networks.mace.config import MaceConfig
         >>> layer = Layer(MaceConfig(elements=(1, 8), channels=8), first=True).double()
         >>> FirstLayer(layer, torch.ones(2, 8, dtype=torch.float64), Knots(5.0)).mixing.shape
         torch.Size([2, 9, 8, 8])
@@ -160,6 +161,7 @@ class LaterLayer(FoldedLayer):
         knots: of the radial table.
 
     Example:
+        >>> from molrl.energy.networks.mace.config import MaceConfig
         >>> layer = Layer(MaceConfig(elements=(1, 8), channels=8), first=False).double()
         >>> LaterLayer(layer, Knots(5.0)).mixing.shape
         torch.Size([9, 8, 8])
@@ -204,6 +206,7 @@ class FoldedTurned(nn.Module):
         turned: the module; its parameters in float64.
 
     Example:
+        >>> from molrl.energy.networks.mace.config import MaceConfig
         >>> turned = TurnedMessages(MaceConfig(channels=8, vector_channels=4)).double()
         >>> FoldedTurned(turned).down.shape
         torch.Size([8, 8, 4])

@@ -9,7 +9,8 @@ from molrl.molecules import MoleculeBatch
 class NoEnergy(EnergyModel):
     """Energy 0 for every molecule, so that a policy is sampled without an energy model.
 
-    Rules about distances and pieces hold as ever; those about energies never end an episode.
+    Rules about distances hold as ever; those about energies never end an episode, since every
+    energy difference is 0.
 
     Example:
         >>> NoEnergy().name
