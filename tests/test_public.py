@@ -40,6 +40,11 @@ def test_write_refuses_an_unknown_suffix(tmp_path):
         molrl.write(tmp_path / "made.pdb", batch)
 
 
+def test_write_refuses_molecules_in_place_of_the_path():
+    with pytest.raises(InputError, match="give the path first, not Atoms"):
+        molrl.write(molecule("H2O"), "made.sdf")
+
+
 def test_evaluate_takes_ase_atoms_and_says_why_not_valid():
     broken = molecule("H2O")
     broken.positions[1] *= 5

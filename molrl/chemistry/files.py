@@ -22,11 +22,14 @@ def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) 
         molecules: a batch or ASE atoms; extended XYZ does not allow molecules without atoms.
 
     Raises:
-        InputError: if the file has another suffix, or a structure is periodic and the file an SDF.
+        InputError: if the first argument is no path, the file has another suffix, or a structure
+            is periodic and the file an SDF.
 
     Example:
         >>> molrl.write("made.sdf", molrl.read("made.extxyz"))  # doctest: +SKIP
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"molrl.write: give the path first, not {type(path).__name__}")
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
         raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")

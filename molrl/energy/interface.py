@@ -164,7 +164,8 @@ class EnergyModel(ABC):
             InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
                 one place, a structure is periodic and the model takes no cells, a molecule is
                 charged or not of the lowest spin and the model takes no charge, a molecule has
-                more atoms than the model takes, or it does not know an element or a property.
+                more atoms than the model takes, or it does not know an element or a property; or
+                if the energies or forces of a model of your own have another shape.
 
         Example:
             >>> import molrl
@@ -185,6 +186,7 @@ class EnergyModel(ABC):
         # Uncertainties are computed from the descriptors.
         wanted = Wanted(forces, stress, descriptors or scored, scored, tuple(properties))
         output = self._evaluate(molecules, wanted)
+        self._check_shapes(output, molecules)
         if not descriptors:
             output.descriptors = None
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
@@ -193,6 +195,16 @@ class EnergyModel(ABC):
         if output.failures:
             output.faults[NO_ENERGY] += len(output.failures)
         return output
+
+    def _check_shapes(self, output: EnergyOutput, molecules: MoleculeBatch) -> None:
+        n_molecules, n_atoms = len(molecules), len(molecules.numbers)
+        for name, right in (("energy", (n_molecules,)), ("forces", (n_atoms, 3))):
+            value: Tensor | None = getattr(output, name)
+            if value is not None and value.shape != right:
+                raise InputError(
+                    f"the energy model {self.name} returned {name} of the shape "
+                    f"{tuple(value.shape)}; of these molecules it is {right}"
+                )
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
         """Return the molecules as :meth:`_evaluate` takes them, if the model can evaluate them."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ase.build import molecule
 
-from molrl.energy import load_energy
+from molrl.energy import EnergyModel, EnergyOutput, load_energy
 from molrl.energy.mace_torch.batching import build_mace_torch
 from molrl.energy.networks import NETWORKS
 from molrl.energy.networks.energy import SHIPPED
@@ -115,3 +115,20 @@ def test_load_energy_suggests_models_and_networks(registered):
         load_energy("paix:f.json")
     with pytest.raises(InputError, match=r"known are: .*gfn2, .*\bpair, .*spgfn2"):
         load_energy("zzz")
+
+
+@pytest.mark.parametrize("returned", [(3,), (2, 1), ()], ids=str)
+def test_evaluate_refuses_energies_that_are_not_one_of_each_molecule(returned):
+    class Misshapen(EnergyModel):
+        name = hash = "misshapen"
+        elements = (1,)
+
+        def _evaluate(self, molecules, wanted):
+            return EnergyOutput(torch.zeros(returned, dtype=torch.float64))
+
+    with pytest.raises(InputError) as refused:
+        Misshapen().evaluate([molecule("H2"), molecule("H2")])
+    assert str(refused.value) == (
+        f"the energy model misshapen returned energy of the shape {returned}; "
+        "of these molecules it is (2,)"
+    )
