@@ -232,7 +232,8 @@ def _check_columns(
             raise InputError(f"the second column repeats the atomic {what}; {right}")
     columns = [[row[k] for row in rows] for k in range(1, width)]
     whole = [k for k in range(3) if all(map(_WHOLE.fullmatch, columns[k]))]
-    if whole and sum(all(map(_DECIMAL.fullmatch, column)) for column in columns) > 2:
+    decimal = sum(all(map(_DECIMAL.fullmatch, column)) for column in columns)
+    if 0 < len(whole) < 3 <= decimal:  # three whole ones are the coordinates of a grid
         raise InputError(
             f"column {whole[0] + 2} has whole numbers only, such as an index or a flag; {right}, or"
             " write coordinates with a decimal point"

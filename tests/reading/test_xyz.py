@@ -94,6 +94,11 @@ def test_fortran_exponents_are_read(read):
     assert read(frame("O 1.5D-1 0.0d0 -2D+00\n")).positions[0].tolist() == [0.15, 0.0, -2.0]
 
 
+def test_whole_coordinates_before_columns_of_forces_are_read(read):
+    atoms = "H 0 0 0 0.1 0.2 0.3\nH 1 0 0 0.1 -0.2 0.0\n"
+    assert read(frame(atoms)).positions.tolist() == [[0, 0, 0], [1, 0, 0]]
+
+
 @pytest.mark.parametrize(
     "row", ["O 0,1 0 0", "O **** 0 0", "O 1_0 0 0", "O 0 0", "O a b c", "1 O 0 0"]
 )
