@@ -208,7 +208,7 @@ class EnergyModel(ABC):
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
         """Return the molecules as :meth:`_evaluate` takes them, if the model can evaluate them."""
-        self._check_cells_and_charge(molecules)
+        self.check_molecules(molecules)
         return molecules.check(self.elements)
 
     def check_sizes(self, molecules: MoleculeBatch) -> None:
@@ -225,7 +225,15 @@ class EnergyModel(ABC):
                 f"takes up to {self.size_limit}; use a network such as mace, which has no limit"
             )
 
-    def _check_cells_and_charge(self, molecules: MoleculeBatch) -> None:
+    def check_molecules(self, molecules: MoleculeBatch) -> None:
+        """Check that the model takes cells, sizes, charges and multiplicities of molecules.
+
+        Args:
+            molecules: whose elements and coordinates are not looked at.
+
+        Raises:
+            InputError: if it does not; the message names the first such molecule by its index.
+        """
         if not self.takes_cells:
             molecules.require_molecules(f"energy model {self.name!r}")
         self.check_sizes(molecules)
