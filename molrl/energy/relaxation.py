@@ -92,8 +92,8 @@ def relax(
         Final geometries, energies and forces, in the order of the molecules.
 
     Raises:
-        InputError: if the model cannot evaluate the molecules, or ASE atoms have other constraints
-            than ``FixAtoms``.
+        InputError: if the model cannot evaluate the molecules, ``fixed`` is no truth value of each
+            atom, or ASE atoms have other constraints than ``FixAtoms``.
 
     Example:
         >>> from ase.build import molecule
@@ -106,6 +106,11 @@ def relax(
         images = list(images) if isinstance(images, Iterator) else images
         molecules = MoleculeBatch.from_ase(images)
         fixed = _constrained(images) if fixed is None else fixed
+    if fixed is not None and (fixed.dtype != torch.bool or fixed.shape != molecules.numbers.shape):
+        raise InputError(
+            f"fixed must be one truth value of each of the {len(molecules.numbers)} atoms, not "
+            f"{tuple(fixed.shape)} of {fixed.dtype}"
+        )
     model, limits = load_energy(model), (force_tolerance, max_steps)
     groups = _groups(molecules.n_atoms)
     if len(groups) == 1:

@@ -213,6 +213,12 @@ def test_relax_holds_the_atoms_that_ase_fixes():
     assert np.any(moved[1])
 
 
+@pytest.mark.parametrize("fixed", [[1, 0, 0], [0, 2], [True, False]], ids=str)
+def test_relax_refuses_fixed_atoms_that_are_not_truth_values_of_all(fixed):
+    with pytest.raises(InputError, match="fixed must be one truth value of each of the 3 atoms"):
+        relax(molecule("H2O"), "mace-small", fixed=torch.tensor(fixed))
+
+
 def test_relax_refuses_other_constraints():
     water = molecule("H2O")
     water.set_constraint(FixBondLength(0, 1))
