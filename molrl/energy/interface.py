@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -181,11 +182,14 @@ class EnergyModel(ABC):
                 raise InputError(f"{self.name} does not compute {name}; it computes: {known}")
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
-        molecules = self._checked(molecules)
         scored = uncertainty and self.offers_uncertainty
         # Uncertainties are computed from the descriptors.
         wanted = Wanted(forces, stress, descriptors or scored, scored, tuple(properties))
-        output = self._evaluate(molecules, wanted)
+        # Forces are gradients, for which the inference mode of a caller has to be left.
+        inside = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False) if inside else nullcontext():
+            molecules = self._checked(molecules)
+            output = self._evaluate(molecules, wanted)
         self._check_shapes(output, molecules)
         if not descriptors:
             output.descriptors = None

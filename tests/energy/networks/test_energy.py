@@ -93,6 +93,16 @@ def test_network_energy_forces_are_the_negative_gradient(model):
             assert float(forces[i, axis]) == pytest.approx(-float(up - down) / (2 * step), abs=0.02)
 
 
+def test_network_energy_has_forces_within_inference_mode(model):
+    with torch.inference_mode():
+        inside = MoleculeBatch.from_ase(molecule("CH3OH"))
+        energy = model.evaluate(inside).energy
+        forces = model.evaluate(inside, forces=True).forces
+    outside = model.evaluate(molecule("CH3OH"), forces=True)
+    torch.testing.assert_close(energy, outside.energy, atol=1e-4, rtol=0)
+    torch.testing.assert_close(forces, outside.forces, atol=1e-4, rtol=0)
+
+
 def test_network_energy_of_isolated_atoms_and_empty_canvases_is_exact(model):
     atoms = [(np.array([z]), np.zeros((1, 3))) for z in model.elements]
     empty = (np.array([], int), np.zeros((0, 3)))
