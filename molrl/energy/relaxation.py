@@ -250,7 +250,7 @@ class _BatchedBFGS:
         self._again = torch.zeros(n, dtype=torch.bool, device=device)
         output = model.evaluate(molecules, forces=True)
         assert output.forces is not None  # as requested
-        self.energy = output.energy.to(device)
+        self.energy = output.energy.to(device, torch.float64)
         self.start_energy = self.energy.clone()
         self._lowest = self.energy.clone()
         self.failures = output.failures
@@ -258,7 +258,7 @@ class _BatchedBFGS:
         if fixed is not None:
             self._free[self._filled] = (~fixed.to(device))[:, None].to(torch.float64)
         self.force = torch.zeros_like(self.x)
-        self.force[self._filled] = output.forces.to(device)
+        self.force[self._filled] = output.forces.to(self.x)
         self.force *= self._free
 
     def batch(self, chosen: Tensor, x: Tensor) -> MoleculeBatch:
@@ -335,9 +335,9 @@ class _BatchedBFGS:
         force = torch.full_like(x, torch.nan)
         output = self._model.evaluate(trial[valid], forces=True)
         assert output.forces is not None  # as requested
-        energy[valid] = output.energy.to(x.device)
+        energy[valid] = output.energy.to(energy)
         padded = torch.zeros_like(x[valid])
-        padded[self._filled[chosen[valid]]] = output.forces.to(x.device)
+        padded[self._filled[chosen[valid]]] = output.forces.to(x)
         force[valid] = padded * self._free[chosen[valid]]
         return energy, force
 

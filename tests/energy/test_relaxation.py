@@ -152,6 +152,20 @@ def test_relax_never_raises_the_energy(clashes):
     assert (energies.diff(dim=0) <= 2e-4).all()
 
 
+class SinglePrecision(LennardJones):
+    """A model of a user that returns float32."""
+
+    def _evaluate(self, molecules, wanted):
+        found = super()._evaluate(molecules, wanted)
+        return EnergyOutput(found.energy.float(), forces=found.forces.float())
+
+
+def test_relax_takes_energies_and_forces_in_single_precision(clashes):
+    result = relax(clashes[:3], SinglePrecision(), force_tolerance=0.05)
+    assert result.converged.all()
+    assert result.energy.dtype == result.molecules.positions.dtype == torch.float64
+
+
 def test_relax_finds_the_analytic_minimum_of_two_atoms():
     pair = MoleculeBatch.from_ase(Atoms("CC", [[0, 0, 0], [1.4, 0, 0]]))
     result = relax(pair, LennardJones(), force_tolerance=1e-6)
