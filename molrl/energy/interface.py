@@ -166,7 +166,8 @@ class EnergyModel(ABC):
                 one place, a structure is periodic and the model takes no cells, a molecule is
                 charged or not of the lowest spin and the model takes no charge, a molecule has
                 more atoms than the model takes, or it does not know an element or a property; or
-                if the energies or forces of a model of your own have another shape.
+                if the energies or forces of a model of your own have another shape, or there are
+                no forces.
 
         Example:
             >>> import molrl
@@ -190,7 +191,7 @@ class EnergyModel(ABC):
         with torch.inference_mode(False) if inside else nullcontext():
             molecules = self._checked(molecules)
             output = self._evaluate(molecules, wanted)
-        self._check_shapes(output, molecules)
+        self._check_output(output, molecules, wanted)
         if not descriptors:
             output.descriptors = None
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
@@ -200,7 +201,12 @@ class EnergyModel(ABC):
             output.faults[NO_ENERGY] += len(output.failures)
         return output
 
-    def _check_shapes(self, output: EnergyOutput, molecules: MoleculeBatch) -> None:
+    def _check_output(self, output: EnergyOutput, molecules: MoleculeBatch, wanted: Wanted) -> None:
+        if wanted.forces and output.forces is None:
+            raise InputError(
+                f"the energy model {self.name} returned no forces; it must compute them, or leave "
+                "them out of its implemented_properties"
+            )
         n_molecules, n_atoms = len(molecules), len(molecules.numbers)
         for name, right in (("energy", (n_molecules,)), ("forces", (n_atoms, 3))):
             value: Tensor | None = getattr(output, name)

@@ -134,6 +134,18 @@ def test_load_energy_suggests_models_and_networks(registered):
         load_energy("zzz")
 
 
+def test_evaluate_refuses_forces_that_a_model_promises_and_does_not_return():
+    class Forceless(EnergyModel):
+        name = hash = "forceless"
+        elements = (1,)
+
+        def _evaluate(self, molecules, wanted):
+            return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
+
+    with pytest.raises(InputError, match="forceless returned no forces; it must compute them"):
+        relax(molecule("H2"), Forceless())
+
+
 @pytest.mark.parametrize("returned", [(3,), (2, 1), ()], ids=str)
 def test_evaluate_refuses_energies_that_are_not_one_of_each_molecule(returned):
     class Misshapen(EnergyModel):
