@@ -106,11 +106,13 @@ def relax(
         images = list(images) if isinstance(images, Iterator) else images
         molecules = MoleculeBatch.from_ase(images)
         fixed = _constrained(images) if fixed is None else fixed
-    if fixed is not None and (fixed.dtype != torch.bool or fixed.shape != molecules.numbers.shape):
-        raise InputError(
-            f"fixed must be one truth value of each of the {len(molecules.numbers)} atoms, not "
-            f"{tuple(fixed.shape)} of {fixed.dtype}"
-        )
+    if fixed is not None:
+        fixed = torch.as_tensor(fixed)  # also a list or an array of NumPy
+        if fixed.dtype != torch.bool or fixed.shape != molecules.numbers.shape:
+            raise InputError(
+                f"fixed must be one truth value of each of the {len(molecules.numbers)} atoms, not "
+                f"{tuple(fixed.shape)} of {fixed.dtype}"
+            )
     model, limits = load_energy(model), (force_tolerance, max_steps)
     groups = _groups(molecules.n_atoms)
     if len(groups) == 1:

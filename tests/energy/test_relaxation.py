@@ -229,8 +229,16 @@ def test_relax_holds_the_atoms_that_ase_fixes():
 
 @pytest.mark.parametrize("fixed", [[1, 0, 0], [0, 2], [True, False]], ids=str)
 def test_relax_refuses_fixed_atoms_that_are_not_truth_values_of_all(fixed):
-    with pytest.raises(InputError, match="fixed must be one truth value of each of the 3 atoms"):
-        relax(molecule("H2O"), "mace-small", fixed=torch.tensor(fixed))
+    for given in (torch.tensor(fixed), np.array(fixed), fixed):
+        with pytest.raises(InputError, match="fixed must be one truth value of each of the 3 ato"):
+            relax(molecule("H2O"), "mace-small", fixed=given)
+
+
+def test_relax_takes_fixed_atoms_as_numpy_has_them():
+    fixed = np.array([True, False, False])
+    found, same = (relax(molecule("H2O"), "mace-small", fixed=f) for f in (fixed, fixed.tolist()))
+    assert torch.equal(found.molecules.positions, same.molecules.positions)
+    assert found.molecules.positions[0].tolist() == molecule("H2O").positions[0].tolist()
 
 
 def test_relax_refuses_other_constraints():
