@@ -194,7 +194,7 @@ class MoleculeSet:
             out = cls(
                 molecules=MoleculeBatch.from_dict(arrays).to(dtype=torch.float32),
                 energy=torch.from_numpy(arrays["energy"].astype(np.float64)),
-                identities=tuple(str(arrays["identities"]).split("\n")),
+                identities=tuple(str(arrays["identities"]).splitlines()),
                 split=torch.from_numpy(arrays["split"].astype(np.int64)),
                 held_out=torch.from_numpy(arrays["held_out"].astype(bool))
                 if "held_out" in arrays

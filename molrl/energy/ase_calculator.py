@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.data import chemical_symbols
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.energy.isolated import ground_state_atoms
+from molrl.energy.properties import filled, join
 from molrl.molecules import MoleculeBatch
 
 Results = dict[str, np.ndarray]
@@ -81,8 +81,8 @@ class ASEEnergy(EnergyModel):
                 results.append(self._results(atoms, names))
             except Exception as error:  # each calculator raises its own exception types
                 failures[i] = " ".join(f"{self.name}: {type(error).__name__}: {error}".split())
-                results.append({name: _filled(name, len(atoms), np.nan) for name in names})
-        found = {name: _join(name, [r[name] for r in results]) for name in names}
+                results.append({name: filled(name, len(atoms), np.nan) for name in names})
+        found = {name: join(name, [r[name] for r in results]) for name in names}
         found = {name: tensor.to(molecules.device) for name, tensor in found.items()}
         return EnergyOutput(
             energy=found["energy"],
@@ -95,13 +95,13 @@ class ASEEnergy(EnergyModel):
     def _results(self, atoms: Atoms, names: Sequence[str]) -> Results:
         """Compute properties of one molecule as float64 arrays; NaN for stress without a cell."""
         if not len(atoms):
-            return {name: _filled(name, 0, np.nan if name == "stress" else 0.0) for name in names}
+            return {name: filled(name, 0, np.nan if name == "stress" else 0.0) for name in names}
         without = ["stress"] if "stress" in names and not atoms.pbc.all() else []
         # The energy last: it comes with the others from one calculation, whereas requested first
         # it may start a calculation without forces, and they then a second one.
         requested = [name for name in reversed(names) if name not in without]
         found = {name: self.calculator.get_property(name, atoms) for name in requested}
-        found |= {name: _filled(name, len(atoms), np.nan) for name in without}
+        found |= {name: filled(name, len(atoms), np.nan) for name in without}
         results = {name: np.asarray(value, np.float64) for name, value in found.items()}
         if "stress" in names and results["stress"].shape == (3, 3):  # ASE takes both forms, too
             results["stress"] = full_3x3_to_voigt_6_stress(results["stress"])
@@ -148,20 +148,6 @@ def _images(molecules: MoleculeBatch) -> Iterator[Atoms]:
         if len(atoms) and spin > 1:
             atoms.set_initial_magnetic_moments(np.full(len(atoms), (spin - 1) / len(atoms)))
         yield atoms
-
-
-def _filled(name: str, n_atoms: int, value: float) -> np.ndarray:
-    """Return an array of one value, of the shape of a property of a molecule."""
-    shape = [n_atoms if n == "natoms" else n for n in all_outputs[name].shapespec]
-    return np.full(shape, value)
-
-
-def _join(name: str, values: Sequence[np.ndarray]) -> Tensor:
-    """Concatenate a property of atoms, or stack a property of molecules, over all molecules."""
-    empty = _filled(name, 0, 0.0)  # has the shape even where there are no molecules
-    if "natoms" in all_outputs[name].shapespec:
-        return torch.from_numpy(np.concatenate([empty, *values]))
-    return torch.from_numpy(np.reshape(values, (len(values), *empty.shape)).astype(np.float64))
 
 
 def _from_voigt(stress: Tensor) -> Tensor:

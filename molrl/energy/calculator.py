@@ -11,10 +11,10 @@ from ase.calculators.calculator import (
     PropertyNotImplementedError,
     all_changes,
 )
-from ase.outputs import all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.properties import is_of_atoms
 from molrl.energy.registry import load_energy
 from molrl.reading.charges import states_of_ase
 
@@ -128,7 +128,6 @@ def _results(output: EnergyOutput) -> dict[str, object]:
         found["stress"] = full_3x3_to_voigt_6_stress(output.stress[0].cpu().numpy())
     for name, values in output.properties.items():
         array: np.ndarray = values.cpu().numpy()
-        of_atoms = name in all_outputs and "natoms" in all_outputs[name].shapespec
-        value = array if of_atoms else array[0]
+        value = array if is_of_atoms(name) else array[0]
         found[name] = value if np.ndim(value) else float(value)
     return found

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -165,7 +166,8 @@ class EnergyModel(ABC):
                 one place, a structure is periodic and the model takes no cells, a molecule is
                 charged or not of the lowest spin and the model takes no charge, a molecule has
                 more atoms than the model takes, or it does not know an element or a property; or
-                if the energies or forces of a model of your own have another shape.
+                if the energies or forces of a model of your own have another shape, or there are
+                no forces.
 
         Example:
             >>> import molrl
@@ -181,12 +183,15 @@ class EnergyModel(ABC):
                 raise InputError(f"{self.name} does not compute {name}; it computes: {known}")
         if not isinstance(molecules, MoleculeBatch):
             molecules = MoleculeBatch.from_ase(molecules)
-        molecules = self._checked(molecules)
         scored = uncertainty and self.offers_uncertainty
         # Uncertainties are computed from the descriptors.
         wanted = Wanted(forces, stress, descriptors or scored, scored, tuple(properties))
-        output = self._evaluate(molecules, wanted)
-        self._check_shapes(output, molecules)
+        # Forces are gradients, for which the inference mode of a caller has to be left.
+        inside = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False) if inside else nullcontext():
+            molecules = self._checked(molecules)
+            output = self._evaluate(molecules, wanted)
+        self._check_output(output, molecules, wanted)
         if not descriptors:
             output.descriptors = None
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
@@ -196,7 +201,12 @@ class EnergyModel(ABC):
             output.faults[NO_ENERGY] += len(output.failures)
         return output
 
-    def _check_shapes(self, output: EnergyOutput, molecules: MoleculeBatch) -> None:
+    def _check_output(self, output: EnergyOutput, molecules: MoleculeBatch, wanted: Wanted) -> None:
+        if wanted.forces and output.forces is None:
+            raise InputError(
+                f"the energy model {self.name} returned no forces; it must compute them, or leave "
+                "them out of its implemented_properties"
+            )
         n_molecules, n_atoms = len(molecules), len(molecules.numbers)
         for name, right in (("energy", (n_molecules,)), ("forces", (n_atoms, 3))):
             value: Tensor | None = getattr(output, name)
@@ -208,7 +218,7 @@ class EnergyModel(ABC):
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
         """Return the molecules as :meth:`_evaluate` takes them, if the model can evaluate them."""
-        self._check_cells_and_charge(molecules)
+        self.check_molecules(molecules)
         return molecules.check(self.elements)
 
     def check_sizes(self, molecules: MoleculeBatch) -> None:
@@ -225,7 +235,15 @@ class EnergyModel(ABC):
                 f"takes up to {self.size_limit}; use a network such as mace, which has no limit"
             )
 
-    def _check_cells_and_charge(self, molecules: MoleculeBatch) -> None:
+    def check_molecules(self, molecules: MoleculeBatch) -> None:
+        """Check that the model takes cells, sizes, charges and multiplicities of molecules.
+
+        Args:
+            molecules: whose elements and coordinates are not looked at.
+
+        Raises:
+            InputError: if it does not; the message names the first such molecule by its index.
+        """
         if not self.takes_cells:
             molecules.require_molecules(f"energy model {self.name!r}")
         self.check_sizes(molecules)

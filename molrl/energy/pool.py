@@ -12,10 +12,18 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Lock, current_thread, main_thread
 from typing import Any
 
 from molrl.energy import pool_worker
-from molrl.energy.pool_worker import DONE, RAISED, READY, UNLOADABLE, Connection
+from molrl.energy.pool_worker import (
+    DONE,
+    ENDS_WITH_PARENT,
+    RAISED,
+    READY,
+    UNLOADABLE,
+    Connection,
+)
 from molrl.errors import InputError
 
 __all__ = ["DIED", "HUNG", "RAISED", "Pool", "cores_of_this_rank"]
@@ -47,7 +55,8 @@ class Pool:
     The module is loaded from its file, so that a worker imports what the module imports and
     nothing else. A task whose worker dies, raises or hangs is tried once more, alone, in a new
     worker; if it fails again, its result is the reason. Workers end with their parent, even those
-    that hang.
+    that hang (unless a library that holds the GIL hangs in one that another thread than the main
+    one started). Calls of several threads wait for each other.
 
     Args:
         worker: file of the module that defines ``work(*task)``.
@@ -76,6 +85,7 @@ class Pool:
         self.faults: Counter[str] = Counter()
         self._workers: dict[Connection, _Worker] = {}
         self._owner = os.getpid()
+        self._one_at_a_time = Lock()  # or a thread would read the answers to another's tasks
         self._finalizer = weakref.finalize(self, _end, self._workers)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -103,12 +113,13 @@ class Pool:
         """
         self._drop_inherited_workers()
         patience = [1.0] * len(tasks) if patience is None else patience
-        try:
-            return self._map(tasks, report, [self._seconds * factor for factor in patience])
-        except BaseException:  # an interrupt: late answers must not be read by the next call
-            for connection in [c for c, worker in self._workers.items() if worker.tasks]:
-                self._kill(connection)
-            raise
+        with self._one_at_a_time:
+            try:
+                return self._map(tasks, report, [self._seconds * factor for factor in patience])
+            except BaseException:  # an interrupt: late answers must not be read by the next call
+                for connection in [c for c, worker in self._workers.items() if worker.tasks]:
+                    self._kill(connection)
+                raise
 
     def _map(
         self, tasks: list[tuple[Any, ...]], report: Callable[[int], None], seconds: list[float]
@@ -175,10 +186,12 @@ class Pool:
     def _start(self) -> Connection:
         """Start a worker and return our end of its pipe."""
         ours, theirs = Pipe()
+        # What Linux ends with its parent, it ends with the thread that started it.
+        lasting = [ENDS_WITH_PARENT] * (current_thread() is main_thread())
         process = subprocess.Popen(
             # -P keeps the script's folder off the import path, where its modules would shadow
             # those of libraries with the same name.
-            [sys.executable, "-P", str(_SCRIPT), str(theirs.fileno()), str(self._worker)],
+            [sys.executable, "-P", str(_SCRIPT), str(theirs.fileno()), str(self._worker), *lasting],
             env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             **_inheriting(theirs),
@@ -194,6 +207,7 @@ class Pool:
                 connection.close()
             self._workers.clear()
             self._owner = os.getpid()
+            self._one_at_a_time = Lock()  # a thread of the parent may have held the other
 
     def _kill(self, connection: Connection) -> None:
         """Kill a worker and forget it."""

@@ -20,9 +20,10 @@ if sys.platform == "win32":
 else:
     from multiprocessing.connection import Connection
 
-__all__ = ["DONE", "RAISED", "READY", "UNLOADABLE", "Connection"]
+__all__ = ["DONE", "ENDS_WITH_PARENT", "RAISED", "READY", "UNLOADABLE", "Connection"]
 
 READY, DONE, RAISED, UNLOADABLE = "ready", "done", "worker raised", "cannot load"
+ENDS_WITH_PARENT = "--ends-with-parent"
 PARENTS_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")  # sent to all processes of a terminal or a job
 _PR_SET_PDEATHSIG = 1
 
@@ -32,12 +33,13 @@ Task = tuple[Any, ...]
 def main() -> None:
     """Serve the parent until it ends.
 
-    The command line holds the file descriptor or handle of the pipe and the worker module's file.
+    The command line holds the file descriptor or handle of the pipe, the worker module's file, and
+    maybe :data:`ENDS_WITH_PARENT`, which has effect on Linux.
     """
     for name in PARENTS_SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if sys.platform == "linux":
+    if sys.platform == "linux" and ENDS_WITH_PARENT in sys.argv[3:]:
         # _listen cannot end a worker whose library hangs with the GIL held; the kernel can.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):  # the parent has ended

@@ -16,10 +16,9 @@ from molrl.parts import ENERGY_MODELS, NETWORKS
 from molrl.registry import accepted, accepting
 from molrl.runs.weights import sha256
 
-# Models by name, device and trust, each with the checksums of the files that it was loaded from,
-# and with its twin that ignores the charge.
-_LOADED: dict[tuple[str, str, bool], tuple[str, EnergyModel, EnergyModel]] = {}
-
+# Models by name, device and trust, each with what it was loaded from: the target that its kind was
+# registered with and the checksums of its files; and with its twin that ignores the charge.
+_LOADED: dict[tuple[str, str, bool], tuple[tuple[object, str], EnergyModel, EnergyModel]] = {}
 
 _OPTIONS = ("trust", "ignore_charge")  # that a mapping may hold besides the name
 
@@ -32,7 +31,8 @@ def load_energy(
 ) -> EnergyModel:
     """Load an energy model by name; a process holds one model of each name.
 
-    A model from a file is loaded again when its weights or its uncertainty file has changed.
+    A model is loaded again when its weights or its uncertainty file has changed, or its name has
+    been registered anew.
 
     Args:
         name: one of
@@ -85,12 +85,13 @@ def load_energy(
     if colon and "argument" not in takes:
         raise InputError(f"{name!r}: {kind} takes nothing after a colon")
     key = (name, device if "device" in takes else "cpu", trust)
-    sums = _sum_files(argument)
-    if key not in _LOADED or _LOADED[key][0] != sums:
+    registry = ENERGY_MODELS if kind in ENERGY_MODELS else NETWORKS
+    source = (registry.target(kind), _sum_files(argument))
+    if key not in _LOADED or _LOADED[key][0] != source:
         given = {"device": device, "trust": trust}
         taken = {option: value for option, value in given.items() if option in takes}
         model = factory(*([argument] if argument else []), **taken)
-        _LOADED[key] = sums, model, model.ignoring_charge()
+        _LOADED[key] = source, model, model.ignoring_charge()
     _, model, ignoring = _LOADED[key]
     return ignoring if ignore_charge else model
 

@@ -92,8 +92,8 @@ def relax(
         Final geometries, energies and forces, in the order of the molecules.
 
     Raises:
-        InputError: if the model cannot evaluate the molecules, or ASE atoms have other constraints
-            than ``FixAtoms``.
+        InputError: if the model cannot evaluate the molecules, ``fixed`` is no truth value of each
+            atom, or ASE atoms have other constraints than ``FixAtoms``.
 
     Example:
         >>> from ase.build import molecule
@@ -106,6 +106,13 @@ def relax(
         images = list(images) if isinstance(images, Iterator) else images
         molecules = MoleculeBatch.from_ase(images)
         fixed = _constrained(images) if fixed is None else fixed
+    if fixed is not None:
+        fixed = torch.as_tensor(fixed)  # also a list or an array of NumPy
+        if fixed.dtype != torch.bool or fixed.shape != molecules.numbers.shape:
+            raise InputError(
+                f"fixed must be one truth value of each of the {len(molecules.numbers)} atoms, not "
+                f"{tuple(fixed.shape)} of {fixed.dtype}"
+            )
     model, limits = load_energy(model), (force_tolerance, max_steps)
     groups = _groups(molecules.n_atoms)
     if len(groups) == 1:
@@ -245,7 +252,7 @@ class _BatchedBFGS:
         self._again = torch.zeros(n, dtype=torch.bool, device=device)
         output = model.evaluate(molecules, forces=True)
         assert output.forces is not None  # as requested
-        self.energy = output.energy.to(device)
+        self.energy = output.energy.to(device, torch.float64)
         self.start_energy = self.energy.clone()
         self._lowest = self.energy.clone()
         self.failures = output.failures
@@ -253,7 +260,7 @@ class _BatchedBFGS:
         if fixed is not None:
             self._free[self._filled] = (~fixed.to(device))[:, None].to(torch.float64)
         self.force = torch.zeros_like(self.x)
-        self.force[self._filled] = output.forces.to(device)
+        self.force[self._filled] = output.forces.to(self.x)
         self.force *= self._free
 
     def batch(self, chosen: Tensor, x: Tensor) -> MoleculeBatch:
@@ -330,9 +337,9 @@ class _BatchedBFGS:
         force = torch.full_like(x, torch.nan)
         output = self._model.evaluate(trial[valid], forces=True)
         assert output.forces is not None  # as requested
-        energy[valid] = output.energy.to(x.device)
+        energy[valid] = output.energy.to(energy)
         padded = torch.zeros_like(x[valid])
-        padded[self._filled[chosen[valid]]] = output.forces.to(x.device)
+        padded[self._filled[chosen[valid]]] = output.forces.to(x)
         force[valid] = padded * self._free[chosen[valid]]
         return energy, force
 

@@ -1,17 +1,15 @@
 """The base class of semiempirical energy models, which compute in a pool of processes."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from ase.calculators.calculator import all_outputs
 from ase.units import Bohr, Hartree
-from torch import Tensor
 
 from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
 from molrl.energy.pool import Pool, cores_of_this_rank
+from molrl.energy.properties import filled, join
 from molrl.molecules import MoleculeBatch
 
 _UNITS = {"dipole": Bohr, "energies": Hartree, "charges": 1.0}  # ASE's, in atomic units
@@ -31,11 +29,6 @@ def patience(n_atoms: int) -> float:
         (1.0, 8.0)
     """
     return max(1.0, (n_atoms / _PATIENT_FROM) ** 3)
-
-
-def is_of_atoms(name: str) -> bool:
-    """Return whether a property, under ASE's name, has one row per atom."""
-    return "natoms" in all_outputs[name].shapespec
 
 
 class SemiempiricalEnergy(EnergyModel):
@@ -104,11 +97,14 @@ class SemiempiricalEnergy(EnergyModel):
         if wanted.forces:
             flat = np.concatenate([np.zeros((0, 3)), *(gradient for _, gradient, _ in found)])
             force = torch.from_numpy(-flat * Hartree / Bohr).to(device)
-        further = [of_molecule for _, _, of_molecule in found]
+        further = {
+            name: join(name, [of_molecule[name] * _UNITS[name] for _, _, of_molecule in found])
+            for name in wanted.properties
+        }
         return EnergyOutput(
             torch.from_numpy(energy).to(device),
             forces=force,
-            properties={name: _join(name, further).to(device) for name in wanted.properties},
+            properties={name: values.to(device) for name, values in further.items()},
             failures=failures,
             faults=self._pool.faults - before,
         )
@@ -116,22 +112,9 @@ class SemiempiricalEnergy(EnergyModel):
     def _empty(self, n_atoms: int) -> _Result:
         """Return the result for a molecule without atoms, 0, or without an energy, NaN."""
         value = np.nan if n_atoms else 0.0
-        further = {name: _filled(name, n_atoms, value) for name in _UNITS}
+        further = {name: filled(name, n_atoms, value) for name in _UNITS}
         return value, np.full((n_atoms, 3), value), further
 
     def close(self) -> None:
         """End the worker processes; they start again when they are needed."""
         self._pool.close()
-
-
-def _filled(name: str, n_atoms: int, value: float) -> np.ndarray:
-    return np.full([n_atoms if n == "natoms" else n for n in all_outputs[name].shapespec], value)
-
-
-def _join(name: str, further: Sequence[Mapping[str, np.ndarray]]) -> Tensor:
-    """Concatenate a property of atoms, or stack one of molecules, in ASE's units."""
-    values = [of_molecule[name] * _UNITS[name] for of_molecule in further]
-    empty = _filled(name, 0, 0.0)  # has the shape even where there are no molecules
-    if is_of_atoms(name):
-        return torch.from_numpy(np.concatenate([empty, *values]))
-    return torch.from_numpy(np.reshape(values, (len(values), *empty.shape)).astype(np.float64))

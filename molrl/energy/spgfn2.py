@@ -15,7 +15,8 @@ import torch
 
 from molrl.energy.gfn2 import MAX_ITERATIONS
 from molrl.energy.interface import EnergyOutput, Wanted
-from molrl.energy.semiempirical import SemiempiricalEnergy, is_of_atoms
+from molrl.energy.properties import is_of_atoms
+from molrl.energy.semiempirical import SemiempiricalEnergy
 from molrl.molecules import MoleculeBatch
 
 TEMPERATURE = 300.0  # K, of the electrons

@@ -1,7 +1,5 @@
 """The molecules of a file that energy models can evaluate, and why the others cannot be."""
 
-import torch
-
 from molrl.energy import EnergyModel
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -69,14 +67,8 @@ def _listed(rejected: dict[int, str]) -> str:
 
 def _refusal(molecules: MoleculeBatch, model: EnergyModel) -> str | None:
     """Return why a model cannot evaluate molecules, or None if it can evaluate all."""
-    lowest = molecules.charged(molecules.charge).spin
     try:
-        if not model.takes_cells:
-            molecules.require_molecules(f"energy model {model.name!r}")
-        model.check_sizes(molecules)
-        for i in torch.nonzero((molecules.charge != 0) | (molecules.spin != lowest)).flatten():
-            spin = int(molecules.spin[i])
-            model.check_charge(f"molecule {int(i)} has", int(molecules.charge[i]), spin)
+        model.check_molecules(molecules)
     except InputError as error:
         return str(error)
     try:

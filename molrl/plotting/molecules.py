@@ -19,7 +19,6 @@ from ase.data.colors import jmol_colors
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -295,8 +294,7 @@ def draw_grid(
     Example:
         >>> draw_grid(molecules, "molecules.png", captions=["CO", "O"])  # doctest: +SKIP
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from molrl.plotting.figures import blank_figure, save_figure  # imports Matplotlib, slow
 
     n = len(molecules)
     if captions and len(captions) != n:
@@ -307,10 +305,7 @@ def draw_grid(
     width = max(2.2 * columns, 4.4)
     headings = [part for line in title.split("\n") for part in wrap(line, int(10 * width))]
     title_height = 0.25 * (len(headings) + 1) if headings else 0
-    figure = Figure(
-        figsize=(width, (1.9 + 0.2 * lines) * rows + title_height), dpi=150, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
+    figure = blank_figure(width, (1.9 + 0.2 * lines) * rows + title_height)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
@@ -324,7 +319,7 @@ def draw_grid(
         axes[0].text(0.5, 0.5, "no molecules", ha="center", va="center", color="#777777")
     if headings:
         figure.suptitle("\n".join(headings), fontsize=12, color="#222222", parse_math=False)
-    write_atomically(path, lambda file: figure.savefig(file, metadata={"Software": None}))
+    save_figure(figure, path)
 
 
 def _write_below(ax: "Axes", caption: str) -> None:

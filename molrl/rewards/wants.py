@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from ase.outputs import all_outputs
 from numpy.typing import NDArray
 from torch import Tensor
 
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.energy.interface import Wanted
+from molrl.energy.properties import is_of_atoms
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
@@ -96,8 +96,7 @@ def split_property(
         ``n_molecules`` arrays.
     """
     array = values.cpu().double().numpy()
-    known = name in all_outputs and "natoms" in all_outputs[name].shapespec
-    if known or name == "descriptors":
+    if is_of_atoms(name) or name == "descriptors":
         return np.split(array, np.cumsum(molecules.n_atoms.cpu().numpy())[:-1])
     return list(array)
 

@@ -9,10 +9,9 @@ from molrl.structures.structure import (
     NEAREST,
     Structure,
     distances,
+    draw_bond,
     draw_direction,
     draw_rotation,
-    find_bonds,
-    side_of_bond,
 )
 
 
@@ -75,16 +74,12 @@ def _split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """A point on a random bond, its direction, and ``(n,)`` bool the atoms on the near side.
 
-    None if there is no bond, or the bond is in a ring.
+    None as of :func:`molrl.structures.structure.draw_bond`.
     """
-    bonded = find_bonds(structure)
-    pairs = np.argwhere(np.triu(bonded))
-    if not len(pairs):
+    drawn = draw_bond(structure, rng)
+    if drawn is None:
         return None
-    i, j = pairs[rng.integers(len(pairs))]
-    side = side_of_bond(bonded, i, j)
-    if side is None:
-        return None
+    i, j, side = drawn
     axis = structure.positions[j] - structure.positions[i]
     return structure.positions[i], axis / np.linalg.norm(axis), side
 

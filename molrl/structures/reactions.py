@@ -6,7 +6,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from molrl.structures.hydrogen_bonds import find_acceptors, find_donors
-from molrl.structures.structure import NEAREST, Structure, distances, find_bonds, side_of_bond
+from molrl.structures.structure import NEAREST, Structure, distances, draw_bond, find_bonds
 
 _STRETCH = (0.8, 3.0)  # of the length at the minimum
 _REACH = 3.5  # Å between the atoms that a hydrogen moves from and to
@@ -25,14 +25,10 @@ def stretch_bond(structure: Structure, rng: np.random.Generator) -> Structure | 
     Returns:
         A structure of kind ``reaction``; None if the bond is in a ring or atoms would overlap.
     """
-    bonded = find_bonds(structure)
-    pairs = np.argwhere(np.triu(bonded))
-    if not len(pairs):
+    drawn = draw_bond(structure, rng)
+    if drawn is None:
         return None
-    i, j = pairs[rng.integers(len(pairs))].tolist()
-    side = side_of_bond(bonded, i, j)
-    if side is None:
-        return None
+    i, j, side = drawn
     factor = np.exp(rng.uniform(*np.log(_STRETCH)))
     shift = (factor - 1) * (structure.positions[j] - structure.positions[i])
     moved = structure.positions + np.where(side[:, None], 0.0, shift)

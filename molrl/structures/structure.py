@@ -144,6 +144,22 @@ def find_bonds(structure: Structure) -> np.ndarray:
     return near
 
 
+def draw_bond(structure: Structure, rng: np.random.Generator) -> tuple[int, int, np.ndarray] | None:
+    """Draw a bond, and divide the molecule at it.
+
+    Returns:
+        The two atoms, and ``(n,)`` bool the atoms on the side of the first; None if there is no
+        bond, or the one drawn is in a ring.
+    """
+    bonded = find_bonds(structure)
+    pairs = np.argwhere(np.triu(bonded))
+    if not len(pairs):
+        return None
+    i, j = pairs[rng.integers(len(pairs))].tolist()
+    side = side_of_bond(bonded, i, j)
+    return None if side is None else (i, j, side)
+
+
 def side_of_bond(bonded: np.ndarray, i: int, j: int) -> np.ndarray | None:
     """Return ``(n,)`` bool: the atoms on the side of ``i``; None if the bond is in a ring.
 

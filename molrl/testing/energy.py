@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
-from ase.outputs import all_outputs
 from torch import Tensor
 
 from molrl.energy.interface import EnergyModel
+from molrl.energy.properties import is_of_atoms
 from molrl.energy.registry import load_energy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -204,8 +204,7 @@ def _check_further(model: EnergyModel, molecules: MoleculeBatch) -> None:
     for name in further:
         with rule(f"the property {name!r} has its shape"):
             found = tuple(output.properties[name].shape)
-            of_atoms = name in all_outputs and "natoms" in all_outputs[name].shapespec
-            first = n_atoms if of_atoms else n
+            first = n_atoms if is_of_atoms(name) else n
             require(found[:1] == (first,), f"{found}, but the first length must be {first}")
     if model.offers_descriptors:
         with rule("descriptors are (n_atoms, n_features)"):

@@ -78,6 +78,13 @@ def test_molecule_set_reads_back_unchanged(some, tmp_path):
     assert back.molecules.positions.dtype == torch.float32
 
 
+def test_molecule_set_without_molecules_reads_back(some, tmp_path):
+    """As a block of new molecules is written of which none is a minimum."""
+    some[:0].save(tmp_path / "a.npz")
+    back = MoleculeSet.load(tmp_path / "a.npz")
+    assert (len(back), back.identities, len(back.molecules)) == (0, (), 0)
+
+
 def test_molecule_set_save_refuses_another_suffix(some, tmp_path):
     with pytest.raises(InputError, match=r"must end in \.npz"):
         some.save(tmp_path / "a.csv")

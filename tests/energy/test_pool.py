@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -112,6 +114,23 @@ def test_pool_waits_for_a_task_as_many_times_longer_as_it_is_told(timed_pool):
     waited = clock.monotonic()
     timed_pool.map([(0, "hang", "")], patience=[8.0])
     assert clock.monotonic() - waited > 7 * waited > 7 * FOREVER
+
+
+def test_pool_keeps_the_tasks_of_threads_apart(pool):
+    values = [range(first, first + 300) for first in range(0, 1200, 300)]
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda some: pool.map([(i, "", "") for i in some]), values))
+    assert results == [[2 * i for i in some] for some in values]
+    assert not pool.faults
+
+
+def test_pool_keeps_its_workers_when_the_thread_that_started_them_ends(pool):
+    thread = Thread(target=pool.map, args=([(i, "", "") for i in range(4)],))
+    thread.start()
+    thread.join()
+    for _ in range(20):  # Linux ends what the thread has started a moment after it
+        assert pool.map([(i, "", "") for i in range(40)]) == [2 * i for i in range(40)]
+    assert not pool.faults
 
 
 class Interrupt:

@@ -16,6 +16,7 @@ from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.energy.relaxation import relax
 from molrl.energy.uncertainty import uncertainty_file
 from molrl.errors import InputError
+from molrl.parts import ENERGY_MODELS, register
 
 
 @pytest.fixture
@@ -50,6 +51,22 @@ def test_load_energy_reloads_when_an_uncertainty_is_added(custom):
         shipped.with_suffix(".safetensors"), uncertainty_file(custom).with_suffix(".safetensors")
     )
     assert load_energy(f"mace:{custom}").offers_uncertainty
+
+
+def test_load_energy_reloads_a_name_that_is_registered_anew(monkeypatch):
+    monkeypatch.setattr(ENERGY_MODELS, "_entries", dict(ENERGY_MODELS._entries))
+    for value in (1.0, 2.0):
+
+        class Constant(EnergyModel):
+            name = hash = "constant"
+            elements = (1,)
+            of_atom = value
+
+            def _evaluate(self, molecules, wanted):
+                return EnergyOutput(self.of_atom * molecules.n_atoms.double())
+
+        register("energy", "constant", Constant, replace=True)
+        assert float(load_energy("constant").evaluate(molecule("H2")).energy) == 2 * value
 
 
 def test_load_energy_needs_trust_again_for_a_pickle_that_was_trusted_once(tmp_path):
@@ -115,6 +132,18 @@ def test_load_energy_suggests_models_and_networks(registered):
         load_energy("paix:f.json")
     with pytest.raises(InputError, match=r"known are: .*gfn2, .*\bpair, .*spgfn2"):
         load_energy("zzz")
+
+
+def test_evaluate_refuses_forces_that_a_model_promises_and_does_not_return():
+    class Forceless(EnergyModel):
+        name = hash = "forceless"
+        elements = (1,)
+
+        def _evaluate(self, molecules, wanted):
+            return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
+
+    with pytest.raises(InputError, match="forceless returned no forces; it must compute them"):
+        relax(molecule("H2"), Forceless())
 
 
 @pytest.mark.parametrize("returned", [(3,), (2, 1), ()], ids=str)

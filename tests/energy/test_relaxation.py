@@ -152,6 +152,20 @@ def test_relax_never_raises_the_energy(clashes):
     assert (energies.diff(dim=0) <= 2e-4).all()
 
 
+class SinglePrecision(LennardJones):
+    """A model of a user that returns float32."""
+
+    def _evaluate(self, molecules, wanted):
+        found = super()._evaluate(molecules, wanted)
+        return EnergyOutput(found.energy.float(), forces=found.forces.float())
+
+
+def test_relax_takes_energies_and_forces_in_single_precision(clashes):
+    result = relax(clashes[:3], SinglePrecision(), force_tolerance=0.05)
+    assert result.converged.all()
+    assert result.energy.dtype == result.molecules.positions.dtype == torch.float64
+
+
 def test_relax_finds_the_analytic_minimum_of_two_atoms():
     pair = MoleculeBatch.from_ase(Atoms("CC", [[0, 0, 0], [1.4, 0, 0]]))
     result = relax(pair, LennardJones(), force_tolerance=1e-6)
@@ -211,6 +225,20 @@ def test_relax_holds_the_atoms_that_ase_fixes():
     moved = relax([methane, water], "mace-small").molecules[1].positions.numpy() - water.positions
     assert not np.any(moved[[0, 2]])
     assert np.any(moved[1])
+
+
+@pytest.mark.parametrize("fixed", [[1, 0, 0], [0, 2], [True, False]], ids=str)
+def test_relax_refuses_fixed_atoms_that_are_not_truth_values_of_all(fixed):
+    for given in (torch.tensor(fixed), np.array(fixed), fixed):
+        with pytest.raises(InputError, match="fixed must be one truth value of each of the 3 ato"):
+            relax(molecule("H2O"), "mace-small", fixed=given)
+
+
+def test_relax_takes_fixed_atoms_as_numpy_has_them():
+    fixed = np.array([True, False, False])
+    found, same = (relax(molecule("H2O"), "mace-small", fixed=f) for f in (fixed, fixed.tolist()))
+    assert torch.equal(found.molecules.positions, same.molecules.positions)
+    assert found.molecules.positions[0].tolist() == molecule("H2O").positions[0].tolist()
 
 
 def test_relax_refuses_other_constraints():

@@ -83,7 +83,7 @@ class BatchedEnergy(EnergyModel):
         self._atomic_energies = atomic_energies.to(self.device)
 
     def _checked(self, molecules: MoleculeBatch) -> MoleculeBatch:
-        self._check_cells_and_charge(molecules)
+        self.check_molecules(molecules)
         return _centre_far(self._on_device(molecules)).check(self.elements, self.cutoff)
 
     def _on_device(self, molecules: MoleculeBatch) -> MoleculeBatch:

@@ -1,4 +1,4 @@
-"""The interface of networks that ``molrl energy fit`` can fit, and their registry."""
+"""The interface of networks that ``molrl energy fit`` can fit, and how they are built."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ import torch
 from ase.build import molecule
 
 from molrl.energy import load_energy
+from molrl.energy.networks.batched import ATOMS_PER_CHUNK
 from molrl.energy.networks.energy import SHIPPED, NetworkEnergy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -39,10 +40,14 @@ def test_network_energy_is_the_same_alone_and_in_a_batch(model, batch):
         assert (alone.forces - together.forces[batch.molecule == i]).abs().max() < 1e-4
 
 
+def repeated(batch):
+    """Return a batch many times over, in more atoms than a chunk of a CPU holds."""
+    copies = ATOMS_PER_CHUNK["cpu"] // len(batch.numbers) + 1
+    return MoleculeBatch.cat([batch] * copies)
+
+
 def test_network_energy_is_the_same_in_chunks(model, batch):
-    many = MoleculeBatch.cat([batch] * 12)
-    assert int(many.n_atoms.sum()) > 600
-    energy = model.evaluate(many).energy.view(12, -1)
+    energy = model.evaluate(repeated(batch)).energy.view(-1, len(batch))
     assert (energy - energy[0]).abs().max() < 1e-4
 
 
@@ -86,6 +91,16 @@ def test_network_energy_forces_are_the_negative_gradient(model):
             shifted[1].positions[i, axis] -= step
             up, down = model.evaluate(shifted).energy
             assert float(forces[i, axis]) == pytest.approx(-float(up - down) / (2 * step), abs=0.02)
+
+
+def test_network_energy_has_forces_within_inference_mode(model):
+    with torch.inference_mode():
+        inside = MoleculeBatch.from_ase(molecule("CH3OH"))
+        energy = model.evaluate(inside).energy
+        forces = model.evaluate(inside, forces=True).forces
+    outside = model.evaluate(molecule("CH3OH"), forces=True)
+    torch.testing.assert_close(energy, outside.energy, atol=1e-4, rtol=0)
+    torch.testing.assert_close(forces, outside.forces, atol=1e-4, rtol=0)
 
 
 def test_network_energy_of_isolated_atoms_and_empty_canvases_is_exact(model):
@@ -191,6 +206,5 @@ def test_evaluate_lists_neighbors_once(model, batch, monkeypatch):
         return find_neighbors(*arguments)
 
     monkeypatch.setattr("molrl.molecules.find_neighbors", count)
-    many = MoleculeBatch.cat([batch] * 12)  # more than a chunk
-    model.evaluate(many, forces=True)
+    model.evaluate(repeated(batch), forces=True)
     assert len(listed) == 1

@@ -1,4 +1,4 @@
-"""Widening of a MACE: weights of a network with more channels that computes the same energies."""
+"""Widening of a MACE: weights of more channels that give the same energies and charges."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ DEGREES = 3  # l = 0, 1, 2
 def widen(
     parameters: Mapping[str, nn.Parameter], narrow: Mapping[str, Tensor], channels: int
 ) -> None:
-    """Fill the parameters of a network from one with fewer channels, with the same energies.
+    """Fill the parameters of a network from one with fewer channels, with the same output.
 
     Parameters that the narrower network does not have stay as they are: those of
     :class:`~molrl.energy.networks.mace.layer.TurnedMessages` and of charges add nothing at first.
@@ -34,6 +34,8 @@ def widen(
         if name.endswith(last):  # its columns hold the channels of all degrees
             old = torch.unflatten(old, -1, (DEGREES, channels))
             new = torch.unflatten(new, -1, (DEGREES, wide))
+        elif name == "charge_readout":  # its rows hold the channels of all layers
+            old, new = (torch.unflatten(x, 0, (-1, n)) for x, n in ((old, channels), (new, wide)))
         if old.shape[-2] != new.shape[-2]:  # its input is channels
             new[..., channels:, : old.shape[-1]] = 0
             # The network divides by the square root of the fan-in, which is larger now.

@@ -7,8 +7,9 @@ from ase.build import molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molrl.energy.mace_torch.batching import build_mace_torch, from_mace_torch
+from molrl.energy.mace_torch.batching import build_mace_torch
 from molrl.energy.networks.mace.network import Mace, MaceConfig
+from molrl.energy.networks.mace.products import invariants
 from molrl.energy.networks.potential import Potential
 from molrl.energy.networks.repulsion import repulsion_parameters
 from molrl.molecules import MoleculeBatch
@@ -16,6 +17,7 @@ from molrl.molecules import MoleculeBatch
 NAMES = ["CH3OH", "H2O", "CH4", "HCN", "NH3", "CH3CONH2", "C6H6", "CO2", "CH3CH2OH", "CH3SH"]
 ELEMENTS = (1, 6, 7, 8, 16)
 ENERGIES = (-10.0, -49.0, -71.0, -103.0, -85.0)
+N_PROBES = 200  # random features at which invariants are compared
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,59 @@ def run(potential, molecules):
     return energy.detach(), -gradient, features.detach()
 
 
+def converted(network, config):
+    """Return a MACE with the energies of a network of mace-torch, from ``build_mace_torch``."""
+    theirs = {name: tensor.detach() for name, tensor in network.named_parameters()}
+    n, c = len(config.elements), config.channels
+    weights = {"embedding": theirs["node_embedding.linear.weight"].view(n, c)}
+    for k in range(config.layers):
+        block, layer = f"interactions.{k}", f"layers.{k}"
+        skip = theirs[f"{block}.skip_tp.weight"]
+        contraction = network.products[k].symmetric_contractions.contractions[0]
+        weights |= {
+            f"{layer}.up": theirs[f"{block}.linear_up.weight"].view(c, c),
+            f"{layer}.linear": theirs[f"{block}.linear.weight"].view(3, c, c),
+            f"{layer}.skip": skip.view(-1, c, n, c).permute(2, 0, 1, 3).squeeze(1),
+            f"{layer}.product": product_weights(contraction),
+            f"{layer}.mix": theirs[f"products.{k}.linear.weight"].view(c, c),
+        }
+        for i in range(len(config.radial_mlp) + 1):
+            weights[f"{layer}.radial.{i}"] = theirs[f"{block}.conv_tp_weights.layer{i}.weight"]
+    last = config.layers - 1
+    for k in range(last):
+        weights[f"readouts.{k}"] = theirs[f"readouts.{k}.linear.weight"].view(c, 1)
+    weights["readout_in"] = theirs[f"readouts.{last}.linear_1.weight"].view(c, config.readout)
+    weights["readout_out"] = theirs[f"readouts.{last}.linear_2.weight"].view(config.readout, 1)
+    ours = Mace(config)
+    ours.load_state_dict({name: tensor.contiguous() for name, tensor in weights.items()})
+    return ours
+
+
+def product_weights(contraction):
+    """Return the weights ``(n_elements, 9, channels)`` of our invariants.
+
+    mace-torch has more invariants of degree 3, because it does not use that the three factors are
+    the same features. Each of them is a linear combination of ours, whose coefficients are fitted
+    at random features.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(N_PROBES, 9, dtype=torch.float64, generator=generator)
+    ours = invariants(x[:, :1, None], x[:, 1:4, None], x[:, 4:, None]).squeeze(-1)
+    theirs = [
+        torch.einsum("ik,bi->bk", contraction.U_matrix_1.double(), x),
+        torch.einsum("ijk,bi,bj->bk", contraction.U_matrix_2.double(), x, x),
+        torch.einsum("hijk,bh,bi,bj->bk", contraction.U_matrix_3.double(), x, x, x),
+    ]
+    weights = [contraction.weights[1], contraction.weights[0], contraction.weights_max]
+    parts = []
+    for mine, values, weight in zip(
+        torch.split(ours, [1, 3, 5], dim=1), theirs, weights, strict=True
+    ):
+        coefficients = torch.linalg.lstsq(mine, values).solution
+        parts.append(torch.einsum("nk,ekc->enc", coefficients, weight.detach().double()))
+    return torch.cat(parts, dim=1).float()
+
+
 @pytest.mark.parametrize("layers", [2, 3])
 def test_mace_computes_the_same_as_mace_torch(batch, layers):
     from mace.calculators import MACECalculator
@@ -46,7 +101,7 @@ def test_mace_computes_the_same_as_mace_torch(batch, layers):
     torch.manual_seed(layers)
     config = MaceConfig(elements=ELEMENTS, channels=6, layers=layers, radial_mlp=(16, 8))
     theirs = build_mace_torch(config, ENERGIES).double()
-    ours = Potential(from_mace_torch(theirs, config).double(), ENERGIES)
+    ours = Potential(converted(theirs, config).double(), ENERGIES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         calculator = MACECalculator(models=[theirs], device="cpu", default_dtype="float64")

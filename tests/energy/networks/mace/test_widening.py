@@ -30,6 +30,16 @@ def test_widen_keeps_energies_and_features(graph, layers, channels):
     torch.testing.assert_close(kept, found.features)
 
 
+def test_widen_keeps_charges(graph):
+    torch.manual_seed(0)
+    narrow, wide = (network(channels=n, charges=True) for n in (8, 16))
+    torch.nn.init.normal_(narrow.charge_readout)  # as after a fit
+    wide.start_from(narrow)
+    found = narrow(graph).charges
+    assert found.abs().max() > 0.01
+    torch.testing.assert_close(wide(graph).charges, found)
+
+
 def test_widen_lets_the_new_channels_learn(graph):
     torch.manual_seed(0)
     narrow, wide = network(channels=8), network(channels=12)
