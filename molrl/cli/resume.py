@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from molrl.cli.training import LENGTHS, SCHEMAS
+from molrl.cli.training import SCHEMAS, lengths_of
 from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
@@ -30,16 +30,17 @@ def resume(arguments: Namespace) -> int:
             already, another process uses it, or its summary is none.
     """
     folder = RunFolder.open(arguments.run)
-    lengths = LENGTHS[SCHEMAS.check(folder.command)]
+    schema = SCHEMAS.check(folder.command)
     summary = folder.read_summary()
     if summary is None or arguments.overrides or _lacks_runs(folder):
         from molrl.cli.loop import resume as resume_run  # it imports PyTorch
 
         resume_run(folder, summary is not None, arguments.overrides)
         return 0
+    config = folder.load_config(SCHEMAS.load(schema))
     table = _table(summary, folder)
     folder.checkpoints.load_latest(log_message)
-    longer = " or ".join(f"{length}=N" for length in lengths)
+    longer = " or ".join(f"{length}=N" for length in lengths_of(config, schema))
     print(f"{folder.path} is finished; to go on, give {longer}")
     print(table)
     return 0
@@ -56,12 +57,16 @@ def _lacks_runs(folder: RunFolder) -> bool:
 
 
 def _table(summary: Mapping[str, Any], folder: RunFolder) -> str:
-    """Return the table of a summary.
+    """Return the table of a summary, or what a comparison has printed at its end.
 
     Raises:
         InputError: if the file holds something else.
     """
     try:
+        if folder.command == "compare":
+            from molrl.comparison.outputs import lines_of_folder
+
+            return "\n".join(lines_of_folder(summary, folder))
         return format_table(summary)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
