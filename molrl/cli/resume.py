@@ -1,10 +1,10 @@
 """``molrl resume``: continue any run from its folder."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from molrl.cli.training import SCHEMAS, lengths_of
+from molrl.cli.training import LENGTHS, SCHEMAS, lengths_of
 from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
@@ -37,10 +37,12 @@ def resume(arguments: Namespace) -> int:
 
         resume_run(folder, summary is not None, arguments.overrides)
         return 0
-    config = folder.load_config(SCHEMAS.load(schema))
     table = _table(summary, folder)
     folder.checkpoints.load_latest(log_message)
-    longer = " or ".join(f"{length}=N" for length in lengths_of(config, schema))
+    lengths: Sequence[str] = LENGTHS[schema]
+    if len(lengths) > 1:  # others need no config, which may be of an earlier version
+        lengths = lengths_of(folder.load_config(SCHEMAS.load(schema)), schema)
+    longer = " or ".join(f"{length}=N" for length in lengths)
     print(f"{folder.path} is finished; to go on, give {longer}")
     print(table)
     return 0
