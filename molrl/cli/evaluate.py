@@ -71,12 +71,14 @@ def evaluate(arguments: Namespace) -> int:
     if to_json:
         write_text(to_json, json.dumps(summary, indent=2) + "\n")
     chosen = _select(report, arguments)
+    if (to_csv or output) and not chosen:
+        log_message("no molecule is as asked for, so that none is written")
     properties = _properties(report, compared, label(indices, names), chosen)
     if output:
         write_annotated(output, report.molecules[chosen], properties)
     if to_csv:
         left = {} if arguments.valid or arguments.unique else rejected
-        write_csv(to_csv, _rows(molecules, properties, left, names))
+        write_csv(to_csv, _rows(molecules, properties, left, names), properties)
     # last: whoever reads the table may close the pipe
     print(format_table({key: summary[key] for key in summary if key not in _OF_GENERATORS}))
     return 0

@@ -19,6 +19,7 @@ from molrl.runs.folder import RunFolder
 from molrl.runs.signals import REQUEUE
 
 SECONDS_TO_SAVE = 120
+_WITH_RANKS = ("train", "energy fit")  # commands that share their work among processes
 _SCRIPT = """\
 #!/bin/bash
 # Submit with: sbatch {script}
@@ -80,13 +81,18 @@ def launch(arguments: Namespace) -> int:
         The exit code.
 
     Raises:
-        InputError: if a config is invalid, a run folder is not new, two jobs would share one, or
-            the script exists.
+        InputError: if a config is invalid, the command takes no ranks, a run folder is not new, two
+            jobs would share one, or the script exists.
     """
     overrides = [word for word in arguments.words if "=" in word and not os.path.isfile(word)]
     configs = [word for word in arguments.words if word not in overrides]
     if not configs:
         raise InputError("launch needs a config, a YAML file")
+    if arguments.ranks > 1 and arguments.command not in _WITH_RANKS:
+        raise InputError(
+            f"molrl {arguments.command} runs in one process; --ranks is for "
+            f"{' and '.join(_WITH_RANKS)}"
+        )
     jobs = [
         job
         for config in configs
@@ -98,7 +104,8 @@ def launch(arguments: Namespace) -> int:
     if script.exists():
         raise InputError(f"{script} already exists; name another with -o")
     _write(script, jobs, arguments)
-    print(f"{len(jobs)} jobs; submit them with: {shlex.join(['sbatch', str(script)])}")
+    several = "jobs; submit them" if len(jobs) > 1 else "job; submit it"
+    print(f"{len(jobs)} {several} with: {shlex.join(['sbatch', str(script)])}")
     return 0
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from molrl.cli.training import BUILDERS, LENGTHS, SCHEMAS
+from molrl.cli.training import BUILDERS, LENGTHS, SCHEMAS, lengths_of
 from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.config import RunConfig
@@ -48,9 +48,10 @@ def resume(folder: RunFolder, finished: bool, overrides: Sequence[str] = ()) -> 
         InputError: if there are checkpoints and none is valid, or a finished run has none, the
             config does not fit any more, or the run has done N steps already.
     """
-    build, lengths = BUILDERS.load(folder.command), LENGTHS[folder.command]
-    _check_overrides(lengths, overrides)
-    config = folder.load_config(SCHEMAS.load(folder.command), overrides)
+    build, schema = BUILDERS.load(folder.command), SCHEMAS.load(folder.command)
+    _check_overrides(LENGTHS[folder.command], overrides)
+    limits = lengths_of(folder.load_config(schema), folder.command)
+    config = folder.load_config(schema, overrides)
     config = config.model_copy(update={"run_dir": type(config.run_dir)(folder.path)})
     with process_group() as ranks, _locked(folder, ranks, finished, overrides):
         if ranks.is_main and folder.is_edited:
@@ -64,7 +65,7 @@ def resume(folder: RunFolder, finished: bool, overrides: Sequence[str] = ()) -> 
             else:
                 trainable.begin()
             if overrides:
-                _check_longer(lengths, trainable)
+                _check_longer(limits, trainable)
                 if ranks.is_main:
                     folder.extend(trainable.config)
             _finish(trainable, folder)

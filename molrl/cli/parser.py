@@ -14,6 +14,7 @@ from molrl.errors import InputError, did_you_mean
 from molrl.runs.progress import waiting
 
 READABLE = ".extxyz, .xyz, .sdf, .mol, .mol2 or .pdb"
+_MODEL = "energy model, such as gfn2 or mace:FILE.json; see molrl list"
 
 
 def load_target(target: str) -> Any:  # noqa: ANN401 - a function or a class
@@ -89,7 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="total_steps=N",
         nargs="*",
         default=[],
-        help="train on, to N steps in all; steps=N of a fit, rounds=N of active learning",
+        help="go on to N steps in all; steps=N of a fit, rounds=N of active learning, "
+        "energy_calls=N or minutes=T of a search, seeds=N of a comparison",
     )
     launch = _command(
         commands, "launch", "molrl.cli.launch:launch", "write a job script for a cluster"
@@ -136,10 +138,20 @@ def _add_energy(command: _Parser) -> None:
     )
     learn = _command(energies, "learn", "molrl.cli.learn:learn", "fit a network by active learning")
     _add_config(learn, "molrl.fitting.active.config:LearnConfig")
-    errors = _command(energies, "evaluate", "molrl.cli.energy:evaluate", "errors of a model")
+    errors = _command(
+        energies,
+        "evaluate",
+        "molrl.cli.energy:evaluate",
+        "errors of an energy model against another",
+    )
     _add_evaluated(errors)
-    errors.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
-    errors.add_argument("--against", metavar="NAME", default="gfn2", help="default: gfn2")
+    errors.add_argument("--model", metavar="NAME", default="mace", help=f"{_MODEL}; default: mace")
+    errors.add_argument(
+        "--against",
+        metavar="NAME",
+        default="gfn2",
+        help="energy model whose energies and forces are taken as right; default: gfn2",
+    )
 
 
 def _command(
@@ -207,7 +219,11 @@ def _add_launch(command: argparse.ArgumentParser) -> None:
         "--ranks", type=_count, default=1, help="number of processes of each run; default: 1"
     )
     command.add_argument(
-        "-o", "--output", metavar="OUT", default="molrl.sbatch", help="script to write"
+        "-o",
+        "--output",
+        metavar="OUT",
+        default="molrl.sbatch",
+        help="script to write; default: molrl.sbatch",
     )
 
 
@@ -230,7 +246,7 @@ def _add_generate(command: _Parser) -> None:
         help="energy model of the reward; default: that of the training",
     )
     command.add_argument("-n", type=_count, default=100, help="number of molecules; default: 100")
-    command.add_argument("--seed", type=_seed, default=0, help="default: 0")
+    command.add_argument("--seed", type=_seed, default=0, help="of the random numbers; default: 0")
     _add_output(command)
     _add_force(command)
 
@@ -282,7 +298,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
 
 def _add_relax(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help=f"{READABLE}; all of its atoms move")
-    command.add_argument("--model", metavar="NAME", default="mace", help="default: mace")
+    command.add_argument("--model", metavar="NAME", default="mace", help=f"{_MODEL}; default: mace")
     command.add_argument(
         "--force-tolerance",
         metavar="FORCE",

@@ -1,10 +1,10 @@
 """``molrl resume``: continue any run from its folder."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from molrl.cli.training import LENGTHS, SCHEMAS
+from molrl.cli.training import LENGTHS, SCHEMAS, lengths_of
 from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
@@ -30,7 +30,7 @@ def resume(arguments: Namespace) -> int:
             already, another process uses it, or its summary is none.
     """
     folder = RunFolder.open(arguments.run)
-    lengths = LENGTHS[SCHEMAS.check(folder.command)]
+    schema = SCHEMAS.check(folder.command)
     summary = folder.read_summary()
     if summary is None or arguments.overrides or _lacks_runs(folder):
         from molrl.cli.loop import resume as resume_run  # it imports PyTorch
@@ -39,6 +39,9 @@ def resume(arguments: Namespace) -> int:
         return 0
     table = _table(summary, folder)
     folder.checkpoints.load_latest(log_message)
+    lengths: Sequence[str] = LENGTHS[schema]
+    if len(lengths) > 1:  # others need no config, which may be of an earlier version
+        lengths = lengths_of(folder.load_config(SCHEMAS.load(schema)), schema)
     longer = " or ".join(f"{length}=N" for length in lengths)
     print(f"{folder.path} is finished; to go on, give {longer}")
     print(table)
@@ -56,12 +59,16 @@ def _lacks_runs(folder: RunFolder) -> bool:
 
 
 def _table(summary: Mapping[str, Any], folder: RunFolder) -> str:
-    """Return the table of a summary.
+    """Return the table of a summary, or what a comparison has printed at its end.
 
     Raises:
         InputError: if the file holds something else.
     """
     try:
+        if folder.command == "compare":
+            from molrl.comparison.outputs import lines_of_folder
+
+            return "\n".join(lines_of_folder(summary, folder))
         return format_table(summary)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(

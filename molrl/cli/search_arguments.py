@@ -54,7 +54,9 @@ def add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--charge", metavar="Q", type=int, help="total charge, e; default: 0")
     command.add_argument("--energy", metavar="NAME", help="energy model; default: mace")
     command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda; default: auto")
-    command.add_argument("--seed", metavar="SEED", type=int, help="default: 0")
+    command.add_argument(
+        "--seed", metavar="SEED", type=int, help="of the random numbers; default: 0"
+    )
 
 
 def _minutes(text: str) -> float:

@@ -47,6 +47,18 @@ LENGTHS = {
 """The keys of the config that say how long the training is."""
 
 
+def lengths_of(config: RunConfig, command: str) -> list[str]:
+    """Return the keys of the config that end the run, so that more of them makes it longer.
+
+    A search may have a limit of energies, of time, or of both.
+
+    Args:
+        config: of the run.
+        command: one of :data:`LENGTHS`.
+    """
+    return [key for key in LENGTHS[command] if getattr(config, key) is not None]
+
+
 def row_of(config: RunConfig) -> str:
     """Return the row of a config of ``molrl train``."""
     return "train generator" if "generator" in type(config).model_fields else "train"

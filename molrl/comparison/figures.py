@@ -286,8 +286,15 @@ def _tasks_made(units: Iterable[Unit]) -> set[str]:
 
 
 def _success(results: Results, units: Sequence[Unit]) -> float | None:
-    """Return the share of runs, of tasks of one formula, that came near the best known isomer."""
-    compared = [unit for unit in units if unit.task in results.of_one_formula]
+    """Return the share of runs, of tasks of one formula, that came near the best known isomer.
+
+    A run without molecules did not, except that of a task of which no real molecules are known.
+    """
+    compared = [
+        unit
+        for unit in units
+        if unit.task in results.of_one_formula and (unit.method != REAL or unit.final.smiles)
+    ]
     near = [(results.above_best(unit) <= results.config.within).any() for unit in compared]
     return float(np.mean(near)) if near else None
 

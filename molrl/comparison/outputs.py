@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from molrl.comparison.config import slug
+from molrl.comparison.config import CompareConfig, slug
 from molrl.comparison.curves import plot_curves
 from molrl.comparison.figures import Results
 from molrl.comparison.report import write_html
@@ -38,6 +38,18 @@ def write_outputs(results: Results, summary: Mapping[str, Any], folder: Path) ->
     if len(results.tasks) > 1:
         for task in results.tasks:
             plot_curves(results, folder / "curves" / f"{slug(task)}.png", task)
+
+
+def lines_of_folder(summary: Mapping[str, Any], folder: RunFolder) -> Iterator[str]:
+    """Yield what a finished comparison has printed at its end.
+
+    Args:
+        summary: which the folder holds.
+        folder: of the comparison.
+    """
+    config = folder.load_config(CompareConfig)
+    units = [Unit.load(folder.path / key.folder) for key in config.units()]
+    yield from lines_of(Results(config, units, {}), summary, folder.path)
 
 
 def figures_of_run(unit: Unit) -> dict[str, float]:

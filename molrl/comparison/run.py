@@ -17,6 +17,7 @@ from molrl.runs.metrics import STEPS, Figure
 from molrl.runs.progress import log_message
 from molrl.runs.ranks import Ranks
 from molrl.runs.trainer import Closing, OnUpdate, Trainable
+from molrl.tasks import Task
 
 
 class Comparison(Trainable):
@@ -34,7 +35,7 @@ class Comparison(Trainable):
         methods: the rows, by name.
 
     Raises:
-        InputError: if a generator cannot be loaded.
+        InputError: if a generator cannot be loaded, or a task cannot be drawn.
     """
 
     verb = "compare"
@@ -47,6 +48,8 @@ class Comparison(Trainable):
         self.config, self.ranks = config, ranks
         self.keys = list(config.units())
         self.total_steps = len(self.keys)
+        for task in config.tasks:
+            _check_task(task)
         self._tasks = {str(task): task for task in config.tasks}
         self._energy = CountedEnergy(load_energy(config.energy, config.device))
         self.methods: dict[str, Method] = load_methods(config, self._energy)
@@ -58,12 +61,17 @@ class Comparison(Trainable):
         """Number of finished runs."""
         return len(self._finished)
 
+    @property
+    def what_was_done(self) -> str:
+        """How many runs it has; see :attr:`Trainable.what_was_done`."""
+        return f"the comparison has all of its {self.total_steps} runs"
+
     def run(self, on_update: OnUpdate) -> None:
         """Do the runs that are not finished; see :meth:`Trainable.run`."""
         for key in self.keys:
             if key in self._finished:
                 continue
-            self._now = f"{key.method}, {key.task}, seed {key.seed}"
+            self._now = _told(key)
             unit = self._run_one(key, on_update)
             self._finished.add(key)
             if unit.failure:
@@ -97,7 +105,7 @@ class Comparison(Trainable):
             log_message(f"{error}; the run is begun again")
             return False
         if unit.crashed:
-            log_message(f"{', '.join(map(str, key))} crashed, and is begun again: {unit.failure}")
+            log_message(f"{_told(key)} crashed, and is begun again: {unit.failure}")
         return not unit.crashed
 
     def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure] | None:
@@ -127,6 +135,22 @@ class Comparison(Trainable):
         write_outputs(results, summary, folder.path)
         table = {"methods_seconds": sum(unit.seconds for unit in units)}
         return Closing(summary, table, tuple(lines_of(results, summary, folder.path)))
+
+
+def _told(key: UnitKey) -> str:
+    return f"{key.method}, {key.task}, seed {key.seed}"
+
+
+def _check_task(task: Task) -> None:
+    """Refuse a task that cannot be drawn, such as one of a solute that is no SMILES.
+
+    Raises:
+        InputError: if so, or what it needs is missing.
+    """
+    try:
+        task.examples  # noqa: B018 - it is computed
+    except InputError as error:
+        raise InputError(f"tasks: {task}: {error}") from None
 
 
 @contextmanager

@@ -213,7 +213,7 @@ def meanings(results: Results) -> list[str]:
         "- distinct: valid molecules of different connectivity, all seeds together; of known: those"
         " that are among the real molecules.",
         f"- near best: the share of runs that found a molecule within {config.within:g} eV of the "
-        "lowest known, of any method; of tasks of one formula.",
+        "lowest known, of any method; of tasks of one formula. A run without molecules did not.",
         "- calls: evaluations of the energy model; calls each: those for a distinct valid molecule "
         f"of a run; with training: the same with the training spread over {config.amortised_over:,}"
         " molecules.",

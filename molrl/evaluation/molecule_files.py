@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,16 +76,19 @@ def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties
     write_sdf(path, mols)
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, object]], columns: Iterable[str] = ()
+) -> None:
     """Write rows as CSV, with units in the headings.
 
     Args:
         path: the file to write.
         rows: one mapping per line; the keys of the first are the headings. What is missing in a
             row, None and NaN are empty cells.
+        columns: the keys where there are no rows, so that programs can read such a file, too.
     """
     text = io.StringIO()
-    keys = list(rows[0]) if rows else []
+    keys = list(rows[0] if rows else columns)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([with_unit(key) for key in keys])
     writer.writerows([_cell(row.get(key)) for key in keys] for row in rows)

@@ -31,6 +31,7 @@ class MetricsLog:
         tensorboard: folder of the TensorBoard events; none are written if None.
         steps: number of steps done before.
         every: in each span of so many steps a row is due when it is entered.
+        first: number of steps done before the first update, of which there is no row.
 
     Example:
         >>> with MetricsLog(Path("metrics.csv")) as log:  # doctest: +SKIP
@@ -38,13 +39,18 @@ class MetricsLog:
     """
 
     def __init__(
-        self, csv_file: Path, tensorboard: Path | None = None, steps: int = 0, every: int = 1
+        self,
+        csv_file: Path,
+        tensorboard: Path | None = None,
+        steps: int = 0,
+        every: int = 1,
+        first: int = 0,
     ) -> None:
         rows, rest = _read(csv_file)
         if rest:
             log_message(f"{csv_file}: the last row is cut off, and is left out: {rest[:60]}")
         kept = [row for row in rows if (row[STEPS] or 0) <= steps]
-        last = int(kept[-1][STEPS] or 0) if kept else 0
+        last = int(kept[-1][STEPS] or 0) if kept else first
         if last // every < steps // every:
             log_message(f"{csv_file}: rows are missing after step {last} up to step {steps}")
         self._columns = list(kept[0]) if kept else []

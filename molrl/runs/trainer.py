@@ -50,6 +50,7 @@ class Trainable(ABC):
         checkpoint_every: steps between checkpoints, which are saved after updates.
         evaluate_every: steps between evaluations, the last of which is at the end; 0: none.
         row_every: steps between rows of ``metrics.csv``; 1 if each update has one.
+        first_step: number of steps done before the first update, where preparing takes some.
         verb: what the progress bar says is done; no bar if empty.
         heading: a line printed at the beginning; none if empty.
 
@@ -78,6 +79,7 @@ class Trainable(ABC):
     checkpoint_every: int
     evaluate_every: int = 0
     row_every: int = 1
+    first_step: int = 0
     verb: str = "train"
     heading: str = ""
 
@@ -249,8 +251,9 @@ def _save(trainable: Trainable, folder: Path) -> None:
 def _logs(trainable: Trainable, folder: RunFolder) -> Iterator[OnUpdate]:
     """Yield a function that logs, shows and evaluates an update."""
     done = evaluated = trainable.steps
+    every, first = trainable.row_every, trainable.first_step
     with (
-        MetricsLog(folder.metrics_file, folder.tensorboard, done, trainable.row_every) as log,
+        MetricsLog(folder.metrics_file, folder.tensorboard, done, every, first) as log,
         _evaluations(trainable, folder) as evaluations,
         _display(trainable) as bar,
     ):

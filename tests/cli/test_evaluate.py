@@ -87,6 +87,15 @@ def test_evaluate_writes_only_what_is_valid_and_unique(mixed, capsys):
     assert [mol.GetProp("index") for mol in mols] == ["0", "4"]
 
 
+def test_evaluate_that_writes_no_molecule_says_so_and_keeps_the_columns(here, capsys):
+    write("in.extxyz", molecule("CH3"))
+    assert main(["evaluate", "in.extxyz", "--valid", "--csv", "valid.csv"]) == 0
+    assert "no molecule is as asked for, so that none is written" in capsys.readouterr().err
+    assert main(["evaluate", "in.extxyz", "--csv", "all.csv"]) == 0
+    texts = [(here / name).read_text(encoding="utf-8") for name in ("valid.csv", "all.csv")]
+    assert texts[0].splitlines() == texts[1].splitlines()[:1]
+
+
 def test_evaluate_replaces_files_only_by_force(mixed, capsys):
     command = ["evaluate", "in.extxyz", "-o", "out.extxyz"]
     assert main(command) == 0

@@ -37,6 +37,16 @@ def test_launch_writes_a_script_that_bash_accepts(script):
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
+def test_launch_refuses_ranks_for_what_runs_in_one_process(here, capsys):
+    (here / "two.yaml").write_text("run_dir: run\ntasks: [CH4O]\nmethods: [random]\n")
+    compare = ["launch", "--slurm", "--command", "compare", "two.yaml"]
+    assert main([*compare, "--ranks", "2"]) == 2
+    assert "runs in one process; --ranks is for train and energy fit" in capsys.readouterr().err
+    assert not (here / "molrl.sbatch").exists()
+    assert main(compare) == 0
+    assert capsys.readouterr().out == "1 job; submit it with: sbatch molrl.sbatch\n"
+
+
 def job(script, number, code):
     """Run one job, with stubs for the commands of SLURM and for Python."""
     folder = script.parent / "stubs"

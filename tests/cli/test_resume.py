@@ -7,6 +7,13 @@ from molrl.runs.config import Config
 from molrl.runs.folder import RunFolder
 
 
+def test_resume_shows_a_finished_training_whose_config_is_of_another_version(tmp_path, capsys):
+    folder = RunFolder.create(tmp_path / "run", Config(), "train")  # lacks every key
+    folder.summary_file.write_text('{"n_molecules": 3}')
+    assert main(["resume", str(folder.path)]) == 0
+    assert "to go on, give total_steps=N" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("command", "text"),
     [

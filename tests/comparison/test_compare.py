@@ -248,6 +248,26 @@ def test_resume_does_a_broken_run_and_one_that_a_merge_lacked(apart, tmp_path):
     assert without_times[0] == without_times[1]
 
 
+def test_resume_prints_the_tables_of_a_finished_comparison(tmp_path, capsys):
+    given = ["tasks=[CH4O]", "methods=[random-search]", *COMPARED[2:]]
+    assert main(["compare", f"run_dir={tmp_path}", *given]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert main(["resume", str(tmp_path)]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.endswith("to go on, give seeds=N")
+    assert lines == printed[:-1]  # all but the time
+    assert main(["resume", str(tmp_path), "seeds=1"]) == 2
+    assert "has all of its 2 runs; give a larger seeds" in capsys.readouterr().err
+
+
+def test_compare_refuses_a_task_that_cannot_be_drawn_before_it_writes(tmp_path, capsys):
+    task = "tasks=[CH4O, {kind: cluster, solute: CH2O, solvent: O}]"
+    assert main(["compare", task, "methods=[random]", f"run_dir={tmp_path / 'run'}"]) == 2
+    assert "tasks: cluster (solute CH2O" in (line := capsys.readouterr().err.splitlines()[-1])
+    assert line.endswith("invalid SMILES 'CH2O'")
+    assert not (tmp_path / "run").exists()
+
+
 class Crashing:
     """A generator of somebody else, which lacks memory, or gives up after some attempts."""
 

@@ -92,6 +92,14 @@ def test_what_pays_is_of_tasks_of_which_both_methods_made_molecules(results):
     assert "search (" not in text
 
 
+def test_known_isomers_are_near_the_best_of_the_tasks_that_have_any(results):
+    config = results.config.model_copy(update={"tasks": (parse_task("C2H6O"), parse_task("CH4O"))})
+    none = replace(unit(REAL, 0, [], [], failure="no isomers are known"), task="CH4O")
+    methods = summarise(Results(config, [*results.units, none], results.training))["methods"]
+    assert methods[REAL]["success_fraction"] == 1
+    assert methods["poor"]["success_fraction"] == 0  # the run without molecules counts
+
+
 def test_figures_pool_runs_by_method(results):
     methods = summarise(results)["methods"]
     stage = methods["search"]["relaxed"]

@@ -143,6 +143,26 @@ def test_train_tells_of_lost_rows_and_of_no_others(folder, lost, capsys):
     ]
 
 
+def test_train_that_begins_after_some_steps_lacks_no_rows(folder, capsys):
+    class Prepared(Sum):
+        """Has done two steps before the first update."""
+
+        first_step = 2
+
+        def __init__(self):
+            super().__init__()
+            self.done = 2
+
+    train(Prepared(), folder)
+    assert capsys.readouterr().err == ""
+    for file in (folder.metrics_file, folder.summary_file):
+        file.unlink()
+    resumed = Prepared()
+    restore_latest(resumed, folder.path, print)
+    train(resumed, folder)
+    assert "rows are missing after step 2 up to step 14" in capsys.readouterr().err
+
+
 def test_train_that_fails_leaves_the_traceback(folder):
     class Failing(Sum):
         def row(self, step, figures):

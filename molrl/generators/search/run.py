@@ -63,6 +63,7 @@ class IsomerSearch(Trainable):
         for source in unable:
             log_message(f"{source.name} does not make {config.bag}: {source.stopped}")
         self._done = False
+        self.first_step = self.steps  # simgen evaluates its reference when it is loaded
         self.heading = (
             f"searching for isomers of {config.bag} by {', '.join(config.methods)}, relaxed with "
             f"{config.energy}"
