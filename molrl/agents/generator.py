@@ -219,7 +219,8 @@ class AgentGenerator:
             )
         if run is None:
             if self.shipped is None:
-                raise InputError("an agent needs the run folder of its training; write run:RUN")
+                kind = self.kind or "run"
+                raise InputError(f"an agent needs the run folder of its training; write {kind}:RUN")
             run = self.shipped
             if reward is not None and energy is None:
                 energy = "mace"  # whichever ships: no energy was evaluated in the training

@@ -171,7 +171,7 @@ COMMANDS = {
     "an unknown generator": (generate("--method", "randon", "--bag", "C", "-o", "x.sdf"), "random"),
     "a generator without its run": (
         generate("--method", "internal", "--bag", "H2O", "-o", "x.sdf"),
-        "run:RUN",
+        "internal:RUN",
     ),
     "a generator whose run does not exist": (
         generate("--method", "covariant:run", "--bag", "H2O", "-o", "x.sdf"),

@@ -260,7 +260,7 @@ def test_config_refuses(keys, said):
     [
         ({"bag": "H4N", "charge": 1}, "use gfn2"),
         ({"bag": "H4Si"}, "does not know Si; gfn2 knows"),
-        ({"methods": ["internal"]}, "write run:RUN"),
+        ({"methods": ["internal"]}, "write internal:RUN"),
     ],
 )
 def test_search_refuses_before_it_begins(keys, said):
