@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from ase.data import atomic_numbers, chemical_symbols
 
@@ -92,16 +93,14 @@ class Bag(Mapping[int, int]):
 
 def _whole(number: object) -> int:
     """Return a whole number of any type as an int."""
-    try:
-        whole = int(number)  # type: ignore[call-overload]  # refused below where it fails
-    except (TypeError, ValueError, OverflowError):
-        whole = None
-    if whole is None or whole != number:  # a word is not equal to its number
-        raise InputError(
-            f"a bag holds whole numbers of atoms by their atomic numbers, not {number!r}; or write "
-            "a formula such as CH4O"
-        )
-    return int(whole)
+    with suppress(TypeError, ValueError, OverflowError):
+        whole: int = int(number)  # type: ignore[call-overload]  # refused below where it fails
+        if whole == number:  # a word is not equal to its number
+            return whole
+    raise InputError(
+        f"a bag holds whole numbers of atoms by their atomic numbers, not {number!r}; or write "
+        "a formula such as CH4O"
+    )
 
 
 def _parse(formula: str) -> Counter[int]:

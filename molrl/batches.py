@@ -1,6 +1,7 @@
 """Batches of molecules as flat tensors, with every field declared once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -194,11 +195,10 @@ class FlatBatch:
         if isinstance(index, slice):
             rows = range(len(self))[index]
             return rows.start + rows.step * torch.arange(len(rows), device=self.device)
-        try:
+        given = None
+        with suppress(TypeError, ValueError, RuntimeError):  # neither numbers nor truth values
             given = torch.as_tensor(int(index) if isinstance(index, bool) else index)
-        except (TypeError, ValueError, RuntimeError):  # neither numbers nor truth values
-            given = torch.tensor(0.5)
-        if given.ndim > 1 or (given.is_floating_point() and given.numel()):
+        if given is None or given.ndim > 1 or (given.is_floating_point() and given.numel()):
             raise TypeError(
                 "molecules are selected by an int, a slice, indices or a boolean mask, not "
                 f"{index!r:.60}"

@@ -16,7 +16,7 @@ from molrl.molecules import MoleculeBatch
 from molrl.reading.mol2 import read_mol2
 from molrl.reading.notes import Notes
 from molrl.reading.pdb import read_pdb
-from molrl.reading.sdf import RADICALS, read_sdf
+from molrl.reading.sdf import read_sdf
 from molrl.reading.structures import Structure, batch_of
 from molrl.reading.text import read_lines
 from molrl.reading.xyz import read_xyz
@@ -125,8 +125,7 @@ def read_named(path: Path | str, *, open_valences: bool = False) -> tuple[Molecu
 
 
 def _without_radicals(structure: Structure) -> Structure:
-    kept = [claim for claim in structure.claims if not claim.source.startswith(RADICALS)]
-    return replace(structure, claims=kept)
+    return replace(structure, claims=[each for each in structure.claims if not each.of_radicals])
 
 
 def write_extxyz(

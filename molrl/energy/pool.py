@@ -187,11 +187,11 @@ class Pool:
         """Start a worker and return our end of its pipe."""
         ours, theirs = Pipe()
         # What Linux ends with its parent, it ends with the thread that started it.
-        lasting = [ENDS_WITH_PARENT] * (current_thread() is main_thread())
+        tied = [ENDS_WITH_PARENT] if current_thread() is main_thread() else []
         process = subprocess.Popen(
             # -P keeps the script's folder off the import path, where its modules would shadow
             # those of libraries with the same name.
-            [sys.executable, "-P", str(_SCRIPT), str(theirs.fileno()), str(self._worker), *lasting],
+            [sys.executable, "-P", str(_SCRIPT), str(theirs.fileno()), str(self._worker), *tied],
             env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             **_inheriting(theirs),

@@ -73,11 +73,13 @@ class Claim:
         kind: which of the two.
         value: charge in e, or multiplicity 2S + 1.
         source: how it is stated, for messages: ``total_charge=-1``.
+        of_radicals: whether it follows from radicals, which in a fragment are places for bonds.
     """
 
     kind: Kind
     value: int
     source: str
+    of_radicals: bool = False
 
     @property
     def is_plain(self) -> bool:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Properties of a record whose charge or multiplicity its atoms do not express.
 CHARGE_FIELD, SPIN_FIELD = "molrl_charge", "molrl_spin"
-RADICALS = "radicals"  # with which the sources of what they state begin
 SEPARATOR = "$$$$"
 PLANAR_BONDS = 0.8, 1.25  # of the sum of the covalent radii, in a molecule that is no drawing
 
@@ -216,25 +215,22 @@ def _of_radicals(table: ConnectionTable) -> Claim:
     """Return the multiplicity of the radicals; several are coupled to the highest."""
     unpaired = [{2: 1, 3: 2}.get(radical, 0) for radical in table.radicals]
     coupled = ", coupled to the highest spin" if np.count_nonzero(unpaired) > 1 else ""
-    return Claim("spin", sum(unpaired) + 1, RADICALS + coupled)
+    return Claim("spin", sum(unpaired) + 1, f"radicals{coupled}", of_radicals=True)
 
 
 def _claims(mol: "Mol", table: ConnectionTable, fields: dict[str, str]) -> list[Claim]:
     """Return charge and multiplicity of a record; the fields stand above what its atoms have."""
     from rdkit.Chem import GetFormalCharge
 
-    found: dict[Kind, int] = {"charge": GetFormalCharge(mol)}
-    sources: dict[Kind, str] = {}
+    charge = GetFormalCharge(mol)
+    found: dict[Kind, Claim] = {"charge": Claim("charge", charge, f"charge={charge}")}
     if table.radicals:
-        claim = _of_radicals(table)
-        found["spin"], sources["spin"] = claim.value, claim.source
+        found["spin"] = _of_radicals(table)
     named: dict[Kind, str] = {"charge": CHARGE_FIELD, "spin": SPIN_FIELD}
     for kind, field in named.items():
         if field in fields:
             if not re.fullmatch(r"[-+]?\d{1,6}", fields[field]):
                 raise InputError(f"{field} must be a whole number, not {fields[field][:40]!r}")
-            found[kind] = int(fields[field])
-            sources.pop(kind, None)
-    return [
-        Claim(kind, value, sources.get(kind, f"{kind}={value}")) for kind, value in found.items()
-    ]
+            value = int(fields[field])
+            found[kind] = Claim(kind, value, f"{kind}={value}")
+    return list(found.values())
