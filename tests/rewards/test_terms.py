@@ -269,7 +269,7 @@ def test_uncertainty_penalty_is_given_once_at_the_end(rebuild):
         ({"mine": lambda: [1.0]}, "'mine': a reward function is called with molecules, which"),
         ({"mine": dipole_alone}, "is called with molecules and properties, which 'dipole_alone'"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else str(list(value)),
 )
 def test_build_reward_refuses_bad_rewards_in_one_line(reward, message, gfn2):
     with pytest.raises(InputError, match=message) as error:
