@@ -84,7 +84,7 @@ from typing import ClassVar, Literal
 import molrl
 import numpy as np
 import torch
-from molrl.agents.algorithm import Algorithm
+from molrl.agents.algorithms.interface import Algorithm
 from molrl.agents.config import BaseAlgorithmConfig
 from molrl.agents.interface import Inputs, build_network
 

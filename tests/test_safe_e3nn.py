@@ -23,7 +23,8 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 import molrl.energy
 molrl.energy.load_energy("mace", "cpu")
-import molrl.agents.network, molrl.energy.mace_torch.batching, molrl.energy.mace_torch.foundations
+import molrl.agents.networks.covariant
+import molrl.energy.mace_torch.batching, molrl.energy.mace_torch.foundations
 import mace.tools.cg
 
 pickled = io.BytesIO()

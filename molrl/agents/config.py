@@ -85,7 +85,7 @@ class PolicyConfig(ActorCriticConfig):
         4
     """
 
-    network: ClassVar[Any] = "molrl.agents.network:CovariantNetwork"
+    network: ClassVar[Any] = "molrl.agents.networks.covariant:CovariantNetwork"
 
     name: Literal["covariant"] = "covariant"
     sharpness: float = Field(20.0, gt=0, le=20)
@@ -106,7 +106,7 @@ class InternalConfig(ActorCriticConfig):
         3
     """
 
-    network: ClassVar[Any] = "molrl.agents.internal:InternalNetwork"
+    network: ClassVar[Any] = "molrl.agents.networks.internal:InternalNetwork"
 
     name: Literal["internal"] = "internal"
     degree: int = Field(2, ge=1, le=5)
@@ -118,8 +118,8 @@ class BaseAlgorithmConfig(Config):
     """Base class of the configs of algorithms, tagged by ``name``.
 
     Attributes:
-        algorithm: the class, a :class:`molrl.agents.algorithm.Algorithm`, which has an example, or
-            its import string.
+        algorithm: the class, a :class:`molrl.agents.algorithms.interface.Algorithm`, which has an
+            example, or its import string.
         name: name in :data:`molrl.parts.ALGORITHMS`.
         num_envs: number of environments.
         reward_scale: eV; rewards are divided by it for the optimiser only.
@@ -207,7 +207,7 @@ class PPOConfig(BasePPOConfig):
         12
     """
 
-    algorithm: ClassVar[Any] = "molrl.agents.on_policy:PPOAlgorithm"
+    algorithm: ClassVar[Any] = "molrl.agents.algorithms.on_policy:PPOAlgorithm"
 
     name: Literal["ppo"] = "ppo"
 
@@ -237,7 +237,7 @@ class ImitationConfig(BasePPOConfig):
         16
     """
 
-    algorithm: ClassVar[Any] = "molrl.agents.imitation:Imitation"
+    algorithm: ClassVar[Any] = "molrl.agents.algorithms.imitation:Imitation"
 
     name: Literal["imitation"] = "imitation"
     learning_rate: float = Field(3e-3, gt=0, le=1)
@@ -281,7 +281,7 @@ class CloningConfig(BaseAlgorithmConfig):
         4.0
     """
 
-    algorithm: ClassVar[Any] = "molrl.agents.cloning:Cloning"
+    algorithm: ClassVar[Any] = "molrl.agents.algorithms.cloning:Cloning"
 
     name: Literal["cloning"] = "cloning"
     num_envs: int = Field(1, ge=1, le=MAX_SAMPLES)
@@ -308,7 +308,7 @@ class A2CConfig(OnPolicyConfig):
         0.001
     """
 
-    algorithm: ClassVar[Any] = "molrl.agents.on_policy:A2CAlgorithm"
+    algorithm: ClassVar[Any] = "molrl.agents.algorithms.on_policy:A2CAlgorithm"
 
     name: Literal["a2c"] = "a2c"
     rms_prop_eps: float = Field(1e-5, gt=0)

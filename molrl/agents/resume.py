@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from molrl.agents.algorithm import Position
+from molrl.agents.algorithms.interface import Position
 from molrl.agents.training import AgentTraining
 from molrl.envs.spaces import observe
 from molrl.envs.state import CanvasState

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from molrl.agents.algorithm import Infos, Setup, build_algorithm
+from molrl.agents.algorithms.interface import Infos, Setup, build_algorithm
 from molrl.agents.config import BaseAlgorithmConfig, BasePolicyConfig
 from molrl.agents.generator import AgentHeader, describe_policy
 from molrl.agents.interface import PolicyNetwork

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from molrl.agents.algorithm import load_callbacks
+from molrl.agents.algorithms.interface import load_callbacks
 from molrl.agents.evaluation import PolicyEvaluator
 from molrl.agents.generator import AgentGenerator
 from molrl.agents.trainable import TrainableAgent

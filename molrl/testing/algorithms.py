@@ -24,12 +24,13 @@ def check_algorithm(
     total_steps: int = 2000,
     energy: str = "gfn2",
 ) -> None:
-    """Check that an algorithm keeps the contract of :class:`molrl.agents.algorithm.Algorithm`.
+    """Check that an algorithm keeps the contract of its interface.
 
-    The rules, in this order: it trains to the last step, with a report after every update; steps
-    increase; the figures of every report have the same names; the weights change, and are finite;
-    a training restored from a snapshot ends as the one that was not interrupted, bit for bit on a
-    CPU. It trains a policy that builds carbon monoxide.
+    The interface is :class:`molrl.agents.algorithms.interface.Algorithm`. The rules, in this order:
+    it trains to the last step, with a report after every update; steps increase; the figures of
+    every report have the same names; the weights change, and are finite; a training restored from a
+    snapshot ends as the one that was not interrupted, bit for bit on a CPU. It trains a policy that
+    builds carbon monoxide.
 
     Args:
         obj: config of the algorithm, the mapping of its fields, or a registered name.

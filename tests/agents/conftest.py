@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from molrl.agents.config import PolicyConfig
 from molrl.agents.interface import Inputs
-from molrl.agents.network import CovariantNetwork
+from molrl.agents.networks.covariant import CovariantNetwork
 
 ELEMENTS = (1, 6, 7, 8)
 

@@ -8,9 +8,9 @@ import torch
 from ase.calculators.emt import EMT
 
 from molrl import testing
+from molrl.agents.algorithms.on_policy import PPOAlgorithm
 from molrl.agents.config import PolicyConfig, PPOConfig
-from molrl.agents.network import CovariantNetwork
-from molrl.agents.on_policy import PPOAlgorithm
+from molrl.agents.networks.covariant import CovariantNetwork
 from molrl.agents.random import RandomAgent
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.energy.networks import Network, NetworkConfig, Prediction

@@ -20,8 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch._dynamo  # noqa: F401 - the first optimiser of a process imports it
 from record import record
 
-import molrl.agents.network
-import molrl.agents.on_policy
+import molrl.agents.algorithms.on_policy
+import molrl.agents.networks.covariant
 import molrl.cli.agent_run
 import molrl.cli.energy
 import molrl.cli.fit_run

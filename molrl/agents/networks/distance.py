@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from molrl.agents.sphere import inverse_cdf
+from molrl.agents.networks.sphere import inverse_cdf
 
 _QUADRATURE = 128  # midpoints over the window, for the entropy
 

@@ -1,8 +1,8 @@
 import numpy as np
 from ase.build import molecule
 
-from molrl.agents.archive import Isomer
-from molrl.agents.replay import Replay
+from molrl.agents.algorithms.archive import Isomer
+from molrl.agents.algorithms.replay import Replay
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.envs.config import EnvConfig
 from molrl.envs.problem import Problem

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from molrl.agents.encoder import DegreeLinear, Gaunt, degree_index, mlp
+from molrl.agents.networks.encoder import DegreeLinear, Gaunt, degree_index, mlp
 
 _CENTER, _N_POWERS = 1.2, 4  # Å, about a bond; and the powers of the distance from it, inputs
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.agents.archive import Admission
-from molrl.agents.arrangements import Arrangements
+from molrl.agents.algorithms.archive import Admission
+from molrl.agents.algorithms.arrangements import Arrangements
+from molrl.agents.algorithms.replay import Replay
 from molrl.agents.config import ImitationConfig, PolicyConfig
-from molrl.agents.replay import Replay
 from molrl.agents.resume import restore, snapshot
 from molrl.agents.training import AgentTraining
 from molrl.chemistry.fragments import load_fragment

@@ -9,15 +9,15 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 from torch import Tensor
 
-from molrl.agents.algorithm import Infos, Position
-from molrl.agents.archive import Admission, Archive
-from molrl.agents.arrangements import Arrangements
+from molrl.agents.algorithms.archive import Admission, Archive
+from molrl.agents.algorithms.arrangements import Arrangements
+from molrl.agents.algorithms.examples import buildable, check_bags_only, load_examples
+from molrl.agents.algorithms.interface import Infos, Position
+from molrl.agents.algorithms.on_policy import OnPolicy, PPOAlgorithm
+from molrl.agents.algorithms.parallel import Losses, ParallelPPO
+from molrl.agents.algorithms.replay import Replay
 from molrl.agents.config import ImitationConfig
-from molrl.agents.examples import buildable, check_bags_only, load_examples
-from molrl.agents.on_policy import OnPolicy, PPOAlgorithm
-from molrl.agents.parallel import Losses, ParallelPPO
 from molrl.agents.policy import NetworkPolicy
-from molrl.agents.replay import Replay
 from molrl.agents.vec_env import builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
 from molrl.envs.vector import MolDesignVectorEnv
@@ -36,9 +36,9 @@ class ImitatingPPO(ParallelPPO):
     Every step of the optimiser adds placements of molecules from it, in random orders. The policy
     thus learns relaxed geometries of all isomers it has found, in proportion to their Boltzmann
     weights, where the reward alone would lead it to one. In a shape or around a solute it learns
-    arrangements by their returns; see :class:`molrl.agents.arrangements.Arrangements`. Advantages
-    are in units of their spread, but at least of the temperature, so that differences below it
-    fade.
+    arrangements by their returns; see
+    :class:`molrl.agents.algorithms.arrangements.Arrangements`. Advantages are in units of their
+    spread, but at least of the temperature, so that differences below it fade.
 
     Args:
         builder: the environment of molrl.

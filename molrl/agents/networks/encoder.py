@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from molrl.agents.grid_product import GridProduct
-from molrl.agents.messages import Messages
-from molrl.agents.sphere import harmonics, lebedev
+from molrl.agents.networks.grid_product import GridProduct
+from molrl.agents.networks.messages import Messages
+from molrl.agents.networks.sphere import harmonics, lebedev
 from molrl.molecules import MoleculeBatch
 from molrl.neighbors import both_ways, neighbor_pairs
 

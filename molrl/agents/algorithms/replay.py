@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from molrl.agents.archive import Isomer
+from molrl.agents.algorithms.archive import Isomer
 from molrl.agents.interface import PolicyNetwork
 from molrl.chemistry.monovalent import MONOVALENT
 from molrl.envs.problem import Problem

@@ -4,12 +4,12 @@ import torch
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
-from molrl.agents.algorithm import Setup
-from molrl.agents.archive import Admission, Archive
+from molrl.agents.algorithms.archive import Admission, Archive
+from molrl.agents.algorithms.imitation import Imitation
+from molrl.agents.algorithms.interface import Setup
+from molrl.agents.algorithms.replay import Replay, imitation_loss
 from molrl.agents.config import ImitationConfig, PolicyConfig
-from molrl.agents.imitation import Imitation
 from molrl.agents.interface import Inputs, build_network
-from molrl.agents.replay import Replay, imitation_loss
 from molrl.agents.vec_env import SB3VecEnv
 from molrl.energy import load_energy
 from molrl.envs.config import EnvConfig

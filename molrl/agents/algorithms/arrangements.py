@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from torch import Tensor
 
-from molrl.agents.archive import Admission, Archive, Isomer
-from molrl.agents.replay import Replay
+from molrl.agents.algorithms.archive import Admission, Archive, Isomer
+from molrl.agents.algorithms.replay import Replay
 from molrl.chemistry.bonds import Validity
 from molrl.energy.interface import EnergyModel
 from molrl.molecules import MoleculeBatch

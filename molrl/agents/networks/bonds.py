@@ -8,7 +8,7 @@ from ase.data import covalent_radii
 from torch import Tensor, nn
 from torch.nn.functional import normalize, silu
 
-from molrl.agents.lobes import Lobes
+from molrl.agents.networks.lobes import Lobes
 from molrl.molecules import MoleculeBatch
 
 _BONDED, _APART = 1.25, 1.5  # of the sum of the covalent radii: a bond, and none any more

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from molrl.agents.canvas import Canvas
-from molrl.agents.encoder import Functions
+from molrl.agents.networks.canvas import Canvas
+from molrl.agents.networks.encoder import Functions
 
 
 @dataclass

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from molrl.agents.encoder import degree_index
-from molrl.agents.sphere import (
+from molrl.agents.networks.encoder import degree_index
+from molrl.agents.networks.sphere import (
     SphericalDensity,
     cap_sharpness,
     harmonics,
@@ -34,16 +34,6 @@ def densities(sharpness=SHARPNESS, degree=DEGREE):
     return cap_sharpness(1e4 * torch.cat(parts), sharpness)
 
 
-def product_grid(n=128):
-    """Return a Gauss-Legendre grid much finer than the Lebedev grid: 32,768 points."""
-    z, weights = np.polynomial.legendre.leggauss(n)
-    angle = 2 * np.pi * np.arange(2 * n) / (2 * n)
-    ring = np.sqrt(1 - z**2)[:, None]
-    points = np.stack([ring * np.cos(angle), ring * np.sin(angle), z[:, None] + 0 * angle], -1)
-    weights = np.repeat(weights / 2 / (2 * n), 2 * n)
-    return torch.from_numpy(points.reshape(-1, 3)), torch.from_numpy(weights)
-
-
 @pytest.mark.parametrize("degree", [1, 2, 5])
 def test_harmonics_are_those_of_e3nn(degree):
     generator = torch.Generator().manual_seed(5)
@@ -65,7 +55,7 @@ def test_rotated_functions_are_those_of_the_wigner_matrices():
 
 @pytest.mark.parametrize("degree", [1, 4, 5])
 @pytest.mark.parametrize("sharpness", [0.01, 5.0, SHARPNESS])
-def test_spherical_density_integrates_to_one(sharpness, degree):
+def test_spherical_density_integrates_to_one(sharpness, degree, product_grid):
     points, weights = product_grid()
     coefficients = densities(sharpness, degree)
     density = SphericalDensity(coefficients)
@@ -74,7 +64,7 @@ def test_spherical_density_integrates_to_one(sharpness, degree):
     assert (mass - 1).abs().max() < 1e-3
 
 
-def test_cap_sharpness_is_reached_and_not_exceeded():
+def test_cap_sharpness_is_reached_and_not_exceeded(product_grid):
     points, _ = product_grid(64)
     f = densities() @ harmonics(points, DEGREE).T
     assert f.abs().max() <= SHARPNESS * (1 + 1e-6)
@@ -88,7 +78,7 @@ def test_cap_sharpness_keeps_small_coefficients():
 
 
 @pytest.mark.parametrize("which", [0, 60, -1])
-def test_spherical_samples_follow_the_density(which):
+def test_spherical_samples_follow_the_density(which, product_grid):
     coefficients = densities(6.0)[which].float()
     n = 40_000
     generator = torch.Generator().manual_seed(2)
@@ -117,7 +107,7 @@ def bins(points, n=12):
     return (z * n + (longitude * n).clamp(0, n - 1e-9).long()).numpy()
 
 
-def test_spherical_entropy_is_the_mean_of_minus_log_prob():
+def test_spherical_entropy_is_the_mean_of_minus_log_prob(product_grid):
     density = SphericalDensity(densities(8.0))
     points, weights = product_grid()
     f = density.coefficients @ harmonics(points, DEGREE).T - density.log_z[:, None]
@@ -138,7 +128,7 @@ def test_spherical_density_rotates_with_its_coefficients(turn):
     assert torch.allclose(before, after, atol=1e-4)
 
 
-def test_spherical_mode_has_the_highest_density():
+def test_spherical_mode_has_the_highest_density(product_grid):
     density = SphericalDensity(densities(8.0))
     mode = density.mode()
     points, _ = product_grid(24)

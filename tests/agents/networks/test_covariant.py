@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from molrl.agents.actor_critic import Actor
 from molrl.agents.config import PolicyConfig
 from molrl.agents.interface import Inputs
-from molrl.agents.network import CovariantNetwork
+from molrl.agents.networks.actor_critic import Actor
+from molrl.agents.networks.covariant import CovariantNetwork
 
 TOLERANCE = 1e-4
 

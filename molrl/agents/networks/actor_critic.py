@@ -10,11 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from molrl.agents.canvas import Canvas
 from molrl.agents.config import ActorCriticConfig
-from molrl.agents.distance import DistanceDensity
-from molrl.agents.encoded import Chosen, Encoded
-from molrl.agents.encoder import MAX_NUMBER, Encoder, mlp
 from molrl.agents.interface import (
     ActionEvaluation,
     Decision,
@@ -22,14 +18,18 @@ from molrl.agents.interface import (
     Observations,
     PolicyNetwork,
 )
-from molrl.agents.points import PointEncoder
-from molrl.agents.sphere import inverse_cdf
+from molrl.agents.networks.canvas import Canvas
+from molrl.agents.networks.distance import DistanceDensity
+from molrl.agents.networks.encoded import Chosen, Encoded
+from molrl.agents.networks.encoder import MAX_NUMBER, Encoder, mlp
+from molrl.agents.networks.points import PointEncoder
+from molrl.agents.networks.sphere import inverse_cdf
 
 _COUNTS = 3  # input features of each count in the bag
 
 
 class Directions(Protocol):
-    """Densities of n directions; see :class:`molrl.agents.lobes.DirectionDensity`."""
+    """Densities of n directions; see :class:`molrl.agents.networks.lobes.DirectionDensity`."""
 
     def log_prob(self, directions: Tensor) -> Tensor:
         """Return log-densities ``(n,)`` with respect to the uniform measure of mass 1."""

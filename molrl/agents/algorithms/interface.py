@@ -65,7 +65,7 @@ class Algorithm(ABC):
     A custom one is one file: the class and its config, which is what is registered. It draws from
     the global generators of Python, NumPy and PyTorch only, whose states are in every snapshot.
     :func:`molrl.testing.check_algorithm` checks it. With the algorithms of stable-baselines3,
-    :class:`molrl.agents.on_policy.OnPolicy` does most of it.
+    :class:`molrl.agents.algorithms.on_policy.OnPolicy` does most of it.
 
     Args:
         config: the config that names this class.

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from molrl.agents import grid_product
-from molrl.agents.grid_product import GridProduct
+from molrl.agents.networks import grid_product
+from molrl.agents.networks.grid_product import GridProduct
 
 
 @pytest.mark.parametrize("n", [0, 5])

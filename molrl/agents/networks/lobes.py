@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from molrl.agents.sphere import SphericalDensity, harmonics, inverse_cdf
+from molrl.agents.networks.sphere import SphericalDensity, harmonics, inverse_cdf
 
 _TINY = 1e-6
 

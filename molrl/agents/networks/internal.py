@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, normalize
 
-from molrl.agents.actor_critic import ActorCriticNetwork, shrink
-from molrl.agents.bonds import padded_vectors
 from molrl.agents.config import InternalConfig
-from molrl.agents.distance import DistanceDensity
-from molrl.agents.encoded import Chosen, Encoded
-from molrl.agents.encoder import N_RADIAL, mlp, radial_basis
+from molrl.agents.networks.actor_critic import ActorCriticNetwork, shrink
+from molrl.agents.networks.bonds import padded_vectors
+from molrl.agents.networks.distance import DistanceDensity
+from molrl.agents.networks.encoded import Chosen, Encoded
+from molrl.agents.networks.encoder import N_RADIAL, mlp, radial_basis
 from molrl.molecules import MoleculeBatch
 
 _WINDOW = 0.0, math.pi  # rad

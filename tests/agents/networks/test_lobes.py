@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.agents.bonds import free_log_weights
-from molrl.agents.lobes import DirectionDensity, Lobes
-from molrl.agents.sphere import SphericalDensity
-from tests.agents.test_sphere import product_grid
+from molrl.agents.networks.bonds import free_log_weights
+from molrl.agents.networks.lobes import DirectionDensity, Lobes
+from molrl.agents.networks.sphere import SphericalDensity
 
 AXIS = torch.nn.functional.normalize(torch.tensor([0.3, 0.5, -0.2], dtype=torch.float64), dim=0)
 SHAPES = [(0.0, 1.5), (0.0, 2000.0), (1.9, 30.0), (2.5, 2000.0), (0.0005, 1.5)]
@@ -21,7 +20,7 @@ def lobe(n, angle, kappa):
 
 
 @pytest.mark.parametrize(("angle", "kappa"), SHAPES)
-def test_lobes_integrate_to_one(angle, kappa):
+def test_lobes_integrate_to_one(angle, kappa, product_grid):
     points, weights = product_grid()
     log_p = lobe(len(points), angle, kappa).log_prob(points)[:, 0]
     assert float((weights * log_p.exp()).sum()) == pytest.approx(1, abs=1e-3)
@@ -51,13 +50,13 @@ def mixture(n):
     )
 
 
-def test_direction_density_integrates_to_one():
+def test_direction_density_integrates_to_one(product_grid):
     points, weights = product_grid(64)
     p = mixture(len(points)).log_prob(points).exp()
     assert float((weights * p).sum()) == pytest.approx(1, abs=1e-3)
 
 
-def test_direction_samples_follow_the_density():
+def test_direction_samples_follow_the_density(product_grid):
     """The mean of the density over its samples is the integral of its square."""
     n, (points, weights) = 20_000, product_grid(64)
     noise = torch.rand(n, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -67,14 +66,14 @@ def test_direction_samples_follow_the_density():
     assert float(drawn.mean()) == pytest.approx(square, abs=5 * float(drawn.std()) / np.sqrt(n))
 
 
-def test_direction_mode_is_the_highest_point():
+def test_direction_mode_is_the_highest_point(product_grid):
     points, _ = product_grid(96)
     highest = points[mixture(len(points)).log_prob(points).argmax()]
     assert float(mixture(1).mode()[0] @ highest) > 0.999
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
-def test_tempered_directions_have_the_density_to_the_power_1_over_t(temperature):
+def test_tempered_directions_have_the_density_to_the_power_1_over_t(temperature, product_grid):
     points, weights = product_grid(96)
     density = mixture(len(points))
     density.log_weights = torch.log_softmax(

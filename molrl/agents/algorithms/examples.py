@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from molrl.agents.archive import Isomer, within_reach
+from molrl.agents.algorithms.archive import Isomer, within_reach
 from molrl.agents.config import SHIPPED
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.training_set import TrainingSet, read_training_set

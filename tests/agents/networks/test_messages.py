@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from molrl.agents.messages import Messages
+from molrl.agents.networks.messages import Messages
 
 N_ATOMS, N_EDGES, CHANNELS, DEGREE = 4, 7, 2, 2
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from molrl.agents.distance import DistanceDensity
+from molrl.agents.networks.distance import DistanceDensity
 
 WINDOW = (0.7, 2.0)
 

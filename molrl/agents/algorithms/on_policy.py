@@ -12,7 +12,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from torch import Tensor
 
-from molrl.agents.algorithm import (
+from molrl.agents.algorithms.interface import (
     Algorithm,
     Infos,
     Position,
@@ -20,9 +20,9 @@ from molrl.agents.algorithm import (
     restore_training,
     training_tensors,
 )
+from molrl.agents.algorithms.parallel import ParallelPPO
 from molrl.agents.config import A2CConfig, OnPolicyConfig, PPOConfig
 from molrl.agents.interface import PolicyNetwork
-from molrl.agents.parallel import ParallelPPO
 from molrl.agents.policy import NetworkPolicy
 from molrl.errors import InputError
 

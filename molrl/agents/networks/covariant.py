@@ -5,13 +5,13 @@ After Simm, Pinsler, Csányi and Hernández-Lobato, ICLR 2021.
 
 from torch import Tensor
 
-from molrl.agents.actor_critic import ActorCriticNetwork
-from molrl.agents.bonds import BondHead
 from molrl.agents.config import PolicyConfig
-from molrl.agents.direction import DirectionHead
-from molrl.agents.encoded import Chosen, Encoded
-from molrl.agents.lobes import DirectionDensity
-from molrl.agents.sphere import SphericalDensity, cap_sharpness
+from molrl.agents.networks.actor_critic import ActorCriticNetwork
+from molrl.agents.networks.bonds import BondHead
+from molrl.agents.networks.direction import DirectionHead
+from molrl.agents.networks.encoded import Chosen, Encoded
+from molrl.agents.networks.lobes import DirectionDensity
+from molrl.agents.networks.sphere import SphericalDensity, cap_sharpness
 
 
 class CovariantNetwork(ActorCriticNetwork):

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from molrl.agents.config import InternalConfig
-from molrl.agents.distance import DistanceDensity
 from molrl.agents.interface import Inputs
-from molrl.agents.internal import InternalDensity, InternalNetwork, find_frames
+from molrl.agents.networks.distance import DistanceDensity
+from molrl.agents.networks.internal import InternalDensity, InternalNetwork, find_frames
 from molrl.molecules import MoleculeBatch
-from tests.agents.test_sphere import product_grid
 
 BENT = [[0.0, 0.0, 0.0], [0.0, 0.0, 1.2], [1.1, 0.0, -0.5]]
 LINEAR = [[0.0, 0.0, 0.0], [0.0, 0.0, 1.2], [0.0, 0.0, -1.3]]
@@ -35,14 +34,14 @@ def density(positions, n):
 
 
 @pytest.mark.parametrize("positions", [BENT, LINEAR, ALONE])
-def test_internal_density_integrates_to_one(positions):
+def test_internal_density_integrates_to_one(positions, product_grid):
     points, weights = product_grid(96)
     log_p = density(positions, len(points)).log_prob(points.float())
     assert float((weights * log_p.exp()).sum()) == pytest.approx(1, abs=5e-3)
 
 
 @pytest.mark.parametrize("positions", [BENT, LINEAR, ALONE])
-def test_internal_samples_follow_the_density(positions):
+def test_internal_samples_follow_the_density(positions, product_grid):
     """The mean of the inverse density over its samples is the area of the sphere, 1."""
     n = 20_000
     drawn = density(positions, n)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.utils import set_random_seed
 from torch import Tensor
 
-from molrl.agents.algorithm import (
+from molrl.agents.algorithms.archive import Isomer
+from molrl.agents.algorithms.examples import buildable, check_bags_only, load_examples
+from molrl.agents.algorithms.interface import (
     Algorithm,
     Infos,
     Position,
@@ -18,11 +20,9 @@ from molrl.agents.algorithm import (
     restore_training,
     training_tensors,
 )
-from molrl.agents.archive import Isomer
+from molrl.agents.algorithms.replay import Replay, imitation_loss
 from molrl.agents.config import CloningConfig
-from molrl.agents.examples import buildable, check_bags_only, load_examples
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
-from molrl.agents.replay import Replay, imitation_loss
 from molrl.agents.vec_env import builder_of
 from molrl.envs.spaces import Observation
 from molrl.errors import InputError

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from molrl.agents.encoder import N_RADIAL, DegreeLinear, mlp, radial_basis
-from molrl.agents.sphere import harmonics
+from molrl.agents.networks.encoder import N_RADIAL, DegreeLinear, mlp, radial_basis
+from molrl.agents.networks.sphere import harmonics
 from molrl.molecules import MoleculeBatch
 
 _SHORTEST = 0.01  # Å; the first atom is placed on a point

@@ -1,0 +1,1 @@
+"""Algorithms that train a policy: PPO, A2C, imitation and behaviour cloning."""

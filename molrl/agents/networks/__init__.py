@@ -1,0 +1,1 @@
+"""Networks of policies: encoder, densities of sub-actions, actor-critics."""
