@@ -17,7 +17,7 @@ class PM6Energy(SemiempiricalEnergy):
 
     The SCF is done twice, and a third time where the results differ, and the lowest one counts:
     the default of Sparrow, which MolGym takes, often ends in an excited state of radicals and of
-    hypervalent atoms.
+    hypervalent atoms. If none converges, it begins with densities of distorted geometries.
 
     Args:
         n_workers: processes; one per core available to this process, if None.
@@ -49,7 +49,7 @@ class PM6Energy(SemiempiricalEnergy):
     @property
     def hash(self) -> str:
         """A hash of the method, its settings and the version of Sparrow."""
-        text = f"PM6 sparrow {self._version} {MAX_ITERATIONS} lowest of three, slow"
+        text = f"PM6 sparrow {self._version} {MAX_ITERATIONS} lowest of three, from distorted"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _worker_arguments(self, spin: int) -> tuple[int, int]:

@@ -10,7 +10,10 @@ _CALCULATOR.set_required_properties([scine.Property.Energy, scine.Property.Gradi
 # the fragments of organic molecules. The third is tried where the first two differ or one fails.
 _MIXERS, _LAST_MIXER = ("diis", "no_mixer"), "ediis_diis"
 _ALIKE = 1e-5  # Hartree
-_SLOW_MIXER, _PATIENCE = "no_mixer", 8  # if none converges, as for IF3 of three right angles
+# If none converges, as for fragments with three bonds at right angles, whose orbitals are
+# degenerate, the SCF begins with the densities of distorted geometries.
+_DISTORTIONS, _DISTORTION = 16, 0.1  # the spread is in Bohr
+_ENOUGH = 2  # energies, of which the lower one counts
 _CALCULATOR.log = scine.core.Log.silent()
 
 
@@ -42,8 +45,7 @@ def work(
             found.append(_converge(structure, _LAST_MIXER))
         energy, gradient = min(found, key=lambda each: each[0])
         if np.isinf(energy):
-            settings["max_scf_iterations"] = _PATIENCE * max_iterations
-            energy, gradient = _converge(structure, _SLOW_MIXER)
+            energy, gradient = _converge_from_distorted(structure)
         if np.isinf(energy):
             return "PM6: the SCF did not converge"
         return energy, gradient, {}
@@ -55,7 +57,27 @@ def _converge(structure: scine.AtomCollection, mixer: str) -> tuple[float, np.nd
     """Return energy, infinite if the SCF does not converge, and gradient, from the first guess."""
     _CALCULATOR.settings["scf_mixer"] = mixer
     _CALCULATOR.structure = structure
+    return _calculate()
+
+
+def _converge_from_distorted(structure: scine.AtomCollection) -> tuple[float, np.ndarray]:
+    """Return the lower of two energies from densities of distorted geometries, and its gradient."""
+    rng = np.random.default_rng(0)
+    found = [(np.inf, np.zeros((len(structure), 3)))]
+    for _ in range(_DISTORTIONS):
+        distorted = structure.positions + rng.normal(0, _DISTORTION, (len(structure), 3))
+        _converge(scine.AtomCollection(structure.elements, distorted), _MIXERS[0])
+        _CALCULATOR.positions = structure.positions  # keeps the density
+        energy, gradient = _calculate()
+        if np.isfinite(energy):
+            found.append((energy, gradient))
+        if len(found) > _ENOUGH:
+            break
+    return min(found, key=lambda each: each[0])
+
+
+def _calculate() -> tuple[float, np.ndarray]:
     result = _CALCULATOR.calculate("")
     if not result.successful_calculation:
-        return np.inf, np.zeros((len(structure), 3))
+        return np.inf, np.zeros((len(_CALCULATOR.structure), 3))
     return float(result.energy), np.array(result.gradients)
