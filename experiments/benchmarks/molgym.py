@@ -42,8 +42,7 @@ OPTIMAL = {
     "IF5": 0.5249,
 }
 # Small rollouts: budgets of MolGym's size are a few updates of the default ones. Steps of the
-# optimiser limit the learning, not those of the environments, so that there are many small ones,
-# whose gradients are noisier, and for which the default learning rate is too high.
+# optimiser limit the learning, not those of the environments, so that there are many small ones.
 ALGORITHMS: dict[str, dict[str, object]] = {
     "imitation": {
         "name": "imitation",
@@ -51,7 +50,6 @@ ALGORITHMS: dict[str, dict[str, object]] = {
         "batch_size": 16,
         "imitation_batch": 48,
         "n_epochs": 4,
-        "learning_rate": 0.0015,
     },
     "ppo": {"name": "ppo", "num_envs": 16, "batch_size": 64},
 }
