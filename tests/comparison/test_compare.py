@@ -15,12 +15,12 @@ from molrl.comparison.config import REAL, CompareConfig, UnitKey
 from molrl.comparison.curves import COSTS, discovery_curves, success_curves
 from molrl.comparison.figures import Results
 from molrl.comparison.merge import _merged
-from molrl.comparison.methods import Batch, RealMolecules
+from molrl.comparison.methods import RealMolecules
 from molrl.comparison.units import Unit, UnitRun
 from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.files import read_molecules
-from molrl.generation import NotCompleted
+from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config
 from molrl.tasks import parse_task
@@ -71,7 +71,7 @@ class Wasteful:
             before = energy.evaluations
             energy.evaluate(int(rng.integers(5, self.most + 1, n).sum()) * [molecule("H2O")])
             made = MoleculeBatch.from_ase(n * [molecule("H2O")])
-            yield Batch(made, n, energy.evaluations - before, 0, 0.0)
+            yield Generated(made, n, energy.evaluations - before, 0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +302,7 @@ class Made:
 
     def batches(self, task, seed, size):
         for name in ("CH4", "SiH4"):
-            yield Batch(MoleculeBatch.from_ase(molecule(name)), 1, 0, 0, 0.0)
+            yield Generated(MoleculeBatch.from_ase(molecule(name)), 1, 0, 0, 0.0)
 
 
 def test_run_that_cannot_relax_a_batch_keeps_those_before(tmp_path):
