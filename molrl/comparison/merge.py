@@ -102,8 +102,8 @@ def _merged(
     first = configs[0]
     methods = dict(first.methods)
     for config, run in zip(configs, runs, strict=True):
-        for key in set(CompareConfig.model_fields) - set(_MAY_DIFFER):
-            if getattr(config, key) != getattr(first, key):
+        for key in CompareConfig.model_fields:
+            if key not in _MAY_DIFFER and getattr(config, key) != getattr(first, key):
                 raise InputError(
                     f"{run} has {key} {getattr(config, key)}, and {runs[0]} has "
                     f"{getattr(first, key)}; only tasks, seeds and methods may differ"

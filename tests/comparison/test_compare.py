@@ -233,6 +233,14 @@ def test_merged_comparisons_have_the_plugins_of_all():
     assert _merged(configs, ["one", "two"], Path("both")).plugins == ("json", "csv")
 
 
+def test_merge_names_the_first_key_that_differs():
+    keys = {"run_dir": Path("one"), "tasks": ("CH4",), "methods": ["random"]}
+    other = {"n_molecules": 5, "energy_calls": 9, "batch_size": 3, "within": 1.0, "device": "cpu"}
+    configs = [CompareConfig(**keys), CompareConfig(**keys, **other)]
+    with pytest.raises(InputError, match="two has n_molecules 5, and one has None"):
+        _merged(configs, ["one", "two"], Path("both"))
+
+
 def test_resume_does_a_broken_run_and_one_that_a_merge_lacked(apart, tmp_path):
     short, merged = tmp_path / "short", tmp_path / "merged"
     shutil.copytree(apart[0], short)
