@@ -209,6 +209,18 @@ def test_merge_says_which_of_two_runs_of_a_seed_it_takes(apart, tmp_path, capsys
     assert line.startswith(f"molrl: search on CH4O, seed 0, is in {apart[0]} and in {again};")
 
 
+def test_merge_takes_a_run_that_has_not_crashed_from_a_later_folder(apart, tmp_path, capsys):
+    crashed, target = tmp_path / "crashed", tmp_path / "merged"
+    shutil.copytree(apart[0], crashed)
+    where = "units/search/CH4O/seed-0"
+    unit = Unit.load(crashed / where)
+    unit.crashed, unit.failure = True, "MemoryError"
+    unit.save(crashed / where)
+    assert main(["compare", "--merge", str(crashed), str(apart[0]), f"run_dir={target}"]) == 0
+    assert not Unit.load(target / where).crashed
+    assert "is taken" not in capsys.readouterr().err
+
+
 def test_compare_merges_runs_with_one_budget_only(apart, compared, tmp_path, capsys):
     other = tmp_path / "other"
     shutil.copytree(apart[1], other)
