@@ -42,7 +42,7 @@ class Generated:
     """The molecules that a generator made, and the cost.
 
     Attributes:
-        molecules: exactly the n molecules asked for, each with the whole bag.
+        molecules: each with the whole bag; as many as were asked for.
         attempts: number of episodes or samples that were started, including those that ended
             early, which are not in ``molecules``.
         energy_calls: number of molecules whose energy was evaluated.

@@ -59,7 +59,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def test_imports_have_no_cycle():
-    graph = build_graph("molrl")
+    graph = build_graph("molrl", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     TopologicalSorter(imports).prepare()  # raises CycleError
 

@@ -25,7 +25,8 @@ def packages(tmp_path, monkeypatch):
     return install
 
 
-def test_register_adds_a_name_once_unless_it_replaces():
+def test_register_adds_a_name_once_unless_it_replaces(monkeypatch):
+    monkeypatch.setattr(ENERGY_MODELS, "_entries", dict(ENERGY_MODELS._entries))  # forgotten again
     molrl.register("energy", "of_a-test", "package.module:Class")
     assert "of_a-test" in ENERGY_MODELS
     assert ENERGY_MODELS.source("of_a-test") == "registered"

@@ -32,12 +32,13 @@ from molrl.bags import Bag
 from molrl.chemistry.bonds import validity
 from molrl.comparison.config import REAL, CompareConfig
 from molrl.comparison.figures import Results
-from molrl.comparison.methods import Batch, Room
+from molrl.comparison.methods import Room
 from molrl.comparison.run import Comparison
 from molrl.comparison.units import Unit
 from molrl.energy import EnergyModel
 from molrl.energy.calculator import EnergyCalculator
 from molrl.evaluation.statistics import Curve, Run, discovery_curve, success_curve
+from molrl.generation import Generated
 from molrl.generators.search.budget import FEWEST_STEPS
 from molrl.generators.search.generator import FORCE_TOLERANCE, MAX_STEPS
 from molrl.molecules import MoleculeBatch
@@ -68,7 +69,7 @@ class AgoxSearch(ABC):
     def _modules(self, shared: dict[str, Any]) -> list[Any]:
         """Return AGOX's generator, and its sampler if it has one."""
 
-    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Generated]:
         """Yield a batch for each structure; see :class:`molrl.comparison.methods.Method`."""
         assert task.single_bag is not None
         with TemporaryDirectory() as folder:
@@ -80,7 +81,7 @@ class AgoxSearch(ABC):
                     agox.run(N_iterations=1)
                 found = molecules_at_minima(evaluator.evaluated_candidates)
                 calls = self._energy.evaluations - before
-                yield Batch(found, 1, calls, 0, perf_counter() - began)
+                yield Generated(found, 1, calls, 0, perf_counter() - began)
 
     def _build(self, bag: Bag, seed: int, folder: str) -> tuple[Any, Any]:
         """Return AGOX's search and its evaluator, as in the example of a cluster."""

@@ -13,7 +13,7 @@ from molrl.energy import CountedEnergy, load_energy
 from molrl.evaluation.evaluator import evaluate_molecules
 from molrl.evaluation.molecule_files import SUFFIXES, write_annotated, write_csv
 from molrl.generators.search.config import SearchConfig
-from molrl.generators.search.isomers import Constraints, Isomer, batch_of
+from molrl.generators.search.isomers import Constraints, FoundIsomer, batch_of
 from molrl.generators.search.run import IsomerSearch
 from molrl.molecules import MoleculeBatch
 from molrl.plotting.molecules import draw_grid
@@ -46,7 +46,7 @@ class Ranking:
         n_lost: isomers as found that are no molecules of their own at a minimum of GFN2-xTB.
     """
 
-    isomers: list[Isomer]
+    isomers: list[FoundIsomer]
     smiles: list[str]
     molecules: MoleculeBatch
     energy: np.ndarray
@@ -76,7 +76,7 @@ class Ranking:
         ]
 
 
-def rank(found: Sequence[Isomer], charge: int, constraints: Constraints) -> Ranking:
+def rank(found: Sequence[FoundIsomer], charge: int, constraints: Constraints) -> Ranking:
     """Relax isomers with GFN2-xTB, and put them in the order of its energies.
 
     One whose connectivity changes counts as what it becomes, if that keeps the constraints.

@@ -247,38 +247,44 @@ def calls_per_distinct(
     return sum(unit.energy_calls for unit in units) / found if found else None
 
 
-def baseline(results: Results) -> str | None:
-    """Return the row of random search, which a training must beat; None without one.
-
-    Args:
-        results: the finished runs.
-    """
-    rows = results.config.methods.items()
-    return next((name for name, row in rows if row.kind == BASELINE), None)
-
-
-def break_even(results: Results, name: str) -> int | None:
-    """Return from how many distinct valid molecules on a training has cost less than it saves.
-
-    It is compared with random search at the costs per molecule that both have within the budget, on
-    the tasks of which both have made molecules.
+def costs_beside_baseline(results: Results, name: str) -> tuple[float, float] | None:
+    """Return what a molecule costs a method and random search, on tasks of which both made some.
 
     Args:
         results: the finished runs.
         name: of the row of the method.
 
     Returns:
-        The number; None for a method without a training, or whose molecules cost more than those of
-        random search.
+        The energy calls for a distinct valid molecule of each; None without a random search, or if
+        one of the two found none on these tasks.
     """
-    training, other = results.training.get(name), baseline(results)
-    if not training or other is None:
+    rows = results.config.methods.items()
+    other = next((row for row, config in rows if config.kind == BASELINE), None)
+    if other is None:
         return None
     both = _tasks_made(results.of(name)) & _tasks_made(results.of(other))
     cost, random = (calls_per_distinct(results, each, both) for each in (name, other))
-    if cost is None or random is None or cost >= random:
+    return None if cost is None or random is None else (cost, random)
+
+
+def break_even(results: Results, name: str) -> int | None:
+    """Return from how many distinct valid molecules on a training has cost less than it saves.
+
+    It is compared with random search at the costs of :func:`costs_beside_baseline`.
+
+    Args:
+        results: the finished runs.
+        name: of the row of the method.
+
+    Returns:
+        The number; None for a method without a training, one that cannot be compared, or one whose
+        molecules cost as much as those of random search or more.
+    """
+    training, costs = results.training.get(name), costs_beside_baseline(results, name)
+    if not training or costs is None:
         return None
-    return int(np.ceil(training / (random - cost)))
+    cost, random = costs
+    return int(np.ceil(training / (random - cost))) if cost < random else None
 
 
 def _tasks_made(units: Iterable[Unit]) -> set[str]:

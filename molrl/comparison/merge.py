@@ -4,7 +4,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from molrl.comparison.config import REAL, CompareConfig, UnitKey, refuse_names_alike
+from molrl.comparison.config import (
+    REAL,
+    CompareConfig,
+    UnitKey,
+    has_finished,
+    refuse_names_alike,
+)
 from molrl.comparison.figures import Results, summarise
 from molrl.comparison.methods import training_energy_calls
 from molrl.comparison.outputs import lines_of, write_outputs
@@ -38,12 +44,7 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
     folders = [_open(path) for path in runs]
     configs = [folder.load_config(CompareConfig) for folder in folders]
     config = _merged(configs, runs, Path(target))
-    found = {
-        key: folder.path / key.folder
-        for folder, each in zip(reversed(folders), reversed(configs), strict=True)
-        for key in each.units()
-        if (folder.path / key.folder / "unit.json").is_file()
-    }
+    found = _found(folders, configs)
     keys = [key for key in config.units() if key in found]
     if not keys:
         raise InputError("none of the comparisons has a finished run; resume them first")
@@ -58,13 +59,29 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
         return _write(results, result)
 
 
+def _found(folders: Sequence[RunFolder], configs: Sequence[CompareConfig]) -> dict[UnitKey, Path]:
+    """Return where each run is: in the first folder in which it has not crashed, if in any."""
+    found: dict[UnitKey, Path] = {}
+    finished: set[UnitKey] = set()
+    for folder, config in zip(folders, configs, strict=True):
+        for key in config.units():
+            path = folder.path / key.folder
+            if key in finished or not (path / "unit.json").is_file():
+                continue
+            if has_finished(path):
+                finished.add(key)
+                found[key] = path
+            found.setdefault(key, path)
+    return found
+
+
 def _repeated(folders: Sequence[RunFolder], configs: Sequence[CompareConfig]) -> Iterator[str]:
     """Yield a line for each run that differs from one of the same name in an earlier folder."""
     first: dict[UnitKey, Path] = {}
     for folder, config in zip(folders, configs, strict=True):
         for key in config.units():
             file = folder.path / key.folder / "unit.json"
-            if key.method == REAL or not file.is_file():
+            if key.method == REAL or not has_finished(file.parent):
                 continue
             taken = first.setdefault(key, folder.path)
             if (taken / key.folder / "unit.json").read_bytes() != file.read_bytes():
@@ -102,8 +119,8 @@ def _merged(
     first = configs[0]
     methods = dict(first.methods)
     for config, run in zip(configs, runs, strict=True):
-        for key in set(CompareConfig.model_fields) - set(_MAY_DIFFER):
-            if getattr(config, key) != getattr(first, key):
+        for key in CompareConfig.model_fields:
+            if key not in _MAY_DIFFER and getattr(config, key) != getattr(first, key):
                 raise InputError(
                     f"{run} has {key} {getattr(config, key)}, and {runs[0]} has "
                     f"{getattr(first, key)}; only tasks, seeds and methods may differ"

@@ -1,7 +1,7 @@
 """What a comparison draws from: any generator, batch after batch, with its cost."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
@@ -15,10 +15,9 @@ from molrl.comparison.config import REAL, CompareConfig, MethodConfig
 from molrl.energy import CountedEnergy
 from molrl.errors import InputError
 from molrl.files import read_molecules
-from molrl.generation import NotCompleted, load_generator, options_taken
+from molrl.generation import Generated, NotCompleted, load_generator, options_taken
 from molrl.generators.search.generator import MAX_ATTEMPTS, StructureSearch
 from molrl.generators.search.sources import WalkerSource
-from molrl.molecules import MoleculeBatch
 from molrl.runs.weights import read_json
 from molrl.tasks import Task
 
@@ -37,32 +36,11 @@ class Room(NamedTuple):
     energy_calls: int
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Molecules as a method made them, and what they have cost.
-
-    Attributes:
-        molecules: the molecules; there may be none.
-        attempts: molecules begun.
-        energy_calls: evaluations of the energy model.
-        network_calls: molecules that the generator's own network evaluated.
-        seconds: wall time.
-        returns: eV, of every attempt; empty for a generator without returns.
-    """
-
-    molecules: MoleculeBatch
-    attempts: int
-    energy_calls: int
-    network_calls: int
-    seconds: float
-    returns: tuple[float, ...] = ()
-
-
 class Method(Protocol):
     """Interface of the rows of a comparison."""
 
-    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
-        """Yield batches of molecules while there is room.
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Generated]:
+        """Yield batches of molecules while there is room; a batch may be empty.
 
         Args:
             task: what to make.
@@ -110,7 +88,7 @@ class GeneratorMethod:
                 "the same time; leave it out"
             )
 
-    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Generated]:
         """Yield batches of molecules; see :class:`Method`."""
         if isinstance(self.generator, StructureSearch):
             source = WalkerSource(self.generator.name, self.generator, task, self._n_walkers, seed)
@@ -123,17 +101,12 @@ class GeneratorMethod:
             before, began = self._energy.evaluations, perf_counter()
             made = self.generator.generate(task, n, int(draws.generate_state(1)[0] % 2**31))
             counted = self._energy.evaluations - before
-            yield Batch(
-                made.molecules,
-                made.attempts,
-                max(made.energy_calls, counted),  # a generator may have an energy of its own
-                made.network_calls,
-                perf_counter() - began,
-                tuple(made.returns or ()),
-            )
+            # a generator may have an energy of its own
+            calls, seconds = max(made.energy_calls, counted), perf_counter() - began
+            yield replace(made, energy_calls=calls, seconds=seconds)
 
 
-def _walk(source: WalkerSource, n: int, room: Callable[[], Room]) -> Iterator[Batch]:
+def _walk(source: WalkerSource, n: int, room: Callable[[], Room]) -> Iterator[Generated]:
     """Yield what walkers find, which go on from batch to batch as in ``molrl search``.
 
     An evaluation for each of the n walkers is left to the relaxation of the comparison.
@@ -146,7 +119,7 @@ def _walk(source: WalkerSource, n: int, room: Callable[[], Room]) -> Iterator[Ba
         minima = source.advance(left)
         assert minima is not None  # walkers do not give up
         found += len(minima.found)
-        yield Batch(
+        yield Generated(
             minima.molecules[minima.found],
             source.attempts - attempts,
             source.energy_calls - calls,
@@ -167,7 +140,7 @@ class RealMolecules:
     def __init__(self, file: Path | None) -> None:
         self._molecules = read_molecules(file) if file else None
 
-    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Batch]:
+    def batches(self, task: Task, seed: int, room: Callable[[], Room]) -> Iterator[Generated]:
         """Yield all known isomers in one batch; see :class:`Method`.
 
         Raises:
@@ -184,7 +157,7 @@ class RealMolecules:
             found = self._molecules[[i for i, bag in enumerate(bags) if bag.formula == formula]]
         if not len(found):
             raise InputError(f"no isomer of {formula} is among the known molecules")
-        yield Batch(found, len(found), 0, 0, 0.0)
+        yield Generated(found, len(found), 0, 0, 0.0)
 
 
 def load_methods(config: CompareConfig, energy: CountedEnergy) -> dict[str, Method]:

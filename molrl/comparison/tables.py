@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from molrl.comparison.config import REAL
-from molrl.comparison.figures import Results, baseline
+from molrl.comparison.figures import Results, costs_beside_baseline
 
 Row = Sequence[str]
 STAR = "★"
@@ -14,7 +14,7 @@ _MOLECULES = (
 )
 _COSTS = (
     *("method", "calls", "calls each", "with training", "per 1,000 calls", "per CPU min"),
-    *("training calls", "pays from"),
+    *("training calls", "break-even"),
 )
 
 
@@ -60,22 +60,20 @@ def rows_of_costs(results: Results, summary: Mapping[str, Any]) -> list[Row]:
         results: the finished runs.
         summary: of :func:`molrl.comparison.figures.summarise`.
     """
-    methods, random = summary["methods"], baseline(results)
-    others = methods[random]["energy_calls_per_distinct"] if random else None
-    names = results.config.methods
-    return [_COSTS, *(_cost(_named(name, summary), methods[name], others) for name in names)]
+    return [_COSTS, *(_cost(results, summary, name) for name in results.config.methods)]
 
 
-def _cost(name: str, figures: Mapping[str, Any], random: float | None) -> Row:
+def _cost(results: Results, summary: Mapping[str, Any], name: str) -> Row:
+    figures = summary["methods"][name]
     return (
-        name,
+        _named(name, summary),
         f"{figures['energy_calls']:,}",
         _number(figures["energy_calls_per_distinct"], ".0f"),
         _number(figures["energy_calls_per_distinct_amortised"], ".0f"),
         _number(figures["distinct_per_1000_energy_calls"], ".2f"),
         _number(figures["distinct_per_cpu_minute"], ".1f"),
         _training(figures["training_energy_calls"]),
-        _break_even(figures, random),
+        _break_even(figures, costs_beside_baseline(results, name)),
     )
 
 
@@ -85,9 +83,8 @@ def _training(calls: int | None) -> str:
     return f"{calls:,}" if calls else "none"
 
 
-def _break_even(figures: Mapping[str, Any], random: float | None) -> str:
-    known = random is not None and figures["energy_calls_per_distinct"] is not None
-    if not (known and figures["training_energy_calls"]):
+def _break_even(figures: Mapping[str, Any], costs: tuple[float, float] | None) -> str:
+    if costs is None or not figures["training_energy_calls"]:
         return "-"
     number = figures["break_even"]
     return "never" if number is None else f"{number:,}"
@@ -221,9 +218,9 @@ def meanings(results: Results) -> list[str]:
         "evaluations, and for the processor time of the process, without that of the evaluator.",
         "- training calls: evaluations to train an agent. What learned from the molecules of the "
         "package has none of its own; these were relaxed with GFN2-xTB.",
-        "- pays from: the number of distinct valid molecules from which the training saves more "
-        "evaluations, against random search on the tasks of which both made molecules, than it "
-        "took.",
+        "- break-even: the number of distinct valid molecules from which on the training has saved "
+        "more evaluations than it took, against random search on the tasks of which both made "
+        "molecules; never, if random search needs fewer for one.",
         "- of a method that made molecules of some tasks only, the figures are of these, with the "
         "evaluations that it lost on the others.",
     ]

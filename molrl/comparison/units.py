@@ -9,14 +9,14 @@ from time import perf_counter, process_time
 import numpy as np
 
 from molrl.comparison.config import REAL, CompareConfig, UnitKey
-from molrl.comparison.methods import Batch, Method, Room
+from molrl.comparison.methods import Method, Room
 from molrl.energy import CountedEnergy
 from molrl.energy.relaxation import MAX_STEPS, relax
 from molrl.errors import InputError
 from molrl.evaluation.evaluator import EvaluationReport, evaluate_molecules
 from molrl.evaluation.molecule_files import write_annotated
 from molrl.evaluation.outputs import molecule_properties
-from molrl.generation import NotCompleted
+from molrl.generation import Generated, NotCompleted
 from molrl.generators.search.budget import UNLIMITED, batch_within, steps_within
 from molrl.molecules import MoleculeBatch
 from molrl.runs.atomic import write_text
@@ -212,7 +212,7 @@ class UnitRun:
         enough = made is not None and len(self.unit.calls_when_found) >= made
         return enough or self._left() <= 0
 
-    def _add(self, batch: Batch) -> None:
+    def _add(self, batch: Generated) -> None:
         unit, began, before = self.unit, perf_counter(), self._energy.evaluations
         made, left = batch.molecules, self._left() - batch.energy_calls
         if self._config.relax:
@@ -229,7 +229,7 @@ class UnitRun:
         unit.seconds += batch.seconds + perf_counter() - began
         unit.calls_when_found += len(made) * [unit.energy_calls]
         unit.seconds_when_found += len(made) * [round(unit.seconds, 3)]
-        unit.returns += batch.returns
+        unit.returns += batch.returns or ()
         cost = (batch.energy_calls + more) / max(1, len(batch.molecules))
         self._cost = max(self._cost or 0, cost)
 

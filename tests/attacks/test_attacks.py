@@ -84,6 +84,18 @@ def test_walkers_begin_anew_without_an_energy_and_hop_from_minima():
     np.testing.assert_array_equal(methane[1], again[1][1])
 
 
+def test_walkers_go_down_not_far_up_and_begin_anew_where_they_are_told():
+    walkers = Walkers([Bag("H2O")], GUARD, seed=1)
+    low, high = MoleculeBatch.from_ase(molecule("H2O")), MoleculeBatch.from_ase(molecule("H2O"))
+    high.positions[1] *= 1.3
+    for ends, energy, left in ((high, 0.0, 0.0), (low, -1.0, -1.0), (high, 50.0, -1.0)):
+        walkers.accept(ends, np.array([energy]))
+        assert walkers._energy.tolist() == [left]
+    walkers.accept(low, np.array([-2.0]), anew=np.array([True]))
+    grown, again = (walkers.start().positions for _ in range(2))
+    assert torch.equal(grown, again)  # a place to begin at, and no hop from a minimum
+
+
 def test_evolve_finds_lower_energies_behind_the_guard_and_the_same_again(model):
     numbers = np.array([6, 8, 1, 1])
     start = Structure(numbers, np.array([[0, 0, 0], [1.9, 0, 0], [0, 1.6, 0], [0, 0, 1.6]]), "", "")

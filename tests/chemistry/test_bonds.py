@@ -349,10 +349,7 @@ def test_validity_takes_random_clouds(n, seed, spread):
     numbers, positions = rng.choice([1, 6, 7, 8, 16], n), spread * rng.normal(size=(n, 3))
     found = validity(MoleculeBatch.from_arrays([(numbers, positions)]))
     assert found.valid[0] == (found.reasons[0] == "")
-    assert found.n_fragments[0] >= 1
-    if found.valid[0]:
-        assert found.n_fragments[0] == 1
-        assert found.smiles[0] is not None
+    assert 1 <= found.n_fragments[0] <= n
 
 
 def test_validity_refuses_clouds_of_distant_atoms():

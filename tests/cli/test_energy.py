@@ -119,7 +119,7 @@ def test_fit_resumed_without_its_log_computes_the_errors_again(fits, tmp_path, c
     again = json.loads((run / "summary.json").read_text())
     assert {name for name in again if name.startswith("valid_")} <= summary.keys()
     for name in ("steps", "valid_energy_mae", "valid_force_mae"):
-        assert again[name] == summary[name]
+        assert again[name] == pytest.approx(summary[name], rel=1e-4), name
 
 
 def test_fit_resumed_with_more_steps_fits_on(fits, tmp_path, capsys):
@@ -328,6 +328,7 @@ def test_evaluate_finds_no_errors_against_the_model_itself(fits, capsys):
 
 def test_evaluate_compares_methods_of_other_zeros_relative_to_isolated_atoms(fits, capsys):
     """PM6 has no core electrons: its total energies are hundreds of eV from those of GFN2-xTB."""
+    pytest.importorskip("scine_sparrow")
     arguments = [str(fits / "water.xyz"), "--model", "pm6", "--against", "gfn2"]
     found = errors(arguments, capsys)
     assert found["mean absolute error, eV"] < 10

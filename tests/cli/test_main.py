@@ -182,6 +182,7 @@ def test_main_imports_the_modules_that_molrl_plugins_lists(tmp_path, monkeypatch
         "NETWORKS.register('of-a-plugin', 'my_parts:Network')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(NETWORKS, "_entries", dict(NETWORKS._entries))  # it is forgotten again
     monkeypatch.setenv("MOLRL_PLUGINS", "my_parts")
     assert main(["--version"]) == 0
     assert "of-a-plugin" in NETWORKS

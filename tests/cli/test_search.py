@@ -93,6 +93,7 @@ def test_search_writes_table_files_and_summary(found):
     assert out.index("CCO") < out.index("COC") < out.index("isomers.csv")
 
 
+@pytest.mark.bitwise
 def test_search_killed_and_resumed_gives_the_same_table(found, here):
     whole, _ = found
     killed = [sys.executable, "-c", KILLED, *COMMAND, "run_dir=killed"]

@@ -15,12 +15,12 @@ from molrl.comparison.config import REAL, CompareConfig, UnitKey
 from molrl.comparison.curves import COSTS, discovery_curves, success_curves
 from molrl.comparison.figures import Results
 from molrl.comparison.merge import _merged
-from molrl.comparison.methods import Batch, RealMolecules
+from molrl.comparison.methods import RealMolecules
 from molrl.comparison.units import Unit, UnitRun
 from molrl.energy import CountedEnergy, load_energy
 from molrl.errors import InputError
 from molrl.files import read_molecules
-from molrl.generation import NotCompleted
+from molrl.generation import Generated, NotCompleted
 from molrl.molecules import MoleculeBatch
 from molrl.runs.config import load_config
 from molrl.tasks import parse_task
@@ -71,7 +71,7 @@ class Wasteful:
             before = energy.evaluations
             energy.evaluate(int(rng.integers(5, self.most + 1, n).sum()) * [molecule("H2O")])
             made = MoleculeBatch.from_ase(n * [molecule("H2O")])
-            yield Batch(made, n, energy.evaluations - before, 0, 0.0)
+            yield Generated(made, n, energy.evaluations - before, 0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +190,11 @@ def test_compare_does_a_broken_run_again_and_merges_none(apart, tmp_path, capsys
     assert not (tmp_path / "both").exists()
     (broken / "summary.json").unlink()
     assert main(["resume", str(broken)]) == 0
-    assert (
-        Unit.load(broken / "units/search/CH4O/seed-0").generated
-        == Unit.load(apart[0] / "units/search/CH4O/seed-0").generated
+    again, before = (
+        Unit.load(folder / "units/search/CH4O/seed-0").generated for folder in (broken, apart[0])
     )
+    assert again.smiles == before.smiles
+    assert again.energy == pytest.approx(before.energy, abs=1e-3)
 
 
 def test_merge_says_which_of_two_runs_of_a_seed_it_takes(apart, tmp_path, capsys):
@@ -206,6 +207,18 @@ def test_merge_says_which_of_two_runs_of_a_seed_it_takes(apart, tmp_path, capsys
     said = [line for line in capsys.readouterr().err.splitlines() if "is taken" in line]
     (line,) = said
     assert line.startswith(f"molrl: search on CH4O, seed 0, is in {apart[0]} and in {again};")
+
+
+def test_merge_takes_a_run_that_has_not_crashed_from_a_later_folder(apart, tmp_path, capsys):
+    crashed, target = tmp_path / "crashed", tmp_path / "merged"
+    shutil.copytree(apart[0], crashed)
+    where = "units/search/CH4O/seed-0"
+    unit = Unit.load(crashed / where)
+    unit.crashed, unit.failure = True, "MemoryError"
+    unit.save(crashed / where)
+    assert main(["compare", "--merge", str(crashed), str(apart[0]), f"run_dir={target}"]) == 0
+    assert not Unit.load(target / where).crashed
+    assert "is taken" not in capsys.readouterr().err
 
 
 def test_compare_merges_runs_with_one_budget_only(apart, compared, tmp_path, capsys):
@@ -231,6 +244,14 @@ def test_merged_comparisons_have_the_plugins_of_all():
         for each in plugins
     ]
     assert _merged(configs, ["one", "two"], Path("both")).plugins == ("json", "csv")
+
+
+def test_merge_names_the_first_key_that_differs():
+    keys = {"run_dir": Path("one"), "tasks": ("CH4",), "methods": ["random"]}
+    other = {"n_molecules": 5, "energy_calls": 9, "batch_size": 3, "within": 1.0, "device": "cpu"}
+    configs = [CompareConfig(**keys), CompareConfig(**keys, **other)]
+    with pytest.raises(InputError, match="two has n_molecules 5, and one has None"):
+        _merged(configs, ["one", "two"], Path("both"))
 
 
 def test_resume_does_a_broken_run_and_one_that_a_merge_lacked(apart, tmp_path):
@@ -302,7 +323,7 @@ class Made:
 
     def batches(self, task, seed, size):
         for name in ("CH4", "SiH4"):
-            yield Batch(MoleculeBatch.from_ase(molecule(name)), 1, 0, 0, 0.0)
+            yield Generated(MoleculeBatch.from_ase(molecule(name)), 1, 0, 0, 0.0)
 
 
 def test_run_that_cannot_relax_a_batch_keeps_those_before(tmp_path):

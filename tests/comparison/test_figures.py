@@ -78,7 +78,7 @@ def test_figures_compare_the_costs_of_a_molecule(results):
     assert methods["search"]["break_even"] is None
 
 
-def test_what_pays_is_of_tasks_of_which_both_methods_made_molecules(results):
+def test_break_even_is_of_tasks_of_which_both_methods_made_molecules(results):
     config = results.config.model_copy(update={"tasks": (parse_task("C2H6O"), parse_task("CH4O"))})
     other = [
         replace(unit("search", 900, ["CO"], [-20.0]), task="CH4O"),
@@ -139,7 +139,7 @@ def test_curve_of_costs_meets_that_of_random_search_at_the_break_even(results):
     assert 100 <= meets < 110
 
 
-def test_table_says_what_pays_and_what_failed(results):
+def test_table_says_the_break_even_and_what_failed(results):
     text = as_markdown(results, summarise(results))
     costs = text.partition("## Costs")[2]
     lines = {line.split("|")[1].strip(): line for line in costs.splitlines() if "|" in line}
@@ -148,12 +148,23 @@ def test_table_says_what_pays_and_what_failed(results):
     assert "- poor, C2H6O seed 1: it gave up" in text
 
 
-def test_table_does_not_say_what_pays_without_a_random_search(results):
+def test_table_has_no_break_even_without_a_random_search(results):
     methods = {name: row for name, row in results.config.methods.items() if name != "search"}
     config = results.config.model_copy(update={"methods": methods})
     alone = Results(config, [u for u in results.units if u.method != "search"], results.training)
     costs = as_markdown(alone, summarise(alone)).partition("## Costs")[2]
     assert "never" not in "".join(line for line in costs.splitlines() if line.startswith("|"))
+
+
+def test_table_has_no_break_even_where_random_search_made_molecules_of_other_tasks(results):
+    config = results.config.model_copy(update={"tasks": (parse_task("C2H6O"), parse_task("CH4O"))})
+    units = [
+        replace(each, task="CH4O") if each.method == "agent" else each for each in results.units
+    ]
+    apart = Results(config, units, results.training)
+    costs = as_markdown(apart, summarise(apart)).partition("## Costs")[2]
+    (line,) = (line for line in costs.splitlines() if line.startswith("| agent"))
+    assert line.endswith("| 4,000 | - |")
 
 
 def test_report_keeps_the_star_of_runs_that_came_near_the_best():

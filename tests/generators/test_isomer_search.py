@@ -74,6 +74,7 @@ def assert_same_geometries(one, other):
         assert torch.equal(found[name], tensor), name
 
 
+@pytest.mark.bitwise
 def test_search_resumes_exactly():
     whole, resumed = run_whole_and_resumed(config_of(energy_calls=300))
     assert resumed.isomers.state() == whole.isomers.state()
@@ -95,6 +96,7 @@ def test_search_shares_the_budget_and_keeps_it():
     assert all(0 < isomer.energy_calls <= 800 for isomer in search.isomers.by_smiles.values())
 
 
+@pytest.mark.bitwise
 @pytest.mark.parametrize("budget", [1, 40, 150])
 def test_search_exceeds_a_budget_by_one_structure_at_most(budget):
     molrl.register("generator", Costly.name, Costly, replace=True)
@@ -173,6 +175,7 @@ def test_search_counts_the_energies_of_a_generator_that_gives_up():
     assert (source.stopped, source.energy_calls) == ("too few", 14)
 
 
+@pytest.mark.bitwise
 def test_search_of_an_agent_keeps_its_budget_and_resumes_exactly():
     """The agent evaluates no energy: of four molecules one is relaxed."""
     config = config_of(bag="C3H8O", methods=["covariant"], energy_calls=400, excludes=["COC"])

@@ -30,7 +30,7 @@ def test_draw_crowd_keeps_the_guard_and_names_the_composition(shipped):
     assert len(made) > 280
     for crowd in made:
         assert crowd.kind == "crowd"
-        assert nearest_share(crowd) >= GUARD
+        assert nearest_share(crowd) >= GUARD - 1e-9
         if crowd.identity not in shipped:
             assert crowd.identity == f"crowd:{Bag(crowd.numbers).formula}"
     assert {len(crowd) for crowd in made} >= set(range(4, 15))
@@ -44,11 +44,11 @@ def test_surround_puts_ligands_on_all_sides(number, n):
     for ligand in (1, 9):
         crowd = surround(number, np.full(n, ligand), rng, GUARD)
         assert crowd.numbers.tolist() == [number, *[ligand] * n]
-        assert nearest_share(crowd) >= GUARD
+        assert nearest_share(crowd) >= GUARD - 1e-9
         directions = crowd.positions[1:] / np.linalg.norm(crowd.positions[1:], axis=1)[:, None]
         assert np.linalg.norm(directions.mean(0)) < 0.35
         away = crowd.positions[1:] / (covalent_radii[number] + covalent_radii[ligand])
-        assert np.linalg.norm(away, axis=1).min() >= 0.65
+        assert np.linalg.norm(away, axis=1).min() >= 0.65 - 1e-9
 
 
 def test_crowd_canvas_adds_atoms_about_one(shipped):
@@ -62,14 +62,14 @@ def test_crowd_canvas_adds_atoms_about_one(shipped):
         gaps = np.linalg.norm(crowd.positions[:, None] - molecule.positions, axis=-1).min(1)
         old = np.flatnonzero(gaps == 0)
         assert 2 <= len(old) < len(crowd) - 2
-        assert nearest_share(crowd) >= GUARD
+        assert nearest_share(crowd) >= GUARD - 1e-9
 
 
 def test_pack_atoms_gives_dense_clusters():
     numbers = np.array([6, 1, 1, 8, 9, 16, 7, 1, 1, 6, 6, 8, 9])
     crowd = pack_atoms(numbers, np.random.default_rng(0), GUARD)
     assert np.array_equal(crowd.numbers, numbers)
-    assert nearest_share(crowd) >= GUARD
+    assert nearest_share(crowd) >= GUARD - 1e-9
     assert distances(crowd.positions).min(1).max() < 3.5
 
 
@@ -80,7 +80,7 @@ def test_draw_chain_is_of_one_element(guard):
         chain = draw_chain(number, rng, guard)
         assert set(chain.numbers.tolist()) == {number}
         assert 3 <= len(chain) <= 12
-        assert nearest_share(chain) >= guard
+        assert nearest_share(chain) >= guard - 1e-9
 
 
 def test_draw_ligands_are_mostly_hydrogen_and_fluorine():

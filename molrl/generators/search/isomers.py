@@ -56,7 +56,7 @@ class Constraints:
 
 
 @dataclass
-class Isomer:
+class FoundIsomer:
     """A molecule that was found.
 
     Attributes:
@@ -91,14 +91,14 @@ class Isomers:
 
     def __init__(self, constraints: Constraints) -> None:
         self._constraints = constraints
-        self.by_smiles: dict[str, Isomer] = {}
+        self.by_smiles: dict[str, FoundIsomer] = {}
         self.excluded: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.by_smiles)
 
     @property
-    def lowest(self) -> Isomer | None:
+    def lowest(self) -> FoundIsomer | None:
         """The isomer with the lowest energy; None before the first."""
         return min(self.by_smiles.values(), key=lambda isomer: isomer.energy, default=None)
 
@@ -128,7 +128,7 @@ class Isomers:
             numbers, positions = arrays[i]
             known = self.by_smiles.get(smiles)
             if known is None:
-                known = Isomer(smiles, numbers, positions, energy, method, all_calls)
+                known = FoundIsomer(smiles, numbers, positions, energy, method, all_calls)
                 self.by_smiles[smiles] = known
             elif energy < known.energy:
                 known.numbers, known.positions, known.energy = numbers, positions, energy
@@ -166,7 +166,7 @@ class Isomers:
         numbers = tensors["numbers"].numpy().reshape(len(rows), -1) if rows else ()
         positions = tensors["positions"].numpy().reshape(len(rows), -1, 3) if rows else ()
         self.by_smiles = {
-            smiles: Isomer(smiles, z, x, energy, method, calls, dict(found))
+            smiles: FoundIsomer(smiles, z, x, energy, method, calls, dict(found))
             for (smiles, energy, method, calls, found), z, x in zip(
                 rows, numbers, positions, strict=True
             )
@@ -174,6 +174,6 @@ class Isomers:
         self.excluded = set(state["excluded"])
 
 
-def batch_of(isomers: Iterable[Isomer]) -> MoleculeBatch:
+def batch_of(isomers: Iterable[FoundIsomer]) -> MoleculeBatch:
     """Return the lowest minima of isomers as a batch of neutral molecules."""
     return MoleculeBatch.from_arrays((each.numbers, each.positions) for each in isomers)

@@ -40,6 +40,7 @@ def tensors_of(training):
     return training.snapshot().tensors
 
 
+@pytest.mark.bitwise
 @pytest.mark.parametrize("kind", KINDS)
 def test_resumed_training_goes_on_bit_for_bit(data, tmp_path, kind):
     whole, first, second = (make_training(data, tmp_path, kind) for _ in range(3))
