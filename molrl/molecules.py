@@ -284,21 +284,26 @@ class MoleculeBatch(FlatBatch):
 
     @classmethod
     def from_rdkit(cls, mols: "Mol | Iterable[Mol]") -> Self:
-        """Build a batch from RDKit molecules, with their formal charges.
+        """Build a batch from RDKit molecules, with their formal charges and of the lowest spin.
 
         Args:
             mols: one molecule or several, each with a 3D conformer and explicit hydrogens.
 
         Raises:
-            InputError: if a molecule has no 3D coordinates, or an impossible charge.
+            InputError: if a molecule has no 3D coordinates, lacks hydrogens, or has an impossible
+                charge.
         """
         from rdkit.Chem import GetFormalCharge
         from rdkit.Chem import Mol as RDKitMol
+
+        from molrl.reading.hydrogens import missing_hydrogens
 
         items = [mols] if isinstance(mols, RDKitMol) else list(mols)
         for i, mol in enumerate(items):
             if not mol.GetNumConformers() or not mol.GetConformer().Is3D():
                 raise InputError(f"molecule {i} has no 3D coordinates; embed it first")
+            if missing_hydrogens(mol):
+                raise InputError(f"molecule {i} lacks hydrogens; add all of them with coordinates")
         batch = cls.from_arrays(
             (
                 np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]),
