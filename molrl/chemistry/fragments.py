@@ -54,15 +54,17 @@ def load_fragment(source: str) -> Fragment:
 
     Args:
         source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
-            file, as of :func:`molrl.read`, whose first molecule is taken. A SMILES gives
-            one conformer, always the same. The charge is that of the SMILES or the file, the
-            multiplicity that of the file or the lowest; radicals of an SDF are places for bonds.
+            file, as of :func:`molrl.read`, whose first frame is taken, of one molecule or several.
+            A SMILES is of one molecule, and gives one conformer, always the same. The charge is
+            that of the SMILES or the file, the multiplicity that of the file or the lowest;
+            radicals of an SDF are places for bonds.
 
     Returns:
         The fragment.
 
     Raises:
-        InputError: if the file cannot be read, or the SMILES is invalid or cannot be embedded.
+        InputError: if the file cannot be read, or the SMILES is invalid, of several molecules, or
+            cannot be embedded.
 
     Example:
         >>> load_fragment("*C").numbers.tolist()
@@ -84,16 +86,11 @@ def load_fragment(source: str) -> Fragment:
 @lru_cache(maxsize=256)
 def _from_smiles(source: str) -> Fragment:
     from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
 
     from molrl.chemistry.embedding import embed, parse_smiles
 
-    block = BlockLogs()
-    try:
-        mol = parse_smiles(source)
-        embedded = embed(_cap(mol, source), seed=0)
-    finally:
-        del block
+    mol = parse_smiles(source)
+    embedded = embed(_cap(mol, source), seed=0)
     if embedded is None:
         raise InputError(f"{source!r} cannot be embedded in 3D")
     return replace(_remove_caps(embedded), charge=Chem.GetFormalCharge(mol)).centered()
@@ -147,9 +144,12 @@ def _cap(mol: "Mol", source: str) -> "Mol":
         raise InputError(f"{source!r}: a fragment must have an atom besides its attachment points")
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 0:
-            if atom.GetDegree() != 1:
+            bonds = [bond.GetBondType() for bond in atom.GetBonds()]
+            more = atom.GetFormalCharge() or atom.GetTotalNumHs()
+            if bonds != [Chem.BondType.SINGLE] or more:
                 raise InputError(
-                    f"{source!r}: an attachment point * must have exactly one neighbour"
+                    f"{source!r}: an attachment point * must have exactly one neighbour, by a "
+                    "single bond, and no charge or hydrogens"
                 )
             atom.SetAtomicNum(1)
             atom.SetIsotope(_CAP)
