@@ -6,6 +6,7 @@ from typing import Literal
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from molrl.agents.random import RandomAgent
 from molrl.bags import Bag
@@ -54,11 +55,19 @@ def test_parse_task_reads_back_what_each_kind_dumps(kind):
     assert pickle.loads(pickle.dumps(task)) == task
 
 
-def test_shape_task_keeps_an_array_as_plain_points():
-    points = np.array([[0.0, 0, 0], [1.5, 0, 0]])
-    task = ShapeTask(shape=points, n_points=2)
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (np.array([[0.0, 0, 0], [1.5, 0, 0]]), [[0.0, 0, 0], [1.5, 0, 0]]),
+        (torch.tensor([[0.0, 0, 0], [1.5, 0, 0]]), [[0.0, 0, 0], [1.5, 0, 0]]),
+        ({"kind": "ring", "radius": np.float32(1.5)}, {"kind": "ring", "radius": 1.5}),
+    ],
+)
+def test_shape_task_keeps_arrays_and_their_numbers_as_plain_data(given, plain):
+    task = ShapeTask(shape=given, n_points=2)
+    assert task.shape == plain
     assert parse_task(task.model_dump(mode="json")) == task
-    np.testing.assert_allclose(task.instance.shape, points)
+    assert task.instance.shape.shape == (2, 3)
 
 
 @pytest.mark.parametrize(
