@@ -104,6 +104,8 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
         check_hydrogens(mol, cations)  # without them the charges add up to nothing
         raise
     check_hydrogens(mol, max(0, cations - sum(claim.value for claim in claims)))
+    if "CRYSIN" in sections:
+        notes.add(index, "the cell (CRYSIN) is left out")
     structure = Structure(numbers, positions, claims, name=header[0].strip(" *\t"))
     note_odd_electrons(structure, index, notes)
     return structure
