@@ -68,8 +68,6 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
         raise InputError(f"it is corrupted: it has no line {END!r}")
     fields = _fields(record[end + 1 :])
     mol = _parse(record[: end + 1])
-    if mol.GetNumAtoms() != len(table.words):
-        raise InputError(f"it has {len(table.words)} atoms, not as many as its counts line says")
     _check_dimension(mol, table, record[1], index, notes)
     stated = _stated(fields)
     if CHARGE_FIELD not in fields and SPIN_FIELD not in fields:
