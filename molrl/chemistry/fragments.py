@@ -116,6 +116,8 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
         >>> len(both), both.charge
         (8, 1)
     """
+    from molrl.chemistry.geometry import align
+
     parts = []
     for fragment, direction in ((first, 1.0), (second, -1.0)):
         if not fragment.ends:
@@ -123,7 +125,7 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
                 "a fragment to link must have an attachment point; write it as *: '*C'"
             )
         atom, outwards = fragment.ends[0]
-        rotation = _rotation_to_x(outwards, direction)
+        rotation = align(outwards, np.array([direction, 0.0, 0.0]))
         rotated = (fragment.positions - fragment.positions[atom]) @ rotation.T
         parts.append(rotated - [direction * gap / 2, 0, 0])
     spins = [fragment.spin for fragment in (first, second) if fragment.spin is not None]
@@ -171,15 +173,3 @@ def _remove_caps(mol: "Mol") -> Fragment:
         ends.append((kept.index(neighbor.GetIdx()), outwards / np.linalg.norm(outwards)))
     numbers = np.array([atoms[i].GetAtomicNum() for i in kept], np.int64)
     return Fragment(numbers, positions[kept], tuple(ends))
-
-
-def _rotation_to_x(vector: NDArray[np.float64], direction: float) -> NDArray[np.float64]:
-    """Return the rotation ``(3, 3)`` that takes a unit vector to ``(direction, 0, 0)``."""
-    target = np.array([direction, 0.0, 0.0])
-    axis, cosine = np.cross(vector, target), float(vector @ target)
-    if cosine < -1 + 1e-9:
-        return np.diag([-1.0, -1.0, 1.0])  # opposite vectors have no axis: half a turn about z
-    # Rodrigues' formula with the unnormalised axis, whose length is the sine of the angle.
-    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    rotation: NDArray[np.float64] = np.eye(3) + cross + cross @ cross / (1 + cosine)
-    return rotation
