@@ -115,6 +115,12 @@ def test_from_rdkit_refuses_molecules_without_their_hydrogens(smiles):
         MoleculeBatch.from_rdkit([mol, Chem.RemoveHs(mol)])
 
 
+@pytest.mark.parametrize("mols", ["CCO", [None]])
+def test_from_rdkit_refuses_what_is_no_molecule_of_rdkit(mols):
+    with pytest.raises(InputError, match=r"0 must be an RDKit molecule, not ('C'|None)"):
+        MoleculeBatch.from_rdkit(mols)
+
+
 def test_from_rdkit_refuses_2d_coordinates():
     mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
     rdDepictor.Compute2DCoords(mol)
