@@ -40,7 +40,7 @@ class Bag(Mapping[int, int]):
             counts = _parse(atoms)
         elif isinstance(atoms, Mapping):
             counts = Counter({_whole(z): _whole(n) for z, n in atoms.items()})
-        elif isinstance(atoms, Iterable):
+        elif isinstance(atoms, Iterable) and not isinstance(atoms, bytes | bytearray):
             counts = Counter(_whole(z) for z in atoms)
         else:
             raise InputError(f"a bag is a formula such as CH4O or atomic numbers, not {atoms!r}")

@@ -62,7 +62,8 @@ class FlatBatch:
         n_atoms: ``(n_molecules,)`` int64; 0 for a molecule without atoms.
 
     Raises:
-        InputError: if the shapes are inconsistent, or a subclass declares a field without ``fill``.
+        InputError: if the shapes or types are inconsistent, or a subclass declares a field without
+            ``fill``.
 
     Example:
         >>> from dataclasses import dataclass
@@ -100,6 +101,10 @@ class FlatBatch:
             raise InputError(
                 f"n_atoms must be at least 0 each and add up to {total}, the number of atoms"
             )
+        if self.numbers.is_floating_point() or self.n_atoms.is_floating_point():
+            raise InputError("numbers and n_atoms must be integers")
+        if not self.positions.is_floating_point():
+            raise InputError(f"positions must be of a floating type, not {self.positions.dtype}")
         for declared in self._declared():
             if getattr(self, declared.name) is None:
                 object.__setattr__(self, declared.name, declared.metadata["fill"](self))
@@ -265,7 +270,7 @@ class FlatBatch:
                 that are not fields are ignored, and integers of any width become int64.
 
         Raises:
-            InputError: if a required field is missing, or the shapes are inconsistent.
+            InputError: if a required field is missing, or shapes or types are inconsistent.
         """
         missing = [name for name in cls._required if name not in arrays]
         if missing:

@@ -17,7 +17,7 @@ from molrl.reading.mol2 import read_mol2
 from molrl.reading.notes import Notes
 from molrl.reading.pdb import read_pdb
 from molrl.reading.sdf import read_sdf
-from molrl.reading.structures import Structure, batch_of
+from molrl.reading.structures import FileStructure, batch_of
 from molrl.reading.text import read_lines
 from molrl.reading.xyz import read_xyz
 from molrl.runs.atomic import write_atomically
@@ -25,7 +25,7 @@ from molrl.runs.atomic import write_atomically
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-READERS: dict[str, Callable[[Sequence[str], Notes], list[Structure]]] = {
+READERS: dict[str, Callable[[Sequence[str], Notes], list[FileStructure]]] = {
     ".extxyz": read_xyz,
     ".xyz": read_xyz,
     ".sdf": read_sdf,
@@ -124,7 +124,7 @@ def read_named(path: Path | str, *, open_valences: bool = False) -> tuple[Molecu
     return batch, [structure.name for structure in structures]
 
 
-def _without_radicals(structure: Structure) -> Structure:
+def _without_radicals(structure: FileStructure) -> FileStructure:
     return replace(structure, claims=[each for each in structure.claims if not each.of_radicals])
 
 

@@ -136,10 +136,12 @@ class MoleculeBatch(FlatBatch):
             charge: ``(n_molecules,)`` integers, e.
 
         Raises:
-            InputError: if there is not one charge per molecule.
+            InputError: if there is not one whole charge per molecule.
         """
-        charges = torch.as_tensor(charge, dtype=torch.int64, device=self.device)
-        return replace(self, charge=charges, spin=None)  # type: ignore[arg-type]  # None: recomputed
+        charges = torch.as_tensor(charge, device=self.device)
+        if charges.is_floating_point() and not torch.equal(charges, charges.round()):
+            raise InputError(f"charges must be whole numbers, e, not {charge!r:.60}")
+        return replace(self, charge=charges.long(), spin=None)  # type: ignore[arg-type]  # None: recomputed
 
     def with_states(self, charge: Sequence[int], spin: Sequence[int | None]) -> Self:
         """Return the same molecules with other charges and multiplicities.
@@ -154,8 +156,7 @@ class MoleculeBatch(FlatBatch):
         batch = self.charged(charge)
         lowest = batch.spin.tolist()
         spins = [low if one is None else one for one, low in zip(spin, lowest, strict=True)]
-        given = torch.tensor(spins, dtype=torch.int64, device=self.device)
-        return replace(batch, spin=given).check_electrons()
+        return replace(batch, spin=batch.spin.new_tensor(spins)).check_electrons()
 
     def check_electrons(self) -> Self:
         """Return the batch itself after checking that its charges and multiplicities can be.
@@ -284,21 +285,28 @@ class MoleculeBatch(FlatBatch):
 
     @classmethod
     def from_rdkit(cls, mols: "Mol | Iterable[Mol]") -> Self:
-        """Build a batch from RDKit molecules, with their formal charges.
+        """Build a batch from RDKit molecules, with their formal charges and of the lowest spin.
 
         Args:
             mols: one molecule or several, each with a 3D conformer and explicit hydrogens.
 
         Raises:
-            InputError: if a molecule has no 3D coordinates, or an impossible charge.
+            InputError: if one is none, has no 3D coordinates, lacks hydrogens, or cannot have its
+                charge.
         """
         from rdkit.Chem import GetFormalCharge
         from rdkit.Chem import Mol as RDKitMol
 
+        from molrl.reading.hydrogens import missing_hydrogens
+
         items = [mols] if isinstance(mols, RDKitMol) else list(mols)
         for i, mol in enumerate(items):
+            if not isinstance(mol, RDKitMol):  # such as None, what an invalid SMILES gives
+                raise InputError(f"molecule {i} must be an RDKit molecule, not {mol!r:.60}")
             if not mol.GetNumConformers() or not mol.GetConformer().Is3D():
                 raise InputError(f"molecule {i} has no 3D coordinates; embed it first")
+            if missing_hydrogens(mol):
+                raise InputError(f"molecule {i} lacks hydrogens; add all of them with coordinates")
         batch = cls.from_arrays(
             (
                 np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]),

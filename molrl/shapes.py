@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molrl.errors import InputError, did_you_mean
+from molrl.validation import plain
 
 Points = NDArray[np.float64]
 N_POINTS = 64
@@ -111,7 +112,7 @@ def load_shape(shape: object, n: int = N_POINTS) -> Points:
     if isinstance(shape, str) and shape in SHAPES:
         points = SHAPES[shape](n=n)
     elif isinstance(shape, Mapping):
-        points = _build(dict(shape), n)
+        points = _build({key: plain(value) for key, value in shape.items()}, n)
     elif isinstance(shape, str | Path):
         points = _thin(_read(Path(shape)), n)
     else:

@@ -62,7 +62,7 @@ def test_bag_refuses_atoms_that_are_no_whole_numbers(atoms, wrong):
         Bag(atoms)
 
 
-@pytest.mark.parametrize("atoms", [6, None])
+@pytest.mark.parametrize("atoms", [6, None, b"CH4"])
 def test_bag_refuses_what_holds_no_atoms(atoms):
     with pytest.raises(InputError, match=f"a formula such as CH4O or atomic numbers, not {atoms}"):
         Bag(atoms)

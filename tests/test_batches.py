@@ -123,6 +123,27 @@ def test_charged_changes_charge_and_spin_and_no_other_field(n_atoms):
     assert rows(again) == rows(batch)
 
 
+def test_charged_refuses_charges_that_are_not_whole():
+    batch = filled([1, 2], MoleculeBatch)
+    assert batch.charged([1.0, 0.0]).charge.tolist() == [1, 0]
+    with pytest.raises(InputError, match=r"charges must be whole numbers, e, not \[0\.5, 1\]"):
+        batch.charged([0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "message"),
+    [
+        ("numbers", torch.float64, "numbers and n_atoms must be integers"),
+        ("n_atoms", torch.float64, "numbers and n_atoms must be integers"),
+        ("positions", torch.int64, r"positions must be of a floating type, not torch\.int64"),
+    ],
+)
+def test_batch_refuses_fields_of_another_type(name, dtype, message):
+    batch = filled([1, 2])
+    with pytest.raises(InputError, match=message):
+        replace(batch, **{name: getattr(batch, name).to(dtype)})
+
+
 def test_batch_fills_in_omitted_fields():
     arrays = [(np.array([6, 1]), np.eye(2, 3)), (np.array([8]), np.zeros((1, 3)))]
     plain = MoleculeBatch.from_arrays(arrays)

@@ -1,5 +1,6 @@
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,3 +180,27 @@ def test_cells_read_back_as_they_were_written(tmp_path):
     back = read_molecules(tmp_path / "a.extxyz")
     assert torch.equal(back.pbc, batch.pbc)
     assert (back.cell - batch.cell).abs().max() < 1e-8
+
+
+NOTHING = np.zeros(0, int), np.zeros((0, 3))
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "sdf"])
+@pytest.mark.parametrize(
+    ("molecules", "message"),
+    [
+        ([], "there are no molecules to write"),
+        (MoleculeBatch.from_arrays([NOTHING]), "molecule 0 has no atoms"),
+        (Atoms("HX"), "molecule 0 has an atom of number 0, which is no element"),
+        (MoleculeBatch.from_arrays([([-1], np.zeros((1, 3)))]), "of number -1"),
+        (MoleculeBatch.from_arrays([([119], np.zeros((1, 3)))]), "of number 119"),
+        (
+            replace(MoleculeBatch.from_ase(Atoms("H")), spin=torch.tensor([3])),
+            "molecule 0 cannot have charge 0 and multiplicity 3",
+        ),
+    ],
+)
+def test_write_refuses_what_read_would_refuse(tmp_path, suffix, molecules, message):
+    with pytest.raises(InputError, match=message):
+        write(tmp_path / f"made.{suffix}", molecules)
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdDepictor
 
+from molrl.chemistry.embedding import from_smiles
 from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -105,6 +106,19 @@ def test_from_rdkit_and_to_rdkit_round_trip():
     assert torch.equal(again.numbers, batch.numbers)
     with pytest.raises(InputError, match="no 3D coordinates"):
         MoleculeBatch.from_rdkit(Chem.MolFromSmiles("C"))
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "c1cc[nH]c1"])
+def test_from_rdkit_refuses_molecules_without_their_hydrogens(smiles):
+    mol = from_smiles(smiles, seed=0)
+    with pytest.raises(InputError, match="molecule 1 lacks hydrogens"):
+        MoleculeBatch.from_rdkit([mol, Chem.RemoveHs(mol)])
+
+
+@pytest.mark.parametrize("mols", ["CCO", [None]])
+def test_from_rdkit_refuses_what_is_no_molecule_of_rdkit(mols):
+    with pytest.raises(InputError, match=r"0 must be an RDKit molecule, not ('C'|None)"):
+        MoleculeBatch.from_rdkit(mols)
 
 
 def test_from_rdkit_refuses_2d_coordinates():

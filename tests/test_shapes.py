@@ -112,3 +112,10 @@ def test_load_shape_refuses_a_corrupted_file(tmp_path, text):
     (tmp_path / "cloud.sdf").write_text(text)
     with pytest.raises(InputError, match=r"cloud\.sdf: molecule 0 is corrupted"):
         load_shape(str(tmp_path / "cloud.sdf"))
+
+
+def test_load_shape_takes_numbers_of_numpy():
+    np.testing.assert_array_equal(
+        load_shape({"kind": "ring", "radius": np.int64(3)}, n=8),
+        load_shape({"kind": "ring", "radius": 3}, n=8),
+    )

@@ -14,6 +14,7 @@ SHORT = 1.0  # the same for two of boron and silicon, whose diagonals are shorte
 OF_METALS = 0.95  # the same for metals, whose radii are large: Na and C of a carboxylate
 BRIDGE = 1.35  # the same for both bonds of a hydrogen between two atoms
 OVERLAP = 0.65  # of the sum of the covalent radii; no two atoms of a molecule are closer
+FEW = 200  # atoms; the pairs of larger molecules are not kept, since they take 8 n² bytes
 DIAGONAL = 0.1  # by which the diagonal of a four-membered ring is longer than the sides, relative
 
 _ALKALI, _ALKALINE_EARTHS = [3, 11, 19, 37, 55, 87], [4, 12, 20, 38, 56, 88]
@@ -104,8 +105,12 @@ def _between_ions(numbers: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return between
 
 
-@cache
 def _all_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return _pairs_of_few(n) if n <= FEW else np.triu_indices(n, 1)
+
+
+@cache
+def _pairs_of_few(n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(n, 1)
 
 

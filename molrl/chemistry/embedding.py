@@ -15,11 +15,20 @@ def parse_smiles(smiles: str) -> Chem.Mol:
         smiles: the SMILES.
 
     Raises:
-        InputError: if it is invalid.
+        InputError: if it is invalid, empty, or of several molecules, which :func:`embed` would put
+            on top of each other.
     """
-    mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
+    block = BlockLogs()  # the error below says what RDKit would print
+    try:
+        mol = Chem.MolFromSmiles(smiles)
+    finally:
+        del block
+    if mol is None or not mol.GetNumAtoms():
         raise InputError(f"invalid SMILES {smiles!r}")
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise InputError(
+            f"{smiles!r} is of several molecules; give one, or a file with the places of all"
+        )
     return mol
 
 
@@ -34,7 +43,7 @@ def from_smiles(smiles: str, seed: int) -> Chem.Mol:
         An RDKit molecule; :meth:`molrl.molecules.MoleculeBatch.from_rdkit` takes it.
 
     Raises:
-        InputError: if the SMILES is invalid or cannot be embedded.
+        InputError: if the SMILES is invalid, of several molecules, or cannot be embedded.
 
     Example:
         >>> from_smiles("CO", seed=0).GetNumAtoms()
@@ -50,7 +59,7 @@ def embed(mol: Chem.Mol, seed: int) -> Chem.Mol | None:
     """Return a molecule with hydrogens and one conformer, optimised by MMFF94.
 
     Args:
-        mol: a sanitised molecule.
+        mol: a sanitised molecule, its atoms all connected.
         seed: random seed of the conformer.
 
     Returns:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from molrl.chemistry.bonds import bonded_mols, validity
 from molrl.errors import InputError
@@ -19,11 +20,12 @@ def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) 
 
     Args:
         path: the file to write, which is replaced if it exists.
-        molecules: a batch or ASE atoms; extended XYZ does not allow molecules without atoms.
+        molecules: a batch or ASE atoms, at least one molecule, each with an atom.
 
     Raises:
-        InputError: if the first argument is no path, the file has another suffix, or a structure
-            is periodic and the file an SDF.
+        InputError: if the first argument is no path, the file has another suffix, there are no
+            molecules, one has no atoms, dummy atoms or an impossible charge or multiplicity, or a
+            structure is periodic and the file an SDF.
 
     Example:
         >>> molrl.write("made.sdf", molrl.read("made.extxyz"))  # doctest: +SKIP
@@ -35,7 +37,22 @@ def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) 
         raise InputError(f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file")
     if not isinstance(molecules, MoleculeBatch):
         molecules = MoleculeBatch.from_ase(molecules)
+    _check_readable(molecules)
     WRITERS[suffix](Path(path), molecules)
+
+
+def _check_readable(molecules: MoleculeBatch) -> None:
+    """Refuse what :func:`molrl.read` would refuse in the file, coordinates left aside."""
+    if not len(molecules):
+        raise InputError("there are no molecules to write; give at least one")
+    empty = (molecules.n_atoms == 0).nonzero()
+    if len(empty):
+        raise InputError(f"molecule {int(empty[0])} has no atoms, which no file can hold")
+    foreign = (molecules.numbers < 1) | (molecules.numbers >= len(chemical_symbols))
+    if foreign.any():
+        number, where = int(molecules.numbers[foreign][0]), int(molecules.molecule[foreign][0])
+        raise InputError(f"molecule {where} has an atom of number {number}, which is no element")
+    molecules.check_electrons()
 
 
 def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:

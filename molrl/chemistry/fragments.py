@@ -54,15 +54,17 @@ def load_fragment(source: str) -> Fragment:
 
     Args:
         source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
-            file, as of :func:`molrl.read`, whose first molecule is taken. A SMILES gives
-            one conformer, always the same. The charge is that of the SMILES or the file, the
-            multiplicity that of the file or the lowest; radicals of an SDF are places for bonds.
+            file, as of :func:`molrl.read`, whose first frame is taken, of one molecule or several.
+            A SMILES is of one molecule, and gives one conformer, always the same. The charge is
+            that of the SMILES or the file, the multiplicity that of the file or the lowest;
+            radicals of an SDF are places for bonds.
 
     Returns:
         The fragment.
 
     Raises:
-        InputError: if the file cannot be read, or the SMILES is invalid or cannot be embedded.
+        InputError: if the file cannot be read, or the SMILES is invalid, of several molecules, or
+            cannot be embedded.
 
     Example:
         >>> load_fragment("*C").numbers.tolist()
@@ -84,16 +86,11 @@ def load_fragment(source: str) -> Fragment:
 @lru_cache(maxsize=256)
 def _from_smiles(source: str) -> Fragment:
     from rdkit import Chem
-    from rdkit.rdBase import BlockLogs
 
     from molrl.chemistry.embedding import embed, parse_smiles
 
-    block = BlockLogs()
-    try:
-        mol = parse_smiles(source)
-        embedded = embed(_cap(mol, source), seed=0)
-    finally:
-        del block
+    mol = parse_smiles(source)
+    embedded = embed(_cap(mol, source), seed=0)
     if embedded is None:
         raise InputError(f"{source!r} cannot be embedded in 3D")
     return replace(_remove_caps(embedded), charge=Chem.GetFormalCharge(mol)).centered()
@@ -119,6 +116,8 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
         >>> len(both), both.charge
         (8, 1)
     """
+    from molrl.chemistry.geometry import align
+
     parts = []
     for fragment, direction in ((first, 1.0), (second, -1.0)):
         if not fragment.ends:
@@ -126,7 +125,7 @@ def face_to_face(first: Fragment, second: Fragment, gap: float) -> Fragment:
                 "a fragment to link must have an attachment point; write it as *: '*C'"
             )
         atom, outwards = fragment.ends[0]
-        rotation = _rotation_to_x(outwards, direction)
+        rotation = align(outwards, np.array([direction, 0.0, 0.0]))
         rotated = (fragment.positions - fragment.positions[atom]) @ rotation.T
         parts.append(rotated - [direction * gap / 2, 0, 0])
     spins = [fragment.spin for fragment in (first, second) if fragment.spin is not None]
@@ -147,9 +146,12 @@ def _cap(mol: "Mol", source: str) -> "Mol":
         raise InputError(f"{source!r}: a fragment must have an atom besides its attachment points")
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 0:
-            if atom.GetDegree() != 1:
+            bonds = [bond.GetBondType() for bond in atom.GetBonds()]
+            more = atom.GetFormalCharge() or atom.GetTotalNumHs()
+            if bonds != [Chem.BondType.SINGLE] or more:
                 raise InputError(
-                    f"{source!r}: an attachment point * must have exactly one neighbour"
+                    f"{source!r}: an attachment point * must have exactly one neighbour, by a "
+                    "single bond, and no charge or hydrogens"
                 )
             atom.SetAtomicNum(1)
             atom.SetIsotope(_CAP)
@@ -171,15 +173,3 @@ def _remove_caps(mol: "Mol") -> Fragment:
         ends.append((kept.index(neighbor.GetIdx()), outwards / np.linalg.norm(outwards)))
     numbers = np.array([atoms[i].GetAtomicNum() for i in kept], np.int64)
     return Fragment(numbers, positions[kept], tuple(ends))
-
-
-def _rotation_to_x(vector: NDArray[np.float64], direction: float) -> NDArray[np.float64]:
-    """Return the rotation ``(3, 3)`` that takes a unit vector to ``(direction, 0, 0)``."""
-    target = np.array([direction, 0.0, 0.0])
-    axis, cosine = np.cross(vector, target), float(vector @ target)
-    if cosine < -1 + 1e-9:
-        return np.diag([-1.0, -1.0, 1.0])  # opposite vectors have no axis: half a turn about z
-    # Rodrigues' formula with the unnormalised axis, whose length is the sine of the angle.
-    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    rotation: NDArray[np.float64] = np.eye(3) + cross + cross @ cross / (1 + cosine)
-    return rotation

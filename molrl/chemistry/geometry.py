@@ -1,5 +1,6 @@
-"""Distances between geometries of the same atoms."""
+"""Distances between geometries of the same atoms, and the rotation between two vectors."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,29 @@ def rmsd(first: MoleculeBatch, second: MoleculeBatch) -> Tensor:
     squares = torch.minimum(*(first.sum_atoms((z - y).square().sum(-1)) for z in (turned, x)))
     distances: Tensor = (squares / first.n_atoms.clamp(min=1)).sqrt()
     return distances
+
+
+def align(vector: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the rotation that turns one unit vector into another by the least angle.
+
+    Args:
+        vector: ``(3,)``.
+        target: ``(3,)``.
+
+    Returns:
+        ``(3, 3)`` float64; half a turn about any perpendicular axis for opposite vectors.
+    """
+    cosine = float(vector @ target)
+    if cosine < -1 + 1e-9:
+        side = np.eye(3)[np.abs(vector).argmin()]
+        axis = np.cross(vector, side)
+        axis /= np.linalg.norm(axis)
+        return 2 * np.outer(axis, axis) - np.eye(3)
+    # Rodrigues' formula with the unnormalised axis, whose length is the sine of the angle.
+    axis = np.cross(vector, target)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    rotation: np.ndarray = np.eye(3) + cross + cross @ cross / (1 + cosine)
+    return rotation
 
 
 def _centred(molecules: MoleculeBatch) -> Tensor:

@@ -1,7 +1,7 @@
 """Connection tables of MDL files (V2000 and V3000), checked where parsers guess."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +49,8 @@ def read_table(lines: Sequence[str]) -> ConnectionTable:
         lines: of the record, the three of the header first.
 
     Raises:
-        InputError: if it is truncated, a coordinate is no number in its columns, or an atom is no
-            element.
+        InputError: if it is truncated or longer than it says, a coordinate is no number in its
+            columns, an atom is no element, or a bond is not between two atoms.
     """
     if len(lines) < HEADER:
         raise InputError("it is corrupted or empty: there is no counts line")
@@ -90,7 +90,9 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
             raise _bad_atom(number, line[:30], "three numbers in columns of 10 characters")
         words.append(line[31:34].strip())
         coordinates.append(xyz)
-    _check_bonds(lines[HEADER + n_atoms : HEADER + n_atoms + n_bonds], n_atoms)
+    bonds = lines[HEADER + n_atoms : HEADER + n_atoms + n_bonds]
+    ends = ((line, (line[:3], line[3:6])) for line in bonds)
+    _check_bonds(ends, range(1, n_atoms + 1), " in columns of 3 characters")
     radicals = [
         int(word)
         for line in lines[HEADER + n_atoms + n_bonds : end]
@@ -101,37 +103,65 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
     return words, coordinates, radicals
 
 
-def _check_bonds(lines: Sequence[str], n_atoms: int) -> None:
-    """Refuse bonds of V2000 that are not between two atoms, or repeated."""
+def _check_bonds(
+    bonds: Iterable[tuple[str, Sequence[str]]], atoms: Collection[int], where: str = ""
+) -> None:
+    """Refuse bonds that are not between two atoms, or repeated.
+
+    Args:
+        bonds: the line of each bond, and what it has for the numbers of its two atoms.
+        atoms: the numbers of all atoms.
+        where: the numbers stand in a line, for the message.
+    """
     found = set()
-    for number, line in enumerate(lines, start=1):
-        fields = line[:3], line[3:6]
+    for number, (line, fields) in enumerate(bonds, start=1):
         ends = [int(field) for field in fields if _COUNT.fullmatch(field)]
-        pair = frozenset(end for end in ends if 0 < end <= n_atoms)
+        pair = frozenset(end for end in ends if end in atoms)
         if len(pair) != 2 or pair in found:
             raise InputError(
-                f"bond {number} has {line.rstrip()[:40]!r}, not a new pair of the {n_atoms} atoms"
-                " in columns of 3 characters"
+                f"bond {number} has {line.rstrip()[:40]!r}, not a new pair of the {len(atoms)} "
+                f"atoms{where}"
             )
         found.add(pair)
 
 
 def _read_v3000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
+    sections = _sections(lines)
     words: list[str] = []
     coordinates: list[list[str]] = []
     radicals: list[int] = []
-    inside = False
-    for line in _joined(lines):
-        if line in ("BEGIN ATOM", "END ATOM"):
-            inside = line == "BEGIN ATOM"
-        elif inside:
-            fields = line.split()
-            if len(fields) < 5 or not all(map(_FREE.fullmatch, fields[2:5])):
-                raise _bad_atom(len(words) + 1, line, "index, element and three numbers")
-            words.append(fields[1])
-            coordinates.append(fields[2:5])
-            radicals += [int(text[4:]) for text in fields if re.fullmatch(r"RAD=\d", text)]
+    numbers: set[int] = set()
+    for line in sections.get("ATOM", []):
+        fields = line.split()
+        if len(fields) < 5 or not all(map(_FREE.fullmatch, fields[2:5])):
+            raise _bad_atom(len(words) + 1, line, "index, element and three numbers")
+        if not _COUNT.fullmatch(fields[0]) or int(fields[0]) in numbers:
+            raise _bad_atom(len(words) + 1, line, "an index of its own")
+        numbers.add(int(fields[0]))
+        words.append(fields[1])
+        coordinates.append(fields[2:5])
+        radicals += [int(text[4:]) for text in fields if re.fullmatch(r"RAD=\d", text)]
+    bonds = sections.get("BOND", [])
+    given = next((line.split()[1:3] for line in sections[""] if line.startswith("COUNTS ")), [])
+    if given != [str(len(words)), str(len(bonds))]:
+        raise InputError(
+            f"it is corrupted: it has {len(words)} atoms and {len(bonds)} bonds, but its counts "
+            f"line says {' '.join(given)[:40]!r}"
+        )
+    _check_bonds(((line, line.split()[2:4]) for line in bonds), numbers)
     return words, coordinates, radicals
+
+
+def _sections(lines: Sequence[str]) -> dict[str, list[str]]:
+    """Return the lines of a V3000 table by their section; those outside by an empty name."""
+    sections: dict[str, list[str]] = {"": []}
+    name = ""
+    for line in _joined(lines):
+        if line.startswith(("BEGIN ", "END ")):
+            name = line[6:] if line in ("BEGIN ATOM", "BEGIN BOND") else ""
+        else:
+            sections.setdefault(name, []).append(line)
+    return sections
 
 
 def _joined(lines: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
 from molrl.reading.structures import (
     MAX_ATOMS,
-    Structure,
+    FileStructure,
     element_of,
     note_odd_electrons,
     of_molecule,
@@ -28,7 +28,7 @@ ION_TYPES = {"N.4", "C.cat", "O.co2"}
 _CATIONS = {7: 4, 15: 4, 16: 3, 34: 3}  # bonds with which N, P, S and Se have a charge of +1
 
 
-def read_mol2(lines: Sequence[str], notes: Notes) -> list[Structure]:
+def read_mol2(lines: Sequence[str], notes: Notes) -> list[FileStructure]:
     """Read the molecules of a mol2 file; the partial charges add up to the charge.
 
     Args:
@@ -68,7 +68,7 @@ def _molecules(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
         yield sections
 
 
-def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Structure:
+def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> FileStructure:
     header = sections["MOLECULE"]
     rows = [line.split() for line in sections.get("ATOM", []) if line.strip()]
     bonds = [line.split() for line in sections.get("BOND", []) if line.strip()]
@@ -104,7 +104,9 @@ def _structure(sections: dict[str, list[str]], index: int, notes: Notes) -> Stru
         check_hydrogens(mol, cations)  # without them the charges add up to nothing
         raise
     check_hydrogens(mol, max(0, cations - sum(claim.value for claim in claims)))
-    structure = Structure(numbers, positions, claims, name=header[0].strip(" *\t"))
+    if "CRYSIN" in sections:
+        notes.add(index, "the cell (CRYSIN) is left out")
+    structure = FileStructure(numbers, positions, claims, name=header[0].strip(" *\t"))
     note_odd_electrons(structure, index, notes)
     return structure
 

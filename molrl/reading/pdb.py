@@ -11,7 +11,7 @@ from molrl.reading.hydrogens import check_coordination
 from molrl.reading.notes import Notes
 from molrl.reading.structures import (
     MAX_ATOMS,
-    Structure,
+    FileStructure,
     element_of,
     note_odd_electrons,
     of_molecule,
@@ -26,7 +26,7 @@ _NUMBERED = {"CA", "CD", "CE", "ND", "NE", "NH", "OG"}
 _BOND = 1.3  # Å; metals and noble gases of such names are farther from all atoms
 
 
-def read_pdb(lines: Sequence[str], notes: Notes) -> list[Structure]:
+def read_pdb(lines: Sequence[str], notes: Notes) -> list[FileStructure]:
     """Read the models of a PDB file.
 
     Args:
@@ -64,7 +64,7 @@ def _models(lines: Sequence[str]) -> Iterator[list[str]]:
         yield atoms
 
 
-def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
+def _structure(atoms: Sequence[str], index: int, notes: Notes) -> FileStructure:
     if len(atoms) > MAX_ATOMS:
         raise InputError(f"it has {len(atoms)} atoms; the limit is {MAX_ATOMS}")
     positions = _positions(atoms)
@@ -77,7 +77,7 @@ def _structure(atoms: Sequence[str], index: int, notes: Notes) -> Structure:
         charge += _charge(line, index, notes)
     check_coordination(numbers, positions)
     claims = [Claim("charge", charge, "charges of atoms")] if charge else []
-    structure = Structure(numbers, positions, claims)
+    structure = FileStructure(numbers, positions, claims)
     note_odd_electrons(structure, index, notes)
     return structure
 

@@ -11,7 +11,7 @@ from molrl.reading.charges import Claim, Kind, claim_of_field
 from molrl.reading.ctab import END, ConnectionTable, read_table
 from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
-from molrl.reading.structures import MAX_ATOMS, Structure, note_odd_electrons, of_molecule
+from molrl.reading.structures import MAX_ATOMS, FileStructure, note_odd_electrons, of_molecule
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -22,7 +22,7 @@ SEPARATOR = "$$$$"
 PLANAR_BONDS = 0.8, 1.25  # of the sum of the covalent radii, in a molecule that is no drawing
 
 
-def read_sdf(lines: Sequence[str], notes: Notes) -> list[Structure]:
+def read_sdf(lines: Sequence[str], notes: Notes) -> list[FileStructure]:
     """Read the records of an SDF or a mol file.
 
     Args:
@@ -36,7 +36,7 @@ def read_sdf(lines: Sequence[str], notes: Notes) -> list[Structure]:
         InputError: if a record is corrupted, a drawing, or lacks hydrogens; the message names it by
             its index.
     """
-    structures: list[Structure] = []
+    structures: list[FileStructure] = []
     for record in _records(lines):
         index = len(structures)
         if not any(line.strip() for line in record):
@@ -59,7 +59,7 @@ def _records(lines: Sequence[str]) -> Iterator[Sequence[str]]:
         yield lines[start:]
 
 
-def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
+def _structure(record: Sequence[str], index: int, notes: Notes) -> FileStructure:
     table = read_table(record)
     if len(table.words) > MAX_ATOMS:
         raise InputError(f"it has more than {MAX_ATOMS} atoms, the limit")
@@ -68,8 +68,6 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
         raise InputError(f"it is corrupted: it has no line {END!r}")
     fields = _fields(record[end + 1 :])
     mol = _parse(record[: end + 1])
-    if mol.GetNumAtoms() != len(table.words):
-        raise InputError(f"it has {len(table.words)} atoms, not as many as its counts line says")
     _check_dimension(mol, table, record[1], index, notes)
     stated = _stated(fields)
     if CHARGE_FIELD not in fields and SPIN_FIELD not in fields:
@@ -78,7 +76,7 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> Structure:
         notes.add(index, remark)
     if any(atom.GetIsotope() for atom in mol.GetAtoms()) and not table.remarks:
         notes.add(index, "isotopes are read as their elements")
-    structure = Structure(
+    structure = FileStructure(
         [atom.GetAtomicNum() for atom in mol.GetAtoms()],
         table.positions,
         _claims(mol, table, fields) if not stated else _agreed(mol, table, stated),

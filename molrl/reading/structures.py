@@ -16,7 +16,7 @@ MAX_ATOMS = 10_000  # of a molecule
 
 
 @dataclass(frozen=True)
-class Structure:
+class FileStructure:
     """A molecule or crystal of a file.
 
     Attributes:
@@ -39,7 +39,7 @@ class Structure:
     name: str = ""
 
 
-def batch_of(structures: Sequence[Structure], notes: Notes) -> MoleculeBatch:
+def batch_of(structures: Sequence[FileStructure], notes: Notes) -> MoleculeBatch:
     """Return the batch of the structures of a file.
 
     Args:
@@ -79,7 +79,7 @@ def element_of(word: str, molecule: int, notes: Notes) -> int:
     return number
 
 
-def note_odd_electrons(structure: Structure, molecule: int, notes: Notes) -> None:
+def note_odd_electrons(structure: FileStructure, molecule: int, notes: Notes) -> None:
     """Note an odd number of electrons where no multiplicity is stated: a charge may be missing.
 
     Args:
@@ -103,7 +103,7 @@ def of_molecule(index: int, error: InputError) -> InputError:
     return InputError(f"molecule {index}: {error}".replace(": it ", " ", 1))
 
 
-def _state(structure: Structure, i: int, notes: Notes) -> tuple[int | None, int | None]:
+def _state(structure: FileStructure, i: int, notes: Notes) -> tuple[int | None, int | None]:
     """Return charge and multiplicity of the structure of an index."""
     claims = list(structure.claims)
     if structure.guesses and not claims:
@@ -122,7 +122,7 @@ def _state(structure: Structure, i: int, notes: Notes) -> tuple[int | None, int 
         raise of_molecule(i, error) from None
 
 
-def _note_states(structures: Sequence[Structure], batch: MoleculeBatch, notes: Notes) -> None:
+def _note_states(structures: Sequence[FileStructure], batch: MoleculeBatch, notes: Notes) -> None:
     """Note charges and multiplicities that are not the default and had to be made out."""
     lowest = batch.charged(torch.zeros_like(batch.charge)).spin
     changed = (batch.charge != 0) | (batch.spin != lowest)

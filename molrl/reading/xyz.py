@@ -20,7 +20,7 @@ from molrl.reading.elements import element
 from molrl.reading.notes import Notes
 from molrl.reading.structures import (
     MAX_ATOMS,
-    Structure,
+    FileStructure,
     element_of,
     of_molecule,
 )
@@ -35,7 +35,7 @@ _WHOLE = re.compile(r"[-+]?\d+")
 QM9_LINES = 3  # after the atoms: frequencies, SMILES, InChI
 
 
-def read_xyz(lines: Sequence[str], notes: Notes) -> list[Structure]:
+def read_xyz(lines: Sequence[str], notes: Notes) -> list[FileStructure]:
     """Read the frames of an XYZ file.
 
     Args:
@@ -48,7 +48,7 @@ def read_xyz(lines: Sequence[str], notes: Notes) -> list[Structure]:
     Raises:
         InputError: if a frame is corrupted; the message names it by its index, and the line.
     """
-    structures: list[Structure] = []
+    structures: list[FileStructure] = []
     end = next((i for i in range(len(lines), 0, -1) if lines[i - 1].strip()), 0)
     lines = lines[:end]
     i = 0
@@ -131,7 +131,7 @@ def _after_qm9(lines: Sequence[str], i: int) -> int:
     return end
 
 
-def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structure:
+def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> FileStructure:
     """Return the structure of a frame.
 
     Args:
@@ -169,7 +169,7 @@ def _frame(lines: Sequence[str], line: int, index: int, notes: Notes) -> Structu
         if columns.charges is None and not any(claim.kind == "charge" for claim in claims):
             claims += _partial_claims(rows, columns, numbers, index, notes)
         claims += _column_claims(rows, columns, claims, numbers)
-    return Structure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
+    return FileStructure(numbers, positions, claims, bare, cell, pbc, name_of(comment))
 
 
 def _elements(

@@ -16,6 +16,7 @@ from molrl.rewards.chemistry import CustomTerm
 from molrl.rewards.interface import Floats, PlacedAtoms, RewardTerm
 from molrl.rewards.values import values_of
 from molrl.runs.progress import log_message
+from molrl.validation import checked_options, plain
 
 _PARTS = {"fixed": "fixed atoms", "shape": "a shape"}
 
@@ -118,7 +119,7 @@ def build_reward(
         options = dict(given) if isinstance(given, Mapping) else {"weight": given}
         if callable(given):
             options = {"call": given}
-        weight = options.pop("weight", 1.0)
+        weight = plain(options.pop("weight", 1.0))
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not isfinite(weight):
             raise InputError(f"reward term {name!r}: weight must be a number, not {weight!r}")
         term = _custom_term(name, options) if "call" in options else _named(name, model, options)
@@ -153,7 +154,9 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
     if not callable(factory):
         raise InputError(f"reward term {name!r}: it must be a class of terms, not {factory!r}")
     parameters = list(inspect.signature(factory).parameters.values())
-    _check_options(name, options, [each.name for each in parameters if each.name != "model"])
+    if not any(each.kind is each.VAR_KEYWORD for each in parameters):
+        _check_options(name, options, [each.name for each in parameters if each.name != "model"])
+    options = checked_options(factory, options, f"reward term {name!r}")
     for each in parameters[1:]:  # the first is the model
         optional = each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
         if each.default is each.empty and not optional and each.name not in options:

@@ -1,6 +1,5 @@
 """Reward terms from the similarity to reference molecules."""
 
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -34,7 +33,7 @@ class SimilarityReward:
         of: ``"similarity"`` or ``"novelty"``.
 
     Raises:
-        InputError: if the file cannot be read or has no molecule, or an option is invalid.
+        InputError: if the file cannot be read, or an option is invalid.
 
     Example:
         >>> gym.make(  # doctest: +SKIP
@@ -52,7 +51,7 @@ class SimilarityReward:
         sharpness: float = 120.0,
         of: Literal["similarity", "novelty"] = "similarity",
     ) -> None:
-        if sharpness <= 0:
+        if not 0 < sharpness < np.inf:
             raise InputError(f"sharpness must be above 0, not {sharpness}")
         if of not in ("similarity", "novelty"):
             raise InputError(f"of must be 'similarity' or 'novelty', not {of!r}")
@@ -88,9 +87,6 @@ class SimilarityReward:
 
 def _reference(source: str) -> MoleculeBatch:
     if source:
-        molecules = read_molecules(Path(source)).require_molecules("similarity")
-        if not len(molecules.numbers):
-            raise InputError(f"{source} has no molecule; give a file of molecules")
-        return molecules
+        return read_molecules(source).require_molecules("similarity")
     train = shipped_molecules().of_split("train").molecules
     return train[np.linspace(0, len(train) - 1, _SIZE).astype(int)]

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from ase.data import vdw_radii
 
+from molrl.chemistry.geometry import align
 from molrl.structures.hydrogen_bonds import bond_by_hydrogen, bond_twice
-from molrl.structures.rigid import align, draw_spin, tilt, turn
+from molrl.structures.rigid import draw_spin, tilt, turn
 from molrl.structures.structure import (
     Structure,
     draw_direction,

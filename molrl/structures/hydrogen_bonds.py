@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from molrl.structures.rigid import align, draw_spin, draw_spin_up_to, tilt
+from molrl.chemistry.geometry import align
+from molrl.structures.rigid import draw_spin, draw_spin_up_to, tilt
 from molrl.structures.structure import Structure, draw_direction, find_bonds
 
 _NEIGHBOURS = {7: 3, 8: 2, 9: 1, 16: 2}  # element: the most neighbours of one with a lone pair

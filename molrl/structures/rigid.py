@@ -12,20 +12,6 @@ def turn(structure: Structure, rotation: np.ndarray) -> Structure:
     return structure.at(centred @ rotation.T, structure.kind)
 
 
-def align(vector: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the rotation ``(3, 3)`` that turns one unit vector into another by the least angle."""
-    cosine = float(vector @ target)
-    if cosine < -0.999999:  # any axis that is at a right angle to both
-        side = np.eye(3)[np.abs(vector).argmin()]
-        axis = np.cross(vector, side)
-        axis /= np.linalg.norm(axis)
-        return 2 * np.outer(axis, axis) - np.eye(3)
-    axis = np.cross(vector, target)
-    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    rotation: np.ndarray = np.eye(3) + cross + cross @ cross / (1 + cosine)
-    return rotation
-
-
 def draw_spin(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw a rotation ``(3, 3)`` about a unit vector, by any angle."""
     matrix: np.ndarray = Rotation.from_rotvec(axis * rng.uniform(0, 2 * np.pi)).as_matrix()

@@ -1,5 +1,6 @@
 """The task of filling a shape given as a point cloud."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,13 +11,16 @@ from molrl.bags import Bag
 from molrl.shapes import N_POINTS, load_shape
 from molrl.tasks.fields import Formula
 from molrl.tasks.interface import FixedTask, Instance
+from molrl.validation import plain
 
 
 def _to_plain(shape: object) -> object:
     """Return the name, the mapping, or the points of a shape as plain data."""
     if isinstance(shape, Path):
         return str(shape)
-    return shape.tolist() if isinstance(shape, np.ndarray) else shape
+    if isinstance(shape, Mapping):
+        return {key: plain(value) for key, value in shape.items()}
+    return shape.tolist() if hasattr(shape, "tolist") else shape  # of NumPy or PyTorch
 
 
 class ShapeTask(FixedTask):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from molrl.bags import Bag, is_closed_shell
+from molrl.bags import MAX_ATOMS, Bag, is_closed_shell
 from molrl.chemistry.monovalent import MONOVALENT
 from molrl.errors import InputError
 from molrl.tasks.bag import BagTask
@@ -48,7 +48,7 @@ class StochasticTask(Task):
     kind: Literal["stochastic"] = "stochastic"
     reference: Formula = "C2H4O2"
     min_size: int = Field(default=5, ge=1)
-    max_size: int = Field(default=9, ge=1)
+    max_size: int = Field(default=9, ge=1, le=MAX_ATOMS)
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 from ase.build import molecule
 
@@ -40,3 +42,13 @@ def test_bonded_pairs_give_hydrogen_its_shortest_bond():
 
 def test_bonded_pairs_of_one_atom_are_none():
     assert pairs([6], [(0, 0, 0)]) == []
+
+
+def test_pairs_of_large_molecules_are_not_kept():
+    tracemalloc.start()
+    try:
+        for n in (1000, 1001):  # 8 MB each
+            bonded_pairs(np.full(n, 2), 5.0 * np.arange(3 * n).reshape(n, 3))
+        assert tracemalloc.get_traced_memory()[0] < 1e6
+    finally:
+        tracemalloc.stop()

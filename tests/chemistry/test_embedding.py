@@ -6,9 +6,16 @@ from molrl.chemistry.embedding import embed, from_smiles
 from molrl.errors import InputError
 
 
-def test_from_smiles_refuses_an_invalid_smiles():
+def test_from_smiles_refuses_an_invalid_smiles(capfd):
     with pytest.raises(InputError, match=r"invalid SMILES 'C\('"):
         from_smiles("C(", seed=0)
+    assert not capfd.readouterr().err  # RDKit prints four lines of its own
+
+
+@pytest.mark.parametrize("smiles", ["", "O.O"])
+def test_from_smiles_refuses_what_is_not_one_molecule(smiles):
+    with pytest.raises(InputError, match=r"invalid SMILES ''|'O\.O' is of several molecules"):
+        from_smiles(smiles, seed=0)
 
 
 def test_from_smiles_gives_hydrogens_and_one_conformer():

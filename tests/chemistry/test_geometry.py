@@ -5,7 +5,7 @@ from ase import Atoms
 from ase.build import minimize_rotation_and_translation, molecule
 from scipy.spatial.transform import Rotation
 
-from molrl.chemistry.geometry import rmsd
+from molrl.chemistry.geometry import align, rmsd
 from molrl.molecules import MoleculeBatch
 
 
@@ -65,3 +65,14 @@ def test_rmsd_does_not_superpose_mirror_images():
 def test_rmsd_refuses_other_atoms():
     with pytest.raises(ValueError, match="same atoms"):
         rmsd(of(molecule("CO")), of(molecule("N2")))
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-6, 1e-4, 1e-2, 1.0])
+def test_align_turns_one_vector_into_another_however_opposite(off):
+    for target in np.eye(3):
+        vector = -target + off * np.roll(target, 1)
+        vector /= np.linalg.norm(vector)
+        rotation = align(vector, target)
+        np.testing.assert_allclose(rotation @ vector, target, atol=1e-5)
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
+        assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-5)

@@ -182,6 +182,12 @@ def test_cells_of_pdb_are_left_out_and_said(read, capsys):
     assert "the cell (CRYST1) is left out" in capsys.readouterr().err
 
 
+def test_cells_of_mol2_are_left_out_and_said(read, capsys):
+    cell = "@<TRIPOS>CRYSIN\n52.0 58.6 61.9 90.0 90.0 90.0 1 1\n"
+    assert not read(mol2(from_smiles("C", 0)) + cell, "a.mol2").is_periodic
+    assert "the cell (CRYSIN) is left out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("columns", "text", "message"),
     [((30, 38), "   1,234", "three numbers in columns"), ((16, 17), "B", "alternative places")],

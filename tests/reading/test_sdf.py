@@ -74,6 +74,32 @@ def test_coordinates_of_v3000_that_are_no_numbers_are_refused(read, field):
         read(v3000(field))
 
 
+@pytest.mark.parametrize(
+    ("line", "changed", "message"),
+    [
+        ("2 1 1 3", "2 1 1 4", "bond 2 has '2 1 1 4', not a new pair of the 3 atoms"),
+        ("2 1 1 3", "2 1 1 1", "bond 2 has '2 1 1 1', not a new pair"),
+        ("2 1 1 3", "2 1 2 1", "bond 2 has '2 1 2 1', not a new pair"),
+        ("2 1 1 3", "2 1 1", "bond 2 has '2 1 1', not a new pair"),
+        ("3 H", "2 H", "atom 3 has '2 H .*, not an index of its own"),
+        ("3 H", "x H", "atom 3 has 'x H .*, not an index of its own"),
+        ("COUNTS 3 2", "COUNTS 4 2", "3 atoms and 2 bonds, but its counts line says '4 2'"),
+        ("COUNTS 3 2", "COUNTS 3 1", "3 atoms and 2 bonds, but its counts line says '3 1'"),
+        ("COUNTS 3 2 ", "", "counts line says ''"),
+    ],
+)
+def test_atoms_and_bonds_of_v3000_that_do_not_fit_are_refused(read, line, changed, message):
+    whole = v3000("0.1")
+    assert whole.count(f"M  V30 {line}") == 1
+    with pytest.raises(InputError, match=f"molecule 0.* {message}"):
+        read(whole.replace(f"M  V30 {line}", f"M  V30 {changed}"))
+
+
+def test_atoms_of_v3000_may_have_any_indices(read):
+    whole = v3000("0.1").replace("V30 3 H", "V30 70 H").replace("V30 2 1 1 3", "V30 2 1 1 70")
+    assert read(whole).numbers.tolist() == [8, 1, 1]
+
+
 @pytest.mark.parametrize("counts", ["94100  0", "  9  2  0", "999999  0"])
 def test_counts_that_the_record_cannot_hold_are_refused(read, counts):
     with pytest.raises(InputError, match="molecule 0 is corrupted: its counts line says"):

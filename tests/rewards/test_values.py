@@ -141,3 +141,19 @@ def test_terms_that_raise_are_told_of_once(morse, capsys):
         *_, info = env.step(np.array([0, 3, 1.2, 0, 0], np.float32))
         assert info["reason"] == "reward failed: mine: ZeroDivisionError: division by zero"
     assert capsys.readouterr().err.count("mine: ZeroDivisionError") == 1
+
+
+class AnyOptions:
+    """A term that takes any options."""
+
+    at_end = True
+
+    def __init__(self, model, **options):
+        self.options = options
+
+
+def test_build_reward_passes_any_options_to_a_term_that_takes_them(morse):
+    molrl.register("reward", "any", AnyOptions)
+    reward = build_reward({"any": {"depth": 2, "weight": np.float32(0.5)}}, morse())
+    weight, term = reward.terms["any"]
+    assert (weight, term.options) == (0.5, {"depth": 2})

@@ -6,6 +6,7 @@ from typing import Literal
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from molrl.agents.random import RandomAgent
 from molrl.bags import Bag
@@ -54,11 +55,19 @@ def test_parse_task_reads_back_what_each_kind_dumps(kind):
     assert pickle.loads(pickle.dumps(task)) == task
 
 
-def test_shape_task_keeps_an_array_as_plain_points():
-    points = np.array([[0.0, 0, 0], [1.5, 0, 0]])
-    task = ShapeTask(shape=points, n_points=2)
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (np.array([[0.0, 0, 0], [1.5, 0, 0]]), [[0.0, 0, 0], [1.5, 0, 0]]),
+        (torch.tensor([[0.0, 0, 0], [1.5, 0, 0]]), [[0.0, 0, 0], [1.5, 0, 0]]),
+        ({"kind": "ring", "radius": np.float32(1.5)}, {"kind": "ring", "radius": 1.5}),
+    ],
+)
+def test_shape_task_keeps_arrays_and_their_numbers_as_plain_data(given, plain):
+    task = ShapeTask(shape=given, n_points=2)
+    assert task.shape == plain
     assert parse_task(task.model_dump(mode="json")) == task
-    np.testing.assert_allclose(task.instance.shape, points)
+    assert task.instance.shape.shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +77,7 @@ def test_shape_task_keeps_an_array_as_plain_points():
         ({"kind": 3}, "a kind of task must be a name such as bag, not 3"),
         ({"kind": "scaffold", "scafold": "*C"}, "unknown key 'scafold' of a task of kind scaffold"),
         ({"bag": 3}, "a bag must be a formula such as CH4O, not 3"),
+        ({"kind": "stochastic", "max_size": 1001}, "max_size must be less than or equal to 1000"),
         ({"kind": "linker", "gap": "2.5"}, "gap must be a valid number, not '2.5'"),
         ({"kind": "bags", "bags": ["CH4", "Hx"]}, "unknown element 'Hx'"),
         ("scaffold", "invalid formula 'scaffold'"),
