@@ -85,7 +85,7 @@ class RunConfig(Config):
         if _CONTROL.search(str(run_dir)):
             raise ValueError(f"run_dir must hold no control characters, not {str(run_dir)!r}")
         # a shell does not expand the ~ of run_dir=~/runs/a
-        return Path(os.path.expanduser(run_dir)) if isinstance(run_dir, Path) else run_dir
+        return type(run_dir)(os.path.expanduser(run_dir))
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -89,6 +89,10 @@ class Run(RunConfig):
     run_dir: Path
 
 
+class RunAsText(RunConfig):
+    run_dir: str
+
+
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\0", "\x7f", "\x85"])
 def test_run_config_refuses_control_characters_in_the_folder(text):
     with pytest.raises(InputError, match=r"^test: run_dir must hold no control characters, not '"):
@@ -100,6 +104,7 @@ def test_run_config_takes_the_home_folder_for_a_tilde(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert parse_config({"run_dir": "~/a"}, Run, where="test").run_dir == tmp_path / "a"
+    assert parse_config({"run_dir": "~/a"}, RunAsText, where="test").run_dir == str(tmp_path / "a")
 
 
 def test_dump_config_reads_back_unchanged(config):
