@@ -160,6 +160,23 @@ class FlatBatch:
         """The device of the tensors."""
         return self.positions.device
 
+    def check_coordinates(self, largest: float) -> Self:
+        """Return the batch itself after checking its coordinates.
+
+        Args:
+            largest: absolute value that is allowed, Å.
+
+        Raises:
+            InputError: if a coordinate is not finite or larger.
+        """
+        bad = ~(self.positions.abs() <= largest).all(-1)  # also NaN
+        if bad.any():
+            raise InputError(
+                f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
+                f"number of at most {largest:.0e} Å"
+            )
+        return self
+
     def sum_atoms(self, values: Tensor) -> Tensor:
         """Sum values over the atoms of each molecule.
 

@@ -358,13 +358,7 @@ class MoleculeBatch(FlatBatch):
             cells, pbc = self.cell.cpu().double().numpy(), self.pbc.cpu().numpy()
             for i in np.flatnonzero(pbc.any(1)).tolist():
                 _check_cell(cells[i], pbc[i], i)
-
-        bad = ~(self.positions.abs() <= MAX_COORDINATE).all(-1)  # also NaN
-        if bad.any():
-            raise InputError(
-                f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
-                f"number of at most {MAX_COORDINATE:.0e} Å"
-            )
+        self.check_coordinates(MAX_COORDINATE)
         known = set(range(1, len(chemical_symbols))) if elements is None else set(elements)
         for number in set(self.numbers.tolist()) - known:
             where = int(self.molecule[self.numbers == number][0])
