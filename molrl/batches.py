@@ -1,6 +1,6 @@
 """Batches of molecules as flat tensors, with every field declared once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
@@ -160,6 +160,23 @@ class FlatBatch:
         """The device of the tensors."""
         return self.positions.device
 
+    def check_coordinates(self, largest: float) -> Self:
+        """Return the batch itself after checking its coordinates.
+
+        Args:
+            largest: absolute value that is allowed, Å.
+
+        Raises:
+            InputError: if a coordinate is not finite or larger.
+        """
+        bad = ~(self.positions.abs() <= largest).all(-1)  # also NaN
+        if bad.any():
+            raise InputError(
+                f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
+                f"number of at most {largest:.0e} Å"
+            )
+        return self
+
     def sum_atoms(self, values: Tensor) -> Tensor:
         """Sum values over the atoms of each molecule.
 
@@ -287,8 +304,17 @@ class FlatBatch:
         Returns:
             Fields per atom as ``(n_molecules, n_slots, ...)``, 0 in padding; fields per molecule
             unchanged.
+
+        Raises:
+            InputError: if a molecule has more atoms than ``n_slots``.
         """
-        width = n_slots or (int(self.n_atoms.max()) if len(self) else 0)
+        largest = int(self.n_atoms.max()) if len(self) else 0
+        width = largest if n_slots is None else n_slots
+        if width < largest:
+            raise InputError(
+                f"n_slots must be at least {largest}, the atoms of the largest molecule, not "
+                f"{width}"
+            )
         filled = torch.arange(width, device=self.device) < self.n_atoms[:, None]
         padded = {name: getattr(self, name) for name in self.molecule_fields() if name != "n_atoms"}
         for name in self.atom_fields():
@@ -312,28 +338,56 @@ class FlatBatch:
         return cls(numbers=numbers[filled].long(), n_atoms=filled.sum(-1), **given)
 
 
-def whole_numbers(numbers: object, what: str) -> np.ndarray:
-    """Return atomic numbers as int64.
+def atom_arrays(molecule: Iterable[object], what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the atoms of a molecule as arrays.
 
     Args:
-        numbers: array or list, of any numeric type, of whole numbers.
-        what: they are, for the error message.
+        molecule: a pair of ``numbers (n,)``, whole numbers of any type, and ``positions (n, 3)``,
+            Å; arrays or lists.
+        what: it is, for the error message.
+
+    Returns:
+        The numbers as int64 and the positions as float64.
 
     Raises:
-        InputError: if they are no whole numbers.
+        InputError: if it is no such pair.
 
     Example:
-        >>> whole_numbers([8.0, 1.0, 1.0], "numbers")
-        array([8, 1, 1])
+        >>> atom_arrays(([8.0, 1.0], [[0, 0, 0], [0, 0, 1]]), "OH")[0]
+        array([8, 1])
     """
-    given = np.asarray(numbers)
-    if given.dtype.kind in "iu":
-        return given.astype(np.int64, copy=False)
+    try:
+        given_numbers, given_positions = molecule
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{what} must be a pair of numbers (n,) and positions (n, 3), not {molecule!r:.60}"
+        ) from None
+    numbers, positions = _numeric(given_numbers), _numeric(given_positions)
     with np.errstate(invalid="ignore"):
-        whole = given.astype(np.int64) if given.dtype.kind == "f" else None
-    if whole is None or not np.array_equal(whole, given):
-        raise InputError(f"{what} must be atomic numbers such as [8, 1, 1], not {numbers!r:.60}")
-    return whole
+        whole = None if numbers is None else numbers.astype(np.int64, copy=False)
+    if whole is None or not (whole == numbers).all():
+        raise InputError(
+            f"{what}: numbers must be atomic numbers such as [8, 1, 1], not {given_numbers!r:.60}"
+        )
+    if positions is None:
+        raise InputError(
+            f"{what}: positions must be three numbers for each atom, not {given_positions!r:.60}"
+        )
+    if whole.ndim != 1 or positions.shape != (len(whole), 3):
+        raise InputError(
+            f"{what}: numbers must be (n,) and positions (n, 3), not {whole.shape} and "
+            f"{positions.shape}"
+        )
+    return whole, positions.astype(np.float64, copy=False)
+
+
+def _numeric(values: object) -> np.ndarray | None:
+    """Return an array of real numbers; None for what is ragged, or has others than numbers."""
+    with suppress(TypeError, ValueError):
+        array = np.asarray(values)
+        if array.dtype.kind in "iuf":
+            return array
+    return None
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -13,6 +13,7 @@ from ase import Atoms
 
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
+from molrl.reading.charges import is_charge_or_spin
 from molrl.reading.mol2 import read_mol2
 from molrl.reading.notes import Notes
 from molrl.reading.pdb import read_pdb
@@ -20,7 +21,7 @@ from molrl.reading.sdf import read_sdf
 from molrl.reading.structures import FileStructure, batch_of
 from molrl.reading.text import read_lines
 from molrl.reading.xyz import read_xyz
-from molrl.runs.atomic import write_atomically
+from molrl.runs.atomic import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -36,6 +37,8 @@ READERS: dict[str, Callable[[Sequence[str], Notes], list[FileStructure]]] = {
 }
 # Coordinates that the ten columns of a V2000 table hold, four of them decimals.
 V2000_RANGE = -9999.0, 99999.0
+# Keys of extended XYZ that are no properties of a molecule; ASE takes only arrays as a stress.
+RESERVED = frozenset({"lattice", "properties", "pbc", "stress"})
 
 
 def read_molecules(path: Path | str, *, open_valences: bool = False) -> MoleculeBatch:
@@ -131,7 +134,7 @@ def _without_radicals(structure: FileStructure) -> FileStructure:
 def write_extxyz(
     path: Path | str,
     molecules: MoleculeBatch,
-    properties: Mapping[str, Sequence[float | str | bool] | np.ndarray] | None = None,
+    properties: Mapping[str, Sequence[float | str | bool | None] | np.ndarray] | None = None,
 ) -> None:
     """Write an extended XYZ file, one frame per molecule.
 
@@ -141,18 +144,43 @@ def write_extxyz(
     Args:
         path: the file to write.
         molecules: the molecules; the format does not allow molecules without atoms.
-        properties: one value per molecule by name, written to the comment line of each frame.
+        properties: one value per molecule by name, written to the comment line of each frame; of
+            None nothing is written.
+
+    Raises:
+        InputError: if the file cannot be written there, a property has not one value per molecule
+            or one that the format cannot hold, or its name means something else in the format:
+            charge and multiplicity are those of the molecules.
 
     Example:
         >>> write_extxyz("made.extxyz", molecules, {"smiles": ["CO", "O"]})  # doctest: +SKIP
     """
     from ase.io import write
 
+    path = check_writable(path)
     images: list[Atoms] = molecules.to_ase()
     for name, values in (properties or {}).items():
-        for image, value in zip(images, values, strict=True):
-            image.info[name] = _as_written(value)
+        _check_property(name, len(values), len(images))
+        written = [None if value is None else _as_written(value) for value in values]
+        for image, value in zip(images, written, strict=True):
+            image.info |= {} if value is None else {name: value}
     write_atomically(path, lambda temporary: write(temporary, images, format="extxyz"))
+
+
+def _check_property(name: str, n_values: int, n_molecules: int) -> None:
+    """Refuse a property whose name would be read as something else, or of another length."""
+    if is_charge_or_spin(name):
+        raise InputError(
+            f"a property cannot be named {name!r}, which is the molecule's own; set it by "
+            "batch.with_states(charge, spin), or name the property otherwise"
+        )
+    if name.lower() in RESERVED or not name or "=" in name:
+        raise InputError(f"extended XYZ takes no property of the name {name!r}; name it otherwise")
+    if n_values != n_molecules:
+        raise InputError(
+            f"the property {name} has {n_values} values, not one for each of {n_molecules} "
+            "molecules"
+        )
 
 
 def _as_written(value: object) -> object:
@@ -183,8 +211,13 @@ def write_sdf(path: Path | str, mols: "Iterable[Mol]") -> None:
         path: the file to write.
         mols: RDKit molecules with a conformer, such as those of
             :func:`molrl.chemistry.bonds.bonded_mols`.
+
+    Raises:
+        InputError: if the file cannot be written there.
     """
     from rdkit import Chem
+
+    path = check_writable(path)
 
     def write(temporary: Path) -> None:
         with Chem.SDWriter(str(temporary)) as writer:

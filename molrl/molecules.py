@@ -11,7 +11,7 @@ from ase import Atoms
 from torch import Tensor
 
 from molrl.bags import Bag
-from molrl.batches import FlatBatch, per_molecule, whole_numbers
+from molrl.batches import FlatBatch, atom_arrays, per_molecule
 from molrl.errors import InputError
 from molrl.neighbors import Neighbors, find_neighbors
 from molrl.reading.charges import check_states, states_of_ase
@@ -212,17 +212,11 @@ class MoleculeBatch(FlatBatch):
             dtype: floating type of the positions.
 
         Raises:
-            InputError: if an array has another shape, or the numbers are not whole.
+            InputError: if an array has another shape, the numbers are not whole, or the positions
+                are no numbers.
         """
-        pairs = list(molecules)
-        numbers = [whole_numbers(z, f"molecule {i}: numbers") for i, (z, _) in enumerate(pairs)]
-        positions = [np.asarray(x, dtype=np.float64) for _, x in pairs]
-        for i, (z, x) in enumerate(zip(numbers, positions, strict=True)):
-            if z.ndim != 1 or x.shape != (len(z), 3):
-                raise InputError(
-                    f"molecule {i}: numbers must be (n,) and positions (n, 3), not {z.shape} "
-                    f"and {x.shape}"
-                )
+        arrays = [atom_arrays(each, f"molecule {i}") for i, each in enumerate(molecules)]
+        numbers, positions = zip(*arrays, strict=True) if arrays else ((), ())
         empty = [np.zeros((0,), np.int64)], [np.zeros((0, 3))]
         return cls(
             numbers=torch.from_numpy(np.concatenate(numbers or empty[0])),
@@ -364,13 +358,7 @@ class MoleculeBatch(FlatBatch):
             cells, pbc = self.cell.cpu().double().numpy(), self.pbc.cpu().numpy()
             for i in np.flatnonzero(pbc.any(1)).tolist():
                 _check_cell(cells[i], pbc[i], i)
-
-        bad = ~(self.positions.abs() <= MAX_COORDINATE).all(-1)  # also NaN
-        if bad.any():
-            raise InputError(
-                f"molecule {int(self.molecule[bad][0])} has a coordinate that is not a finite "
-                f"number of at most {MAX_COORDINATE:.0e} Å"
-            )
+        self.check_coordinates(MAX_COORDINATE)
         known = set(range(1, len(chemical_symbols))) if elements is None else set(elements)
         for number in set(self.numbers.tolist()) - known:
             where = int(self.molecule[self.numbers == number][0])

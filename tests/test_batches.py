@@ -88,6 +88,18 @@ def test_to_padded_and_from_padded_keep_all_fields(kind, n_atoms):
     assert rows(kind.from_padded(**padded)) == rows(batch)
 
 
+@pytest.mark.parametrize("n_slots", [0, 2, -1])
+def test_to_padded_refuses_slots_that_are_too_few(n_slots):
+    with pytest.raises(InputError, match="n_slots must be at least 3, the atoms of the largest"):
+        filled([2, 0, 3]).to_padded(n_slots)
+    with pytest.raises(InputError, match="n_slots must be at least 0"):
+        filled([]).to_padded(-1)
+
+
+def test_to_padded_of_no_slots_has_none():
+    assert filled([0, 0]).to_padded(0)["positions"].shape == (2, 0, 3)
+
+
 @pytest.mark.parametrize("kind", [MoleculeBatch, Annotated])
 def test_to_moves_all_fields_and_casts_the_floating_ones(kind):
     batch = filled([2, 0, 3], kind)

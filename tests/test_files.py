@@ -198,9 +198,65 @@ NOTHING = np.zeros(0, int), np.zeros((0, 3))
             replace(MoleculeBatch.from_ase(Atoms("H")), spin=torch.tensor([3])),
             "molecule 0 cannot have charge 0 and multiplicity 3",
         ),
+        (Atoms("CO", [[0, 0, 0], [0, 0, np.nan]]), "molecule 0 has a coordinate that is not"),
+        ([Atoms("H"), Atoms("H", [[np.inf, 0, 0]])], "molecule 1 has a coordinate that is not"),
     ],
 )
 def test_write_refuses_what_read_would_refuse(tmp_path, suffix, molecules, message):
     with pytest.raises(InputError, match=message):
         write(tmp_path / f"made.{suffix}", molecules)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "sdf"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "is a folder; name a file"),
+        ("file/made", "cannot be written: .*file.* is not a writable folder"),
+        ("made\0", "is no name of a file"),
+        ("x" * 300, "cannot be written: File name too long"),
+    ],
+)
+def test_write_refuses_where_no_file_can_be_written(tmp_path, suffix, name, message):
+    (tmp_path / f"folder.{suffix}").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message) as raised:
+        write(tmp_path / f"{name}.{suffix}", molecule("H2O"))
+    assert "\n" not in str(raised.value)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_write_takes_a_name_of_255_bytes(tmp_path):
+    path = tmp_path / f"{'x' * 248}.extxyz"
+    write(path, molecule("H2O"))
+    assert len(read_molecules(path)) == 1
+
+
+@pytest.mark.parametrize("name", ["charge", "Total_Charge", "spin", "multiplicity", "uhf"])
+def test_write_extxyz_refuses_properties_that_state_a_charge_or_spin(tmp_path, name):
+    water = MoleculeBatch.from_ase(molecule("H2O")).charged([2])
+    with pytest.raises(InputError, match=f"cannot be named '{name}', which is the molecule's own"):
+        write_extxyz(tmp_path / "made.extxyz", water, {name: [0]})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["Lattice", "Properties", "pbc", "stress", "a=b", ""])
+def test_write_extxyz_refuses_names_that_are_no_properties(tmp_path, name):
+    water = MoleculeBatch.from_ase(molecule("H2O"))
+    with pytest.raises(InputError, match=f"extended XYZ takes no property of the name '{name}'"):
+        write_extxyz(tmp_path / "made.extxyz", water, {name: [1]})
+
+
+def test_write_extxyz_refuses_another_number_of_values(tmp_path):
+    waters = MoleculeBatch.from_ase([molecule("H2O")] * 2)
+    with pytest.raises(InputError, match="property x has 1 values, not one for each of 2"):
+        write_extxyz(tmp_path / "made.extxyz", waters, {"x": [1]})
+
+
+def test_write_extxyz_leaves_out_properties_of_none(tmp_path):
+    waters = MoleculeBatch.from_ase([molecule("H2O")] * 2)
+    write_extxyz(tmp_path / "made.extxyz", waters, {"x": [None, 1.5], "y": ["a", None]})
+    first, second = (image.info for image in read(tmp_path / "made.extxyz", ":"))
+    assert first == {"y": "a"}
+    assert second == {"x": 1.5}

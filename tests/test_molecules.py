@@ -141,11 +141,25 @@ def test_from_arrays_refuses_inconsistent_shapes(pairs):
         MoleculeBatch.from_arrays(pairs)
 
 
-@pytest.mark.parametrize("numbers", [[6.7], ["C"], [np.nan], [True], [None]])
+@pytest.mark.parametrize("numbers", [[6.7], ["C"], [np.nan], [True], [None], [8, [1]]])
 def test_from_arrays_refuses_numbers_that_are_not_whole(numbers):
     good = [8], np.zeros((1, 3))
     with pytest.raises(InputError, match="molecule 1: numbers must be atomic numbers"):
         MoleculeBatch.from_arrays([good, (numbers, np.zeros((1, 3)))])
+
+
+@pytest.mark.parametrize(
+    "positions", [[[0, 0], [0, 0, 1]], [["a", "b", "c"]] * 2, [[None, 0, 0]] * 2, [[1j, 0, 0]] * 2]
+)
+def test_from_arrays_refuses_positions_that_are_ragged_or_no_numbers(positions):
+    with pytest.raises(InputError, match="molecule 0: positions must be three numbers for each"):
+        MoleculeBatch.from_arrays([([1, 1], positions)])
+
+
+@pytest.mark.parametrize("molecule", [[8], ([8], [[0, 0, 0]], 0), 8])
+def test_from_arrays_refuses_what_is_no_pair(molecule):
+    with pytest.raises(InputError, match=r"molecule 0 must be a pair of numbers \(n,\) and"):
+        MoleculeBatch.from_arrays([molecule])
 
 
 def test_from_arrays_takes_whole_numbers_of_any_type():

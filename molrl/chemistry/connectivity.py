@@ -14,7 +14,7 @@ SHORT = 1.0  # the same for two of boron and silicon, whose diagonals are shorte
 OF_METALS = 0.95  # the same for metals, whose radii are large: Na and C of a carboxylate
 BRIDGE = 1.35  # the same for both bonds of a hydrogen between two atoms
 OVERLAP = 0.65  # of the sum of the covalent radii; no two atoms of a molecule are closer
-FEW = 200  # atoms; the pairs of larger molecules are not kept, since they take 8 n² bytes
+FEW = 100  # atoms; of larger molecules not all pairs are looked at, which are n² / 2
 DIAGONAL = 0.1  # by which the diagonal of a four-membered ring is longer than the sides, relative
 
 _ALKALI, _ALKALINE_EARTHS = [3, 11, 19, 37, 55, 87], [4, 12, 20, 38, 56, 88]
@@ -44,14 +44,8 @@ def bonded_pairs(numbers: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray
         ``(n_bonds, 2)`` int64 indices of atoms, and ``(n_bonds,)`` lengths relative to the sums of
         the covalent radii.
     """
-    first, second = _all_pairs(len(numbers))
-    radii = _RADII[numbers]
-    apart = positions[first] - positions[second]
-    reach = radii[first] + radii[second]
-    lengths = np.sqrt(np.einsum("ij,ij->i", apart, apart))
-    close = np.flatnonzero(lengths < reach + TOLERANCE)
-    pairs = np.stack((first[close], second[close]), axis=1)
-    relative = lengths[close] / reach[close]
+    first, second, relative = _close_pairs(numbers, positions, 1.0, TOLERANCE)
+    pairs = np.stack((first, second), axis=1)
     is_long = relative > _longest(numbers[pairs])
     if _IONIC[numbers].any():
         apart_from_metals = ~_between_ions(numbers, pairs)
@@ -70,10 +64,8 @@ def overlapping(numbers: np.ndarray, positions: np.ndarray) -> tuple[int, int] |
         numbers: ``(n,)`` atomic numbers.
         positions: ``(n, 3)``, Å.
     """
-    first, second = _all_pairs(len(numbers))
-    lengths = np.linalg.norm(positions[first] - positions[second], axis=1)
-    closer = np.flatnonzero(lengths < OVERLAP * (_RADII[numbers[first]] + _RADII[numbers[second]]))
-    return (int(first[closer[0]]), int(second[closer[0]])) if len(closer) else None
+    first, second, _ = _close_pairs(numbers, positions, OVERLAP)
+    return (int(first[0]), int(second[0])) if len(first) else None
 
 
 def has_bridge(numbers: np.ndarray, positions: np.ndarray) -> bool:
@@ -83,10 +75,9 @@ def has_bridge(numbers: np.ndarray, positions: np.ndarray) -> bool:
         numbers: ``(n,)`` atomic numbers.
         positions: ``(n, 3)``, Å.
     """
-    lengths = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    np.fill_diagonal(lengths, np.inf)
-    near = lengths < BRIDGE * (_RADII[numbers][:, None] + _RADII[numbers])
-    return bool((near[numbers == 1].sum(axis=1) > 1).any())
+    first, second, _ = _close_pairs(numbers, positions, BRIDGE)
+    degrees = np.bincount(np.concatenate((first, second)), minlength=len(numbers))
+    return bool((degrees[numbers == 1] > 1).any())
 
 
 def _longest(pairs: np.ndarray) -> np.ndarray:
@@ -105,12 +96,44 @@ def _between_ions(numbers: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return between
 
 
-def _all_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
-    return _pairs_of_few(n) if n <= FEW else np.triu_indices(n, 1)
+def _close_pairs(
+    numbers: np.ndarray, positions: np.ndarray, factor: float, allowance: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pairs closer than ``factor`` sums of their covalent radii and an allowance, Å.
+
+    Atoms whose coordinates are not finite are close to none.
+
+    Returns:
+        The first atoms ``(n_pairs,)``, the second ones, which have the higher index, and lengths
+        relative to the sums of the radii; in the order of the first atoms, then of the second.
+    """
+    radii = _RADII[numbers]
+    if len(numbers) <= FEW:
+        first, second = _all_pairs(len(numbers))
+    else:
+        first, second = _pairs_within(positions, 2 * factor * radii.max() + allowance)
+    apart = positions[first] - positions[second]
+    sums = radii[first] + radii[second]
+    lengths = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    close = np.flatnonzero(lengths < factor * sums + allowance)
+    return first[close], second[close], lengths[close] / sums[close]
+
+
+def _pairs_within(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs within this distance, Å, and others, in the order of :func:`_all_pairs`."""
+    from scipy.spatial import KDTree
+
+    finite = np.flatnonzero(np.isfinite(positions).all(axis=1))  # a tree takes no others
+    # Squares of greater coordinates would overflow; cut off, no two atoms are further apart.
+    tree = KDTree(positions[finite].clip(-1e100, 1e100))
+    # A little further than asked, since distances are rounded otherwise in the tree.
+    found = tree.query_pairs(1.001 * reach, output_type="ndarray")
+    found = found[np.lexsort(found.T[::-1])]
+    return finite[found[:, 0]], finite[found[:, 1]]
 
 
 @cache
-def _pairs_of_few(n: int) -> tuple[np.ndarray, np.ndarray]:
+def _all_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(n, 1)
 
 

@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 from molrl.chemistry.bonds import bonded_mols, validity
 from molrl.errors import InputError
 from molrl.files import write_extxyz, write_sdf
-from molrl.molecules import MoleculeBatch
+from molrl.molecules import MAX_COORDINATE, MoleculeBatch
 
 
 def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) -> None:
@@ -24,8 +24,9 @@ def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) 
 
     Raises:
         InputError: if the first argument is no path, the file has another suffix, there are no
-            molecules, one has no atoms, dummy atoms or an impossible charge or multiplicity, or a
-            structure is periodic and the file an SDF.
+            molecules, one has no atoms, dummy atoms, coordinates that are not finite or an
+            impossible charge or multiplicity, a structure is periodic and the file an SDF, or the
+            file cannot be written there.
 
     Example:
         >>> molrl.write("made.sdf", molrl.read("made.extxyz"))  # doctest: +SKIP
@@ -42,7 +43,7 @@ def write(path: Path | str, molecules: MoleculeBatch | Atoms | Iterable[Atoms]) 
 
 
 def _check_readable(molecules: MoleculeBatch) -> None:
-    """Refuse what :func:`molrl.read` would refuse in the file, coordinates left aside."""
+    """Refuse what :func:`molrl.read` would refuse in the file, but for atoms in one place."""
     if not len(molecules):
         raise InputError("there are no molecules to write; give at least one")
     empty = (molecules.n_atoms == 0).nonzero()
@@ -52,7 +53,7 @@ def _check_readable(molecules: MoleculeBatch) -> None:
     if foreign.any():
         number, where = int(molecules.numbers[foreign][0]), int(molecules.molecule[foreign][0])
         raise InputError(f"molecule {where} has an atom of number {number}, which is no element")
-    molecules.check_electrons()
+    molecules.check_electrons().check_coordinates(MAX_COORDINATE)
 
 
 def _write_sdf(path: Path, molecules: MoleculeBatch) -> None:

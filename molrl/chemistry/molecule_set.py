@@ -17,7 +17,7 @@ from torch import Tensor
 from molrl.bags import Bag
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.runs.atomic import write_atomically
+from molrl.runs.atomic import check_writable, write_atomically
 
 SPLITS = ("train", "valid", "test")
 _SHARES = (0.90, 0.05, 0.05)
@@ -159,9 +159,9 @@ class MoleculeSet:
             path: the file.
 
         Raises:
-            InputError: if the name does not end in ``.npz``.
+            InputError: if the name does not end in ``.npz``, or the file cannot be written there.
         """
-        path = Path(path)
+        path = check_writable(path)
         if path.suffix != ".npz":
             raise InputError(f"molecule set {path} must end in .npz")
         arrays: dict[str, Any] = {

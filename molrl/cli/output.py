@@ -1,11 +1,11 @@
 """Output files of commands, checked before the work begins."""
 
-import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from molrl.errors import InputError
+from molrl.runs.atomic import check_writable
 
 MOLECULE_FILES = (".extxyz", ".xyz", ".sdf")
 """Suffixes of the files that commands write molecules to; the first two are extended XYZ."""
@@ -25,20 +25,9 @@ def output_file(name: str, option: str, suffixes: Sequence[str] = ()) -> Path:
     Raises:
         InputError: if it has another suffix, is a folder, or cannot be written.
     """
-    path = Path(name)
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:  # a name that is too long
-        raise InputError(f"{option} {path} cannot be written: {error.strerror}") from None
-    if path.is_dir():
-        raise InputError(f"{option} {path} is a folder; name a file")
+    path = check_writable(name, option)
     if suffixes and path.suffix not in suffixes:
         raise InputError(f"{option} {path} has an unknown suffix; it must end in {_any(suffixes)}")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {path} cannot be written: {folder} is not a writable folder")
     return path
 
 

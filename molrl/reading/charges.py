@@ -131,6 +131,11 @@ def claim_of_field(key: str, value: str) -> Claim | None:
         return None
 
 
+def is_charge_or_spin(key: str) -> bool:
+    """Return whether a key of any spelling states a charge or a multiplicity."""
+    return _plain(key) in _KINDS
+
+
 def _blank(match: re.Match[str]) -> str:
     return match.group() if match[1] and _plain(match[1]) in _KINDS else " "
 

@@ -1,7 +1,7 @@
 """Connection tables of MDL files (V2000 and V3000), checked where parsers guess."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,10 @@ _FREE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _COUNT = re.compile(r" *\d+ *", re.ASCII)
 HEADER = 4  # lines before the atoms
 END = "M  END"
+ORDERS = "1, 2, 3 or 4 (aromatic)"
+_ORDINARY = frozenset({"1", "2", "3", "4"})
+# None, those of queries (5 to 8), a dative (9) and a hydrogen bond (10): no number of electrons
+_OTHER_ORDERS = frozenset({"0", "5", "6", "7", "8", "9", "10"})
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class ConnectionTable:
         words: the element of each atom as it is written.
         positions: ``(n, 3)`` Å.
         radicals: MDL's radical of the atoms that have one: 1 singlet, 2 doublet, 3 triplet.
+        odd_orders: orders other than single, double, triple and aromatic by the number of the bond.
     """
 
     words: Sequence[str]
     positions: np.ndarray
     radicals: Sequence[int]
+    odd_orders: Mapping[int, str]
 
     @property
     def is_flat(self) -> bool:
@@ -42,6 +48,9 @@ class ConnectionTable:
         return [remark for _, remark in map(element, dict.fromkeys(self.words)) if remark]
 
 
+_Rows = tuple[list[str], list[list[str]], list[int], dict[int, str]]
+
+
 def read_table(lines: Sequence[str]) -> ConnectionTable:
     """Read the connection table of a record.
 
@@ -50,15 +59,16 @@ def read_table(lines: Sequence[str]) -> ConnectionTable:
 
     Raises:
         InputError: if it is truncated or longer than it says, a coordinate is no number in its
-            columns, an atom is no element, or a bond is not between two atoms.
+            columns, an atom is no element, or a bond is not between two atoms or has an order that
+            there is not.
     """
     if len(lines) < HEADER:
         raise InputError("it is corrupted or empty: there is no counts line")
     counts = lines[HEADER - 1]
     if "V3000" in counts:
-        words, coordinates, radicals = _read_v3000(lines)
+        words, coordinates, radicals, odd_orders = _read_v3000(lines)
     else:
-        words, coordinates, radicals = _read_v2000(lines)
+        words, coordinates, radicals, odd_orders = _read_v2000(lines)
     if not words:
         raise InputError("it is corrupted or empty: there are no atoms")
     for number, word in enumerate(words, start=1):
@@ -68,10 +78,10 @@ def read_table(lines: Sequence[str]) -> ConnectionTable:
             raise InputError(f"atom {number}: {error}") from None
         if word[0].islower() or (remark and word not in ("D", "T")):  # which RDKit does not read
             raise InputError(f"atom {number}: {word!r} is not an element symbol such as C or Cl")
-    return ConnectionTable(words, np.array(coordinates, dtype=float), radicals)
+    return ConnectionTable(words, np.array(coordinates, dtype=float), radicals, odd_orders)
 
 
-def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
+def _read_v2000(lines: Sequence[str]) -> _Rows:
     counts = lines[HEADER - 1]
     fields = counts[:3], counts[3:6].strip() or "0"
     if not all(map(_COUNT.fullmatch, fields)):
@@ -83,6 +93,11 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
             f"it is corrupted: its counts line says {n_atoms} atoms and {n_bonds} bonds, for which "
             "it is too short"
         )
+    after = lines[HEADER + n_atoms + n_bonds : end]
+    if lists := [line.split()[2:3] for line in after if line.startswith("M  ALS")]:
+        raise InputError(
+            f"atom {' '.join(lists[0])} is a list of elements (M  ALS); write one element"
+        )
     words, coordinates = [], []
     for number, line in enumerate(lines[HEADER : HEADER + n_atoms], start=1):
         xyz = [line[start : start + 10] for start in (0, 10, 20)]
@@ -91,30 +106,34 @@ def _read_v2000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
         words.append(line[31:34].strip())
         coordinates.append(xyz)
     bonds = lines[HEADER + n_atoms : HEADER + n_atoms + n_bonds]
-    ends = ((line, (line[:3], line[3:6])) for line in bonds)
-    _check_bonds(ends, range(1, n_atoms + 1), " in columns of 3 characters")
+    rows = ((line, (line[:3], line[3:6]), line[6:9].strip().lstrip("0") or "0") for line in bonds)
+    odd_orders = _check_bonds(rows, range(1, n_atoms + 1), " in columns of 3 characters")
     radicals = [
         int(word)
-        for line in lines[HEADER + n_atoms + n_bonds : end]
+        for line in after
         if line.startswith("M  RAD")
         for word in line[9:].split()[1::2]
         if word.isascii() and word.isdecimal()
     ]
-    return words, coordinates, radicals
+    return words, coordinates, radicals, odd_orders
 
 
 def _check_bonds(
-    bonds: Iterable[tuple[str, Sequence[str]]], atoms: Collection[int], where: str = ""
-) -> None:
-    """Refuse bonds that are not between two atoms, or repeated.
+    bonds: Iterable[tuple[str, Sequence[str], str]], atoms: Collection[int], where: str = ""
+) -> dict[int, str]:
+    """Refuse bonds that are not between two atoms, repeated, or of an order that there is not.
 
     Args:
-        bonds: the line of each bond, and what it has for the numbers of its two atoms.
+        bonds: the line of each bond, and what it has for the numbers of its two atoms and for its
+            order.
         atoms: the numbers of all atoms.
         where: the numbers stand in a line, for the message.
+
+    Returns:
+        The orders that are not ordinary, by the number of the bond.
     """
-    found = set()
-    for number, (line, fields) in enumerate(bonds, start=1):
+    found, odd_orders = set(), {}
+    for number, (line, fields, order) in enumerate(bonds, start=1):
         ends = [int(field) for field in fields if _COUNT.fullmatch(field)]
         pair = frozenset(end for end in ends if end in atoms)
         if len(pair) != 2 or pair in found:
@@ -122,10 +141,15 @@ def _check_bonds(
                 f"bond {number} has {line.rstrip()[:40]!r}, not a new pair of the {len(atoms)} "
                 f"atoms{where}"
             )
+        if order not in _ORDINARY | _OTHER_ORDERS:
+            raise InputError(f"bond {number} has the order {order[:40]!r}, not {ORDERS}")
         found.add(pair)
+        if order not in _ORDINARY:
+            odd_orders[number] = order
+    return odd_orders
 
 
-def _read_v3000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
+def _read_v3000(lines: Sequence[str]) -> _Rows:
     sections = _sections(lines)
     words: list[str] = []
     coordinates: list[list[str]] = []
@@ -148,8 +172,9 @@ def _read_v3000(lines: Sequence[str]) -> tuple[list[str], list[list[str]], list[
             f"it is corrupted: it has {len(words)} atoms and {len(bonds)} bonds, but its counts "
             f"line says {' '.join(given)[:40]!r}"
         )
-    _check_bonds(((line, line.split()[2:4]) for line in bonds), numbers)
-    return words, coordinates, radicals
+    rows = ((line, line.split()) for line in bonds)
+    odd_orders = _check_bonds(((line, row[2:4], "".join(row[1:2])) for line, row in rows), numbers)
+    return words, coordinates, radicals, odd_orders
 
 
 def _sections(lines: Sequence[str]) -> dict[str, list[str]]:

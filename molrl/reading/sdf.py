@@ -8,7 +8,7 @@ import numpy as np
 
 from molrl.errors import InputError
 from molrl.reading.charges import Claim, Kind, claim_of_field
-from molrl.reading.ctab import END, ConnectionTable, read_table
+from molrl.reading.ctab import END, ORDERS, ConnectionTable, read_table
 from molrl.reading.hydrogens import check_hydrogens
 from molrl.reading.notes import Notes
 from molrl.reading.structures import MAX_ATOMS, FileStructure, note_odd_electrons, of_molecule
@@ -71,7 +71,7 @@ def _structure(record: Sequence[str], index: int, notes: Notes) -> FileStructure
     _check_dimension(mol, table, record[1], index, notes)
     stated = _stated(fields)
     if CHARGE_FIELD not in fields and SPIN_FIELD not in fields:
-        check_hydrogens(mol, *_explained(mol, stated))
+        _check_hydrogens(mol, table, _explained(mol, stated))
     for remark in table.remarks:
         notes.add(index, remark)
     if any(atom.GetIsotope() for atom in mol.GetAtoms()) and not table.remarks:
@@ -156,6 +156,18 @@ def _has_bond_lengths(mol: "Mol", positions: np.ndarray) -> bool:
     drawn = len(kinds) > 1 and max(lengths) - min(lengths) < 0.01 * max(lengths)
     crowded = any(atom.GetDegree() > 3 for atom in mol.GetAtoms())
     return bool(lengths) and 1 in numbers and not drawn and not crowded
+
+
+def _check_hydrogens(mol: "Mol", table: ConnectionTable, explained: set[int]) -> None:
+    """Refuse a molecule that lacks hydrogens, or seems to because of the orders of its bonds."""
+    try:
+        check_hydrogens(mol, *explained)
+    except InputError:
+        for number, order in table.odd_orders.items():
+            raise InputError(
+                f"bond {number} has the order {order}, of which no hydrogens follow; write {ORDERS}"
+            ) from None
+        raise
 
 
 def _stated(fields: dict[str, str]) -> dict[Kind, Claim]:

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from molrl.errors import InputError
+
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # names of files that a kill left incomplete
 
 
@@ -24,7 +26,8 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    # Of a long name only the beginning, since names are limited to 255 bytes.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
         write(temporary)
@@ -32,6 +35,35 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path | str, what: str = "") -> Path:
+    """Return a path after checking that a file can be written there; nothing is changed.
+
+    Args:
+        path: the file, which may exist; missing parent folders can be created.
+        what: it is, for error messages: ``-o``.
+
+    Raises:
+        InputError: if it is a folder, its name is too long or no name of a file, or a folder above
+            it is a file or cannot be written.
+    """
+    path = Path(path)
+    named = f"{what} {path}".lstrip()
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise InputError(f"{named} cannot be written: {error.strerror}") from None
+    except ValueError:  # a NUL, or half of a character
+        raise InputError(f"{str(path)!r} is no name of a file; leave out odd characters") from None
+    if path.is_dir():
+        raise InputError(f"{named} is a folder; name a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{named} cannot be written: {folder} is not a writable folder")
+    return path
 
 
 def write_text(path: Path | str, text: str) -> None:

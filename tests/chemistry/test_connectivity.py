@@ -1,9 +1,11 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 from ase.build import molecule
 
-from molrl.chemistry.connectivity import bonded_pairs
+from molrl.chemistry import connectivity
+from molrl.chemistry.connectivity import bonded_pairs, has_bridge, overlapping
 
 
 def pairs(numbers, positions):
@@ -42,6 +44,37 @@ def test_bonded_pairs_give_hydrogen_its_shortest_bond():
 
 def test_bonded_pairs_of_one_atom_are_none():
     assert pairs([6], [(0, 0, 0)]) == []
+
+
+@pytest.mark.parametrize("width", [2.0, 8.0, 20.0])
+def test_pairs_of_large_molecules_are_those_of_all_pairs(monkeypatch, width):
+    rng = np.random.default_rng(0)
+    numbers = rng.choice([1, 3, 5, 6, 7, 8, 16, 55], 150)
+    positions = rng.uniform(0, width, (150, 3)).round(1)
+    positions[[3, 50, 149], [0, 1, 2]] = [np.nan, np.inf, -np.inf]
+    positions[4], positions[5], positions[6] = 1e200, -1.7e308, 1.7e308
+
+    def found(few):
+        monkeypatch.setattr(connectivity, "FEW", few)
+        with np.errstate(invalid="ignore", over="ignore"):
+            of_each = (f(numbers, positions) for f in (bonded_pairs, overlapping, has_bridge))
+            (pairs, lengths), closest, bridge = of_each
+        return pairs.tolist(), lengths.tolist(), closest, bridge
+
+    assert found(few=100) == found(few=150)
+
+
+def test_pairs_of_large_molecules_take_memory_in_proportion_to_the_atoms():
+    n = 3000  # whose pairs take 72 MB
+    grid = 5.0 * np.stack(np.unravel_index(np.arange(n), (15, 15, 15)), axis=1)
+    tracemalloc.start()
+    try:
+        assert not len(bonded_pairs(np.full(n, 6), grid)[0])
+        assert overlapping(np.full(n, 6), grid) is None
+        assert not has_bridge(np.full(n, 1), grid)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_pairs_of_large_molecules_are_not_kept():

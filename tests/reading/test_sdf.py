@@ -161,6 +161,18 @@ def test_carbon_monoxide_without_charges_lacks_no_hydrogen(read):
     assert len(read(rows.replace("  1  2  1  0", "  1  2  3  0"))) == 1
 
 
+@pytest.mark.parametrize(("order", "says"), [("0", "no hydrogens"), ("77", "not 1")])
+def test_orders_of_bonds_that_give_no_hydrogens_are_named(read, order, says):
+    rows = record([(0, 0, 0.1, "C"), (0, 0, 1.23, "O")], bonds=1)
+    with pytest.raises(InputError, match=f"bond 1 has the order '?{order}'?, .*{says}"):
+        read(rows.replace("  1  2  1  0", f"  1  2{order:>3}  0"))
+
+
+def test_lists_of_elements_are_refused(read):
+    with pytest.raises(InputError, match="atom 1 is a list of elements"):
+        read(record(tail="M  ALS   1  2 F N   O\n"))
+
+
 @pytest.mark.parametrize(("radical", "spin"), [(1, 1), (3, 3)])
 def test_radicals_give_the_spin(read, radical, spin):
     methylene = [(0.0, 0.0, 0.1, "C"), *WATER[1:]]

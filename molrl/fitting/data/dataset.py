@@ -16,7 +16,7 @@ from molrl.batches import per_atom, per_molecule
 from molrl.chemistry.molecule_set import SPLITS
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
-from molrl.runs.atomic import write_atomically
+from molrl.runs.atomic import check_writable, write_atomically
 
 LOW_FORCE = 30.0  # eV/Å; structures with a larger force on an atom are high-force structures
 _ARRAYS = {
@@ -214,9 +214,9 @@ class Dataset:
         """Write an ``.npz`` file, whole or not at all.
 
         Raises:
-            InputError: if the name does not end in ``.npz``.
+            InputError: if the name does not end in ``.npz``, or the file cannot be written there.
         """
-        path = Path(path)
+        path = check_writable(path)
         if path.suffix != ".npz":
             raise InputError(f"{path} is not a name for a dataset; it must end in .npz")
         arrays: dict[str, Any] = self.molecules.to_dict()
