@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from molrl.bags import Bag
+from molrl.bags import MAX_ATOMS, Bag
 from molrl.chemistry.fragments import load_fragment
 from molrl.tasks.fields import Formula, FragmentName
 from molrl.tasks.interface import FixedTask, Instance
@@ -43,7 +43,7 @@ class ClusterTask(FixedTask):
     kind: Literal["cluster"] = "cluster"
     solute: FragmentName = "C=O"
     solvent: Formula = "H2O"
-    n_solvent: int = Field(default=5, ge=1)
+    n_solvent: int = Field(default=5, ge=1, le=MAX_ATOMS)
 
     def build(self) -> Instance:
         """Return one solvent molecule and the solute.

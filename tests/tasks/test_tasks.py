@@ -78,6 +78,7 @@ def test_shape_task_keeps_arrays_and_their_numbers_as_plain_data(given, plain):
         ({"kind": "scaffold", "scafold": "*C"}, "unknown key 'scafold' of a task of kind scaffold"),
         ({"bag": 3}, "a bag must be a formula such as CH4O, not 3"),
         ({"kind": "stochastic", "max_size": 1001}, "max_size must be less than or equal to 1000"),
+        ({"kind": "cluster", "n_solvent": 1001}, "n_solvent must be less than or equal to 1000"),
         ({"kind": "linker", "gap": "2.5"}, "gap must be a valid number, not '2.5'"),
         ({"kind": "bags", "bags": ["CH4", "Hx"]}, "unknown element 'Hx'"),
         ("scaffold", "invalid formula 'scaffold'"),
