@@ -124,7 +124,7 @@ def curve_figures(case: Case, training: AgentTraining) -> dict[str, object]:
 
 def errors(molecule: MoleculeBatch, model: EnergyModel) -> dict[str, object]:
     """Return how far a complex is from its relaxed geometry."""
-    relaxed = relax(molecule, model).molecules
+    relaxed = relax(molecule, model, force_tolerance=0.01).molecules  # eV/Å
     (lengths, angles), (best, best_angles) = about_centre(molecule), about_centre(relaxed)
     return {
         "largest error of a bond, Å": float(np.abs(lengths - best).max()),
