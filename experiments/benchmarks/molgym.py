@@ -53,8 +53,6 @@ ALGORITHMS: dict[str, dict[str, object]] = {
     },
     "ppo": {"name": "ppo", "num_envs": 16, "batch_size": 64},
 }
-# Of a complex every step has few right places, which the default entropy bonus smears.
-ENT_COEF = {"complex": (0.001, 0.0), "bag": (0.01, 0.001)}  # initial and final
 WINDOW = 5  # updates, 960 steps, whose episodes are averaged
 MARKS = (0.25, 0.5, 0.75, 1.0)  # of the budget
 
@@ -83,20 +81,14 @@ class Case:
         """The optimal return, eV."""
         return OPTIMAL[self.bag] * Hartree
 
-    @property
-    def kind(self) -> str:
-        """The kind of the task."""
-        return "complex" if self.bag in COMPLEXES else "bag"
-
     def training(self) -> AgentTraining:
         """Return the training."""
-        first, last = ENT_COEF[self.kind]
-        entropy = {"ent_coef": first, "final_ent_coef": last}
-        algorithm = parse_algorithm(ALGORITHMS[self.algorithm] | entropy)
+        algorithm = parse_algorithm(ALGORITHMS[self.algorithm])
+        kind = "complex" if self.bag in COMPLEXES else "bag"
         env = MolDesignVectorEnv(
             algorithm.num_envs,
             "SameStep",
-            task={"kind": self.kind, "bag": self.bag},
+            task={"kind": kind, "bag": self.bag},
             energy="pm6",
             rules="molgym",
         )
@@ -122,7 +114,6 @@ def curve_figures(case: Case, training: AgentTraining) -> dict[str, object]:
     fractions, steps = means / case.optimum, steps[WINDOW - 1 :]
     reached = steps[fractions >= case.target]
     return {
-        "ent_coef": ENT_COEF[case.kind][0],
         "steps": case.steps,
         "target": case.target,
         "steps to target": int(reached[0]) if len(reached) else "-",
