@@ -161,9 +161,9 @@ def write_extxyz(
     images: list[Atoms] = molecules.to_ase()
     for name, values in (properties or {}).items():
         _check_property(name, len(values), len(images))
-        written = [None if value is None else _as_written(value) for value in values]
-        for image, value in zip(images, written, strict=True):
-            image.info |= {} if value is None else {name: value}
+        for image, value in zip(images, values, strict=True):
+            if value is not None:
+                image.info[name] = _as_written(value)
     write_atomically(path, lambda temporary: write(temporary, images, format="extxyz"))
 
 

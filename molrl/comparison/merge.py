@@ -62,16 +62,13 @@ def merge(runs: Sequence[Path | str], target: Path | str) -> list[str]:
 def _found(folders: Sequence[RunFolder], configs: Sequence[CompareConfig]) -> dict[UnitKey, Path]:
     """Return where each run is: in the first folder in which it has not crashed, if in any."""
     found: dict[UnitKey, Path] = {}
-    finished: set[UnitKey] = set()
     for folder, config in zip(folders, configs, strict=True):
         for key in config.units():
             path = folder.path / key.folder
-            if key in finished or not (path / "unit.json").is_file():
+            if not (path / "unit.json").is_file():
                 continue
-            if has_finished(path):
-                finished.add(key)
+            if key not in found or (has_finished(path) and not has_finished(found[key])):
                 found[key] = path
-            found.setdefault(key, path)
     return found
 
 

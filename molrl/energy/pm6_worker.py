@@ -13,7 +13,7 @@ _ALIKE = 1e-5  # Hartree
 # If none converges, as for fragments with three bonds at right angles, whose orbitals are
 # degenerate, the SCF begins with the densities of distorted geometries.
 _DISTORTIONS, _DISTORTION = 16, 0.1  # the spread is in Bohr
-_ENOUGH = 2  # energies, of which the lower one counts
+_ENOUGH = 2  # that converge; the lower energy counts
 _CALCULATOR.log = scine.core.Log.silent()
 
 
@@ -43,9 +43,9 @@ def work(
         energies = [energy for energy, _ in found]
         if not max(energies) - min(energies) < _ALIKE:
             found.append(_converge(structure, _LAST_MIXER))
+        if not any(np.isfinite(energy) for energy, _ in found):
+            found = _converge_from_distorted(structure)
         energy, gradient = min(found, key=lambda each: each[0])
-        if np.isinf(energy):
-            energy, gradient = _converge_from_distorted(structure)
         if np.isinf(energy):
             return "PM6: the SCF did not converge"
         return energy, gradient, {}
@@ -60,23 +60,22 @@ def _converge(structure: scine.AtomCollection, mixer: str) -> tuple[float, np.nd
     return _calculate()
 
 
-def _converge_from_distorted(structure: scine.AtomCollection) -> tuple[float, np.ndarray]:
-    """Return the lower of two energies from densities of distorted geometries, and its gradient."""
+def _converge_from_distorted(structure: scine.AtomCollection) -> list[tuple[float, np.ndarray]]:
+    """Return energies and gradients from densities of distorted geometries, two that converge."""
     rng = np.random.default_rng(0)
-    found = [(np.inf, np.zeros((len(structure), 3)))]
+    found: list[tuple[float, np.ndarray]] = []
     for _ in range(_DISTORTIONS):
         distorted = structure.positions + rng.normal(0, _DISTORTION, (len(structure), 3))
         _converge(scine.AtomCollection(structure.elements, distorted), _MIXERS[0])
         _CALCULATOR.positions = structure.positions  # keeps the density
-        energy, gradient = _calculate()
-        if np.isfinite(energy):
-            found.append((energy, gradient))
-        if len(found) > _ENOUGH:
+        found.append(_calculate())
+        if sum(np.isfinite(energy) for energy, _ in found) == _ENOUGH:
             break
-    return min(found, key=lambda each: each[0])
+    return found
 
 
 def _calculate() -> tuple[float, np.ndarray]:
+    """Return energy and gradient from the density that the calculator has, or its first guess."""
     result = _CALCULATOR.calculate("")
     if not result.successful_calculation:
         return np.inf, np.zeros((len(_CALCULATOR.structure), 3))

@@ -48,9 +48,6 @@ class ConnectionTable:
         return [remark for _, remark in map(element, dict.fromkeys(self.words)) if remark]
 
 
-_Rows = tuple[list[str], list[list[str]], list[int], dict[int, str]]
-
-
 def read_table(lines: Sequence[str]) -> ConnectionTable:
     """Read the connection table of a record.
 
@@ -64,24 +61,20 @@ def read_table(lines: Sequence[str]) -> ConnectionTable:
     """
     if len(lines) < HEADER:
         raise InputError("it is corrupted or empty: there is no counts line")
-    counts = lines[HEADER - 1]
-    if "V3000" in counts:
-        words, coordinates, radicals, odd_orders = _read_v3000(lines)
-    else:
-        words, coordinates, radicals, odd_orders = _read_v2000(lines)
-    if not words:
+    table = _read_v3000(lines) if "V3000" in lines[HEADER - 1] else _read_v2000(lines)
+    if not table.words:
         raise InputError("it is corrupted or empty: there are no atoms")
-    for number, word in enumerate(words, start=1):
+    for number, word in enumerate(table.words, start=1):
         try:
             _, remark = element(word)
         except InputError as error:
             raise InputError(f"atom {number}: {error}") from None
         if word[0].islower() or (remark and word not in ("D", "T")):  # which RDKit does not read
             raise InputError(f"atom {number}: {word!r} is not an element symbol such as C or Cl")
-    return ConnectionTable(words, np.array(coordinates, dtype=float), radicals, odd_orders)
+    return table
 
 
-def _read_v2000(lines: Sequence[str]) -> _Rows:
+def _read_v2000(lines: Sequence[str]) -> ConnectionTable:
     counts = lines[HEADER - 1]
     fields = counts[:3], counts[3:6].strip() or "0"
     if not all(map(_COUNT.fullmatch, fields)):
@@ -94,10 +87,10 @@ def _read_v2000(lines: Sequence[str]) -> _Rows:
             "it is too short"
         )
     after = lines[HEADER + n_atoms + n_bonds : end]
-    if lists := [line.split()[2:3] for line in after if line.startswith("M  ALS")]:
-        raise InputError(
-            f"atom {' '.join(lists[0])} is a list of elements (M  ALS); write one element"
-        )
+    for line in after:
+        if line.startswith("M  ALS"):
+            atom = line[7:10].strip()
+            raise InputError(f"atom {atom} is a list of elements (M  ALS); write one element")
     words, coordinates = [], []
     for number, line in enumerate(lines[HEADER : HEADER + n_atoms], start=1):
         xyz = [line[start : start + 10] for start in (0, 10, 20)]
@@ -115,7 +108,7 @@ def _read_v2000(lines: Sequence[str]) -> _Rows:
         for word in line[9:].split()[1::2]
         if word.isascii() and word.isdecimal()
     ]
-    return words, coordinates, radicals, odd_orders
+    return ConnectionTable(words, np.array(coordinates, dtype=float), radicals, odd_orders)
 
 
 def _check_bonds(
@@ -149,7 +142,7 @@ def _check_bonds(
     return odd_orders
 
 
-def _read_v3000(lines: Sequence[str]) -> _Rows:
+def _read_v3000(lines: Sequence[str]) -> ConnectionTable:
     sections = _sections(lines)
     words: list[str] = []
     coordinates: list[list[str]] = []
@@ -174,7 +167,7 @@ def _read_v3000(lines: Sequence[str]) -> _Rows:
         )
     rows = ((line, line.split()) for line in bonds)
     odd_orders = _check_bonds(((line, row[2:4], "".join(row[1:2])) for line, row in rows), numbers)
-    return words, coordinates, radicals, odd_orders
+    return ConnectionTable(words, np.array(coordinates, dtype=float), radicals, odd_orders)
 
 
 def _sections(lines: Sequence[str]) -> dict[str, list[str]]:

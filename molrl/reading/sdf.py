@@ -163,11 +163,12 @@ def _check_hydrogens(mol: "Mol", table: ConnectionTable, explained: set[int]) ->
     try:
         check_hydrogens(mol, *explained)
     except InputError:
-        for number, order in table.odd_orders.items():
-            raise InputError(
-                f"bond {number} has the order {order}, of which no hydrogens follow; write {ORDERS}"
-            ) from None
-        raise
+        if not table.odd_orders:
+            raise
+        number, order = next(iter(table.odd_orders.items()))
+        raise InputError(
+            f"bond {number} has the order {order}, of which no hydrogens follow; write {ORDERS}"
+        ) from None
 
 
 def _stated(fields: dict[str, str]) -> dict[Kind, Claim]:

@@ -181,6 +181,7 @@ def test_compare_writes_molecules_and_curves(compared):
     assert "Molecules of CH4O" in (compared / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.bitwise
 def test_compare_does_a_broken_run_again_and_merges_none(apart, tmp_path, capsys):
     broken = tmp_path / "broken"
     shutil.copytree(apart[0], broken)
@@ -190,11 +191,10 @@ def test_compare_does_a_broken_run_again_and_merges_none(apart, tmp_path, capsys
     assert not (tmp_path / "both").exists()
     (broken / "summary.json").unlink()
     assert main(["resume", str(broken)]) == 0
-    again, before = (
-        Unit.load(folder / "units/search/CH4O/seed-0").generated for folder in (broken, apart[0])
+    assert (
+        Unit.load(broken / "units/search/CH4O/seed-0").generated
+        == Unit.load(apart[0] / "units/search/CH4O/seed-0").generated
     )
-    assert again.smiles == before.smiles
-    assert again.energy == pytest.approx(before.energy, abs=1e-3)
 
 
 def test_merge_says_which_of_two_runs_of_a_seed_it_takes(apart, tmp_path, capsys):

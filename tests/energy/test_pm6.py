@@ -172,7 +172,7 @@ def test_pm6_of_iodine_trifluoride_with_right_angles_is_bound(pm6):
 
 @needs_sparrow
 def test_pm6_converges_near_degeneracy(pm6):
-    """Without densities of distorted geometries, a third of such SF3 has no energy."""
+    """From the first guess of the density some of such SF3 have no energy."""
     ideal = np.vstack([np.zeros(3), 1.56 * AXES[::2]])
     moved = ideal + np.random.default_rng(0).normal(0, 0.003, (20, 4, 3))
     batch = MoleculeBatch.from_arrays([(np.array([16, 9, 9, 9]), each) for each in moved])

@@ -168,6 +168,19 @@ def test_orders_of_bonds_that_give_no_hydrogens_are_named(read, order, says):
         read(rows.replace("  1  2  1  0", f"  1  2{order:>3}  0"))
 
 
+def test_other_orders_are_read_where_no_hydrogens_depend_on_them(read):
+    rows = record([(0, 0, 0.1, "He"), (0, 0, 2.5, "Ne")], bonds=1)
+    assert read(rows.replace("  1  2  1  0", "  1  2  0  0")).numbers.tolist() == [2, 10]
+
+
+@pytest.mark.parametrize(("order", "says"), [("0", "no hydrogens"), ("77", "not 1")])
+def test_orders_of_bonds_of_v3000_are_named(read, order, says):
+    bond = "M  V30 1 1 1 2"
+    assert bond in v3000("0.1")
+    with pytest.raises(InputError, match=f"bond 1 has the order '?{order}'?, .*{says}"):
+        read(v3000("0.1").replace(bond, f"M  V30 1 {order} 1 2"))
+
+
 def test_lists_of_elements_are_refused(read):
     with pytest.raises(InputError, match="atom 1 is a list of elements"):
         read(record(tail="M  ALS   1  2 F N   O\n"))
