@@ -21,6 +21,7 @@ SCHEMAS = {
     "covariant_reinforced.yaml": ExperimentConfig,
     "from_shipped.yaml": ExperimentConfig,
     "isomers.yaml": ExperimentConfig,
+    "isomers_large.yaml": ExperimentConfig,
     "quickstart.yaml": ExperimentConfig,
     "tasks/cluster.yaml": ExperimentConfig,
     "tasks/linker.yaml": ExperimentConfig,
