@@ -98,7 +98,7 @@ class ImitatingPPO(ParallelPPO):
 
     def _losses(self, samples: DictRolloutBufferSamples, clip_range: float) -> Losses:
         """Return the losses of PPO; zeros, beside that of imitation, where it has ended."""
-        done = 1 - self._current_progress_remaining
+        done = min(1.0, 1 - self._current_progress_remaining)  # the last update goes beyond
         if not self.archive.isomers or done <= self._config.reinforce_until:
             return super()._losses(samples, clip_range)
         observation, actions = self._placements(samples)

@@ -14,11 +14,26 @@ from molrl.neighbors import both_ways, neighbor_pairs
 
 MAX_NUMBER = 118
 N_RADIAL = 16  # radial basis functions, of distances between atoms and to points
+_LARGEST = 300.0  # root mean square of an atom's features; of trained networks it is below 100
 
 
 def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
     """Return two linear layers with a SiLU between them."""
     return nn.Sequential(nn.Linear(n_in, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_out))
+
+
+def bound(features: Tensor) -> Tensor:
+    """Scale down the features of atoms where they are large, and leave all others as they are.
+
+    Layers multiply features, so that one canvas unlike all others could overflow, and end a
+    training. One factor for an atom keeps its features covariant.
+
+    Args:
+        features: ``(n, ...)``, of n atoms.
+    """
+    square = features.flatten(1).square().mean(1)
+    factor = _LARGEST / square.clamp(min=_LARGEST**2).sqrt()
+    return features * factor.view(-1, *[1] * (features.dim() - 1))
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,8 @@ class Encoder(nn.Module):
        Clebsch-Gordan products of natural parity do;
     3. updates the scalars from the invariants of the result.
 
-    Every term conserves parity, so the encoder is covariant under reflections too. The bag is added
+    Every term conserves parity, so the encoder is covariant under reflections too. Very large
+    features are scaled down (:func:`bound`). The bag is added
     to the initial scalars. The cost is proportional to the number of pairs of atoms. The features
     after the last layer are computed by :meth:`features`, for the atoms that need them.
 
@@ -182,10 +198,8 @@ class Layer(nn.Module):
         features = Messages.apply(features, weights, angular, edges)  # type: ignore[no-untyped-call]  # PyTorch's own
         functions = Functions(features, *self.gaunt.factors(features))
         invariants = self.gaunt.invariants(functions)
-        scalars = scalars + self.update(
-            torch.cat([scalars, gathered, invariants.flatten(1)], dim=-1)
-        )
-        return scalars, functions
+        update = self.update(torch.cat([scalars, gathered, invariants.flatten(1)], dim=-1))
+        return bound(scalars + update), functions
 
     def couple(self, scalars: Tensor, functions: Functions) -> Tensor:
         """Return features ``(n, (degree + 1)^2, channels)``, the gated products added.
@@ -195,7 +209,7 @@ class Layer(nn.Module):
             functions: from :meth:`forward`.
         """
         product: Tensor = self.gaunt(functions.left, functions.right)
-        return functions.features + product * self._by_degree(self.gate(scalars))
+        return bound(functions.features + product * self._by_degree(self.gate(scalars)))
 
     def _by_degree(self, values: Tensor) -> Tensor:
         """Repeat ``(n, (degree + 1) * channels)`` to ``(n, (degree + 1)^2, channels)``."""

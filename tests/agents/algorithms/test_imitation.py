@@ -234,6 +234,13 @@ def test_reinforcement_ends_after_its_share_of_the_steps_if_there_are_molecules(
     assert model._losses(samples, 0.2).numbers()[1] > 0
 
 
+def test_last_update_which_goes_beyond_the_steps_is_reinforced_too(filled):
+    model = begun()
+    model.archive.add(filled.isomers)
+    model._current_progress_remaining = -0.01
+    assert model._losses(next(model.rollout_buffer.get(8)), 0.2).numbers()[1] > 0
+
+
 def test_policy_learns_relaxed_placements_far_below_the_width_of_a_harmonic_density(filled):
     """Of a density of degree 4 and sharpness 20, directions alone gain about 3 nats at most."""
     problem = Problem(EnvConfig(task="C2H6O", energy="mace-small"))

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -5,6 +7,7 @@ from molrl.agents.config import PolicyConfig
 from molrl.agents.interface import Inputs
 from molrl.agents.networks.actor_critic import Actor
 from molrl.agents.networks.covariant import CovariantNetwork
+from molrl.agents.networks.encoder import bound
 
 TOLERANCE = 1e-4
 
@@ -26,6 +29,29 @@ def drawn(network, observation, seed=0):
 def same(a, b):
     for name in ("value", "log_prob", "entropy"):
         assert (getattr(a, name) - getattr(b, name)).abs().max() < TOLERANCE, name
+
+
+def test_network_with_exploding_features_is_finite(network, canvas):
+    network, observation = copy.deepcopy(network), canvas(7)
+    actions = drawn(network, observation)
+    with torch.no_grad():
+        for layer in network.encoder.layers:
+            for weight in (*layer.gate.parameters(), *layer.update.parameters()):
+                weight *= 1e4
+    found = network.evaluate_actions(observation, actions)
+    torch.autograd.backward((found.log_prob + found.entropy + found.value).sum())
+    for values in (found.log_prob, found.entropy, found.value):
+        assert values.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+def test_bound_scales_only_large_features_each_atom_by_one_factor():
+    features = torch.randn(4, 25, 3, generator=torch.Generator().manual_seed(0))
+    features[0], features[1] = 0, 1e6 * features[1]
+    bounded = bound(features)
+    assert torch.equal(bounded[[0, 2, 3]], features[[0, 2, 3]])
+    torch.testing.assert_close(bounded[1] / bounded[1].norm(), features[1] / features[1].norm())
+    assert float(bounded[1].square().mean().sqrt()) == pytest.approx(300)
 
 
 @pytest.mark.parametrize("n_atoms", [1, 2, 3, 5, 9])
