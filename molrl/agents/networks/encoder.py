@@ -31,8 +31,9 @@ def bound(features: Tensor) -> Tensor:
     Args:
         features: ``(n, ...)``, of n atoms.
     """
-    square = features.flatten(1).square().mean(1)
-    factor = _LARGEST / square.clamp(min=_LARGEST**2).sqrt()
+    flat = features.flatten(1)
+    largest = _LARGEST * math.sqrt(flat.shape[1])
+    factor = largest / flat.norm(dim=1).clamp(min=largest)
     return features * factor.view(-1, *[1] * (features.dim() - 1))
 
 
@@ -75,9 +76,9 @@ class Encoder(nn.Module):
     3. updates the scalars from the invariants of the result.
 
     Every term conserves parity, so the encoder is covariant under reflections too. Very large
-    features are scaled down (:func:`bound`). The bag is added
-    to the initial scalars. The cost is proportional to the number of pairs of atoms. The features
-    after the last layer are computed by :meth:`features`, for the atoms that need them.
+    scalars and final features are scaled down (:func:`bound`). The bag is added to the initial
+    scalars. The cost is proportional to the number of pairs of atoms. The features after the last
+    layer are computed by :meth:`features`, for the atoms that need them.
 
     Args:
         width: number of scalars per atom, and size of the embedding of the bag.
@@ -150,7 +151,7 @@ class Encoder(nn.Module):
             scalars: ``(n, width)``, from :meth:`forward`, of some atoms.
             functions: from :meth:`forward`, of the same atoms.
         """
-        return self._layers()[-1].couple(scalars, functions)
+        return bound(self._layers()[-1].couple(scalars, functions))
 
 
 class Layer(nn.Module):
@@ -209,7 +210,7 @@ class Layer(nn.Module):
             functions: from :meth:`forward`.
         """
         product: Tensor = self.gaunt(functions.left, functions.right)
-        return bound(functions.features + product * self._by_degree(self.gate(scalars)))
+        return functions.features + product * self._by_degree(self.gate(scalars))
 
     def _by_degree(self, values: Tensor) -> Tensor:
         """Repeat ``(n, (degree + 1) * channels)`` to ``(n, (degree + 1)^2, channels)``."""
