@@ -33,7 +33,8 @@ def bound(features: Tensor) -> Tensor:
     """
     flat = features.flatten(1)
     largest = _LARGEST * math.sqrt(flat.shape[1])
-    factor = largest / flat.norm(dim=1).clamp(min=largest)
+    size: Tensor = torch.linalg.vector_norm(flat, dim=1)
+    factor = largest / size.clamp(min=largest)
     return features * factor.view(-1, *[1] * (features.dim() - 1))
 
 
