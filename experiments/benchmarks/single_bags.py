@@ -1,10 +1,10 @@
 """Agents that learn one bag: what they make, how relaxed, how many isomers, after how many steps.
 
-python experiments/benchmarks/single_bags.py [--from nothing|shipped] [--bags C4H7N ...]
+python experiments/benchmarks/single_bags.py [--from nothing|large|shipped] [--bags C4H7N ...]
     [--policy covariant] [--seeds 0 1 2] [--steps 100000] [--set algorithm.temperature=0.1 ...]
 
-Each run is ``molrl train`` of ``isomers.yaml``, to which no molecule and no weights are given, or
-of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
+Each run is ``molrl train`` of ``isomers.yaml`` or ``isomers_large.yaml``, to which no molecule and no
+weights are given, or of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
 with the run it was in, and runs of earlier calls stay in the record. *Distinct*: isomers, without
 stereochemistry, among 1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one.
 *Fall of return*: of the average policy, from its best evaluation to the last, over the return of
@@ -33,7 +33,11 @@ from molrl.evaluation.statistics import stratified_interval
 from molrl.plotting.comparison import Curves, Panel, plot_panels
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = {"nothing": "experiments/isomers.yaml", "shipped": "experiments/from_shipped.yaml"}
+CONFIGS = {
+    "nothing": "experiments/isomers.yaml",
+    "large": "experiments/isomers_large.yaml",
+    "shipped": "experiments/from_shipped.yaml",
+}
 N_MOLECULES, N_EPISODES, N_EVALUATIONS = 1000, 128, 12
 LONGEST = 240  # name of a folder; most file systems allow 255 bytes
 NEAR = 3.0  # eV above the best known isomer
