@@ -3,9 +3,10 @@
 python experiments/benchmarks/single_bags.py [--from nothing|large|shipped] [--bags C4H7N ...]
     [--policy covariant] [--seeds 0 1 2] [--steps 100000] [--set algorithm.temperature=0.1 ...]
 
-Each run is ``molrl train`` of ``isomers.yaml`` or ``isomers_large.yaml``, to which no molecule and no
-weights are given, or of ``from_shipped.yaml``, which goes on from the policy that ships. One that was stopped goes on
-with the run it was in, and runs of earlier calls stay in the record. *Distinct*: isomers, without
+Each run is ``molrl train`` of ``isomers.yaml`` or ``isomers_large.yaml``, to which no molecule and
+no weights are given, or of ``from_shipped.yaml``, which goes on from the policy that ships. One
+that was stopped goes on with the run it was in, and runs of earlier calls stay in the record.
+*Distinct*: isomers, without
 stereochemistry, among 1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one.
 *Fall of return*: of the average policy, from its best evaluation to the last, over the return of
 the best known isomer. The learning curves, of that policy too, are drawn with the least and the
