@@ -75,11 +75,11 @@ def read_task(arguments: Namespace) -> Any:  # noqa: ANN401 - plain data
 
 
 def announce_loading(config: Config) -> None:
-    """Print that the config is valid, if what follows takes seconds to import."""
+    """Print where the run goes, if what follows takes seconds to import."""
     if "torch" not in sys.modules and is_first_rank():
         run_dir = getattr(config, "run_dir", None)
         where = f", the run goes to {run_dir}" if run_dir is not None else ""
-        log_message(f"the config is valid{where}; loading PyTorch")
+        log_message(f"the config is read{where}; loading PyTorch")
 
 
 def _is_override(text: str) -> bool:
