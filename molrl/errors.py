@@ -21,12 +21,13 @@ class UnexpectedArgument(InputError, TypeError):
     """An unknown keyword argument; also a ``TypeError``, which Python raises for one."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return a hint that ends an error message: the nearest known word, or all of them.
 
     Args:
         word: what was given.
         known: what would have been right.
+        otherwise: what else can be done where no known word is near.
 
     Example:
         >>> did_you_mean("mcae", ["gfn2", "mace"])
@@ -36,4 +37,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = sorted({str(name) for name in known})
     near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "; ".join(filter(None, [f"known are: {', '.join(names)}", otherwise]))

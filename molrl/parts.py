@@ -6,7 +6,7 @@ The tables are import strings, so that listing and registering import no part.
 from dataclasses import dataclass
 
 from molrl.errors import InputError, did_you_mean
-from molrl.registry import Registry
+from molrl.registry import REGISTERS, Registry
 
 FOUNDATION_MODELS = {
     "mace-mp": "molrl.energy.mace_torch.foundations:MACE_MP",
@@ -179,5 +179,6 @@ def check_energy_name(name: str) -> str:
     known = {*ENERGY_MODELS, *NETWORKS}
     kind = name.partition(":")[0]
     if kind not in known:
-        raise InputError(f"unknown energy model {kind!r}; {did_you_mean(kind, known)}")
+        hint = did_you_mean(kind, known, REGISTERS)
+        raise InputError(f"unknown energy model {kind!r}; {hint}")
     return name

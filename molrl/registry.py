@@ -11,6 +11,8 @@ from molrl.errors import InputError, did_you_mean
 
 Target = TypeVar("Target")
 
+REGISTERS = "plugins=[MODULE] or MOLRL_PLUGINS=MODULE names a module that registers others"
+
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -114,7 +116,8 @@ class Registry:
             InputError: if it is unknown; the message suggests the nearest known name.
         """
         if name not in self:
-            raise InputError(f"unknown {self.kind} {name!r}; {did_you_mean(name, self)}")
+            hint = did_you_mean(name, self, REGISTERS if self.group else "")
+            raise InputError(f"unknown {self.kind} {name!r}; {hint}")
         return name
 
     def load(self, name: str) -> Any:  # noqa: ANN401 - any object can have an entry

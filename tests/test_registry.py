@@ -52,6 +52,13 @@ def test_register_refuses_in_one_line(kind, name, target, message):
     assert "x" not in GENERATORS
 
 
+def test_registry_of_parts_tells_how_others_are_registered():
+    with pytest.raises(InputError, match=r"known are: .*; plugins=\[MODULE\] or MOLRL_PLUGINS="):
+        GENERATORS.check("xyz")
+    with pytest.raises(InputError, match=r"unknown number 'xyz'; known are: pi$"):
+        Registry("number", {"pi": "math:pi"}).check("xyz")
+
+
 def test_registry_reads_entry_points_when_a_name_is_missing(packages):
     packages("more-numbers", {"tau": "math:tau", "pi": "math:e", "a b": "math:e"})
     registry = Registry("number", {"pi": "math:pi"}, "molrl.test")
