@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from molrl.cli.training import LENGTHS, SCHEMAS, lengths_of
@@ -9,6 +10,7 @@ from molrl.errors import InputError
 from molrl.evaluation.table import format_table
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import log_message
+from molrl.tasks import parse_task
 
 
 def resume(arguments: Namespace) -> int:
@@ -58,6 +60,15 @@ def _lacks_runs(folder: RunFolder) -> bool:
     return not all(has_finished(folder.path / key.folder) for key in keys)
 
 
+def _described(summary: Mapping[str, Any]) -> dict[str, object]:
+    """Return a summary with the task as a training prints it, if its kind is still registered."""
+    figures = dict(summary)
+    if isinstance(figures.get("task"), Mapping):
+        with suppress(InputError):
+            figures["task"] = str(parse_task(figures["task"]))
+    return figures
+
+
 def _table(summary: Mapping[str, Any], folder: RunFolder) -> str:
     """Return the table of a summary, or what a comparison has printed at its end.
 
@@ -69,7 +80,7 @@ def _table(summary: Mapping[str, Any], folder: RunFolder) -> str:
             from molrl.comparison.outputs import lines_of_folder
 
             return "\n".join(lines_of_folder(summary, folder))
-        return format_table(summary)
+        return format_table(_described(summary))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
             f"{folder.summary_file} is not the summary of such a run; {folder.summary_remedy}"

@@ -115,7 +115,8 @@ def format_table(figures: Mapping[str, object]) -> str:
         if key not in _ROWS and isinstance(value, str | int | float | None)
     ]
     left = max((len(label) for label, _, _ in rows), default=0)
-    right = max((len(text) for _, text, _ in rows), default=0)
+    of_width = rows[1:] if rows and rows[0][0] == "task" else rows  # tasks may be long
+    right = max((len(text) for _, text, _ in of_width), default=0)
     return "\n".join(
         f"{label:<{left}}  {text:>{right}}  {unit}".rstrip() for label, text, unit in rows
     )

@@ -1,5 +1,7 @@
 """``molrl resume`` of folders whose files were changed: one line that names the file."""
 
+import json
+
 import pytest
 
 from molrl.cli.main import main
@@ -12,6 +14,20 @@ def test_resume_shows_a_finished_training_whose_config_is_of_another_version(tmp
     folder.summary_file.write_text('{"n_molecules": 3}')
     assert main(["resume", str(folder.path)]) == 0
     assert "to go on, give total_steps=N" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("task", "printed"),
+    [
+        ({"kind": "bag", "bag": "CH4O"}, "CH4O"),
+        ({"kind": "forgotten", "bag": "CH4O"}, "{'kind': 'forgotten', 'bag': 'CH4O'}"),
+    ],
+)
+def test_resume_prints_the_task_as_the_training_did(tmp_path, capsys, task, printed):
+    folder = RunFolder.create(tmp_path / "run", Config(), "train")
+    folder.summary_file.write_text(json.dumps({"task": task, "n_molecules": 3}))
+    assert main(["resume", str(folder.path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split(maxsplit=1) == ["task", printed]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,11 @@ def test_format_table_puts_unknown_figures_last():
     ]
 
 
+def test_format_table_is_as_narrow_beside_a_long_task():
+    table = format_table({"task": "shape (shape ring, n_points 64, bag C6H6)", "n_molecules": 3})
+    assert table.splitlines()[1] == "molecules  3"
+
+
 def test_format_table_of_nothing_is_empty():
     assert format_table({}) == ""
 
