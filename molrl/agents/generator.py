@@ -263,9 +263,10 @@ class AgentGenerator:
 
         Raises:
             InputError: if the task has points to fill or refills, and that of the training had
-                none.
+                none, or a bag holds an element that the policy does not know.
         """
         task = parse_task(task)
+        self._check_elements(task)
         self._check_observed(task)
         problem = self._problem(task)
         self._size.mention(_heavy_atoms(task), str(task))
@@ -285,6 +286,14 @@ class AgentGenerator:
                 "instead (--energy)"
             )
         return loaded
+
+    def _check_elements(self, task: Task) -> None:
+        for number in sorted(task.elements - {*self.header.elements}):
+            known = " ".join(chemical_symbols[z] for z in self.header.elements)
+            raise InputError(
+                f"{task} holds {chemical_symbols[number]}, and the {self.name} policy knows {known}"
+                "; train one on it, or take random-search with energy=gfn2, which knows H to Rn"
+            )
 
     def _check_observed(self, task: Task) -> None:
         trained, asked = self.header.inputs, Inputs.of_task(task, len(self.header.elements))

@@ -80,7 +80,7 @@ def test_agent_generator_refuses_what_the_reward_or_the_elements_do_not_fit(poli
     own = {"relative_energy": {"references": {"CO": -40.0}}}
     with pytest.raises(InputError, match="no reference energy for C2"):
         AgentGenerator(policy(), reward=own).generate("C2", 1, seed=0)
-    with pytest.raises(InputError, match="holds Si"):
+    with pytest.raises(InputError, match="CSi holds Si, and the covariant policy knows H C N O; t"):
         AgentGenerator(policy()).generate("SiC", 1, seed=0)
 
 

@@ -294,6 +294,7 @@ def _clashes(molecule: Molecule) -> bool:
 def _not_completed(n: int, attempts: int) -> NotCompleted:
     return NotCompleted(
         f"{MAX_ATTEMPTS} attempts per molecule were not enough for {n} molecules: too few "
-        "skeletons are connected and can have the hydrogens of the bag; choose another task",
+        "skeletons are connected and can have the hydrogens of the bag; choose another task, or of "
+        "a shape a smaller one, of about 1.1 Å of a line for each heavy atom",
         attempts,
     )
