@@ -62,8 +62,9 @@ _CURVES = (
     "Above: distinct valid molecules against energy evaluations and against time. Below: the share "
     "of runs that have come near the best molecule known; and the evaluations for one distinct "
     "valid molecule against how many are made, those of a training included. Bands are 95 % "
-    "bootstrap intervals over the runs, too narrow where there are fewer than about ten; a curve "
-    "ends with the budget, or where the last of its runs ended."
+    "intervals over the runs: above by bootstrap, too narrow where there are fewer than about ten; "
+    "below Wilson's of a share, wide where there are few. A curve ends with the budget, or where "
+    "the last of its runs ended."
 )
 
 
