@@ -62,7 +62,8 @@ def test_pages_show_every_environment():
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_environments_of_the_pages_run(name):
+def test_environments_of_the_pages_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # one writes a file
     names = {}
     exec(ENVIRONMENTS[name], names)
     made = [value for value in names.values() if isinstance(value, gym.Env)]
@@ -72,7 +73,7 @@ def test_environments_of_the_pages_run(name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_python_of_the_pages_runs_on_a_reduced_budget(name):
     code = OTHERS[name]
-    reduced = re.sub(r"\.learn\([\d_]+\)", ".learn(768)", code)
+    reduced = re.sub(r"\.learn\([\d_]+\)", ".learn(768)", code).replace("range(500)", "range(2)")
     assert reduced.count(".learn(768)") == code.count(".learn(")
     exec(reduced, {})
 
