@@ -71,10 +71,8 @@ _ODD = re.compile(
     re.IGNORECASE,
 )
 # Charges that belong to an atom, or to all molecules, and not to the molecule.
-_OF_OTHERS = frozenset(
-    ("partial", "nuclear", "point", "atomic", "atom", "core", "effective", "mulliken")
-    + ("max", "min", "mean")
-)
+_OF_OTHERS = {"partial", "nuclear", "point", "atomic", "atom", "core", "effective", "mulliken"}
+_OF_OTHERS |= {"max", "min", "mean"}
 
 
 @dataclass(frozen=True)
