@@ -164,7 +164,7 @@ def _fail(line: str, code: int) -> int:
 
 
 def _print_line(line: str, code: int) -> int:
-    log_message(" ".join(line.split()))
+    log_message(line)
     return code
 
 
