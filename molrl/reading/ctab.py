@@ -17,6 +17,7 @@ _COUNT = re.compile(r" *\d+ *", re.ASCII)
 _PROPERTY = re.compile(r"M\s*(CHG|RAD|ISO)\b", re.IGNORECASE)
 _PAIRS = re.compile(r"M  (?:CHG|RAD|ISO)( *\d+)((?:[ \d]{3}\d[- \d]{3}\d)*) *", re.ASCII)
 _VALUE = re.compile(r"(CHG|RAD|MASS)\b(?!=-?\d+$)|(?!CHG|RAD|MASS)(?i:chg|rad|mass)=", re.ASCII)
+_CHARGE_CODES = frozenset(["", *map(str, range(8))])
 HEADER = 4  # lines before the atoms
 END = "M  END"
 ORDERS = "1, 2, 3 or 4 (aromatic)"
@@ -101,6 +102,10 @@ def _read_v2000(lines: Sequence[str]) -> ConnectionTable:
         xyz = [line[start : start + 10] for start in (0, 10, 20)]
         if not all(map(_FIXED.fullmatch, xyz)):
             raise _bad_atom(number, line[:30], "three numbers in columns of 10 characters")
+        if line[36:39].strip() not in _CHARGE_CODES:
+            raise _bad_atom(
+                number, line[36:39], "a code of its charge, 0 to 7, in columns 37 to 39"
+            )
         words.append(line[31:34].strip())
         coordinates.append(xyz)
     bonds = lines[HEADER + n_atoms : HEADER + n_atoms + n_bonds]

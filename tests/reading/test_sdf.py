@@ -241,6 +241,13 @@ def test_charges_and_radicals_of_v3000_that_are_no_numbers_are_refused(read, val
         read(re.sub(r"( O .*)", rf"\1 {value}", v3000("0.1")))
 
 
+@pytest.mark.parametrize("code", ["+1", "-1", "8", "x"])
+def test_charges_that_are_no_codes_are_refused(read, code):
+    row = ATOM.format(*WATER[0])
+    with pytest.raises(InputError, match=r"atom 1 has .*, not a code of its charge, 0 to 7"):
+        read(record([f"{row[:36]}{code:>3}{row[39:]}", *WATER[1:]]))
+
+
 def test_impossible_charges_are_refused(read):
     with pytest.raises(InputError, match=r"a\.sdf: molecule 0 cannot have charge 15"):
         read(record(tail="M  CHG  1   1  15\n"))
