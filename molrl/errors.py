@@ -14,7 +14,22 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(in_one_line(message))
+
+
+def in_one_line(text: str) -> str:
+    r"""Return a text with its line breaks, and the indents after them, as single spaces.
+
+    Other spaces stay, as those of ``M  END`` and of names of files.
+
+    Args:
+        text: of any number of lines.
+
+    Example:
+        >>> in_one_line("a  b:\n  c")
+        'a  b: c'
+    """
+    return " ".join(filter(None, map(str.strip, text.splitlines())))
 
 
 class UnexpectedArgument(InputError, TypeError):

@@ -35,6 +35,8 @@ READERS: dict[str, Callable[[Sequence[str], Notes], list[FileStructure]]] = {
     ".mol2": read_mol2,
     ".pdb": read_pdb,
 }
+CRYSTALS = frozenset({".cif", ".vasp", ".poscar", ".cell", ".xsf"})
+COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 # Coordinates that the ten columns of a V2000 table hold, four of them decimals.
 V2000_RANGE = -9999.0, 99999.0
 # Keys of extended XYZ that are no properties of a molecule; ASE takes only arrays as a stress.
@@ -101,17 +103,8 @@ def read_named(path: Path | str, *, open_valences: bool = False) -> tuple[Molecu
         raise InputError(f"a file is named by a string or a Path, not {path!r}")
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix == ".cif":
-        raise InputError(
-            f"{path}: crystals are read from an .extxyz with a Lattice only; convert it"
-        )
-    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
-        raise InputError(f"{path} is a folder; name a file in it")
-    if suffix not in READERS:
-        raise InputError(
-            f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file, or one of "
-            + ", ".join(sorted(READERS.keys() - {".extxyz", ".xyz", ".sdf"}))
-        )
+    if suffix not in READERS or os.path.isdir(path):  # Path.is_dir raises where a name is too long
+        raise _not_read(path)
     lines = read_lines(path)
     notes = Notes()
     try:
@@ -125,6 +118,23 @@ def read_named(path: Path | str, *, open_valences: bool = False) -> tuple[Molecu
         raise InputError(f"{path} holds no molecule")
     notes.log(path)
     return batch, [structure.name for structure in structures]
+
+
+def _not_read(path: Path) -> InputError:
+    """Return why a path of an unknown suffix, or of a folder, is not read."""
+    suffix = path.suffix.lower()
+    if os.path.isdir(path):
+        return InputError(f"{path} is a folder; name a file in it")
+    if suffix in CRYSTALS or path.name in ("POSCAR", "CONTCAR"):
+        return InputError(
+            f"{path}: crystals are read from an .extxyz with a Lattice only; convert it"
+        )
+    if suffix in COMPRESSED:
+        return InputError(f"{path} is compressed; decompress it")
+    return InputError(
+        f"{path} has an unknown suffix; give an .extxyz, .xyz or .sdf file, or one of "
+        + ", ".join(sorted(READERS.keys() - {".extxyz", ".xyz", ".sdf"}))
+    )
 
 
 def _without_radicals(structure: FileStructure) -> FileStructure:

@@ -16,6 +16,7 @@ _OF_SMILES = {  # the same relative to the stereo atoms, whatever their prioriti
     Chem.BondStereo.STEREOE: Chem.BondStereo.STEREOTRANS,
     Chem.BondStereo.STEREOZ: Chem.BondStereo.STEREOCIS,
 }
+_HYPERVALENT = frozenset([17, 35, 36, 53, 54, 85, 86])  # beyond the valences that RDKit knows
 _LENIENT = (
     Chem.SanitizeFlags.SANITIZE_ALL
     ^ Chem.SanitizeFlags.SANITIZE_PROPERTIES
@@ -56,7 +57,7 @@ def canonical_smiles(mol: Chem.Mol, stereo: bool = False) -> str:
 def parse(smiles: str) -> Chem.Mol | None:
     """Return the molecule of a SMILES; None if it is invalid.
 
-    Unlike RDKit alone, it reads ClF3 and its like.
+    Unlike RDKit alone, it reads ClF3, IF7, KrF2 and their like.
 
     Args:
         smiles: the SMILES.
@@ -73,7 +74,7 @@ def parse(smiles: str) -> Chem.Mol | None:
 
 
 def sanitize(mol: Chem.Mol) -> bool:
-    """Sanitise a molecule in place, chlorine and bromine with more than one bond included.
+    """Sanitise a molecule in place, with halogens and noble gases of any valence they can have.
 
     Args:
         mol: with bonds.
@@ -88,10 +89,12 @@ def sanitize(mol: Chem.Mol) -> bool:
     if any(p.GetType() != "AtomValenceException" for p in problems):
         return False
     atoms = [mol.GetAtomWithIdx(p.GetAtomIdx()) for p in problems]
-    if any(a.GetFormalCharge() > 0 or a.GetAtomicNum() not in (17, 35) for a in atoms):
+    if any(a.GetFormalCharge() > 0 or a.GetAtomicNum() not in _HYPERVALENT for a in atoms):
         return False
     # An anion such as Br3- has one bond more than a neutral halogen.
-    if any(a.GetTotalValence() + a.GetFormalCharge() not in valences(17) for a in atoms):
+    if any(
+        a.GetTotalValence() + a.GetFormalCharge() not in valences(a.GetAtomicNum()) for a in atoms
+    ):
         return False
     done = Chem.SanitizeMol(mol, _LENIENT, catchErrors=True)
     return bool(done == Chem.SanitizeFlags.SANITIZE_NONE)

@@ -99,7 +99,8 @@ def _penalty(number: int, electrons: int, charge: int, valence: int, n_bonds: in
 
 def _can_expand(number: int, charge: int, valence: int, n_bonds: int, unpaired: int) -> bool:
     """Return whether an atom can open lone pairs, to as many atoms at least as it has pi bonds."""
-    if number <= 10 or valence > min(7, 2 * n_bonds) or (unpaired and charge):
+    most = max(7, valences(number)[-1])
+    if number <= 10 or valence > min(most, 2 * n_bonds) or (unpaired and charge):
         return False
     return bool(charge or unpaired or valence in valences(number))
 

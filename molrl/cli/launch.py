@@ -13,7 +13,7 @@ from pathlib import Path
 
 from molrl.cli.training import SCHEMAS, schema_for
 from molrl.errors import InputError
-from molrl.runs.atomic import write_text
+from molrl.runs.atomic import check_writable, write_text
 from molrl.runs.config import load_config
 from molrl.runs.folder import RunFolder
 from molrl.runs.signals import REQUEUE
@@ -82,7 +82,8 @@ def launch(arguments: Namespace) -> int:
 
     Raises:
         InputError: if a config is invalid, the command takes no ranks, a run folder is not new, two
-            jobs would share one, or the script exists.
+            jobs would share one, an option of sbatch is none, or the script exists or cannot be
+            written.
     """
     overrides = [word for word in arguments.words if "=" in word and not os.path.isfile(word)]
     configs = [word for word in arguments.words if word not in overrides]
@@ -100,7 +101,10 @@ def launch(arguments: Namespace) -> int:
         for job in _jobs(arguments.command, config, chosen, arguments.seeds)
     ]
     _check_folders([job.run for job in jobs])
-    script = Path(arguments.output)
+    for option in arguments.sbatch:
+        if not option.startswith("-") or not option.isprintable():
+            raise InputError(f"--sbatch {option!r} is no option; write --sbatch=--partition=gpu")
+    script = check_writable(arguments.output, "-o")
     if script.exists():
         raise InputError(f"{script} already exists; name another with -o")
     _write(script, jobs, arguments)

@@ -38,7 +38,15 @@ def run() -> int:
 
 
 def _prepare_streams() -> None:
-    """Make both streams writable where they are closed or do not know a character."""
+    """Make both streams writable where they are closed or do not know a character.
+
+    Without the descriptor of a stream the next file or pipe would have it, and workers none.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
@@ -85,10 +93,24 @@ def _run_command(argv: Sequence[str]) -> int:
     except RunFailed as failure:
         return _fail(f"{_describe(failure.__cause__)}; {failure}", FAILED)
     except Exception as error:
+        if wrong := _wrong_place(error):
+            return _fail(wrong, BAD_INPUT)
         if isinstance(error, OSError) and (unwritten := _failure_of_output("\n")):
             return _fail(unwritten, FAILED)
         log = write_traceback(error)
         return _fail(f"{_describe(error)}; the traceback is in {log}", FAILED)
+
+
+def _wrong_place(error: Exception) -> str:
+    """Return what is not permitted, or that the current folder is gone; else an empty string."""
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename}: {error.strerror}; change its permissions, or name another"
+    if isinstance(error, FileNotFoundError):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the current folder does not exist any more; change to another"
+    return ""
 
 
 def _failure_of_output(more: str = "") -> str:
@@ -164,7 +186,7 @@ def _fail(line: str, code: int) -> int:
 
 
 def _print_line(line: str, code: int) -> int:
-    log_message(" ".join(line.split()))
+    log_message(line)
     return code
 
 

@@ -41,8 +41,10 @@ _WORDS = sorted(f"{_CHARGE} {_SPIN} {_UNPAIRED}".split(), key=len, reverse=True)
 _KEYS = "|".join(word.replace("_", "[ _-]?") for word in _WORDS)
 QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _PAIR = re.compile(
-    rf"""(?<![\w.-])(?P<key>{_KEYS})["']?\s*(?P<sign>[=:])(?!\s+[A-Za-z]\w*\s*[=:])\s*"""
-    rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]+|[^\s,;|(){{}}\[\]"']+)""",
+    rf"""(?<![\w.-])(?P<key>{_KEYS})(?:\s*[\[(]e[\])]|\s*/\s*e)?["']?\s*"""
+    rf"""(?P<sign>[=:])(?!\s+[A-Za-z]\w*\s*[=:])\s*"""
+    rf"""(?P<value>"[^"]{{0,40}}"|'[^']{{0,40}}'|\[[^\]]{{0,40}}\]+|\([^)]{{0,40}}\)|"""
+    rf"""\{{[^}}]{{0,40}}\}}|[^\s,;|(){{}}\[\]"']+)""",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
@@ -58,11 +60,19 @@ _BARE = re.compile(r"\s*([-+]?\d{1,6})[\s,]+([-+]?\d{1,6})\s*")
 _HINT = re.compile(
     rf"(?<![\w.-])(?:(?:{_KEYS})\s+|(?:q|ch)(?:\s*[=:]\s*|\s+))[-+]?\d|"
     r"^\s*(?:[-+]?\d[\s,]+[1-9][\s,]+\D|[-+]\d[\s,]+[1-9][\s,]+\d)|"
-    r"^[^=:]*[^\d\s][\s,]+[-+]?\d[\s,]+[1-9]\s*$",
+    r"^[^=:]*[^\d\s][\s,]+[-+]?\d[\s,]+[1-9]\s*$|^\s*[-+]?\d\s*[/;|]\s*[1-9]\s*$",
     re.IGNORECASE,
 )
-# Charges that belong to an atom, and not to the molecule.
-_OF_ATOMS = {"partial", "nuclear", "point", "atomic", "core", "effective", "mulliken"}
+# Names such as `ion_charge` or `chg`, and signs such as `charge(1)`, that are not read.
+_ODD = re.compile(
+    rf"(?<![\w.-])(?P<prefix>(?:[a-z]{{1,20}}_){{0,3}})(?:{_KEYS}|charges|chg|q)"
+    r"(?:_?(?:e|state|tot|total))?[^\w\s]{0,2}\s{0,2}[^\w\s]{1,3}\s{0,2}"
+    r"[-+]?0*[1-9]\d{0,5}(?![\w.])",
+    re.IGNORECASE,
+)
+# Charges that belong to an atom, or to all molecules, and not to the molecule.
+_OF_OTHERS = {"partial", "nuclear", "point", "atomic", "atom", "core", "effective", "mulliken"}
+_OF_OTHERS |= {"max", "min", "mean"}
 
 
 @dataclass(frozen=True)
@@ -105,10 +115,9 @@ def claims_of_comment(comment: str) -> list[Claim]:
         claims.append(Claim("spin", int(match[2]), match.group()))
     rest = _BOTH.sub("", text)
     for match in _PAIR.finditer(rest):
-        before = rest[max(0, match.start() - 20) : match.start()].split()
-        if before and before[-1].lower() in _OF_ATOMS:
+        if _is_of_others(rest, match.start()):
             continue
-        value = match["value"].strip("\"'[]= ")
+        value = match["value"].strip("\"'[](){}= ")
         prose = match["sign"] == ":" and _number(value) is None
         if not prose and value.lower() not in ("", "none", "null"):
             claims.append(_claim(match["key"], value, match.group()))
@@ -152,10 +161,20 @@ def bare_claims(comment: str) -> list[Claim]:
 def mentions_charge(comment: str) -> bool:
     """Return whether a comment seems to give a charge or spin that is not read.
 
-    That is a name and a number without ``=`` or ``:``, ``q`` or ``ch`` and a number, or two whole
-    numbers beside other words; before a third number, the first has a sign.
+    That is a name and a number without ``=`` or ``:``, ``q`` or ``ch`` and a number, another name
+    that holds one of these and a whole number, or two whole numbers beside other words or a slash;
+    before a third number, the first has a sign.
     """
-    return bool(_HINT.search(comment))
+    if _HINT.search(comment):
+        return True
+    text = _OTHER.sub(_blank, comment)
+    return any(not _is_of_others(text, match.end("prefix")) for match in _ODD.finditer(text))
+
+
+def _is_of_others(text: str, start: int) -> bool:
+    """Return whether the word before a charge says that it is none of a molecule."""
+    before = re.split(r"[\s_]+", text[max(0, start - 20) : start].strip(" _\t"))
+    return before[-1].lower() in _OF_OTHERS
 
 
 def claims_of_info(info: Mapping[str, object]) -> list[Claim]:

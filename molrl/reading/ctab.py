@@ -13,6 +13,11 @@ from molrl.reading.elements import element
 _FIXED = re.compile(r" *[-+]?(\d+\.?\d*|\.\d+) *", re.ASCII)
 _FREE = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _COUNT = re.compile(r" *\d+ *", re.ASCII)
+# Lines of charges, radicals and isotopes: a number of pairs, and the pairs. Others are left out.
+_PROPERTY = re.compile(r"M\s*(CHG|RAD|ISO)\b", re.IGNORECASE)
+_PAIRS = re.compile(r"M  (?:CHG|RAD|ISO)( *\d+)((?:[ \d]{3}\d[- \d]{3}\d)*) *", re.ASCII)
+_VALUE = re.compile(r"(CHG|RAD|MASS)\b(?!=-?\d+$)|(?!CHG|RAD|MASS)(?i:chg|rad|mass)=", re.ASCII)
+_CHARGE_CODES = frozenset(["", *map(str, range(8))])
 HEADER = 4  # lines before the atoms
 END = "M  END"
 ORDERS = "1, 2, 3 or 4 (aromatic)"
@@ -91,11 +96,16 @@ def _read_v2000(lines: Sequence[str]) -> ConnectionTable:
         if line.startswith("M  ALS"):
             atom = line[7:10].strip()
             raise InputError(f"atom {atom} is a list of elements (M  ALS); write one element")
+        _check_property(line)
     words, coordinates = [], []
     for number, line in enumerate(lines[HEADER : HEADER + n_atoms], start=1):
         xyz = [line[start : start + 10] for start in (0, 10, 20)]
         if not all(map(_FIXED.fullmatch, xyz)):
             raise _bad_atom(number, line[:30], "three numbers in columns of 10 characters")
+        if line[36:39].strip() not in _CHARGE_CODES:
+            raise _bad_atom(
+                number, line[36:39], "a code of its charge, 0 to 7, in columns 37 to 39"
+            )
         words.append(line[31:34].strip())
         coordinates.append(xyz)
     bonds = lines[HEADER + n_atoms : HEADER + n_atoms + n_bonds]
@@ -109,6 +119,17 @@ def _read_v2000(lines: Sequence[str]) -> ConnectionTable:
         if word.isascii() and word.isdecimal()
     ]
     return ConnectionTable(words, np.array(coordinates, dtype=float), radicals, odd_orders)
+
+
+def _check_property(line: str) -> None:
+    """Refuse a line of charges, radicals or isotopes that is cut off or not in its columns."""
+    kind = _PROPERTY.match(line)
+    pairs = _PAIRS.fullmatch(line)
+    if kind and not (pairs and len(pairs[1]) == 3 and len(pairs[2]) == 8 * int(pairs[1])):
+        raise InputError(
+            f"{line.rstrip()[:40]!r} is not 'M  {kind[1].upper()}', a number of pairs in 3 "
+            "columns, and pairs of an atom and a whole number in columns of 4"
+        )
 
 
 def _check_bonds(
@@ -154,6 +175,8 @@ def _read_v3000(lines: Sequence[str]) -> ConnectionTable:
             raise _bad_atom(len(words) + 1, line, "index, element and three numbers")
         if not _COUNT.fullmatch(fields[0]) or int(fields[0]) in numbers:
             raise _bad_atom(len(words) + 1, line, "an index of its own")
+        if wrong := next(filter(_VALUE.match, fields[5:]), None):
+            raise _bad_atom(len(words) + 1, wrong, "CHG=, RAD= or MASS= with a whole number")
         numbers.add(int(fields[0]))
         words.append(fields[1])
         coordinates.append(fields[2:5])

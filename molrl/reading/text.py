@@ -6,6 +6,7 @@ from pathlib import Path
 from molrl.errors import InputError
 
 MAX_BYTES = 500_000_000
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # first bytes
 # A binary file may decode as Latin-1, but most of its characters are not ASCII.
 MAX_FOREIGN = 0.3
 
@@ -20,11 +21,13 @@ def read_lines(path: Path) -> list[str]:
         path: the file.
 
     Raises:
-        InputError: if it does not exist, cannot be opened, is too large, or holds no text.
+        InputError: if it does not exist, cannot be opened, is too large, compressed, or holds no
+            text.
     """
     try:
         if not path.is_file():
-            raise InputError(f"{path} does not exist")
+            wrong = "is not a regular file; save it as one" if path.exists() else "does not exist"
+            raise InputError(f"{path} {wrong}")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES} bytes, the limit; split it")
         content = path.read_bytes()
@@ -32,7 +35,9 @@ def read_lines(path: Path) -> list[str]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     text = _decode(content)
     if text is None:
-        raise InputError(f"{path} is not a text file")
+        compressed = content.startswith(COMPRESSED)
+        wrong = "is compressed; decompress it" if compressed else "is not a text file"
+        raise InputError(f"{path} {wrong}")
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 

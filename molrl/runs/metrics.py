@@ -164,7 +164,9 @@ def _read(csv_file: Path) -> tuple[list[dict[str, Figure]], str]:
             rows.append(dict(zip(header, map(_number, fields), strict=True)))
             assert rows[-1][STEPS] is not None
         except (ValueError, KeyError, AssertionError):
-            raise InputError(f"{csv_file} line {number} is not a row of metrics") from None
+            raise InputError(
+                f"{csv_file} line {number} is not a row of metrics; correct it, or move the file away"
+            ) from None
     return rows, text[end:]
 
 

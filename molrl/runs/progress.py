@@ -10,6 +10,8 @@ from typing import Any, NoReturn, Protocol, TextIO
 
 from tqdm import tqdm
 
+from molrl.errors import in_one_line
+
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_TICKS = 1.0
 
@@ -35,9 +37,9 @@ def is_first_rank() -> bool:
 def log_message(line: str) -> None:
     """Print a line about something that does not end the run to standard error.
 
-    A line that cannot be printed does not end it either.
+    A line that cannot be printed does not end it either. Line breaks become spaces.
     """
-    _show(f"molrl: {line}\n", sys.stderr)
+    _show(f"molrl: {in_one_line(line)}\n", sys.stderr)
 
 
 @contextmanager

@@ -160,6 +160,25 @@ def test_validity_of_salts_and_bridges(name):
     assert found.reasons == [reason]
 
 
+OCTAHEDRON = np.vstack([np.eye(3), -np.eye(3)])
+PENTAGON = np.array([[np.cos(a), np.sin(a), 0.0] for a in 2 * np.pi * np.arange(5) / 5])
+TETRAHEDRON = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
+
+
+@pytest.mark.parametrize(
+    ("formula", "ligands", "smiles"),
+    [
+        ("IF7", 1.86 * np.vstack([PENTAGON, OCTAHEDRON[[2, 5]]]), "FI(F)(F)(F)(F)(F)F"),
+        ("KrF2", 1.89 * OCTAHEDRON[[2, 5]], "F[Kr]F"),
+        ("XeF6", 1.94 * OCTAHEDRON, "F[Xe](F)(F)(F)(F)F"),
+        ("XeO4", 1.74 * TETRAHEDRON, "O=[Xe](=O)(=O)=O"),
+    ],
+)
+def test_validity_takes_halogens_and_noble_gases_of_high_valence(formula, ligands, smiles):
+    found = validity(batch(Atoms(formula, np.vstack([np.zeros(3), ligands]))))
+    assert (found.smiles, found.reasons) == ([smiles], [""])
+
+
 def test_validity_says_that_bonds_to_metals_are_single():
     tetroxide = Atoms("OsOOOO", [[0, 0, 0], *(np.array(TETRAHEDRON) * 0.99)])
     assert (

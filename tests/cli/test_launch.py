@@ -125,12 +125,16 @@ def test_launch_takes_configs_of_other_commands(script, capsys):
         (["one.yaml", "total_steps=5,x"], "total_steps must be a valid integer"),
         (["total_steps=5"], "launch needs a config"),
         (["one.yaml", "run_dir=taken"], "taken-seed0 is not empty"),
+        (["one.yaml", "--sbatch", "gpu"], "--sbatch 'gpu' is no option"),
+        (["one.yaml", "--sbatch=--time=1\nrm"], "is no option; write --sbatch=--partition=gpu"),
+        (["one.yaml", "-o", "one.yaml/x"], "one.yaml is not a writable folder"),
+        (["one.yaml", "-o", "taken-seed0"], "taken-seed0 is a folder"),
     ],
 )
 def test_launch_refuses_invalid_words_before_writing(script, capsys, words, said):
     (script.parent / "taken-seed0").mkdir()
     (script.parent / "taken-seed0" / "notes.txt").touch()
-    assert main(["launch", *words, "--slurm", "-o", "x"]) == 2
+    assert main(["launch", "--slurm", "-o", "x", *words]) == 2
     assert said in capsys.readouterr().err
     assert not (script.parent / "x").exists()
 

@@ -176,6 +176,37 @@ def test_run_ends_well_when_standard_error_is_closed():
     assert (done.stdout.decode(), done.returncode) == ("RMSD 0.1 Å\n", 0)
 
 
+def test_run_gives_its_workers_a_standard_output_where_it_is_closed():
+    child = "import os, sys; os.fstat(1); print('seen', file=sys.stderr)"
+    code = (
+        "import os, subprocess, sys, molrl.cli.main as m, molrl.cli.resume\n"
+        f"child = [sys.executable, '-c', {child!r}]\n"
+        "molrl.cli.resume.resume = lambda arguments: subprocess.run(child).returncode\n"
+        "os.close(1)\n"
+        "sys.stdout = None\n"
+        "sys.exit(m.run())"
+    )
+    command = [sys.executable, "-c", code, "resume", "run"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=True)
+    assert done.stderr.split() == [b"seen"]
+
+
+def test_main_names_what_is_not_permitted(broken, capsys):
+    broken(PermissionError(13, "Permission denied", "runs/a/config.yaml"))
+    assert main(["resume", "run"]) == module.BAD_INPUT
+    said = "molrl: error: runs/a/config.yaml: Permission denied; change its permissions"
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder of a process")
+def test_main_says_that_the_current_folder_is_gone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["generate", "--method", "random", "--bag", "CH4", "-o", "a.xyz"]) == 2
+    assert "the current folder does not exist any more" in capsys.readouterr().err
+
+
 def test_main_imports_the_modules_that_molrl_plugins_lists(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_parts.py").write_text(
         "from molrl.energy.networks import NETWORKS\n"

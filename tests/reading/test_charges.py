@@ -36,6 +36,11 @@ def read(tmp_path):
         "charge=1-",
         'charge="-1"',
         "charge=[-1]",
+        "charge=(-1)",
+        "charge={-1} spin={1}",
+        "charge (e) = -1",
+        "charge [e]: -1",
+        "charge/e=-1",
         "net charge: -1",
         "Net_Charge=-1 mult=1",
         "total_charge=-1 total_spin=1.0",
@@ -84,6 +89,9 @@ def test_multiplicity_is_read_in_its_usual_spellings(read, comment, spin):
         "nuclear charge=6",
         "Properties=species:S:1:pos:R:3 comment='total_charge=3'",
         "max_charge=5",
+        "atom_charge=6",
+        "charge_density=1",
+        "charge transfer: 1",
         "0 2 4",
         "",
     ],
@@ -101,7 +109,24 @@ def test_two_numbers_that_the_electrons_do_not_allow_are_a_comment(read, capsys)
 
 
 @pytest.mark.parametrize(
-    "comment", ["charge -1", "-1 1 OH", "OH -1 1", "-1,1,OH", "-1 1 0", "q=-1", "ch: -1"]
+    "comment",
+    [
+        "charge -1",
+        "-1 1 OH",
+        "OH -1 1",
+        "-1,1,OH",
+        "-1 1 0",
+        "-1/1",
+        "q=-1",
+        "ch: -1",
+        "chg=-1",
+        "q_tot=-1",
+        "ion_charge=-1",
+        "charge_state: -1",
+        "Charges=-1",
+        "charge(-1)",
+        "charge -> -1",
+    ],
 )
 def test_a_charge_without_equals_sign_is_a_comment_and_said(read, comment, capsys):
     assert read(comment).charge.tolist() == [0]

@@ -217,6 +217,37 @@ def test_radicals_of_v3000_give_the_spin(read):
     assert read(MolToV3KMolBlock(mol)).spin.tolist() == [2]
 
 
+BAD_PROPERTIES = [
+    *(
+        "M  CHG  1   1  +1",
+        "M  CHG 1 1 -1",
+        "M  CHG  1   1",
+        "M  CHG  2   1  -1",
+        "M CHG  1   1  -1",
+    ),
+    *("M  RAD  1   1", "M  RAD  1   1   x", "m  rad  1   1   2", "M  ISO  1   1"),
+]
+
+
+@pytest.mark.parametrize("line", BAD_PROPERTIES)
+def test_lines_of_charges_and_radicals_out_of_their_columns_are_refused(read, line):
+    with pytest.raises(InputError, match=re.escape(repr(line)) + " is not 'M  (CHG|RAD|ISO)'"):
+        read(record(tail=f"{line}\n"))
+
+
+@pytest.mark.parametrize("value", ["CHG=+1", "chg=1", "RAD=", "RAD=x", "MASS=1.5"])
+def test_charges_and_radicals_of_v3000_that_are_no_numbers_are_refused(read, value):
+    with pytest.raises(InputError, match=re.escape(f"atom 1 has {value!r}, not CHG=, RAD=")):
+        read(re.sub(r"( O .*)", rf"\1 {value}", v3000("0.1")))
+
+
+@pytest.mark.parametrize("code", ["+1", "-1", "8", "x"])
+def test_charges_that_are_no_codes_are_refused(read, code):
+    row = ATOM.format(*WATER[0])
+    with pytest.raises(InputError, match=r"atom 1 has .*, not a code of its charge, 0 to 7"):
+        read(record([f"{row[:36]}{code:>3}{row[39:]}", *WATER[1:]]))
+
+
 def test_impossible_charges_are_refused(read):
     with pytest.raises(InputError, match=r"a\.sdf: molecule 0 cannot have charge 15"):
         read(record(tail="M  CHG  1   1  15\n"))

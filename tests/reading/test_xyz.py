@@ -1,3 +1,5 @@
+import gzip
+import os
 import time
 from contextlib import suppress
 
@@ -222,9 +224,28 @@ def test_columns_are_read_in_any_order(read):
     assert batch.positions[:, 2].tolist() == [1, 2]
 
 
-def test_crystals_in_cif_are_refused_with_the_reason(read):
-    with pytest.raises(InputError, match=r"a\.cif: crystals are read from an \.extxyz"):
-        read("data_x\n", "a.cif")
+@pytest.mark.parametrize("name", ["a.cif", "a.vasp", "POSCAR", "CONTCAR"])
+def test_crystals_of_other_formats_are_refused_with_the_reason(read, name):
+    with pytest.raises(InputError, match=rf"{name}: crystals are read from an \.extxyz"):
+        read("data_x\n", name)
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.xyz.gz"])
+def test_compressed_files_are_refused_with_the_reason(read, name):
+    with pytest.raises(InputError, match=rf"{name} is compressed; decompress it"):
+        read(gzip.compress(frame(WATER).encode()), name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipes_are_refused_with_the_reason(tmp_path):
+    os.mkfifo(tmp_path / "a.xyz")
+    with pytest.raises(InputError, match=r"a\.xyz is not a regular file"):
+        read_molecules(tmp_path / "a.xyz")
+
+
+def test_spaces_in_the_name_of_a_file_stay(tmp_path):
+    with pytest.raises(InputError, match=r"a  b\.xyz does not exist"):
+        read_molecules(tmp_path / "a  b.xyz")
 
 
 def test_a_name_that_is_too_long_is_refused(tmp_path):

@@ -82,7 +82,7 @@ def test_metrics_log_resumed_tells_of_missing_rows(tmp_path, kept, steps, every,
 @pytest.mark.parametrize("text", ["steps,a\n1\n", "steps,a\n1,x\n", "a,b\n1,2\n", "steps,a\n,2\n"])
 def test_read_metrics_refuses_a_corrupted_file(tmp_path, text):
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(InputError, match=r"m\.csv line 2 is not a row"):
+    with pytest.raises(InputError, match=r"m\.csv line 2 is not a row of metrics; correct it"):
         read_metrics(tmp_path / "m.csv")
 
 
