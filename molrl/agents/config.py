@@ -224,6 +224,8 @@ class ImitationConfig(BasePPOConfig):
         relaxations: largest number of molecules that are relaxed in an update.
         imitation_batch: placements of relaxed molecules per optimiser step.
         imitation_coef: weight of their loss.
+        lobes_coef: weight, within that loss, of the log-density of the directions by lobes alone;
+            at 0 the smooth density may take all the weight, and directions stay imprecise.
         jitter: Å, least and largest spread of the atoms of canvases; wide ((0.01, 0.14)) for large
             molecules, most of whose atoms are placed on a canvas of many.
         skeleton_first: log-odds by which, in the orders of placement that are imitated, an atom
@@ -249,6 +251,7 @@ class ImitationConfig(BasePPOConfig):
     relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
     imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
+    lobes_coef: float = Field(0.3, ge=0)
     jitter: tuple[Spread, Spread] = (0.02, 0.02)
     skeleton_first: float = Field(0.0, ge=0, le=100)
     molecules: tuple[str, ...] = ()
@@ -273,6 +276,7 @@ class CloningConfig(BaseAlgorithmConfig):
         learning_rate: initial learning rate; it decreases linearly to ``final_learning_rate``.
         final_learning_rate: learning rate of the last step.
         max_grad_norm: largest norm of the gradient, which is clipped to it.
+        lobes_coef: as of :class:`ImitationConfig`.
         jitter: as of :class:`ImitationConfig`.
         skeleton_first: as of :class:`ImitationConfig`.
 
@@ -291,6 +295,7 @@ class CloningConfig(BaseAlgorithmConfig):
     learning_rate: float = Field(3e-3, gt=0, le=1)
     final_learning_rate: float = Field(2e-5, ge=0, le=1)
     max_grad_norm: float = Field(1.0, gt=0)
+    lobes_coef: float = Field(0.3, ge=0)
     jitter: tuple[Spread, Spread] = (0.02, 0.02)
     skeleton_first: float = Field(4.0, ge=0, le=100)
 

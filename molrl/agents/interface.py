@@ -86,11 +86,21 @@ class ActionEvaluation:
             uniform measure of mass 1 for directions. On an empty canvas that of the element alone.
         entropy: ``(n,)`` nats, of the focus plus each later sub-action given the earlier ones of
             the action; relative to the uniform density for distance and direction.
+        by_lobes: ``(n,)`` nats, log-densities of the directions by the sharp terms of their density
+            alone, 0 where there is none; None: the policy has no such terms.
     """
 
     value: Tensor
     log_prob: Tensor
     entropy: Tensor
+    by_lobes: Tensor | None = None
+
+    def __getitem__(self, index: slice) -> "ActionEvaluation":
+        """Return some of the actions."""
+        by_lobes = None if self.by_lobes is None else self.by_lobes[index]
+        return ActionEvaluation(
+            self.value[index], self.log_prob[index], self.entropy[index], by_lobes
+        )
 
 
 class PolicyNetwork(nn.Module, ABC):

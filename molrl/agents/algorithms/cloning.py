@@ -98,13 +98,14 @@ class Cloning(Algorithm):
             group["lr"] = low + (high - low) * (1 - done)
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         placements = self._draw(self._molecules, self.config.batch_size, rng)
-        loss = imitation_loss(self._network, *placements)
+        losses = imitation_loss(self._network, *placements)
+        loss = losses.total + self.config.lobes_coef * losses.by_lobes
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), self.config.max_grad_norm)
         self._optimizer.step()
         self._steps += self.config.batch_size
-        return float(loss.detach())
+        return float(losses.total.detach())
 
     def _draw(
         self, isomers: list[Isomer], n: int, rng: np.random.Generator
@@ -118,7 +119,7 @@ class Cloning(Algorithm):
         valid = float("nan")
         if self._valid is not None:
             with torch.no_grad():
-                valid = float(imitation_loss(self._network, *self._valid))
+                valid = float(imitation_loss(self._network, *self._valid).total)
         return {"imitation_loss": float(np.mean(self._losses)), "valid_loss": valid}
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,7 +15,7 @@ from molrl.agents.algorithms.examples import buildable, check_bags_only, load_ex
 from molrl.agents.algorithms.interface import Infos, Position
 from molrl.agents.algorithms.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.algorithms.parallel import Losses, ParallelPPO
-from molrl.agents.algorithms.replay import Replay
+from molrl.agents.algorithms.replay import ImitationLoss, Replay
 from molrl.agents.config import ImitationConfig
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.vec_env import builder_of
@@ -62,7 +62,7 @@ class ImitatingPPO(ParallelPPO):
         self.least_deviation = config.temperature / config.reward_scale
         self.complete: list[MoleculeBatch] = []
         self._losses_seen: list[float] = []
-        self._imitated: Tensor | None = None  # loss of the placements beside the minibatch
+        self._imitated: ImitationLoss | None = None  # of the placements beside the minibatch
         policy, limit = self.policy, builder.problem.context.rules.max_uncertainty
         assert isinstance(policy, NetworkPolicy)
         self._network = policy.network
@@ -103,8 +103,8 @@ class ImitatingPPO(ParallelPPO):
             return super()._losses(samples, clip_range)
         observation, actions = self._placements(samples)
         made = self._network.evaluate_actions(observation, actions)
-        self._imitated = -made.log_prob.mean()
-        none = torch.zeros_like(self._imitated)
+        self._imitated = ImitationLoss.of(made)
+        none = torch.zeros_like(self._imitated.total)
         return Losses(policy=none, value=none, entropy=none, kl=0.0)
 
     def _evaluated(self, samples: DictRolloutBufferSamples) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,7 +119,7 @@ class ImitatingPPO(ParallelPPO):
         }
         made = self._network.evaluate_actions(both, torch.cat([samples.actions, actions]))
         n = len(samples.actions)
-        self._imitated = -made.log_prob[n:].mean()
+        self._imitated = ImitationLoss.of(made[n:])
         return made.value[:n, None], made.log_prob[:n], made.entropy[:n]
 
     def _placements(self, like: DictRolloutBufferSamples) -> tuple[dict[str, Tensor], Tensor]:
@@ -134,11 +134,12 @@ class ImitatingPPO(ParallelPPO):
         return observed, torch.as_tensor(actions).to(like.actions)
 
     def _further_loss(self) -> Tensor | float:
-        """Return minus the mean log-likelihood of placements; 0 while there are no molecules."""
+        """Return the loss of the imitation; 0 while there are no molecules."""
         if self._imitated is None:
             return 0.0
-        self._losses_seen.append(float(self._imitated.detach()))
-        return self._config.imitation_coef * self._imitated
+        total, by_lobes = self._imitated.total, self._imitated.by_lobes
+        self._losses_seen.append(float(total.detach()))
+        return self._config.imitation_coef * (total + self._config.lobes_coef * by_lobes)
 
 
 class Imitation(OnPolicy[ImitationConfig]):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molrl.agents.algorithms.archive import Isomer
-from molrl.agents.interface import PolicyNetwork
+from molrl.agents.interface import ActionEvaluation, PolicyNetwork
 from molrl.chemistry.monovalent import MONOVALENT
 from molrl.envs.problem import Problem
 from molrl.envs.rules import Reason, transition
@@ -20,10 +20,33 @@ Ints = NDArray[np.int64]
 _OPEN, _ITERATIONS = 0.02, 4  # weight of what the bonds leave open, where theirs is 1
 
 
+@dataclass(frozen=True)
+class ImitationLoss:
+    """Losses of the imitation of placements.
+
+    The smooth density of a mixture learns fast, and once it has all the weight the lobes, far from
+    every direction, learn nothing more. So they learn the directions by themselves, too.
+
+    Attributes:
+        total: minus the mean log-likelihood, nats.
+        by_lobes: minus the mean log-density of the directions by the lobes alone, nats; 0 where the
+            policy has none.
+    """
+
+    total: Tensor
+    by_lobes: Tensor
+
+    @classmethod
+    def of(cls, made: ActionEvaluation) -> "ImitationLoss":
+        """Return the losses of evaluated placements."""
+        lobes = made.log_prob.new_zeros(()) if made.by_lobes is None else -made.by_lobes.mean()
+        return cls(total=-made.log_prob.mean(), by_lobes=lobes)
+
+
 def imitation_loss(
     network: PolicyNetwork, observation: Observation, actions: NDArray[np.float32]
-) -> Tensor:
-    """Return minus the mean log-likelihood of placements, nats.
+) -> ImitationLoss:
+    """Return the losses of placements.
 
     Args:
         network: of the policy.
@@ -33,7 +56,7 @@ def imitation_loss(
     device = next(network.parameters()).device
     tensors = {key: torch.as_tensor(values, device=device) for key, values in observation.items()}
     drawn = torch.as_tensor(actions, device=device)
-    return -network.evaluate_actions(tensors, drawn).log_prob.mean()
+    return ImitationLoss.of(network.evaluate_actions(tensors, drawn))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ class Directions(Protocol):
     def log_prob(self, directions: Tensor) -> Tensor:
         """Return log-densities ``(n,)`` with respect to the uniform measure of mass 1."""
 
+    def log_probs(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return :meth:`log_prob`, and that of the sharp terms alone, or None if there are none."""
+
     def entropy(self) -> Tensor:
         """Return entropies ``(n,)`` in nats, 0 for a uniform density."""
 
@@ -338,7 +341,8 @@ class Actor:
         inside = distance.clamp(low, high)
         distances = net.distances(encoded, chosen)
         directions = net.directions(encoded, chosen, inside)
-        placed = distances.log_prob(inside) + directions.log_prob(shift / distance[:, None])
+        of_direction, by_lobes = directions.log_probs(shift / distance[:, None])
+        placed = distances.log_prob(inside) + of_direction
         log_prob = log_element.gather(1, element[:, None])[:, 0]
         rest = log_focus.gather(1, focus[:, None])[:, 0] + placed
         spread = entropy(log_focus) + distances.entropy() + directions.entropy()
@@ -346,6 +350,7 @@ class Actor:
             value=self.value(),
             log_prob=log_prob + torch.where(occupied, rest, 0.0),
             entropy=entropy(log_element) + torch.where(occupied, spread, 0.0),
+            by_lobes=None if by_lobes is None else torch.where(occupied, by_lobes, 0.0),
         )
 
 

@@ -172,6 +172,10 @@ class InternalDensity:
         of_dihedral = torch.where(self.frames.has_plane, of_dihedral + of_side, 0.0)
         return torch.where(self.frames.has_axis, of_angle + of_dihedral, 0.0)
 
+    def log_probs(self, directions: Tensor) -> tuple[Tensor, None]:
+        """Return :meth:`log_prob`, and None: there are no lobes."""
+        return self.log_prob(directions), None
+
     def _side(self, directions: Tensor) -> Tensor:
         """Return the logits ``(n,)`` of directions against their mirror images in the plane."""
         normal = self.frames.axes[:, 2]
