@@ -273,7 +273,8 @@ class CloningConfig(BaseAlgorithmConfig):
             the package, or files, see :func:`molrl.chemistry.training_set.read_training_set`.
         batch_size: placements per optimiser step.
         batches: optimiser steps between two updates of the log.
-        learning_rate: initial learning rate; it decreases linearly to ``final_learning_rate``.
+        learning_rate: initial learning rate; it decreases linearly to ``final_learning_rate``. It
+            is Adam's; Muon, which updates the matrices between features, has twice that.
         final_learning_rate: learning rate of the last step.
         max_grad_norm: largest norm of the gradient, which is clipped to it.
         lobes_coef: as of :class:`ImitationConfig`.
@@ -292,7 +293,7 @@ class CloningConfig(BaseAlgorithmConfig):
     molecules: tuple[str, ...] = Field((SHIPPED,), min_length=1)
     batch_size: int = Field(128, ge=2, le=MAX_SAMPLES)
     batches: int = Field(50, ge=1, le=MAX_SAMPLES)
-    learning_rate: float = Field(3e-3, gt=0, le=1)
+    learning_rate: float = Field(2e-3, gt=0, le=1)
     final_learning_rate: float = Field(2e-5, ge=0, le=1)
     max_grad_norm: float = Field(1.0, gt=0)
     lobes_coef: float = Field(0.3, ge=0)
