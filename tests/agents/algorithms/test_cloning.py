@@ -44,7 +44,7 @@ def test_cloning_makes_no_more_steps_than_asked_for():
 
 
 def test_cloned_policy_builds_the_molecule_it_saw():
-    config = CloningConfig(batch_size=64, learning_rate=0.003, batches=20)
+    config = CloningConfig(batch_size=64, learning_rate=0.006, batches=20)
     made = training("H2O", config, 10_240)
     losses = []
     made.run(lambda step, figures: losses.append(figures["imitation_loss"]))
@@ -90,6 +90,18 @@ def test_imitation_begins_with_given_molecules():
     expected = dict(zip(known.identities, energies.tolist(), strict=True))
     for isomer in isomers:
         assert isomer.energy == pytest.approx(expected[isomer.smiles], abs=1e-3)
+
+
+def test_matrices_between_features_are_updated_by_muon_and_all_other_weights_by_adam():
+    made = training("H2O", CloningConfig(batch_size=16, batches=2), 32)
+    adam, muon = made.algorithm._optimizers
+    theirs = [{id(p) for group in o.param_groups for p in group["params"]} for o in (adam, muon)]
+    named = dict(made.network.named_parameters())
+    assert {id(parameter) for parameter in named.values()} == theirs[0] | theirs[1]
+    assert not theirs[0] & theirs[1]
+    assert id(named["encoder.layers.1.sender.2.weight"]) in theirs[1]
+    for name in ("encoder.element.weight", "encoder.layers.1.sender.2.bias", "focus_head.2.weight"):
+        assert id(named[name]) in theirs[0]
 
 
 def test_critic_is_not_changed_by_cloning():

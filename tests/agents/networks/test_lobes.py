@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +57,46 @@ def test_direction_density_integrates_to_one(product_grid):
     points, weights = product_grid(64)
     p = mixture(len(points)).log_prob(points).exp()
     assert float((weights * p).sum()) == pytest.approx(1, abs=1e-3)
+
+
+def test_density_of_the_lobes_alone_is_the_mixture_without_the_smooth_density(product_grid):
+    points, weights = product_grid(64)
+    density = mixture(len(points))
+    whole, alone = density.log_probs(points)
+    assert float((weights * alone.exp()).sum()) == pytest.approx(1, abs=1e-3)
+    smooth = density.log_weights[:, 0] + density.smooth.log_prob(points)
+    lobes = (1 - density.log_weights[:, 0].exp()).log() + alone
+    torch.testing.assert_close(torch.logaddexp(smooth, lobes), whole)
+
+
+def test_density_of_no_lobes_is_zero_and_has_a_finite_gradient():
+    density, directions = mixture(4), AXIS.expand(4, 3)
+    logits = torch.full((4, 3), -torch.inf, dtype=torch.float64)
+    coefficients = density.smooth.coefficients.clone().requires_grad_()
+    none = DirectionDensity(
+        SphericalDensity(coefficients),
+        torch.zeros(4).double(),
+        replace(density.lobes, logits=logits),
+    )
+    whole, alone = none.log_probs(directions)
+    torch.testing.assert_close(whole, none.smooth.log_prob(directions))
+    assert (alone == 0).all()
+    torch.autograd.backward((whole + alone).sum())
+    assert coefficients.grad.isfinite().all()
+
+
+def test_lobes_far_from_a_direction_learn_it_by_themselves_only():
+    """One sharp lobe 30 degrees from the direction, beside a smooth density that holds it."""
+    turned = torch.tensor([30.0], dtype=torch.float64).deg2rad().requires_grad_()
+    across = torch.nn.functional.normalize(torch.linalg.cross(AXIS, AXIS.roll(1)), dim=0)
+    center = turned.cos() * AXIS + turned.sin() * across
+    lobes = replace(lobe(1, 0.0, 2000.0), centers=center[None, None])
+    smooth = SphericalDensity(torch.zeros(1, 4, dtype=torch.float64))
+    whole, alone = DirectionDensity(smooth, torch.zeros(1).double(), lobes).log_probs(AXIS[None])
+    (of_whole,) = torch.autograd.grad(whole.sum(), turned, retain_graph=True)
+    (of_alone,) = torch.autograd.grad(alone.sum(), turned)
+    assert abs(float(of_whole)) < 1e-30
+    assert float(of_alone) == pytest.approx(-2000 * math.sin(math.radians(30)), rel=1e-3)
 
 
 def test_direction_samples_follow_the_density(product_grid):
