@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.utils import set_random_seed
-from torch import Tensor, nn
+from torch import Tensor
 
 from molrl.agents.algorithms.archive import Isomer
 from molrl.agents.algorithms.examples import buildable, check_bags_only, load_examples
@@ -20,17 +20,16 @@ from molrl.agents.algorithms.interface import (
     restore_training,
     training_tensors,
 )
+from molrl.agents.algorithms.optimizer import MuonAdam
 from molrl.agents.algorithms.replay import Replay, imitation_loss
 from molrl.agents.config import CloningConfig
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.vec_env import builder_of
 from molrl.envs.spaces import Observation
 from molrl.errors import InputError
-from molrl.fitting.muon import Muon
 
 _VALIDATED = 1024  # placements of the valid split, always the same ones
 _OF_MATRICES = 2.0  # learning rate of Muon over that of Adam
-_NARROW = 8  # features at least of both sides of what Muon updates
 
 
 class Cloning(Algorithm):
@@ -61,7 +60,7 @@ class Cloning(Algorithm):
         space = env.single_observation_space
         assert isinstance(space, spaces.Dict)
         self._network = build_network(setup.policy, Inputs.of_space(space)).to(setup.device)
-        self._optimizers = _make_optimizers(self._network)
+        self._optimizer = MuonAdam(self._network, config.learning_rate)
         lengths = self._network.lengths
         data = load_examples(config.molecules, env.task, env.elements)
         self._molecules = buildable(data.of_split("train"), lengths)
@@ -97,18 +96,16 @@ class Cloning(Algorithm):
         """Learn from one batch, and return its loss."""
         done = min(self._steps / self._setup.total_steps, 1.0)
         low, high = self.config.final_learning_rate, self.config.learning_rate
-        for optimizer, factor in zip(self._optimizers, (1.0, _OF_MATRICES), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = factor * (low + (high - low) * (1 - done))
+        for group, factor in zip(self._optimizer.param_groups, (1.0, _OF_MATRICES), strict=True):
+            group["lr"] = factor * (low + (high - low) * (1 - done))
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         placements = self._draw(self._molecules, self.config.batch_size, rng)
         losses = imitation_loss(self._network, *placements)
         loss = losses.total + self.config.lobes_coef * losses.by_lobes
-        self._network.zero_grad()
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # PyTorch's
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), self.config.max_grad_norm)
-        for optimizer in self._optimizers:
-            optimizer.step()
+        self._optimizer.step()
         self._steps += self.config.batch_size
         return float(losses.total.detach())
 
@@ -128,29 +125,12 @@ class Cloning(Algorithm):
         return {"imitation_loss": float(np.mean(self._losses)), "valid_loss": valid}
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the weights and the optimisers."""
-        return training_tensors(self._network, *self._optimizers), {}
+        """Return the weights and the optimiser."""
+        return training_tensors(self._network, self._optimizer), {}
 
     def restore(
         self, position: Position, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> None:
         """Restore a snapshot; see :meth:`Algorithm.restore`."""
-        restore_training(self._network, *self._optimizers, tensors=tensors)
+        restore_training(self._network, self._optimizer, tensors)
         self._steps = position.steps
-
-
-def _make_optimizers(network: PolicyNetwork) -> tuple[torch.optim.Adam, Muon]:
-    """Return Muon for the matrices between features, and Adam for the rest.
-
-    Of 128,000 placements of the molecules that ship Muon learned as much as Adam of 250,000.
-    """
-    matrices = [
-        parameter
-        for module in network.modules()
-        if not isinstance(module, nn.Embedding)
-        for parameter in module.parameters(recurse=False)
-        if parameter.dim() > 1 and min(parameter.shape[-2:]) >= _NARROW
-    ]
-    theirs = set(map(id, matrices))
-    rest = [parameter for parameter in network.parameters() if id(parameter) not in theirs]
-    return torch.optim.Adam(rest, lr=0.0, eps=1e-5, fused=True), Muon(matrices, lr=0.0)

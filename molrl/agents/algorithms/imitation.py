@@ -14,6 +14,7 @@ from molrl.agents.algorithms.arrangements import Arrangements
 from molrl.agents.algorithms.examples import buildable, check_bags_only, load_examples
 from molrl.agents.algorithms.interface import Infos, Position
 from molrl.agents.algorithms.on_policy import OnPolicy, PPOAlgorithm
+from molrl.agents.algorithms.optimizer import MuonAdam
 from molrl.agents.algorithms.parallel import Losses, ParallelPPO
 from molrl.agents.algorithms.replay import ImitationLoss, Replay
 from molrl.agents.config import ImitationConfig
@@ -38,7 +39,8 @@ class ImitatingPPO(ParallelPPO):
     weights, where the reward alone would lead it to one. In a shape or around a solute it learns
     arrangements by their returns; see
     :class:`molrl.agents.algorithms.arrangements.Arrangements`. Advantages are in units of their
-    spread, but at least of the temperature, so that differences below it fade.
+    spread, but at least of the temperature, so that differences below it fade. The optimiser is
+    :class:`molrl.agents.algorithms.optimizer.MuonAdam`.
 
     Args:
         builder: the environment of molrl.
@@ -66,6 +68,7 @@ class ImitatingPPO(ParallelPPO):
         policy, limit = self.policy, builder.problem.context.rules.max_uncertainty
         assert isinstance(policy, NetworkPolicy)
         self._network = policy.network
+        policy.optimizer = MuonAdam(policy, config.learning_rate)
         admission = Admission(
             lengths=self._network.lengths,
             max_uncertainty=None if limit is None else float(limit),

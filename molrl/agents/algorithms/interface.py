@@ -1,9 +1,8 @@
 """The interface of an algorithm that trains a policy."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 from numpy.typing import NDArray
@@ -133,28 +132,27 @@ class Algorithm(ABC):
         """
 
 
-def training_tensors(policy: nn.Module, *optimizers: Optimizer) -> dict[str, Tensor]:
+def training_tensors(policy: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """Return the tensors from which :func:`restore_training` restores.
 
     Args:
         policy: what is trained.
-        optimizers: of its parameters.
+        optimizer: of its parameters.
     """
     tensors = {f"policy/{name}": tensor for name, tensor in policy.state_dict().items()}
-    for prefix, optimizer in zip(_prefixes(), optimizers, strict=False):
-        for i, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"{prefix}/{i}/{key}": tensor for key, tensor in moments.items()}
+    for i, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{i}/{key}": tensor for key, tensor in moments.items()}
     return tensors
 
 
 def restore_training(
-    policy: nn.Module, *optimizers: Optimizer, tensors: Mapping[str, Tensor]
+    policy: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
     """Restore what :func:`training_tensors` returned, in place.
 
     Args:
         policy: as there.
-        optimizers: as there.
+        optimizer: as there.
         tensors: of a snapshot, which may hold others.
 
     Raises:
@@ -163,20 +161,13 @@ def restore_training(
     own = [name for name in tensors if name.startswith("policy/")]
     # strictly: with other weights the moments, which have numbers, would be those of others
     policy.load_state_dict({name.removeprefix("policy/"): tensors[name] for name in own})
-    for prefix, optimizer in zip(_prefixes(), optimizers, strict=False):
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith(f"{prefix}/"):
-                _, i, key = name.split("/")
-                moments.setdefault(int(i), {})[key] = tensor
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _prefixes() -> Iterator[str]:
-    """Yield the prefixes of the tensors of optimisers, one after another."""
-    yield "optimizer"
-    yield from (f"optimizer{i}" for i in count(2))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, i, key = name.split("/")
+            moments.setdefault(int(i), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def load_callbacks(names: Sequence[str]) -> list[BaseCallback]:

@@ -113,7 +113,7 @@ class OnPolicy(Algorithm, Generic[ConfigT]):
     ) -> None:
         """Restore a snapshot; see :meth:`Algorithm.restore`."""
         model, policy = self.model, self.model.policy
-        restore_training(policy, policy.optimizer, tensors=tensors)
+        restore_training(policy, policy.optimizer, tensors)
         model.num_timesteps, model._n_updates = position.steps, state["n_updates"]
         model._update_current_progress_remaining(position.steps, self.setup.total_steps)
         model._last_obs = position.observation
