@@ -251,7 +251,7 @@ class ImitationConfig(BasePPOConfig):
     relaxations: int = Field(16, ge=1, le=MAX_SAMPLES)
     imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
-    lobes_coef: float = Field(0.3, ge=0)
+    lobes_coef: float = Field(0.1, ge=0)
     jitter: tuple[Spread, Spread] = (0.02, 0.02)
     skeleton_first: float = Field(0.0, ge=0, le=100)
     molecules: tuple[str, ...] = ()
