@@ -156,7 +156,8 @@ def restore_training(
         tensors: of a snapshot, which may hold others.
 
     Raises:
-        RuntimeError: if a weight is missing, unknown or of another shape.
+        RuntimeError: if a weight is missing, unknown or of another shape, or a moment of the
+            optimiser is of another shape, as those of another optimiser are.
     """
     own = [name for name in tensors if name.startswith("policy/")]
     # strictly: with other weights the moments, which have numbers, would be those of others
@@ -167,6 +168,12 @@ def restore_training(
             _, i, key = name.split("/")
             moments.setdefault(int(i), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, of_one in moments.items():
+        shape = parameters[index].shape if index < len(parameters) else None
+        # PyTorch checks no shape, and its fused kernels would read beyond the end
+        if any(moment.dim() and moment.shape != shape for moment in of_one.values()):
+            raise RuntimeError(f"moments {index} of the optimiser are of another shape")
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 

@@ -216,7 +216,9 @@ def test_minibatch_is_evaluated_as_alone_beside_the_imitated_placements(filled):
     placements = model._replay.draw(model.archive.draw(8, rng), rng)
     losses = imitation_loss(model._network, *placements)
     assert float(losses.by_lobes.detach()) != 0
-    torch.testing.assert_close(loss, losses.total + model._config.lobes_coef * losses.by_lobes, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        loss, losses.total + model._config.lobes_coef * losses.by_lobes, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_reinforcement_ends_after_its_share_of_the_steps_if_there_are_molecules(filled):

@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
+from molrl.agents.algorithms.interface import restore_training, training_tensors
 from molrl.agents.algorithms.optimizer import MuonAdam
 from molrl.fitting.muon import Muon
 
@@ -62,3 +64,13 @@ def test_muon_adam_takes_the_learning_rates_of_its_groups():
         group["lr"] = 0.0
     descend(net, optimizer)
     assert torch.equal(weights(net), before)
+
+
+def test_moments_of_another_optimizer_are_refused():
+    net = Net()
+    adam = torch.optim.Adam(net.parameters(), lr=0.01)
+    descend(net, adam)
+    tensors = training_tensors(net, adam)
+    restore_training(net, adam, tensors)
+    with pytest.raises(RuntimeError, match="of the optimiser are of another shape"):
+        restore_training(net, MuonAdam(net, lr=0.01), tensors)
