@@ -34,7 +34,7 @@ def test_train_takes_a_formula_instead_of_a_file(here):
     own = {"run_dir", "total_steps", "checkpoint_every", "evaluate_every"}
     assert given.model_dump(exclude=own) == of_file.model_dump(exclude=own)
     lengths = [(c.total_steps, c.checkpoint_every, c.evaluate_every) for c in (given, of_file)]
-    assert lengths == [(60_000, 15_000, 10_000), (18_000, 6_000, 3_000)]
+    assert lengths == [(60_000, 15_000, 10_000), (24_000, 6_000, 3_000)]
 
 
 def test_train_puts_overrides_on_top_of_a_task(here):
