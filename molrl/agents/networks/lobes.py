@@ -112,7 +112,7 @@ class DirectionDensity:
         Args:
             directions: ``(n, 3)``, unit vectors.
         """
-        return self.log_probs(directions)[0]
+        return self._log_prob(directions, self.lobes.log_prob(directions))
 
     def log_probs(self, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return log-densities ``(n,)`` of the mixture, and ``(n,)`` of its lobes alone.
@@ -123,12 +123,14 @@ class DirectionDensity:
             directions: ``(n, 3)``, unit vectors.
         """
         of_lobes = self.lobes.log_prob(directions)
-        terms = [self.smooth.log_prob(directions)[:, None], of_lobes]
-        mixture = torch.logsumexp(self.log_weights + torch.cat(terms, 1), 1)
         has_lobes = self.lobes.logits.isfinite().any(1)
         weights = torch.where(has_lobes[:, None], self.log_weights[:, 1:], 0.0)
         alone = torch.logsumexp(weights + of_lobes, 1) - torch.logsumexp(weights, 1)
-        return mixture, torch.where(has_lobes, alone, 0.0)
+        return self._log_prob(directions, of_lobes), torch.where(has_lobes, alone, 0.0)
+
+    def _log_prob(self, directions: Tensor, of_lobes: Tensor) -> Tensor:
+        terms = [self.smooth.log_prob(directions)[:, None], of_lobes]
+        return torch.logsumexp(self.log_weights + torch.cat(terms, 1), 1)
 
     def entropy(self) -> Tensor:
         """Return ``(n,)`` nats, that of the terms plus that of the choice, which is at most 0.

@@ -44,7 +44,7 @@ def test_cloning_makes_no_more_steps_than_asked_for():
 
 
 def test_cloned_policy_builds_the_molecule_it_saw():
-    config = CloningConfig(batch_size=64, learning_rate=0.006, batches=20)
+    config = CloningConfig(batch_size=64, learning_rate=0.01, batches=20)
     made = training("H2O", config, 10_240)
     losses = []
     made.run(lambda step, figures: losses.append(figures["imitation_loss"]))
