@@ -165,7 +165,8 @@ def _read(csv_file: Path) -> tuple[list[dict[str, Figure]], str]:
             assert rows[-1][STEPS] is not None
         except (ValueError, KeyError, AssertionError):
             raise InputError(
-                f"{csv_file} line {number} is not a row of metrics; correct it, or move the file away"
+                f"{csv_file} line {number} is not a row of metrics; "
+                "correct it, or move the file away"
             ) from None
     return rows, text[end:]
 
