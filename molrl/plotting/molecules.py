@@ -28,6 +28,8 @@ TILT = np.radians([14.0, -12.0])  # about x and y: atoms that eclipse one anothe
 STICK_RADIUS = 0.105  # Å
 OUTLINE_STEP = 0.35  # Å; an edge is drawn dark where the depth changes by more between pixels
 FAR = 1e6  # Å; the distance of the background
+PICTURE_WIDTH = 2.2  # inches, of one of a grid
+CAPTION_WIDTH = 23  # characters of size 9 below a picture; a wider one would make pictures smaller
 SUPERSAMPLING = 2  # fixed, because _shade averages over 2 x 2 pixels
 LIGHT = np.array([-0.42, 0.55, 0.72], np.float32)
 LIGHT /= np.linalg.norm(LIGHT)
@@ -284,7 +286,7 @@ def draw_grid(
     Args:
         molecules: the molecules, in this order; none gives a picture that says so.
         path: the PNG.
-        captions: one per molecule, of one or more lines.
+        captions: one per molecule, of one or more lines; long ones are wrapped.
         n_columns: pictures in a row.
         title: the title, of one or more lines; long ones are wrapped.
 
@@ -301,9 +303,10 @@ def draw_grid(
         raise InputError(f"there are {len(captions)} captions for {n} molecules; give one for each")
     columns = max(1, min(n_columns, n))
     rows = max(1, -(-n // columns))
-    lines = max((caption.count("\n") + 1 for caption in captions or ()), default=0)
-    width = max(2.2 * columns, 4.4)
-    headings = [part for line in title.split("\n") for part in wrap(line, int(10 * width))]
+    below = [_wrapped(caption, CAPTION_WIDTH) for caption in captions or ()]
+    lines = max(map(len, below), default=0)
+    width = max(PICTURE_WIDTH * columns, 2 * PICTURE_WIDTH)
+    headings = _wrapped(title, int(10 * width))
     title_height = 0.25 * (len(headings) + 1) if headings else 0
     figure = blank_figure(width, (1.9 + 0.2 * lines) * rows + title_height)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -313,13 +316,18 @@ def draw_grid(
     for i, (numbers, positions) in enumerate(molecules.arrays()):
         picture = draw_molecule(numbers, positions, bonds[i], size=(272, 320))
         axes[i].imshow(picture, interpolation="antialiased")
-        if captions:
-            _write_below(axes[i], captions[i])
+        if below:
+            _write_below(axes[i], "\n".join(below[i]))
     if not n:
         axes[0].text(0.5, 0.5, "no molecules", ha="center", va="center", color="#777777")
     if headings:
         figure.suptitle("\n".join(headings), fontsize=12, color="#222222", parse_math=False)
     save_figure(figure, path)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a text, none longer than a width; words longer than it are broken."""
+    return [part for line in text.split("\n") for part in wrap(line, width) or [""]] if text else []
 
 
 def _write_below(ax: "Axes", caption: str) -> None:

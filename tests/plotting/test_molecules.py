@@ -4,6 +4,7 @@ from ase.build import molecule
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import rgb_to_hsv
+from matplotlib.image import imread
 from scipy.ndimage import label
 from scipy.spatial.transform import Rotation
 
@@ -183,3 +184,14 @@ def test_draw_grid_writes_captions_as_they_are_given(tmp_path):
     draw_grid(molecules, tmp_path / "a.png", captions=["x $a^$ y"], title="$a^$")
     with pytest.raises(InputError, match="there are 2 captions for 1 molecules"):
         draw_grid(molecules, tmp_path / "b.png", captions=["a", "b"])
+
+
+@pytest.mark.parametrize("caption", ["separated formal charges; " * 5, "C" * 150])
+def test_draw_grid_has_molecules_as_large_above_a_long_caption(tmp_path, caption):
+    batch = MoleculeBatch.from_ase([molecule("CH3OH")] * 3)
+    red = []
+    for name, last in (("short.png", "CO"), ("long.png", caption)):
+        draw_grid(batch, tmp_path / name, ["CO", "CO", last])
+        picture = np.rint(255 * imread(tmp_path / name)[..., :3])
+        red.append(len(place_of(picture, hue=0.0)[0]))
+    assert red[1] == pytest.approx(red[0], rel=0.1)
