@@ -22,6 +22,8 @@ from molrl.runs.metrics import read_metrics
 from molrl.runs.versions import versions
 from molrl.runs.weights import load_weights, save_weights
 
+TEMPERATURE = 0.7  # of the sampling where none is given; a comparison finds most isomers at it
+
 
 def main(name: str, which: str, *runs: str) -> None:
     """Write the weights and the card."""
@@ -30,6 +32,7 @@ def main(name: str, which: str, *runs: str) -> None:
     source = policy_file(folders[-1], which)
     tensors, head = load_weights(source, kind=json.loads(source.read_text())["kind"])
     own = {key: head[key] for key in head if key not in ("format", "sha256", "header_sha256")}
+    own["temperature"] = TEMPERATURE
     own["training_energy_calls"] = sum(energies(folder) for folder in folders)
     save_weights(target, tensors, own)
     target.with_suffix(".md").write_text(card(folders, name, which), encoding="utf-8")
@@ -55,9 +58,10 @@ def card(folders: Sequence[Path], name: str, which: str) -> str:
         f"| formulas | {len(formulas):,}, of the molecule set of the package |",
         f"| held out | {', '.join(sorted(HELD_OUT))} |",
         *(f"| stage {i} | {stage(folder)} |" for i, folder in enumerate(folders, 1)),
-        f"| valid | {100 * evaluation[prefix + 'valid_fraction']:.0f} % of 64 episodes, formulas "
-        "drawn from those it learned from |",
+        f"| valid | {100 * evaluation[prefix + 'valid_fraction']:.0f} % of 64 episodes at "
+        f"T = {header.temperature:g}, formulas drawn from those it learned from |",
         f"| strain | {evaluation[prefix + 'strain']:.2f} eV, median of 16 valid ones |",
+        f"| sampled at | T = {TEMPERATURE:g}, where none is given |",
         "",
         "On formulas held out: `experiments/results/qm7_20_covariant.md`.",
         "",

@@ -53,6 +53,7 @@ class AgentHeader(Config):
         max_steps: largest number of atoms placed in an episode, or None.
         steps: number of steps of the training after which the weights were as they are; None in
             headers of earlier versions.
+        temperature: of the sampling, where none is given: that of the evaluations of the training.
         training_energy_calls: energies evaluated in all stages of the training; only in the header
             of a policy that ships.
     """
@@ -66,6 +67,7 @@ class AgentHeader(Config):
     reward: dict[str, Any] | None = Field(default={"energy": 1.0})
     max_steps: int | None = None
     steps: int | None = None
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)
     training_energy_calls: int | None = None
 
     @property
@@ -188,7 +190,8 @@ class AgentGenerator:
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if the run
             has one, else the last.
         temperature: of the sampling, T: each density is taken to the power 1 / T. Below 1 more
-            molecules are valid and less strained, and fewer are different; 1: as trained.
+            molecules are valid and less strained, and fewer are different; None: that of the
+            evaluations of the training, ``evaluation.temperature``.
 
     Raises:
         InputError: if there is no policy, its file is corrupted, the temperature is below 0.001,
@@ -210,9 +213,9 @@ class AgentGenerator:
         device: str = "auto",
         reward: Mapping[str, Any] | None = None,
         policy: str | None = None,
-        temperature: float = 1.0,
+        temperature: float | None = None,
     ) -> None:
-        if not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
+        if temperature is not None and not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
             raise InputError(
                 f"temperature must be {MIN_TEMPERATURE:g} to {MAX_TEMPERATURE:g}, not "
                 f"{temperature!r}"
@@ -236,7 +239,8 @@ class AgentGenerator:
                 f"{run} has a policy of kind {self.header.policy.name}, not {self.kind}; write "
                 f"run:{run}"
             )
-        self._reward, self.temperature = reward, temperature
+        self._reward = reward
+        self.temperature = self.header.temperature if temperature is None else temperature
         self._mentioned: set[int] = set()
         self.energy = None if reward is None else self._load_energy(run, energy, device)
         self.name = self.header.policy.name

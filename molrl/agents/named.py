@@ -16,7 +16,7 @@ class InternalAgent(AgentGenerator):
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
             one.
-        temperature: of the sampling, 0.001 to 100; 1: as trained.
+        temperature: of the sampling, 0.001 to 100; None: that of the evaluations of the training.
 
     Raises:
         InputError: as :class:`AgentGenerator`, and if the run has another policy.
@@ -42,8 +42,9 @@ class CovariantAgent(AgentGenerator):
         reward: reward terms of the returns; None: there are no returns, and no energy is evaluated.
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
             one.
-        temperature: of the sampling, 0.001 to 100; 1: as trained; below 1 more molecules are valid
-            and less strained, and fewer are different.
+        temperature: of the sampling, 0.001 to 100; below 1 more molecules are valid and less
+            strained, and fewer are different; None: 0.7 of the policy that ships, and that of the
+            evaluations of the training of a run.
 
     Raises:
         InputError: as :class:`AgentGenerator`, and if the run has another policy.

@@ -151,7 +151,8 @@ class TrainableAgent(Trainable):
     def write_weights(self, folder: Path) -> None:
         """Write the policies that there are: ``policy.json`` is the last one."""
         for which in self.kept.names():
-            header = self.training.header.model_copy(update={"steps": self.kept.steps(which)})
+            about = {"steps": self.kept.steps(which), "temperature": self._evaluator.temperature}
+            header = self.training.header.model_copy(update=about)
             with self.kept.using(which):
                 save_agent(folder, self.training.network, header, which)
 

@@ -33,7 +33,8 @@ class EvaluationConfig(Config):
         n_episodes: number of episodes of an evaluation during the training.
         temperature: of the sampling of both, 0.001 to 100; each density is taken to the
             power of its inverse. Below 1 more molecules are valid and less strained, and fewer are
-            different; 1: as trained. The best policy of a run is the best at this temperature.
+            different; 1: as trained. The best policy of a run is the best at this temperature, and
+            ``molrl generate --method run:RUN`` samples at it.
     """
 
     n_molecules: int = Field(100, ge=1, le=100_000)

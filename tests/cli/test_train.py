@@ -27,7 +27,7 @@ task: {bag: H2O}
 energy: gfn2
 policy: {width: 16, channels: 4, degree: 2, layers: 1}
 algorithm: {name: ppo, num_envs: 32, n_steps: 8, batch_size: 64}
-evaluation: {n_molecules: 4, n_episodes: 16}
+evaluation: {n_molecules: 4, n_episodes: 16, temperature: 0.8}
 """
 
 
@@ -83,6 +83,12 @@ def test_train_keeps_the_policy_that_was_best_in_an_evaluation(runs):
         others, _ = read_policy(runs / "whole", source)
         assert all(torch.equal(weights[name], others[name]) for name in weights)
     assert read_policy(runs / "whole", "last")[1].steps == 1024
+
+
+def test_policies_of_a_run_are_sampled_at_the_temperature_of_its_evaluations(runs):
+    for which in (None, "last", "average"):
+        assert AgentGenerator(runs / "whole", policy=which).temperature == 0.8
+    assert AgentGenerator(runs / "whole", temperature=1.5).temperature == 1.5
 
 
 @pytest.mark.bitwise
