@@ -312,6 +312,7 @@ def draw_grid(
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
+        ax.set_anchor("S")  # at the bottom of its place, from which the layout measures the caption
     bonds = bonded_atoms(molecules)
     for i, (numbers, positions) in enumerate(molecules.arrays()):
         picture = draw_molecule(numbers, positions, bonds[i], size=(272, 320))

@@ -195,3 +195,13 @@ def test_draw_grid_has_molecules_as_large_above_a_long_caption(tmp_path, caption
         picture = np.rint(255 * imread(tmp_path / name)[..., :3])
         red.append(len(place_of(picture, hue=0.0)[0]))
     assert red[1] == pytest.approx(red[0], rel=0.1)
+
+
+@pytest.mark.parametrize("lines", [1, 9])
+def test_draw_grid_cuts_no_caption_off(tmp_path, lines):
+    batch = MoleculeBatch.from_ase([molecule("CH3OH")] * 5)
+    draw_grid(batch, tmp_path / "a.png", ["\n".join("g" * lines)] * 5, title="methanol")
+    written = (imread(tmp_path / "a.png")[..., :3] < 0.9).any((1, 2))
+    assert not written[:5].any()
+    assert not written[-5:].any()
+    assert written.any()
