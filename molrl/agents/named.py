@@ -43,7 +43,7 @@ class CovariantAgent(AgentGenerator):
         policy: ``"best"``, ``"average"`` or ``"last"`` of a run folder; None: the best if there is
             one.
         temperature: of the sampling, 0.001 to 100; below 1 more molecules are valid and less
-            strained, and fewer are different; None: 0.7 of the policy that ships, and that of the
+            strained, and fewer are different; None: 0.85 of the policy that ships, and that of the
             evaluations of the training of a run.
 
     Raises:

@@ -36,7 +36,7 @@ def test_shipped_policy_builds_valid_isomers_of_formulas_it_has_not_seen(generat
 
 
 def test_shipped_policy_is_sampled_at_a_temperature_below_the_training(generator):
-    assert generator.temperature == 0.7
+    assert generator.temperature == 0.85
 
 
 def test_shipped_policy_is_more_often_right_at_half_the_temperature():
@@ -49,7 +49,7 @@ def test_shipped_policy_is_more_often_right_at_half_the_temperature():
 
 
 def test_shipped_policy_gives_up_when_no_episode_is_completed(generator):
-    with pytest.raises(InputError, match="place all atoms of CH20: 0 of 1"):
+    with pytest.raises(InputError, match=r"too few episodes place all atoms of CH20: \d of \d+"):
         generator.generate("CH20", n=256, seed=0)
 
 
