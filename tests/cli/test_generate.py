@@ -79,3 +79,13 @@ def test_generate_says_that_no_molecule_can_be_valid(bag, odd, here, capsys):
     assert main(["generate", "--method", "covariant", "--bag", bag, "-n", "1", "-o", "a.sdf"]) == 0
     said = f"molrl: {bag} has an odd number of electrons, so that no molecule counts as valid"
     assert (said in capsys.readouterr().err) == odd
+
+
+def test_generate_tells_the_temperature_of_an_agent(here, capsys):
+    arguments = ["generate", "--bag", "CH4O", "-n", "2", "--method"]
+    assert main([*arguments, "covariant", "-o", "a.sdf"]) == 0
+    assert "sampling temperature 0.85" in " ".join(capsys.readouterr().out.split())
+    assert main([*arguments, "covariant", "-o", "b.sdf", "temperature=1.5"]) == 0
+    assert "sampling temperature 1.5" in " ".join(capsys.readouterr().out.split())
+    assert main([*arguments, "random:gfn2", "-o", "c.sdf"]) == 0
+    assert "temperature" not in capsys.readouterr().out
