@@ -19,6 +19,7 @@ COLORS = (
     *("#2b2d42", "#d291bc"),
 )
 """Of the methods, in their order; further ones have the same colours with other dashes."""
+_LONG = 10_000  # from here on numbers of an axis are written as 10k, since they have no room
 _DASHES = "-", (0, (4, 2)), (0, (1, 1.5))
 
 
@@ -94,6 +95,8 @@ def _draw_panel(ax: Axes, panel: Panel, names: Sequence[str]) -> None:
     else:
         ax.set_ylim(0 if panel.top is None else -0.02, panel.top)
         ax.set_xlim(left=0)
+        if ax.get_xlim()[1] >= _LONG:
+            ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     tidy(ax)
 
 

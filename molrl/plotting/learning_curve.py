@@ -56,7 +56,7 @@ def draw_learning_curve(rows: Rows, title: str = "", evaluations: Rows = ()) -> 
     for name, (label, color) in _CURVES.items():
         points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
         _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
-        _markers(ax, evaluations, name, color)
+        _markers(ax, evaluations, name, label, color)
     if evaluations:
         for label, face in (("evaluation", "#555555"), ("evaluation of the average", "white")):
             ax.plot([], [], label=label, mfc=face, mec="#555555", **_MARKER)
@@ -86,7 +86,7 @@ def smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:
-    """Draw one curve: raw values thin, smoothed ones thick."""
+    """Draw one curve: raw values thin, smoothed ones thick; nothing without points."""
     points = points[np.isfinite(points).all(1)]
     if not len(points):
         return
@@ -95,18 +95,24 @@ def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:
     ax.plot(points[:, 0], smoothed(points[:, 1]), color=color, lw=2, marker=marker, label=label)
 
 
-def _markers(ax: Axes, evaluations: Rows, name: str, color: str) -> None:
-    """Draw a figure of the evaluations: of the policy filled, of the average open."""
+def _markers(ax: Axes, evaluations: Rows, name: str, label: str, color: str) -> None:
+    """Draw a figure of the evaluations: of the policy filled, of the average open.
+
+    Where there is no curve of it, as of a training without episodes, its colour is named here.
+    """
     for key, face in ((name, color), (f"average_{name}", "white")):
         points = [(row["steps"], row[key]) for row in evaluations if row.get(key) is not None]
         x, y = np.array(points, dtype=float).reshape(-1, 2).T
         ax.plot(x, y, mfc=face, mec=color, **_MARKER)
+        if len(x) and label not in ax.get_legend_handles_labels()[1]:
+            ax.plot([], [], color=color, lw=2, label=label)
 
 
 def _decorate(ax: Axes) -> None:
-    ax.axhline(1, color="#bbbbbb", lw=0.8, ls=(0, (4, 3)), zorder=0)
-    ax.text(0.008, 1.005, "best known isomer", transform=ax.get_yaxis_transform(),
-            ha="left", va="bottom", fontsize=8, color="#888888")  # fmt: skip
+    if _CURVES["return_fraction"][0] in ax.get_legend_handles_labels()[1]:
+        ax.axhline(1, color="#bbbbbb", lw=0.8, ls=(0, (4, 3)), zorder=0)
+        ax.text(0.008, 1.005, "best known isomer", transform=ax.get_yaxis_transform(),
+                ha="left", va="bottom", fontsize=8, color="#888888")  # fmt: skip
     ax.set_xlabel("environment steps")
     ax.set_ylabel("fraction")
     ax.set_ylim(*_limits(ax))

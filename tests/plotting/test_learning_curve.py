@@ -75,6 +75,15 @@ def test_draw_learning_curve_marks_evaluations_of_the_policy_and_of_the_average(
     assert labels[-2:] == ["evaluation", "evaluation of the average"]
 
 
+def test_draw_learning_curve_names_the_colours_of_evaluations_without_curves():
+    evaluated = {"valid_fraction": 0.5, "average_valid_fraction": 0.6}
+    figure = draw_learning_curve([{"steps": 500}], "", [{"steps": 500, **evaluated}])
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["valid molecules", "evaluation", "evaluation of the average"]
+    (ax,) = figure.axes
+    assert not ax.texts  # no best known isomer where there is no return fraction
+
+
 @pytest.mark.parametrize("n", [20, 150, 3000])
 def test_smoothed_shows_a_dip_neither_before_nor_long_after_it(n):
     curve = np.ones(n)
