@@ -123,5 +123,5 @@ def _decorate(ax: Axes) -> None:
 
 def _limits(ax: Axes) -> tuple[float, float]:
     """Return limits from 0, or the lowest point but at least -0.5, to 1 or the highest point."""
-    values = np.concatenate([line.get_ydata() for line in ax.get_lines()])
-    return max(-0.5, min(0.0, float(values.min()))) - 0.02, max(1.0, float(values.max())) + 0.08
+    values = np.concatenate([[0.0, 1.0], *(line.get_ydata() for line in ax.get_lines())])
+    return max(-0.5, float(values.min())) - 0.02, float(values.max()) + 0.08
