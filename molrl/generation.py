@@ -49,6 +49,7 @@ class Generated:
         network_calls: number of molecules that the generator's own network evaluated.
         seconds: wall time.
         returns: undiscounted return of every attempt, eV; None for generators without returns.
+        temperature: at which the policy of an agent was sampled; None for other generators.
     """
 
     molecules: "MoleculeBatch"
@@ -57,6 +58,7 @@ class Generated:
     network_calls: int
     seconds: float
     returns: list[float] | None = None
+    temperature: float | None = None
 
 
 class Generator(Protocol):

@@ -42,9 +42,6 @@ def generate(arguments: Namespace) -> int:
 
     from molrl.evaluation.generated import write_generated  # after the checks: it takes seconds
 
-    figures = {"task": str(task), **write_generated(output, made)}
-    if hasattr(generator, "temperature"):  # an agent, whose policy was saved with one
-        figures["temperature"] = generator.temperature
-    print(format_table(figures))
+    print(format_table({"task": str(task), **write_generated(output, made)}))
     print(f"molecules: {output}")
     return 0

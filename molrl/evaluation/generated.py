@@ -44,6 +44,8 @@ def write_generated(path: Path, made: Generated) -> dict[str, Any]:
         "network_calls": made.network_calls,
         "seconds": made.seconds,
     }
+    if made.temperature is not None:
+        cost["temperature"] = made.temperature
     if molecules.is_periodic:
         write_annotated(path, molecules, {})
         return cost
