@@ -276,8 +276,9 @@ class AgentGenerator:
         self._size.mention(_heavy_atoms(task), str(task))
         self._mention_elements(task)
         made = generate(problem, Actions(self._act, self._network.n_noise), n, seed)
-        made = replace(made, temperature=self.temperature)
-        return made if self.energy else replace(made, returns=None, energy_calls=0)
+        if self.energy is None:
+            made = replace(made, returns=None, energy_calls=0)
+        return replace(made, temperature=self.temperature)
 
     def _load_energy(
         self, run: str | Path, energy: str | EnergyModel | None, device: str
