@@ -1,10 +1,9 @@
-"""The policies by the quickstart's config: the summaries of whole runs.
-
-That of the covariant policy on CH4O is the quickstart, which has its own record.
+"""The policies and algorithms on one bag, with their defaults: the summaries of whole runs.
 
 python experiments/benchmarks/policies.py
 
-One that was stopped goes on with the run it was in.
+Each run is ``molrl train --bag``: 60,000 steps of imitation, or 120,000 of PPO alone. One that was
+stopped goes on with the run it was in.
 """
 
 import json
@@ -17,33 +16,42 @@ from kept_rows import KeptRows, Row
 from record import record
 
 ROOT = Path(__file__).parents[2]
-CONFIG = "experiments/quickstart.yaml"
-RUNS = ("CH4O", "internal"), ("C3H8O", "internal"), ("C3H8O", "covariant")
+RUNS = (
+    ("CH4O", "internal", "imitation"),
+    ("C3H8O", "internal", "imitation"),
+    ("C3H8O", "covariant", "imitation"),
+    ("C3H8O", "covariant", "ppo"),
+)
 FIGURES = (
     "policy_steps",
     "return_fraction",
     "valid_fraction",
     "valid_fraction_per_attempt",
-    "median_energy_above_relaxed",
+    "n_isomers",
+    "median_strain",
     "median_rmsd",
+    "training_energy_calls",
 )
 
 
-def outcome(bag: str, policy: str) -> list[Row]:
+def outcome(bag: str, policy: str, algorithm: str) -> list[Row]:
     """Train a policy, and return its figures."""
-    folder = ROOT / f"runs/benchmarks/{bag}-{policy}"
-    command = [sys.executable, "-m", "molrl.cli.main", "train", CONFIG, f"run_dir={folder}"]
-    command += [f"task.bag={bag}", f"policy.name={policy}"]
-    subprocess.run(command, cwd=ROOT, check=True, stderr=sys.stderr)
+    folder = ROOT / f"runs/benchmarks/{bag}-{policy}-{algorithm}"
+    command = [sys.executable, "-m", "molrl", "train", "--bag", bag, f"run_dir={folder}"]
+    command += [f"policy.name={policy}", f"algorithm.name={algorithm}"]
+    if (folder / "config.yaml").exists():
+        command = [*command[:3], "resume", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return [{"bag": bag, "policy": policy} | {key: summary[key] for key in FIGURES}]
+    about: Row = {"bag": bag, "policy": policy, "algorithm": algorithm}
+    return [about | {key: summary[key] for key in FIGURES}]
 
 
 def main() -> None:
     kept, rows = KeptRows(ROOT / "runs/benchmarks/policies.jsonl"), []
-    for bag, policy in RUNS:
-        rows += kept.get(f"{bag} {policy}", partial(outcome, bag, policy))
-        record("policies", f"molrl train {CONFIG} with each policy, seed 0", rows)
+    for case in RUNS:
+        rows += kept.get(" ".join(case), partial(outcome, *case))
+        record("policies", "molrl train --bag BAG with each policy and algorithm, seed 0", rows)
 
 
 if __name__ == "__main__":
