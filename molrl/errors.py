@@ -36,6 +36,16 @@ class UnexpectedArgument(InputError, TypeError):
     """An unknown keyword argument; also a ``TypeError``, which Python raises for one."""
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word nearest to one that was given; None if none is near.
+
+    Args:
+        word: what was given.
+        known: what would have been right.
+    """
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return a hint that ends an error message: the nearest known word, or all of them.
 
@@ -51,7 +61,6 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
         'known are: gfn2, mace'
     """
     names = sorted({str(name) for name in known})
-    near = difflib.get_close_matches(word, names, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    if near := nearest(word, names):
+        return f"did you mean {near!r}?"
     return "; ".join(filter(None, [f"known are: {', '.join(names)}", otherwise]))

@@ -1,7 +1,7 @@
 """The interface of generators of molecules, and their result."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -27,14 +27,16 @@ class NotCompleted(InputError):
     Args:
         message: what is wrong, and what would be right.
         attempts: molecules that it has begun.
+        returns: undiscounted returns of those that ended, eV, in the order of their ends.
 
     Attributes:
         attempts: as given.
+        returns: as given.
     """
 
-    def __init__(self, message: str, attempts: int = 0) -> None:
+    def __init__(self, message: str, attempts: int = 0, returns: Sequence[float] = ()) -> None:
         super().__init__(message)
-        self.attempts = attempts
+        self.attempts, self.returns = attempts, returns
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,11 @@ class Registry:
     def _check_new(self, name: object, target: object) -> None:
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
             raise InputError(f"{self.kind}: a name is letters, digits, - and _, not {name!r}")
+        if not callable(target) and not isinstance(target, str):
+            raise InputError(
+                f"{self.kind} {name!r}: a class, a function or an import string is registered, not "
+                f"{target!r}"
+            )
         if isinstance(target, str) and not is_import_string(target):
             raise InputError(
                 f"{self.kind} {name!r}: {target!r} is no import string; write package.module:Class"

@@ -132,7 +132,8 @@ def _build(shape: dict[str, Any], n: int) -> Points:
             raise InputError(f"shape {kind}: unknown key {key!r}; {did_you_mean(str(key), known)}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value < MAX_EXTENT):
-            raise InputError(f"shape {kind}: {key} must be a length above 0 Å, not {value!r}")
+            limits = f"above 0 and below {MAX_EXTENT:.0f} Å"
+            raise InputError(f"shape {kind}: {key} must be a length {limits}, not {value!r}")
     try:
         return SHAPES[kind](**shape, n=n)
     except TypeError:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from molrl.errors import InputError, did_you_mean
+from molrl.errors import InputError, did_you_mean, nearest
 
 MAX_ERRORS = 5  # in one line
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -118,10 +118,14 @@ def _checked(hints: Mapping[str, Any], key: str, value: object, what: str) -> ob
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        message = error.errors()[0]["msg"].replace("Input should be", "must be")
-        raise InputError(
-            f"{what}: {key} {message[0].lower()}{message[1:]}, not {value!r}"
-        ) from None
+        raise InputError(f"{what}: {key} {_wanted(error.errors()[0])}, not {value!r}") from None
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    """Return what an error of pydantic asks for, to follow the key."""
+    message = detail["msg"].replace("Input should be", "must be").replace("to 'inf'", "")
+    message = message.partition(", unable to parse")[0]
+    return message[0].lower() + message[1:]
 
 
 def wrong_keys(error: ValidationError, values: Mapping[str, object]) -> list[str]:
@@ -159,22 +163,28 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
         case "too_short":
             return f"{key} must have at least {detail['ctx']['min_length']} item"
         case "model_type":
-            message = "must be a section of keys"
+            wanted = "must be a section of keys"
         case "tuple_type" | "list_type":
-            message = "must be a list, such as [a, b]"
-    wanted = message.replace("Input should be", "must be").replace("to 'inf'", "")
+            wanted = "must be a list, such as [a, b]"
+        case _:
+            wanted = _wanted(detail)
     given = repr(detail["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
-    return f"{key} {wanted[0].lower()}{wanted[1:]}, not {given}"
+    return f"{key} {wanted}, not {given}"
 
 
 def _nearest(schema: type[BaseModel], keys: Sequence[str]) -> str:
     """Return a hint: where a key of that name belongs, or the nearest key beside it."""
     known = [*schema.model_fields, *_dotted(schema)]
-    elsewhere = [key for key in known if key.rpartition(".")[2] == keys[-1]]
-    if elsewhere:
-        return f"did you mean {elsewhere[0]!r}?"
-    return did_you_mean(keys[-1], _fields(schema, keys[:-1]))
+    by_name = {key.rpartition(".")[2]: key for key in reversed(known)}
+    section, beside = "".join(f"{key}." for key in keys[:-1]), _fields(schema, keys[:-1])
+    right = nearest(keys[-1], beside)
+    if keys[-1] not in by_name and right:
+        return f"did you mean {section + right!r}?"
+    right = nearest(keys[-1], by_name)
+    if right:
+        return f"did you mean {by_name[right]!r}?"
+    return did_you_mean(keys[-1], beside)
 
 
 def _dotted(schema: type[BaseModel]) -> list[str]:

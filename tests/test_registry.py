@@ -43,6 +43,7 @@ def test_register_adds_a_name_once_unless_it_replaces(monkeypatch):
         ("energi", "x", int, "did you mean 'energy'"),
         ("energy", "a:b", int, "energy model: a name is letters, digits, - and _, not 'a:b'"),
         ("energy", "mace", int, "the energy model 'mace' already exists"),
+        ("generator", "x", 3, "a class, a function or an import string is registered, not 3"),
         ("generator", "x", "no colon", "'no colon' is no import string; write package.module:Cl"),
     ],
 )

@@ -66,6 +66,7 @@ def test_load_shape_thins_large_clouds_and_repeats_small_ones():
         ({"kind": "cube"}, "unknown kind of shape 'cube'"),
         ({"radius": 1.0}, "unknown kind of shape None"),
         ({"kind": "ring", "radius": -1.0}, "must be a length above 0"),
+        ({"kind": "ring", "radius": 1000}, "must be a length above 0 and below 1000 Å"),
         ({"kind": "ring", "radius": "big"}, "must be a length above 0"),
         ({"kind": "ring", "radius": float("nan")}, "must be a length above 0"),
         ({"kind": "ring", "width": 1.0}, "shape ring: unknown key 'width'; known are: radius"),

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from molrl.errors import InputError, did_you_mean
 from molrl.parts import ALGORITHMS, POLICIES
@@ -14,6 +21,15 @@ from molrl.validation import as_json, one_line
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 Spread = Annotated[float, Field(gt=0, le=1)]
+
+
+def _ascending(spreads: tuple[float, float]) -> tuple[float, float]:
+    if spreads[0] > spreads[1]:
+        raise ValueError(f"the least spread must come first, not {list(spreads)}")
+    return spreads
+
+
+Jitter = Annotated[tuple[Spread, Spread], AfterValidator(_ascending)]
 
 SHIPPED = "shipped"  # the molecule set of the package, beside names of files
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 100.0  # of the sampling
@@ -252,7 +268,7 @@ class ImitationConfig(BasePPOConfig):
     imitation_batch: int = Field(64, ge=1, le=MAX_SAMPLES)
     imitation_coef: float = Field(1.0, gt=0)
     lobes_coef: float = Field(0.1, ge=0)
-    jitter: tuple[Spread, Spread] = (0.02, 0.02)
+    jitter: Jitter = (0.02, 0.02)
     skeleton_first: float = Field(0.0, ge=0, le=100)
     molecules: tuple[str, ...] = ()
     reinforce_until: float = Field(1.0, gt=0, le=1)
@@ -297,7 +313,7 @@ class CloningConfig(BaseAlgorithmConfig):
     final_learning_rate: float = Field(2e-5, ge=0, le=1)
     max_grad_norm: float = Field(1.0, gt=0)
     lobes_coef: float = Field(0.3, ge=0)
-    jitter: tuple[Spread, Spread] = (0.02, 0.02)
+    jitter: Jitter = (0.02, 0.02)
     skeleton_first: float = Field(4.0, ge=0, le=100)
 
 

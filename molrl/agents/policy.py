@@ -12,9 +12,14 @@ from molrl.agents.config import BasePolicyConfig, parse_policy
 from molrl.agents.interface import Decision, Inputs, build_network
 from molrl.errors import InputError
 
+_MISSING = {
+    "actor": "SAC, TD3 and DDPG need a separate actor and critic",
+    "lstm_actor": "RecurrentPPO needs a recurrent network",
+}
+
 
 class MissingActor(InputError, AttributeError):
-    """Error for off-policy algorithms, which need an actor that the policy does not have."""
+    """Error for algorithms that need an actor which the policy does not have."""
 
 
 class NetworkPolicy(ActorCriticPolicy):
@@ -103,10 +108,10 @@ class NetworkPolicy(ActorCriticPolicy):
         }
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - PyTorch's own
-        if name == "actor":
+        if name in _MISSING:
             raise MissingActor(
-                "SAC, TD3 and DDPG need a separate actor and critic, which a policy of molrl does "
-                "not have; train it with SB3's PPO or A2C"
+                f"{_MISSING[name]}, which a policy of molrl does not have; train it with SB3's PPO "
+                "or A2C"
             )
         return super().__getattr__(name)
 

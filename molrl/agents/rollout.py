@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -37,10 +37,11 @@ class Actions:
 
 @dataclass
 class _Counts:
-    """Counts so far."""
+    """Counts so far, and the returns of the attempts in the order of their ends."""
 
     attempts: int = 0
     network_calls: int = 0
+    returns: list[float] = field(default_factory=list)
 
 
 def canvas_size(task: Task, rules: Rules) -> int:
@@ -72,31 +73,29 @@ def generate(problem: Problem, act: Actions, n: int, seed: int) -> Generated:
     """
     check_request(n, seed)
     start, evaluated = perf_counter(), problem.energy_model.evaluations
-    counts, returns, parts = _Counts(), [], []
+    counts, parts = _Counts(), []
     for first in range(0, n, BATCH_SIZE):
         indices = range(first, min(n, first + BATCH_SIZE))
         streams = [np.random.default_rng([seed, i]) for i in indices]
-        molecules, batch_returns = _build(problem, act, streams, counts)
-        parts.append(molecules)
-        returns += batch_returns
+        parts.append(_build(problem, act, streams, counts))
     return Generated(
         molecules=MoleculeBatch.cat(parts),
         attempts=counts.attempts,
         energy_calls=problem.energy_model.evaluations - evaluated,
         network_calls=counts.network_calls,
         seconds=perf_counter() - start,
-        returns=returns,
+        returns=counts.returns,
     )
 
 
 def _build(
     problem: Problem, act: Actions, streams: list[np.random.Generator], counts: _Counts
-) -> tuple[MoleculeBatch, list[float]]:
-    """Return one molecule from each stream, and the return of every attempt in order of its end."""
+) -> MoleculeBatch:
+    """Return one molecule from each stream, and count the attempts, with their returns."""
     n = len(streams)
     instances = [problem.draw(stream, problem.task) for stream in streams]
     state = problem.initial_state(instances)
-    total, returns = np.zeros(n), []
+    total = np.zeros(n)
     active = np.arange(n)
     begun = counts.attempts
     counts.attempts += n
@@ -108,7 +107,7 @@ def _build(
         state = state.updated(active, outcome.state)
         total[active] += outcome.reward
         ended = outcome.reason != Reason.ONGOING
-        returns += total[active[ended]].tolist()
+        counts.returns += total[active[ended]].tolist()
         incomplete = active[ended & (outcome.reason != Reason.COMPLETE)]
         if len(incomplete):
             again = problem.initial_state([instances[i] for i in incomplete])
@@ -122,5 +121,6 @@ def _build(
                 f"too few episodes place all atoms of {problem.task}: {made} of {attempts}; choose "
                 "another task or method, or an agent that was trained longer",
                 counts.attempts,
+                counts.returns,
             )
-    return state.to_molecules(), returns
+    return state.to_molecules()

@@ -96,12 +96,16 @@ class TrainableAgent(Trainable):
         self._gather_costs()
 
     def row(self, step: int, figures: Mapping[str, float]) -> Mapping[str, Figure]:
-        """Return the row of an update, with the return fraction."""
-        return {STEPS: step, **self.shown(figures), **figures}
+        """Return the row of an update, with the return fraction; None if there is none."""
+        fraction = self._evaluator.fraction(figures["return"])
+        return {STEPS: step, "return_fraction": fraction, **figures}
 
-    def shown(self, figures: Mapping[str, float]) -> Mapping[str, Figure]:
-        """Return the return fraction; None if there is none."""
-        return {"return_fraction": self._evaluator.fraction(figures["return"])}
+    def shown(self, figures: Mapping[str, float]) -> Mapping[str, Figure | str]:
+        """Return the return fraction, or the return where there is none."""
+        fraction = self._evaluator.fraction(figures["return"])
+        if fraction is None:
+            return {"return": f"{figures['return']:.2f} eV"}
+        return {"return_fraction": fraction}
 
     def evaluate(self) -> Mapping[str, Figure]:
         """Evaluate the last policy and the average, and keep the best one.

@@ -12,6 +12,7 @@ from molrl.agents.evaluation import PolicyEvaluator
 from molrl.agents.generator import AgentGenerator
 from molrl.agents.trainable import TrainableAgent
 from molrl.agents.training import AgentTraining
+from molrl.cli.configs import mention_odd
 from molrl.cli.experiment import ExperimentConfig
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.envs.vector import MolDesignVectorEnv
@@ -53,6 +54,7 @@ class AgentRun(TrainableAgent):
             )
         problem = training.env.problem
         self._best_known = find_best_known(config.task, problem.energy_model)
+        mention_odd(config.task)
         self.reference = self._best_known.value if self._best_known else None
         evaluator = PolicyEvaluator(
             problem,
@@ -125,7 +127,15 @@ class AgentRun(TrainableAgent):
                 made = generator.generate(self.config.task, n, seed)
         except NotCompleted as error:
             log_message(f"no molecules to evaluate: {error}")
-            return {**described, "return_fraction": None, "n_molecules": 0}
+            mean = float(np.mean(error.returns))
+            return {
+                **described,
+                "return_fraction": self._evaluator.fraction(mean),
+                "mean_return": mean,
+                "attempts": error.attempts,
+                "n_molecules": 0,
+                "valid_fraction_per_attempt": 0.0,
+            }
         returns = _returns(made)
         with waiting("evaluating molecules"):
             report = evaluate_molecules(made.molecules)

@@ -9,10 +9,17 @@ from typing import Any
 from molrl.cli.defaults import training_overrides
 from molrl.cli.training import schema_for
 from molrl.errors import InputError
-from molrl.runs.config import Config, config_from_overrides, load_config, read_mapping
+from molrl.runs.config import (
+    Config,
+    config_from_overrides,
+    load_config,
+    override_defaults,
+    read_mapping,
+)
 from molrl.runs.folder import RunFolder
 from molrl.runs.progress import is_first_rank, log_message
 from molrl.runs.yaml_text import read_yaml
+from molrl.tasks import Task
 
 
 def read_config(arguments: Namespace, schema: type[Config]) -> Config:
@@ -29,6 +36,8 @@ def read_config(arguments: Namespace, schema: type[Config]) -> Config:
     given = [arguments.config, *arguments.overrides] if arguments.config else []
     file = given.pop(0) if given and not _is_override(given[0]) else None
     task = read_task(arguments)
+    if file and task and not os.path.exists(file) and not file.endswith((".yaml", ".yml")):
+        raise InputError(f"{file!r} is no key=value, and no CONFIG is taken beside --bag or --task")
     if file and task:
         hint = "to change the task of a config, write task=..."
         raise InputError(f"give a CONFIG, or --bag or --task, not both; {hint}")
@@ -39,9 +48,8 @@ def read_config(arguments: Namespace, schema: type[Config]) -> Config:
     if file:
         config = load_config(file, given, schema)
     elif task or given:
-        config = config_from_overrides(
-            [*(training_overrides(task) if task else []), *given], schema
-        )
+        defaults = training_overrides(task) if task else []
+        config = config_from_overrides(override_defaults(defaults, given), schema)
     else:
         instead = ", or --bag FORMULA" if "bag" in arguments else ""
         program = arguments.parser.prog
@@ -72,6 +80,12 @@ def read_task(arguments: Namespace) -> Any:  # noqa: ANN401 - plain data
             raise InputError(f"{path} is a config, which has a task; give a file of its task alone")
         return data
     return read_yaml(text, "--task")
+
+
+def mention_odd(task: Task) -> None:
+    """Print that no molecule of a task can be valid, if all have an odd number of electrons."""
+    if task.is_odd and is_first_rank():
+        log_message(f"{task} has an odd number of electrons, so that no molecule counts as valid")
 
 
 def announce_loading(config: Config) -> None:

@@ -2,13 +2,13 @@
 
 from argparse import Namespace
 
-from molrl.cli.configs import read_task
+from molrl.cli.configs import mention_odd, read_task
 from molrl.cli.output import MOLECULE_FILES, output_files
 from molrl.evaluation.table import format_table
 from molrl.generation import load_generator
 from molrl.parts import GENERATORS
 from molrl.runs.config import read_overrides
-from molrl.runs.progress import log_message, waiting
+from molrl.runs.progress import waiting
 from molrl.tasks import parse_task
 
 
@@ -31,8 +31,7 @@ def generate(arguments: Namespace) -> int:
     task = parse_task(read_task(arguments))
     options = read_overrides(arguments.options)
     GENERATORS.check(arguments.method.partition(":")[0])
-    if all((sum(each.finished_bag.numbers) - each.charge) % 2 for each in task.examples):
-        log_message(f"{task} has an odd number of electrons, so that no molecule counts as valid")
+    mention_odd(task)
     if arguments.energy:
         options["energy"] = arguments.energy
 

@@ -2,16 +2,26 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Iterator
 
 from molrl.cli.configs import announce_loading
 from molrl.errors import InputError
 from molrl.generators.search.config import SearchConfig
-from molrl.runs.config import config_from_overrides
+from molrl.runs.config import config_from_overrides, override_defaults
 from molrl.runs.folder import RunFolder
 from molrl.tasks.fields import to_bag
 
-_OPTIONS = ("seed", "energy", "device", "charge", "rings", "contains", "excludes", "methods")
+_OPTIONS = (
+    "seed",
+    "energy",
+    "device",
+    "charge",
+    "rings",
+    "contains",
+    "excludes",
+    "methods",
+    "minutes",
+    "energy_calls",
+)
 
 
 def search(arguments: Namespace) -> int:
@@ -29,7 +39,7 @@ def search(arguments: Namespace) -> int:
         InputError: if the config does not fit, or the run folder is not free; nothing is written
             then.
     """
-    config = config_from_overrides(list(_overrides(arguments)), SearchConfig)
+    config = config_from_overrides(_overrides(arguments), SearchConfig)
     RunFolder(config.run_dir).ensure_new()
     announce_loading(config)
     from molrl.cli.loop import start  # it imports PyTorch
@@ -38,22 +48,20 @@ def search(arguments: Namespace) -> int:
     return 0
 
 
-def _overrides(arguments: Namespace) -> Iterator[str]:
-    """Yield ``key=value`` for each option that was given, then those of the user."""
+def _overrides(arguments: Namespace) -> list[str]:
+    """Return ``key=value`` for each option that was given, and those of the user."""
     formula = to_bag(arguments.bag).formula
-    yield f"bag={formula}"
-    yield f"run_dir=runs/search-{formula}"
-    for key in _OPTIONS:
-        value = getattr(arguments, key)
-        if value not in (None, []):
-            yield f"{key}={json.dumps(value)}"
+    defaults = [f"run_dir=runs/search-{formula}"]
     if arguments.minutes is not None:
-        yield f"minutes={arguments.minutes}"
-    if arguments.energy_calls is not None or arguments.minutes is not None:
-        yield f"energy_calls={json.dumps(arguments.energy_calls)}"
+        defaults.append("energy_calls=null")
     for override in arguments.overrides:
         if "=" not in override:
             raise InputError(
                 f"molrl search: {override!r} is no key=value, and one FORMULA is taken"
             )
-        yield override
+    options = [
+        f"{key}={json.dumps(value)}"
+        for key in _OPTIONS
+        if (value := getattr(arguments, key)) not in (None, [])
+    ]
+    return override_defaults(defaults, [f"bag={formula}", *options, *arguments.overrides])

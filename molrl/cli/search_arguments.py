@@ -48,14 +48,16 @@ def add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rings",
         metavar="N",
-        type=int,
+        type=_whole_number,
         help="number of rings: bonds above those of a tree, 5 in cubane; default: any",
     )
-    command.add_argument("--charge", metavar="Q", type=int, help="total charge, e; default: 0")
+    command.add_argument(
+        "--charge", metavar="Q", type=_whole_number, help="total charge, e; default: 0"
+    )
     command.add_argument("--energy", metavar="NAME", help="energy model; default: mace")
     command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda; default: auto")
     command.add_argument(
-        "--seed", metavar="SEED", type=int, help="of the random numbers; default: 0"
+        "--seed", metavar="SEED", type=_whole_number, help="of the random numbers; default: 0"
     )
 
 
@@ -72,4 +74,10 @@ def _minutes(text: str) -> float:
 def _budget(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text[:13]) <= 10**12:
         raise argparse.ArgumentTypeError(f"invalid number {text!r}; give 1 to 10^12")
+    return int(text)
+
+
+def _whole_number(text: str) -> int:
+    if not text.removeprefix("-").isdecimal():
+        raise argparse.ArgumentTypeError(f"invalid number {text!r}; give a whole number")
     return int(text)

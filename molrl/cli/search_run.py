@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,7 @@ class SearchRun(IsomerSearch):
         """
         config = self.config
         constraints = Constraints(config.contains, config.excludes, config.rings)
+        began = perf_counter()
         ranking = rank(list(self.isomers.by_smiles.values()), config.charge, constraints)
         summary = {
             "schema_version": SCHEMA_VERSION,
@@ -136,6 +138,7 @@ class SearchRun(IsomerSearch):
             "energy_calls": self.energy_calls,
             "ranking_energy_calls": ranking.energy_calls,
             "seconds": self.seconds,
+            "ranking_seconds": perf_counter() - began,
             "methods": {source.name: self._costs(source.name, ranking) for source in self.sources},
         }
         if ranking.smiles:

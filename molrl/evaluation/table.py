@@ -79,6 +79,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "methods_seconds": ("time of the methods", "s, without the evaluator", ".1f"),
     "seconds": ("time", "s, wall time", ".1f"),
     "reference_seconds": ("of it, search for isomers", "s, to find the best known isomer", ".1f"),
+    "ranking_seconds": ("time of the ranking", "s, by GFN2-xTB, not in the time above", ".1f"),
     "evaluator": ("evaluator", "energy model and its hash", "s"),
     "judge": ("evaluator", "energy model and its hash", "s"),
 }

@@ -19,6 +19,7 @@ _CURVES = {
     "valid_fraction": ("valid molecules", "#c8553d"),
     "complete_fraction": ("complete episodes", "#9a8c98"),
 }
+_RETURN = {"return": ("return", "#1f6f8b")}  # drawn above, where there is no fraction of it
 
 
 def plot_learning_curve(
@@ -41,7 +42,8 @@ def draw_learning_curve(rows: Rows, title: str = "", evaluations: Rows = ()) -> 
     The curves are the return fraction, the fraction of valid molecules and that of complete
     episodes over environment steps, as far as the rows have them: raw values thin,
     :func:`smoothed` ones thick. Evaluations are markers in the colours of the same figures, filled
-    for the policy of that step and open for the average of the weights.
+    for the policy of that step and open for the average of the weights. Where no row has a return
+    fraction, the return in eV has a panel of its own above.
 
     Args:
         rows: as for :func:`plot_learning_curve`.
@@ -51,18 +53,23 @@ def draw_learning_curve(rows: Rows, title: str = "", evaluations: Rows = ()) -> 
     Returns:
         The figure.
     """
-    figure = blank_figure(7.2, 4.2)
-    ax = figure.subplots()
-    for name, (label, color) in _CURVES.items():
-        points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
-        _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
-        _markers(ax, evaluations, name, label, color)
+    has_fraction = _any_has("return_fraction", rows, evaluations)
+    if has_fraction or not _any_has("return", rows, evaluations):
+        figure = blank_figure(7.2, 4.2)
+        ax = figure.subplots()
+    else:
+        figure = blank_figure(7.2, 6.4)
+        above, ax = figure.subplots(2, 1, sharex=True)
+        _draw(above, rows, evaluations, _RETURN)
+        above.set_ylabel("return, eV")
+        tidy(above)
+    _draw(ax, rows, evaluations, _CURVES)
     if evaluations:
         for label, face in (("evaluation", "#555555"), ("evaluation of the average", "white")):
             ax.plot([], [], label=label, mfc=face, mec="#555555", **_MARKER)
     _decorate(ax)
-    ax.set_title(title, fontsize=11, loc="left", color="#333333")
-    if ax.get_legend_handles_labels()[0]:
+    figure.axes[0].set_title(title, fontsize=11, loc="left", color="#333333")
+    if any(each.get_legend_handles_labels()[0] for each in figure.axes):
         figure.legend(frameon=False, loc="outside lower center", ncols=len(_CURVES))
     return figure
 
@@ -83,6 +90,18 @@ def smoothed(values: np.ndarray) -> np.ndarray:
     start = [(1 - weight) * values[0]]
     average, _ = lfilter([weight], [1, weight - 1], values, zi=start)
     return np.asarray(average, np.float64)
+
+
+def _any_has(name: str, *tables: Rows) -> bool:
+    return any(row.get(name) is not None for rows in tables for row in rows)
+
+
+def _draw(ax: Axes, rows: Rows, evaluations: Rows, curves: Mapping[str, tuple[str, str]]) -> None:
+    """Draw curves, each with the markers of its evaluations."""
+    for name, (label, color) in curves.items():
+        points = [(row["steps"], row[name]) for row in rows if row.get(name) is not None]
+        _curve(ax, np.array(points, dtype=float).reshape(-1, 2), label, color)
+        _markers(ax, evaluations, name, label, color)
 
 
 def _curve(ax: Axes, points: np.ndarray, label: str, color: str) -> None:

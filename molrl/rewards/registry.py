@@ -155,7 +155,7 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
         raise InputError(f"reward term {name!r}: it must be a class of terms, not {factory!r}")
     parameters = list(inspect.signature(factory).parameters.values())
     if not any(each.kind is each.VAR_KEYWORD for each in parameters):
-        _check_options(name, options, [each.name for each in parameters if each.name != "model"])
+        _check_options(name, options, ["weight", *(each.name for each in parameters[1:])])
     options = checked_options(factory, options, f"reward term {name!r}")
     for each in parameters[1:]:  # the first is the model
         optional = each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
@@ -176,7 +176,7 @@ def _named(name: str, model: EnergyModel, options: dict[str, object]) -> RewardT
 def _check_options(name: str, options: Mapping[str, object], known: Sequence[str]) -> None:
     for key in options:
         if key not in known:
-            hint = did_you_mean(key, ["weight", *known])
+            hint = did_you_mean(key, known)
             raise InputError(f"reward term {name!r}: unknown option {key!r}; {hint}")
 
 
@@ -191,7 +191,7 @@ def _custom_term(name: str, options: dict[str, object]) -> RewardTerm:
     call = options.pop("call")
     if name in REWARD_TERMS:
         raise InputError(f"reward term {name!r} already exists; give yours another name")
-    _check_options(name, options, [])
+    _check_options(name, options, ["weight", "call"])
     call = import_target(call, f"reward term {name!r}: {call!r}")
     if not callable(call):
         raise InputError(f"reward term {name!r}: {call!r} must be a function")

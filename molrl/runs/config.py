@@ -104,11 +104,11 @@ def load_config(path: Path | str, overrides: Sequence[str], schema: type[ConfigT
 
     Raises:
         InputError: one line that names the file, the dotted key, what is wrong and what would be
-            right.
+            right; also if two overrides have one key.
     """
     data = read_mapping(Path(path))
     _override_all(data, overrides)
-    keys = [override.partition("=")[0].strip() for override in overrides]
+    keys = [_key(override) for override in overrides]
     return _parse_with_plugins(data, schema, str(path), keys)
 
 
@@ -124,7 +124,7 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         overrides: ``key.sub=value`` each, the value in YAML.
 
     Raises:
-        InputError: if one is written otherwise.
+        InputError: if one is written otherwise, or two have one key.
 
     Example:
         >>> read_overrides(["steps=100", "network.channels=16"])
@@ -237,8 +237,33 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data
 
 
+def override_defaults(defaults: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Return overrides, after those defaults whose keys they do not give.
+
+    Args:
+        defaults: ``key.sub=value`` each.
+        given: likewise.
+
+    Example:
+        >>> override_defaults(["seed=0", "steps=100"], ["seed=1"])
+        ['steps=100', 'seed=1']
+    """
+    keys = {_key(override) for override in given}
+    return [*(default for default in defaults if _key(default) not in keys), *given]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
+
+
 def _override_all(data: dict[str, Any], overrides: Sequence[str]) -> None:
+    given: dict[str, str] = {}
     for i, override in enumerate(overrides):
+        before = given.setdefault(_key(override), override)
+        if before is not override:
+            raise InputError(
+                f"{_key(override)} is given twice, as {before!r} and {override!r}; leave one"
+            )
         try:
             _override(data, override)
         except InputError as error:

@@ -207,6 +207,12 @@ class Task(Config):
         return max(instance.n_atoms for instance in self.examples)
 
     @property
+    def is_odd(self) -> bool:
+        """Whether no molecule has an even number of electrons, so that none can be valid."""
+        numbers = ((sum(each.finished_bag.numbers) - each.charge) for each in self.examples)
+        return all(number % 2 for number in numbers)
+
+    @property
     def single_bag(self) -> Bag | None:
         """The bag of a task that any isomer of it solves; None: fixed atoms, a shape, or others."""
         instances = self.instances() or ()

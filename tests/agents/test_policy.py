@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from sb3_contrib import TRPO
+from sb3_contrib import TRPO, RecurrentPPO
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecNormalize
@@ -150,6 +150,11 @@ def test_policy_refuses_off_policy_algorithms(algorithm):
 def test_policy_has_no_attribute_actor(model):
     assert not hasattr(model.policy, "actor")
     assert "network" in dict(inspect.getmembers(model.policy))
+
+
+def test_policy_refuses_recurrent_ppo():
+    with pytest.raises(InputError, match=r"RecurrentPPO needs a recurrent network.* PPO or A2C"):
+        RecurrentPPO(CovariantPolicy, vec_env(2), n_steps=4, batch_size=8)
 
 
 def test_policy_refuses_trpo():

@@ -126,6 +126,34 @@ COMMANDS = {
         train("policy.distances=[2, 1]"),
         "policy: distances 2.0 to 1.0 Å must be a window within 0.2 to 2.5 Å",
     ),
+    "a range of spreads that begins with the largest": (
+        train("algorithm={name: imitation, jitter: [0.2, 0.1]}"),
+        "algorithm.jitter: the least spread must come first, not [0.2, 0.1]",
+    ),
+    "an override twice": (
+        train("seed=1", "total_steps=5", "seed=2"),
+        "seed is given twice, as 'seed=1' and 'seed=2'; leave one",
+    ),
+    "an option of a search that is a key, too": (
+        (["search", "CH4O", "--seed", "1", "seed=2"], {}),
+        "seed is given twice, as 'seed=1' and 'seed=2'; leave one",
+    ),
+    "two formulas of a search": (
+        (["search", "CH4O", "bag=CH4"], {}),
+        "bag is given twice, as 'bag=CH4O' and 'bag=CH4'; leave one",
+    ),
+    "a share for the number of rings": (
+        (["search", "CH4O", "--rings", "1.5"], {}),
+        "argument --rings: invalid number '1.5'; give a whole number",
+    ),
+    "a key without a value beside a bag": (
+        (["train", "--bag", "CH4O", "total_steps"], {}),
+        "'total_steps' is no key=value, and no CONFIG is taken beside --bag",
+    ),
+    "a misspelled section": (
+        train("rewards.energy=2"),
+        "unknown key 'rewards'; did you mean 'env.reward'?",
+    ),
     "an override without a value": (train("seed"), "invalid override 'seed'; write key.sub=value"),
     "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is not a section"),
     "an invalid formula": (train("task.bag=methanol"), "task.bag: invalid formula 'methanol'"),
@@ -264,7 +292,7 @@ COMMANDS = {
     "an unknown energy command": ((["energy", "fitt"], {}), "did you mean 'fit'?"),
     "an unknown key of the data": (
         (["energy", "data", "c.yaml", "counts.relaxd=1"], {"c.yaml": DATA}),
-        "unknown key 'counts.relaxd'; did you mean 'relaxed'?",
+        "unknown key 'counts.relaxd'; did you mean 'counts.relaxed'?",
     ),
     "data of another kind": (
         (["energy", "data", "c.yaml", "output=x.csv"], {"c.yaml": DATA}),

@@ -19,6 +19,7 @@ from molrl.energy import load_energy
 from molrl.fitting.accuracy import errors_of
 from molrl.fitting.data import Dataset, load_data
 from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.config import override_defaults
 from molrl.runs.metrics import read_metrics
 from molrl.runs.weights import sha256
 
@@ -244,8 +245,8 @@ def test_fit_takes_labelled_data_in_place_of_those_of_a_config(labelled, here):
     ],
 )
 def test_fit_refuses_bad_labelled_data_before_it_writes(labelled, here, capsys, setting, message):
-    code = main(["energy", "fit", f"data={labelled}", "start=mace", "run_dir=run", setting])
-    assert code == 2
+    defaults = [f"data={labelled}", "start=mace", "run_dir=run"]
+    assert main(["energy", "fit", *override_defaults(defaults, [setting])]) == 2
     said = capsys.readouterr().err.splitlines()
     assert message in said[-1]
     assert list(here.iterdir()) == []

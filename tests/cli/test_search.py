@@ -25,6 +25,7 @@ KEYS = {
     "energy_calls",
     "ranking_energy_calls",
     "seconds",
+    "ranking_seconds",
     "methods",
 }
 KILLED = """

@@ -16,6 +16,7 @@ from molrl.energy.networks.energy import SHIPPED
 from molrl.energy.networks.potential import load_potential, save_potential
 from molrl.errors import InputError
 from molrl.runs.checkpoints import Checkpoints
+from molrl.runs.config import override_defaults
 from molrl.runs.metrics import read_metrics
 
 CONFIG = """
@@ -137,9 +138,9 @@ def files_that_must_agree(run):
 
 
 def test_train_depends_on_the_seed_only(runs, tmp_path):
-    arguments = [str(runs / "train.yaml"), f"run_dir={tmp_path / 'again'}"]
-    assert main(["train", *arguments]) == 0
-    assert main(["train", *arguments, f"run_dir={tmp_path / 'other'}", "seed=1"]) == 0
+    train = ["train", str(runs / "train.yaml")]
+    assert main([*train, f"run_dir={tmp_path / 'again'}"]) == 0
+    assert main([*train, f"run_dir={tmp_path / 'other'}", "seed=1"]) == 0
     folders = (runs / "whole", tmp_path / "again", tmp_path / "other")
     one, same, other = (read_metrics(folder / "metrics.csv") for folder in folders)
     for row, alike, unlike in zip(one, same, other, strict=True):
@@ -271,20 +272,21 @@ def test_train_starts_from_the_policy_of_a_run(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("overrides", "said"),
     [
-        ("policy.width=32", "has width 16, not 32; give policy.width=16"),
+        (["policy.width=32"], "has width 16, not 32; give policy.width=16"),
         (
-            "task.bag=H2S",
+            ["task.bag=H2S"],
             "the elements H, C, N, O, the task from H, C, N, O, S; start from another run",
         ),
-        ("policy.start=absent", "policy.start: 'absent' is not a run; write run:PATH"),
-        ("policy.start=run:absent", "absent/policy.json does not exist"),
+        (["policy.start=absent"], "policy.start: 'absent' is not a run; write run:PATH"),
+        (["policy.start=run:absent"], "absent/policy.json does not exist"),
     ],
 )
-def test_train_refuses_to_start_from_what_does_not_fit(runs, tmp_path, capsys, override, said):
+def test_train_refuses_to_start_from_what_does_not_fit(runs, tmp_path, capsys, overrides, said):
     train = ["train", str(runs / "train.yaml"), f"run_dir={tmp_path / 'run'}"]
-    assert main([*train, f"policy.start=run:{runs / 'whole'}", override]) == 2
+    start = f"policy.start=run:{runs / 'whole'}"
+    assert main([*train, *override_defaults([start], overrides)]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -352,7 +354,11 @@ def test_train_summarises_a_policy_that_completes_nothing(runs, tmp_path, capsys
     assert main(["train", str(runs / "train.yaml"), *never, f"run_dir={run}"]) == 0
     assert "no molecules to evaluate: too few episodes place all atoms" in capsys.readouterr().err
     summary = json.loads((run / "summary.json").read_text())
-    assert (summary["n_molecules"], summary["return_fraction"]) == (0, None)
+    assert (summary["n_molecules"], summary["valid_fraction_per_attempt"]) == (0, 0.0)
+    assert summary["attempts"] > 200  # none of which placed all atoms
+    fraction = summary["mean_return"] / summary["reference_return"]
+    assert summary["return_fraction"] == pytest.approx(fraction)
+    assert summary["mean_return"] < summary["reference_return"]
     assert (run / "curve.png").is_file()
     assert main(["resume", str(run)]) == 0
 

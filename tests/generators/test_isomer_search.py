@@ -196,7 +196,8 @@ def test_what_is_wanted_is_new_and_keeps_the_constraints():
 
 
 def test_search_ends_with_the_time():
-    search = IsomerSearch(config_of(energy_calls=None, minutes=1e-6), Ranks())
+    limits = {"energy_calls": None, "minutes": 1e-6}
+    search = IsomerSearch(config_of(methods=["random-search"], **limits), Ranks())
     steps = []
     search.run(lambda step, figures: steps.append(step))
     assert search.has_ended

@@ -104,3 +104,16 @@ def test_smoothed_reduces_noise_and_keeps_the_mean():
 
 def test_smoothed_keeps_a_single_point():
     assert smoothed(np.array([0.3])) == pytest.approx([0.3])
+
+
+def test_draw_learning_curve_has_a_panel_of_the_return_where_there_is_no_fraction_of_it():
+    returned = [row | {"return_fraction": None, "return": 5.0 * i} for i, row in enumerate(rows(9))]
+    evaluated = {"return_fraction": None, "return": 20.0, "average_return": 30.0}
+    figure = draw_learning_curve(returned, "", [{"steps": 500, **evaluated}])
+    above, below = figure.axes
+    assert above.get_ylabel() == "return, eV"
+    (curve,) = (line for line in above.get_lines() if line.get_label() == "return")
+    assert curve.get_xdata().tolist() == [100.0 * i for i in range(9)]
+    assert "return fraction" not in below.get_legend_handles_labels()[1]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:2] == ["return", "valid molecules"]

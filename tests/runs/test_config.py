@@ -134,7 +134,7 @@ BAD = {
     "an unknown key of a section": (
         "seed: 1\nsection: {num_env: 3}",
         [],
-        "unknown key 'section.num_env'; did you mean 'num_envs'?",
+        "unknown key 'section.num_env'; did you mean 'section.num_envs'?",
     ),
     "an unknown key of an optional section": (
         "seed: 1\nmaybe: {zzz: 3}",
@@ -144,7 +144,7 @@ BAD = {
     "an unknown key of an item": (
         "seed: 1\nseveral: [{num_env: 3}]",
         [],
-        "unknown key 'several.0.num_env'; did you mean 'num_envs'?",
+        "unknown key 'several.0.num_env'; did you mean 'several.0.num_envs'?",
     ),
     "an unknown key by override": ("seed: 1", ["secton.rate=1"], "did you mean 'section'?"),
     "a missing key": ("name: x", [], "seed is missing"),

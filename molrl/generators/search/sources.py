@@ -30,6 +30,7 @@ from molrl.generators.search.config import SearchConfig
 from molrl.generators.search.generator import MAX_STEPS, StructureSearch
 from molrl.generators.search.minima import Minima, relax_to_minima
 from molrl.molecules import MoleculeBatch
+from molrl.runs.progress import waiting
 from molrl.tasks import Task
 from molrl.tasks.bag import BagTask
 
@@ -188,14 +189,18 @@ class GeneratorSource(Source):
 
     def try_one(self) -> None:
         """Make a structure, which shows what one costs; stop if the generator refuses the task."""
+        began = perf_counter()
         try:
-            made = self._generate(1, self._config.seed)
+            with waiting(f"trying {self.name}"):
+                made = self._generate(1, self._config.seed)
         except InputError as error:
             self.stopped = str(error)
         else:
             self.energy_calls += made.energy_calls
             self._evaluates = made.energy_calls > 0
             self.cost = made.energy_calls + USUAL_COST
+        finally:
+            self.seconds += perf_counter() - began
 
     def _generate(self, n: int, seed: int) -> Generated:
         """Make molecules; what a generator that gives up has evaluated is counted, too."""
