@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from ase.data import atomic_numbers, chemical_symbols
@@ -14,8 +14,10 @@ MAX_ATOMS = 1000
 # atomic number: a molecule whose valences are satisfied has an even number of electrons.
 _VALENCE_OF_GROUP = (1, 2, 3, 4, 5, 6, 7, 2, 3, 2, 1, 2, 3, 4, 3, 2, 1, 0)
 _COVALENT = frozenset({1, 6, 7, 8, 9, 15, 16, 17, 35, 53})  # as many bonds as their valences
+_DONORS = frozenset({7, 8, 15, 16, 33, 34, 51, 52})  # groups 15 and 16
+_GROUP_13 = frozenset({5, 13, 31, 49})
 _PERIODS = (0, 2, 10, 18, 36, 54, 86, 118)  # atomic numbers of the noble gases, after a 0
-_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)")
+_TOKEN = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
 
 class Bag(Mapping[int, int]):
@@ -163,7 +165,37 @@ def is_closed_shell(bag: Bag) -> bool:
         >>> is_closed_shell(Bag("CH4")), is_closed_shell(Bag("CH3"))
         (True, False)
     """
-    choices = [valences(number) for number in bag.numbers]
+    return _fits(bag, [valences(number) for number in bag.numbers])
+
+
+def may_be_closed_shell(bag: Bag) -> bool:
+    """Return whether :func:`is_closed_shell`, or one dative bond makes a molecule of the atoms.
+
+    That is a lone pair of groups 15 and 16 in an empty orbital of group 13, as in BH3NH3, or of the
+    carbon of carbon monoxide and its like.
+
+    Args:
+        bag: the atoms.
+
+    Example:
+        >>> [may_be_closed_shell(Bag(formula)) for formula in ("CO", "BH6N", "C2H8")]
+        [True, True, False]
+    """
+    if is_closed_shell(bag):
+        return True
+    numbers = list(bag.numbers)
+    for donor in set(numbers) & _DONORS:
+        for acceptor in set(numbers) & (_GROUP_13 | ({6} if len(numbers) == 2 else set())):
+            choices = [valences(number) for number in numbers]
+            choices[numbers.index(donor)] = (valences(donor)[0] + 1,)
+            choices[numbers.index(acceptor)] = (3 if acceptor == 6 else 4,)
+            if _fits(bag, choices):
+                return True
+    return False
+
+
+def _fits(bag: Bag, choices: Sequence[tuple[int, ...]]) -> bool:
+    """Return whether a connected multigraph without loops has degrees of these choices."""
     degrees = [choice[0] for choice in choices]
     # A connected graph of n atoms has at least n - 1 bonds, and each bond adds 2 to the degrees.
     total, needed = sum(degrees), 2 * (bag.n_atoms - 1)

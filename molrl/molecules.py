@@ -369,8 +369,13 @@ class MoleculeBatch(FlatBatch):
         neighbors = self.neighbors(max(cutoff, MIN_DISTANCE))
         near = self.distances(neighbors) < MIN_DISTANCE
         if near.any():
-            where = int(self.molecule[neighbors.pairs[0, near][0]])
-            raise InputError(f"molecule {where} has two atoms in one place")
+            pair = neighbors.pairs[:, near][:, 0]
+            where = int(self.molecule[pair[0]])
+            first, second = sorted((pair - self.starts[where]).tolist())
+            raise InputError(
+                f"molecule {where} has two atoms in one place, {first} and {second} of it; remove "
+                "one"
+            )
         return self
 
 

@@ -87,8 +87,8 @@ POLICIES = Registry(
 ALGORITHMS = Registry(
     "algorithm",
     {
-        "imitation": "molrl.agents.config:ImitationConfig",
-        "cloning": "molrl.agents.config:CloningConfig",
+        "imitation": "molrl.agents.imitation_config:ImitationConfig",
+        "cloning": "molrl.agents.imitation_config:CloningConfig",
         "ppo": "molrl.agents.config:PPOConfig",
         "a2c": "molrl.agents.config:A2CConfig",
     },

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from molrl.bags import Bag, is_closed_shell, max_rings, valences
+from molrl.bags import Bag, is_closed_shell, max_rings, may_be_closed_shell, valences
 from molrl.chemistry.enumeration import random_molecules
 from molrl.errors import InputError
 from molrl.tasks import parse_task
@@ -112,6 +112,12 @@ def test_is_closed_shell_accepts_what_can_be_one_molecule():
     no = "CH3 CH2 NO OH CO C2 CH6 C2H10 SF5 SF8 HeH2 NH4 ClH3 H C F"
     assert [bag for bag in yes.split() if not is_closed_shell(Bag(bag))] == []
     assert [bag for bag in no.split() if is_closed_shell(Bag(bag))] == []
+
+
+def test_may_be_closed_shell_accepts_a_dative_bond():
+    yes, no = "CH4 CO CS BH6N BF3H3N AlCl3H3N BH5O", "CH3 C2 C2H8 C2O BH5 CH6 BH6"
+    assert [bag for bag in yes.split() if not may_be_closed_shell(Bag(bag))] == []
+    assert [bag for bag in no.split() if may_be_closed_shell(Bag(bag))] == []
 
 
 def test_is_closed_shell_accepts_enumerated_molecules():

@@ -54,8 +54,7 @@ class TrainableAgent(Trainable):
         self._evaluator, self._start = evaluator, start
         self.energy_calls: int | None = 0
         self._counted: Counter[str] = Counter()
-        # those of the search for the best known isomer are none of the training; its faults count
-        self._counted_calls = training.env.energy_model.evaluations
+        self._counted_calls = 0
         self.began = perf_counter()
 
     @property
@@ -142,6 +141,7 @@ class TrainableAgent(Trainable):
         self.seconds = checkpoint.state["seconds"]
         self.faults = Counter(checkpoint.state["faults"])
         self.energy_calls = checkpoint.state.get("energy_calls")
+        self._counted_calls = self.training.env.energy_model.evaluations
         own = {
             name.removeprefix(_OWN): tensor
             for name, tensor in checkpoint.tensors.items()

@@ -19,6 +19,11 @@ from molrl.molecules import MoleculeBatch
 from molrl.reading.sdf import CHARGE_FIELD, SPIN_FIELD
 
 _CARBON = 6
+_POLYHEDRAL = (
+    Chem.ChiralType.CHI_SQUAREPLANAR,
+    Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL,
+    Chem.ChiralType.CHI_OCTAHEDRAL,
+)
 
 
 @dataclass(frozen=True)
@@ -229,6 +234,17 @@ def _with_orders(mol: Chem.RWMol, skeleton: Skeleton, charge: int) -> Chem.Mol:
         if not sanitize(mol):
             raise PerceptionError("no Lewis structure fits")
         Chem.AssignStereochemistryFrom3D(mol)
+        _clear_polyhedral_tags(mol)
     finally:
         del block
     return mol.GetMol()
+
+
+def _clear_polyhedral_tags(mol: Chem.Mol) -> None:
+    """Clear the tags of five and six neighbours, and of four in a plane.
+
+    RDKit sets them even where all neighbours are alike, and they depend on the order of the atoms.
+    """
+    for atom in mol.GetAtoms():
+        if atom.GetChiralTag() in _POLYHEDRAL:
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)

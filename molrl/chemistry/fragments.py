@@ -90,6 +90,8 @@ def _from_smiles(source: str) -> Fragment:
     from molrl.chemistry.embedding import embed, parse_smiles
 
     mol = parse_smiles(source)
+    if any(atom.GetIsotope() for atom in mol.GetAtoms()):
+        raise InputError(f"{source!r} has isotopes, which are not told apart; leave them out")
     embedded = embed(_cap(mol, source), seed=0)
     if embedded is None:
         raise InputError(f"{source!r} cannot be embedded in 3D")

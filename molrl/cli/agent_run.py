@@ -12,7 +12,7 @@ from molrl.agents.evaluation import PolicyEvaluator
 from molrl.agents.generator import AgentGenerator
 from molrl.agents.trainable import TrainableAgent
 from molrl.agents.training import AgentTraining
-from molrl.cli.configs import mention_odd
+from molrl.cli.configs import mention_invalid
 from molrl.cli.experiment import ExperimentConfig
 from molrl.energy.registry import load_energy, resolve_device
 from molrl.envs.vector import MolDesignVectorEnv
@@ -53,8 +53,10 @@ class AgentRun(TrainableAgent):
                 f"evaluation.temperature: the policy {config.policy.name} has none; leave it out"
             )
         problem = training.env.problem
+        before = problem.energy_model.evaluations
         self._best_known = find_best_known(config.task, problem.energy_model)
-        mention_odd(config.task)
+        searched = problem.energy_model.evaluations - before
+        mention_invalid(config.task)
         self.reference = self._best_known.value if self._best_known else None
         evaluator = PolicyEvaluator(
             problem,
@@ -64,6 +66,8 @@ class AgentRun(TrainableAgent):
             config.evaluation.temperature,
         )
         super().__init__(training, evaluator, config.ema, config.policy.start)
+        # those of the search for the best known isomer are none of the training; its faults count
+        self._counted_calls = searched
         self.began = began
         self.config: ExperimentConfig = config
         self.total_steps = config.total_steps

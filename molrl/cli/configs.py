@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from molrl.bags import may_be_closed_shell
 from molrl.cli.defaults import training_overrides
 from molrl.cli.training import schema_for
 from molrl.errors import InputError
@@ -82,10 +83,14 @@ def read_task(arguments: Namespace) -> Any:  # noqa: ANN401 - plain data
     return read_yaml(text, "--task")
 
 
-def mention_odd(task: Task) -> None:
-    """Print that no molecule of a task can be valid, if all have an odd number of electrons."""
-    if task.is_odd and is_first_rank():
+def mention_invalid(task: Task) -> None:
+    """Print that no molecule of a task can be valid, where its atoms alone say so."""
+    if not is_first_rank():
+        return
+    if task.is_odd:
         log_message(f"{task} has an odd number of electrons, so that no molecule counts as valid")
+    elif task.single_bag and not may_be_closed_shell(task.single_bag):
+        log_message(f"the atoms of {task} form no molecule with all valences satisfied")
 
 
 def announce_loading(config: Config) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 TRAINING = {"total_steps": 120_000, "checkpoint_every": 30_000}
-# Of tasks whose molecules can be relaxed whole, and imitated.
+# Of tasks of bags alone, whose molecules are relaxed whole, and imitated.
 IMITATION = {
     "algorithm": {"name": "imitation"},
     "total_steps": 60_000,

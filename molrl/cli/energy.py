@@ -110,7 +110,7 @@ def evaluate(arguments: Namespace) -> int:
     to_json, to_csv = output_files(arguments, {"--json": (), "--csv": ()})
     everything, _ = read_named(arguments.file)
     model, reference = load_energy(arguments.model), load_energy(arguments.against)
-    molecules, indices, rejected = evaluable(everything, model, reference)
+    molecules, indices, rejected = evaluable(everything, model, reference, where=arguments.file)
     if rejected:
         log_message(rejected_line(rejected))
     found = model.evaluate(molecules, forces=True)

@@ -55,7 +55,7 @@ def evaluate(arguments: Namespace) -> int:
     known = read_known(arguments.novel_against) if arguments.novel_against else None
     similar = read_structures(arguments.similar_to) if arguments.similar_to else None
     model = load_energy("gfn2")
-    taken, indices, rejected = evaluable(molecules, model)
+    taken, indices, rejected = evaluable(molecules, model, where=arguments.file)
     if output:
         check_format(output, taken)
     if rejected:

@@ -1,10 +1,9 @@
 """The config of ``molrl train``, composed of the configs of the subpackages."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from molrl.agents.config import (
     MAX_TEMPERATURE,
@@ -42,12 +41,6 @@ class EvaluationConfig(Config):
     temperature: float = Field(1.0, ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)
 
 
-def _refuse_bag(env: object) -> object:
-    if isinstance(env, Mapping) and "bag" in env:
-        raise InputError(f"a bag is now the task; write task: {env['bag']}")
-    return env
-
-
 def _callback(target: str) -> str:
     if not is_import_string(target):
         raise InputError(f"{target!r} is no import string; write package.module:Class")
@@ -83,11 +76,6 @@ class ExperimentConfig(RunConfig):
         BagTask(kind='bag', bag='CH4O')
     """
 
-    former_keys: ClassVar[Mapping[str, str]] = {
-        "agent": "the agent is now the policy; write policy: {name: covariant, ...}",
-        "ppo": "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
-    }
-
     run_dir: Path
     seed: int = Field(0, ge=0, lt=2**31)
     total_steps: int = Field(ge=1, le=10**12)
@@ -97,7 +85,7 @@ class ExperimentConfig(RunConfig):
     device: str = "auto"
     task: AnyTask
     energy: Annotated[str, AfterValidator(check_energy_name)] = "mace"
-    env: Annotated[EnvOptions, BeforeValidator(_refuse_bag)] = EnvOptions()
+    env: EnvOptions = EnvOptions()
     policy: AnyPolicy = PolicyConfig()
     algorithm: AnyAlgorithm = PPOConfig()
     callbacks: tuple[Annotated[str, AfterValidator(_callback)], ...] = ()

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from molrl.cli.configs import mention_odd, read_task
+from molrl.cli.configs import mention_invalid, read_task
 from molrl.cli.output import MOLECULE_FILES, output_files
 from molrl.evaluation.table import format_table
 from molrl.generation import load_generator
@@ -31,7 +31,7 @@ def generate(arguments: Namespace) -> int:
     task = parse_task(read_task(arguments))
     options = read_overrides(arguments.options)
     GENERATORS.check(arguments.method.partition(":")[0])
-    mention_odd(task)
+    mention_invalid(task)
     if arguments.energy:
         options["energy"] = arguments.energy
 

@@ -10,6 +10,8 @@ from molrl.runs.atomic import check_writable
 MOLECULE_FILES = (".extxyz", ".xyz", ".sdf")
 """Suffixes of the files that commands write molecules to; the first two are extended XYZ."""
 
+_READ = ("file", "novel_against", "similar_to")  # arguments that name files which are read
+
 
 def output_file(name: str, option: str, suffixes: Sequence[str] = ()) -> Path:
     """Check that a file can be written.
@@ -63,14 +65,18 @@ def output_files(arguments: Namespace, options: Mapping[str, Sequence[str]]) -> 
         The paths, None for each option that was not given.
 
     Raises:
-        InputError: if two name one file, one exists, or as for :func:`output_file`.
+        InputError: if two name one file, one is a file that the command reads, one exists, or as
+            for :func:`output_file`.
     """
     paths: list[Path | None] = []
+    read = [Path(given) for key in _READ if (given := getattr(arguments, key, None))]
     for option, suffixes in options.items():
         name = getattr(arguments, "output" if option == "-o" else option.removeprefix("--"))
         path = None if name is None else output_file(name, option, suffixes)
         if path and path in paths:
             raise InputError(f"{option} {path} is named twice; name another")
+        if path and path.exists() and any(each.exists() and path.samefile(each) for each in read):
+            raise InputError(f"{option} {path} is a file that is read; name another")
         if path and path.exists() and not arguments.force:
             raise InputError(f"{option} {path} already exists; name another, or add --force")
         paths.append(path)

@@ -48,8 +48,6 @@ class _Parser(argparse.ArgumentParser):
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if wrong:
             known = re.findall(r"[\w-]+", wrong[2])
-            if (self.prog, wrong[1]) == ("molrl energy", "relax"):
-                raise InputError("molrl energy relax is now molrl relax")
             raise InputError(
                 f"{self.prog}: unknown command {wrong[1]!r}; {did_you_mean(wrong[1], known)}"
             )

@@ -42,7 +42,7 @@ def relax(arguments: Namespace) -> int:
     assert output  # as required
     everything, names = read_named(arguments.file)
     model = load_energy(arguments.model)
-    molecules, indices, rejected = evaluable(everything, model)
+    molecules, indices, rejected = evaluable(everything, model, where=arguments.file)
     check_format(output, molecules)
     if rejected:
         log_message(rejected_line(rejected))

@@ -37,7 +37,7 @@ def evaluate_or_bound(
     Other models than GFN2-xTB are evaluated once.
 
     Args:
-        model: the energy model, which may be counted.
+        model: the energy model, which may be counted; the second and third tries are not.
         molecules: the batch.
         forces: also compute forces.
         properties: further properties to compute, of ``model.implemented_properties``.

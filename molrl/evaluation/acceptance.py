@@ -8,13 +8,14 @@ MAX_NAMED = 5  # molecules, in one line
 
 
 def evaluable(
-    molecules: MoleculeBatch, *models: EnergyModel
+    molecules: MoleculeBatch, *models: EnergyModel, where: str = ""
 ) -> tuple[MoleculeBatch, list[int], dict[int, str]]:
     """Select the molecules that all models can evaluate.
 
     Args:
         molecules: at least one molecule.
         *models: the energy models.
+        where: the file of the molecules, for the error.
 
     Returns:
         These molecules, the index of each among all, and by index why each other cannot be
@@ -39,11 +40,12 @@ def evaluable(
         if reason:
             rejected[i] = reason.replace("molecule 0 ", f"molecule {i} ", 1)
     if len(rejected) == len(molecules):
-        raise InputError(
+        reason = (
             rejected[0]
             if len(molecules) == 1
             else f"none of the {len(molecules)} molecules can be evaluated: {_listed(rejected)}"
         )
+        raise InputError(f"{where}: {reason}" if where else reason)
     kept = [i for i in range(len(molecules)) if i not in rejected]
     return molecules[kept], kept, rejected
 

@@ -56,7 +56,7 @@ class SimilarityReward:
         if of not in ("similarity", "novelty"):
             raise InputError(f"of must be 'similarity' or 'novelty', not {of!r}")
         self._sharpness, self._of = sharpness, of
-        self._descriptors = load_descriptors(descriptors)
+        self._descriptors = load_descriptors(descriptors, str(model.device))
         known = _reference(reference).to(self._descriptors.device, torch.float32)
         known.check(self._descriptors.elements)
         self._kernel = SimilarityKernel(self._descriptors(known))

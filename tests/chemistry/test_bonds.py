@@ -385,3 +385,10 @@ def test_validity_smiles_omit_stereochemistry_and_isomeric_smiles_have_it():
     assert set(found.isomeric_smiles[:2]) == {"C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"}
     assert found.smiles[2] == found.smiles[3] == "FC=CF"
     assert found.isomeric_smiles[2:] == ["F/C=C/F", "F/C=C\\F"]
+
+
+def test_isomeric_smiles_of_an_octahedron_depends_on_no_order_of_its_atoms():
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    orders = [np.random.default_rng(seed).permutation(6) for seed in range(6)]
+    octahedra = [Atoms("SF6", [[0, 0, 0], *(1.58 * axes[order])]) for order in orders]
+    assert set(validity(batch(*octahedra)).isomeric_smiles) == {"FS(F)(F)(F)(F)F"}

@@ -86,14 +86,6 @@ COMMANDS = {
         "unknown key 'clip_range' of the algorithm a2c",
     ),
     "an unknown policy": (train("policy=covarient"), "did you mean 'covariant'?"),
-    "the key ppo of earlier versions": (
-        train("ppo.num_envs=5"),
-        "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
-    ),
-    "the key agent of earlier versions": (
-        train(config=TRAIN + "agent: covariant"),
-        "the agent is now the policy; write policy: {name: covariant, ...}",
-    ),
     "no callback": (train("callbacks=[logger]"), "'logger' is no import string; write package"),
     "an absent callback": (
         train("callbacks=['no_such_module:Log']"),
@@ -134,18 +126,6 @@ COMMANDS = {
         train("seed=1", "total_steps=5", "seed=2"),
         "seed is given twice, as 'seed=1' and 'seed=2'; leave one",
     ),
-    "an option of a search that is a key, too": (
-        (["search", "CH4O", "--seed", "1", "seed=2"], {}),
-        "seed is given twice, as 'seed=1' and 'seed=2'; leave one",
-    ),
-    "two formulas of a search": (
-        (["search", "CH4O", "bag=CH4"], {}),
-        "bag is given twice, as 'bag=CH4O' and 'bag=CH4'; leave one",
-    ),
-    "a share for the number of rings": (
-        (["search", "CH4O", "--rings", "1.5"], {}),
-        "argument --rings: invalid number '1.5'; give a whole number",
-    ),
     "a key without a value beside a bag": (
         (["train", "--bag", "CH4O", "total_steps"], {}),
         "'total_steps' is no key=value, and no CONFIG is taken beside --bag",
@@ -158,10 +138,7 @@ COMMANDS = {
     "an override through a value": (train("energy.x=1"), "'energy.x=1': energy is not a section"),
     "an invalid formula": (train("task.bag=methanol"), "task.bag: invalid formula 'methanol'"),
     "a number for a bag": (train("task.bag=5"), "task.bag: a bag must be a formula such as CH4O"),
-    "a bag where it was before": (
-        train("env.bag=CH4O"),
-        "env: a bag is now the task; write task: CH4O",
-    ),
+    "a bag of the environment": (train("env.bag=CH4O"), "did you mean 'task.bag'?"),
     "an unknown kind of task": (train("task.kind=bagg"), "did you mean 'bag'?"),
     "an unknown key of a task": (
         train("task={kind: scaffold, scafold: C}"),
@@ -379,10 +356,6 @@ COMMANDS = {
     "an ion of two energies": (
         (["energy", "evaluate", "in.extxyz", "--model", "mace-small"], {"in.extxyz": ION}),
         "molecule 0 has charge -1; use gfn2, spgfn2 or pm6",
-    ),
-    "the command relax of earlier versions": (
-        (["energy", "relax", "in.extxyz", "-o", "out.sdf"], {"in.extxyz": WATER}),
-        "molrl energy relax is now molrl relax",
     ),
     "an unknown energy of two": (
         (["energy", "evaluate", "in.extxyz", "--model", "gfn"], {"in.extxyz": WATER}),

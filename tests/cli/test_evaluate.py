@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,22 @@ def test_evaluate_that_writes_no_molecule_says_so_and_keeps_the_columns(here, ca
     assert main(["evaluate", "in.extxyz", "--csv", "all.csv"]) == 0
     texts = [(here / name).read_text(encoding="utf-8") for name in ("valid.csv", "all.csv")]
     assert texts[0].splitlines() == texts[1].splitlines()[:1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--csv", "in.extxyz"],
+        ["-o", "./in.extxyz", "--valid"],
+        ["--novel-against", "known.extxyz", "-o", "known.extxyz"],
+    ],
+)
+def test_evaluate_replaces_no_file_that_it_reads(mixed, here, capsys, options):
+    shutil.copy("in.extxyz", "known.extxyz")
+    before = [Path(name).read_bytes() for name in ("in.extxyz", "known.extxyz")]
+    assert main(["evaluate", "in.extxyz", *options, "--force"]) == 2
+    assert "is a file that is read; name another" in capsys.readouterr().err
+    assert [Path(name).read_bytes() for name in ("in.extxyz", "known.extxyz")] == before
 
 
 def test_evaluate_replaces_files_only_by_force(mixed, capsys):

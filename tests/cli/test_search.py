@@ -130,6 +130,9 @@ def test_search_that_finds_nothing_succeeds(here, capsys):
     [
         (["CH3"], "odd number of electrons"),
         (["CH4", "--with", "(("], "invalid SMARTS"),
+        (["CH4", "--rings", "1.5"], "argument --rings: invalid number '1.5'; give a whole number"),
+        (["CH4", "--seed", "1", "seed=2"], "seed is given twice, as 'seed=1' and 'seed=2'"),
+        (["CH4", "bag=CH6N2"], "bag is given twice, as 'bag=CH4' and 'bag=CH6N2'; leave one"),
         (["CH4", "--rings", "-1"], "rings must be greater than or equal to 0"),
         (["C4H8O", "--rings", "3"], "rings: isomers of C4H8O have at most 1, not 3"),
         (["CH4", "--minutes", "never"], "invalid time 'never'"),

@@ -1,5 +1,6 @@
 """Archive of the relaxed isomers that a training has found."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -112,7 +113,7 @@ class Archive:
         return len({isomer.smiles for isomer in self.isomers})
 
     def rated(self, isomers: list[Isomer]) -> list[Isomer]:
-        """Return molecules with their energies.
+        """Return molecules with their energies, without those that the model gives none.
 
         Args:
             isomers: at minima, of whatever energy model.
@@ -121,7 +122,11 @@ class Archive:
         for start in range(0, len(isomers), _CHUNK):
             chunk = isomers[start : start + _CHUNK]
             energies = self._model.evaluate(batch_of(chunk)).energy.tolist()
-            rated += [replace(i, energy=e) for i, e in zip(chunk, energies, strict=True)]
+            rated += [
+                replace(isomer, energy=energy)
+                for isomer, energy in zip(chunk, energies, strict=True)
+                if math.isfinite(energy)
+            ]
         return rated
 
     def relaxed(self, molecules: MoleculeBatch) -> list[Isomer]:

@@ -22,7 +22,7 @@ from molrl.agents.algorithms.interface import (
 )
 from molrl.agents.algorithms.optimizer import MuonAdam
 from molrl.agents.algorithms.replay import Replay, imitation_loss
-from molrl.agents.config import CloningConfig
+from molrl.agents.imitation_config import CloningConfig
 from molrl.agents.interface import Inputs, PolicyNetwork, build_network
 from molrl.agents.vec_env import builder_of
 from molrl.envs.spaces import Observation

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from molrl.agents.algorithms.archive import Isomer, within_reach
-from molrl.agents.config import SHIPPED
+from molrl.agents.imitation_config import SHIPPED
 from molrl.chemistry.bonds import bonded_atoms
 from molrl.chemistry.training_set import TrainingSet, read_training_set
 from molrl.errors import InputError
@@ -17,7 +17,7 @@ def load_examples(names: Sequence[str], task: Task, elements: tuple[int, ...]) -
     """Load the molecules of the bags of a task; without a list of bags, those that fit.
 
     Args:
-        names: :data:`molrl.agents.config.SHIPPED`, and files as for
+        names: :data:`molrl.agents.imitation_config.SHIPPED`, and files as for
             :func:`molrl.chemistry.training_set.read_training_set`.
         task: what the policy makes.
         elements: atomic numbers that its actions choose from.

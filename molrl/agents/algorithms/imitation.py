@@ -17,7 +17,7 @@ from molrl.agents.algorithms.on_policy import OnPolicy, PPOAlgorithm
 from molrl.agents.algorithms.optimizer import MuonAdam
 from molrl.agents.algorithms.parallel import Losses, ParallelPPO
 from molrl.agents.algorithms.replay import ImitationLoss, Replay
-from molrl.agents.config import ImitationConfig
+from molrl.agents.imitation_config import ImitationConfig
 from molrl.agents.policy import NetworkPolicy
 from molrl.agents.vec_env import builder_of
 from molrl.envs.rules import REASON_TEXTS, Reason
@@ -81,13 +81,13 @@ class ImitatingPPO(ParallelPPO):
         self.archive = _archive(builder, admission, self._replay)
         if config.molecules:
             data = load_examples(config.molecules, builder.task, builder.elements)
-            given = buildable(data, admission.lengths)
+            given = self.archive.rated(buildable(data, admission.lengths))
             if not given:
                 raise InputError(
                     f"imitation: none of the molecules is of {builder.task}, with all bonds "
-                    f"between {shortest} and {reach} Å; give others, or none"
+                    f"between {shortest} and {reach} Å, and has an energy; give others, or none"
                 )
-            self.archive.add(self.archive.rated(given))
+            self.archive.add(given)
 
     def train(self) -> None:
         """Relax the molecules of the rollout, and update the policy."""

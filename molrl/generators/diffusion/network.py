@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from molrl.energy.networks.mace.linear import SILU, scaled
-from molrl.energy.networks.mace.products import N_INVARIANTS, invariants
+from molrl.energy.networks.mace.products import N_INVARIANTS, harmonics, invariants
 from molrl.generators.diffusion.config import TrunkConfig
 
 _SOFT = 1e-4  # Å², added to squared distances, which are differentiated at 0
@@ -71,8 +71,8 @@ class Trunk(nn.Module):
         pairs = mask[:, None] & mask[:, :, None]
         pairs = pairs & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
         weight = pairs.unsqueeze(-1) / (1 + squared / _DECAY**2)
-        harmonics = weight * torch.cat([torch.ones_like(lengths), _harmonics(units)], dim=-1)
-        return basis, units, harmonics.transpose(2, 3)
+        weighted = weight * torch.cat([torch.ones_like(lengths), *harmonics(units)], dim=-1)
+        return basis, units, weighted.transpose(2, 3)
 
 
 class Layer(nn.Module):
@@ -222,12 +222,3 @@ def _zero_linear(n_in: int, n_out: int) -> nn.Linear:
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear
-
-
-def _harmonics(units: Tensor) -> Tensor:
-    """Return ``(..., 8)`` spherical harmonics with l = 1 and 2, in the order of e3nn."""
-    x, y, z = units.unbind(-1)
-    root = 3**0.5
-    second = [root * x * z, root * x * y, y * y - 0.5 * (x * x + z * z), root * y * z]
-    second.append(root / 2 * (z * z - x * x))
-    return torch.cat([3**0.5 * units, 5**0.5 * torch.stack(second, dim=-1)], dim=-1)

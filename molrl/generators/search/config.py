@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from molrl.bags import Bag, is_closed_shell, max_rings
+from molrl.bags import Bag, max_rings, may_be_closed_shell
 from molrl.errors import InputError
 from molrl.parts import GENERATORS, check_energy_name
 from molrl.runs.config import RunConfig
@@ -120,7 +120,7 @@ class SearchConfig(RunConfig):
                 f"{bag} with charge {self.charge} has an odd number of electrons; isomers are "
                 "closed-shell molecules"
             )
-        if not self.charge and not is_closed_shell(bag):
+        if not self.charge and not may_be_closed_shell(bag):
             raise InputError(f"{bag} has no closed-shell molecule; give another formula")
         most = max_rings(bag, self.charge)
         if self.rings is not None and most is not None and self.rings > most:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from molrl.bags import Bag, is_closed_shell
+from molrl.bags import Bag, may_be_closed_shell
 from molrl.energy import CountedEnergy, EnergyModel, load_energy
 from molrl.errors import InputError
 from molrl.generation import Generated, NotCompleted, check_request
@@ -311,6 +311,6 @@ def _what_is_wrong(instance: Instance, charge: int) -> str:
     total = charge + instance.charge
     if (instance.spin or 1) > 1 or (sum(bag.numbers) - total) % 2:
         return "a search finds closed-shell molecules, and this one has unpaired electrons"
-    if not total and not is_closed_shell(bag):
+    if not total and not may_be_closed_shell(bag):
         return f"{bag} has no closed-shell molecule"
     return ""

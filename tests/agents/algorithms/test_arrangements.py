@@ -10,7 +10,8 @@ import torch
 from molrl.agents.algorithms.archive import Admission
 from molrl.agents.algorithms.arrangements import Arrangements
 from molrl.agents.algorithms.replay import Replay
-from molrl.agents.config import ImitationConfig, PolicyConfig
+from molrl.agents.config import PolicyConfig
+from molrl.agents.imitation_config import ImitationConfig
 from molrl.agents.resume import restore, snapshot
 from molrl.agents.training import AgentTraining
 from molrl.chemistry.fragments import load_fragment

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.agents.config import CloningConfig, ImitationConfig, PolicyConfig
+from molrl.agents.config import PolicyConfig
 from molrl.agents.generator import draw_actions
+from molrl.agents.imitation_config import CloningConfig, ImitationConfig
 from molrl.agents.training import AgentTraining
 from molrl.chemistry.bonds import validity
 from molrl.chemistry.molecule_set import shipped_molecules

@@ -8,7 +8,8 @@ from molrl.agents.algorithms.archive import Admission, Archive
 from molrl.agents.algorithms.imitation import Imitation
 from molrl.agents.algorithms.interface import Setup
 from molrl.agents.algorithms.replay import Replay, imitation_loss
-from molrl.agents.config import ImitationConfig, PolicyConfig
+from molrl.agents.config import PolicyConfig
+from molrl.agents.imitation_config import ImitationConfig
 from molrl.agents.interface import Inputs, build_network
 from molrl.agents.vec_env import SB3VecEnv
 from molrl.energy import load_energy
@@ -120,6 +121,22 @@ def test_archive_draws_isomers_by_their_boltzmann_weights():
     drawn = [isomer.smiles for isomer in made.draw(4000, np.random.default_rng(0))]
     share = ratio / (1 + ratio)
     assert drawn.count("COC") / 4000 == pytest.approx(share, abs=0.03)
+
+
+def test_archive_rates_no_molecule_without_an_energy(filled, monkeypatch):
+    isomers = filled.isomers[:3]
+    evaluate = filled._model.evaluate
+
+    def fail_second(molecules):
+        output = evaluate(molecules)
+        output.energy[1] = torch.nan
+        return output
+
+    monkeypatch.setattr(filled._model, "evaluate", fail_second)
+    assert [isomer.smiles for isomer in filled.rated(isomers)] == [
+        isomers[0].smiles,
+        isomers[2].smiles,
+    ]
 
 
 def test_archive_is_the_same_after_a_snapshot(filled):

@@ -24,12 +24,12 @@ def bessel(lengths: Tensor, cutoff: float, n_bessel: int, envelope: int) -> Tens
 
 
 def harmonics(units: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the spherical harmonics with l = 1 and 2 of unit vectors ``(n, 3)``.
+    """Return the spherical harmonics with l = 1 and 2 of unit vectors ``(..., 3)``.
 
     They are real, in e3nn's order and component normalisation.
 
     Returns:
-        ``(n, 3)`` and ``(n, 5)``.
+        ``(..., 3)`` and ``(..., 5)``.
     """
     x, y, z = units.unbind(-1)
     first = 3**0.5 * units
