@@ -187,7 +187,8 @@ class FlatBatch:
             ``(n_molecules, ...)`` of the same type; 0 for a molecule without atoms.
         """
         out = values.new_zeros((len(self.n_atoms), *values.shape[1:]))
-        return out.index_add_(0, self.molecule, values)
+        # not the cached self.molecule, which autograd refuses if it was made in inference mode
+        return out.index_add_(0, torch.repeat_interleave(self.n_atoms), values)
 
     def atoms_of(self, chosen: Tensor) -> Tensor:
         """Return the indices of the atoms of some molecules.

@@ -150,6 +150,9 @@ def _describe(detail: ErrorDetails, keys: list[str], schema: type[BaseModel]) ->
         return message.removeprefix("Value error, ")
     key = ".".join(keys) or "it"
     match detail["type"]:
+        case "extra_forbidden" if key in getattr(schema, "former_keys", ()):
+            line: str = schema.former_keys[key]  # type: ignore[attr-defined]  # of a Config
+            return line
         case "extra_forbidden":
             return f"unknown key {key!r}; {_nearest(schema, keys)}"
         case "missing":

@@ -31,7 +31,7 @@ def vector():
 def unfit(kind):
     """Use what is registered under a name, but no part of this kind."""
     name = f"unfit-{kind}"
-    molrl.register(kind, name, 3, replace=True)
+    molrl.register(kind, name, "math:pi", replace=True)
     try:
         given = {"task": {"kind": name}} if kind == "task" else {"bag": "H2O", kind: {name: 1.0}}
         gymnasium.make("MolDesign-v0", energy="gfn2", **given)
@@ -103,7 +103,7 @@ CALLS = {
     ),
     "an instance of a formula": (lambda: Instance("CH4"), "an instance has a Bag"),
     "a task that is no class of tasks": (lambda: unfit("task"), "must be a subclass of molrl.Task"),
-    "a term that is no class": (lambda: unfit("reward"), "it must be a class of terms, not 3"),
+    "a term that is no class": (lambda: unfit("reward"), "it must be a class of terms, not 3.14"),
     "a scale of 0": (lambda: ScaledReward(SB3VecEnv(vector()), 0.0), "a number above 0, eV"),
     "a scale that is a word": (
         lambda: ScaledReward(SB3VecEnv(vector()), "a"),

@@ -115,7 +115,7 @@ def test_is_closed_shell_accepts_what_can_be_one_molecule():
 
 
 def test_may_be_closed_shell_accepts_a_dative_bond():
-    yes, no = "CH4 CO CS BH6N BF3H3N AlCl3H3N BH5O", "CH3 C2 C2H8 C2O BH5 CH6 BH6"
+    yes, no = "CH4 CO CS BH6N BF3H3N AlCl3H3N BH5O", "CH3 C2 C2H8 BH5 CH6 BH6"
     assert [bag for bag in yes.split() if not may_be_closed_shell(Bag(bag))] == []
     assert [bag for bag in no.split() if may_be_closed_shell(Bag(bag))] == []
 

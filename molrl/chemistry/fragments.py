@@ -55,9 +55,9 @@ def load_fragment(source: str) -> Fragment:
     Args:
         source: a SMILES, where ``*`` marks an attachment point (``"*c1ccccc1"`` is phenyl), or a
             file, as of :func:`molrl.read`, whose first frame is taken, of one molecule or several.
-            A SMILES is of one molecule, and gives one conformer, always the same. The charge is
-            that of the SMILES or the file, the multiplicity that of the file or the lowest;
-            radicals of an SDF are places for bonds.
+            A SMILES is of one molecule, and gives one conformer, always the same; isotopes are read
+            as their elements. The charge is that of the SMILES or the file, the multiplicity that
+            of the file or the lowest; radicals of an SDF are places for bonds.
 
     Returns:
         The fragment.
@@ -90,8 +90,6 @@ def _from_smiles(source: str) -> Fragment:
     from molrl.chemistry.embedding import embed, parse_smiles
 
     mol = parse_smiles(source)
-    if any(atom.GetIsotope() for atom in mol.GetAtoms()):
-        raise InputError(f"{source!r} has isotopes, which are not told apart; leave them out")
     embedded = embed(_cap(mol, source), seed=0)
     if embedded is None:
         raise InputError(f"{source!r} cannot be embedded in 3D")

@@ -1,7 +1,8 @@
 """The config of ``molrl train``, composed of the configs of the subpackages."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -75,6 +76,11 @@ class ExperimentConfig(RunConfig):
         >>> load_config("experiments/quickstart.yaml", [], ExperimentConfig).task  # doctest: +SKIP
         BagTask(kind='bag', bag='CH4O')
     """
+
+    former_keys: ClassVar[Mapping[str, str]] = {
+        "agent": "the agent is now the policy; write policy: {name: covariant, ...}",
+        "ppo": "ppo is now the algorithm; write algorithm: {name: ppo, ...}",
+    }
 
     run_dir: Path
     seed: int = Field(0, ge=0, lt=2**31)

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
@@ -24,6 +24,9 @@ class Config(BaseModel):
     Args:
         values: the fields.
 
+    Attributes:
+        former_keys: keys of earlier versions, each with the line that says what to write now.
+
     Raises:
         InputError: if a field is unknown, missing or invalid; one line that names each of them.
 
@@ -33,6 +36,8 @@ class Config(BaseModel):
         >>> parse_config({"seed": 3}, Settings, where="settings")
         Settings(seed=3)
     """
+
+    former_keys: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 

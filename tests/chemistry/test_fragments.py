@@ -45,7 +45,6 @@ def test_face_to_face_puts_the_open_ends_at_the_gap():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("*[13CH3]", "has isotopes, which are not told apart; leave them out"),
         ("C((", r"invalid SMILES 'C\(\('"),
         ("c1ccccc1.*", "of several molecules"),
         ("*C.O", "of several molecules"),

@@ -313,10 +313,10 @@ COMMANDS = {
         "data.npz is not a dataset (.npz)",
     ),
     "nowhere to relax to": (relax(), "required: -o"),
-    "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz already exists"),
+    "molecules relaxed over others": (relax("-o", "in.extxyz"), "in.extxyz is a file that is read"),
     "a table over the molecules": (
         (["evaluate", "in.extxyz", "--csv", "in.extxyz"], {"in.extxyz": WATER}),
-        "--csv in.extxyz already exists; name another, or add --force",
+        "--csv in.extxyz is a file that is read; name another",
     ),
     "two outputs of one name": (
         (["evaluate", "in.extxyz", "--csv", "x", "--json", "x"], {"in.extxyz": WATER}),
@@ -328,7 +328,7 @@ COMMANDS = {
     ),
     "errors over the molecules": (
         (["energy", "evaluate", "in.extxyz", "--json", "in.extxyz"], {"in.extxyz": WATER}),
-        "--json in.extxyz already exists",
+        "--json in.extxyz is a file that is read",
     ),
     "no molecule that the model knows": (
         relax("-o", "x.extxyz", content=2 * WATER.replace("O", "U")),

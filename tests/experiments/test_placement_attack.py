@@ -189,7 +189,7 @@ def test_threshold_status_distinguishes_known_misses_from_new_ones(found, miss, 
         ("{name: a, aim: 0.5, known_miss: 0.6}", "or neither"),
         ("{name: a, aim: 0.5, recorded: here}", "or neither"),
         ("{name: a, aim: .nan}", "finite number"),
-        ("{name: a, aims: 0.5}", "did you mean 'aim'"),
+        ("{name: a, aims: 0.5}", "did you mean 'thresholds.0.aim'"),
     ],
 )
 def test_thresholds_refuse_an_invalid_file(line, said, tmp_path):

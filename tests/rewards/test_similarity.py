@@ -5,6 +5,7 @@ from ase.build import molecule
 
 import molrl
 from molrl.chemistry.molecule_set import shipped_molecules
+from molrl.energy import load_energy
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards.similarity import SimilarityReward
@@ -21,7 +22,9 @@ def alcohols(tmp_path_factory):
 
 
 def term(path, **options):
-    return SimilarityReward(None, reference=str(path), descriptors="mace-small", **options)
+    return SimilarityReward(
+        load_energy("gfn2"), reference=str(path), descriptors="mace-small", **options
+    )
 
 
 def test_similarity_is_1_for_the_reference_and_less_for_other_molecules(alcohols):

@@ -124,7 +124,7 @@ def test_archive_draws_isomers_by_their_boltzmann_weights():
 
 
 def test_archive_rates_no_molecule_without_an_energy(filled, monkeypatch):
-    isomers = filled.isomers[:3]
+    isomers = [filled.isomers[0]] * 3
     evaluate = filled._model.evaluate
 
     def fail_second(molecules):
@@ -133,10 +133,7 @@ def test_archive_rates_no_molecule_without_an_energy(filled, monkeypatch):
         return output
 
     monkeypatch.setattr(filled._model, "evaluate", fail_second)
-    assert [isomer.smiles for isomer in filled.rated(isomers)] == [
-        isomers[0].smiles,
-        isomers[2].smiles,
-    ]
+    assert [isomer.smiles for isomer in filled.rated(isomers)] == [isomers[0].smiles] * 2
 
 
 def test_archive_is_the_same_after_a_snapshot(filled):

@@ -133,7 +133,7 @@ def test_sources_generated_are_molecules_of_the_bags_whole_and_half_built(source
             "one of them must be above 0",
         ),
         ({"bags": ["methanol"]}, "invalid formula 'methanol'"),
-        ({"dynamics": {"temprature": 3}}, "did you mean 'temperature'?"),
+        ({"dynamics": {"temprature": 3}}, "did you mean 'dynamics.temperature'?"),
     ],
 )
 def test_learn_config_refuses_values_that_do_not_fit_together(changes, said):
