@@ -8,6 +8,7 @@ no weights are given, or of ``from_shipped.yaml``, which goes on from the policy
 that was stopped goes on with the run it was in, and runs of earlier calls stay in the record.
 *Distinct*: isomers, without
 stereochemistry, among 1,000 molecules, relaxed with GFN2-xTB, within 3 eV of the best known one.
+*Best above known*: of the lowest isomer, above the lowest one that is enumerated; 0 if it is lower.
 *Fall of return*: of the average policy, from its best evaluation to the last, over the return of
 the best known isomer. The learning curves, of that policy too, are drawn with the least and the
 largest value of all seeds.

@@ -259,11 +259,10 @@ def _key(override: str) -> str:
 def _override_all(data: dict[str, Any], overrides: Sequence[str]) -> None:
     given: dict[str, str] = {}
     for i, override in enumerate(overrides):
-        before = given.setdefault(_key(override), override)
-        if before is not override:
-            raise InputError(
-                f"{_key(override)} is given twice, as {before!r} and {override!r}; leave one"
-            )
+        key = _key(override)
+        if key in given:
+            raise InputError(f"{key} is given twice, as {given[key]!r} and {override!r}; leave one")
+        given[key] = override
         try:
             _override(data, override)
         except InputError as error:

@@ -208,9 +208,10 @@ class Task(Config):
 
     @property
     def is_odd(self) -> bool:
-        """Whether no molecule has an even number of electrons, so that none can be valid."""
-        numbers = ((sum(each.finished_bag.numbers) - each.charge) for each in self.examples)
-        return all(number % 2 for number in numbers)
+        """Whether all instances, of which there is a list, have an odd number of electrons."""
+        instances = self.instances() or ()
+        numbers = (sum(each.finished_bag.numbers) - each.charge for each in instances)
+        return bool(instances) and all(number % 2 for number in numbers)
 
     @property
     def single_bag(self) -> Bag | None:

@@ -123,8 +123,8 @@ COMMANDS = {
         "algorithm.jitter: the least spread must come first, not [0.2, 0.1]",
     ),
     "an override twice": (
-        train("seed=1", "total_steps=5", "seed=2"),
-        "seed is given twice, as 'seed=1' and 'seed=2'; leave one",
+        train(*["seed=1"] * 2),
+        "seed is given twice, as 'seed=1' and 'seed=1'; leave one",
     ),
     "a key without a value beside a bag": (
         (["train", "--bag", "CH4O", "total_steps"], {}),

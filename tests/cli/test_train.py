@@ -272,21 +272,21 @@ def test_train_starts_from_the_policy_of_a_run(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("override", "said"),
     [
-        (["policy.width=32"], "has width 16, not 32; give policy.width=16"),
+        ("policy.width=32", "has width 16, not 32; give policy.width=16"),
         (
-            ["task.bag=H2S"],
+            "task.bag=H2S",
             "the elements H, C, N, O, the task from H, C, N, O, S; start from another run",
         ),
-        (["policy.start=absent"], "policy.start: 'absent' is not a run; write run:PATH"),
-        (["policy.start=run:absent"], "absent/policy.json does not exist"),
+        ("policy.start=absent", "policy.start: 'absent' is not a run; write run:PATH"),
+        ("policy.start=run:absent", "absent/policy.json does not exist"),
     ],
 )
-def test_train_refuses_to_start_from_what_does_not_fit(runs, tmp_path, capsys, overrides, said):
+def test_train_refuses_to_start_from_what_does_not_fit(runs, tmp_path, capsys, override, said):
     train = ["train", str(runs / "train.yaml"), f"run_dir={tmp_path / 'run'}"]
     start = f"policy.start=run:{runs / 'whole'}"
-    assert main([*train, *override_defaults([start], overrides)]) == 2
+    assert main([*train, *override_defaults([start], [override])]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

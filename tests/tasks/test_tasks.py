@@ -114,6 +114,7 @@ def test_instances_of_tasks_say_sizes_and_elements():
     assert parse_task({"kind": "bags"}).single_bag is None
     assert [parse_task(bag).is_odd for bag in ("CH4", "CH3")] == [False, True]
     assert parse_task({"kind": "scaffold", "scaffold": "c1ccccc1", "bag": "CH3"}).is_odd
+    assert not parse_task({"kind": "stochastic"}).is_odd  # there is no list of its bags
     assert parse_task({"kind": "stochastic", "max_size": 12}).max_atoms == 12
     assert parse_task({"kind": "complex"}).default_elements == {8, 9, 16, 53}
 
