@@ -27,7 +27,7 @@ FIGURES = (
     "return_fraction",
     "valid_fraction",
     "valid_fraction_per_attempt",
-    "n_isomers",
+    "n_distinct",
     "median_strain",
     "median_rmsd",
     "training_energy_calls",

@@ -20,7 +20,7 @@ FIGURES = (
     "return_fraction",
     "valid_fraction",
     "valid_fraction_per_attempt",
-    "median_energy_above_relaxed",
+    "median_strain",
     "median_rmsd",
     "n_molecules",
 )

@@ -95,7 +95,7 @@ def outcome(reference: str, fitted: bool, seed: int, run: RunFolder) -> dict[str
         steps, values = curve(rows, name)
         reached = np.flatnonzero(values >= REACHED)
         row[f"steps to {REACHED} {label}"] = int(steps[reached[0]]) if len(reached) else None
-    for name in ("return_fraction", "valid_fraction", "median_energy_above_relaxed"):
+    for name in ("return_fraction", "valid_fraction", "median_strain"):
         row[name.replace("_", " ")] = summary[name]
     endings = summary["endings"]
     row["episodes whose energy failed"] = endings.get("energy failed", 0) / sum(endings.values())

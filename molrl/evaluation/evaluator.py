@@ -183,8 +183,6 @@ class EvaluationReport:
         that a failure never improves a figure; those of ``median_accessibility`` and shares of the
         geometric checks are over valid molecules. ``unique_fraction`` is distinct over valid
         molecules. The lowest energy is that of :meth:`lowest`. Figures without a value are None.
-        ``n_isomers``, ``median_energy_above_relaxed`` and ``judge`` are older names of
-        ``n_distinct``, ``median_strain`` and ``evaluator``.
         """
         n, valid, distinct = len(self), int(self.valid.sum()), len(self.distinct)
         preserved = int((self.connectivity_preserved & self.valid).sum())
@@ -195,10 +193,8 @@ class EvaluationReport:
             "n_valid": valid,
             "valid_fraction": _fraction(valid, n),
             "n_distinct": distinct,
-            "n_isomers": distinct,
             "unique_fraction": _fraction(distinct, valid),
             "median_strain": strain,
-            "median_energy_above_relaxed": strain,
             "median_rmsd": _median(self.rmsd),
             "identity_kept_fraction": _fraction(preserved, valid),
             "lowest_energy": None if best is None else float(self.relaxed_energy[best]),
@@ -207,7 +203,6 @@ class EvaluationReport:
             "n_failed": len(self.failures),
             **self._described(valid),
             "evaluator": self.evaluator,
-            "judge": self.evaluator,
         }
 
     def _described(self, valid: int) -> dict[str, Any]:

@@ -65,9 +65,9 @@ def write_generated(path: Path, made: Generated) -> dict[str, Any]:
         "n_valid": int(valid.sum()),
         "valid_fraction": float(valid.mean()),
         "valid_fraction_per_attempt": int(valid.sum()) / made.attempts,
-        "n_isomers": len(distinct),
+        "n_distinct": len(distinct),
         "n_failed": int(np.isnan(energy).sum()),
-        "judge": f"{model.name} {model.hash}",
+        "evaluator": f"{model.name} {model.hash}",
     }
 
 

@@ -23,7 +23,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "valid_fraction": ("valid fraction", "% of molecules", "%"),
     "valid_fraction_per_attempt": ("valid per attempt", "% of attempts", "%"),
     "n_distinct": ("distinct molecules", "valid ones, by SMILES without stereochemistry", "d"),
-    "n_isomers": ("distinct molecules", "valid ones, by SMILES without stereochemistry", "d"),
+    "n_isomers": ("isomers found", "as ranked, by SMILES without stereochemistry", "d"),
     "unique_fraction": ("distinct fraction", "% of valid molecules", "%"),
     "n_novel": ("novel molecules", "distinct, not among the known ones", "d"),
     "novel_fraction": ("novel fraction", "% of distinct molecules", "%"),
@@ -34,11 +34,6 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     ),
     "diversity": ("diversity", "mean Tanimoto distance of distinct molecules, from 0 to 1", ".3f"),
     "median_strain": ("median strain energy", "eV, above the relaxed geometry", ".3f"),
-    "median_energy_above_relaxed": (
-        "median strain energy",
-        "eV, above the relaxed geometry",
-        ".3f",
-    ),
     "median_rmsd": ("median RMSD", "Å, from the relaxed geometry", ".3f"),
     "identity_kept_fraction": (
         "connectivity preserved",
@@ -81,13 +76,6 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "reference_seconds": ("of it, search for isomers", "s, to find the best known isomer", ".1f"),
     "ranking_seconds": ("time of the ranking", "s, by GFN2-xTB, not in the time above", ".1f"),
     "evaluator": ("evaluator", "energy model and its hash", "s"),
-    "judge": ("evaluator", "energy model and its hash", "s"),
-}
-
-_OLDER = {  # names that summaries keep for older readers
-    "n_isomers": "n_distinct",
-    "median_energy_above_relaxed": "median_strain",
-    "judge": "evaluator",
 }
 
 
@@ -106,8 +94,7 @@ def format_table(figures: Mapping[str, object]) -> str:
         molecules        100
         valid fraction  98.0  % of molecules
     """
-    hidden = {old for old, new in _OLDER.items() if new in figures} | {"schema_version"}
-    figures = {key: value for key, value in figures.items() if key not in hidden}
+    figures = {key: value for key, value in figures.items() if key != "schema_version"}
     known = [key for key in _ROWS if key in figures]
     rows = [(_ROWS[key][0], _written(figures[key], _ROWS[key][2]), _ROWS[key][1]) for key in known]
     rows += [
@@ -125,9 +112,8 @@ def format_table(figures: Mapping[str, object]) -> str:
 
 def meanings() -> Iterator[tuple[str, str]]:
     """Yield the label of each known figure, and its unit and what it means."""
-    for key, (label, text, _) in _ROWS.items():
-        if key not in _OLDER:
-            yield label, text
+    for label, text, _ in _ROWS.values():
+        yield label, text
 
 
 def _written(value: object, style: str) -> str:

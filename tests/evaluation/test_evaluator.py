@@ -100,14 +100,14 @@ def test_summary_counts_molecules():
     )
     result = evaluate_molecules(distorted(batch, 0.02))
     summary = result.summary()
-    assert (summary["n_molecules"], summary["n_valid"], summary["n_isomers"]) == (4, 3, 2)
+    assert (summary["n_molecules"], summary["n_valid"], summary["n_distinct"]) == (4, 3, 2)
     assert summary["valid_fraction"] == 0.75
     assert summary["unique_fraction"] == pytest.approx(2 / 3)
-    assert summary["median_energy_above_relaxed"] == pytest.approx(np.median(result.strain))
+    assert summary["median_strain"] == pytest.approx(np.median(result.strain))
     assert summary["lowest_energy"] == min(result.relaxed_energy[[0, 1, 3]])
     assert summary["lowest_smiles"] == "CCO"
     assert summary["n_failed"] == summary["n_unconverged"] == 0
-    assert summary["judge"].startswith("gfn2 ")
+    assert summary["evaluator"].startswith("gfn2 ")
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
@@ -133,14 +133,14 @@ def test_summary_is_not_improved_by_failures(report):
         failures=dict.fromkeys(range(3), "SCF"),
     )
     summary = broken.summary()
-    assert summary["median_energy_above_relaxed"] is None
+    assert summary["median_strain"] is None
     assert summary["median_rmsd"] is None
     assert summary["n_failed"] == 3
     assert summary["n_unconverged"] == 0
     json.dumps(summary, allow_nan=False)
     one = replace(broken, energy=np.append(report.energy[:3], np.nan))
     one = replace(one, relaxed_energy=np.append(report.relaxed_energy[:3], np.nan))
-    median = one.summary()["median_energy_above_relaxed"]
+    median = one.summary()["median_strain"]
     assert median > np.median(report.strain[:3])
 
 

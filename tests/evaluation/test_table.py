@@ -8,7 +8,7 @@ def test_format_table_aligns_figures_with_units():
     lines = format_table(
         {
             "valid_fraction": 0.965,
-            "median_energy_above_relaxed": 0.12345,
+            "median_strain": 0.12345,
             "n_molecules": 100,
             "lowest_smiles": "CCO",
             "seconds": 431.26,
