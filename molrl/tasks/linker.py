@@ -35,7 +35,7 @@ class LinkerTask(FixedTask):
 
     kind: Literal["linker"] = "linker"
     fragments: FragmentPair = ("*c1ccccc1", "*C#N")
-    gap: float = Field(default=2.5, gt=0, le=20)
+    gap: float = Field(default=2.5, ge=1, le=20)
     bag: Formula = "CH2"
 
     def build(self) -> Instance:

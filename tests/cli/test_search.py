@@ -130,6 +130,8 @@ def test_search_that_finds_nothing_succeeds(here, capsys):
     [
         (["CH3"], "odd number of electrons"),
         (["CH4", "--with", "(("], "invalid SMARTS"),
+        (["CH4", "--with", "C", "--without", "C"], "'C' is both contained and excluded"),
+        (["C2H6O", "--with", "C[N,O]C(=O)[OX2H]"], "needs O2, and C2H6O has 1"),
         (["CH4", "--rings", "1.5"], "argument --rings: invalid number '1.5'; give a whole number"),
         (["CH4", "--seed", "1", "seed=2"], "seed is given twice, as 'seed=1' and 'seed=2'"),
         (["CH4", "bag=CH6N2"], "bag is given twice, as 'bag=CH4' and 'bag=CH6N2'; leave one"),

@@ -1,8 +1,10 @@
 """The config of a search for the isomers of a formula; it is checked without PyTorch."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Self
 
+from ase.data import chemical_symbols
 from pydantic import AfterValidator, Field, model_validator
 
 from molrl.bags import Bag, max_rings, may_be_closed_shell
@@ -38,6 +40,15 @@ def _smarts(pattern: str) -> str:
     return pattern
 
 
+def _elements(pattern: str) -> Counter[int]:
+    """Count, by atomic number, the atoms of a SMARTS pattern that match one element only."""
+    from rdkit import Chem
+
+    query = Chem.MergeQueryHs(Chem.MolFromSmarts(pattern))
+    # the atomic number of an atom that may be of several elements, such as [N,O], is 0
+    return Counter(filter(None, (atom.GetAtomicNum() for atom in query.GetAtoms())))
+
+
 Smarts = Annotated[str, AfterValidator(_smarts)]
 
 
@@ -70,8 +81,9 @@ class SearchConfig(RunConfig):
         checkpoint_every: energy calls between checkpoints; seconds where only the time is limited.
 
     Raises:
-        InputError: if there is no limit, no closed-shell molecule has this formula and charge, or
-            so many rings, or a method cannot make ions.
+        InputError: if there is no limit, no closed-shell molecule has this formula and charge, so
+            many rings, or the atoms of a pattern, a pattern is contained and excluded, or a method
+            cannot make ions.
     """
 
     run_dir: Path
@@ -107,6 +119,7 @@ class SearchConfig(RunConfig):
         if len(set(self.methods)) < len(self.methods):
             raise InputError(f"methods {', '.join(self.methods)}: name each once")
         self._check_electrons()
+        self._check_patterns()
         return self
 
     def _usual(self) -> tuple[str, ...]:
@@ -127,6 +140,18 @@ class SearchConfig(RunConfig):
             raise InputError(
                 f"rings: isomers of {bag} have at most {most}, not {self.rings}; give fewer"
             )
+
+    def _check_patterns(self) -> None:
+        if both := set(self.contains) & set(self.excludes):
+            raise InputError(f"SMARTS {min(both)!r} is both contained and excluded; leave one out")
+        bag = Bag(self.bag)
+        for pattern in self.contains:
+            for number, n in _elements(pattern).items():
+                if n > bag.get(number, 0):
+                    raise InputError(
+                        f"contains: SMARTS {pattern!r} needs {chemical_symbols[number]}{n}, and "
+                        f"{bag} has {bag.get(number, 0)}; no isomer matches"
+                    )
 
     @property
     def total_steps(self) -> int:
