@@ -2,8 +2,8 @@
 
 python experiments/benchmarks/policies.py
 
-Each run is ``molrl train --bag``: 60,000 steps of imitation, or 120,000 of PPO alone. One that was
-stopped goes on with the run it was in.
+Each run is ``molrl train --bag``, 60,000 steps with either algorithm. One that was stopped goes on
+with the run it was in.
 """
 
 import json
