@@ -16,7 +16,9 @@ from molrl.agents.vec_env import SB3VecEnv
 from molrl.envs.vector import MolDesignVectorEnv
 
 BATCH = 64
-SAMPLES = 128
+SAMPLES = 256
+MINIBATCHES = 64, 128  # the latter is the default
+MOLGYM_BATCH = {7: 64, 25: 8}
 MOLGYM_FORWARD = {7: 34.0, 25: 315.0}
 MOLGYM_UPDATE = 105.0
 
@@ -29,7 +31,7 @@ def model(canvas_size: int) -> PPO:
         energy="gfn2",
         canvas_size=canvas_size,
     )
-    options = PPOConfig(n_steps=SAMPLES // BATCH, batch_size=BATCH, n_epochs=1).sb3_options()
+    options = PPOConfig(n_steps=SAMPLES // BATCH, n_epochs=1).sb3_options()
     options["target_kl"] = None
     return PPO(
         CovariantPolicy,
@@ -58,8 +60,9 @@ def observation(canvas_size: int) -> dict[str, np.ndarray]:
     }
 
 
-def update_ms(agent: PPO, canvas_size: int) -> float:
+def update_ms(agent: PPO, canvas_size: int, minibatch: int) -> float:
     """Measure the CPU time of one epoch of PPO on canvases with five atoms, per sample."""
+    agent.batch_size = minibatch
     agent._setup_learn(SAMPLES)
     buffer = agent.rollout_buffer
     buffer.reset()
@@ -83,13 +86,15 @@ def main() -> None:
         forward = 1e3 * seconds(lambda a=agent, s=shown: a.predict(s), "cpu") / BATCH
         rows.append(
             row(
-                f"act, an observation of a batch of {BATCH}, canvas {canvas_size}",
+                f"act, an observation of a batch of {BATCH} (MolGym: {MOLGYM_BATCH[canvas_size]}), "
+                f"canvas {canvas_size}",
                 forward,
                 reference,
             )
         )
-        update = update_ms(agent, canvas_size)
-        rows.append(row(f"PPO, per sample and epoch, canvas {canvas_size}", update, MOLGYM_UPDATE))
+        for minibatch in MINIBATCHES:
+            what = f"PPO, per sample and epoch, minibatches of {minibatch}, canvas {canvas_size}"
+            rows.append(row(what, update_ms(agent, canvas_size, minibatch), MOLGYM_UPDATE))
     record("policy_speed", "Covariant policy, CPU ms on one thread, five atoms placed", rows)
 
 
