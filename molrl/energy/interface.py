@@ -161,13 +161,15 @@ class EnergyModel(ABC):
         Returns:
             Energies and the requested quantities, on the device of the model or of the batch.
 
+        A model of your own that raises an exception is asked anew for each molecule alone, so that
+        those for which it raises fail, with the exception as the reason, and the others do not.
+
         Raises:
             InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
                 one place, a structure is periodic and the model takes no cells, a molecule is
                 charged or not of the lowest spin and the model takes no charge, a molecule has
                 more atoms than the model takes, or it does not know an element or a property; or
-                if the energies or forces of a model of your own have another shape, or there are
-                no forces.
+                if the energies or forces of a model of your own are no tensors of these shapes.
 
         Example:
             >>> import molrl
@@ -190,8 +192,7 @@ class EnergyModel(ABC):
         inside = torch.is_inference_mode_enabled()
         with torch.inference_mode(False) if inside else nullcontext():
             molecules = self._checked(molecules)
-            output = self._evaluate(molecules, wanted)
-        self._check_output(output, molecules, wanted)
+            output = self._evaluate_whatever_fails(molecules, wanted)
         if not descriptors:
             output.descriptors = None
         for i in torch.nonzero(~torch.isfinite(output.energy)).flatten().tolist():
@@ -201,7 +202,30 @@ class EnergyModel(ABC):
             output.faults[NO_ENERGY] += len(output.failures)
         return output
 
+    def _evaluate_whatever_fails(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+        """Evaluate a batch; where a model from outside of molrl raises, molecule by molecule."""
+
+        def evaluate(some: MoleculeBatch) -> EnergyOutput:
+            output = self._evaluate(some, wanted)
+            self._check_output(output, some, wanted)
+            return output
+
+        try:
+            return evaluate(molecules)
+        except InputError:
+            raise
+        except Exception:
+            if type(self).__module__.startswith("molrl."):
+                raise  # these report what fails; anything else is a bug
+        from molrl.energy.each import evaluate_each  # which imports this module
+
+        return evaluate_each(self.name, evaluate, molecules, wanted)
+
     def _check_output(self, output: EnergyOutput, molecules: MoleculeBatch, wanted: Wanted) -> None:
+        if not isinstance(output, EnergyOutput) or not isinstance(output.energy, Tensor):
+            got = type(output.energy if isinstance(output, EnergyOutput) else output).__name__
+            expected = "it must return an EnergyOutput whose energy is a tensor"
+            raise InputError(f"the energy model {self.name} returned {got}; {expected}")
         if wanted.forces and output.forces is None:
             raise InputError(
                 f"the energy model {self.name} returned no forces; it must compute them, or leave "
@@ -325,7 +349,7 @@ class EnergyModel(ABC):
 
     @cached_property
     def _atoms_and_faults(self) -> tuple[Mapping[int, float], Counter[str]]:
-        output = self._evaluate(self._isolated_atoms(), Wanted())
+        output = self._evaluate_whatever_fails(self._isolated_atoms(), Wanted())
         return dict(zip(self.elements, output.energy.tolist(), strict=True)), output.faults
 
     def isolated_energy(self, molecules: MoleculeBatch) -> Tensor:

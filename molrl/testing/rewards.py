@@ -45,7 +45,7 @@ def check_reward_term(
     Example:
         >>> molrl.testing.check_reward_term("valid")
     """
-    with rule("it is made of the energy model"):
+    with rule("it is a reward term, a function, or the name or class of a term"):
         term, model = _built(obj, energy)
     with rule("at_end is True or False"):
         require(isinstance(term.at_end, bool), f"{term.at_end!r}")

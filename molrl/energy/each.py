@@ -1,0 +1,109 @@
+"""Evaluation one molecule at a time, where an energy model raises on a batch."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
+
+import torch
+from torch import Tensor
+
+from molrl.energy.interface import EnergyOutput, Wanted
+from molrl.energy.properties import is_of_atoms
+from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+
+_OF_ATOMS = ("forces", "descriptors", "atom_uncertainty")
+_FIELDS = ("energy", "stress", "uncertainty", *_OF_ATOMS)
+
+
+def evaluate_each(
+    name: str,
+    evaluate: Callable[[MoleculeBatch], EnergyOutput],
+    molecules: MoleculeBatch,
+    wanted: Wanted,
+) -> EnergyOutput:
+    """Evaluate molecules one at a time, so that one that raises fails alone.
+
+    Args:
+        name: of the energy model.
+        evaluate: evaluates a batch.
+        molecules: n molecules.
+        wanted: what to compute besides the energy.
+
+    Returns:
+        NaN, and the exception as the reason, for each molecule that raises.
+
+    Raises:
+        InputError: as ``evaluate`` does.
+    """
+    found: list[EnergyOutput | None] = []
+    failures: dict[int, str] = {}
+    faults: Counter[str] = Counter()
+    for i in range(len(molecules)):
+        try:
+            output = evaluate(molecules[i : i + 1])
+        except InputError:
+            raise
+        except Exception as error:  # a model of somebody else's can raise anything
+            failures[i] = described(name, error)
+            found.append(None)
+            continue
+        if output.failures:
+            failures[i] = output.failures[0]
+        faults += output.faults
+        found.append(output)
+    joined = _join(found, molecules, wanted)
+    joined.failures, joined.faults = failures, faults
+    return joined
+
+
+def described(name: str, error: Exception) -> str:
+    """Return one line that names the energy model and its exception.
+
+    Example:
+        >>> described("spring", ValueError("no water"))
+        'spring: ValueError: no water'
+    """
+    return " ".join(f"{name}: {type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def _join(
+    found: list[EnergyOutput | None], molecules: MoleculeBatch, wanted: Wanted
+) -> EnergyOutput:
+    sizes = molecules.n_atoms.tolist()
+    like = next(filter(None, found), None) or _nothing(molecules, wanted)
+
+    def join(value: Callable[[EnergyOutput], Tensor], of_atoms: bool) -> Tensor:
+        shape = value(like).shape[1:]
+        return torch.cat(
+            [
+                value(like).new_full((n if of_atoms else 1, *shape), torch.nan)
+                if output is None
+                else value(output)
+                for output, n in zip(found, sizes, strict=True)
+            ]
+        )
+
+    joined = EnergyOutput(torch.zeros(0))
+    for field in _FIELDS:
+        if getattr(like, field) is not None:
+            setattr(joined, field, join(attrgetter(field), field in _OF_ATOMS))
+    for name in like.properties:
+        joined.properties[name] = join(partial(_property, name), is_of_atoms(name))
+    return joined
+
+
+def _property(name: str, output: EnergyOutput) -> Tensor:
+    return output.properties[name]
+
+
+def _nothing(molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
+    """Return what has the shapes of an output, where no molecule has one."""
+    one = torch.zeros(1, dtype=torch.float64, device=molecules.device)
+    return EnergyOutput(
+        one,
+        forces=one.expand(1, 3) if wanted.forces else None,
+        stress=one.expand(1, 3, 3) if wanted.stress else None,
+        properties=dict.fromkeys(wanted.properties, one),
+    )
