@@ -8,6 +8,7 @@ formal charges from the best Lewis structure with the charge of the molecule
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import ground_state_magnetic_moments
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
@@ -172,6 +173,8 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
     except PerceptionError as error:
         return None, n_fragments, "; ".join([*problems, str(error)])
     each = [atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms()]
+    if len(numbers) == 1 and numbers[0] in METALS and not charge:  # of metals RDKit knows none
+        each = [int(ground_state_magnetic_moments[numbers[0]])]
     radicals = sum(each)
     if spin == 1 and radicals == max(each) == 2:
         problems.append(_name_of_pair(bonded.GetAtomWithIdx(each.index(2))))

@@ -83,9 +83,14 @@ def read_task(arguments: Namespace) -> Any:  # noqa: ANN401 - plain data
     return read_yaml(text, "--task")
 
 
-def mention_invalid(task: Task) -> None:
-    """Print that no molecule of a task can be valid, where its atoms alone say so."""
-    if not is_first_rank():
+def mention_invalid(task: Task, charge: object = 0) -> None:
+    """Print that no molecule of a task can be valid, where its atoms alone say so.
+
+    Args:
+        task: what is made.
+        charge: of the molecules, besides that of the task; generators check those of ions.
+    """
+    if charge or not is_first_rank():
         return
     if task.is_odd:
         log_message(f"{task} has an odd number of electrons, so that no molecule counts as valid")

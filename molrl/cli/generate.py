@@ -31,7 +31,7 @@ def generate(arguments: Namespace) -> int:
     task = parse_task(read_task(arguments))
     options = read_overrides(arguments.options)
     GENERATORS.check(arguments.method.partition(":")[0])
-    mention_invalid(task)
+    mention_invalid(task, options.get("charge"))
     if arguments.energy:
         options["energy"] = arguments.energy
 

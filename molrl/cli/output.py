@@ -28,7 +28,7 @@ def output_file(name: str, option: str, suffixes: Sequence[str] = ()) -> Path:
         InputError: if it has another suffix, is a folder, or cannot be written.
     """
     path = check_writable(name, option)
-    if suffixes and path.suffix not in suffixes:
+    if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{option} {path} has an unknown suffix; it must end in {_any(suffixes)}")
     return path
 

@@ -13,7 +13,7 @@ from molrl.cli.search_arguments import add_search
 from molrl.errors import InputError, did_you_mean
 from molrl.runs.progress import waiting
 
-READABLE = ".extxyz, .xyz, .sdf, .mol, .mol2 or .pdb"
+READABLE = ".extxyz, .xyz, .sdf or .sd, .mol, .mol2 or .pdb"
 _MODEL = "energy model, such as gfn2 or mace:FILE.json; see molrl list"
 
 
@@ -276,7 +276,8 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--similar-to",
         metavar="FILE",
-        help="also find the most similar molecule in this file, by the environments of the atoms",
+        help="also find the most similar molecule in this file, which should hold relaxed ones, by "
+        "the environments of the atoms in the relaxed geometries",
     )
     command.add_argument(
         "-o",

@@ -104,7 +104,7 @@ def _figures(molecules: MoleculeBatch, done: RelaxationResult) -> dict[str, obje
         "connectivity preserved": f"{preserved} of {len(perceived)}",
         "median RMSD from the start, Å": _median(rmsd(start, end).cpu().numpy()),
         "median energy gained, eV": _median(gained[known]),
-        "energy gained, eV": float(gained[known].sum()),
+        "total energy gained, eV": float(gained[known].sum()),
     }
 
 

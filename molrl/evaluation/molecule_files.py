@@ -11,6 +11,7 @@ from molrl.chemistry.bonds import bonded_mols, validity
 from molrl.errors import InputError
 from molrl.files import write_extxyz, write_sdf
 from molrl.molecules import MoleculeBatch
+from molrl.reading.sdf import SEPARATOR
 from molrl.runs.atomic import write_text
 
 SUFFIXES = (".extxyz", ".sdf")
@@ -37,7 +38,7 @@ def check_format(path: Path, molecules: MoleculeBatch) -> None:
     Raises:
         InputError: if one is periodic and the file an SDF.
     """
-    if path.suffix == ".sdf" and molecules.is_periodic:
+    if path.suffix.lower() == ".sdf" and molecules.is_periodic:
         raise InputError(f"{path}: an SDF holds no periodic structures; write an .extxyz")
 
 
@@ -63,17 +64,23 @@ def write_annotated(path: Path, molecules: MoleculeBatch, properties: Properties
         molecules: n molecules.
         properties: n values by name; energies in eV, lengths in Å.
     """
-    if path.suffix != ".sdf":
+    if path.suffix.lower() != ".sdf":
         write_extxyz(path, molecules, properties)
         return
     mols = bonded_mols(molecules, validity(molecules))
     for i, mol in enumerate(mols):
         for name, values in properties.items():
             if name == "name":
-                mol.SetProp("_Name", "" if values[i] == "-" else str(values[i]))
+                mol.SetProp("_Name", "" if values[i] == "-" else _sdf_line(values[i]))
             else:
-                mol.SetProp(with_unit(name), str(values[i]))
+                mol.SetProp(with_unit(name), _sdf_line(values[i]))
     write_sdf(path, mols)
+
+
+def _sdf_line(value: object) -> str:
+    """Return a text that does not end the record, as a line that begins with ``$$$$`` does."""
+    text = str(value)
+    return f" {text}" if text.startswith(SEPARATOR) else text
 
 
 def write_csv(

@@ -81,6 +81,21 @@ def test_generate_says_that_no_molecule_can_be_valid(bag, odd, here, capsys):
     assert (said in capsys.readouterr().err) == odd
 
 
+def test_generate_counts_the_electrons_of_an_ion(here, capsys):
+    made = ["generate", "--method", "random-search", "-n", "1", "energy=gfn2", "charge=1"]
+    assert main([*made, "--bag", "H3O", "-o", "a.SDF"]) == 0
+    assert "odd number" not in capsys.readouterr().err
+    assert "[OH3+]" in (here / "a.SDF").read_text(encoding="utf-8")
+    assert main([*made, "--bag", "CH4", "-o", "b.sdf"]) == 2
+    assert "closed-shell molecules; CH4 with charge 1 is none" in capsys.readouterr().err
+
+
+def test_generate_names_the_model_that_does_not_know_an_element(here, capsys):
+    made = ["generate", "--method", "random-search", "--bag", "CH3Cl", "-n", "1", "-o", "a.sdf"]
+    assert main(made) == 2
+    assert "energy model 'mace' does not know Cl; energy=gfn2 knows" in capsys.readouterr().err
+
+
 def test_generate_tells_the_temperature_of_an_agent(here, capsys):
     arguments = ["generate", "--bag", "CH4O", "-n", "2", "--method"]
     assert main([*arguments, "covariant", "-o", "a.sdf"]) == 0

@@ -132,6 +132,13 @@ def test_search_that_finds_nothing_succeeds(here, capsys):
         (["CH4", "--with", "(("], "invalid SMARTS"),
         (["CH4", "--with", "C", "--without", "C"], "'C' is both contained and excluded"),
         (["C2H6O", "--with", "C[N,O]C(=O)[OX2H]"], "needs O2, and C2H6O has 1"),
+        (
+            ["C3H8O", "--with", "C=C"],
+            "'C=C' needs 1 rings and double bonds, and C3H8O has at most 0",
+        ),
+        (["C3H6O", "--with", "C=O", "--rings", "1"], "needs 2 rings and double bonds"),
+        (["C3H6", "--with", "C1CC1", "--rings", "0"], "'C1CC1' has 1 rings, and rings is 0"),
+        (["C3H6O", "--with", "[13C]"], "'[13C]' names an isotope, which molecules have not"),
         (["CH4", "--rings", "1.5"], "argument --rings: invalid number '1.5'; give a whole number"),
         (["CH4", "--seed", "1", "seed=2"], "seed is given twice, as 'seed=1' and 'seed=2'"),
         (["CH4", "bag=CH6N2"], "bag is given twice, as 'bag=CH4' and 'bag=CH6N2'; leave one"),

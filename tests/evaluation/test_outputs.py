@@ -9,6 +9,7 @@ from rdkit import Chem
 
 from molrl.chemistry.embedding import from_smiles
 from molrl.evaluation.evaluator import evaluate_molecules
+from molrl.evaluation.molecule_files import write_annotated
 from molrl.evaluation.outputs import best_of, draw_best, write_molecules
 from molrl.evaluation.reference import BestKnown, best_known_energy
 from molrl.files import read_molecules
@@ -161,3 +162,13 @@ def test_best_of_names_the_charge_of_ions():
     gallery = best_of(report, best_known_energy(report))
     assert gallery.title == "CHO2, charge -1: 2 made, 2 valid, 1 distinct"
     assert gallery.indices == [0, 1]
+
+
+def test_write_annotated_keeps_records_apart_whatever_their_names(report, tmp_path):
+    path = tmp_path / "named.sdf"
+    names = ["$$$$", "-", "$$$$x", "a", "b", "c", "d"]
+    write_annotated(path, report.molecules, {"name": names, "comment": names})
+    back = read_molecules(path)
+    assert (back.numbers == report.molecules.numbers).all()
+    titles = [mol.GetProp("_Name").strip() for mol in Chem.SDMolSupplier(str(path), sanitize=False)]
+    assert titles == ["$$$$", "", "$$$$x", "a", "b", "c", "d"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from ase.data import chemical_symbols
 from pydantic import AfterValidator, Field, model_validator
@@ -12,6 +12,9 @@ from molrl.errors import InputError
 from molrl.parts import GENERATORS, check_energy_name
 from molrl.runs.config import RunConfig
 from molrl.tasks.fields import Formula
+
+if TYPE_CHECKING:  # configs are checked before RDKit is imported
+    from rdkit.Chem import Bond
 
 METHODS = ("covariant", "random-search", "basin-hopping", "simgen")  # they need no run of the user
 KNOWN_ELEMENTS = frozenset({1, 6, 7, 8, 9, 16})  # of the policy that ships, and of simgen
@@ -30,6 +33,8 @@ def _smarts(pattern: str) -> str:
     block = BlockLogs()
     query = Chem.MolFromSmarts(pattern) if pattern else None
     del block
+    if query is not None and any(atom.GetIsotope() for atom in query.GetAtoms()):
+        raise InputError(f"SMARTS {pattern!r} names an isotope, which molecules have not")
     if query is None:
         raise InputError(f"invalid SMARTS {pattern!r}; write a pattern such as C=O or [OX2H]")
     if any(atom.GetAtomicNum() == 1 for atom in Chem.MergeQueryHs(query).GetAtoms()):
@@ -38,6 +43,27 @@ def _smarts(pattern: str) -> str:
             "write a pattern such as [OX2H]"
         )
     return pattern
+
+
+def _rings_and_multiple_bonds(pattern: str) -> tuple[int, int]:
+    """Count the rings of a SMARTS pattern, and its double bonds, of which a triple one is two.
+
+    Bonds of sulfur, phosphorus and the like are no unsaturation, and are left out.
+    """
+    from rdkit import Chem
+
+    query = Chem.MolFromSmarts(pattern)
+    rings = query.GetNumBonds() - query.GetNumAtoms() + len(Chem.GetMolFrags(query))
+    bonds = [
+        bond.GetSmarts()  # type: ignore[call-arg]  # the stubs of RDKit take a second argument
+        for bond in query.GetBonds()
+        if _ends(bond) <= {6, 7, 8}
+    ]
+    return rings, bonds.count("=") + 2 * bonds.count("#")
+
+
+def _ends(bond: "Bond") -> set[int]:
+    return {bond.GetBeginAtom().GetAtomicNum(), bond.GetEndAtom().GetAtomicNum()}
 
 
 def _elements(pattern: str) -> Counter[int]:
@@ -152,6 +178,22 @@ class SearchConfig(RunConfig):
                         f"contains: SMARTS {pattern!r} needs {chemical_symbols[number]}{n}, and "
                         f"{bag} has {bag.get(number, 0)}; no isomer matches"
                     )
+            self._check_unsaturation(pattern)
+
+    def _check_unsaturation(self, pattern: str) -> None:
+        rings, multiple = _rings_and_multiple_bonds(pattern)
+        if self.rings is not None and rings > self.rings:
+            raise InputError(
+                f"contains: SMARTS {pattern!r} has {rings} rings, and rings is {self.rings}; "
+                "no isomer matches"
+            )
+        needed, most = max(rings, self.rings or 0) + multiple, max_rings(Bag(self.bag), self.charge)
+        if most is not None and needed > most:
+            also = f" in isomers of {self.rings} rings" if self.rings else ""
+            raise InputError(
+                f"contains: SMARTS {pattern!r}{also} needs {needed} rings and double bonds, and "
+                f"{self.bag} has at most {most}; no isomer matches"
+            )
 
     @property
     def total_steps(self) -> int:

@@ -198,6 +198,12 @@ class StructureSearch(ABC):
         if wrong:
             raise InputError(f"{self.name} cannot make a task of kind {task.kind}: {wrong}")
         self.model.check_charge("the molecule has", self._charge + instance.charge, None)
+        unknown = set(instance.finished_bag) - set(self.model.elements)
+        if unknown:
+            raise InputError(
+                f"energy model {self.model.name!r} does not know {Bag(sorted(unknown))}; "
+                "energy=gfn2 knows most elements"
+            )
 
     def _check_task(self, task: Task) -> None:  # noqa: B027 - a random search draws any instance
         """Refuse tasks by more than their instances."""
@@ -310,7 +316,7 @@ def _what_is_wrong(instance: Instance, charge: int) -> str:
         return "crystals are not supported"
     total = charge + instance.charge
     if (instance.spin or 1) > 1 or (sum(bag.numbers) - total) % 2:
-        return "a search finds closed-shell molecules, and this one has unpaired electrons"
+        return f"a search finds closed-shell molecules; {bag} with charge {total} is none"
     if not total and not may_be_closed_shell(bag):
         return f"{bag} has no closed-shell molecule"
     return ""
