@@ -2,7 +2,8 @@
 
 import torch
 
-from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.molecules import MoleculeBatch
 
 

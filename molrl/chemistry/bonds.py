@@ -174,7 +174,7 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
         return None, n_fragments, "; ".join([*problems, str(error)])
     each = [atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms()]
     if len(numbers) == 1 and numbers[0] in METALS and not charge:  # of metals RDKit knows none
-        each = [int(ground_state_magnetic_moments[numbers[0]])]
+        each = [_unpaired(int(numbers[0]))]
     radicals = sum(each)
     if spin == 1 and radicals == max(each) == 2:
         problems.append(_name_of_pair(bonded.GetAtomWithIdx(each.index(2))))
@@ -187,6 +187,13 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
     if problems and not pair and (hint := _hint(bonded, numbers, positions)):
         problems.append(hint)
     return bonded, n_fragments, "; ".join(problems)
+
+
+def _unpaired(number: int) -> int:
+    """Return the unpaired electrons of a single atom; 0 or 1 where ASE has no such number."""
+    known = ground_state_magnetic_moments[number : number + 1]
+    fits = known.size and np.isfinite(known[0]) and (known[0] - number) % 2 == 0
+    return int(known[0]) if fits else number % 2
 
 
 def _name_of_pair(atom: Chem.Atom) -> str:

@@ -9,7 +9,8 @@ import torch
 
 from molrl.cli.loop import start
 from molrl.cli.output import new_file, output_files
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput
 from molrl.energy.registry import load_energy
 from molrl.evaluation.acceptance import evaluable, rejected_line
 from molrl.evaluation.molecule_files import formulas, write_csv

@@ -6,7 +6,8 @@ from molrl.lazy import attributes_of
 
 if TYPE_CHECKING:
     from molrl.energy.counting import CountedEnergy
-    from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
+    from molrl.energy.interface import EnergyModel
+    from molrl.energy.output import EnergyOutput, Wanted
     from molrl.energy.registry import load_energy
     from molrl.parts import ENERGY_MODELS
 
@@ -18,8 +19,8 @@ __getattr__ = attributes_of(
         "CountedEnergy": "molrl.energy.counting:CountedEnergy",
         "ENERGY_MODELS": "molrl.parts:ENERGY_MODELS",
         "EnergyModel": "molrl.energy.interface:EnergyModel",
-        "EnergyOutput": "molrl.energy.interface:EnergyOutput",
-        "Wanted": "molrl.energy.interface:Wanted",
+        "EnergyOutput": "molrl.energy.output:EnergyOutput",
+        "Wanted": "molrl.energy.output:Wanted",
         "load_energy": "molrl.energy.registry:load_energy",
     },
 )

@@ -13,7 +13,8 @@ from ase.calculators.calculator import (
 )
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput
 from molrl.energy.properties import is_of_atoms
 from molrl.energy.registry import load_energy
 from molrl.reading.charges import states_of_ase

@@ -6,7 +6,8 @@ from typing import Self
 
 from ase import Atoms
 
-from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.molecules import MoleculeBatch
 
 

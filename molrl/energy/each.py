@@ -8,7 +8,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-from molrl.energy.interface import EnergyOutput, Wanted
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.energy.properties import is_of_atoms
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
@@ -28,7 +28,7 @@ def evaluate_each(
     Args:
         name: of the energy model.
         evaluate: evaluates a batch.
-        molecules: n molecules.
+        molecules: n molecules, at least one.
         wanted: what to compute besides the energy.
 
     Returns:
@@ -36,6 +36,8 @@ def evaluate_each(
 
     Raises:
         InputError: as ``evaluate`` does.
+        Exception: of a single atom, where all molecules raise, and it must tell how many numbers
+            a descriptor or a further property has.
     """
     found: list[EnergyOutput | None] = []
     failures: dict[int, str] = {}
@@ -53,7 +55,8 @@ def evaluate_each(
             failures[i] = output.failures[0]
         faults += output.faults
         found.append(output)
-    joined = _join(found, molecules, wanted)
+    like = next(filter(None, found), None) or _of_atom(evaluate, molecules, wanted)
+    joined = _join(found, molecules, like)
     joined.failures, joined.faults = failures, faults
     return joined
 
@@ -69,16 +72,16 @@ def described(name: str, error: Exception) -> str:
 
 
 def _join(
-    found: list[EnergyOutput | None], molecules: MoleculeBatch, wanted: Wanted
+    found: list[EnergyOutput | None], molecules: MoleculeBatch, like: EnergyOutput
 ) -> EnergyOutput:
+    """Concatenate outputs of one molecule each, with NaN in the shapes of ``like`` for None."""
     sizes = molecules.n_atoms.tolist()
-    like = next(filter(None, found), None) or _nothing(molecules, wanted)
 
     def join(value: Callable[[EnergyOutput], Tensor], of_atoms: bool) -> Tensor:
         shape = value(like).shape[1:]
         return torch.cat(
             [
-                value(like).new_full((n if of_atoms else 1, *shape), torch.nan)
+                value(like).new_full((n if of_atoms else 1, *shape), torch.nan, dtype=torch.float64)
                 if output is None
                 else value(output)
                 for output, n in zip(found, sizes, strict=True)
@@ -98,12 +101,17 @@ def _property(name: str, output: EnergyOutput) -> Tensor:
     return output.properties[name]
 
 
-def _nothing(molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:
-    """Return what has the shapes of an output, where no molecule has one."""
+def _of_atom(
+    evaluate: Callable[[MoleculeBatch], EnergyOutput], molecules: MoleculeBatch, wanted: Wanted
+) -> EnergyOutput:
+    """Return an output that has the shapes of one molecule's, where no molecule has one."""
+    if wanted.descriptors or wanted.uncertainty or wanted.properties:
+        # Their shapes are known to the model alone, which may know a single atom.
+        first = molecules.numbers[:1], molecules.positions[:1]
+        return evaluate(MoleculeBatch(*first, torch.ones_like(molecules.n_atoms[:1])))
     one = torch.zeros(1, dtype=torch.float64, device=molecules.device)
     return EnergyOutput(
         one,
         forces=one.expand(1, 3) if wanted.forces else None,
         stress=one.expand(1, 3, 3) if wanted.stress else None,
-        properties=dict.fromkeys(wanted.properties, one),
     )

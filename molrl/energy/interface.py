@@ -1,11 +1,10 @@
-"""The interface of every energy model, and what an evaluation returns."""
+"""The interface of every energy model."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
@@ -14,76 +13,14 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from molrl.energy.each import evaluate_each
 from molrl.energy.models import models_with_charge
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 
 _OUTPUTS = ("energy", "forces", "stress")  # properties that have a field in EnergyOutput
 NO_ENERGY = "molecule without an energy"  # a key of EnergyOutput.faults
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an evaluation must compute besides the energy.
-
-    Attributes:
-        forces: the forces on each atom.
-        stress: the stress of each cell.
-        descriptors: invariant features of each atom.
-        uncertainty: the uncertainty of each atom and molecule, where the model offers it.
-        properties: further properties, under ASE's names.
-
-    Example:
-        >>> Wanted(forces=True, properties=("dipole",)).stress
-        False
-    """
-
-    forces: bool = False
-    stress: bool = False
-    descriptors: bool = False
-    uncertainty: bool = False
-    properties: tuple[str, ...] = ()
-
-
-@dataclass
-class EnergyOutput:
-    """The result of :meth:`EnergyModel.evaluate`. All tensors are detached.
-
-    Attributes:
-        energy: ``(n_molecules,)`` float64, eV, total energy of the model; NaN where it failed.
-        forces: ``(n_atoms_total, 3)`` float64, eV/Å; None unless requested.
-        stress: ``(n_molecules, 3, 3)`` float64, eV/Å³, derivative of the energy with the strain
-            over the volume; NaN for structures that are not periodic in three dimensions or have
-            no atoms; None unless requested.
-        descriptors: ``(n_atoms_total, n_features)`` floating, invariant features of each atom;
-            None unless requested.
-        uncertainty: ``(n_molecules,)`` float64, out-of-distribution score of each molecule, for
-            networks on the scale of
-            :meth:`molrl.energy.uncertainty.GaussianMixture.atom_uncertainty`; None unless
-            requested and available.
-        atom_uncertainty: ``(n_atoms_total,)`` float64, the same score of each atom; None likewise.
-        properties: tensor of each further property requested, under ASE's names and in ASE's units
-            ("dipole": ``(n_molecules, 3)`` float64, e Å): ``(n_molecules, ...)``, or
-            ``(n_atoms_total, ...)`` for a property of atoms ("energies": eV; "charges": e); NaN
-            where it failed.
-        failures: index of each molecule whose energy failed, with the reason.
-        faults: how often each kind of fault occurred during the evaluation, whether it was
-            recovered from (a worker replaced, a batch halved) or is among the failures.
-
-    Example:
-        >>> EnergyOutput(torch.zeros(2), failures={1: "SCF not converged"}).forces is None
-        True
-    """
-
-    energy: Tensor
-    forces: Tensor | None = None
-    stress: Tensor | None = None
-    descriptors: Tensor | None = None
-    uncertainty: Tensor | None = None
-    atom_uncertainty: Tensor | None = None
-    properties: dict[str, Tensor] = field(default_factory=dict)
-    failures: dict[int, str] = field(default_factory=dict)
-    faults: Counter[str] = field(default_factory=Counter)
 
 
 class EnergyModel(ABC):
@@ -150,6 +87,9 @@ class EnergyModel(ABC):
     ) -> EnergyOutput:
         """Compute the energies of all molecules in one batch, and what else is requested.
 
+        A model of your own that raises an exception is asked anew for each molecule alone, so that
+        those for which it raises fail, with the exception as the reason, and the others do not.
+
         Args:
             molecules: a batch on any device, or ASE atoms.
             forces: also compute forces.
@@ -160,9 +100,6 @@ class EnergyModel(ABC):
 
         Returns:
             Energies and the requested quantities, on the device of the model or of the batch.
-
-        A model of your own that raises an exception is asked anew for each molecule alone, so that
-        those for which it raises fail, with the exception as the reason, and the others do not.
 
         Raises:
             InputError: if the input is not molecules, a coordinate is not finite, two atoms are in
@@ -215,25 +152,31 @@ class EnergyModel(ABC):
         except InputError:
             raise
         except Exception:
-            if type(self).__module__.startswith("molrl."):
+            if type(self).__module__.startswith("molrl.") or not len(molecules):
                 raise  # these report what fails; anything else is a bug
-        from molrl.energy.each import evaluate_each  # which imports this module
-
         return evaluate_each(self.name, evaluate, molecules, wanted)
 
     def _check_output(self, output: EnergyOutput, molecules: MoleculeBatch, wanted: Wanted) -> None:
-        if not isinstance(output, EnergyOutput) or not isinstance(output.energy, Tensor):
-            got = type(output.energy if isinstance(output, EnergyOutput) else output).__name__
-            expected = "it must return an EnergyOutput whose energy is a tensor"
-            raise InputError(f"the energy model {self.name} returned {got}; {expected}")
-        if wanted.forces and output.forces is None:
+        if not isinstance(output, EnergyOutput):
             raise InputError(
-                f"the energy model {self.name} returned no forces; it must compute them, or leave "
-                "them out of its implemented_properties"
+                f"the energy model {self.name} returned {type(output).__name__}; it must return an "
+                "EnergyOutput"
+            )
+        missing = set(wanted.properties) - set(output.properties)
+        missing |= {"forces"} if wanted.forces and output.forces is None else set()
+        if missing:
+            raise InputError(
+                f"the energy model {self.name} returned no {min(missing)}; it must compute what is "
+                "in its implemented_properties"
             )
         n_molecules, n_atoms = len(molecules), len(molecules.numbers)
         for name, right in (("energy", (n_molecules,)), ("forces", (n_atoms, 3))):
-            value: Tensor | None = getattr(output, name)
+            value: object = getattr(output, name)
+            if value is not None and not isinstance(value, Tensor):
+                raise InputError(
+                    f"the energy model {self.name} returned {name} as {type(value).__name__}; it "
+                    "must be a tensor"
+                )
             if value is not None and value.shape != right:
                 raise InputError(
                     f"the energy model {self.name} returned {name} of the shape "

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from molrl.energy.counting import CountedEnergy
 from molrl.energy.gfn2 import GFN2Energy
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput
 from molrl.molecules import MoleculeBatch
 
 HOTTER = (1500.0, 5000.0)  # K, tried in turn

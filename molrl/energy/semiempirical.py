@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from ase.units import Bohr, Hartree
 
-from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.energy.pool import Pool, cores_of_this_rank
 from molrl.energy.properties import filled, join
 from molrl.molecules import MoleculeBatch

@@ -14,7 +14,7 @@ from importlib.metadata import version
 import torch
 
 from molrl.energy.gfn2 import MAX_ITERATIONS
-from molrl.energy.interface import EnergyOutput, Wanted
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.energy.properties import is_of_atoms
 from molrl.energy.semiempirical import SemiempiricalEnergy
 from molrl.molecules import MoleculeBatch

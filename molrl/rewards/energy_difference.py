@@ -8,7 +8,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from molrl.energy import EnergyModel
-from molrl.energy.interface import Wanted
+from molrl.energy.output import Wanted
 from molrl.energy.uncertainty import REFERENCE_SCORE
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molrl.energy import EnergyModel, EnergyOutput
-from molrl.energy.interface import Wanted
+from molrl.energy.output import Wanted
 from molrl.energy.properties import is_of_atoms
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch

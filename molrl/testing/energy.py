@@ -37,12 +37,12 @@ def check_energy_model(obj: EnergyModel | BaseCalculator | str, *, seed: int = 0
     """Check that an energy model keeps the contract of :class:`molrl.energy.EnergyModel`.
 
     The rules, in this order: it declares a name, a hash and ascending elements; energies are
-    ``(n_molecules,)`` float64 and finite or listed as failed; the input is not changed; a batch
-    gives the energies of its molecules one by one, and in any order; a molecule without atoms has
-    energy 0; energies do not depend on translation, rotation or the order of atoms; an unknown
-    element is refused; forces rotate, and are minus the gradient where the model is conservative;
-    stress likewise, where it takes cells; every declared property, descriptor and uncertainty has
-    its shape.
+    ``(n_molecules,)`` float64 and finite or listed as failed, which not all are; the input is not
+    changed; a batch gives the energies of its molecules one by one, and in any order; a molecule
+    without atoms has energy 0; energies do not depend on translation, rotation or the order of
+    atoms; an unknown element is refused; forces rotate, and are minus the gradient where the model
+    is conservative; stress likewise, where it takes cells; every declared property, descriptor and
+    uncertainty has its shape.
 
     Args:
         obj: the model, its registered name, or an ASE calculator.
@@ -93,6 +93,8 @@ def _check_energies(model: EnergyModel, molecules: MoleculeBatch) -> Tensor:
     with rule("an energy that is NaN is among the failures, and no other"):
         missing = set(torch.nonzero(~energy.isfinite()).flatten().tolist())
         require(missing == set(output.failures), f"{missing} against {output.failures}")
+    with rule("not every molecule fails"):
+        require(len(output.failures) < n, next(iter(output.failures.values()), ""))
     with rule("the molecules of a batch are not changed"):
         require_unchanged(molecules, before)
     with rule("a batch gives the energies of its molecules one by one"):

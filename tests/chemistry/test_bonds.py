@@ -179,16 +179,6 @@ def test_validity_takes_halogens_and_noble_gases_of_high_valence(formula, ligand
     assert (found.smiles, found.reasons) == ([smiles], [""])
 
 
-@pytest.mark.parametrize(
-    ("symbol", "reason"),
-    [("Mg", ""), ("Zn", ""), ("Na", "1 radical electron"), ("Fe", "4 radical electrons")],
-)
-def test_validity_knows_the_unpaired_electrons_of_single_metal_atoms(symbol, reason):
-    found = validity(MoleculeBatch.from_ase([Atoms(symbol)]))
-    assert found.reasons == [reason]
-    assert found.smiles == [f"[{symbol}]"]
-
-
 def test_validity_says_that_bonds_to_metals_are_single():
     tetroxide = Atoms("OsOOOO", [[0, 0, 0], *(np.array(TETRAHEDRON) * 0.99)])
     assert (

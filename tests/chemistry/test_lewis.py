@@ -1,7 +1,10 @@
 import pytest
+from ase import Atoms
 
 from molrl.chemistry import lewis
+from molrl.chemistry.bonds import validity
 from molrl.chemistry.lewis import PerceptionError, Skeleton, lewis_structure
+from molrl.molecules import MoleculeBatch
 
 BENZENE = Skeleton([6] * 6, [(i, (i + 1) % 6) for i in range(6)], hydrogens=[1] * 6)
 
@@ -57,3 +60,20 @@ def test_lewis_structure_gives_up_at_the_limit_of_steps(monkeypatch):
     monkeypatch.setattr(lewis, "STEPS_PER_ATOM", 1)
     with pytest.raises(PerceptionError, match="within the limit of steps"):
         lewis_structure(BENZENE, 1)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "reason"),
+    [
+        ("Mg", ""),
+        ("Zn", ""),
+        ("Cn", ""),
+        ("Na", "1 radical electron"),
+        ("Lr", "1 radical electron"),
+        ("Fe", "4 radical electrons"),
+    ],
+)
+def test_validity_knows_the_unpaired_electrons_of_single_metal_atoms(symbol, reason):
+    found = validity(MoleculeBatch.from_ase([Atoms(symbol)]))
+    assert found.reasons == [reason]
+    assert found.smiles == [f"[{symbol}]"]

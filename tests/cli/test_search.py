@@ -121,7 +121,12 @@ def test_search_finds_ions_with_a_model_that_takes_the_charge(here):
 
 
 def test_search_that_finds_nothing_succeeds(here, capsys):
-    assert main(["search", "C2H6O", *SMALL, "--energy-calls", "60", "--with", "N"]) == 0
+    assert (
+        main(
+            ["search", "C2H6O", *SMALL, "--energy-calls", "60", "--with", "C", "--without", "[#6]"]
+        )
+        == 0
+    )
     assert "no isomer of those asked for was found" in capsys.readouterr().out
 
 

@@ -9,6 +9,8 @@ from ase.build import molecule
 from molrl.agents.random import random_actions
 from molrl.energy import EnergyModel, EnergyOutput
 from molrl.errors import InputError
+from molrl.molecules import MoleculeBatch
+from molrl.testing import check_energy_model
 
 
 class Brittle(EnergyModel):
@@ -51,6 +53,44 @@ def test_evaluate_returns_nan_where_a_model_raises_for_all_molecules():
     assert set(output.failures) == {0, 1}
 
 
+def test_evaluate_keeps_the_shapes_of_properties_where_a_model_raises_for_all_molecules():
+    output = Brittle().evaluate([molecule("H2O"), molecule("CO")], properties=["charges"])
+    assert output.properties["charges"].shape == (5,)
+    assert output.properties["charges"].isnan().all()
+
+
+def test_evaluate_raises_what_a_model_raises_for_no_molecules():
+    class Full(Brittle):
+        def _evaluate(self, molecules, wanted):
+            raise ValueError("no molecules")
+
+    with pytest.raises(ValueError, match="no molecules"):
+        Full().evaluate(MoleculeBatch.from_ase([]))
+
+
+def test_evaluate_refuses_forces_and_properties_of_another_type():
+    class Listing(Brittle):
+        def _evaluate(self, molecules, wanted):
+            output = super()._evaluate(molecules, wanted)
+            output.forces = output.forces.tolist() if wanted.forces else None
+            output.properties = {}
+            return output
+
+    with pytest.raises(InputError, match="brittle returned forces as list; it must be a tensor"):
+        Listing().evaluate(molecule("CH4"), forces=True)
+    with pytest.raises(InputError, match="brittle returned no charges; it must compute"):
+        Listing().evaluate(molecule("CH4"), properties=["charges"])
+
+
+def test_check_energy_model_says_why_every_molecule_fails():
+    class Raising(Brittle):
+        def _evaluate(self, molecules, wanted):
+            raise NameError("name 'oops' is not defined")
+
+    with pytest.raises(AssertionError, match="not every molecule fails: brittle: NameError"):
+        check_energy_model(Raising())
+
+
 def test_a_model_without_energies_of_its_atoms_is_refused():
     class Useless(EnergyModel):
         name = hash = "useless"
@@ -76,7 +116,9 @@ def test_evaluate_refuses_what_is_no_output(returned):
         def _evaluate(self, molecules, wanted):
             return returned
 
-    with pytest.raises(InputError, match=r"wrong returned .*; it must return an EnergyOutput"):
+    with pytest.raises(
+        InputError, match=r"wrong returned .*; it must (return an EnergyOutput|be a tensor)"
+    ):
         Wrong().evaluate([molecule("H2"), molecule("H2")])
 
 
@@ -84,10 +126,12 @@ def test_episodes_whose_energy_raises_end_and_the_others_go_on():
     envs = gym.make_vec(
         "MolDesign-v0", num_envs=8, bag="CH2O", energy=Brittle(), autoreset_mode="SameStep"
     )
-    rng, ended = np.random.default_rng(0), set()
+    rng, beside = np.random.default_rng(0), 0
     observation, _ = envs.reset(seed=0)
     for _ in range(12):
-        observation, _, terminated, _, info = envs.step(random_actions(observation, rng))
-        if terminated.any():
-            ended |= set(info["final_info"]["reason"][terminated])
-    assert any("brittle: RuntimeError: no licence" in reason for reason in ended), ended
+        observation, _, ended, _, info = envs.step(random_actions(observation, rng))
+        reasons = info["final_info"]["reason"][ended] if ended.any() else []
+        if any("brittle: RuntimeError: no licence" in reason for reason in reasons):
+            n_atoms = (observation["numbers"] > 0).sum(1)
+            beside += int((n_atoms[~ended] > 1).sum())
+    assert beside > 0

@@ -142,7 +142,7 @@ def test_evaluate_refuses_forces_that_a_model_promises_and_does_not_return():
         def _evaluate(self, molecules, wanted):
             return EnergyOutput(torch.zeros(len(molecules), dtype=torch.float64))
 
-    with pytest.raises(InputError, match="forceless returned no forces; it must compute them"):
+    with pytest.raises(InputError, match="forceless returned no forces; it must compute what"):
         relax(molecule("H2"), Forceless())
 
 

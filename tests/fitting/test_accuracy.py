@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput
 from molrl.fitting.accuracy import errors_of
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch

@@ -83,7 +83,7 @@ def test_random_search_draws_a_bag_for_each_molecule(small):
 @pytest.mark.parametrize(
     ("search", "task", "said"),
     [
-        (RandomSearch, "CH3", "unpaired electrons"),
+        (RandomSearch, "CH3", "CH3 with charge 0 is none"),
         (RandomSearch, "CH6", "CH6 has no closed-shell molecule"),
         (RandomSearch, {"kind": "cluster"}, "do not bond to each other"),
         (RandomSearch, {"kind": "shape"}, "fills no shape"),

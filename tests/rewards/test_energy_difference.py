@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator
 import molrl
 from molrl.energy import CountedEnergy
 from molrl.energy.ase_calculator import ASEEnergy
-from molrl.energy.interface import Wanted
+from molrl.energy.output import Wanted
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch
 from molrl.rewards import EnergyDifference, Placements

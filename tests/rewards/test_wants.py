@@ -6,7 +6,7 @@ import torch
 
 from molrl.chemistry.fragments import load_fragment
 from molrl.energy import load_energy
-from molrl.energy.interface import Wanted
+from molrl.energy.output import Wanted
 from molrl.envs.design import MolDesignEnv
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molrl.energy.interface import Wanted
 from molrl.energy.isolated import ground_state_atoms
 from molrl.energy.mace_torch.batching import to_mace_torch
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput
 from molrl.energy.networks.energy import stress_of
+from molrl.energy.output import Wanted
 from molrl.errors import InputError, did_you_mean
 from molrl.molecules import MoleculeBatch
 from molrl.safe_e3nn import contained

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.molecules import MoleculeBatch
 
 OUT_OF_MEMORY = "batch halved, out of memory"

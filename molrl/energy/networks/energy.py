@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from molrl.energy.interface import EnergyOutput, Wanted
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput, chunks
 from molrl.energy.networks.frozen import FrozenPotential
 from molrl.energy.networks.interface import Graph
 from molrl.energy.networks.potential import load_potential
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.energy.uncertainty import REFERENCE_SCORE, BiasedOutput, GaussianMixture
 from molrl.errors import InputError
 from molrl.molecules import MoleculeBatch

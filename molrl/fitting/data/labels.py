@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from molrl.chemistry.molecule_set import SPLITS, split_of
-from molrl.energy.interface import EnergyModel, EnergyOutput
+from molrl.energy.interface import EnergyModel
 from molrl.energy.lower_bound import evaluate_or_bound
+from molrl.energy.output import EnergyOutput
 from molrl.fitting.data.dataset import Dataset
 from molrl.molecules import MoleculeBatch
 from molrl.structures.structure import Structure, to_batch

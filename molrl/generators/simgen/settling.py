@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from molrl.energy.interface import EnergyModel, EnergyOutput, Wanted
+from molrl.energy.interface import EnergyModel
+from molrl.energy.output import EnergyOutput, Wanted
 from molrl.energy.relaxation import relax
 from molrl.generators.simgen.config import SimgenConfig
 from molrl.generators.simgen.forces import Forces
