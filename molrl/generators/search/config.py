@@ -184,15 +184,15 @@ class SearchConfig(RunConfig):
         rings, multiple = _rings_and_multiple_bonds(pattern)
         if self.rings is not None and rings > self.rings:
             raise InputError(
-                f"contains: SMARTS {pattern!r} has {rings} rings, and rings is {self.rings}; "
-                "no isomer matches"
+                f"contains: SMARTS {pattern!r} has rings ({rings}) beyond the "
+                f"number asked for ({self.rings}); no isomer matches"
             )
         needed, most = max(rings, self.rings or 0) + multiple, max_rings(Bag(self.bag), self.charge)
         if most is not None and needed > most:
             also = f" in isomers of {self.rings} rings" if self.rings else ""
             raise InputError(
-                f"contains: SMARTS {pattern!r}{also} needs {needed} rings and double bonds, and "
-                f"{self.bag} has at most {most}; no isomer matches"
+                f"contains: SMARTS {pattern!r}{also} needs rings and double bonds "
+                f"that add up to {needed}; in {self.bag} they add up to at most {most}"
             )
 
     @property
