@@ -12,6 +12,7 @@ from ase.outputs import all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
+from molrl.energy.each import described
 from molrl.energy.interface import EnergyModel
 from molrl.energy.isolated import ground_state_atoms
 from molrl.energy.output import EnergyOutput, Wanted
@@ -81,7 +82,7 @@ class ASEEnergy(EnergyModel):
             try:
                 results.append(self._results(atoms, names))
             except Exception as error:  # each calculator raises its own exception types
-                failures[i] = " ".join(f"{self.name}: {type(error).__name__}: {error}".split())
+                failures[i] = described(self.name, error)
                 results.append({name: filled(name, len(atoms), np.nan) for name in names})
         found = {name: join(name, [r[name] for r in results]) for name in names}
         found = {name: tensor.to(molecules.device) for name, tensor in found.items()}

@@ -62,7 +62,11 @@ def evaluate_each(
 
 
 def described(name: str, error: Exception) -> str:
-    """Return one line that names the energy model and its exception.
+    """Return one line that names an exception, and what raised it.
+
+    Args:
+        name: of the energy model or the reward term.
+        error: what it raised.
 
     Example:
         >>> described("spring", ValueError("no water"))

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from molrl.energy.each import described
 from molrl.energy.relaxation import RelaxationResult
 from molrl.errors import InputError
 from molrl.rewards.chemistry import CustomTerm
@@ -55,8 +56,7 @@ def values_of(name: str, term: RewardTerm, placed: PlacedAtoms) -> tuple[Floats,
         raise
     except Exception as error:  # a term of somebody else's can raise anything
         if len(placed) == 1:
-            cause = " ".join(f"{name}: {type(error).__name__}: {error}".split())
-            return np.array([np.nan]), {0: cause.removesuffix(":")}
+            return np.array([np.nan]), {0: described(name, error)}
     values, failures = np.zeros(len(placed)), dict[int, str]()
     for i in every:
         of_one, failed = values_of(name, term, placed[every[i : i + 1]])
