@@ -8,12 +8,12 @@ formal charges from the best Lewis structure with the charge of the molecule
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import ground_state_magnetic_moments
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from molrl.chemistry.connectivity import bonded_pairs, has_bridge, overlapping
 from molrl.chemistry.identity import canonical_smiles, draw, sanitize
+from molrl.chemistry.isolated import ground_state_atoms
 from molrl.chemistry.lewis import PerceptionError, Skeleton, lewis_structure
 from molrl.chemistry.valence import METALS
 from molrl.molecules import MoleculeBatch
@@ -174,7 +174,7 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
         return None, n_fragments, "; ".join([*problems, str(error)])
     each = [atom.GetNumRadicalElectrons() for atom in bonded.GetAtoms()]
     if len(numbers) == 1 and numbers[0] in METALS and not charge:  # of metals RDKit knows none
-        each = [_unpaired(int(numbers[0]))]
+        each = [int(ground_state_atoms(numbers).spin[0]) - 1]
     radicals = sum(each)
     if spin == 1 and radicals == max(each) == 2:
         problems.append(_name_of_pair(bonded.GetAtomWithIdx(each.index(2))))
@@ -187,13 +187,6 @@ def _examine(mol: Chem.Mol, charge: int, spin: int) -> tuple[Chem.Mol | None, in
     if problems and not pair and (hint := _hint(bonded, numbers, positions)):
         problems.append(hint)
     return bonded, n_fragments, "; ".join(problems)
-
-
-def _unpaired(number: int) -> int:
-    """Return the unpaired electrons of a single atom; 0 or 1 where ASE has no such number."""
-    known = ground_state_magnetic_moments[number : number + 1]
-    fits = known.size and np.isfinite(known[0]) and (known[0] - number) % 2 == 0
-    return int(known[0]) if fits else number % 2
 
 
 def _name_of_pair(atom: Chem.Atom) -> str:

@@ -12,9 +12,9 @@ from ase.outputs import all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
+from molrl.chemistry.isolated import ground_state_atoms
 from molrl.energy.each import described
 from molrl.energy.interface import EnergyModel
-from molrl.energy.isolated import ground_state_atoms
 from molrl.energy.output import EnergyOutput, Wanted
 from molrl.energy.properties import filled, join
 from molrl.molecules import MoleculeBatch

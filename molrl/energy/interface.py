@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 from torch import Tensor
 
 from molrl.energy.each import evaluate_each
@@ -241,6 +242,22 @@ class EnergyModel(ABC):
             f"energy model {self.name!r} knows neutral molecules of the lowest spin only: "
             f"{subject} {state}; use {', '.join(names)} or {last}"
         )
+
+    def check_elements(self, elements: Iterable[int]) -> None:
+        """Check that the model knows elements.
+
+        Args:
+            elements: atomic numbers.
+
+        Raises:
+            InputError: if it does not know one.
+        """
+        unknown = sorted(set(elements) - set(self.elements))
+        if unknown:
+            named = ", ".join(chemical_symbols[number] for number in unknown)
+            raise InputError(
+                f"energy model {self.name!r} does not know {named}; energy=gfn2 knows most elements"
+            )
 
     @abstractmethod
     def _evaluate(self, molecules: MoleculeBatch, wanted: Wanted) -> EnergyOutput:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molrl.energy.isolated import ground_state_atoms
+from molrl.chemistry.isolated import ground_state_atoms
 from molrl.energy.mace_torch.batching import to_mace_torch
 from molrl.energy.networks.batched import BatchedEnergy, ChunkOutput
 from molrl.energy.networks.energy import stress_of

@@ -33,10 +33,10 @@ def _smarts(pattern: str) -> str:
     block = BlockLogs()
     query = Chem.MolFromSmarts(pattern) if pattern else None
     del block
-    if query is not None and any(atom.GetIsotope() for atom in query.GetAtoms()):
-        raise InputError(f"SMARTS {pattern!r} names an isotope, which molecules have not")
     if query is None:
         raise InputError(f"invalid SMARTS {pattern!r}; write a pattern such as C=O or [OX2H]")
+    if any(atom.GetIsotope() for atom in query.GetAtoms()):
+        raise InputError(f"SMARTS {pattern!r} names an isotope, which molecules have not")
     if any(atom.GetAtomicNum() == 1 for atom in Chem.MergeQueryHs(query).GetAtoms()):
         raise InputError(
             f"SMARTS {pattern!r} has a hydrogen atom that cannot be counted at its neighbour; "

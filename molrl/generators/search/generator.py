@@ -198,12 +198,7 @@ class StructureSearch(ABC):
         if wrong:
             raise InputError(f"{self.name} cannot make a task of kind {task.kind}: {wrong}")
         self.model.check_charge("the molecule has", self._charge + instance.charge, None)
-        unknown = set(instance.finished_bag) - set(self.model.elements)
-        if unknown:
-            raise InputError(
-                f"energy model {self.model.name!r} does not know {Bag(sorted(unknown))}; "
-                "energy=gfn2 knows most elements"
-            )
+        self.model.check_elements(instance.finished_bag)
 
     def _check_task(self, task: Task) -> None:  # noqa: B027 - a random search draws any instance
         """Refuse tasks by more than their instances."""

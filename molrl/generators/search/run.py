@@ -47,12 +47,7 @@ class IsomerSearch(Trainable):
         self.total_steps, self.checkpoint_every = config.total_steps, config.checkpoint_every
         self.model = load_energy(config.energy, config.device)
         self.model.check_charge(f"{config.bag} has", config.charge, None)
-        unknown = set(Bag(config.bag)) - set(self.model.elements)
-        if unknown:
-            raise InputError(
-                f"energy model {config.energy!r} does not know {Bag(sorted(unknown))}; gfn2 knows "
-                "most elements"
-            )
+        self.model.check_elements(Bag(config.bag))
         self.isomers = Isomers(Constraints(config.contains, config.excludes, config.rings))
         self.sources: list[Source] = [
             make_source(name, config, self.model, self.isomers.wants) for name in config.methods
