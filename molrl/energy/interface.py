@@ -256,7 +256,7 @@ class EnergyModel(ABC):
         if unknown:
             named = ", ".join(chemical_symbols[number] for number in unknown)
             raise InputError(
-                f"energy model {self.name!r} does not know {named}; energy=gfn2 knows most elements"
+                f"energy model {self.name!r} does not know {named}; gfn2 knows most elements"
             )
 
     @abstractmethod
